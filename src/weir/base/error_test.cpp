@@ -1,0 +1,56 @@
+#include <weir/base/error.hpp>
+
+#include <cerrno>
+#include <gtest/gtest.h>
+
+#include <weir/base/result.hpp>
+#include <weir/base/text.hpp>
+
+namespace weir {
+namespace {
+
+TEST(error, a_bare_code_carries_its_place_and_no_text) {
+  const error e(errc::timed_out);
+  EXPECT_EQ(e, errc::timed_out);
+  EXPECT_EQ(e.message(), "");
+  EXPECT_EQ(e.cause(), nullptr);
+  EXPECT_EQ(e.place().line(), 14u);
+}
+
+TEST(error, the_chain_of_causes_is_described_newest_first) {
+  const error e = error(errc::io, "save settings").caused_by(error::from_os(ENOSPC, "write j.seg"));
+  ASSERT_NE(e.cause(), nullptr);
+  EXPECT_EQ(e.cause()->code(), errc::no_space);
+  EXPECT_EQ(e.cause()->os_code(), ENOSPC);
+  EXPECT_EQ(describe(e),
+            "io: save settings; because no_space: write j.seg (No space left on device)");
+}
+
+TEST(error, attaching_a_cause_to_a_copy_leaves_the_original_alone) {
+  const error original(errc::broken, "peer");
+  const error extended = error(original).caused_by(error(errc::closed));
+  EXPECT_EQ(original.cause(), nullptr);
+  EXPECT_NE(extended.cause(), nullptr);
+  EXPECT_EQ(extended.message(), "peer");
+}
+
+TEST(error, every_code_has_a_name_of_its_own) {
+  for (int code = 1; code <= static_cast<int>(errc::internal); ++code) {
+    EXPECT_NE(name(static_cast<errc>(code)), "unknown") << code;
+  }
+  EXPECT_EQ(name(static_cast<errc>(999)), "unknown");
+}
+
+TEST(error, a_result_raises_its_error_as_an_exception_that_says_what_happened) {
+  result<int> failed = fail(errc::not_found, "queue 'mails'");
+  try {
+    value_or_raise(std::move(failed));
+    FAIL() << "should have thrown";
+  } catch (const exception& e) {
+    EXPECT_EQ(e.reason(), errc::not_found);
+    EXPECT_STREQ(e.what(), "not_found: queue 'mails'");
+  }
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,1 @@
+#include <weir/base/text.hpp>
