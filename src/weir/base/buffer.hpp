@@ -1,6 +1,7 @@
-// Bytes in memory that somebody else may own. `bytes` is a counted view: it keeps the block under it alive and gives
-// the block back to its maker (a driver's buffer ring, the heap) when the last view is dropped. The hard idea: received
-// data is handed to the user without a copy, so the block's owner, not the view, decides what "free" means.
+// Bytes in memory that somebody else may own. `bytes` is a counted view: it keeps the block under
+// it alive and gives the block back to its maker (a driver's buffer ring, the heap) when the last
+// view is dropped. The hard idea: received data is handed to the user without a copy, so the
+// block's owner, not the view, decides what "free" means.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +26,8 @@ struct buffer_block {
 class [[nodiscard]] bytes {
  public:
   bytes() = default;
-  /// A view of [data, data + size) inside the block (or of memory that outlives all views, when block is null).
+  /// A view of [data, data + size) inside the block (or of memory that outlives all views, when
+  /// block is null).
   bytes(const char* data, std::size_t size, buffer_block* block) noexcept
       : data_(data), size_(size), block_(block) {
     if (block_) ++block_->views;

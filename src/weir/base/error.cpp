@@ -1,4 +1,5 @@
 #include <weir/base/error.hpp>
+
 #include <weir/base/text.hpp>
 
 #include <atomic>
@@ -16,64 +17,98 @@ constexpr std::size_t message_bytes_max = 4096;
 
 errc code_of_errno(int number) noexcept {
   switch (number) {
-    case ECANCELED: return errc::cancelled;
-    case ETIMEDOUT: return errc::timed_out;
+    case ECANCELED:
+      return errc::cancelled;
+    case ETIMEDOUT:
+      return errc::timed_out;
     case ECONNRESET:
     case EPIPE:
-    case ECONNABORTED: return errc::broken;
+    case ECONNABORTED:
+      return errc::broken;
     case ECONNREFUSED:
     case EHOSTUNREACH:
-    case ENETUNREACH: return errc::refused;
+    case ENETUNREACH:
+      return errc::refused;
     case ENOTCONN:
-    case EBADF: return errc::closed;
+    case EBADF:
+      return errc::closed;
     case EMSGSIZE:
-    case EFBIG: return errc::too_large;
+    case EFBIG:
+      return errc::too_large;
     case EINVAL:
     case ENAMETOOLONG:
     case ENOTDIR:
-    case EISDIR: return errc::invalid_argument;
-    case ENOENT: return errc::not_found;
-    case EEXIST: return errc::already_exists;
+    case EISDIR:
+      return errc::invalid_argument;
+    case ENOENT:
+      return errc::not_found;
+    case EEXIST:
+      return errc::already_exists;
     case EACCES:
     case EPERM:
-    case EROFS: return errc::permission_denied;
+    case EROFS:
+      return errc::permission_denied;
     case ENOSPC:
-    case EDQUOT: return errc::no_space;
+    case EDQUOT:
+      return errc::no_space;
     case EADDRINUSE:
     case EBUSY:
-    case EAGAIN: return errc::busy;
+    case EAGAIN:
+      return errc::busy;
     case EMFILE:
     case ENFILE:
     case ENOBUFS:
-    case ENOMEM: return errc::full;
+    case ENOMEM:
+      return errc::full;
     case ENOSYS:
-    case EOPNOTSUPP: return errc::unsupported;
-    default: return errc::io;
+    case EOPNOTSUPP:
+      return errc::unsupported;
+    default:
+      return errc::io;
   }
 }
 }  // namespace
 
 std::string_view name(errc code) noexcept {
   switch (code) {
-    case errc::cancelled: return "cancelled";
-    case errc::timed_out: return "timed_out";
-    case errc::closed: return "closed";
-    case errc::end_of_stream: return "end_of_stream";
-    case errc::broken: return "broken";
-    case errc::refused: return "refused";
-    case errc::full: return "full";
-    case errc::too_large: return "too_large";
-    case errc::invalid_argument: return "invalid_argument";
-    case errc::malformed: return "malformed";
-    case errc::not_found: return "not_found";
-    case errc::already_exists: return "already_exists";
-    case errc::permission_denied: return "permission_denied";
-    case errc::no_space: return "no_space";
-    case errc::busy: return "busy";
-    case errc::corrupt: return "corrupt";
-    case errc::unsupported: return "unsupported";
-    case errc::io: return "io";
-    case errc::internal: return "internal";
+    case errc::cancelled:
+      return "cancelled";
+    case errc::timed_out:
+      return "timed_out";
+    case errc::closed:
+      return "closed";
+    case errc::end_of_stream:
+      return "end_of_stream";
+    case errc::broken:
+      return "broken";
+    case errc::refused:
+      return "refused";
+    case errc::full:
+      return "full";
+    case errc::too_large:
+      return "too_large";
+    case errc::invalid_argument:
+      return "invalid_argument";
+    case errc::malformed:
+      return "malformed";
+    case errc::not_found:
+      return "not_found";
+    case errc::already_exists:
+      return "already_exists";
+    case errc::permission_denied:
+      return "permission_denied";
+    case errc::no_space:
+      return "no_space";
+    case errc::busy:
+      return "busy";
+    case errc::corrupt:
+      return "corrupt";
+    case errc::unsupported:
+      return "unsupported";
+    case errc::io:
+      return "io";
+    case errc::internal:
+      return "internal";
   }
   return "unknown";
 }
@@ -158,8 +193,6 @@ std::string_view error::message() const noexcept {
 const error* error::cause() const noexcept {
   return detail_ && detail_->cause ? &*detail_->cause : nullptr;
 }
-
-
 
 const char* exception::what() const noexcept {
   thread_local std::string text;  // valid until the next what() on this thread, as strerror's

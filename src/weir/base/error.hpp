@@ -1,6 +1,7 @@
-// Errors: a code from one short list, the place where the error began, what was being done, and what caused it.
-// The hard idea: an error must be cheap where failure is ordinary (end of stream, time-out), so without a text or a
-// cause nothing is allocated; with one, copies share an immutable block by an atomic count.
+// Errors: a code from one short list, the place where the error began, what was being done, and
+// what caused it. The hard idea: an error must be cheap where failure is ordinary (end of stream,
+// time-out), so without a text or a cause nothing is allocated; with one, copies share an immutable
+// block by an atomic count.
 #pragma once
 
 #include <cstdint>
@@ -25,12 +26,12 @@ enum class errc : std::uint16_t {
   not_found,
   already_exists,
   permission_denied,
-  no_space,          // the disk or a quota is full
-  busy,              // held by someone else: a lock, an address in use
-  corrupt,           // stored data fails its checksum or its invariants
-  unsupported,       // not offered by this driver, platform or build
-  io,                // any other failure of the operating system; os_code() says which
-  internal,          // our own bug, met where an assertion could not stop it
+  no_space,     // the disk or a quota is full
+  busy,         // held by someone else: a lock, an address in use
+  corrupt,      // stored data fails its checksum or its invariants
+  unsupported,  // not offered by this driver, platform or build
+  io,           // any other failure of the operating system; os_code() says which
+  internal,     // our own bug, met where an assertion could not stop it
 };
 
 /// The stable name of a code, for logs and protocols: "timed_out".
@@ -51,7 +52,8 @@ class [[nodiscard]] error {
   /// A code with a text that says what was wrong, where and what to do.
   error(errc code, std::string_view message,
         std::source_location place = std::source_location::current()) noexcept;
-  /// From errno (or a negative completion's value, negated), doing what: `from_os(ENOENT, "open data/lock")`.
+  /// From errno (or a negative completion's value, negated), doing what: `from_os(ENOENT, "open
+  /// data/lock")`.
   static error from_os(int number, std::string_view doing = {},
                        std::source_location place = std::source_location::current()) noexcept;
 
@@ -88,6 +90,12 @@ class [[nodiscard]] error {
 };
 
 /// Throws as an exception what a result would have returned.
+///
+/// Cancel:  plain value, no waits; cancellation itself is never an exception.
+/// Order:   none.
+/// Bound:   one error.
+/// Errors:  none; copying never throws.
+/// Threads: copies may be used from different threads.
 class exception : public std::exception {
  public:
   explicit exception(error what) noexcept : error_(static_cast<error&&>(what)) {}

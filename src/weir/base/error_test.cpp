@@ -1,10 +1,11 @@
 #include <weir/base/error.hpp>
 
-#include <cerrno>
-#include <gtest/gtest.h>
-
 #include <weir/base/result.hpp>
 #include <weir/base/text.hpp>
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
 
 namespace weir {
 namespace {

@@ -1,11 +1,12 @@
-// A value or an error, for places where failure is an ordinary outcome. result<T> is std::expected<T, error>, so all
-// of its verbs (and_then, transform, value_or ...) work; `fail` makes the unexpected half short to write.
+// A value or an error, for places where failure is an ordinary outcome. result<T> is
+// std::expected<T, error>, so all of its verbs (and_then, transform, value_or ...) work; `fail`
+// makes the unexpected half short to write.
 #pragma once
+
+#include <weir/base/error.hpp>
 
 #include <expected>
 #include <utility>
-
-#include <weir/base/error.hpp>
 
 namespace weir {
 

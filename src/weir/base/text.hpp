@@ -1,21 +1,22 @@
-// Small helpers for text that std lacks: durations and sizes as people write them, whole-string number parsing, and the
-// printed form of an error with its causes.
+// Small helpers for text that std lacks: durations and sizes as people write them, whole-string
+// number parsing, and the printed form of an error with its causes.
 #pragma once
+
+#include <weir/base/result.hpp>
+#include <weir/base/time.hpp>
 
 #include <cstdint>
 #include <string>
 #include <string_view>
-
-#include <weir/base/result.hpp>
-#include <weir/base/time.hpp>
 
 namespace weir {
 
 /// "timed_out: read header (Connection timed out); because ...": one line, newest first.
 std::string describe(const error& what);
 
-/// Parses "250ms", "30s", "5m", "1h", "7d", "1h30m"; units ns us ms s m h d, each at most once, largest first.
-/// A bare number, a sign, a fraction or anything over 100 years is refused with a message that names the text.
+/// Parses "250ms", "30s", "5m", "1h", "7d", "1h30m"; units ns us ms s m h d, each at most once,
+/// largest first. A bare number, a sign, a fraction or anything over 100 years is refused with a
+/// message that names the text.
 result<duration> parse_duration(std::string_view text);
 /// The shortest text that parse_duration reads back exactly: "1m30s", "250ms", "0s".
 std::string format_duration(duration length);

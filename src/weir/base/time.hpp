@@ -1,6 +1,7 @@
-// Time as weir keeps it: 64-bit nanoseconds, in two strong types. `duration` is a length, `time_point` a moment of the
-// clock that handed it out (monotonic unless a name says `wall`). The hard idea: std::chrono costs 30,000 preprocessed
-// lines, so this header converts from and to it by shape (anything with count() and period) and never includes it.
+// Time as weir keeps it: 64-bit nanoseconds, in two strong types. `duration` is a length,
+// `time_point` a moment of the clock that handed it out (monotonic unless a name says `wall`). The
+// hard idea: std::chrono costs 30,000 preprocessed lines, so this header converts from and to it by
+// shape (anything with count() and period) and never includes it.
 #pragma once
 
 #include <compare>
@@ -22,7 +23,8 @@ struct duration {
       d.count();
       D::period::num;
     }
-  constexpr duration(const D& d)  // NOLINT(google-explicit-constructor): 10ms from <chrono> must just work
+  // Implicit on purpose: 10ms from <chrono> must just work.
+  constexpr duration(const D& d)
       : ns(static_cast<std::int64_t>(static_cast<__int128>(d.count()) * 1'000'000'000 *
                                      D::period::num / D::period::den)) {}
 
@@ -50,7 +52,8 @@ struct duration {
   friend constexpr duration operator/(duration a, std::int64_t n) { return duration(a.ns / n); }
 };
 
-/// A moment: nanoseconds since the epoch of the clock that made it (boot, the simulation's start, or 1970 for wall time).
+/// A moment: nanoseconds since the epoch of the clock that made it (boot, the simulation's start,
+/// or 1970 for wall time).
 struct time_point {
   std::int64_t ns = 0;
 
@@ -58,7 +61,9 @@ struct time_point {
   constexpr explicit time_point(std::int64_t nanoseconds) : ns(nanoseconds) {}
 
   /// Later than every other moment: "no deadline".
-  static constexpr time_point never() { return time_point(std::numeric_limits<std::int64_t>::max()); }
+  static constexpr time_point never() {
+    return time_point(std::numeric_limits<std::int64_t>::max());
+  }
 
   constexpr auto operator<=>(const time_point&) const = default;
   /// Adding saturates at never(), so that `now + duration::max()` is no overflow.
@@ -66,18 +71,33 @@ struct time_point {
     std::int64_t sum = 0;
     return __builtin_add_overflow(t.ns, d.ns, &sum) ? never() : time_point(sum);
   }
-  friend constexpr time_point operator-(time_point t, duration d) { return time_point(t.ns - d.ns); }
+  friend constexpr time_point operator-(time_point t, duration d) {
+    return time_point(t.ns - d.ns);
+  }
   friend constexpr duration operator-(time_point a, time_point b) { return duration(a.ns - b.ns); }
 };
 
-/// `using namespace weir::literals;` gives 10_ms without <chrono>; with <chrono>, std's 10ms converts as well.
+/// `using namespace weir::literals;` gives 10_ms without <chrono>; with <chrono>, std's 10ms
+/// converts as well.
 namespace literals {
-constexpr duration operator""_ns(unsigned long long n) { return duration(static_cast<std::int64_t>(n)); }
-constexpr duration operator""_us(unsigned long long n) { return duration::microseconds(static_cast<std::int64_t>(n)); }
-constexpr duration operator""_ms(unsigned long long n) { return duration::milliseconds(static_cast<std::int64_t>(n)); }
-constexpr duration operator""_s(unsigned long long n) { return duration::seconds(static_cast<std::int64_t>(n)); }
-constexpr duration operator""_min(unsigned long long n) { return duration::seconds(static_cast<std::int64_t>(n) * 60); }
-constexpr duration operator""_h(unsigned long long n) { return duration::seconds(static_cast<std::int64_t>(n) * 3600); }
+constexpr duration operator""_ns(unsigned long long n) {
+  return duration(static_cast<std::int64_t>(n));
+}
+constexpr duration operator""_us(unsigned long long n) {
+  return duration::microseconds(static_cast<std::int64_t>(n));
+}
+constexpr duration operator""_ms(unsigned long long n) {
+  return duration::milliseconds(static_cast<std::int64_t>(n));
+}
+constexpr duration operator""_s(unsigned long long n) {
+  return duration::seconds(static_cast<std::int64_t>(n));
+}
+constexpr duration operator""_min(unsigned long long n) {
+  return duration::seconds(static_cast<std::int64_t>(n) * 60);
+}
+constexpr duration operator""_h(unsigned long long n) {
+  return duration::seconds(static_cast<std::int64_t>(n) * 3600);
+}
 }  // namespace literals
 
 }  // namespace weir
