@@ -1,0 +1,21 @@
+# One libFuzzer program per x_fuzz.cpp, with a short run of each among the tests: first its corpus (the folder
+# x_corpus beside it, when there is one), then new inputs. `./dev fuzz` runs them for longer.
+set(WEIR_FUZZ_SECONDS 5 CACHE STRING "How long each fuzzer runs as a test")
+file(GLOB fuzzers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/weir/*/*_fuzz.cpp)
+foreach(fuzzer ${fuzzers})
+  get_filename_component(name ${fuzzer} NAME_WE)
+  string(REGEX REPLACE "_fuzz\\.cpp$" "_corpus" corpus ${fuzzer})
+  add_executable(${name} ${fuzzer})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/fuzz)
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  target_link_libraries(${name} PRIVATE weir weir_options fmt::fmt Boost::json)
+  if(WEIR_TESTS)
+    set(found ${PROJECT_BINARY_DIR}/fuzz/found/${name})
+    file(MAKE_DIRECTORY ${found})
+    if(NOT EXISTS ${corpus})
+      set(corpus)
+    endif()
+    add_test(NAME fuzz.${name} COMMAND ${name} -max_total_time=${WEIR_FUZZ_SECONDS} -timeout=10 -rss_limit_mb=2048
+      -print_final_stats=1 -artifact_prefix=${PROJECT_BINARY_DIR}/fuzz/ ${found} ${corpus})
+  endif()
+endforeach()
