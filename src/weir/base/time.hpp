@@ -24,9 +24,7 @@ struct duration {
       D::period::num;
     }
   // Implicit on purpose: 10ms from <chrono> must just work.
-  constexpr duration(const D& d)
-      : ns(static_cast<std::int64_t>(static_cast<__int128>(d.count()) * 1'000'000'000 *
-                                     D::period::num / D::period::den)) {}
+  constexpr duration(const D& d) : ns(in_nanoseconds<D::period::num, D::period::den>(d.count())) {}
 
   /// To std::chrono: `d.as<std::chrono::milliseconds>()`.
   template <class D>
@@ -50,6 +48,17 @@ struct duration {
   friend constexpr duration operator*(duration a, std::int64_t n) { return duration(a.ns * n); }
   friend constexpr duration operator*(std::int64_t n, duration a) { return duration(a.ns * n); }
   friend constexpr duration operator/(duration a, std::int64_t n) { return duration(a.ns / n); }
+
+ private:
+  // A representation without a remainder is a floating one: 1.5s must not become 1s.
+  template <auto Num, auto Den, class Rep>
+  static constexpr std::int64_t in_nanoseconds(Rep count) {
+    if constexpr (requires { count % count; }) {
+      return static_cast<std::int64_t>(static_cast<__int128>(count) * 1'000'000'000 * Num / Den);
+    } else {
+      return static_cast<std::int64_t>(static_cast<long double>(count) * 1e9L * Num / Den);
+    }
+  }
 };
 
 /// A moment: nanoseconds since the epoch of the clock that made it (boot, the simulation's start,
