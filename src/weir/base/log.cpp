@@ -1,0 +1,156 @@
+#include <weir/base/log.hpp>
+
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+namespace weir::log {
+
+namespace {
+constexpr std::string_view level_names[] = {"trace", "debug", "info", "warn", "error", "off"};
+
+spdlog::level::level_enum to_spdlog(level severity) {
+  switch (severity) {
+    case level::trace:
+      return spdlog::level::trace;
+    case level::debug:
+      return spdlog::level::debug;
+    case level::info:
+      return spdlog::level::info;
+    case level::warn:
+      return spdlog::level::warn;
+    case level::error:
+      return spdlog::level::err;
+    case level::off:
+      return spdlog::level::off;
+  }
+  return spdlog::level::off;
+}
+
+struct output {
+  std::atomic<level> lowest{level::info};
+  std::mutex replacement_lock;
+  sink replacement;
+  std::atomic<bool> is_replaced{false};
+  std::shared_ptr<spdlog::logger> standard_error;
+
+  output() {
+    if (const char* wanted = std::getenv("WEIR_LOG")) lowest = parse_level(wanted, level::info);
+    // A logger outside spdlog's registry: a program that uses spdlog itself keeps its own names.
+    standard_error =
+        std::make_shared<spdlog::logger>("weir", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    standard_error->set_level(spdlog::level::trace);
+    standard_error->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+    standard_error->flush_on(spdlog::level::trace);
+  }
+};
+
+// Made at the first use and never destroyed: destructors of other objects may still log.
+output& the_output() {
+  static output* const made = new output;
+  return *made;
+}
+
+bool is_plain(std::string_view text) {
+  if (text.empty()) return false;
+  for (char c : text) {
+    if (c <= ' ' || c > '~' || c == '"' || c == '=' || c == '\\') return false;
+  }
+  return true;
+}
+
+using line = fmt::basic_memory_buffer<char, 512>;
+
+void append(line& out, std::string_view text) {
+  out.append(text.data(), text.data() + text.size());
+}
+
+// Control bytes as \n or \x1b; UTF-8 stays as it is.
+void append_escaped(line& out, std::string_view text, bool is_quoted) {
+  for (char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '\n') {
+      append(out, "\\n");
+    } else if (byte < 0x20 || byte == 0x7f) {
+      fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
+    } else {
+      if (is_quoted && (c == '"' || c == '\\')) out.push_back('\\');
+      out.push_back(c);
+    }
+  }
+}
+
+void append_value(line& out, const field& f) {
+  switch (f.type) {
+    case field::kind::text:
+      if (is_plain(f.text)) return append(out, f.text);
+      out.push_back('"');
+      append_escaped(out, f.text.substr(0, detail::line_bytes_max), true);
+      return out.push_back('"');
+    case field::kind::integer:
+      return append(out, fmt::format_int(f.integer).c_str());
+    case field::kind::natural:
+      return append(out, fmt::format_int(f.natural).c_str());
+    case field::kind::real:
+      fmt::format_to(std::back_inserter(out), "{}", f.real);
+      return;
+    case field::kind::boolean:
+      return append(out, f.natural ? "true" : "false");
+  }
+}
+}  // namespace
+
+void write(level severity, std::string_view text, fields about) noexcept {
+  if (!is_on(severity)) return;
+  try {
+    line out;
+    append_escaped(out, text.substr(0, detail::line_bytes_max), false);
+    for (const field& f : about) {
+      out.push_back(' ');
+      append(out, f.key);
+      out.push_back('=');
+      append_value(out, f);
+    }
+    if (out.size() > detail::line_bytes_max) {
+      out.resize(detail::line_bytes_max - 3);
+      append(out, "...");
+    }
+    const std::string_view whole(out.data(), out.size());
+    output& to = the_output();
+    if (to.is_replaced.load(std::memory_order_acquire)) {
+      const std::lock_guard hold(to.replacement_lock);
+      if (to.replacement.write)
+        return to.replacement.write(to.replacement.context, severity, whole);
+    }
+    to.standard_error->log(to_spdlog(severity), spdlog::string_view_t(whole.data(), whole.size()));
+  } catch (...) {  // NOLINT(bugprone-empty-catch): the contract; there is nowhere left to tell it
+  }
+}
+
+bool is_on(level severity) noexcept {
+  return severity != level::off && severity >= the_output().lowest.load(std::memory_order_relaxed);
+}
+
+void set_level(level lowest) noexcept { the_output().lowest = lowest; }
+
+level parse_level(std::string_view name, level otherwise) noexcept {
+  for (std::size_t at = 0; at < std::size(level_names); ++at) {
+    if (level_names[at] == name) return static_cast<level>(at);
+  }
+  return otherwise;
+}
+
+sink set_sink(sink replacement) noexcept {
+  output& to = the_output();
+  const std::lock_guard hold(to.replacement_lock);
+  to.is_replaced.store(replacement.write != nullptr, std::memory_order_release);
+  return std::exchange(to.replacement, replacement);
+}
+
+}  // namespace weir::log
