@@ -1,1 +1,16 @@
 # Tests of the repository itself rather than of the library. They are part of the dev preset only.
+find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
+
+# The rules of the code, and for each rule a test that shows it failing.
+add_test(NAME tools.tidy COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tools/tidy.py)
+add_test(NAME tools.tidy_test COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tools/tidy_test.py)
+
+# A compiler that miscompiles coroutines is refused with one line that says what to install.
+find_program(WEIR_OLD_GCC g++-12)
+if(WEIR_OLD_GCC)
+  add_test(NAME tools.gcc_12_is_refused COMMAND ${CMAKE_COMMAND} -S ${PROJECT_SOURCE_DIR}
+    -B ${PROJECT_BINARY_DIR}/refused -G Ninja -DCMAKE_CXX_COMPILER=${WEIR_OLD_GCC})
+  set_tests_properties(tools.gcc_12_is_refused PROPERTIES
+    PASS_REGULAR_EXPRESSION "weir: GCC 12[0-9.]* miscompiles coroutines.*install[ \n]+clang-19")
+endif()
+set_tests_properties(tools.tidy tools.tidy_test PROPERTIES TIMEOUT 600)

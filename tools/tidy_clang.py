@@ -1,0 +1,183 @@
+"""The rules that need clang 19: headers compile alone, header weight, layout, clang-tidy.
+
+All are slow, so each answer is kept by the hash of everything that it depends on: the file, all project headers it
+includes (found by text, transitively), the options and the compiler's version. Only clean answers are kept.
+"""
+
+import hashlib
+import re
+import resource
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+from tidy_rules import Finding, includes
+
+CXX = "clang++-19"
+FORMAT = "clang-format-19"
+CLANG_TIDY = "clang-tidy-19"
+FLAGS = ("-std=c++23", "-Isrc", "-Wall", "-Wextra", "-Wno-pragma-once-outside-header", "-Wno-unused-const-variable")
+BUDGETS = "tools/budgets.txt"
+
+
+class Cache:
+    """Hashes that were found clean: one empty file each, so that parallel runs never spoil each other."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.used = set()
+
+    def has(self, key):
+        self.used.add(key)
+        return (self.folder / key).exists()
+
+    def add(self, key):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / key).touch()
+
+    def save(self):
+        """Forgets the oldest answers when there are too many."""
+        entries = sorted(self.folder.glob("*"), key=lambda path: path.stat().st_mtime) if self.folder.exists() else []
+        for path in entries[:-20_000]:
+            path.unlink(missing_ok=True)
+
+
+@lru_cache
+def version(tool):
+    return subprocess.run([tool, "--version"], capture_output=True, text=True, check=True).stdout
+
+
+def closure(tree, file):
+    """The file and all project headers below it."""
+    seen, waiting = {file.path}, [file]
+    while waiting:
+        for _, _, target in includes(waiting.pop()):
+            path = f"src/{target}"
+            if path in tree.by_path and path not in seen:
+                seen.add(path)
+                waiting.append(tree.by_path[path])
+    return sorted(seen)
+
+
+def key_of(tree, file, *more):
+    digest = hashlib.sha256("\0".join(str(item) for item in more).encode())
+    for path in closure(tree, file):
+        digest.update(path.encode() + b"\0" + tree.by_path[path].text.encode() + b"\0")
+    return digest.hexdigest()
+
+
+def each(tree, cache, jobs, kind, files, extra, command):
+    """Runs command(file) for each file without a clean answer; yields (file, output) of those that fail."""
+
+    def one(file):
+        key = kind + "-" + key_of(tree, file, *extra)
+        if cache.has(key):
+            return None
+        done = subprocess.run(command(file), cwd=tree.root, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            cache.add(key)
+            return None
+        return file, done.stdout + done.stderr
+
+    with ThreadPoolExecutor(jobs) as pool:
+        yield from (found for found in pool.map(one, files) if found)
+
+
+def rule_headers_alone(tree, cache, jobs):
+    files = [file for file in tree.cpp() if file.is_header and file.path.startswith("src/")]
+    command = lambda file: (CXX, *FLAGS, "-fsyntax-only", "-x", "c++", file.path)
+    for file, output in each(tree, cache, jobs, "alone", files, (FLAGS, version(CXX)), command):
+        first = next((line for line in output.split("\n") if "error" in line), output[:200])
+        yield Finding(file.path, 1, "headers-alone", f"the header does not compile alone: {first}")
+
+
+def weigh(root, path):
+    """Preprocessed lines of a unit that includes the header (or of a source), and user seconds of compiling it."""
+    text = (root / path).read_text(encoding="utf-8") if path.endswith(".cpp") else f"#include <{path.removeprefix('src/')}>\n"
+    flags = (CXX, *FLAGS, "-x", "c++")
+    done = subprocess.run((*flags, "-E", "-P", "-"), cwd=root, input=text, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        return None, done.stderr[:300]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    command = (*flags, "-O1", "-c", "-o", "/dev/null", "-")
+    subprocess.run(command, cwd=root, input=text, capture_output=True, text=True, check=False)
+    return sum(1 for line in done.stdout.split("\n") if line.strip()), resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+
+
+def rule_weight(tree, cache, jobs):
+    """Line budgets fail; the compile time is only printed, since a timed assertion would fail on a busy machine."""
+    del jobs
+    for number, line in enumerate(tree.read(BUDGETS).split("\n"), 1):
+        words = line.split("#")[0].split()
+        if not words:
+            continue
+        path, budget = words[0], int(words[1])
+        if path not in tree.by_path:
+            yield Finding(BUDGETS, number, "weight", f"{path} does not exist")
+            continue
+        key = "weight-" + key_of(tree, tree.by_path[path], budget, FLAGS, version(CXX))
+        if cache.has(key):
+            continue
+        lines, seconds = weigh(tree.root, path)
+        if lines is None:
+            yield Finding(path, 1, "weight", f"does not compile: {seconds}")
+        elif lines > budget:
+            yield Finding(path, 1, "weight", f"{lines} preprocessed lines, {budget} are allowed")
+        else:
+            print(f"tidy: {path}: {lines} preprocessed lines of {budget}, {seconds:.2f} s of user time to compile")
+            cache.add(key)
+
+
+def formatted(tree):
+    return [file for file in tree.cpp()]
+
+
+def rule_format(tree, cache, jobs):
+    style = tree.read(".clang-format")
+
+    def one(file):
+        key = "format-" + hashlib.sha256("\0".join((style, version(FORMAT), file.path, file.text)).encode()).hexdigest()
+        if cache.has(key):
+            return None
+        command = (FORMAT, "--dry-run", "-Werror", file.path)
+        done = subprocess.run(command, cwd=tree.root, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            cache.add(key)
+            return None
+        match = re.search(r":(\d+):\d+: (?:error|warning)", done.stderr)
+        return Finding(file.path, int(match.group(1)) if match else 1, "format", "run ./dev tidy --fix")
+
+    with ThreadPoolExecutor(jobs) as pool:
+        yield from (found for found in pool.map(one, formatted(tree)) if found)
+
+
+def format_all(tree):
+    paths = [file.path for file in formatted(tree)]
+    if paths:
+        subprocess.run((FORMAT, "-i", *paths), cwd=tree.root, check=True)
+
+
+def rule_clang_tidy(tree, cache, jobs):
+    """Needs build/dev/compile_commands.json, which configuring the dev preset writes."""
+    commands = tree.root / "build" / "dev" / "compile_commands.json"
+    if not commands.exists():
+        yield Finding("CMakePresets.json", 1, "clang-tidy", "configure first: cmake --preset dev")
+        return
+    known = commands.read_text(encoding="utf-8")
+    files = [file for file in tree.cpp() if file.name.endswith(".cpp") and f"/{file.path}\"" in known]
+    command = lambda file: (CLANG_TIDY, "-p", "build/dev", "--quiet", "--warnings-as-errors=*", file.path)
+    for file, output in each(
+        tree, cache, jobs, "clang-tidy", files, (tree.read(".clang-tidy"), version(CLANG_TIDY)), command
+    ):
+        seen = set()
+        for match in re.finditer(r"^(\S+?):(\d+):\d+: (?:error|warning): (.*?) \[([^\]]+)\]$", output, re.M):
+            path = match.group(1).removeprefix(f"{tree.root}/")
+            rule = match.group(4).split(",")[0]
+            if (path, match.group(2), rule) not in seen:
+                seen.add((path, match.group(2), rule))
+                yield Finding(path, int(match.group(2)), rule, match.group(3))
+        if not seen:
+            yield Finding(file.path, 1, "clang-tidy", output.strip()[-300:])
+
+
+RULES = (rule_format, rule_headers_alone, rule_weight)

@@ -1,0 +1,542 @@
+"""The rules that need only the text of the tree. Each rule is a function from a Tree to findings.
+
+The hard idea: no C++ parser. Comments and literals are blanked first (positions stay), and then braces,
+includes and declarations can be read by pattern; what a pattern can't decide is left to clang.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HEADER_LINES_MAX = 300
+SOURCE_LINES_MAX = 600
+FUNCTION_LINES_MAX = 70
+COLUMNS_MAX = 100
+CARD = ("Cancel", "Order", "Bound", "Errors", "Threads")
+SKIPPED_FOLDERS = {"build", ".git", ".cache", "weir-data", "__pycache__", "node_modules", "install"}
+HEAVY_HEADERS = {"chrono", "iostream", "functional", "regex"}
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    path: str
+    line: int
+    rule: str
+    message: str
+
+    def __str__(self):
+        return f"{self.path}:{self.line}: {self.message} [{self.rule}]"
+
+
+def blank(text, keep_comments=False):
+    """The text with literals (and comments) replaced by spaces; line breaks stay where they were."""
+    token = re.compile(
+        r'//[^\n]*|/\*.*?\*/|R"([^()\\\s]{0,16})\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|(?<![0-9a-zA-Z_])\'(?:\\.|[^\'\\\n])+\'',
+        re.S,
+    )
+
+    def wipe(match):
+        found = match.group(0)
+        if found.startswith("//") or found.startswith("/*"):
+            if keep_comments:
+                return found
+            return re.sub(r"[^\n]", " ", found)
+        return re.sub(r"[^\n]", "_", found)  # a literal still counts as one token
+
+    return token.sub(wipe, text)
+
+
+@dataclass
+class File:
+    path: str  # relative to the root, with forward slashes
+    text: str
+    lines: list = field(init=False)
+
+    def __post_init__(self):
+        self.lines = self.text.split("\n")
+        self._code = None
+
+    @property
+    def code(self):
+        if self._code is None:
+            self._code = blank(self.text)
+        return self._code
+
+    @property
+    def name(self):
+        return self.path.rsplit("/", 1)[-1]
+
+    @property
+    def stem(self):
+        return self.name.rsplit(".", 1)[0]
+
+    @property
+    def is_header(self):
+        return self.name.endswith(".hpp")
+
+    @property
+    def is_cpp(self):
+        return self.name.endswith((".hpp", ".cpp"))
+
+    @property
+    def is_check(self):
+        """Tests, benchmarks and fuzzers: they may use the simulator and the test kit."""
+        return self.stem.endswith(("_test", "_bench", "_fuzz"))
+
+    @property
+    def module(self):
+        """The floor's name: src/weir/core/x.hpp and the umbrella header src/weir/core.hpp belong to core."""
+        parts = self.path.split("/")
+        if parts[:2] != ["src", "weir"] or len(parts) < 3:
+            return None
+        return parts[2] if len(parts) > 3 else self.stem
+
+    @property
+    def is_public(self):
+        """Public headers are what is installed and read by users; detail/ is installed but not for reading."""
+        return (
+            self.is_header
+            and self.path.startswith("src/weir/")
+            and not self.is_check
+            and self.module != "apps"
+            and "/internal/" not in self.path
+            and "/detail/" not in self.path
+        )
+
+    def allows(self, line, rule):
+        """A line may break a rule when it, or the line above, says `tidy-allow(rule): why`."""
+        near = self.lines[max(0, line - 2) : line]
+        return any(re.search(rf"tidy-allow\({rule}\): \S", text) for text in near)
+
+
+class Tree:
+    def __init__(self, root):
+        self.root = Path(root)
+        self.files = []
+        for path in sorted(self.root.rglob("*")):
+            relative = path.relative_to(self.root)
+            if path.is_file() and not SKIPPED_FOLDERS.intersection(relative.parts):
+                if path.suffix in (".hpp", ".cpp", ".md", ".py", ".cmake", ".txt", ".sh", "") and _is_text(path):
+                    self.files.append(File(relative.as_posix(), path.read_text(encoding="utf-8", errors="replace")))
+        self.by_path = {file.path: file for file in self.files}
+
+    def cpp(self):
+        return [file for file in self.files if file.is_cpp]
+
+    def read(self, path):
+        return self.by_path[path].text if path in self.by_path else ""
+
+
+def _is_text(path):
+    if path.stat().st_size > 1_000_000:
+        return False
+    with path.open("rb") as stream:
+        return b"\0" not in stream.read(1024)
+
+
+INCLUDE = re.compile(r"^\s*#\s*include\s*([<\"])([^>\"]+)[>\"]")
+
+
+def includes(file):
+    """(line, bracket, target) of each include that is not inside a comment."""
+    kept = blank(file.text, keep_comments=False).split("\n")
+    for number, line in enumerate(file.lines, 1):
+        match = INCLUDE.match(line)
+        if match and kept[number - 1].strip():
+            yield number, match.group(1), match.group(2)
+
+
+def parse_floors(text):
+    """name -> (number, extra modules); the number is None for what only tests may include."""
+    floors = {}
+    for line in text.split("\n"):
+        words = line.split("#")[0].split()
+        if len(words) >= 2:
+            floors[words[1]] = (None if words[0] == "+" else int(words[0]), set(words[2:]))
+    return floors
+
+
+def rule_floors(tree):
+    floors = parse_floors(tree.read("floors.txt"))
+    for file in tree.cpp():
+        if file.module is None:
+            continue
+        if file.module not in floors:
+            yield Finding(file.path, 1, "floors", f"module '{file.module}' is not in floors.txt")
+            continue
+        number, extra = floors[file.module]
+        for line, bracket, target in includes(file):
+            if bracket == '"':
+                yield Finding(file.path, line, "floors", f'write the include as <weir/...>, not "{target}"')
+                continue
+            if not target.startswith("weir/"):
+                continue
+            other = target.split("/")[1].removesuffix(".hpp")
+            if other not in floors:
+                yield Finding(file.path, line, "floors", f"<{target}>: module '{other}' is not in floors.txt")
+                continue
+            if f"src/{target}" not in tree.by_path:
+                yield Finding(file.path, line, "floors", f"<{target}> does not exist")
+            other_number = floors[other][0]
+            if "/internal/" in target and other != file.module:
+                yield Finding(file.path, line, "floors", f"<{target}> is internal to '{other}'")
+            if other == file.module or other in extra:
+                continue
+            if other_number is None:
+                if number is not None and not file.is_check:
+                    yield Finding(file.path, line, "floors", f"only tests may include '{other}'")
+            elif number is not None and other_number >= number:
+                yield Finding(
+                    file.path, line, "floors",
+                    f"'{file.module}' (floor {number}) must not include '{other}' (floor {other_number})",
+                )
+
+
+def own_header(tree, file):
+    """x.cpp, x_test.cpp, x_bench.cpp and x_fuzz.cpp belong to x.hpp in the same folder (or above internal/)."""
+    if file.is_header or not file.path.startswith("src/"):
+        return None
+    noun = re.sub(r"_(test|bench|fuzz)$", "", file.stem)
+    folder = file.path.rsplit("/", 1)[0]
+    for place in (folder, folder.removesuffix("/internal")):
+        path = f"{place}/{noun}.hpp"
+        if path in tree.by_path:
+            return path.removeprefix("src/")
+    return None
+
+
+def rule_include_order(tree):
+    def rank(target):
+        if target.startswith("weir/"):
+            return 1
+        return 3 if re.fullmatch(r"[a-z_0-9]+", target) else 2
+
+    for file in tree.cpp():
+        own = own_header(tree, file)
+        found = list(includes(file))
+        if own and (not found or found[0][2] != own):
+            line = found[0][0] if found else 1
+            yield Finding(file.path, line, "include-order", f"the first include must be its own header <{own}>")
+        if own:
+            found = [item for item in found if item[2] != own]
+        highest = 0
+        for line, bracket, target in found:
+            if bracket == '"':
+                continue
+            if rank(target) < highest:
+                yield Finding(
+                    file.path, line, "include-order", f"<{target}> comes too late: weir, then other libraries, then std"
+                )
+            highest = max(highest, rank(target))
+
+
+CONTAINER = re.compile(r"^\s*(?:(?:public|private|protected)\s*:\s*|inline\s+)*(?:(?:namespace|class|struct|union|enum)\b|extern\s+_)")
+
+
+def functions(file):
+    """(name, first line, last line) of each outermost function body; lambdas count as part of it."""
+    directive = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.M)
+    code = directive.sub(lambda match: re.sub(r"[^\n]", " ", match.group(0)), file.code)
+    stack = []  # "container": a namespace or class, "function": its body, "other": anything else in braces
+    head_start = 0  # where the declaration that may open the next brace began
+    opened = None
+    for position, char in enumerate(code):
+        declares = not stack or stack[-1] == "container"
+        if char == "{":
+            head = code[head_start:position]
+            kind = _kind(head) if declares else "other"
+            stack.append(kind)
+            if kind == "function":
+                first = head_start + len(head) - len(head.lstrip())
+                opened = (_function_name(head), code.count("\n", 0, first) + 1)
+            elif kind == "container":
+                head_start = position + 1
+        elif char == "}" and stack:
+            kind = stack.pop()
+            if kind == "function":
+                yield (*opened, code.count("\n", 0, position) + 1)
+            if kind != "other":
+                head_start = position + 1
+        elif char == ";" and declares:
+            head_start = position + 1
+
+
+def _kind(head):
+    """What the brace after a declaration's head opens."""
+    flat = re.sub(r"\[\[.*?\]\]", " ", head, flags=re.S)
+    shorter = None
+    while shorter != flat:  # template parameter lists and arguments may hold `class`, `=` and `:`
+        shorter, flat = flat, re.sub(r"<[^<>{};]*>", " ", flat)
+    flat = re.sub(r"\btemplate\b", " ", flat)
+    if re.search(r"\brequires\s*(\([^)]*\))?\s*$", flat):
+        return "other"
+    if CONTAINER.search(flat):
+        return "container"
+    if "(" not in flat or re.search(r"=\s*$", flat):
+        return "other"
+    tail = flat[flat.rfind(")") + 1 :]
+    # In a constructor's initialiser list `x(int a) : a_{a}, b_{2} {` only the last brace opens the body.
+    if "->" not in tail and re.search(r"((?<!:):(?!:)|,)\s*[\w:]+\s*$", tail):
+        return "other"
+    return "function"
+
+
+def _function_name(head):
+    test = re.search(r"\b(TEST(?:_F|_P)?|TYPED_TEST(?:_P)?|BENCHMARK\w*)\s*\(\s*(\w+)\s*,\s*(\w+)", head)
+    if test:
+        return f"{test.group(2)}.{test.group(3)}"
+    match = re.search(r"([~\w:]+|operator\s*\S+?)\s*\(", head)
+    return match.group(1) if match else "?"
+
+
+def measure(tree):
+    """Everything over a limit: (kind, path, name or -) -> (line, size, limit)."""
+    over = {}
+    for file in tree.cpp():
+        count = len(file.lines) - (1 if file.lines and file.lines[-1] == "" else 0)
+        limit = HEADER_LINES_MAX if file.is_header else SOURCE_LINES_MAX
+        if count > limit:
+            over["lines", file.path, "-"] = (1, count, limit)
+        for name, first, last in functions(file):
+            if last - first + 1 > FUNCTION_LINES_MAX:
+                over["function", file.path, name] = (first, last - first + 1, FUNCTION_LINES_MAX)
+    return over
+
+
+RATCHET = "tools/ratchet.txt"
+
+
+def rule_length(tree):
+    listed = {}
+    for number, line in enumerate(tree.read(RATCHET).split("\n"), 1):
+        words = line.split("#")[0].split()
+        if words:
+            listed[tuple(words[:3])] = (number, int(words[3]))
+    over = measure(tree)
+    for (kind, path, name), (line, size, limit) in over.items():
+        allowed = listed.get((kind, path, name), (0, limit))[1]
+        what = f"function {name}" if kind == "function" else "file"
+        if size > allowed:
+            yield Finding(path, line, "length", f"{what} has {size} lines, {allowed} are allowed: split it by noun")
+    for key, (number, allowed) in listed.items():
+        size = over.get(key, (0, 0, 0))[1]
+        if size < allowed:
+            say = f"now has {size} lines" if size else "is within its limit"
+            yield Finding(RATCHET, number, "length", f"{key[1]} {key[2]} {say}: lower or remove this line (--fix does)")
+
+
+def lower_ratchet(tree):
+    """Writes the ratchet anew with what is smaller today; never with what is larger."""
+    over = measure(tree)
+    kept = []
+    for line in tree.read(RATCHET).split("\n"):
+        words = line.split("#")[0].split()
+        if not words:
+            kept.append(line)
+        elif tuple(words[:3]) in over:
+            kept.append(" ".join([*words[:3], str(min(int(words[3]), over[tuple(words[:3])][1]))]))
+    if tree.read(RATCHET) != "\n".join(kept):
+        (tree.root / RATCHET).write_text("\n".join(kept), encoding="utf-8")
+
+
+def rule_columns(tree):
+    for file in tree.cpp():
+        for number, line in enumerate(file.lines, 1):
+            if len(line) > COLUMNS_MAX and not re.search(r"https?://\S{60}", line):
+                if not file.allows(number, "columns"):
+                    yield Finding(file.path, number, "columns", f"{len(line)} columns, {COLUMNS_MAX} are allowed")
+
+
+def rule_unique_names(tree):
+    seen = {}
+    for file in tree.cpp():
+        if not file.path.startswith(("src/", "bench/", "examples/")):
+            continue
+        if file.name in seen:
+            yield Finding(file.path, 1, "unique-names", f"the file name is taken by {seen[file.name]}")
+        else:
+            seen[file.name] = file.path
+
+
+CLASS = re.compile(
+    r"^[ \t]*(?:template\s*<[^;{]*?>\s*(?:requires[^;{]*?\s)?)?class\s+(?:\[\[[^{;]*?\]\]\s*)*(\w+)(?:\s+final)?\s*(?::[^;{]*)?\{",
+    re.M | re.S,
+)
+
+
+def rule_cards(tree):
+    """Every class (not struct) at namespace scope of a public header opens with a sentence and the five lines."""
+    for file in tree.files:
+        if not file.is_public:
+            continue
+        for match in CLASS.finditer(file.code):
+            if not _at_public_scope(file.code[: match.start()]):
+                continue
+            start = match.start() + len(match.group(0)) - len(match.group(0).lstrip())
+            line = file.code.count("\n", 0, start) + 1
+            name = match.group(1)
+            if file.allows(line, "card"):
+                continue
+            comment = []
+            above = line - 2
+            while above >= 0 and re.match(r"\s*///", file.lines[above]):
+                comment.insert(0, file.lines[above].strip()[3:].strip())
+                above -= 1
+            labels = [text.split(":")[0] for text in comment if re.match(rf"({'|'.join(CARD)}):", text)]
+            if not comment:
+                yield Finding(file.path, line, "card", f"class {name} has no contract card (/// sentence and five lines)")
+            elif not comment[0].endswith((".", ":")) and not (len(comment) > 1 and comment[1]):
+                yield Finding(file.path, line, "card", f"the card of {name} must open with a sentence")
+            elif labels != list(CARD):
+                yield Finding(
+                    file.path, line, "card",
+                    f"the card of {name} must have the lines {', '.join(CARD)} in this order; it has: {', '.join(labels) or 'none'}",
+                )
+            else:
+                for text in comment:
+                    if re.fullmatch(rf"({'|'.join(CARD)}):\s*", text):
+                        yield Finding(file.path, line, "card", f"the card of {name} has an empty line '{text.strip()}'")
+
+
+def _at_public_scope(before):
+    """True when all open braces are namespaces, and none of them is detail or anonymous."""
+    stack = []
+    head_start = 0
+    for position, char in enumerate(before):
+        if char == "{":
+            stack.append(before[head_start:position])
+            head_start = position + 1
+        elif char == "}":
+            if stack:
+                stack.pop()
+            head_start = position + 1
+        elif char == ";":
+            head_start = position + 1
+    for head in stack:
+        match = re.search(r"\bnamespace\s+([\w:]+)\s*$", head)
+        if not match or "detail" in match.group(1) or "internal" in match.group(1):
+            return False
+    return bool(stack)
+
+
+TEST_SLEEPS = re.compile(r"\b(sleep_for|sleep_until|usleep|nanosleep)\s*\(")
+ARRANGEMENTS = re.compile(r"(?<![\w.])/(?:home|root|work|Users)/[\w.]+|(?:^|[\s(`])shared/\w+\.md|\b[Ii]ssue #?\d+\b")
+COMMENTED_CODE = re.compile(
+    r"""^\s*//(?!/)\s*(
+        \#\s*(include|define|if|endif)\b.*
+      | (if|for|while|switch)\s*\(.*[;{]\s*$
+      | (return|co_return|co_await|delete|throw)(\s+\S*|\s.*\(.*\))?;\s*$
+      | (auto|const|int|bool|std::\S+)\s.*=.*;\s*$
+      | [\w:.>\[\]-]+(\(.*\)|\s*[-+|&]?=\s.*);\s*$
+      | [{}]\s*$
+      )""",
+    re.X,
+)
+
+
+def rule_words(tree):
+    for file in tree.files:
+        if file.name in ("tidy_rules.py", "tidy_test.py", "LICENSE"):
+            continue  # they name the words
+        code = file.path.endswith((".hpp", ".cpp", ".py", ".cmake", ".sh")) or file.name in ("dev", "run", "CMakeLists.txt")
+        for number, line in enumerate(file.lines, 1):
+            found = []
+            if code and re.search(r"\b(FIXME|XXX)\b", line):
+                found.append("FIXME and XXX do not land: mend it, or write TODO(kind): with the plan")
+            if code and re.search(r"\bTODO\b(?!\((\w+)\): \S)", line):
+                found.append("a TODO has a kind and a text: TODO(perf): ...")
+            if file.is_cpp and file.is_check and TEST_SLEEPS.search(file.code.split("\n")[number - 1]):
+                found.append("tests do not sleep: use virtual time or wait for the condition")
+            if file.is_cpp and COMMENTED_CODE.match(line):
+                found.append("commented-out code does not land")
+            if ARRANGEMENTS.search(line):
+                found.append("names a place or number that means nothing to a reader of the repository")
+            for message in found:
+                if not file.allows(number, "words"):
+                    yield Finding(file.path, number, "words", message)
+
+
+def rule_heavy_includes(tree):
+    """<chrono>, <iostream>, <functional> and <regex> stay out of public headers (chrono.hpp may convert)."""
+    for file in tree.files:
+        if file.is_public and file.name != "chrono.hpp":
+            for line, _, target in includes(file):
+                if target in HEAVY_HEADERS and not file.allows(line, "heavy-includes"):
+                    yield Finding(file.path, line, "heavy-includes", f"<{target}> is too heavy for a public header")
+
+
+def rule_headers_once(tree):
+    for file in tree.cpp():
+        if file.is_header and not re.search(r"^#pragma once$", file.text, re.M):
+            yield Finding(file.path, 1, "pragma-once", "a header needs #pragma once")
+
+
+SNIPPET = re.compile(r"<!-- from ([\w./-]+)(?:#([\w-]+))? -->\n```\w*\n(.*?)```", re.S)
+
+
+def snippet(tree, path, region):
+    """What a document's marked block must say: a whole file, or the lines between `// [name]` and `// [/name]`."""
+    if path not in tree.by_path:
+        return None
+    text = tree.by_path[path].text
+    if region:
+        match = re.search(rf"^[^\n]*(?://|#) \[{region}\]\n(.*?)^[^\n]*(?://|#) \[/{region}\]$", text, re.S | re.M)
+        if not match:
+            return None
+        text = match.group(1)
+    return text.rstrip("\n") + "\n"
+
+
+def rule_docs(tree):
+    for file in tree.files:
+        if not file.path.endswith(".md"):
+            continue
+        for match in SNIPPET.finditer(file.text):
+            line = file.text.count("\n", 0, match.start()) + 1
+            wanted = snippet(tree, match.group(1), match.group(2))
+            source = match.group(1) + (f"#{match.group(2)}" if match.group(2) else "")
+            if wanted is None:
+                yield Finding(file.path, line, "docs", f"{source} does not exist")
+            elif wanted != match.group(3):
+                yield Finding(file.path, line, "docs", f"the block differs from {source}: run ./dev docs")
+        prose = re.sub(r"```.*?```", lambda m: re.sub(r"[^\n]", " ", m.group(0)), file.text, flags=re.S)
+        for match in re.finditer(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", prose):
+            target = match.group(1)
+            if "://" in target or target.startswith("mailto:"):
+                continue
+            if not (tree.root / file.path).parent.joinpath(target).exists():
+                line = prose.count("\n", 0, match.start()) + 1
+                yield Finding(file.path, line, "docs", f"the link to {target} leads nowhere")
+
+
+def refresh_docs(tree):
+    """Copies the compiled text into every marked block; returns the files that changed."""
+    changed = []
+    for file in tree.files:
+        if file.path.endswith(".md"):
+
+            def fill(match):
+                wanted = snippet(tree, match.group(1), match.group(2))
+                if wanted is None:
+                    return match.group(0)
+                return match.group(0)[: match.start(3) - match.start()] + wanted + "```"
+
+            text = SNIPPET.sub(fill, file.text)
+            if text != file.text:
+                (tree.root / file.path).write_text(text, encoding="utf-8")
+                changed.append(file.path)
+    return changed
+
+
+RULES = (
+    rule_floors,
+    rule_include_order,
+    rule_length,
+    rule_columns,
+    rule_unique_names,
+    rule_cards,
+    rule_words,
+    rule_heavy_includes,
+    rule_headers_once,
+    rule_docs,
+)

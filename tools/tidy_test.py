@@ -1,0 +1,335 @@
+#!/usr/bin/env python3
+"""Shows each rule of tidy failing on a small tree, and passing on the mended one."""
+
+import contextlib
+import io
+import shutil
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import tidy_clang
+import tidy_rules
+
+FLOORS = "0 base\n1 core\n2 io\n3 wire\n3 http wire\n+ sim\n"
+CARD = """/// A thing that does work.
+///
+/// Cancel:  plain value, no waits.
+/// Order:   none.
+/// Bound:   one.
+/// Errors:  none.
+/// Threads: one loop.
+"""
+
+
+class TidyTest(unittest.TestCase):
+    def setUp(self):
+        self.root = Path(tempfile.mkdtemp(prefix="tidy"))
+        self.addCleanup(shutil.rmtree, self.root)
+        self.write("floors.txt", FLOORS)
+
+    def write(self, path, text):
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+
+    def found(self, rule, *more):
+        """The findings as `path:line message`."""
+        result = rule(tidy_rules.Tree(self.root), *more)
+        return [f"{item.path}:{item.line} {item.message}" for item in result]
+
+    def clang(self, rule):
+        with contextlib.redirect_stdout(io.StringIO()):
+            return self.found(rule, tidy_clang.Cache(self.root / "build" / "cache"), 2)
+
+    def assert_one(self, findings, part):
+        self.assertEqual(len(findings), 1, findings)
+        self.assertIn(part, findings[0])
+
+
+class Floors(TidyTest):
+    def check(self, path, include, part):
+        for other in ("base/a.hpp", "io/b.hpp", "sim/c.hpp", "wire/d.hpp", "io/internal/e.hpp", "http/f.hpp"):
+            self.write(f"src/weir/{other}", "#pragma once\n")
+        self.write(path, f"#include {include}\n")
+        findings = [item for item in self.found(tidy_rules.rule_floors) if item.startswith(path)]
+        if part:
+            self.assert_one(findings, part)
+        else:
+            self.assertEqual(findings, [])
+
+    def test_an_include_of_a_higher_floor_is_found(self):
+        self.check("src/weir/core/x.cpp", "<weir/io/b.hpp>", "'core' (floor 1) must not include 'io' (floor 2)")
+
+    def test_an_include_of_a_lower_floor_passes(self):
+        self.check("src/weir/core/x.cpp", "<weir/base/a.hpp>", None)
+
+    def test_a_neighbour_on_the_same_floor_passes_only_when_listed(self):
+        self.check("src/weir/http/x.cpp", "<weir/wire/d.hpp>", None)
+        self.check("src/weir/wire/x.cpp", "<weir/http/f.hpp>", "must not include 'http'")
+
+    def test_the_simulator_is_for_tests_only(self):
+        self.check("src/weir/io/x.cpp", "<weir/sim/c.hpp>", "only tests may include 'sim'")
+        self.check("src/weir/io/x_test.cpp", "<weir/sim/c.hpp>", None)
+
+    def test_a_test_obeys_the_floors_too(self):
+        self.check("src/weir/core/x_test.cpp", "<weir/io/b.hpp>", "must not include 'io'")
+
+    def test_internal_headers_stay_in_their_module(self):
+        self.check("src/weir/http/x.cpp", "<weir/io/internal/e.hpp>", "is internal to 'io'")
+
+    def test_a_quoted_include_is_found(self):
+        self.check("src/weir/io/x.cpp", '"b.hpp"', "write the include as <weir/...>")
+
+    def test_an_unknown_module_is_found(self):
+        self.check("src/weir/attic/x.cpp", "<weir/base/a.hpp>", "module 'attic' is not in floors.txt")
+
+    def test_an_include_in_a_comment_is_none(self):
+        self.check("src/weir/core/x.cpp", "<weir/base/a.hpp>\n/*\n#include <weir/io/b.hpp>\n*/", None)
+
+
+class IncludeOrder(TidyTest):
+    def setUp(self):
+        super().setUp()
+        self.write("src/weir/base/a.hpp", "#pragma once\n")
+        self.write("src/weir/base/b.hpp", "#pragma once\n")
+
+    def test_the_own_header_comes_first(self):
+        for path in ("src/weir/base/a.cpp", "src/weir/base/a_test.cpp"):
+            self.write(path, "#include <weir/base/b.hpp>\n#include <weir/base/a.hpp>\n")
+        self.assertEqual(len(self.found(tidy_rules.rule_include_order)), 2)
+        self.write("src/weir/base/a.cpp", "#include <weir/base/a.hpp>\n\n#include <weir/base/b.hpp>\n")
+        self.assert_one(self.found(tidy_rules.rule_include_order), "its own header <weir/base/a.hpp>")
+
+    def test_std_comes_last(self):
+        self.write("src/weir/base/a.cpp", "#include <weir/base/a.hpp>\n#include <string>\n#include <fmt/format.h>\n")
+        self.assert_one(self.found(tidy_rules.rule_include_order), "<fmt/format.h> comes too late")
+        self.write("src/weir/base/a.cpp", "#include <weir/base/a.hpp>\n#include <fmt/format.h>\n#include <string>\n")
+        self.assertEqual(self.found(tidy_rules.rule_include_order), [])
+
+
+class Length(TidyTest):
+    def test_a_header_over_300_lines_is_found(self):
+        self.write("src/weir/base/a.hpp", "\n" * 300)
+        self.assertEqual(self.found(tidy_rules.rule_length), [])
+        self.write("src/weir/base/a.hpp", "\n" * 301)
+        self.assert_one(self.found(tidy_rules.rule_length), "has 301 lines, 300 are allowed")
+
+    def test_a_source_over_600_lines_is_found(self):
+        self.write("src/weir/base/a.cpp", "\n" * 601)
+        self.assert_one(self.found(tidy_rules.rule_length), "has 601 lines, 600 are allowed")
+
+    def test_a_function_over_70_lines_is_found_wherever_it_stands(self):
+        body = "\n" * 70
+        for text in (
+            f"int f(int a) {{{body}}}",
+            f"namespace n {{\nclass c {{\n public:\n  int f() const noexcept {{{body}}}\n}};\n}}",
+            f"c::c(int a) : a_{{a}}, b_(1) {{{body}}}",
+            f"template <class T>\n  requires requires(T t) {{ t.x(); }}\nauto f(T t) -> std::expected<T, int> {{{body}}}",
+            f"TEST(noun, does) {{{body}}}",
+            f"bool operator==(a x, b y) {{ for (;;) {{ [] {{ {body} }}(); }} }}",
+        ):
+            self.write("src/weir/base/a.cpp", text + "\n")
+            self.assert_one(self.found(tidy_rules.rule_length), "lines, 70 are allowed")
+
+    def test_namespaces_classes_and_tables_have_no_limit_of_functions(self):
+        body = "int x;\n" * 80
+        rows = '{1, f(2), "}"},\n' * 80
+        self.write("src/weir/base/a.cpp", f"namespace n {{\n{body}}}\nstruct s {{\n{body}}};\nrow rows[] = {{\n{rows}}};\n")
+        self.assertEqual(self.found(tidy_rules.rule_length), [])
+
+    def test_a_listed_file_may_shrink_but_not_grow(self):
+        self.write("tools/ratchet.txt", "lines src/weir/base/a.hpp - 310\n")
+        self.write("src/weir/base/a.hpp", "\n" * 310)
+        self.assertEqual(self.found(tidy_rules.rule_length), [])
+        self.write("src/weir/base/a.hpp", "\n" * 311)
+        self.assert_one(self.found(tidy_rules.rule_length), "has 311 lines, 310 are allowed")
+
+    def test_a_ratchet_must_follow_what_shrank(self):
+        self.write("tools/ratchet.txt", "# kept\nlines src/weir/base/a.hpp - 310\nfunction src/weir/base/a.hpp f 90\n")
+        self.write("src/weir/base/a.hpp", "\n" * 305)
+        self.assertEqual(len(self.found(tidy_rules.rule_length)), 2)
+        tidy_rules.lower_ratchet(tidy_rules.Tree(self.root))
+        self.assertEqual(self.found(tidy_rules.rule_length), [])
+        self.assertEqual((self.root / "tools/ratchet.txt").read_text(), "# kept\nlines src/weir/base/a.hpp - 305\n")
+
+    def test_a_line_over_100_columns_is_found(self):
+        self.write("src/weir/base/a.cpp", "// " + "x" * 97 + "\n")
+        self.assertEqual(self.found(tidy_rules.rule_columns), [])
+        self.write("src/weir/base/a.cpp", "// " + "x" * 98 + "\n")
+        self.assert_one(self.found(tidy_rules.rule_columns), "101 columns")
+
+
+class Names(TidyTest):
+    def test_a_file_name_used_twice_is_found(self):
+        self.write("src/weir/base/a.hpp", "")
+        self.write("src/weir/core/a.hpp", "")
+        self.assert_one(self.found(tidy_rules.rule_unique_names), "is taken by src/weir/base/a.hpp")
+
+
+class Cards(TidyTest):
+    def check(self, text, part, path="src/weir/base/a.hpp"):
+        self.write(path, f"namespace weir {{\n{text}\n}}\n")
+        findings = self.found(tidy_rules.rule_cards)
+        if part:
+            self.assert_one(findings, part)
+        else:
+            self.assertEqual(findings, [])
+
+    def test_a_class_without_a_comment_is_found(self):
+        self.check("class a {};", "class a has no contract card")
+
+    def test_a_class_with_a_card_passes(self):
+        self.check(CARD + "class [[nodiscard]] a final : public b {\n};", None)
+        self.check(CARD + "template <class T>\nclass a {\n};", None)
+
+    def test_a_missing_line_is_found(self):
+        self.check(CARD.replace("/// Bound:   one.\n", "") + "class a {};", "it has: Cancel, Order, Errors, Threads")
+
+    def test_the_order_of_the_lines_counts(self):
+        text = CARD.replace("Cancel:", "Was:").replace("Order:", "Cancel:").replace("Was:", "Order:")
+        self.check(text + "class a {};", "it has: Order, Cancel, Bound")
+
+    def test_an_empty_line_of_a_card_is_found(self):
+        self.check(CARD.replace("Bound:   one.", "Bound:") + "class a {};", "an empty line 'Bound:'")
+
+    def test_attributes_and_templates_do_not_hide_a_class(self):
+        self.check("template <class T = int>\nclass [[nodiscard]] a : public b<T> {\n};", "class a has no contract card")
+
+    def test_structs_detail_internal_and_tests_are_exempt(self):
+        self.check("struct a {};\nclass forward;\nenum class b { c };", None)
+        self.check("namespace detail {\nclass a {};\n}", None)
+        self.check("class a {};", None, "src/weir/base/internal/b.hpp")
+        self.check("class a {};", None, "src/weir/apps/c.hpp")
+
+    def test_a_class_inside_a_class_is_exempt(self):
+        self.check(CARD + "class a {\n  class b {};\n};", None)
+
+    def test_a_class_may_say_why_it_has_no_card(self):
+        self.check("// tidy-allow(card): the macros of the interface need a class\nclass a {};", None)
+
+
+class Words(TidyTest):
+    def check(self, text, part, path="src/weir/base/a.cpp"):
+        self.write(path, text + "\n")
+        findings = self.found(tidy_rules.rule_words)
+        if part:
+            self.assert_one(findings, part)
+        else:
+            self.assertEqual(findings, [])
+
+    def test_marks_of_unfinished_work_are_found(self):
+        self.check("// FIXME: later", "FIXME and XXX")
+        self.check("int a;  // XXX", "FIXME and XXX")
+        self.check("// TODO: later", "a TODO has a kind")
+        self.check("// TODO(perf): batch these", None)
+
+    def test_commented_out_code_is_found(self):
+        for text in ("// return 1;", "// if (a) {", "// queue.push(item);", "// a->b = c;", "// #include <x>", "// }"):
+            self.check(text, "commented-out code")
+
+    def test_prose_is_not_taken_for_code(self):
+        for text in (
+            "// Returns early; the rest follows.",
+            "// if the queue is full, the producer waits;",
+            "// The loop (see run()) ends here.",
+            "/// return fail(errc::closed);",
+            "// return to the loop;",
+            "// a + b",
+        ):
+            self.check(text, None)
+
+    def test_sleeps_are_found_in_tests_only(self):
+        text = "void f() { std::this_thread::sleep_for(x); }"
+        self.check(text, None)
+        self.check(text, "tests do not sleep", "src/weir/base/a_test.cpp")
+
+    def test_places_of_one_machine_are_found(self):
+        self.check("// see /home/ada/notes", "means nothing to a reader")
+        self.check("see issue 12", "means nothing to a reader")
+
+    def test_a_line_may_say_why_it_breaks_the_rule(self):
+        self.check("// FIXME is what users type; tidy-allow(words): it is parsed here", None)
+
+
+class HeavyIncludes(TidyTest):
+    def test_chrono_is_found_in_a_public_header_only(self):
+        self.write("src/weir/core/a.hpp", "#include <chrono>\n")
+        self.write("src/weir/core/internal/b.hpp", "#include <chrono>\n")
+        self.write("src/weir/core/a.cpp", "#include <chrono>\n")
+        self.write("src/weir/base/chrono.hpp", "#include <chrono>\n")
+        self.assert_one(self.found(tidy_rules.rule_heavy_includes), "src/weir/core/a.hpp:1 <chrono> is too heavy")
+
+    def test_a_header_without_pragma_once_is_found(self):
+        self.write("src/weir/core/a.hpp", "int a;\n")
+        self.assert_one(self.found(tidy_rules.rule_headers_once), "needs #pragma once")
+
+
+class Docs(TidyTest):
+    def test_a_block_that_differs_from_its_file_is_found_and_refreshed(self):
+        self.write("examples/echo.cpp", "int main() {}\n")
+        self.write("README.md", "# x\n<!-- from examples/echo.cpp -->\n```cpp\nint main() { old }\n```\nend\n")
+        self.assert_one(self.found(tidy_rules.rule_docs), "README.md:2 the block differs from examples/echo.cpp")
+        tidy_rules.refresh_docs(tidy_rules.Tree(self.root))
+        self.assertEqual(self.found(tidy_rules.rule_docs), [])
+        self.assertIn("```cpp\nint main() {}\n```\nend\n", (self.root / "README.md").read_text())
+
+    def test_a_block_may_be_a_named_part_of_a_file(self):
+        self.write("examples/echo.cpp", "int a;\n// [part]\nint b;\n// [/part]\n")
+        self.write("README.md", "<!-- from examples/echo.cpp#part -->\n```cpp\nint b;\n```\n")
+        self.assertEqual(self.found(tidy_rules.rule_docs), [])
+        self.write("README.md", "<!-- from examples/echo.cpp#gone -->\n```cpp\nint b;\n```\n")
+        self.assert_one(self.found(tidy_rules.rule_docs), "examples/echo.cpp#gone does not exist")
+
+    def test_a_dead_link_is_found(self):
+        self.write("docs/a.md", "[b](b.md) [web](https://example.org/x) [here](#part)\n")
+        self.assert_one(self.found(tidy_rules.rule_docs), "the link to b.md leads nowhere")
+
+
+class Clang(TidyTest):
+    def test_a_header_that_needs_another_first_is_found(self):
+        self.write("src/weir/base/a.hpp", "#pragma once\nstd::size_t f();\n")
+        self.assert_one(self.clang(tidy_clang.rule_headers_alone), "does not compile alone")
+        self.write("src/weir/base/a.hpp", "#pragma once\n#include <cstddef>\nstd::size_t f();\n")
+        self.assertEqual(self.clang(tidy_clang.rule_headers_alone), [])
+
+    def test_a_clean_answer_is_forgotten_when_a_header_below_changes(self):
+        self.write("src/weir/base/a.hpp", "#pragma once\n#include <weir/base/b.hpp>\nusing c = b;\n")
+        self.write("src/weir/base/b.hpp", "#pragma once\nstruct b {};\n")
+        self.assertEqual(self.clang(tidy_clang.rule_headers_alone), [])
+        self.write("src/weir/base/b.hpp", "#pragma once\n")
+        self.assert_one(self.clang(tidy_clang.rule_headers_alone), "src/weir/base/a.hpp:1 the header does not compile")
+
+    def test_a_header_over_its_budget_is_found(self):
+        self.write("tools/budgets.txt", "src/weir/core.hpp 3\n")
+        self.write("src/weir/core.hpp", "#pragma once\nint a;\nint b;\nint c;\nint d;\n")
+        self.assert_one(self.clang(tidy_clang.rule_weight), "4 preprocessed lines, 3 are allowed")
+        self.write("tools/budgets.txt", "src/weir/core.hpp 4\n")
+        self.assertEqual(self.clang(tidy_clang.rule_weight), [])
+
+    def test_a_budget_for_a_missing_file_is_found(self):
+        self.write("tools/budgets.txt", "src/weir/gone.hpp 3\n")
+        self.assert_one(self.clang(tidy_clang.rule_weight), "does not exist")
+
+    def test_a_file_in_another_layout_is_found_and_formatted(self):
+        self.write(".clang-format", "BasedOnStyle: Google\n")
+        self.write("src/weir/base/a.cpp", "int  a ;\n")
+        self.assert_one(self.clang(tidy_clang.rule_format), "src/weir/base/a.cpp:1 run ./dev tidy --fix")
+        tidy_clang.format_all(tidy_rules.Tree(self.root))
+        self.assertEqual(self.clang(tidy_clang.rule_format), [])
+
+    def test_clang_tidy_findings_are_reported_with_their_check(self):
+        self.write(".clang-tidy", "Checks: '-*,bugprone-sizeof-expression'\n")
+        source = self.root / "src/weir/base/a.cpp"
+        self.write("src/weir/base/a.cpp", "int f(int a) { return sizeof(sizeof(a)); }\n")
+        self.write(
+            "build/dev/compile_commands.json",
+            f'[{{"directory": "{self.root}", "command": "clang++-19 -c {source}", "file": "{source}"}}]',
+        )
+        self.assert_one(self.clang(tidy_clang.rule_clang_tidy), "src/weir/base/a.cpp:1 suspicious usage")
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    unittest.main()
