@@ -44,7 +44,8 @@ def main():
                 name = rule.__name__.removeprefix("rule_").replace("_", "-")
                 print(f"tidy: {name}: {len(found)} findings, {time.monotonic() - begin:.1f} s", flush=True)
             cache.save()
-    for finding in sorted(findings):
+    findings = sorted(set(findings))
+    for finding in findings:
         print(finding)
     print(f"tidy: {len(findings)} findings in {len(tree.files)} files")
     return 1 if findings else 0

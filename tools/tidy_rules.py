@@ -28,8 +28,8 @@ class Finding:
         return f"{self.path}:{self.line}: {self.message} [{self.rule}]"
 
 
-def blank(text, keep_comments=False):
-    """The text with literals (and comments) replaced by spaces; line breaks stay where they were."""
+def blank(text):
+    """The text with comments replaced by spaces and literals by underscores; line breaks stay where they were."""
     token = re.compile(
         r'//[^\n]*|/\*.*?\*/|R"([^()\\\s]{0,16})\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|(?<![0-9a-zA-Z_])\'(?:\\.|[^\'\\\n])+\'',
         re.S,
@@ -38,8 +38,6 @@ def blank(text, keep_comments=False):
     def wipe(match):
         found = match.group(0)
         if found.startswith("//") or found.startswith("/*"):
-            if keep_comments:
-                return found
             return re.sub(r"[^\n]", " ", found)
         return re.sub(r"[^\n]", "_", found)  # a literal still counts as one token
 
@@ -139,10 +137,10 @@ INCLUDE = re.compile(r"^\s*#\s*include\s*([<\"])([^>\"]+)[>\"]")
 
 def includes(file):
     """(line, bracket, target) of each include that is not inside a comment."""
-    kept = blank(file.text, keep_comments=False).split("\n")
+    code = file.code.split("\n")
     for number, line in enumerate(file.lines, 1):
         match = INCLUDE.match(line)
-        if match and kept[number - 1].strip():
+        if match and code[number - 1].strip():
             yield number, match.group(1), match.group(2)
 
 
@@ -213,7 +211,12 @@ def rule_include_order(tree):
 
     for file in tree.cpp():
         own = own_header(tree, file)
-        found = list(includes(file))
+        depth, conditional = 0, set()  # what stands inside #if has its own reasons for its place
+        for number, line in enumerate(file.code.split("\n"), 1):
+            depth += bool(re.match(r"\s*#\s*if", line)) - bool(re.match(r"\s*#\s*endif", line))
+            if depth:
+                conditional.add(number)
+        found = [item for item in includes(file) if item[0] not in conditional]
         if own and (not found or found[0][2] != own):
             line = found[0][0] if found else 1
             yield Finding(file.path, line, "include-order", f"the first include must be its own header <{own}>")

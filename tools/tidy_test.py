@@ -108,6 +108,11 @@ class IncludeOrder(TidyTest):
         self.write("src/weir/base/a.cpp", "#include <weir/base/a.hpp>\n#include <fmt/format.h>\n#include <string>\n")
         self.assertEqual(self.found(tidy_rules.rule_include_order), [])
 
+    def test_a_conditional_include_may_stand_anywhere(self):
+        self.write("src/weir/base/a.cpp", "#include <string>\n#if defined(X)\n#include <nmmintrin.h>\n#endif\n")
+        self.write("src/weir/base/a.hpp", "#pragma once\n#include <string>\n#ifdef X\n#include <x.h>\n#endif\n")
+        self.assert_one(self.found(tidy_rules.rule_include_order), "its own header <weir/base/a.hpp>")
+
 
 class Length(TidyTest):
     def test_a_header_over_300_lines_is_found(self):

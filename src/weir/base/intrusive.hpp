@@ -155,7 +155,13 @@ class intrusive_list {
   hook ends_;  // next_ is the first element, previous_ the last
 };
 
-/// A base class: makes an object an element of an intrusive_queue. Copies are not linked.
+/// A base class: makes an object an element of an intrusive_queue.
+///
+/// Cancel:  no waits.
+/// Order:   none; the queue keeps it.
+/// Bound:   one pointer; an object is in at most one queue per Tag.
+/// Errors:  none; it can't be copied, since a copy would not be linked.
+/// Threads: those of the queue.
 template <class Tag = void>
 class queue_hook {
  public:

@@ -12,9 +12,10 @@ namespace weir {
 /// A stream of numbers drawn from one seed (xoshiro256**, Blackman and Vigna 2018; period 2^256-1).
 ///
 /// Cancel:  plain value, no waits.
-/// Order:   the n-th number depends on the seed and n alone; a copy repeats what its original
-/// gives. Bound:   32 bytes. Errors:  none; an empty range is a bug of the caller and stops the
-/// process. Threads: one at a time; split() gives another thread a stream of its own.
+/// Order:   the n-th number depends on the seed and n alone; a copy repeats what it gives.
+/// Bound:   32 bytes.
+/// Errors:  none; an empty range is a bug of the caller and stops the process.
+/// Threads: one at a time; split() gives another thread a stream of its own.
 class random_source {
  public:
   explicit constexpr random_source(std::uint64_t seed) noexcept {
