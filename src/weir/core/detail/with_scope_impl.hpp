@@ -1,0 +1,44 @@
+// Bodies of with_scope.hpp's templates.
+#pragma once
+
+namespace weir {
+namespace detail {
+
+/// The only error of a scope that had a single body: unwrapped from its group.
+[[noreturn]] void rethrow_single(const std::exception& group);
+
+template <class T>
+struct given_body {
+  task<T> body;
+  WEIR_CORO_WRAPPER task<T> operator()(scope&) noexcept { return std::move(body); }
+};
+
+template <class T>
+task<T> run_bounded(scope_options options, task<T> body) {
+  try {
+    co_return co_await scope_awaiter<T, given_body<T>, cut_short::raise_timed_out>(
+        options, given_body<T>{std::move(body)});
+  } catch (const std::exception& e) {
+    rethrow_single(e);
+  }
+}
+
+}  // namespace detail
+
+template <class T>
+WEIR_CORO_WRAPPER task<T> with_timeout(duration length, task<T> body) {
+  return detail::run_bounded(scope_options{.name = "timeout", .timeout = length}, std::move(body));
+}
+
+template <class T>
+WEIR_CORO_WRAPPER task<T> with_deadline(time_point at, task<T> body) {
+  return with_timeout(at - loop::current()->now(), std::move(body));
+}
+
+template <class T>
+WEIR_CORO_WRAPPER task<T> shield(task<T> body, duration timeout) {
+  return detail::run_bounded(scope_options{.name = "shield", .timeout = timeout, .shield = true},
+                             std::move(body));
+}
+
+}  // namespace weir

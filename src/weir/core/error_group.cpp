@@ -1,0 +1,137 @@
+#include <weir/core/error_group.hpp>
+
+#include <weir/base/text.hpp>
+#include <weir/core/error_trace.hpp>
+
+#include <new>
+#include <string>
+#include <utility>
+
+namespace weir {
+
+namespace detail {
+
+error_trace* make_error_trace() noexcept { return new (std::nothrow) error_trace; }
+void free_error_trace(error_trace* trace) noexcept { delete trace; }
+error_list* make_error_list() noexcept { return new (std::nothrow) error_list; }
+
+void error_list::add(failure one) noexcept {
+  if (count == size_max) {
+    ++dropped;
+    free_error_trace(one.trace);
+    return;
+  }
+  failures[count++] = std::move(one);
+}
+
+void print_trace(const error_trace& trace, text_sink& out) noexcept {
+  const std::uint32_t shown =
+      trace.count < error_trace::places_max ? trace.count : error_trace::places_max;
+  for (std::uint32_t i = 0; i < shown; ++i) {
+    out.put("\n    in ");
+    out.put(trace.places[i].function.function_name());
+    if (trace.places[i].here.line() != 0) {
+      out.put(i == 0 ? ", last wait at " : " at ");
+      out.put_place(trace.places[i].here);
+    }
+  }
+  if (trace.count > shown) {
+    out.put("\n    ... ");
+    out.put_number(trace.count - shown);
+    out.put(" more");
+  }
+}
+
+void print_failure(const failure& one, text_sink& out) noexcept {
+  describe_exception(one.what, out);
+  if (one.trace) print_trace(*one.trace, out);
+  out.put("\n    task ");
+  out.put_number(one.task);
+  out.put(" of scope \"");
+  out.put(one.scope);
+  out.put("\"");
+  if (one.spawned_at.line() != 0) {
+    out.put(" spawned at ");
+    out.put_place(one.spawned_at);
+  }
+}
+
+namespace {
+
+class string_sink final : public text_sink {
+ public:
+  using text_sink::put;
+  void put(const char* text, std::size_t size) noexcept override {
+    try {
+      text_.append(text, size);
+    } catch (const std::bad_alloc&) {
+      is_cut_ = true;  // the text shown is then shorter; nothing else depends on it
+    }
+  }
+  std::string text_;
+  bool is_cut_ = false;
+};
+
+void free_list(error_list* list) noexcept {
+  for (std::size_t i = 0; i < list->count; ++i) free_error_trace(list->failures[i].trace);
+  delete[] list->text;
+  delete list;
+}
+
+}  // namespace
+}  // namespace detail
+
+error_group::error_group(const error_group& other) noexcept
+    : std::exception(other), list_(other.list_) {
+  __atomic_add_fetch(&list_->owners, 1u, __ATOMIC_RELAXED);
+}
+
+error_group::~error_group() {
+  if (__atomic_sub_fetch(&list_->owners, 1u, __ATOMIC_ACQ_REL) == 0) detail::free_list(list_);
+}
+
+std::size_t error_group::size() const noexcept { return list_->count; }
+std::size_t error_group::dropped() const noexcept { return list_->dropped; }
+const std::exception_ptr& error_group::operator[](std::size_t at) const noexcept {
+  return list_->failures[at].what;
+}
+
+const char* error_group::what() const noexcept {
+  thread_local std::string shown;  // valid until the next what() on this thread
+  detail::string_sink out;
+  out.put_number(list_->count);
+  out.put(list_->count == 1 ? " error:" : " errors:");
+  for (std::size_t i = 0; i < list_->count; ++i) {
+    out.put("\n  [");
+    out.put_number(i + 1);
+    out.put("] ");
+    detail::print_failure(list_->failures[i], out);
+  }
+  if (list_->dropped != 0) {
+    out.put("\n  and ");
+    out.put_number(list_->dropped);
+    out.put(" more that were not kept");
+  }
+  shown = std::move(out.text_);
+  return shown.c_str();
+}
+
+void describe_exception(const std::exception_ptr& failure, detail::text_sink& out) noexcept {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const exception& e) {
+    const error& reason = e.reason();
+    out.put(e.what());
+    if (reason.place().line() != 0) {
+      out.put(" [");
+      out.put_place(reason.place());
+      out.put("]");
+    }
+  } catch (const std::exception& e) {
+    out.put(e.what());
+  } catch (...) {
+    out.put("an exception that is not a std::exception");
+  }
+}
+
+}  // namespace weir

@@ -1,0 +1,64 @@
+// The error return trace: the awaits that an error crossed on its way up, noted while it climbs, so
+// that success pays nothing. The hard idea: a trace belongs to one climb; a note from a frame that
+// the last one did not await starts anew.
+#pragma once
+
+#include <weir/core/frame.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <source_location>
+
+namespace weir::detail {
+
+struct error_trace {
+  static constexpr std::uint32_t places_max =
+      16;  // the first 16, nearest to the throw; the rest is counted
+  struct place {
+    std::source_location function;
+    std::source_location here;
+  };
+  place places[places_max];
+  std::uint32_t count = 0;
+  const frame_base* expected = nullptr;  // who will be crossed next if this climb goes on
+
+  void note(const frame_base& frame) noexcept {
+    if (expected != &frame) count = 0;
+    if (count < places_max) places[count] = {frame.function, frame.here};
+    ++count;
+    expected =
+        frame.parent_is_boundary() ? frame.parent_boundary()->parent_frame() : frame.parent_frame();
+  }
+};
+
+/// Null when there is no memory: the error then travels without a trace.
+error_trace* make_error_trace() noexcept;
+void free_error_trace(error_trace* trace) noexcept;
+void print_trace(const error_trace& trace, text_sink& out) noexcept;
+
+/// One failed task in a scope's list.
+struct failure {
+  std::exception_ptr what;
+  error_trace* trace = nullptr;
+  std::uint64_t task = 0;
+  std::source_location spawned_at;
+  const char* scope = "";
+};
+
+/// Shared by the copies of an error_group.
+struct error_list {
+  static constexpr std::size_t size_max = 64;
+  failure failures[size_max];
+  std::size_t count = 0;
+  std::size_t dropped = 0;
+  std::uint32_t owners = 1;  // changed with atomic builtins: exceptions may travel between threads
+  char* text = nullptr;
+
+  void add(failure one) noexcept;
+};
+
+error_list* make_error_list() noexcept;
+void print_failure(const failure& one, text_sink& out) noexcept;
+
+}  // namespace weir::detail

@@ -1,0 +1,231 @@
+#include <weir/core/loop.hpp>
+
+#include <weir/base/assert.hpp>
+#include <weir/core/dump.hpp>
+#include <weir/core/error_group.hpp>
+#include <weir/core/error_trace.hpp>
+#include <weir/core/scope.hpp>
+#include <weir/core/unhandled.hpp>
+
+#include <atomic>
+#include <cstdlib>
+#include <mutex>
+
+namespace weir {
+
+namespace detail {
+
+// Posts on their way: a stack that posters push to and the loop takes whole, then turns round. Of
+// many posts between two turns only the first, which finds the stack empty, wakes the driver.
+struct post_inbox {
+  std::atomic<post_node*> head{nullptr};
+  std::atomic<std::size_t> waiting{0};
+  std::atomic<bool> is_closed{false};
+};
+
+}  // namespace detail
+
+constinit thread_local loop* loop::current_ = nullptr;
+
+// The process's loops, for dumps from signal handlers: a list that only grows at its head and is
+// edited under a lock.
+struct loop_registry {
+  static std::mutex& lock() {
+    static std::mutex* const instance = new std::mutex;
+    return *instance;
+  }
+  static constinit loop* head;
+  static void add(loop& one) {
+    const std::lock_guard guard(lock());
+    one.next_live_ = head;
+    head = &one;
+  }
+  static void remove(loop& one) {
+    const std::lock_guard guard(lock());
+    for (loop** at = &head; *at; at = &(*at)->next_live_) {
+      if (*at == &one) {
+        *at = one.next_live_;
+        return;
+      }
+    }
+  }
+};
+constinit loop* loop_registry::head = nullptr;
+
+loop::loop(driver& io, loop_options options)
+    : driver_(io),
+      options_(options),
+      turn_time_(io.now()),
+      timers_(turn_time_),
+      policy_(io.policy()),
+      inbox_(new detail::post_inbox) {
+  root_ = new scope(*this, nullptr, nullptr, scope_options{.name = options.name});
+  loop_registry::add(*this);
+}
+
+loop::~loop() {
+  loop_registry::remove(*this);
+  inbox_->is_closed = true;
+  drain_posts();
+  delete root_;
+  delete inbox_;
+}
+
+loop_stats loop::stats() const noexcept {
+  loop_stats now = stats_;
+  now.timers_live = timers_.count();
+  return now;
+}
+
+void loop::note_spawned(detail::task_header& task) noexcept {
+  task.id = ++stats_.tasks_spawned;
+  ++stats_.tasks_live;
+  if (observer_) [[unlikely]]
+    observer_->task_spawned(task.id);
+}
+
+void loop::note_exited(detail::task_header& task) noexcept {
+  --stats_.tasks_live;
+  if (observer_) [[unlikely]]
+    observer_->task_exited(task.id);
+}
+
+void loop::make_ready(detail::task_header& task) noexcept {
+  task.state = detail::task_state::ready;
+  task.next_ready = nullptr;
+  (ready_tail_ ? ready_tail_->next_ready : ready_head_) = &task;
+  ready_tail_ = &task;
+  ++ready_count_;
+  if (observer_) [[unlikely]]
+    observer_->task_scheduled(task.id);
+}
+
+// First in, first out; or the one that the policy chooses, which takes a walk along the list:
+// policies are for tests.
+detail::task_header* loop::next_ready() noexcept {
+  detail::task_header* before = nullptr;
+  detail::task_header* chosen = ready_head_;
+  if (policy_ && ready_count_ > 1) [[unlikely]] {
+    for (std::size_t skip = policy_->choose(ready_count_); skip != 0; --skip) {
+      before = chosen;
+      chosen = chosen->next_ready;
+    }
+  }
+  (before ? before->next_ready : ready_head_) = chosen->next_ready;
+  if (chosen == ready_tail_) ready_tail_ = before;
+  --ready_count_;
+  return chosen;
+}
+
+void loop::step(detail::task_header& task) noexcept {
+  if (observer_) [[unlikely]]
+    observer_->before_step(task.id);
+  const std::uint64_t id = task.id;
+  ++stats_.steps;
+  running_ = &task;
+  step_budget_ = options_.step_waits_max;
+  task.state = detail::task_state::running;
+  std::coroutine_handle<> next;
+  if (task.resumes++ == 0) [[unlikely]] {
+    next = task.start();
+  } else if (task.is_unwinding) [[unlikely]] {
+    task.is_unwinding = false;
+    next = detail::unwind(task);
+  } else if ((task.leaf & 1) != 0) {
+    next = reinterpret_cast<detail::boundary*>(task.leaf & ~std::uintptr_t{1})->resumed();
+  } else {
+    next = detail::handle_of(reinterpret_cast<detail::frame_base*>(task.leaf));
+  }
+  next.resume();
+  running_ = nullptr;
+  if (observer_) [[unlikely]]
+    observer_->after_step(id);
+}
+
+void loop::run_ready() noexcept {
+  constexpr std::uint32_t steps_between_clocks = 16;
+  for (std::uint32_t steps = 1; ready_head_ && steps <= options_.turn_steps_max; ++steps) {
+    step(*next_ready());
+    if (steps % steps_between_clocks == 0 && driver_.now() - turn_time_ > options_.turn_time_max)
+      break;
+  }
+}
+
+void loop::turn() {
+  turn_time_ = driver_.now();
+  ++stats_.turns;
+  timers_.advance(turn_time_);
+  drain_posts();
+  run_ready();
+  if (!root_->first_task_) return;
+  const time_point until = ready_head_ ? turn_time_ : timers_.next_due();
+  if (until == time_point::never() && !driver_.is_waiting_for_io() && !driver_.can_be_woken() &&
+      !inbox_->head.load(std::memory_order_acquire)) {
+    report_deadlock();
+  }
+  if (observer_) [[unlikely]]
+    observer_->before_io_wait(until);
+  driver_.wait(until);
+  if (observer_) [[unlikely]]
+    observer_->after_io_wait();
+}
+
+void loop::run() {
+  WEIR_ASSERT(!current_ && "one loop runs on a thread at a time");
+  current_ = this;
+  while (root_->first_task_) turn();
+  current_ = nullptr;
+  if (detail::error_list* errors = root_->errors_) {
+    root_->errors_ = nullptr;
+    const error_group group(errors);
+    detail::report_unhandled(
+        {.text = group.what(), .what = std::make_exception_ptr(group), .is_report = false});
+  }
+}
+
+void loop::report_deadlock() noexcept {
+  detail::stderr_sink out;
+  out.put("weir: deadlock: every task waits and nothing can wake one\n");
+  detail::print_task_tree(*this, out);
+  std::abort();
+}
+
+bool loop::reserve_post() noexcept {
+  if (inbox_->is_closed.load(std::memory_order_relaxed)) return false;
+  if (inbox_->waiting.fetch_add(1, std::memory_order_relaxed) < options_.posts_max) return true;
+  inbox_->waiting.fetch_sub(1, std::memory_order_relaxed);
+  return false;
+}
+
+void loop::end_post() noexcept { inbox_->waiting.fetch_sub(1, std::memory_order_relaxed); }
+
+void loop::post_node(detail::post_node& node) noexcept {
+  detail::post_node* head = inbox_->head.load(std::memory_order_relaxed);
+  do {
+    node.next = head;
+  } while (!inbox_->head.compare_exchange_weak(head, &node, std::memory_order_release,
+                                               std::memory_order_relaxed));
+  if (!head)
+    driver_
+        .wake();  // whoever fills an empty inbox wakes the loop; the others know that it was woken
+}
+
+void loop::drain_posts() noexcept {
+  if (!inbox_->head.load(std::memory_order_relaxed)) return;
+  detail::post_node* newest = inbox_->head.exchange(nullptr, std::memory_order_acquire);
+  detail::post_node* oldest = nullptr;
+  while (newest) {
+    detail::post_node* following = newest->next;
+    newest->next = oldest;
+    oldest = newest;
+    newest = following;
+  }
+  while (oldest) {
+    detail::post_node* following = oldest->next;
+    ++stats_.posts;
+    oldest->run(*oldest);
+    oldest = following;
+  }
+}
+
+}  // namespace weir

@@ -1,0 +1,161 @@
+// The event loop: ready tasks, timers, posts from other threads and the driver, turned in a bounded
+// way. The hard idea: fairness is a budget. A turn runs at most so many steps for at most so long,
+// and one step at most so many waits that were ready at once; then timers and I/O are looked at, so
+// that nothing starves.
+#pragma once
+
+#include <weir/core/driver.hpp>
+#include <weir/core/frame.hpp>
+#include <weir/core/timer_wheel.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+namespace weir {
+
+struct loop_options {
+  const char* name = "main";
+  std::uint32_t turn_steps_max = 256;            // task steps before timers and I/O are looked at
+  duration turn_time_max = duration(1'000'000);  // or so long
+  std::uint32_t step_waits_max =
+      128;  // waits that are ready at once before a task goes back to the queue
+  std::size_t posts_max = 65'536;  // posts from other threads that wait for the loop
+};
+
+struct loop_stats {
+  std::uint64_t turns = 0;
+  std::uint64_t steps = 0;
+  std::uint64_t posts = 0;
+  std::uint64_t tasks_spawned = 0;
+  std::uint64_t tasks_live = 0;
+  std::uint64_t timers_live = 0;
+};
+
+/// Hears what a loop does (T24 of Trio's instruments): for tests, tracers and consoles. Must not
+/// wait or throw.
+class loop_observer {
+ public:
+  virtual ~loop_observer() = default;
+  virtual void task_spawned(std::uint64_t /*id*/) noexcept {}
+  virtual void task_scheduled(std::uint64_t /*id*/) noexcept {}
+  virtual void before_step(std::uint64_t /*id*/) noexcept {}
+  virtual void after_step(std::uint64_t /*id*/) noexcept {}
+  virtual void task_exited(std::uint64_t /*id*/) noexcept {}
+  virtual void before_io_wait(time_point /*until*/) noexcept {}
+  virtual void after_io_wait() noexcept {}
+};
+
+namespace detail {
+
+/// A piece of work on its way from another thread to a loop. Intrusive, so that sending it can't
+/// fail.
+struct post_node {
+  post_node* next = nullptr;
+  void (*run)(post_node&) noexcept = nullptr;
+};
+
+struct post_inbox;
+
+}  // namespace detail
+
+/// One event loop over one driver.
+///
+/// Cancel:  cancelling its root scope ends every task on it.
+/// Order:   ready tasks first in, first out, unless the driver's policy shuffles; posts in the order of each poster.
+/// Bound:   loop_options names the limits of a turn and of posts; tasks are bounded by their scopes.
+/// Errors:  an error that leaves the root scope goes to the unhandled-error handler.
+/// Threads: all but post() and wake() on the thread that runs it.
+class loop {
+ public:
+  explicit loop(driver& io, loop_options options = {});
+  loop(const loop&) = delete;
+  loop& operator=(const loop&) = delete;
+  ~loop();
+
+  /// The loop that runs on this thread, or null.
+  static loop* current() noexcept { return current_; }
+
+  /// Runs until the root scope has no task left.
+  void run();
+  scope& root() noexcept { return *root_; }
+  driver& io() noexcept { return driver_; }
+  /// The driver's monotonic clock, read now.
+  time_point now() noexcept { return driver_.now(); }
+  /// The moment at which the present turn began: good enough for "since when".
+  time_point turn_time() const noexcept { return turn_time_; }
+  const char* name() const noexcept { return options_.name; }
+  loop_stats stats() const noexcept;
+  void observe(loop_observer* observer) noexcept { observer_ = observer; }
+
+  /// Runs `function` on the loop's thread, between task steps. False: posts_max are waiting, or the
+  /// loop has ended.
+  template <class F>
+  bool post(F function);
+
+  // For waits, timers and drivers.
+  void make_ready(detail::task_header& task) noexcept;
+  void add_timer(detail::timer& t) noexcept { timers_.insert(t); }
+  void remove_timer(detail::timer& t) noexcept { timers_.remove(t); }
+  detail::task_header* running() const noexcept { return running_; }
+  /// Takes one from the step's budget; false: the task should go back to the queue first.
+  bool spend() noexcept { return step_budget_ != 0 && step_budget_-- != 0; }
+  /// Hands a node to the loop's thread; never fails while the loop lives. Any thread.
+  void post_node(detail::post_node& node) noexcept;
+  void end_post() noexcept;
+  void note_spawned(detail::task_header& task) noexcept;
+  void note_exited(detail::task_header& task) noexcept;
+
+ private:
+  void turn();
+  void run_ready() noexcept;
+  void step(detail::task_header& task) noexcept;
+  detail::task_header* next_ready() noexcept;
+  void drain_posts() noexcept;
+  [[noreturn]] void report_deadlock() noexcept;
+  bool reserve_post() noexcept;
+
+  static constinit thread_local loop* current_;
+
+  driver& driver_;
+  loop_options options_;
+  detail::task_header* ready_head_ = nullptr;
+  detail::task_header* ready_tail_ = nullptr;
+  std::size_t ready_count_ = 0;
+  detail::task_header* running_ = nullptr;
+  std::uint32_t step_budget_ = 0;
+  time_point turn_time_;
+  detail::timer_wheel timers_;
+  scope* root_ = nullptr;
+  scheduling_policy* policy_ = nullptr;
+  loop_observer* observer_ = nullptr;
+  detail::post_inbox* inbox_;
+  loop_stats stats_;
+  loop* next_live_ = nullptr;  // the process's list of loops, for dumps
+  friend struct loop_registry;
+};
+
+namespace detail {
+template <class F>
+struct posted final : post_node {
+  loop& on;
+  F function;
+  posted(loop& target, F f) : on(target), function(std::move(f)) {
+    run = [](post_node& node) noexcept {
+      auto& self = static_cast<posted&>(node);
+      self.on.end_post();
+      self.function();  // an exception here ends the process: there is nobody to hear it
+      delete &self;
+    };
+  }
+};
+}  // namespace detail
+
+template <class F>
+bool loop::post(F function) {
+  if (!reserve_post()) return false;
+  post_node(*new detail::posted<F>(*this, std::move(function)));
+  return true;
+}
+
+}  // namespace weir

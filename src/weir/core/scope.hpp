@@ -1,0 +1,184 @@
+// scope: the owner of tasks. A scope ends after all its tasks; cancelling it ends every wait
+// inside. The hard idea: cancellation is a state of the scope that every wait looks at (a level),
+// not a message that can be missed (an edge).
+//
+// Invariants: (1) live_ counts the tasks in the list; the scope's owner leaves only when it is 0;
+//             (2) cancelled_ = cancel_called_ or (the parent's cancelled_ and not shield_).
+#pragma once
+
+#include <weir/base/time.hpp>
+#include <weir/core/frame.hpp>
+#include <weir/core/loop.hpp>
+#include <weir/core/task.hpp>
+
+#include <coroutine>
+#include <cstdint>
+#include <exception>
+#include <source_location>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace weir {
+
+/// Who ended a scope's work, and why.
+enum class cancel_kind : std::uint8_t { none, user, deadline, sibling, shutdown };
+
+struct cancel_reason {
+  cancel_kind kind = cancel_kind::user;
+  const char* text = "";         // a literal: it is not copied
+  std::source_location place{};  // where cancel() was called
+  std::uint64_t task = 0;        // the task that called it or failed; 0 when none did
+};
+
+/// What a failing child means for its scope.
+enum class failure_policy : std::uint8_t {
+  fail_fast,  // the scope is cancelled, and raises all errors as one group once every child has
+              // ended
+  report,     // the error goes to the unhandled-error handler as a report; the scope goes on
+};
+inline constexpr failure_policy fail_fast = failure_policy::fail_fast;
+inline constexpr failure_policy report = failure_policy::report;
+
+struct scope_options {
+  const char* name = "scope";
+  std::uint32_t tasks_max = 1'000'000;
+  failure_policy failures = failure_policy::fail_fast;
+  duration timeout = duration::max();  // from the moment at which the scope is entered
+  bool shield = false;  // keeps outer cancellations out (its own deadline still counts)
+};
+
+struct scope_stats {
+  std::uint64_t spawned = 0;
+  std::uint32_t live = 0;
+  std::uint32_t failed = 0;
+};
+
+template <class T>
+class spawned;
+
+namespace detail {
+template <class T>
+struct spawned_state;
+struct room_wait;
+struct error_list;
+class scope_frame;
+struct tree_walker;
+void leave_scope(task_header& ended, std::exception_ptr failure) noexcept;
+/// The value type of the task that f(args...) returns.
+template <class F, class... A>
+using task_value_t = typename std::invoke_result_t<F&, A...>::value_type;
+}  // namespace detail
+
+/// The owner of tasks.
+///
+/// Cancel:  cancel() ends every wait of every task inside, but those under a shield; it can't be taken back.
+/// Order:   tasks start in the order of their spawns.
+/// Bound:   tasks_max live tasks: spawn() raises `full` beyond it, spawn_when_room() waits.
+/// Errors:  a child's error cancels the scope and arrives in error_group at its end (or goes to the handler: report).
+/// Threads: one loop.
+class scope {
+ public:
+  scope(const scope&) = delete;
+  scope& operator=(const scope&) = delete;
+
+  /// Starts f(args...) as a child. The child keeps `f` and its arguments, so they can't dangle. The
+  /// handle may be dropped: the scope owns the child, not the handle.
+  template <class F>
+  auto spawn(F f, std::source_location place = std::source_location::current()) {
+    return spawn_at(place, std::move(f));
+  }
+  template <class F, class A>
+  auto spawn(F f, A a, std::source_location place = std::source_location::current()) {
+    return spawn_at(place, std::move(f), std::move(a));
+  }
+  template <class F, class A, class B>
+  auto spawn(F f, A a, B b, std::source_location place = std::source_location::current()) {
+    return spawn_at(place, std::move(f), std::move(a), std::move(b));
+  }
+  template <class F, class A, class B, class C>
+  auto spawn(F f, A a, B b, C c, std::source_location place = std::source_location::current()) {
+    return spawn_at(place, std::move(f), std::move(a), std::move(b), std::move(c));
+  }
+  template <class F, class... A>
+  auto spawn_at(std::source_location place, F f, A... args)
+      -> spawned<detail::task_value_t<F, A...>>;
+
+  /// Waits until fewer than tasks_max children live, then spawns: `co_await
+  /// peers.spawn_when_room(echo, peer)`.
+  template <class F, class... A>
+  task<> spawn_when_room(F f, A... args);
+
+  /// Waits until no child is left. More may be spawned afterwards.
+  detail::room_wait join() noexcept;
+
+  /// Ends every wait inside. The first reason stays.
+  void cancel(const char* text = "",
+              std::source_location place = std::source_location::current()) noexcept;
+  void cancel(cancel_reason reason) noexcept;
+  /// Moves the deadline; never() removes it. One that has passed cancels at once.
+  void set_deadline(time_point at) noexcept;
+  /// Lowering a shield while an outer scope is cancelled cancels this one now.
+  void set_shield(bool shield) noexcept;
+
+  /// True when waits inside end: for this scope's own reasons or an outer one's.
+  bool is_cancelled() const noexcept { return cancelled_; }
+  bool is_cancel_called() const noexcept { return cancel_called_; }
+  /// Why it is cancelled; kind is none when it isn't.
+  cancel_reason reason() const noexcept;
+  time_point deadline() const noexcept { return deadline_timer_.due; }
+  /// The earliest deadline that can end a wait in here: its own or an outer one's, up to the
+  /// nearest shield.
+  time_point effective_deadline() const noexcept;
+  const char* name() const noexcept { return options_.name; }
+  scope_stats stats() const noexcept { return stats_; }
+  scope* parent() const noexcept { return parent_; }
+  loop& on() const noexcept { return *loop_; }
+  /// The innermost scope around the running task; null outside of tasks.
+  static scope* current() noexcept;
+
+ private:
+  friend class loop;
+  friend class detail::scope_frame;
+  friend void detail::leave_scope(detail::task_header&, std::exception_ptr) noexcept;
+  friend struct detail::room_wait;
+  template <class T>
+  friend struct detail::spawned_state;
+  friend struct detail::tree_walker;
+
+  scope(loop& on, scope* parent, detail::task_header* host, scope_options options) noexcept;
+  ~scope();
+
+  void add(detail::task_header& child, std::source_location place);
+  void remove(detail::task_header& child) noexcept;
+  void take_failure(detail::task_header& from, std::exception_ptr failure,
+                    failure_policy policy) noexcept;
+  void propagate() noexcept;
+  static void deliver(detail::task_header& task) noexcept;
+  void wake_waiters() noexcept;
+
+  loop* loop_;
+  scope* parent_;
+  detail::task_header* host_;  // the task in whose body it is open; null for a loop's root
+  scope_options options_;
+  scope* first_child_ = nullptr;
+  scope* next_sibling_ = nullptr;
+  scope* prev_sibling_ = nullptr;
+  detail::task_header* first_task_ = nullptr;
+  detail::task_header* last_task_ = nullptr;
+  detail::room_wait* waiters_ =
+      nullptr;  // tasks in join() or spawn_when_room(), first in first out
+  bool cancel_called_ = false;
+  bool cancelled_ = false;
+  bool owner_waits_ = false;  // the body has ended and its owner waits for (1)
+  cancel_reason reason_{.kind = cancel_kind::none};
+  struct deadline_timer : detail::timer {
+    scope* owner = nullptr;
+  } deadline_timer_;
+  detail::error_list* errors_ = nullptr;
+  scope_stats stats_;
+};
+
+}  // namespace weir
+
+#include <weir/core/detail/scope_impl.hpp>

@@ -1,0 +1,70 @@
+// Waiting for time to pass, for a turn, and for a cancellation to be looked at.
+#pragma once
+
+#include <weir/core/loop.hpp>
+#include <weir/core/scope.hpp>
+#include <weir/core/wait.hpp>
+
+namespace weir {
+
+namespace detail {
+
+/// A wait for a moment.
+class sleep_wait final : public leaf_wait<sleep_wait, void>, private timer {
+ public:
+  explicit sleep_wait(time_point until) noexcept : leaf_wait(kind_) { due = until; }
+  /// For a length that starts when the wait does.
+  explicit sleep_wait(duration length) noexcept : leaf_wait(kind_), length_(length) {}
+  sleep_wait(sleep_wait&& other) noexcept
+      : leaf_wait(static_cast<leaf_wait&&>(other)), timer(), length_(other.length_) {
+    due = other.due;
+  }
+
+  bool try_now() noexcept;
+  void enlist() noexcept;
+  result<void> take() noexcept { return {}; }
+
+ private:
+  static void leave(wait& w) noexcept;
+  static void describe(const wait& w, text_sink& out) noexcept;
+  static const wait_kind kind_;
+  duration length_{-1};
+};
+
+class yield_wait final : public leaf_wait<yield_wait, void> {
+ public:
+  yield_wait() noexcept : leaf_wait(kind_) {}
+  bool try_now() noexcept { return false; }
+  void enlist() noexcept { complete(); }
+  result<void> take() noexcept { return {}; }
+
+ private:
+  static constexpr wait_kind kind_{"its turn", nullptr};
+};
+
+class checkpoint_wait final : public leaf_wait<checkpoint_wait, void> {
+ public:
+  checkpoint_wait() noexcept : leaf_wait(kind_) {}
+  bool try_now() noexcept { return true; }
+  void enlist() noexcept { complete(); }
+  result<void> take() noexcept { return {}; }
+
+ private:
+  static constexpr wait_kind kind_{"its turn", nullptr};
+};
+
+}  // namespace detail
+
+/// Waits for at least `length`; zero or less is a checkpoint only.
+[[nodiscard]] inline auto sleep(duration length) noexcept { return detail::sleep_wait(length); }
+/// Waits until the loop's clock has reached `until`.
+[[nodiscard]] inline auto sleep_until(time_point until) noexcept {
+  return detail::sleep_wait(until);
+}
+/// Goes to the end of the ready queue.
+[[nodiscard]] inline auto yield() noexcept { return detail::yield_wait(); }
+/// Ends the task here if its scope is cancelled; goes back to the queue if the step's budget is
+/// spent; else nothing.
+[[nodiscard]] inline auto checkpoint() noexcept { return detail::checkpoint_wait(); }
+
+}  // namespace weir

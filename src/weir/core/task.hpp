@@ -1,0 +1,219 @@
+// task<T>: a lazy coroutine that somebody awaits or spawns. The hard idea: a task never runs by
+// itself and never outlives the expression that awaits it, so ownership, cancellation and the async
+// stack follow the await chain.
+#pragma once
+
+#include <weir/base/assert.hpp>
+#include <weir/core/frame.hpp>
+#include <weir/core/frame_pool.hpp>
+
+#include <coroutine>
+#include <exception>
+#include <source_location>
+#include <type_traits>
+#include <utility>
+
+#if defined(__clang__)
+#define WEIR_TASK_ATTRIBUTES [[clang::coro_return_type, clang::coro_lifetimebound]]
+/// Marks a function that is no coroutine itself but returns the task of another: clang refuses it
+/// without.
+#define WEIR_CORO_WRAPPER [[clang::coro_wrapper]]
+#else
+#define WEIR_TASK_ATTRIBUTES
+#define WEIR_CORO_WRAPPER
+#endif
+
+namespace weir {
+
+template <class T>
+class task;
+
+namespace detail {
+
+/// What an awaitable must offer to know which task awaits it; leaf waits and boundaries do.
+template <class A>
+concept bindable = requires(A& a, frame_base& f) { a.bind(f); };
+
+struct promise_base : frame_base {
+  explicit promise_base(std::source_location name) noexcept { function = name; }
+  promise_base(const promise_base&) = delete;
+  promise_base& operator=(const promise_base&) = delete;
+
+  static void* operator new(std::size_t size) { return allocate_frame(size); }
+  static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
+
+  std::suspend_always initial_suspend() const noexcept { return {}; }
+
+  struct final_awaiter {
+    bool await_ready() const noexcept { return false; }
+    template <class P>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<P> ended) const noexcept {
+      frame_base& frame = ended.promise();
+      if (frame.parent_is_boundary()) return frame.parent_boundary()->child_done();
+      return handle_of(frame.parent_frame());
+    }
+    void await_resume() const noexcept {}
+  };
+  final_awaiter final_suspend() const noexcept { return {}; }
+
+  template <class A>
+  decltype(auto) await_transform(
+      A&& awaited, std::source_location place = std::source_location::current()) noexcept {
+    here = place;
+    if constexpr (bindable<std::remove_reference_t<A>>) awaited.bind(*this);
+    return std::forward<A>(awaited);
+  }
+};
+
+template <class T>
+struct task_promise final : promise_base {
+  enum class outcome : unsigned char { none, value, failed };
+
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  task_promise(std::source_location name = std::source_location::current()) noexcept
+      : promise_base(name) {}
+  ~task_promise() {
+    if (state == outcome::value) stored.~T();
+    if (state == outcome::failed) failure.~exception_ptr();
+  }
+  task<T> get_return_object() noexcept;
+  template <class U = T>
+    requires std::is_constructible_v<T, U&&>
+  void return_value(U&& value) noexcept(std::is_nothrow_constructible_v<T, U&&>) {
+    ::new (static_cast<void*>(&stored)) T(std::forward<U>(value));
+    state = outcome::value;
+  }
+  void unhandled_exception() noexcept {
+    note_error_crossed(*this);
+    ::new (static_cast<void*>(&failure)) std::exception_ptr(std::current_exception());
+    state = outcome::failed;
+  }
+  T take() {
+    if (state == outcome::failed) [[unlikely]]
+      std::rethrow_exception(std::move(failure));
+    WEIR_ASSERT(state == outcome::value);
+    return std::move(stored);
+  }
+
+  union {
+    T stored;
+    std::exception_ptr failure;
+  };
+  outcome state = outcome::none;
+};
+
+template <>
+struct task_promise<void> final : promise_base {
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  task_promise(std::source_location name = std::source_location::current()) noexcept
+      : promise_base(name) {}
+  task<void> get_return_object() noexcept;
+  void return_void() const noexcept {}
+  void unhandled_exception() noexcept {
+    note_error_crossed(*this);
+    failure = std::current_exception();
+  }
+  void take() {
+    if (failure) [[unlikely]]
+      std::rethrow_exception(std::move(failure));
+  }
+
+  std::exception_ptr failure;
+};
+
+template <class T>
+std::exception_ptr failure_of(const task_promise<T>& promise) noexcept {
+  if constexpr (std::is_void_v<T>) {
+    return promise.failure;
+  } else {
+    return promise.state == task_promise<T>::outcome::failed ? promise.failure : nullptr;
+  }
+}
+
+}  // namespace detail
+
+/// An asynchronous function that has been called but not yet started.
+///
+/// Cancel:  when the scope around it is cancelled, its frames end at their next wait, innermost first.
+/// Order:   runs when awaited or spawned, on the loop of whoever does; the awaiter goes on after it.
+/// Bound:   one frame from the frame pool; nothing else is allocated.
+/// Errors:  an exception that leaves the body is thrown by the await.
+/// Threads: one loop; a task that was not started may be moved to another.
+template <class T = void>
+class WEIR_TASK_ATTRIBUTES [[nodiscard]] task {
+ public:
+  using promise_type = detail::task_promise<T>;
+  using value_type = T;
+
+  task() = default;
+  task(task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  task& operator=(task&& other) noexcept {
+    if (this != &other) {
+      if (handle_) handle_.destroy();
+      handle_ = std::exchange(other.handle_, nullptr);
+    }
+    return *this;
+  }
+  ~task() {
+    if (handle_) handle_.destroy();
+  }
+
+  /// False after it was moved from.
+  explicit operator bool() const noexcept { return handle_ != nullptr; }
+
+  struct awaiter {
+    std::coroutine_handle<promise_type> child;
+
+    bool await_ready() const noexcept { return false; }
+    template <class P>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<P> parent) const noexcept {
+      detail::frame_base& above = parent.promise();
+      detail::frame_base& below = child.promise();
+      below.parent = reinterpret_cast<std::uintptr_t>(&above);
+      below.owner = above.owner;
+      return child;
+    }
+    T await_resume() const { return child.promise().take(); }
+  };
+  /// Starts the task by symmetric transfer. Awaits once, so only an rvalue can be awaited.
+  awaiter operator co_await() && noexcept {
+    WEIR_ASSERT(handle_ && "a task is awaited once, and not after it was moved from");
+    return awaiter{handle_};
+  }
+
+  // For boundaries, which run a task as their body.
+  std::coroutine_handle<> begin_under(detail::boundary& above) noexcept {
+    WEIR_ASSERT(handle_);
+    detail::frame_base& below = handle_.promise();
+    below.parent = detail::as_parent(&above);
+    below.owner = above.owner;
+    return handle_;
+  }
+  promise_type& promise() const noexcept { return handle_.promise(); }
+  void reset() noexcept {
+    if (handle_) std::exchange(handle_, nullptr).destroy();
+  }
+
+ private:
+  friend promise_type;
+  explicit task(std::coroutine_handle<promise_type> handle) noexcept : handle_(handle) {}
+
+  std::coroutine_handle<promise_type> handle_;
+};
+
+template <class T>
+WEIR_CORO_WRAPPER task<T> detail::task_promise<T>::get_return_object() noexcept {
+  return task<T>(std::coroutine_handle<task_promise>::from_promise(*this));
+}
+WEIR_CORO_WRAPPER inline task<void> detail::task_promise<void>::get_return_object() noexcept {
+  return task<void>(std::coroutine_handle<task_promise>::from_promise(*this));
+}
+
+namespace detail {
+template <class T>
+inline constexpr bool is_task = false;
+template <class T>
+inline constexpr bool is_task<task<T>> = true;
+}  // namespace detail
+
+}  // namespace weir

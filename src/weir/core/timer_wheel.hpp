@@ -1,0 +1,86 @@
+// Timers of one loop: a hierarchical wheel (Varghese and Lauck, 1987) with 8 levels of 64 slots
+// over ticks of 65.5 us. The hard idea: slots are coarse, but each timer keeps its exact due time,
+// so nothing fires early and virtual time jumps to exact moments; insertion and removal stay a few
+// stores.
+//
+// Invariants: (1) current_ never passes a non-empty slot's start without that slot having been
+// emptied or sunk;
+//             (2) a slot's earliest due time is never later than that of any timer in it (it may be
+//             too early).
+#pragma once
+
+#include <weir/base/time.hpp>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace weir::detail {
+
+struct timer_link {
+  timer_link* next = nullptr;
+  timer_link* prev = nullptr;
+};
+
+/// One timer, inside whatever waits for it. Neither moves nor dies while it is in a wheel.
+struct timer : timer_link {
+  time_point due;
+  void (*fire)(timer&) noexcept = nullptr;
+
+  bool is_set() const noexcept { return next != nullptr; }
+};
+
+/// The timers of one loop.
+///
+/// Cancel:  remove() at any time before the timer fired; idempotent.
+/// Order:   by due time; equal due times in the order of insertion where both were set within the same 4 ms.
+/// Bound:   8 KiB for the wheel; timers are intrusive.
+/// Errors:  none.
+/// Threads: one loop.
+class timer_wheel {
+ public:
+  explicit timer_wheel(time_point start) noexcept;
+  timer_wheel(const timer_wheel&) = delete;
+  timer_wheel& operator=(const timer_wheel&) = delete;
+
+  void insert(timer& t) noexcept;
+  void remove(timer& t) noexcept {
+    if (!t.is_set()) return;
+    t.prev->next = t.next;
+    t.next->prev = t.prev;
+    t.next = t.prev = nullptr;
+    --count_;
+  }
+  /// Fires all timers with due <= now. A timer set by one that fires is left for the next call,
+  /// whatever its due time.
+  void advance(time_point now) noexcept;
+  /// Not later than the due time of the first timer; never() when there is none.
+  time_point next_due() const noexcept;
+  std::size_t count() const noexcept { return count_; }
+
+ private:
+  static constexpr int tick_shift = 16;
+  static constexpr int level_bits = 6;
+  static constexpr int level_count = 8;
+  static constexpr int slot_count = 1 << level_bits;
+
+  struct slot {
+    timer_link head;
+    time_point earliest;
+  };
+
+  slot& slot_for(std::uint64_t tick, int& level, int& index) noexcept;
+  /// The first slot with a timer: false when there is none. Empty slots met on the way lose their
+  /// bit.
+  bool first_slot(int& level, int& index) const noexcept;
+  std::uint64_t start_of(int level, int index) const noexcept;
+  void place(timer& t) noexcept;
+  /// Moves what is due from a level-0 slot to the end of `expired`.
+  void collect(slot& s, time_point now, timer_link& expired) noexcept;
+
+  std::uint64_t current_;  // (1) ticks
+  std::size_t count_ = 0;
+  mutable std::uint64_t used_[level_count] = {};  // a bit per slot that may hold timers
+  slot slots_[level_count][slot_count];
+};
+
+}  // namespace weir::detail

@@ -1,0 +1,132 @@
+// Scopes around a body: with_scope, with_timeout, shield. The body runs in the same task; what it
+// spawns are children. The hard idea: the block is left in one place only (scope_frame::finish),
+// after the body and every child have ended, and there it is decided what the outcome means: a
+// value, one group of errors, an absorbed or a passing cancellation.
+#pragma once
+
+#include <weir/base/error.hpp>
+#include <weir/core/scope.hpp>
+
+#include <exception>
+#include <type_traits>
+#include <utility>
+
+namespace weir {
+
+namespace detail {
+
+/// The boundary around a scope's body, without the body's type.
+class scope_frame : public boundary {
+ public:
+  scope_frame(const scope_frame&) = delete;
+  scope_frame& operator=(const scope_frame&) = delete;
+
+  void bind(frame_base& above) noexcept {
+    parent = reinterpret_cast<std::uintptr_t>(&above);
+    here = above.here;
+    owner = above.owner;
+  }
+  bool await_ready() const noexcept { return false; }
+
+  std::coroutine_handle<> child_done() noexcept final;
+  std::coroutine_handle<> child_stopped() noexcept final;
+  std::coroutine_handle<> resumed() noexcept final { return finish(); }
+  const char* label() const noexcept final { return options_.name; }
+
+ protected:
+  explicit scope_frame(scope_options options) noexcept : options_(options) {}
+  ~scope_frame() {}
+
+  scope& enter() noexcept;
+  /// The body could not be started: its error is the scope's.
+  std::coroutine_handle<> fail_at_start(std::exception_ptr failure) noexcept;
+  virtual std::exception_ptr body_failure() noexcept = 0;
+  virtual void destroy_body() noexcept = 0;
+  /// Rethrows the group if there is one; true: the body was cut short by the scope's own
+  /// cancellation.
+  bool was_cut_short();
+
+  scope_options options_;
+  cancel_reason reason_{.kind = cancel_kind::none};  // why it was cut short
+
+ private:
+  struct exit_wait : wait {
+    exit_wait() noexcept;
+  };
+  std::coroutine_handle<> after_body() noexcept;
+  std::coroutine_handle<> finish() noexcept;
+
+  union {
+    scope scope_;
+  };
+  exit_wait exit_;
+  std::exception_ptr failure_;
+  bool is_stopped_ = false;
+};
+
+enum class cut_short : std::uint8_t { absorb, raise_timed_out };
+
+[[noreturn]] void raise_cut_short(const cancel_reason& reason);
+
+template <class T, class Body, cut_short Cut>
+class scope_awaiter final : public scope_frame {
+ public:
+  scope_awaiter(scope_options options, Body body) : scope_frame(options), body_(std::move(body)) {}
+
+  template <class P>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<P>) noexcept {
+    scope& inside = enter();
+    try {
+      child_ = body_(inside);
+    } catch (...) {
+      return fail_at_start(std::current_exception());
+    }
+    return child_.begin_under(*this);
+  }
+  T await_resume() {
+    if (was_cut_short()) {
+      if constexpr (std::is_void_v<T> && Cut == cut_short::absorb) return;
+      raise_cut_short(reason_);
+    }
+    return child_.promise().take();
+  }
+
+ private:
+  std::exception_ptr body_failure() noexcept override { return failure_of(child_.promise()); }
+  void destroy_body() noexcept override { child_.reset(); }
+
+  Body body_;
+  weir::task<T> child_;
+};
+
+}  // namespace detail
+
+/// Runs body(scope&) and then waits for everything that was spawned into the scope:
+/// `co_await with_scope({.tasks_max = 100}, [&](scope& s) -> task<> { ... });`
+/// Cut short by its own cancel() or timeout, a body without a value just ends; one with a value
+/// raises `cancelled` or `timed_out`. Errors of the body and of children arrive as one error_group.
+template <class Body>
+[[nodiscard]] auto with_scope(scope_options options, Body body) {
+  using value = detail::task_value_t<Body, scope&>;
+  return detail::scope_awaiter<value, Body, detail::cut_short::absorb>(options, std::move(body));
+}
+template <class Body>
+[[nodiscard]] auto with_scope(Body body) {
+  return with_scope(scope_options{}, std::move(body));
+}
+
+/// The task's value, or `timed_out` raised once it has been cancelled and has ended. An error of
+/// the task itself is raised as it is, not as a group.
+template <class T>
+[[nodiscard]] WEIR_CORO_WRAPPER task<T> with_timeout(duration length, task<T> body);
+template <class T>
+[[nodiscard]] WEIR_CORO_WRAPPER task<T> with_deadline(time_point at, task<T> body);
+
+/// Runs the task out of reach of outer cancellations; they are met at the first wait after it.
+/// `timeout` bounds it.
+template <class T>
+[[nodiscard]] WEIR_CORO_WRAPPER task<T> shield(task<T> body, duration timeout = duration::max());
+
+}  // namespace weir
+
+#include <weir/core/detail/with_scope_impl.hpp>
