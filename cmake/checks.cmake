@@ -5,6 +5,12 @@ find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
 add_test(NAME tools.tidy COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tools/tidy.py)
 add_test(NAME tools.tidy_test COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tools/tidy_test.py)
 
+# The runner of the benchmarks.
+add_test(NAME tools.bench_test COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tools/bench_test.py)
+
+# An installed weir is found and used by a project of its own (tests/consumer).
+add_test(NAME tools.consumer COMMAND ${PROJECT_SOURCE_DIR}/tests/consumer/check ${PROJECT_BINARY_DIR} ${CMAKE_CXX_COMPILER})
+
 # A compiler that miscompiles coroutines is refused with one line that says what to install.
 find_program(WEIR_OLD_GCC g++-12)
 if(WEIR_OLD_GCC)
@@ -13,4 +19,4 @@ if(WEIR_OLD_GCC)
   set_tests_properties(tools.gcc_12_is_refused PROPERTIES
     PASS_REGULAR_EXPRESSION "weir: GCC 12[0-9.]* miscompiles coroutines.*install[ \n]+clang-19")
 endif()
-set_tests_properties(tools.tidy tools.tidy_test PROPERTIES TIMEOUT 600)
+set_tests_properties(tools.tidy tools.tidy_test tools.bench_test tools.consumer PROPERTIES TIMEOUT 600)
