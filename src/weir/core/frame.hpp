@@ -110,7 +110,8 @@ struct wait {
   task_header* task = nullptr;
 
   explicit wait(const wait_kind& of) noexcept : kind(&of) {}
-  wait(wait&& other) noexcept : kind(other.kind) {}  // only before it begins, e.g. into as_result()
+  wait(wait&& other) noexcept
+      : kind(other.kind), task(other.task) {}  // only before it begins, e.g. into as_result()
   wait& operator=(wait&&) = delete;
 
   /// Suspends the task on this wait: from await_suspend.

@@ -33,6 +33,15 @@ namespace detail {
 /// What an awaitable must offer to know which task awaits it; leaf waits and boundaries do.
 template <class A>
 concept bindable = requires(A& a, frame_base& f) { a.bind(f); };
+template <class A>
+concept gives_bindable = requires(A&& a) {
+  { static_cast<A&&>(a).operator co_await() } -> bindable;
+};
+
+template <class T>
+inline constexpr bool is_task = false;
+template <class T>
+inline constexpr bool is_task<task<T>> = true;
 
 struct promise_base : frame_base {
   explicit promise_base(std::source_location name) noexcept { function = name; }
@@ -56,12 +65,31 @@ struct promise_base : frame_base {
   };
   final_awaiter final_suspend() const noexcept { return {}; }
 
+  /// Notes the place and tells the awaitable who waits. What can be awaited: tasks, boundaries,
+  /// waits, and types whose operator co_await gives one of these; a foreign awaitable would be
+  /// invisible and could not be cancelled.
   template <class A>
   decltype(auto) await_transform(
       A&& awaited, std::source_location place = std::source_location::current()) noexcept {
+    using plain = std::remove_cvref_t<A>;
     here = place;
-    if constexpr (bindable<std::remove_reference_t<A>>) awaited.bind(*this);
-    return std::forward<A>(awaited);
+    if constexpr (bindable<plain>) {
+      awaited.bind(*this);
+      return std::forward<A>(awaited);
+    } else if constexpr (is_task<plain>) {
+      return std::forward<A>(awaited);
+    } else {
+      static_assert(gives_bindable<A>,
+                    "weir: this type is not awaitable here; use a task, a wait, or a bridge");
+      return bound(std::forward<A>(awaited).operator co_await());
+    }
+  }
+
+ private:
+  template <class W>
+  W bound(W&& made) noexcept {
+    made.bind(*this);
+    return std::forward<W>(made);
   }
 };
 
@@ -208,12 +236,5 @@ WEIR_CORO_WRAPPER task<T> detail::task_promise<T>::get_return_object() noexcept 
 WEIR_CORO_WRAPPER inline task<void> detail::task_promise<void>::get_return_object() noexcept {
   return task<void>(std::coroutine_handle<task_promise>::from_promise(*this));
 }
-
-namespace detail {
-template <class T>
-inline constexpr bool is_task = false;
-template <class T>
-inline constexpr bool is_task<task<T>> = true;
-}  // namespace detail
 
 }  // namespace weir

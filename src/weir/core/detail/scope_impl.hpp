@@ -138,6 +138,7 @@ class spawned {
 
   class awaiter final : public detail::leaf_wait<awaiter, T> {
    public:
+    awaiter(awaiter&&) noexcept = default;
     explicit awaiter(detail::spawned_state<T>& state) noexcept
         : detail::leaf_wait<awaiter, T>(kind_), state_(state) {}
     bool try_now() noexcept { return state_.end != detail::task_end::running; }
