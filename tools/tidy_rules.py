@@ -222,6 +222,8 @@ def rule_include_order(tree):
             yield Finding(file.path, line, "include-order", f"the first include must be its own header <{own}>")
         if own:
             found = [item for item in found if item[2] != own]
+        if file.is_header:  # the bodies of its templates come last
+            found = [item for item in found if not item[2].endswith(f"/detail/{file.stem}_impl.hpp")]
         highest = 0
         for line, bracket, target in found:
             if bracket == '"':

@@ -108,6 +108,12 @@ class IncludeOrder(TidyTest):
         self.write("src/weir/base/a.cpp", "#include <weir/base/a.hpp>\n#include <fmt/format.h>\n#include <string>\n")
         self.assertEqual(self.found(tidy_rules.rule_include_order), [])
 
+    def test_the_bodies_of_templates_come_last(self):
+        self.write("src/weir/base/c.hpp", "#include <string>\n#include <weir/base/detail/c_impl.hpp>\n")
+        self.assertEqual(self.found(tidy_rules.rule_include_order), [])
+        self.write("src/weir/base/c.hpp", "#include <string>\n#include <weir/base/detail/d_impl.hpp>\n")
+        self.assert_one(self.found(tidy_rules.rule_include_order), "d_impl.hpp> comes too late")
+
     def test_a_conditional_include_may_stand_anywhere(self):
         self.write("src/weir/base/a.cpp", "#include <string>\n#if defined(X)\n#include <nmmintrin.h>\n#endif\n")
         self.write("src/weir/base/a.hpp", "#pragma once\n#include <string>\n#ifdef X\n#include <x.h>\n#endif\n")
