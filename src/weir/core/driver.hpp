@@ -145,6 +145,8 @@ class driver {
   virtual int set_option(io_handle handle, int level, int option, int value) noexcept = 0;
   /// Size and kind of a path: 0 or -errno.
   virtual int status_of(const char* path, file_status& out) noexcept = 0;
+  /// The same of an open file.
+  virtual int status_of(io_handle handle, file_status& out) noexcept = 0;
   /// Calls `visit(context, name)` for each entry of a folder but . and .. : 0 or -errno.
   virtual int list_dir(const char* path, void (*visit)(void*, const char* name),
                        void* context) noexcept = 0;
