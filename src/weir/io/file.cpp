@@ -1,0 +1,195 @@
+#include <weir/io/file.hpp>
+
+#include <weir/base/error.hpp>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <exception>
+
+namespace weir {
+
+namespace detail {
+
+namespace {
+
+template <class Wait>
+constexpr wait_kind kind_named(const char* name) noexcept {
+  return {.name = name, .cancel = &Wait::leave, .describe = &Wait::describe};
+}
+
+constinit const wait_kind open_kind = kind_named<open_wait>("open");
+constinit const wait_kind read_kind = kind_named<read_wait>("read");
+constinit const wait_kind write_kind = kind_named<write_wait>("write");
+constinit const wait_kind sync_kind = kind_named<done_wait>("sync");
+constinit const wait_kind preallocate_kind = kind_named<done_wait>("preallocate");
+constinit const wait_kind truncate_kind = kind_named<done_wait>("truncate");
+constinit const wait_kind rename_kind = kind_named<done_wait>("rename");
+constinit const wait_kind remove_kind = kind_named<done_wait>("remove");
+constinit const wait_kind make_dir_kind = kind_named<done_wait>("make folder");
+constinit const wait_kind sync_dir_kind = kind_named<done_wait>("sync folder");
+
+std::uint32_t open_flags(const open_options& options) noexcept {
+  int flags = O_CLOEXEC;
+  flags |= options.write ? (options.read ? O_RDWR : O_WRONLY) : O_RDONLY;
+  if (options.create) flags |= O_CREAT;
+  if (options.exclusive) flags |= O_EXCL;
+  if (options.truncate) flags |= O_TRUNC;
+  if (options.direct) flags |= O_DIRECT;
+  return static_cast<std::uint32_t>(flags);
+}
+
+}  // namespace
+
+bool done_wait::try_now() noexcept {
+  if (!from_.empty()) path = from_.c_str();
+  if (!to_.empty()) path_to = to_.c_str();
+  return io_wait::try_now();
+}
+
+result<void> done_wait::take() noexcept {
+  if (outcome >= 0) return {};
+  return fail(failed(kind->name));
+}
+
+open_wait::open_wait(std::string name, open_options options) noexcept
+    : io_wait(open_kind), name_(std::move(name)) {
+  op = io_op::open;
+  flags = open_flags(options);
+  mode = options.mode;
+}
+
+bool open_wait::try_now() noexcept {
+  path = name_.c_str();
+  return io_wait::try_now();
+}
+
+result<file> open_wait::take() noexcept {
+  if (outcome < 0) return fail(failed(kind->name));
+  return file(task->current->on().io(), static_cast<io_handle>(outcome));
+}
+
+read_wait::read_wait(io_handle from, std::uint64_t at, char* into, std::size_t length) noexcept
+    : io_wait(read_kind) {
+  op = io_op::read_at;
+  handle = from;
+  offset = at;
+  memory = into;
+  size = length;
+}
+
+result<std::size_t> read_wait::take() noexcept {
+  if (outcome < 0) return fail(failed(kind->name));
+  return static_cast<std::size_t>(outcome);
+}
+
+write_wait::write_wait(io_handle to, std::uint64_t at, slice_cursor what) noexcept
+    : io_wait(write_kind), left_(what) {
+  op = io_op::write_at;
+  handle = to;
+  offset = at;
+}
+
+bool write_wait::try_now() noexcept {
+  if (left_.is_empty()) return true;
+  left_.load(*this);
+  return io_wait::try_now();
+}
+
+bool write_wait::goes_on() noexcept {
+  if (outcome == 0) outcome = -EIO;  // a write of something that takes nothing would never end
+  if (outcome < 0) return false;
+  left_.advance(static_cast<std::size_t>(outcome));
+  offset += static_cast<std::uint64_t>(outcome);
+  written_ += static_cast<std::uint64_t>(outcome);
+  if (left_.is_empty()) return false;
+  left_.load(*this);
+  return true;
+}
+
+result<void> write_wait::take() noexcept {
+  if (outcome >= 0) return {};
+  if (written_ == 0) return fail(failed(kind->name));
+  try {
+    return fail(failed(fmt::format("write failed after {} bytes", written_).c_str()));
+  } catch (const std::exception&) {  // no memory for the text
+    return fail(failed(kind->name));
+  }
+}
+
+}  // namespace detail
+
+detail::done_wait file::sync_data() noexcept {
+  return std::move(detail::done_wait(detail::sync_kind, io_op::sync, handle_).with(1));
+}
+
+detail::done_wait file::sync() noexcept { return {detail::sync_kind, io_op::sync, handle_}; }
+
+detail::done_wait file::preallocate(std::uint64_t offset, std::size_t size) noexcept {
+  return std::move(detail::done_wait(detail::preallocate_kind, io_op::preallocate, handle_)
+                       .with(0, offset, size));
+}
+
+detail::done_wait file::truncate(std::uint64_t size) noexcept {
+  return std::move(
+      detail::done_wait(detail::truncate_kind, io_op::truncate, handle_).with(0, size));
+}
+
+bool file::try_lock() {
+  const int outcome = io_->lock_file(handle_);
+  if (outcome == -EWOULDBLOCK) return false;
+  if (outcome < 0) raise(error::from_os(-outcome, "lock a file"));
+  return true;
+}
+
+std::uint64_t file::size() const {
+  file_status status;
+  const int outcome = io_->status_of(handle_, status);
+  if (outcome < 0) raise(error::from_os(-outcome, "size of a file"));
+  return status.size;
+}
+
+void file::close() noexcept {
+  if (handle_ >= 0) io_->close_now(std::exchange(handle_, -1));
+}
+
+detail::done_wait rename_path(std::string from, std::string to) noexcept {
+  return {detail::rename_kind, io_op::rename, std::move(from), std::move(to)};
+}
+
+detail::done_wait remove_path(std::string path) noexcept {
+  return {detail::remove_kind, io_op::remove, std::move(path)};
+}
+
+detail::done_wait remove_dir(std::string path) noexcept {
+  return std::move(detail::done_wait(detail::remove_kind, io_op::remove, std::move(path)).with(1));
+}
+
+detail::done_wait make_dir(std::string path, std::uint32_t mode) noexcept {
+  return std::move(
+      detail::done_wait(detail::make_dir_kind, io_op::make_dir, std::move(path)).with_mode(mode));
+}
+
+detail::done_wait sync_dir(std::string path) noexcept {
+  return {detail::sync_dir_kind, io_op::sync_dir, std::move(path)};
+}
+
+std::vector<std::string> list_dir(const std::string& path) {
+  std::vector<std::string> names;
+  const auto visit = [](void* context, const char* name) {
+    static_cast<std::vector<std::string>*>(context)->emplace_back(name);
+  };
+  const int outcome = loop::current()->io().list_dir(path.c_str(), visit, &names);
+  if (outcome < 0) raise(error::from_os(-outcome, fmt::format("list '{}'", path)));
+  return names;
+}
+
+result<file_status> path_status(const std::string& path, std::source_location place) noexcept {
+  file_status status;
+  const int outcome = loop::current()->io().status_of(path.c_str(), status);
+  if (outcome < 0) return fail(detail::io_error(outcome, "status of", path.c_str(), place));
+  return status;
+}
+
+}  // namespace weir

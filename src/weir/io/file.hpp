@@ -1,0 +1,170 @@
+// Files and folders: open, read and write at offsets, sync, rename. Every call that may touch the
+// disk is a wait; each goes through as_result() without a throw. Durability is in the caller's
+// hands: data after sync_data(), a new or renamed name after sync_dir() of its folder (see "All
+// File Systems Are Not Created Equal", Pillai et al., 2014).
+#pragma once
+
+#include <weir/io/io_wait.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace weir {
+
+class file;
+
+struct open_options {
+  bool read = true;
+  bool write = false;
+  bool create = false;     // makes the file when it is missing
+  bool exclusive = false;  // with create: it must be missing (`already_exists`)
+  bool truncate = false;   // drops what it held
+  bool direct = false;     // O_DIRECT: memory, offset and size are the caller's to align
+  std::uint32_t mode = 0600;
+};
+
+namespace detail {
+
+/// A request without a value: sync, rename, remove ... Owns the paths it works on.
+class done_wait final : public io_wait<done_wait, void> {
+ public:
+  done_wait(const wait_kind& of, io_op what, io_handle on) noexcept : io_wait(of) {
+    op = what;
+    handle = on;
+  }
+  done_wait(const wait_kind& of, io_op what, std::string from, std::string to = {}) noexcept
+      : done_wait(of, what, -1) {
+    from_ = std::move(from);
+    to_ = std::move(to);
+  }
+  done_wait& with(std::uint32_t flag_bits, std::uint64_t at = 0, std::size_t length = 0) noexcept {
+    flags = flag_bits;
+    offset = at;
+    size = length;
+    return *this;
+  }
+  done_wait& with_mode(std::uint32_t bits) noexcept {
+    mode = bits;
+    return *this;
+  }
+  bool try_now() noexcept;
+  result<void> take() noexcept;
+
+ private:
+  std::string from_;
+  std::string to_;
+};
+
+class open_wait final : public io_wait<open_wait, file> {
+ public:
+  open_wait(std::string name, open_options options) noexcept;
+  bool try_now() noexcept;
+  result<file> take() noexcept;
+
+ private:
+  std::string name_;
+};
+
+class read_wait final : public io_wait<read_wait, std::size_t> {
+ public:
+  read_wait(io_handle from, std::uint64_t at, char* into, std::size_t length) noexcept;
+  result<std::size_t> take() noexcept;
+};
+
+/// Writes all of it, however many system calls that takes.
+class write_wait final : public io_wait<write_wait, void> {
+ public:
+  write_wait(io_handle to, std::uint64_t at, slice_cursor what) noexcept;
+  bool try_now() noexcept;
+  bool goes_on() noexcept;
+  result<void> take() noexcept;
+
+ private:
+  slice_cursor left_;
+  std::uint64_t written_ = 0;
+};
+
+}  // namespace detail
+
+/// An open file.
+///
+/// Cancel:  a cancelled write has written a prefix or nothing, and may be repeated; all others happened or did not.
+/// Order:   none between operations in flight at once; await one before the next to order them.
+/// Bound:   the driver's blocking pool or ring; memory is the caller's until the wait ends.
+/// Errors:  `no_space`, `io`, ...; a failed write says how much was written; `closed` after close.
+/// Threads: one loop.
+class [[nodiscard]] file {
+ public:
+  file() = default;
+  file(driver& io, io_handle handle) noexcept : io_(&io), handle_(handle) {}
+  file(file&& other) noexcept : io_(other.io_), handle_(std::exchange(other.handle_, -1)) {}
+  file& operator=(file&& other) noexcept {
+    std::swap(io_, other.io_);
+    std::swap(handle_, other.handle_);
+    return *this;
+  }
+  /// Closes without a wait. Does not sync.
+  ~file() { close(); }
+
+  /// Reads up to memory.size() bytes; fewer only near the end of the file, 0 at it.
+  auto read_at(std::uint64_t offset, std::span<char> memory) noexcept {
+    return detail::read_wait(handle_, offset, memory.data(), memory.size());
+  }
+  /// Writes all of `data`, which must live until the wait ends.
+  auto write_at(std::uint64_t offset, std::string_view data) noexcept {
+    return detail::write_wait(handle_, offset,
+                              detail::slice_cursor(io_slice{data.data(), data.size()}));
+  }
+  /// The same for several pieces, one after the other.
+  auto write_at(std::uint64_t offset, std::span<const io_slice> pieces) noexcept {
+    return detail::write_wait(handle_, offset, detail::slice_cursor(pieces.data(), pieces.size()));
+  }
+  /// Makes the data durable, and the size if it has grown (fdatasync).
+  detail::done_wait sync_data() noexcept;
+  /// Makes data and attributes durable (fsync).
+  detail::done_wait sync() noexcept;
+  /// Reserves zero-filled space, so that later writes into it neither fail for lack of space nor
+  /// need to make metadata durable.
+  detail::done_wait preallocate(std::uint64_t offset, std::size_t size) noexcept;
+  detail::done_wait truncate(std::uint64_t size) noexcept;
+
+  /// Takes an exclusive lock that ends with this handle or the process; false: somebody holds it.
+  bool try_lock();
+  std::uint64_t size() const;
+  void close() noexcept;
+
+  /// False after close() or a move.
+  explicit operator bool() const noexcept { return handle_ >= 0; }
+  io_handle handle() const noexcept { return handle_; }
+
+ private:
+  driver* io_ = nullptr;
+  io_handle handle_ = -1;
+};
+
+[[nodiscard]] inline auto open_file(std::string path, open_options options = {}) noexcept {
+  return detail::open_wait(std::move(path), options);
+}
+/// Replaces what `to` names, atomically. Durable after sync_dir() of the folder.
+[[nodiscard]] detail::done_wait rename_path(std::string from, std::string to) noexcept;
+/// Removes a file.
+[[nodiscard]] detail::done_wait remove_path(std::string path) noexcept;
+/// Removes an empty folder.
+[[nodiscard]] detail::done_wait remove_dir(std::string path) noexcept;
+[[nodiscard]] detail::done_wait make_dir(std::string path, std::uint32_t mode = 0700) noexcept;
+/// Makes creations, renames and removals in a folder durable.
+[[nodiscard]] detail::done_wait sync_dir(std::string path) noexcept;
+
+/// The names in a folder but . and .., in no order. Does not wait: folders of a few thousand names
+/// at start-up; larger ones belong into blocking().
+std::vector<std::string> list_dir(const std::string& path);
+/// Size, kind and time of a path; `not_found` is the ordinary error.
+result<file_status> path_status(
+    const std::string& path, std::source_location place = std::source_location::current()) noexcept;
+
+}  // namespace weir
