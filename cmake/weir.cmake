@@ -32,7 +32,7 @@ function(weir_sources out)
   set(${out} ${found} PARENT_SCOPE)
 endfunction()
 
-set(weir_floors base core io wire http store broker serve)
+set(weir_floors base core io flow wire http store broker serve)
 weir_sources(sources ${weir_floors})
 add_library(weir STATIC ${sources})
 add_library(weir::weir ALIAS weir)

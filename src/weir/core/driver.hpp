@@ -95,6 +95,12 @@ struct file_status {
 };
 
 /// Chooses the order of ready tasks; absent (null) means first in, first out.
+///
+/// Cancel:  no waits.
+/// Order:   its whole purpose.
+/// Bound:   holds no tasks.
+/// Errors:  none.
+/// Threads: the loop's.
 class scheduling_policy {
  public:
   virtual ~scheduling_policy() = default;
@@ -104,9 +110,11 @@ class scheduling_policy {
 
 /// The world as one loop sees it.
 ///
-/// Cancel:  cancel() asks; the request still completes exactly once, with -ECANCELED or with what it had achieved.
+/// Cancel:  cancel() asks; the request still completes exactly once, with -ECANCELED or with what
+///          it had achieved.
 /// Order:   completions are delivered from wait(), in the order in which they happened.
-/// Bound:   per driver: submission queue, buffer ring and blocking pool have named limits and make submit() wait inside.
+/// Bound:   per driver: submission queue, buffer ring and blocking pool have named limits and make
+///          submit() wait inside.
 /// Errors:  as -errno in a request's outcome; the synchronous calls return the same.
 /// Threads: only the loop's thread, but wake(), which any thread may call.
 class driver {

@@ -32,8 +32,13 @@ struct loop_stats {
   std::uint64_t timers_live = 0;
 };
 
-/// Hears what a loop does (T24 of Trio's instruments): for tests, tracers and consoles. Must not
-/// wait or throw.
+/// Hears what a loop does: for tests, tracers and consoles.
+///
+/// Cancel:  no waits.
+/// Order:   calls come in the order of what they tell.
+/// Bound:   one observer a loop; a call must be short, for the loop stands still meanwhile.
+/// Errors:  none; calls must not throw.
+/// Threads: the loop's.
 class loop_observer {
  public:
   virtual ~loop_observer() = default;
@@ -62,8 +67,10 @@ struct post_inbox;
 /// One event loop over one driver.
 ///
 /// Cancel:  cancelling its root scope ends every task on it.
-/// Order:   ready tasks first in, first out, unless the driver's policy shuffles; posts in the order of each poster.
-/// Bound:   loop_options names the limits of a turn and of posts; tasks are bounded by their scopes.
+/// Order:   ready tasks first in, first out, unless the driver's policy shuffles; posts in the
+///          order of each poster.
+/// Bound:   loop_options names the limits of a turn and of posts; tasks are bounded by their
+///          scopes.
 /// Errors:  an error that leaves the root scope goes to the unhandled-error handler.
 /// Threads: all but post() and wake() on the thread that runs it.
 class loop {

@@ -72,10 +72,12 @@ using task_value_t = typename std::invoke_result_t<F&, A...>::value_type;
 
 /// The owner of tasks.
 ///
-/// Cancel:  cancel() ends every wait of every task inside, but those under a shield; it can't be taken back.
+/// Cancel:  cancel() ends every wait of every task inside, but those under a shield; it can't be
+///          taken back.
 /// Order:   tasks start in the order of their spawns.
 /// Bound:   tasks_max live tasks: spawn() raises `full` beyond it, spawn_when_room() waits.
-/// Errors:  a child's error cancels the scope and arrives in error_group at its end (or goes to the handler: report).
+/// Errors:  a child's error cancels the scope and arrives in error_group at its end (or goes to the
+///          handler: report).
 /// Threads: one loop.
 class scope {
  public:

@@ -162,8 +162,10 @@ std::exception_ptr failure_of(const task_promise<T>& promise) noexcept {
 
 /// An asynchronous function that has been called but not yet started.
 ///
-/// Cancel:  when the scope around it is cancelled, its frames end at their next wait, innermost first.
-/// Order:   runs when awaited or spawned, on the loop of whoever does; the awaiter goes on after it.
+/// Cancel:  when the scope around it is cancelled, its frames end at their next wait, innermost
+///          first.
+/// Order:   runs when awaited or spawned, on the loop of whoever does; the awaiter goes on after
+///          it.
 /// Bound:   one frame from the frame pool; nothing else is allocated.
 /// Errors:  an exception that leaves the body is thrown by the await.
 /// Threads: one loop; a task that was not started may be moved to another.

@@ -32,7 +32,8 @@ struct timer : timer_link {
 /// The timers of one loop.
 ///
 /// Cancel:  remove() at any time before the timer fired; idempotent.
-/// Order:   by due time; equal due times in the order of insertion where both were set within the same 4 ms.
+/// Order:   by due time; equal due times in the order of insertion where both were set within the
+///          same 4 ms.
 /// Bound:   8 KiB for the wheel; timers are intrusive.
 /// Errors:  none.
 /// Threads: one loop.

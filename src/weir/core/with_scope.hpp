@@ -122,6 +122,11 @@ template <class T>
 template <class T>
 [[nodiscard]] WEIR_CORO_WRAPPER task<T> with_deadline(time_point at, task<T> body);
 
+/// The same for a single wait: `co_await with_timeout(1s, lines.receive())`.
+template <class Leaf>
+  requires std::is_base_of_v<detail::wait, Leaf>
+[[nodiscard]] WEIR_CORO_WRAPPER auto with_timeout(duration length, Leaf&& leaf);
+
 /// Runs the task out of reach of outer cancellations; they are met at the first wait after it.
 /// `timeout` bounds it.
 template <class T>

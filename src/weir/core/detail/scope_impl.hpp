@@ -2,6 +2,8 @@
 // awaits.
 #pragma once
 
+#include <weir/core/scope.hpp>
+#include <weir/core/task.hpp>
 #include <weir/core/wait.hpp>
 
 namespace weir::detail {
@@ -101,7 +103,8 @@ struct unit {
 /// Cancel:  a cancelled await leaves the task alone.
 /// Order:   the awaiter goes on after the task has left its scope.
 /// Bound:   one awaiter at a time.
-/// Errors:  rethrows the task's error (which its scope has heard too); `cancelled` when the task was cancelled.
+/// Errors:  rethrows the task's error (which its scope has heard too); `cancelled` when the task
+///          was cancelled.
 /// Threads: one loop.
 template <class T>
 class spawned {

@@ -1,6 +1,8 @@
 // Bodies of with_scope.hpp's templates.
 #pragma once
 
+#include <weir/core/with_scope.hpp>
+
 namespace weir {
 namespace detail {
 
@@ -12,6 +14,12 @@ struct given_body {
   task<T> body;
   WEIR_CORO_WRAPPER task<T> operator()(scope&) noexcept { return std::move(body); }
 };
+
+/// A single wait as a task.
+template <class Leaf>
+task<typename Leaf::value_type> awaited(Leaf leaf) {
+  co_return co_await static_cast<Leaf&&>(leaf);
+}
 
 template <class T>
 task<T> run_bounded(scope_options options, task<T> body) {
@@ -28,6 +36,12 @@ task<T> run_bounded(scope_options options, task<T> body) {
 template <class T>
 WEIR_CORO_WRAPPER task<T> with_timeout(duration length, task<T> body) {
   return detail::run_bounded(scope_options{.name = "timeout", .timeout = length}, std::move(body));
+}
+
+template <class Leaf>
+  requires std::is_base_of_v<detail::wait, Leaf>
+WEIR_CORO_WRAPPER auto with_timeout(duration length, Leaf&& leaf) {
+  return with_timeout(length, detail::awaited<Leaf>(static_cast<Leaf&&>(leaf)));
 }
 
 template <class T>
