@@ -85,7 +85,8 @@ def each(tree, cache, jobs, kind, files, extra, command):
 
 def rule_headers_alone(tree, cache, jobs):
     files = [file for file in tree.cpp() if file.is_header and file.path.startswith("src/")]
-    command = lambda file: (CXX, *FLAGS, "-fsyntax-only", "-x", "c++", file.path)
+    # Included rather than compiled as the main file, where #pragma once does not count.
+    command = lambda file: (CXX, *FLAGS, "-fsyntax-only", "-include", file.path, "-x", "c++", "/dev/null")
     for file, output in each(tree, cache, jobs, "alone", files, (FLAGS, version(CXX)), command):
         first = next((line for line in output.split("\n") if "error" in line), output[:200])
         yield Finding(file.path, 1, "headers-alone", f"the header does not compile alone: {first}")
