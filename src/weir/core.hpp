@@ -11,6 +11,7 @@
 #include <weir/core/run.hpp>
 #include <weir/core/scope.hpp>
 #include <weir/core/sleep.hpp>
+#include <weir/core/start.hpp>
 #include <weir/core/task.hpp>
 #include <weir/core/unhandled.hpp>
 #include <weir/core/with_scope.hpp>

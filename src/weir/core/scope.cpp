@@ -21,9 +21,7 @@ scope::scope(loop& on, scope* parent, detail::task_header* host, scope_options o
         {.kind = cancel_kind::deadline, .text = "deadline passed"});
   };
   if (parent_) {
-    next_sibling_ = parent_->first_child_;
-    if (next_sibling_) next_sibling_->prev_sibling_ = this;
-    parent_->first_child_ = this;
+    parent_->link_scope(*this);
     cancelled_ = parent_->cancelled_ && !options_.shield;  // (2)
   }
   if (options_.timeout != duration::max()) set_deadline(on.now() + options_.timeout);
@@ -34,12 +32,19 @@ scope::~scope() {
   WEIR_ASSERT(!first_child_ && "scopes end inside out");
   WEIR_ASSERT(!errors_);
   loop_->remove_timer(deadline_timer_);
-  if (prev_sibling_) {
-    prev_sibling_->next_sibling_ = next_sibling_;
-  } else if (parent_) {
-    parent_->first_child_ = next_sibling_;
-  }
-  if (next_sibling_) next_sibling_->prev_sibling_ = prev_sibling_;
+  if (parent_) parent_->unlink_scope(*this);
+}
+
+void scope::link_scope(scope& inner) noexcept {
+  inner.prev_sibling_ = nullptr;
+  inner.next_sibling_ = first_child_;
+  if (first_child_) first_child_->prev_sibling_ = &inner;
+  first_child_ = &inner;
+}
+
+void scope::unlink_scope(scope& inner) noexcept {
+  (inner.prev_sibling_ ? inner.prev_sibling_->next_sibling_ : first_child_) = inner.next_sibling_;
+  if (inner.next_sibling_) inner.next_sibling_->prev_sibling_ = inner.prev_sibling_;
 }
 
 scope* scope::current() noexcept {
@@ -57,20 +62,28 @@ void scope::add(detail::task_header& child, std::source_location place) {
   child.current = this;
   child.owner = &child;
   child.here = place;
-  child.prev_in_scope = last_task_;
-  child.next_in_scope = nullptr;
-  (last_task_ ? last_task_->next_in_scope : first_task_) = &child;
-  last_task_ = &child;
-  ++stats_.live;
+  link(child);
   ++stats_.spawned;
   loop_->note_spawned(child);
   loop_->make_ready(child);
 }
 
-void scope::remove(detail::task_header& child) noexcept {
+void scope::link(detail::task_header& child) noexcept {
+  child.prev_in_scope = last_task_;
+  child.next_in_scope = nullptr;
+  (last_task_ ? last_task_->next_in_scope : first_task_) = &child;
+  last_task_ = &child;
+  ++stats_.live;
+}
+
+void scope::unlink(detail::task_header& child) noexcept {
   (child.prev_in_scope ? child.prev_in_scope->next_in_scope : first_task_) = child.next_in_scope;
   (child.next_in_scope ? child.next_in_scope->prev_in_scope : last_task_) = child.prev_in_scope;
   --stats_.live;
+}
+
+void scope::remove(detail::task_header& child) noexcept {
+  unlink(child);
   loop_->note_exited(child);
   wake_waiters();
 }
@@ -181,6 +194,27 @@ time_point scope::effective_deadline() const noexcept {
 }
 
 namespace detail {
+
+void move_to_scope(task_header& task, scope& target) noexcept {
+  scope& source = *task.home;
+  WEIR_ASSERT(source.loop_ == target.loop_ && "a task stays on its loop");
+  source.unlink(task);
+  target.link(task);
+  ++target.stats_.spawned;
+  task.home = &target;
+  if (task.current == &source) task.current = &target;
+  for (scope* inner = source.first_child_; inner;) {
+    scope* following = inner->next_sibling_;
+    if (inner->host_ == &task) {
+      source.unlink_scope(*inner);
+      target.link_scope(*inner);
+      inner->parent_ = &target;
+      if (target.cancelled_ && !inner->options_.shield && !inner->cancelled_) inner->propagate();
+    }
+    inner = following;
+  }
+  source.wake_waiters();
+}
 
 void leave_scope(task_header& ended, std::exception_ptr failure) noexcept {
   ended.state = task_state::done;

@@ -64,6 +64,7 @@ struct room_wait;
 struct error_list;
 class scope_frame;
 struct tree_walker;
+void move_to_scope(task_header& task, scope& target) noexcept;
 void leave_scope(task_header& ended, std::exception_ptr failure) noexcept;
 /// The value type of the task that f(args...) returns.
 template <class F, class... A>
@@ -142,6 +143,7 @@ class scope {
  private:
   friend class loop;
   friend class detail::scope_frame;
+  friend void detail::move_to_scope(detail::task_header&, scope&) noexcept;
   friend void detail::leave_scope(detail::task_header&, std::exception_ptr) noexcept;
   friend struct detail::room_wait;
   template <class T>
@@ -153,6 +155,10 @@ class scope {
 
   void add(detail::task_header& child, std::source_location place);
   void remove(detail::task_header& child) noexcept;
+  void link(detail::task_header& child) noexcept;
+  void unlink(detail::task_header& child) noexcept;
+  void link_scope(scope& inner) noexcept;
+  void unlink_scope(scope& inner) noexcept;
   void take_failure(detail::task_header& from, std::exception_ptr failure,
                     failure_policy policy) noexcept;
   void propagate() noexcept;

@@ -1,0 +1,33 @@
+// Bodies of start.hpp's templates.
+#pragma once
+
+#include <weir/core/start.hpp>
+
+namespace weir {
+namespace detail {
+
+template <class T, class F, class... A>
+task<> say_and_run(std::optional<T>* value, scope* target, F f, A... args) {
+  readiness<T> ready(*value, *target);
+  co_await f(ready, std::move(args)...);
+}
+
+}  // namespace detail
+
+template <class T, class F, class... A>
+task<T> start(scope& in, F f, A... args) {
+  std::optional<T> value;
+  try {
+    co_await with_scope({.name = "start"}, [&](scope& nursery) -> task<> {
+      nursery.spawn_at(std::source_location::current(), &detail::say_and_run<T, F, A...>, &value,
+                       &in, std::move(f), std::move(args)...);
+      co_await nursery.join();
+    });
+  } catch (const std::exception& e) {
+    detail::rethrow_single(e);
+  }
+  if (!value) raise(error(errc::closed, "start: the child ended before it said that it was ready"));
+  co_return std::move(*value);
+}
+
+}  // namespace weir

@@ -1,0 +1,51 @@
+// Starting a child and waiting until it says that it is ready. The hard idea: until then the child
+// belongs to the starter (its errors are thrown there, and cancelling the starter ends it); with
+// its word it moves, running as it is, into the scope in which it shall live.
+#pragma once
+
+#include <weir/core/scope.hpp>
+#include <weir/core/with_scope.hpp>
+
+#include <optional>
+#include <utility>
+
+namespace weir {
+
+namespace detail {
+/// Moves a task, with the scopes that it has open, from its scope to another of the same loop.
+void move_to_scope(task_header& task, scope& target) noexcept;
+}  // namespace detail
+
+/// A child's way to say "ready", once, with a value: `ready(port)`.
+///
+/// Cancel:  no waits.
+/// Order:   the starter goes on after the child's present step.
+/// Bound:   one value.
+/// Errors:  a second call stops the process.
+/// Threads: one loop.
+template <class T>
+class readiness {
+ public:
+  readiness(std::optional<T>& value, scope& target) noexcept : value_(&value), target_(&target) {}
+
+  void operator()(T value = T()) {
+    WEIR_ASSERT(value_ && "readiness is said once, by the child itself");
+    std::exchange(value_, nullptr)->emplace(std::move(value));
+    detail::move_to_scope(*loop::current()->running(), *target_);
+  }
+
+ private:
+  std::optional<T>* value_;
+  scope* target_;
+};
+
+/// Starts f(readiness<T>&, args...) and waits until it has called its readiness; then the child
+/// lives in `in`. Gives the value. An error before that is thrown here; a child that ends without a
+/// word raises `closed`. `auto port = co_await start<int>(services, [](readiness<int>& ready) ->
+/// task<> { ...; ready(port); ... });`
+template <class T, class F, class... A>
+task<T> start(scope& in, F f, A... args);
+
+}  // namespace weir
+
+#include <weir/core/detail/start_impl.hpp>
