@@ -1,0 +1,138 @@
+#include <weir/serve/internal/json_reader.hpp>
+
+#include <weir/base/text.hpp>
+
+#include <boost/json/parse.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace weir::detail {
+
+namespace json = boost::json;
+
+answer<json::value> parse_json(std::string_view text, std::string_view what) {
+  json::parse_options options;
+  options.max_depth = json_depth_max;
+  boost::system::error_code failure;
+  json::value value = json::parse(json::string_view(text), failure, {}, options);
+  if (failure) {
+    return refused(400, "invalid_json", fmt::format("{} is no JSON: {}", what, failure.message()));
+  }
+  return value;
+}
+
+answer<json::object> parse_json_object(std::string_view text, std::string_view what) {
+  answer<json::value> value = parse_json(text, what);
+  if (!value) return std::unexpected(std::move(value.error()));
+  if (!value->is_object()) {
+    return refused(400, "invalid_json", fmt::format("{} must be a JSON object", what));
+  }
+  return std::move(value->get_object());
+}
+
+std::string json_reader::full_name(std::string_view field) const {
+  return path_.empty() ? std::string(field) : fmt::format("{}.{}", path_, field);
+}
+
+void json_reader::refuse(std::string_view field, std::string_view rule) {
+  if (problem_) return;
+  problem_ = api_problem{.status = 400,
+                         .code = std::string(words_.code),
+                         .detail = fmt::format("{} '{}' {}", words_.noun, full_name(field), rule)};
+}
+
+const json::value* json_reader::any(std::string_view field) {
+  if (std::ranges::find(known_, field) == known_.end()) known_.push_back(field);
+  return problem_ ? nullptr : from_.if_contains(field);
+}
+
+const json::value* json_reader::find(std::string_view field) {
+  const json::value* value = any(field);
+  return value && !value->is_null() ? value : nullptr;
+}
+
+bool json_reader::is_null(std::string_view field) {
+  const json::value* value = any(field);
+  return value && value->is_null();
+}
+
+bool json_reader::text(std::string_view field, std::string& out) {
+  const json::value* value = find(field);
+  if (!value) return false;
+  if (!value->is_string()) return refuse(field, "must be a string"), false;
+  out = std::string_view(value->get_string());
+  return true;
+}
+
+bool json_reader::whole(std::string_view field, std::uint64_t max, std::uint64_t& out) {
+  const json::value* value = find(field);
+  if (!value) return false;
+  // 1e3 and 2.0 arrive as doubles and are whole numbers as well.
+  boost::system::error_code failure;
+  const auto number = value->to_number<std::uint64_t>(failure);
+  if (!value->is_number() || failure || number > max) {
+    refuse(field, max == UINT64_MAX ? std::string("must be a whole number, not negative")
+                                    : fmt::format("must be a whole number from 0 to {}", max));
+    return false;
+  }
+  out = number;
+  return true;
+}
+
+bool json_reader::real(std::string_view field, double& out) {
+  const json::value* value = find(field);
+  if (!value) return false;
+  if (!value->is_number()) return refuse(field, "must be a number"), false;
+  out = value->to_number<double>();
+  return true;
+}
+
+bool json_reader::length(std::string_view field, duration& out) {
+  const json::value* value = find(field);
+  if (!value) return false;
+  if (!value->is_string()) {
+    return refuse(field, "must be a duration in a string, such as \"250ms\", \"30s\" or \"7d\""),
+           false;
+  }
+  const result<duration> parsed = parse_duration(std::string_view(value->get_string()));
+  if (!parsed)
+    return refuse(field, fmt::format("is no duration: {}", parsed.error().message())), false;
+  out = *parsed;
+  return true;
+}
+
+const json::object* json_reader::object(std::string_view field) {
+  const json::value* value = find(field);
+  if (!value) return nullptr;
+  if (!value->is_object()) return refuse(field, "must be an object"), nullptr;
+  return &value->get_object();
+}
+
+const json::array* json_reader::array(std::string_view field) {
+  const json::value* value = find(field);
+  if (!value) return nullptr;
+  if (!value->is_array()) return refuse(field, "must be an array"), nullptr;
+  return &value->get_array();
+}
+
+json_reader json_reader::child(const json::object& of, std::string_view field) const {
+  return json_reader(of, problem_, words_, full_name(field));
+}
+
+void json_reader::finish() {
+  if (problem_) return;
+  for (const auto& entry : from_) {
+    const std::string_view given = entry.key();
+    if (std::ranges::find(known_, given) != known_.end()) continue;
+    std::ranges::sort(known_);
+    problem_ = api_problem{
+        .status = 400,
+        .code = std::string(words_.unknown),
+        .detail = fmt::format("unknown {} '{}'; known are: {}", words_.noun,
+                              full_name(given.substr(0, 100)), fmt::join(known_, ", "))};
+    return;
+  }
+}
+
+}  // namespace weir::detail

@@ -1,0 +1,117 @@
+#include <weir/serve/json_settings.hpp>
+
+#include <gtest/gtest.h>
+
+namespace weir {
+namespace {
+
+using namespace literals;
+
+queue_settings read(std::string_view text, const queue_settings& base = {}) {
+  answer<queue_settings> settings = read_settings(text, base);
+  EXPECT_TRUE(settings) << settings.error().detail;
+  return settings.value_or(queue_settings{});
+}
+
+api_problem problem(std::string_view text) {
+  const answer<queue_settings> settings = read_settings(text, {});
+  EXPECT_FALSE(settings) << text;
+  return settings ? api_problem{} : settings.error();
+}
+
+constexpr std::string_view every_setting =
+    R"({"capacity":{"messages":10,"bytes":2000},"lease":"45s","attempts":7,)"
+    R"("backoff":{"first":"250ms","max":"2m","factor":1.5,"jitter":0.25},)"
+    R"("dead_letter":"graveyard","ttl":"1d","result_ttl":"2h","key_window":"3h",)"
+    R"("push":{"url":"http://localhost:9/x","concurrency":3,"rate":20,"timeout":"5s"}})"
+    "\n";
+
+TEST(json_settings, every_setting_can_be_given) {
+  const queue_settings s = read(every_setting);
+  EXPECT_EQ(s.capacity_messages, 10u);
+  EXPECT_EQ(s.capacity_bytes, 2000u);
+  EXPECT_EQ(s.lease, 45_s);
+  EXPECT_EQ(s.attempts, 7u);
+  EXPECT_EQ(s.backoff, (backoff_settings{250_ms, 2_min, 1.5, 0.25}));
+  EXPECT_EQ(s.dead_letter, "graveyard");
+  EXPECT_EQ(s.ttl, 24_h);
+  EXPECT_EQ(s.result_ttl, 2_h);
+  EXPECT_EQ(s.key_window, 3_h);
+  EXPECT_EQ(s.push, (push_settings{"http://localhost:9/x", 3, 20, 5_s}));
+}
+
+TEST(json_settings, what_is_written_is_what_was_read) {
+  EXPECT_EQ(settings_json(read(every_setting)), every_setting);
+  EXPECT_EQ(read(settings_json({})), queue_settings{});
+}
+
+TEST(json_settings, what_is_not_given_stays) {
+  const queue_settings base = read(every_setting);
+  queue_settings expected = base;
+  EXPECT_EQ(read("", base), base);
+  EXPECT_EQ(read(" {}\n", base), base);
+  expected.capacity_bytes = 5;
+  expected.backoff.jitter = 0;
+  expected.push->rate = 1;
+  EXPECT_EQ(read(R"({"capacity":{"bytes":5},"backoff":{"jitter":0},"push":{"rate":1}})", base),
+            expected);
+}
+
+TEST(json_settings, null_gives_the_default_back) {
+  const queue_settings base = read(every_setting);
+  EXPECT_EQ(read(R"({"capacity":null,"lease":null,"attempts":null,"backoff":null,"ttl":null,
+                     "dead_letter":null,"result_ttl":null,"key_window":null,"push":null})",
+                 base),
+            queue_settings{});
+  queue_settings expected = base;
+  expected.backoff.factor = backoff_settings().factor;
+  expected.push->timeout = push_settings().timeout;
+  EXPECT_EQ(read(R"({"backoff":{"factor":null},"push":{"timeout":null}})", base), expected);
+}
+
+TEST(json_settings, unknown_settings_are_refused_by_name_with_the_list_of_known_ones) {
+  EXPECT_EQ(problem(R"({"leese":"3s"})"),
+            (api_problem{.status = 400,
+                         .code = "unknown_setting",
+                         .detail = "unknown setting 'leese'; known are: attempts, backoff, "
+                                   "capacity, dead_letter, key_window, lease, push, result_ttl, "
+                                   "ttl"}));
+  EXPECT_EQ(problem(R"({"push":{"url":"http://x/","speed":1}})").detail,
+            "unknown setting 'push.speed'; known are: concurrency, rate, timeout, url");
+}
+
+TEST(json_settings, wrong_types_are_refused_by_path) {
+  const struct {
+    std::string_view json;
+    std::string_view detail;
+  } table[] = {
+      {R"({"attempts":"5"})", "setting 'attempts' must be a whole number from 0 to 4294967295"},
+      {R"({"attempts":-1})", "setting 'attempts' must be a whole number from 0 to 4294967295"},
+      {R"({"attempts":1.5})", "setting 'attempts' must be a whole number from 0 to 4294967295"},
+      {R"({"capacity":5})", "setting 'capacity' must be an object"},
+      {R"({"capacity":{"messages":true}})",
+       "setting 'capacity.messages' must be a whole number, not negative"},
+      {R"({"lease":30})",
+       R"(setting 'lease' must be a duration in a string, such as "250ms", "30s" or "7d")"},
+      {R"({"backoff":{"factor":"2"}})", "setting 'backoff.factor' must be a number"},
+      {R"({"dead_letter":7})", "setting 'dead_letter' must be a string"},
+      {R"({"push":{"rate":3}})", "setting 'push.url' is needed: where are messages to be pushed?"},
+  };
+  for (const auto& row : table) {
+    const api_problem why = problem(row.json);
+    EXPECT_EQ(why.detail, row.detail);
+    EXPECT_EQ(why.code, "invalid_setting");
+    EXPECT_EQ(why.status, 400);
+  }
+  EXPECT_TRUE(problem(R"({"ttl":"3 weeks"})").detail.starts_with("setting 'ttl' is no duration: "));
+}
+
+TEST(json_settings, what_is_no_json_object_is_refused) {
+  for (const char* text : {"[]", "3", "{", "{\"lease\":\"3s\"} x", "nul", "\"x"}) {
+    EXPECT_EQ(problem(text).code, "invalid_json") << text;
+  }
+  EXPECT_EQ(problem(std::string(100, '[')).code, "invalid_json");  // deeper than json_depth_max
+}
+
+}  // namespace
+}  // namespace weir
