@@ -24,6 +24,23 @@ constexpr http_fault bad_status_line{400, "bad_status_line",
 constexpr http_fault bad_transfer_encoding{
     400, "bad_transfer_encoding", "Transfer-Encoding must be chunked, once, and nothing after it"};
 
+// Is the token `name`, of the same length, `lower` in any case? For literals of small letters and
+// hyphens: setting bit 0x20 maps no other token character onto one of these.
+template <std::size_t Size>
+bool is_named(std::string_view name, const char (&lower)[Size]) {
+  static_assert(Size - 1 >= 4);
+  const auto differ = [&](std::size_t at) {
+    std::uint32_t ours;
+    std::uint32_t theirs;
+    std::memcpy(&ours, lower + at, 4);
+    std::memcpy(&theirs, name.data() + at, 4);
+    return ours ^ (theirs | 0x20202020);
+  };
+  std::uint32_t difference = differ(Size - 5);  // the last four, overlapping those before
+  for (std::size_t at = 0; at + 4 < Size - 1; at += 4) difference |= differ(at);
+  return difference == 0;
+}
+
 std::size_t length_of(const char* from, const char* to) {
   return static_cast<std::size_t>(to - from);
 }
@@ -42,8 +59,11 @@ bool may_be_version(std::string_view seen) {
 namespace detail {
 
 void http1_fields_parser::restart() noexcept {
-  const http_limits limits = limits_;
-  *this = http1_fields_parser(limits);
+  fault_ = {};
+  base_ = at_ = nullptr;
+  notes_ = {};
+  is_first_line_read_ = false;
+  state_ = parse_state::incomplete;
 }
 
 http1_fields_parser::step http1_fields_parser::fail(http_fault fault) noexcept {
@@ -114,46 +134,45 @@ http1_fields_parser::step http1_fields_parser::read_field_line(http_fields& fiel
 void http1_fields_parser::note(std::string_view name, std::string_view value) noexcept {
   switch (name.size()) {
     case 4:
-      if (!equal_ignoring_case(name, "host")) return;
-      ++hosts_;
-      host_ = value;
+      if (!is_named(name, "host")) return;
+      ++notes_.hosts;
+      notes_.host = value;
       return;
     case 6:
-      if (equal_ignoring_case(name, "expect")) expectation_ = value;
+      if (is_named(name, "expect")) notes_.expectation = value;
       return;
     case 10: {
-      if (!equal_ignoring_case(name, "connection")) return;
+      if (!is_named(name, "connection")) return;
       while (!value.empty()) {
         const std::size_t comma = value.find(',');
         const std::string_view option = trim(value.substr(0, comma));
-        says_close_ |= equal_ignoring_case(option, "close");
-        says_keep_alive_ |= equal_ignoring_case(option, "keep-alive");
+        notes_.says_close |= equal_ignoring_case(option, "close");
+        notes_.says_keep_alive |= equal_ignoring_case(option, "keep-alive");
         value.remove_prefix(comma == std::string_view::npos ? value.size() : comma + 1);
       }
       return;
     }
     case 14: {
-      if (!equal_ignoring_case(name, "content-length")) return;
-      ++content_lengths_;
-      constexpr http_fault bad{400, "bad_content_length",
-                               "Content-Length must be one whole decimal number"};
-      if (value.empty()) length_fault_ = bad;
-      content_length_ = 0;
+      if (!is_named(name, "content-length")) return;
+      ++notes_.content_lengths;
+      notes_.has_bad_length |= value.empty();
+      notes_.content_length = 0;
       bool is_over = false;
       for (char c : value) {
         if (c < '0' || c > '9') {
-          length_fault_ = bad;
+          notes_.has_bad_length = true;
           return;
         }
-        is_over |=
-            __builtin_mul_overflow(content_length_, std::uint64_t(10), &content_length_) ||
-            __builtin_add_overflow(content_length_, std::uint64_t(c - '0'), &content_length_);
+        is_over |= __builtin_mul_overflow(notes_.content_length, std::uint64_t(10),
+                                          &notes_.content_length) ||
+                   __builtin_add_overflow(notes_.content_length, std::uint64_t(c - '0'),
+                                          &notes_.content_length);
       }
-      if (is_over) content_length_ = UINT64_MAX;
+      if (is_over) notes_.content_length = UINT64_MAX;
       return;
     }
     case 17:
-      if (equal_ignoring_case(name, "transfer-encoding")) ++transfer_encodings_;
+      if (is_named(name, "transfer-encoding")) ++notes_.transfer_encodings;
       return;
     default:
       return;
@@ -163,12 +182,14 @@ void http1_fields_parser::note(std::string_view name, std::string_view value) no
 // 9112, 6.1 to 6.3, for what the two kinds of message have in common.
 http_fault http1_fields_parser::judge_framing(const http_fields& fields,
                                               http_version version) const noexcept {
-  if (content_lengths_ > 1) {
+  if (notes_.content_lengths > 1) {
     return {400, "duplicate_content_length", "Content-Length must be given once"};
   }
-  if (length_fault_) return length_fault_;
-  if (transfer_encodings_ == 0) return {};
-  if (content_lengths_ != 0) {
+  if (notes_.has_bad_length) {
+    return {400, "bad_content_length", "Content-Length must be one whole decimal number"};
+  }
+  if (notes_.transfer_encodings == 0) return {};
+  if (notes_.content_lengths != 0) {
     return {400, "conflicting_lengths",
             "Content-Length and Transfer-Encoding must not be given together"};
   }
@@ -198,7 +219,7 @@ http_fault http1_fields_parser::judge_framing(const http_fields& fields,
 }
 
 bool http1_fields_parser::keeps_alive(http_version version) const noexcept {
-  return !says_close_ && (version == http_version::v1_1 || says_keep_alive_);
+  return !notes_.says_close && (version == http_version::v1_1 || notes_.says_keep_alive);
 }
 
 }  // namespace detail
@@ -331,29 +352,30 @@ http_fault http1_request_parser::judge_target() noexcept {
 
 http_fault http1_request_parser::judge_head() noexcept {
   // 9112, 3.2: exactly one Host in HTTP/1.1, and its value must be one.
-  if (hosts_ > 1 || (hosts_ == 0 && head_.version == http_version::v1_1)) {
+  if (notes_.hosts > 1 || (notes_.hosts == 0 && head_.version == http_version::v1_1)) {
     return {400, "bad_host", "there must be one Host field"};
   }
-  if (hosts_ != 0 && !detail::is_host(host_, detail::port_rule::optional)) {
+  if (notes_.hosts != 0 && !detail::is_host(notes_.host, detail::port_rule::optional)) {
     return {400, "bad_host", "the Host field must be a name or address and an optional port"};
   }
   // 9112, 3.2.2: a host in the target overrides the field.
-  if (head_.form == target_form::origin || head_.form == target_form::asterisk) head_.host = host_;
+  if (head_.form == target_form::origin || head_.form == target_form::asterisk)
+    head_.host = notes_.host;
 
   if (const http_fault fault = judge_framing(head_.fields, head_.version)) return fault;
-  if (transfer_encodings_ != 0) {
+  if (notes_.transfer_encodings != 0) {
     head_.framing = body_framing::chunked;
-  } else if (content_length_ != 0) {
+  } else if (notes_.content_length != 0) {
     head_.framing = body_framing::length;
-    head_.content_length = content_length_;
-    if (content_length_ > limits_.body_bytes_max) {
+    head_.content_length = notes_.content_length;
+    if (notes_.content_length > limits_.body_bytes_max) {
       return {413, "body_too_large", "the body is over its size limit"};
     }
   }
   head_.keep_alive = keeps_alive(head_.version);
   // 9110, 10.1.1: in HTTP/1.0 the field has no meaning.
-  if (!expectation_.empty() && head_.version == http_version::v1_1) {
-    if (!equal_ignoring_case(expectation_, "100-continue")) {
+  if (!notes_.expectation.empty() && head_.version == http_version::v1_1) {
+    if (!equal_ignoring_case(notes_.expectation, "100-continue")) {
       return {417, "unknown_expectation", "the only expectation known is 100-continue"};
     }
     head_.expects_continue = head_.framing != body_framing::none;
@@ -431,16 +453,16 @@ http_fault http1_response_parser::judge_head(response_to request) noexcept {
   const int status = head_.status;
   const bool has_no_body = request == response_to::head || status < 200 || status == 204 ||
                            status == 304 || (request == response_to::connect && status / 100 == 2);
-  head_.content_length = content_lengths_ != 0 ? content_length_ : 0;
+  head_.content_length = notes_.content_lengths != 0 ? notes_.content_length : 0;
   if (has_no_body) return {};
-  if (transfer_encodings_ != 0) {
+  if (notes_.transfer_encodings != 0) {
     head_.framing = body_framing::chunked;
-  } else if (content_lengths_ == 0) {
+  } else if (notes_.content_lengths == 0) {
     head_.framing = body_framing::until_close;
     head_.keep_alive = false;
-  } else if (content_length_ != 0) {
+  } else if (notes_.content_length != 0) {
     head_.framing = body_framing::length;
-    if (content_length_ > limits_.body_bytes_max) {
+    if (notes_.content_length > limits_.body_bytes_max) {
       return {413, "body_too_large", "the body is over its size limit"};
     }
   }

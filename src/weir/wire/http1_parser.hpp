@@ -46,19 +46,24 @@ class http1_fields_parser {
   http_fault judge_framing(const http_fields& fields, http_version version) const noexcept;
   bool keeps_alive(http_version version) const noexcept;
 
+  // What the fields read so far say of the message, judged when the head is complete.
+  struct notes {
+    std::uint64_t content_length = 0;
+    std::string_view host;
+    std::string_view expectation;
+    std::uint32_t content_lengths = 0;  // how many such fields there were
+    std::uint32_t transfer_encodings = 0;
+    std::uint32_t hosts = 0;
+    bool has_bad_length = false;
+    bool says_close = false;
+    bool says_keep_alive = false;
+  };
+
   http_limits limits_;
   http_fault fault_;
   const char* base_ = nullptr;  // where the bytes were at the last call
   const char* at_ = nullptr;    // the first line that is not read yet
-  std::uint64_t content_length_ = 0;
-  std::string_view host_;
-  std::string_view expectation_;
-  std::uint32_t content_lengths_ = 0;
-  std::uint32_t transfer_encodings_ = 0;
-  std::uint32_t hosts_ = 0;
-  http_fault length_fault_;  // of the Content-Length field, told when the head is complete
-  bool says_close_ = false;
-  bool says_keep_alive_ = false;
+  notes notes_;
   bool is_first_line_read_ = false;
   parse_state state_ = parse_state::incomplete;
 };

@@ -1,5 +1,7 @@
 #include <weir/wire/internal/http_host.hpp>
 
+#include <weir/wire/internal/http1_scan.hpp>
+
 #include <algorithm>
 #include <cstddef>
 
@@ -7,11 +9,6 @@ namespace weir::detail {
 
 namespace {
 constexpr std::size_t host_bytes_max = 255;  // RFC 1035, 2.3.4
-
-bool is_name_character(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-         std::string_view("-._~!$&'()*+;=%").contains(c);  // a comma would make a list of it
-}
 
 bool is_hex(char c) {
   return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
@@ -43,10 +40,10 @@ bool split_host(std::string_view text, host_parts& parts) noexcept {
     }
     ++name_end;
   } else {
-    name_end = std::min(text.find(':'), text.size());
+    const char* begin = text.data();
+    name_end = static_cast<std::size_t>(skip_class(in_host, begin, begin + text.size()) - begin);
+    if (name_end > host_bytes_max) return false;
     parts.name = text.substr(0, name_end);
-    if (parts.name.size() > host_bytes_max) return false;
-    if (!std::ranges::all_of(parts.name, is_name_character)) return false;
   }
   if (name_end == text.size()) return true;
   if (text[name_end] != ':') return false;
