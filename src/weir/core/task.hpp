@@ -199,6 +199,7 @@ class WEIR_TASK_ATTRIBUTES [[nodiscard]] task {
     std::coroutine_handle<> await_suspend(std::coroutine_handle<P> parent) const noexcept {
       detail::frame_base& above = parent.promise();
       detail::frame_base& below = child.promise();
+      WEIR_ASSERT(below.parent == 0 && "a task is awaited once");
       below.parent = reinterpret_cast<std::uintptr_t>(&above);
       below.owner = above.owner;
       return child;
