@@ -13,7 +13,7 @@ import tidy_rules
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", default=Path(__file__).resolve().parent.parent, type=Path)
-    parser.add_argument("--fix", action="store_true", help="format with clang-format and lower the ratchet")
+    parser.add_argument("--fix", action="store_true", help="format, break long lines of cards, lower the ratchet")
     parser.add_argument("--text-only", action="store_true", help="only the rules that need no compiler")
     parser.add_argument("--clang-tidy", action="store_true", help="also run clang-tidy (slow the first time)")
     parser.add_argument("--docs", action="store_true", help="refresh the code blocks of the documents and check them")
@@ -28,6 +28,7 @@ def main():
         findings += tidy_rules.rule_docs(tidy_rules.Tree(options.root))
     else:
         if options.fix:
+            tidy_rules.wrap_cards(tree)
             tidy_clang.format_all(tree)
             tree = tidy_rules.Tree(options.root)
             tidy_rules.lower_ratchet(tree)

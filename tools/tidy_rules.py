@@ -403,6 +403,23 @@ def rule_cards(tree):
                         yield Finding(file.path, line, "card", f"the card of {name} has an empty line '{text.strip()}'")
 
 
+def wrap_cards(tree):
+    """Breaks the lines of contract cards that are too long; clang-format leaves them alone."""
+    label = re.compile(rf"( *)/// (?:{'|'.join(CARD)}):")
+    for file in tree.cpp():
+        lines = []
+        for line in file.lines:
+            while len(line) > COLUMNS_MAX and (match := label.match(line) or re.match(r"( *)/// {9}\S", line)):
+                cut = line.rfind(" ", len(match.group(0)) + 9, COLUMNS_MAX + 1)
+                if cut < 0:
+                    break
+                lines.append(line[:cut].rstrip())
+                line = f"{match.group(1)}/// {' ' * 9}{line[cut:].lstrip()}"
+            lines.append(line)
+        if lines != file.lines:
+            (tree.root / file.path).write_text("\n".join(lines), encoding="utf-8")
+
+
 def _at_public_scope(before):
     """True when all open braces are namespaces, and none of them is detail or anonymous."""
     stack = []

@@ -208,6 +208,17 @@ class Cards(TidyTest):
     def test_attributes_and_templates_do_not_hide_a_class(self):
         self.check("template <class T = int>\nclass [[nodiscard]] a : public b<T> {\n};", "class a has no contract card")
 
+    def test_a_long_line_of_a_card_is_broken_and_kept_by_the_formatter(self):
+        long = CARD.replace("Bound:   one.", "Bound:   " + "words " * 40 + "end.")
+        self.write(".clang-format", (Path(__file__).parent.parent / ".clang-format").read_text())
+        self.write("src/weir/base/a.hpp", f"{long}class a {{}};\n")
+        tidy_rules.wrap_cards(tidy_rules.Tree(self.root))
+        once = (self.root / "src/weir/base/a.hpp").read_text()
+        self.assertEqual(self.found(tidy_rules.rule_columns), [])
+        self.assertIn("\n///          words words", once)
+        tidy_clang.format_all(tidy_rules.Tree(self.root))
+        self.assertEqual((self.root / "src/weir/base/a.hpp").read_text(), once)
+
     def test_structs_detail_internal_and_tests_are_exempt(self):
         self.check("struct a {};\nclass forward;\nenum class b { c };", None)
         self.check("namespace detail {\nclass a {};\n}", None)
