@@ -40,8 +40,8 @@ def main():
             cache = tidy_clang.Cache(options.root / "build" / "tidy-cache")
             for rule in rules:
                 begin = time.monotonic()
-                found = list(rule(tree, cache, options.jobs))
-                findings += found
+                found = set(rule(tree, cache, options.jobs))
+                findings.extend(found)
                 name = rule.__name__.removeprefix("rule_").replace("_", "-")
                 print(f"tidy: {name}: {len(found)} findings, {time.monotonic() - begin:.1f} s", flush=True)
             cache.save()

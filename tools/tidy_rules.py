@@ -409,7 +409,7 @@ def wrap_cards(tree):
     for file in tree.cpp():
         lines = []
         for line in file.lines:
-            while len(line) > COLUMNS_MAX and (match := label.match(line) or re.match(r"( *)/// {9}\S", line)):
+            while len(line) > COLUMNS_MAX and (match := label.match(line) or re.match(r"( *)/// {10}\S", line)):
                 cut = line.rfind(" ", len(match.group(0)) + 9, COLUMNS_MAX + 1)
                 if cut < 0:
                     break

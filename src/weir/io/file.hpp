@@ -93,7 +93,8 @@ class write_wait final : public io_wait<write_wait, void> {
 
 /// An open file.
 ///
-/// Cancel:  a cancelled write has written a prefix or nothing, and may be repeated; all others happened or did not.
+/// Cancel:  a cancelled write has written a prefix or nothing, and may be repeated; all others
+///          happened or did not.
 /// Order:   none between operations in flight at once; await one before the next to order them.
 /// Bound:   the driver's blocking pool or ring; memory is the caller's until the wait ends.
 /// Errors:  `no_space`, `io`, ...; a failed write says how much was written; `closed` after close.

@@ -15,7 +15,8 @@ namespace weir {
 /// Cancel:  plain value, no waits.
 /// Order:   members and items stand in the order of the calls.
 /// Bound:   the text, which grows with what is written.
-/// Errors:  none; nesting that doesn't close is a bug of the caller and stops the process in take().
+/// Errors:  none; nesting that doesn't close is a bug of the caller and stops the process in
+///          take().
 /// Threads: one at a time.
 class json_writer {
  public:
