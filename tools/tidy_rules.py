@@ -441,7 +441,7 @@ def _at_public_scope(before):
     return bool(stack)
 
 
-TEST_SLEEPS = re.compile(r"\b(sleep_for|sleep_until|usleep|nanosleep)\s*\(")
+TEST_SLEEPS = re.compile(r"\b(sleep_for|this_thread::sleep_until|usleep|nanosleep)\s*\(")
 ARRANGEMENTS = re.compile(r"(?<![\w.])/(?:home|root|work|Users)/[\w.]+|(?:^|[\s(`])shared/\w+\.md|\b[Ii]ssue #?\d+\b")
 COMMENTED_CODE = re.compile(
     r"""^\s*//(?!/)\s*(
