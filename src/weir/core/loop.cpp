@@ -187,6 +187,7 @@ void loop::report_deadlock() noexcept {
   detail::stderr_sink out;
   out.put("weir: deadlock: every task waits and nothing can wake one\n");
   detail::print_task_tree(*this, out);
+  out.flush();
   std::abort();
 }
 

@@ -48,6 +48,9 @@ struct spawned_state : task_header {
     return finish(nullptr);
   }
   std::coroutine_handle<> finish(std::exception_ptr failure) noexcept;
+
+ protected:
+  ~spawned_state() = default;
 };
 
 template <class T, class F, class... A>
