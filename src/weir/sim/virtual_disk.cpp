@@ -1,0 +1,481 @@
+#include <weir/sim/virtual_disk.hpp>
+
+#include <weir/base/assert.hpp>
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+namespace weir {
+
+namespace {
+using page = std::array<char, virtual_disk::page_size>;
+enum node_kind : int { kind_file, kind_folder, kind_socket };
+
+struct saved_page {
+  std::unique_ptr<page> content;  // null: zeros
+  bool is_lost = false;           // a failed sync forgot it: only writing it again makes it durable
+};
+}  // namespace
+
+struct virtual_disk::node {
+  int kind = kind_file;
+  std::uint64_t id = 0;
+  std::int64_t modified_wall_ns = 0;
+  std::shared_ptr<std::uint64_t> used;
+
+  std::uint64_t size = 0;
+  std::map<std::uint64_t, std::unique_ptr<page>> pages;  // absent: zeros
+  std::uint64_t synced_size = 0;
+  std::map<std::uint64_t, saved_page> before;  // (1)
+  io_handle lock = -1;
+
+  std::map<std::string, node_ref> entries;
+
+  ~node() { *used -= size; }
+  void set_size(std::uint64_t to) noexcept {
+    *used += to - size;
+    size = to;
+  }
+  void save(std::uint64_t index) {
+    const auto [at, is_new] = before.try_emplace(index);
+    at->second.is_lost = false;
+    if (!is_new) return;
+    if (const auto found = pages.find(index); found != pages.end()) {
+      at->second.content = std::make_unique<page>(*found->second);
+    }
+  }
+  page& writable_page(std::uint64_t index) {
+    save(index);
+    auto& at = pages[index];
+    if (!at) at = std::make_unique<page>();
+    return *at;
+  }
+  void write(std::string_view data, std::uint64_t offset) {
+    while (!data.empty()) {
+      const std::uint64_t in_page = offset % page_size;
+      const std::size_t count = std::min<std::size_t>(data.size(), page_size - in_page);
+      std::memcpy(writable_page(offset / page_size).data() + in_page, data.data(), count);
+      data.remove_prefix(count);
+      offset += count;
+    }
+  }
+  void read(char* into, std::size_t count, std::uint64_t offset) const {
+    while (count != 0) {
+      const std::uint64_t in_page = offset % page_size;
+      const std::size_t part = std::min<std::size_t>(count, page_size - in_page);
+      const auto found = pages.find(offset / page_size);
+      if (found == pages.end()) {
+        std::memset(into, 0, part);
+      } else {
+        std::memcpy(into, found->second->data() + in_page, part);
+      }
+      into += part;
+      offset += part;
+      count -= part;
+    }
+  }
+  // Zeros all from `from` on, so that growing again shows zeros.
+  void cut(std::uint64_t from) {
+    if (from % page_size != 0 && pages.contains(from / page_size)) {
+      page& last = writable_page(from / page_size);
+      std::fill(last.begin() + static_cast<std::ptrdiff_t>(from % page_size), last.end(), '\0');
+    }
+    const std::uint64_t first = (from + page_size - 1) / page_size;
+    for (auto at = pages.lower_bound(first); at != pages.end(); at = pages.erase(at)) {
+      save(at->first);
+    }
+  }
+};
+
+virtual_disk::virtual_disk(const virtual_clock& clock, random_source random)
+    : clock_(clock), random_(random), used_(std::make_shared<std::uint64_t>(0)) {
+  root_ = make_node(kind_folder);
+  root_->entries["tmp"] = make_node(kind_folder);
+}
+virtual_disk::~virtual_disk() = default;
+
+virtual_disk::node_ref virtual_disk::make_node(int kind) {
+  auto made = std::make_shared<node>();
+  made->kind = kind;
+  made->id = ++nodes_made_;
+  made->used = used_;
+  made->modified_wall_ns = clock_.wall_now().ns;
+  return made;
+}
+
+virtual_disk::place virtual_disk::find(const char* path) const {
+  const std::string_view whole = path ? path : "";
+  if (whole.empty()) return {.error = -ENOENT};
+  if (whole.size() >= path_max) return {.error = -ENAMETOOLONG};
+  std::vector<node_ref> above;  // for ".."
+  place at{.folder = root_, .found = root_};
+  for (std::size_t from = 0; from < whole.size();) {
+    const std::size_t slash = std::min(whole.find('/', from), whole.size());
+    const std::string_view part = whole.substr(from, slash - from);
+    from = slash + 1;
+    if (part.empty() || part == ".") continue;
+    if (part.size() > name_max) return {.error = -ENAMETOOLONG};
+    if (!at.found) return {.error = -ENOENT};
+    if (at.found->kind != kind_folder) return {.error = -ENOTDIR};
+    if (part == "..") {
+      at.found = above.empty() ? root_ : above.back();
+      if (!above.empty()) above.pop_back();
+      at.folder = at.found;
+      at.name.clear();
+      continue;
+    }
+    above.push_back(at.found);
+    at.folder = at.found;
+    at.name = part;
+    const auto found = at.folder->entries.find(at.name);
+    at.found = found == at.folder->entries.end() ? nullptr : found->second;
+  }
+  if (whole.back() == '/' && at.found && at.found->kind != kind_folder) return {.error = -ENOTDIR};
+  return at;
+}
+
+void virtual_disk::set_entry(entry_changes& log, const node_ref& folder, const std::string& name,
+                             node_ref to) {
+  const auto found = folder->entries.find(name);
+  log.push_back({.folder = folder,
+                 .name = name,
+                 .before = found == folder->entries.end() ? nullptr : found->second,
+                 .after = to});
+  folder->modified_wall_ns = clock_.wall_now().ns;
+  if (to) {
+    folder->entries[name] = std::move(to);
+  } else {
+    folder->entries.erase(name);
+  }
+}
+
+void virtual_disk::keep(entry_changes log) {
+  log_.push_back(std::move(log));
+  if (log_.size() > changes_max) log_.pop_front();
+}
+
+int virtual_disk::open(const char* path, std::uint32_t flags, io_handle as) {
+  place at = find(path);
+  if (at.error) return at.error;
+  const bool is_writing = (flags & O_ACCMODE) != O_RDONLY;
+  if (!at.found) {
+    if (!(flags & O_CREAT)) return -ENOENT;
+    if (std::string_view(path).ends_with('/')) return -EISDIR;
+    entry_changes log;
+    at.found = make_node(kind_file);
+    set_entry(log, at.folder, at.name, at.found);
+    keep(std::move(log));
+  } else {
+    if ((flags & O_CREAT) && (flags & O_EXCL)) return -EEXIST;
+    if (at.found->kind == kind_socket) return -ENXIO;
+    const bool is_folder = at.found->kind == kind_folder;
+    if (is_folder && (is_writing || (flags & O_CREAT))) return -EISDIR;
+    if (!is_folder && (flags & O_DIRECTORY)) return -ENOTDIR;
+  }
+  if ((flags & O_TRUNC) && is_writing) {
+    at.found->cut(0);
+    at.found->set_size(0);
+  }
+  open_[as] = {.file = at.found, .flags = flags};
+  return 0;
+}
+
+int virtual_disk::make_dir(const char* path) {
+  const place at = find(path);
+  if (at.error) return at.error;
+  if (at.found) return -EEXIST;
+  entry_changes log;
+  set_entry(log, at.folder, at.name, make_node(kind_folder));
+  keep(std::move(log));
+  return 0;
+}
+
+int virtual_disk::make_socket_file(const char* path, std::uint64_t& out) {
+  const place at = find(path);
+  if (at.error) return at.error;
+  if (at.found) return -EADDRINUSE;
+  entry_changes log;
+  node_ref made = make_node(kind_socket);
+  out = made->id;
+  set_entry(log, at.folder, at.name, std::move(made));
+  keep(std::move(log));
+  return 0;
+}
+
+int virtual_disk::socket_file(const char* path, std::uint64_t& out) const {
+  const place at = find(path);
+  if (at.error) return at.error;
+  if (!at.found) return -ENOENT;
+  if (at.found->kind != kind_socket) return -ECONNREFUSED;
+  out = at.found->id;
+  return 0;
+}
+
+int virtual_disk::remove(const char* path, bool is_dir) {
+  const place at = find(path);
+  if (at.error) return at.error;
+  if (!at.found) return -ENOENT;
+  if (at.name.empty()) return -EBUSY;
+  if (is_dir && at.found->kind != kind_folder) return -ENOTDIR;
+  if (!is_dir && at.found->kind == kind_folder) return -EISDIR;
+  if (!at.found->entries.empty()) return -ENOTEMPTY;
+  entry_changes log;
+  set_entry(log, at.folder, at.name, nullptr);
+  keep(std::move(log));
+  return 0;
+}
+
+bool virtual_disk::is_inside(const node& tree, const node& sought) {
+  if (&tree == &sought) return true;
+  return std::ranges::any_of(tree.entries,
+                             [&](const auto& entry) { return is_inside(*entry.second, sought); });
+}
+
+int virtual_disk::rename(const char* from, const char* to) {
+  const place source = find(from);
+  const place target = find(to);
+  if (source.error) return source.error;
+  if (!source.found) return -ENOENT;
+  if (target.error) return target.error;
+  if (source.name.empty() || target.name.empty()) return -EBUSY;
+  if (target.found == source.found) return 0;
+  const bool is_folder = source.found->kind == kind_folder;
+  if (is_folder && is_inside(*source.found, *target.folder)) return -EINVAL;
+  if (target.found) {
+    const bool onto_folder = target.found->kind == kind_folder;
+    if (onto_folder && !is_folder) return -EISDIR;
+    if (!onto_folder && is_folder) return -ENOTDIR;
+    if (!target.found->entries.empty()) return -ENOTEMPTY;
+  }
+  entry_changes log;
+  set_entry(log, source.folder, source.name, nullptr);
+  set_entry(log, target.folder, target.name, source.found);
+  keep(std::move(log));
+  return 0;
+}
+
+int virtual_disk::sync_dir(const char* path) {
+  const place at = find(path);
+  if (at.error) return at.error;
+  if (!at.found) return -ENOENT;
+  if (at.found->kind != kind_folder) return -ENOTDIR;
+  std::erase_if(log_, [&](const entry_changes& one) {
+    return std::ranges::any_of(
+        one, [&](const entry_change& change) { return change.folder.lock() == at.found; });
+  });
+  return 0;
+}
+
+int virtual_disk::status_of(const char* path, file_status& out) const {
+  const place at = find(path);
+  if (at.error) return at.error;
+  if (!at.found) return -ENOENT;
+  out = status_of(*at.found);
+  return 0;
+}
+
+int virtual_disk::status_of(io_handle handle, file_status& out) const {
+  const auto found = open_.find(handle);
+  if (found == open_.end()) return -EBADF;
+  out = status_of(*found->second.file);
+  return 0;
+}
+
+file_status virtual_disk::status_of(const node& one) noexcept {
+  return {.size = one.size,
+          .is_directory = one.kind == kind_folder,
+          .modified_wall_ns = one.modified_wall_ns};
+}
+
+int virtual_disk::list_dir(const char* path, std::vector<std::string>& out, bool shuffled) {
+  const place at = find(path);
+  if (at.error) return at.error;
+  if (!at.found) return -ENOENT;
+  if (at.found->kind != kind_folder) return -ENOTDIR;
+  for (const auto& [name, entry] : at.found->entries) out.push_back(name);
+  if (shuffled) {
+    for (std::size_t i = out.size(); i > 1; --i) std::swap(out[i - 1], out[random_.below(i)]);
+  }
+  return 0;
+}
+
+virtual_disk::open_file* virtual_disk::writable(io_handle handle, int& error) {
+  const auto found = open_.find(handle);
+  if (found == open_.end() || (found->second.flags & O_ACCMODE) == O_RDONLY) {
+    error = -EBADF;
+    return nullptr;
+  }
+  return &found->second;
+}
+
+std::int64_t virtual_disk::read_at(io_handle handle, char* into, std::size_t size,
+                                   std::uint64_t offset) {
+  const auto found = open_.find(handle);
+  if (found == open_.end() || (found->second.flags & O_ACCMODE) == O_WRONLY) return -EBADF;
+  const node& file = *found->second.file;
+  if (file.kind == kind_folder) return -EISDIR;
+  if (offset >= file.size) return 0;
+  const std::size_t count = std::min<std::uint64_t>(size, file.size - offset);
+  file.read(into, count, offset);
+  return static_cast<std::int64_t>(count);
+}
+
+std::int64_t virtual_disk::write_at(io_handle handle, std::string_view data, std::uint64_t offset) {
+  int error = 0;
+  open_file* open = writable(handle, error);
+  if (!open) return error;
+  node& file = *open->file;
+  if (open->flags & O_APPEND) offset = file.size;
+  if (offset + data.size() > file.size) {
+    const std::uint64_t room = quota_ > *used_ ? quota_ - *used_ : 0;
+    const std::uint64_t end_max = file.size + room;
+    if (offset + data.size() > end_max) {
+      if (offset >= end_max) return -ENOSPC;
+      data = data.substr(0, end_max - offset);
+    }
+  }
+  file.write(data, offset);
+  if (offset + data.size() > file.size) file.set_size(offset + data.size());
+  file.modified_wall_ns = clock_.wall_now().ns;
+  return static_cast<std::int64_t>(data.size());
+}
+
+int virtual_disk::sync(io_handle handle) {
+  const auto found = open_.find(handle);
+  if (found == open_.end()) return -EBADF;
+  node& file = *found->second.file;
+  std::erase_if(file.before, [](const auto& one) { return !one.second.is_lost; });
+  file.synced_size = file.size;
+  return 0;
+}
+
+void virtual_disk::lose_sync(io_handle handle) {
+  const auto found = open_.find(handle);
+  if (found == open_.end()) return;
+  for (auto& [index, saved] : found->second.file->before) saved.is_lost = true;
+}
+
+int virtual_disk::resize(node& file, std::uint64_t size) {
+  if (size > file.size && size - file.size > (quota_ > *used_ ? quota_ - *used_ : 0)) {
+    return -ENOSPC;
+  }
+  if (size < file.size) file.cut(size);
+  file.set_size(size);
+  file.modified_wall_ns = clock_.wall_now().ns;
+  return 0;
+}
+
+int virtual_disk::preallocate(io_handle handle, std::uint64_t offset, std::uint64_t size) {
+  int error = 0;
+  open_file* open = writable(handle, error);
+  if (!open) return error;
+  if (size == 0) return -EINVAL;
+  return offset + size <= open->file->size ? 0 : resize(*open->file, offset + size);
+}
+
+int virtual_disk::truncate(io_handle handle, std::uint64_t size) {
+  int error = 0;
+  open_file* open = writable(handle, error);
+  return open ? resize(*open->file, size) : error;
+}
+
+int virtual_disk::lock(io_handle handle) {
+  const auto found = open_.find(handle);
+  if (found == open_.end()) return -EBADF;
+  io_handle& holder = found->second.file->lock;
+  if (holder >= 0 && holder != handle) return -EWOULDBLOCK;
+  holder = handle;
+  return 0;
+}
+
+int virtual_disk::close(io_handle handle) {
+  const auto found = open_.find(handle);
+  if (found == open_.end()) return -EBADF;
+  if (found->second.file->lock == handle) found->second.file->lock = -1;
+  open_.erase(found);
+  return 0;
+}
+
+void virtual_disk::drop_unsynced(node& file, crash_loss loss) {
+  file.lock = -1;
+  const bool keeps_size = loss == crash_loss::some && random_.chance(0.5);
+  const std::uint64_t size = keeps_size ? file.size : file.synced_size;
+  for (auto& [index, saved] : file.before) {
+    page mixed{};
+    if (saved.content) mixed = *saved.content;
+    if (const auto now = file.pages.find(index);
+        loss == crash_loss::some && !saved.is_lost && now != file.pages.end()) {
+      for (std::size_t at = 0; at < page_size; at += sector_size) {
+        if (random_.chance(0.5)) std::memcpy(&mixed[at], &(*now->second)[at], sector_size);
+      }
+    }
+    file.pages[index] = std::make_unique<page>(mixed);
+  }
+  file.cut(size);
+  file.set_size(size);
+  file.before.clear();
+  file.synced_size = size;
+}
+
+void virtual_disk::collect_files(node& folder, std::vector<node*>& out) {
+  for (auto& [name, entry] : folder.entries) {
+    if (entry->kind == kind_file) out.push_back(entry.get());
+    if (entry->kind == kind_folder) collect_files(*entry, out);
+  }
+}
+
+void virtual_disk::crash(crash_loss loss) {
+  open_.clear();
+  if (loss == crash_loss::none) {
+    std::vector<node*> files;
+    collect_files(*root_, files);
+    for (node* file : files) file->lock = -1;
+    return;
+  }
+  // A prefix of the changes that were not synced survives, as a journaling file system has it.
+  const std::size_t kept = loss == crash_loss::some ? random_.below(log_.size() + 1) : 0;
+  for (std::size_t i = log_.size(); i > kept; --i) {
+    for (auto change = log_[i - 1].rbegin(); change != log_[i - 1].rend(); ++change) {
+      const node_ref folder = change->folder.lock();
+      if (!folder) continue;
+      const auto at = folder->entries.find(change->name);
+      const node_ref now = at == folder->entries.end() ? nullptr : at->second;
+      if (now != change->after) continue;  // a later change of this name is durable
+      if (change->before) {
+        folder->entries[change->name] = change->before;
+      } else {
+        folder->entries.erase(change->name);
+      }
+    }
+  }
+  log_.clear();
+  std::vector<node*> files;
+  collect_files(*root_, files);
+  for (node* file : files) drop_unsynced(*file, loss);
+}
+
+std::unique_ptr<std::string> virtual_disk::content_of(const char* path) const {
+  const place at = find(path);
+  if (at.error || !at.found || at.found->kind != kind_file) return nullptr;
+  auto content = std::make_unique<std::string>(at.found->size, '\0');
+  at.found->read(content->data(), content->size(), 0);
+  return content;
+}
+
+int virtual_disk::set_content(const char* path, std::string_view content) {
+  const place at = find(path);
+  if (at.error) return at.error;
+  if (!at.found || at.found->kind != kind_file) return -ENOENT;
+  if (const int error = resize(*at.found, content.size()); error != 0) return error;
+  at.found->write(content, 0);
+  at.found->before.clear();
+  at.found->synced_size = content.size();
+  return 0;
+}
+
+}  // namespace weir

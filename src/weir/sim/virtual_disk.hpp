@@ -1,0 +1,133 @@
+// A file system in memory that knows what a crash would leave. The hard idea: what is not synced is
+// kept twice, as it is seen now and as it is on the platter, page by page; folder entries are kept
+// as a log of changes that sync_dir makes durable.
+//
+// Invariants: (1) a page is in `before` exactly when its content on the platter may differ from
+//             what readers see; (2) an entry change is in the log until one of its folders is
+//             synced; (3) used() is the sum of the sizes of all files that a name, a handle or a
+//             change in the log reaches: a removal frees its space when it is durable.
+#pragma once
+
+#include <weir/base/random.hpp>
+#include <weir/core/driver.hpp>
+#include <weir/sim/virtual_clock.hpp>
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace weir {
+
+/// What a crash leaves of that which was not synced.
+enum class crash_loss : std::uint8_t {
+  all,   // nothing of it
+  some,  // sectors and the newest folder changes survive or not, by lot: torn writes
+  none,  // all of it: the process died, the machine did not
+};
+
+/// Files and folders in memory.
+///
+/// Cancel:  no waits; every call is done when it returns.
+/// Order:   calls take effect one after the other.
+/// Bound:   set_quota() bytes of file content, then ENOSPC.
+/// Errors:  -errno as Linux gives it.
+/// Threads: one at a time.
+class virtual_disk {
+ public:
+  static constexpr std::size_t page_size = 4096;
+  static constexpr std::size_t sector_size = 512;
+  static constexpr std::size_t path_max = 4096;
+  static constexpr std::size_t name_max = 255;
+  static constexpr std::size_t changes_max = 100'000;  // unsynced changes of entries; then the
+                                                       // oldest become durable by themselves
+
+  virtual_disk(const virtual_clock& clock, random_source random);
+  virtual_disk(const virtual_disk&) = delete;
+  virtual_disk& operator=(const virtual_disk&) = delete;
+  ~virtual_disk();
+
+  // Verbs on paths; relative ones start at "/". 0 or -errno.
+  int open(const char* path, std::uint32_t flags, io_handle as);
+  int make_dir(const char* path);
+  int remove(const char* path, bool is_dir);
+  int rename(const char* from, const char* to);
+  int sync_dir(const char* path);
+  int status_of(const char* path, file_status& out) const;
+  int status_of(io_handle handle, file_status& out) const;
+  /// Names in order, or by lot when `shuffled` is given, since real folders have no order.
+  int list_dir(const char* path, std::vector<std::string>& out, bool shuffled);
+  /// A socket's name in a folder; its number, which is never used again, in `out`.
+  int make_socket_file(const char* path, std::uint64_t& out);
+  int socket_file(const char* path, std::uint64_t& out) const;
+
+  // Verbs on open files: a count, 0 or -errno.
+  std::int64_t read_at(io_handle handle, char* into, std::size_t size, std::uint64_t offset);
+  std::int64_t write_at(io_handle handle, std::string_view data, std::uint64_t offset);
+  int sync(io_handle handle);
+  /// A sync that fails: what was dirty counts as clean from then on, but is not on the platter, as
+  /// Linux has it.
+  void lose_sync(io_handle handle);
+  int preallocate(io_handle handle, std::uint64_t offset, std::uint64_t size);
+  int truncate(io_handle handle, std::uint64_t size);
+  int lock(io_handle handle);
+  int close(io_handle handle);
+
+  /// Closes all files and drops what was not synced.
+  void crash(crash_loss loss);
+
+  void set_quota(std::uint64_t bytes) noexcept { quota_ = bytes; }
+  std::uint64_t used() const noexcept { return *used_; }  // (3)
+  bool has(io_handle handle) const noexcept { return open_.contains(handle); }
+  std::size_t open_files() const noexcept { return open_.size(); }
+  /// For tests that damage or look at files from outside: null when there is no such file.
+  std::unique_ptr<std::string> content_of(const char* path) const;
+  int set_content(const char* path, std::string_view content);
+
+ private:
+  struct node;
+  using node_ref = std::shared_ptr<node>;
+  struct open_file {
+    node_ref file;
+    std::uint32_t flags = 0;
+  };
+  struct place {  // where a path leads
+    node_ref folder = {};
+    std::string name = {};  // empty: the root
+    node_ref found = {};    // null: there is no such entry
+    int error = 0;
+  };
+  struct entry_change {
+    std::weak_ptr<node> folder;
+    std::string name;
+    node_ref before;
+    node_ref after;
+  };
+  using entry_changes = std::vector<entry_change>;  // of one operation, which is atomic
+
+  static file_status status_of(const node& one) noexcept;
+  place find(const char* path) const;
+  node_ref make_node(int kind);
+  void set_entry(entry_changes& log, const node_ref& folder, const std::string& name, node_ref to);
+  void keep(entry_changes log);
+  open_file* writable(io_handle handle, int& error);
+  int resize(node& file, std::uint64_t size);
+  static bool is_inside(const node& tree, const node& sought);
+  static void collect_files(node& folder, std::vector<node*>& out);
+  void drop_unsynced(node& file, crash_loss loss);
+
+  const virtual_clock& clock_;
+  random_source random_;
+  std::shared_ptr<std::uint64_t> used_;
+  std::uint64_t quota_ = std::uint64_t{1} << 40;
+  std::uint64_t nodes_made_ = 0;
+  node_ref root_;
+  std::unordered_map<io_handle, open_file> open_;
+  std::deque<entry_changes> log_;  // (2), oldest first
+};
+
+}  // namespace weir

@@ -1,0 +1,99 @@
+// The driver over a virtual world. The hard idea: wait() is the only place where time passes. It
+// first delivers what is complete, and only when there is nothing jumps to the next completion or
+// to the moment the loop asked for.
+#pragma once
+
+#include <weir/core/driver.hpp>
+#include <weir/sim/virtual_world.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <unordered_map>
+
+namespace weir {
+
+/// A loop's view of a virtual world.
+///
+/// Cancel:  a request that would block ends with ECANCELED; one that has happened delivers its
+///          outcome at once.
+/// Order:   completions by due time, equal ones in the order in which they happened.
+/// Bound:   by the world's handles and buffers.
+/// Errors:  as the world gives them; EIO for everything after the world has crashed.
+/// Threads: one at a time; wake() from any thread when the world's options say so.
+class virtual_driver final : public driver {
+ public:
+  /// A driver in a world of its own.
+  explicit virtual_driver(virtual_options options = {});
+  /// A driver in a world that others know too, which must live longer.
+  explicit virtual_driver(virtual_world& world) noexcept;
+  virtual_driver(const virtual_driver&) = delete;
+  virtual_driver& operator=(const virtual_driver&) = delete;
+  ~virtual_driver() override;
+
+  virtual_world& world() noexcept { return world_; }
+  /// True after the world has crashed: this driver belonged to the program that died.
+  bool is_dead() const noexcept { return epoch_ != world_.crashes(); }
+
+  const char* name() const noexcept override { return "virtual"; }
+  time_point now() noexcept override { return world_.clock().now(); }
+  time_point wall_now() noexcept override { return world_.clock().wall_now(); }
+  std::uint64_t random() noexcept override { return world_.random_program_.next(); }
+
+  bool submit(io_request& request) noexcept override;
+  void cancel(io_request& request) noexcept override;
+  void wait(time_point until) noexcept override;
+  void wake() noexcept override;
+  /// Only what will complete by itself counts: an accept to which nobody connects is a deadlock.
+  bool is_waiting_for_io() const noexcept override { return !due_.empty(); }
+
+  io_handle make_socket(int family) noexcept override;
+  io_handle make_listener(raw_address& address, const listen_options& options) noexcept override;
+  int address_of(io_handle handle, bool peer, raw_address& out) noexcept override;
+  int set_option(io_handle handle, int level, int option, int value) noexcept override;
+  int status_of(const char* path, file_status& out) noexcept override;
+  int status_of(io_handle handle, file_status& out) noexcept override;
+  int list_dir(const char* path, void (*visit)(void*, const char* name),
+               void* context) noexcept override;
+  int lock_file(io_handle handle) noexcept override;
+  void close_now(io_handle handle) noexcept override;
+
+  bool can_be_woken() const noexcept override { return world_.options().threads; }
+  scheduling_policy* policy() noexcept override;
+
+ private:
+  friend class virtual_world;
+  struct shuffle_policy final : scheduling_policy {
+    explicit shuffle_policy(random_source& from) noexcept : random(from) {}
+    std::size_t choose(std::size_t count) noexcept override {
+      return static_cast<std::size_t>(random.below(count));
+    }
+    random_source& random;
+  };
+  struct due_key {
+    time_point at;
+    std::uint64_t number = 0;
+    auto operator<=>(const due_key&) const = default;
+  };
+
+  bool start(io_request& request);
+  bool finish(io_request& request);
+  bool completes_late();
+  void schedule(io_request& request);
+  void schedule_at(io_request& request, time_point at);
+  std::int64_t run(io_request& request);
+  void drop_file_requests(io_handle handle);
+  bool deliver();
+
+  std::unique_ptr<virtual_world> own_;
+  virtual_world& world_;
+  std::uint64_t epoch_;
+  shuffle_policy shuffle_;
+  std::map<due_key, io_request*> due_;
+  std::unordered_map<io_request*, due_key> keys_;  // of what is in due_
+  std::uint64_t scheduled_ = 0;
+  std::atomic<std::uint32_t> wakes_{0};
+};
+
+}  // namespace weir

@@ -1,0 +1,580 @@
+#include <weir/sim/virtual_network.hpp>
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace weir {
+
+namespace {
+
+constexpr std::int64_t would_block = std::numeric_limits<std::int64_t>::min();
+constexpr int first_port = 32'768;
+constexpr int last_port = 60'999;
+constexpr std::uint32_t path_offset = offsetof(sockaddr_un, sun_path);
+
+template <class T>
+T viewed_as(const raw_address& address) {
+  static_assert(sizeof(T) <= sizeof address.storage);
+  T out{};
+  std::memcpy(&out, address.storage, sizeof out);
+  return out;
+}
+template <class T>
+void assign(raw_address& address, const T& from, std::uint32_t size = sizeof(T)) {
+  address = {};
+  std::memcpy(address.storage, &from, sizeof from);
+  address.size = size;
+}
+
+int family_of(const raw_address& address) {
+  return address.size < sizeof(sa_family_t) ? AF_UNSPEC : viewed_as<sockaddr>(address).sa_family;
+}
+int port_of(const raw_address& address) {
+  switch (family_of(address)) {
+    case AF_INET:
+      return ntohs(viewed_as<sockaddr_in>(address).sin_port);
+    case AF_INET6:
+      return ntohs(viewed_as<sockaddr_in6>(address).sin6_port);
+    default:
+      return 0;
+  }
+}
+void set_port(raw_address& address, int port) {
+  const auto bits = htons(static_cast<std::uint16_t>(port));
+  if (family_of(address) == AF_INET) {
+    auto in = viewed_as<sockaddr_in>(address);
+    in.sin_port = bits;
+    assign(address, in);
+  } else {
+    auto in = viewed_as<sockaddr_in6>(address);
+    in.sin6_port = bits;
+    assign(address, in);
+  }
+}
+bool is_any(const raw_address& address) {
+  if (family_of(address) == AF_INET) {
+    return viewed_as<sockaddr_in>(address).sin_addr.s_addr == htonl(INADDR_ANY);
+  }
+  const in6_addr host = viewed_as<sockaddr_in6>(address).sin6_addr;
+  return IN6_IS_ADDR_UNSPECIFIED(&host);
+}
+bool is_loopback(const raw_address& address) {
+  if (family_of(address) == AF_INET) {
+    return ntohl(viewed_as<sockaddr_in>(address).sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+  }
+  const in6_addr host = viewed_as<sockaddr_in6>(address).sin6_addr;
+  return IN6_IS_ADDR_LOOPBACK(&host);
+}
+bool is_same_host(const raw_address& a, const raw_address& b) {
+  if (family_of(a) != family_of(b)) return false;
+  if (family_of(a) == AF_INET) {
+    return viewed_as<sockaddr_in>(a).sin_addr.s_addr == viewed_as<sockaddr_in>(b).sin_addr.s_addr;
+  }
+  const in6_addr left = viewed_as<sockaddr_in6>(a).sin6_addr;
+  const in6_addr right = viewed_as<sockaddr_in6>(b).sin6_addr;
+  return IN6_ARE_ADDR_EQUAL(&left, &right);
+}
+raw_address loopback(int family, int port) {
+  raw_address address;
+  if (family == AF_INET) {
+    sockaddr_in in{};
+    in.sin_family = AF_INET;
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assign(address, in);
+  } else {
+    sockaddr_in6 in{};
+    in.sin6_family = AF_INET6;
+    in.sin6_addr = IN6ADDR_LOOPBACK_INIT;
+    assign(address, in);
+  }
+  set_port(address, port);
+  return address;
+}
+raw_address unnamed_unix() {
+  raw_address address;
+  sockaddr_un un{};
+  un.sun_family = AF_UNIX;
+  assign(address, un, sizeof(sa_family_t));
+  return address;
+}
+// A path, or an abstract name with its leading zero byte.
+std::string unix_name(const raw_address& address) {
+  if (address.size <= path_offset) return {};
+  const char* text = reinterpret_cast<const char*>(address.storage) + path_offset;
+  const std::size_t size = std::min<std::size_t>(address.size, sizeof address.storage);
+  if (*text == '\0') return std::string(text, size - path_offset);
+  return std::string(text, strnlen(text, size - path_offset));
+}
+
+}  // namespace
+
+struct virtual_network::endpoint {
+  enum class kind : std::uint8_t { fresh, listening, connected };
+
+  io_handle handle = -1;
+  int family = 0;
+  kind is = kind::fresh;
+  bool is_accepted = true;  // false: still in a listener's queue
+  raw_address local;
+  raw_address remote;
+
+  // listening
+  bool reuse_port = false;
+  std::size_t backlog = 0;
+  std::uint64_t socket_file = 0;   // Unix: the name that it was bound to
+  std::deque<io_handle> queue;     // connections to accept
+  std::deque<io_handle> knocking;  // sockets whose connect waits for room in the queue
+
+  // connected
+  io_handle peer = -1;  // -1: the other end is closed
+  std::string inbox;
+  std::size_t inbox_read = 0;
+  std::size_t inbox_max = 0;
+  bool is_inbox_ended = false;  // the other end sends no more
+  bool is_send_shut = false;
+  bool is_receive_shut = false;
+  bool is_broken = false;  // nothing can be sent any more
+  int error = 0;           // reported once
+  bool resets_on_close = false;
+
+  std::vector<io_request*> waiting;
+
+  std::size_t unread() const noexcept { return inbox.size() - inbox_read; }
+  std::size_t room() const noexcept { return inbox_max > unread() ? inbox_max - unread() : 0; }
+};
+
+virtual_network::virtual_network(network_host& host, virtual_disk& disk, random_source random,
+                                 std::size_t inbox_max)
+    : host_(host), disk_(disk), random_(random), inbox_max_(inbox_max), next_port_(first_port) {}
+virtual_network::~virtual_network() = default;
+
+virtual_network::endpoint* virtual_network::at(io_handle handle) const {
+  const auto found = sockets_.find(handle);
+  return found == sockets_.end() ? nullptr : found->second.get();
+}
+
+virtual_network::endpoint& virtual_network::make_endpoint(io_handle handle, int family) {
+  auto& made = sockets_[handle];
+  made = std::make_unique<endpoint>();
+  made->handle = handle;
+  made->family = family;
+  made->inbox_max = inbox_max_;
+  made->local.size = 0;
+  return *made;
+}
+
+std::size_t virtual_network::open_sockets() const noexcept {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(sockets_, [](const auto& one) { return one.second->is_accepted; }));
+}
+
+io_handle virtual_network::make_socket(int family) {
+  if (family != AF_INET && family != AF_INET6 && family != AF_UNIX) return -EAFNOSUPPORT;
+  if (!host_.has_room()) return -EMFILE;
+  return make_endpoint(host_.new_handle(), family).handle;
+}
+
+int virtual_network::check_local(const raw_address& address) const {
+  switch (family_of(address)) {
+    case AF_INET:
+      if (address.size < sizeof(sockaddr_in)) return -EINVAL;
+      break;
+    case AF_INET6:
+      if (address.size < sizeof(sockaddr_in6)) return -EINVAL;
+      break;
+    case AF_UNIX:
+      return unix_name(address).empty() ? -EINVAL : 0;
+    default:
+      return -EAFNOSUPPORT;
+  }
+  return is_any(address) || is_loopback(address) ? 0 : -EADDRNOTAVAIL;
+}
+
+bool virtual_network::is_taken(const raw_address& address, bool reuse_port) const {
+  return std::ranges::any_of(listeners_, [&](io_handle handle) {
+    const endpoint& e = *at(handle);
+    if (e.family != family_of(address) || (reuse_port && e.reuse_port)) return false;
+    if (e.family == AF_UNIX) return unix_name(e.local) == unix_name(address);
+    return port_of(e.local) == port_of(address) &&
+           (is_any(e.local) || is_any(address) || is_same_host(e.local, address));
+  });
+}
+
+// In turn, as a counter: a port that was just given up is not given out again soon.
+int virtual_network::free_port(int family) {
+  for (int tries = first_port; tries <= last_port; ++tries) {
+    const int port = next_port_;
+    next_port_ = next_port_ == last_port ? first_port : next_port_ + 1;
+    const bool is_used = std::ranges::any_of(sockets_, [&](const auto& one) {
+      return one.second->family == family && port_of(one.second->local) == port;
+    });
+    if (!is_used) return port;
+  }
+  return -EADDRINUSE;
+}
+
+int virtual_network::bind(endpoint& e, raw_address& address, bool reuse_port) {
+  if (e.family == AF_UNIX) {
+    const std::string name = unix_name(address);
+    if (name.front() == '\0') return is_taken(address, false) ? -EADDRINUSE : 0;
+    return disk_.make_socket_file(name.c_str(), e.socket_file);
+  }
+  if (port_of(address) == 0) {
+    const int port = free_port(e.family);
+    if (port < 0) return port;
+    set_port(address, port);
+    return 0;
+  }
+  return is_taken(address, reuse_port) ? -EADDRINUSE : 0;
+}
+
+io_handle virtual_network::make_listener(raw_address& address, const listen_options& options) {
+  if (const int error = check_local(address); error != 0) return error;
+  if (!host_.has_room()) return -EMFILE;
+  const io_handle handle = host_.new_handle();
+  endpoint& e = make_endpoint(handle, family_of(address));
+  if (const int error = bind(e, address, options.reuse_port); error != 0) {
+    sockets_.erase(handle);
+    return error;
+  }
+  e.is = endpoint::kind::listening;
+  e.local = address;
+  e.reuse_port = options.reuse_port;
+  e.backlog = static_cast<std::size_t>(std::max(options.backlog, 1));
+  listeners_.push_back(handle);
+  return handle;
+}
+
+int virtual_network::address_of(io_handle handle, bool peer, raw_address& out) const {
+  const endpoint* e = at(handle);
+  if (!e) return disk_.has(handle) ? -ENOTSOCK : -EBADF;
+  if (peer && e->is != endpoint::kind::connected) return -ENOTCONN;
+  if (peer && e->peer == -1 && e->is_broken) return -ENOTCONN;
+  out = peer ? e->remote : e->local;
+  if (out.size == 0) {  // not bound yet
+    out = e->family == AF_UNIX ? unnamed_unix() : loopback(e->family, 0);
+  }
+  return 0;
+}
+
+int virtual_network::set_option(io_handle handle, int level, int option, int value) {
+  endpoint* e = at(handle);
+  if (!e) return disk_.has(handle) ? -ENOTSOCK : -EBADF;
+  if (level == SOL_SOCKET && option == SO_LINGER) {
+    e->resets_on_close = value == 0;
+    return 0;
+  }
+  if (level == SOL_SOCKET && option == SO_RCVBUF) {
+    if (value <= 0) return -EINVAL;
+    e->inbox_max = static_cast<std::size_t>(value);
+    return 0;
+  }
+  if (level == SOL_SOCKET && option == SO_SNDBUF) return value > 0 ? 0 : -EINVAL;
+  const bool is_known = (level == SOL_SOCKET && (option == SO_REUSEADDR || option == SO_KEEPALIVE ||
+                                                 option == SO_REUSEPORT)) ||
+                        (level == IPPROTO_TCP && e->family != AF_UNIX) ||
+                        (level == IPPROTO_IPV6 && option == IPV6_V6ONLY && e->family == AF_INET6);
+  return is_known ? 0 : -ENOPROTOOPT;
+}
+
+bool virtual_network::start(io_request& request) {
+  endpoint* e = at(request.handle);
+  if (!e) {
+    request.outcome = disk_.has(request.handle) ? -ENOTSOCK : -EBADF;
+    return true;
+  }
+  const std::int64_t outcome = attempt(*e, request);
+  if (outcome == would_block) {
+    e->waiting.push_back(&request);
+    settle();
+    return false;
+  }
+  request.outcome = outcome;
+  settle();
+  return true;
+}
+
+bool virtual_network::cancel(io_request& request) {
+  endpoint* e = at(request.handle);
+  if (!e || std::erase(e->waiting, &request) == 0) return false;
+  request.outcome = -ECANCELED;
+  return true;
+}
+
+std::int64_t virtual_network::attempt(endpoint& e, io_request& request) {
+  switch (request.op) {
+    case io_op::accept:
+      return accept(e, request);
+    case io_op::connect:
+      return request.address ? connect(e, *request.address) : -EFAULT;
+    case io_op::receive:
+    case io_op::receive_into:
+      return receive(e, request);
+    case io_op::send:
+      return send(e, request);
+    case io_op::shutdown:
+      return shutdown(e, request.flags);
+    case io_op::poll:
+      return poll(e, request.flags);
+    default:
+      return -EINVAL;
+  }
+}
+
+std::int64_t virtual_network::accept(endpoint& e, io_request& request) {
+  if (e.is != endpoint::kind::listening) return -EINVAL;
+  if (e.queue.empty()) return would_block;
+  if (!host_.has_room()) return -EMFILE;
+  endpoint& taken = *at(e.queue.front());
+  e.queue.pop_front();
+  taken.is_accepted = true;
+  if (request.address) *request.address = taken.remote;
+  for (const io_handle one : std::exchange(e.knocking, {})) touch(one);
+  return taken.handle;
+}
+
+int virtual_network::find_listener(const raw_address& to, endpoint*& out) {
+  std::vector<endpoint*> found;
+  std::uint64_t file = 0;
+  const int family = family_of(to);
+  if (family == AF_UNIX) {
+    const std::string name = unix_name(to);
+    if (name.empty()) return -EINVAL;
+    if (name.front() != '\0') {
+      if (const int error = disk_.socket_file(name.c_str(), file); error != 0) return error;
+    }
+  } else if (family != AF_INET && family != AF_INET6) {
+    return -EAFNOSUPPORT;
+  } else if (!is_loopback(to) && !is_any(to)) {
+    return -ENETUNREACH;
+  }
+  for (const io_handle handle : listeners_) {
+    endpoint& e = *at(handle);
+    if (e.family != family) continue;
+    const bool is_match =
+        family == AF_UNIX
+            ? (file != 0 ? e.socket_file == file : unix_name(e.local) == unix_name(to))
+            : port_of(e.local) == port_of(to) &&
+                  (is_any(e.local) || is_any(to) || is_same_host(e.local, to));
+    if (is_match) found.push_back(&e);
+  }
+  if (found.empty()) return -ECONNREFUSED;
+  out = found[found.size() == 1 ? 0 : random_.below(found.size())];  // as reuse-port spreads them
+  return 0;
+}
+
+std::int64_t virtual_network::connect(endpoint& e, const raw_address& to) {
+  if (e.is == endpoint::kind::connected) return -EISCONN;
+  if (e.is == endpoint::kind::listening) return -EINVAL;
+  if (family_of(to) != e.family) return -EAFNOSUPPORT;
+  endpoint* listener = nullptr;
+  if (const int error = find_listener(to, listener); error != 0) return error;
+  if (listener->queue.size() >= listener->backlog) {
+    if (std::ranges::find(listener->knocking, e.handle) == listener->knocking.end()) {
+      listener->knocking.push_back(e.handle);
+    }
+    return would_block;
+  }
+  if (e.family == AF_UNIX) {
+    e.local = unnamed_unix();
+    e.remote = listener->local;
+  } else {
+    const int port = free_port(e.family);
+    if (port < 0) return -EADDRNOTAVAIL;
+    e.remote = is_any(to) ? loopback(e.family, port_of(to)) : to;
+    e.local = e.remote;
+    set_port(e.local, port);
+  }
+  const io_handle handle = host_.new_handle();
+  endpoint& other = make_endpoint(handle, e.family);
+  other.is_accepted = false;
+  other.is = e.is = endpoint::kind::connected;
+  other.local = e.remote;
+  other.remote = e.local;
+  other.inbox_max = listener->inbox_max;
+  other.peer = e.handle;
+  e.peer = handle;
+  listener->queue.push_back(handle);
+  touch(listener->handle);
+  touch(e.handle);
+  return 0;
+}
+
+std::int64_t virtual_network::receive(endpoint& e, io_request& request) {
+  if (e.is != endpoint::kind::connected) return -ENOTCONN;
+  const bool is_view = request.op == io_op::receive;
+  if (!is_view && request.size == 0) return 0;
+  if (e.is_receive_shut) return 0;
+  if (e.unread() == 0) {
+    if (e.error) return std::exchange(e.error, 0);
+    return e.is_inbox_ended || e.is_broken ? 0 : would_block;
+  }
+  const std::size_t count =
+      host_.part_of(std::min(e.unread(), is_view ? receive_max : request.size));
+  const std::string_view taken(e.inbox.data() + e.inbox_read, count);
+  if (is_view) {
+    request.received = bytes::copy_of(taken);
+  } else {
+    std::memcpy(request.memory, taken.data(), count);
+  }
+  e.inbox_read += count;
+  if (e.inbox_read == e.inbox.size() || e.inbox_read > 64 * 1024) {
+    e.inbox.erase(0, e.inbox_read);
+    e.inbox_read = 0;
+  }
+  if (e.peer != -1) touch(e.peer);
+  return static_cast<std::int64_t>(count);
+}
+
+std::int64_t virtual_network::send(endpoint& e, const io_request& request) {
+  if (e.is != endpoint::kind::connected) return -ENOTCONN;
+  if (e.error) return std::exchange(e.error, 0);
+  if (e.is_send_shut || e.is_broken) return -EPIPE;
+  std::size_t asked = 0;
+  for (std::size_t i = 0; i < request.slice_count; ++i) asked += request.slices[i].size;
+  if (asked == 0) return 0;
+  endpoint* other = at(e.peer);
+  if (!other) {
+    if (e.family == AF_UNIX) return -EPIPE;
+    e.is_broken = true;  // these bytes meet a reset
+    touch(e.handle);
+    return static_cast<std::int64_t>(asked);
+  }
+  if (other->is_receive_shut) return static_cast<std::int64_t>(asked);  // thrown away over there
+  if (other->room() == 0) return would_block;
+  const std::size_t count = host_.part_of(std::min(asked, other->room()));
+  std::size_t left = count;
+  for (std::size_t i = 0; left != 0; ++i) {
+    const std::size_t part = std::min(left, request.slices[i].size);
+    other->inbox.append(static_cast<const char*>(request.slices[i].data), part);
+    left -= part;
+  }
+  touch(other->handle);
+  return static_cast<std::int64_t>(count);
+}
+
+std::int64_t virtual_network::shutdown(endpoint& e, std::uint32_t how) {
+  if (how > SHUT_RDWR) return -EINVAL;
+  if (e.is != endpoint::kind::connected || e.is_broken) return -ENOTCONN;
+  if (how != SHUT_RD && !e.is_send_shut) {
+    e.is_send_shut = true;
+    if (endpoint* other = at(e.peer)) {
+      other->is_inbox_ended = true;
+      touch(other->handle);
+    }
+  }
+  if (how != SHUT_WR) {
+    e.is_receive_shut = true;
+    e.inbox.clear();
+    e.inbox_read = 0;
+    if (e.peer != -1) touch(e.peer);
+  }
+  touch(e.handle);
+  return 0;
+}
+
+std::int64_t virtual_network::poll(const endpoint& e, std::uint32_t wanted) const {
+  std::uint32_t ready = 0;
+  if (e.is == endpoint::kind::listening) {
+    if (!e.queue.empty()) ready |= POLLIN;
+  } else if (e.is == endpoint::kind::fresh) {
+    ready |= POLLOUT | POLLHUP;
+  } else {
+    const endpoint* other = at(e.peer);
+    const bool is_ended = e.is_inbox_ended || e.is_receive_shut || e.is_broken;
+    if (e.unread() != 0 || is_ended || e.error) ready |= POLLIN;
+    if (!other || other->room() != 0 || e.is_send_shut) ready |= POLLOUT;
+    if (e.error) ready |= POLLERR;
+    if (is_ended && (e.is_send_shut || e.is_broken)) ready |= POLLHUP;
+    if (is_ended) ready |= POLLRDHUP;
+  }
+  ready &= wanted | POLLERR | POLLHUP;
+  return ready == 0 ? would_block : static_cast<std::int64_t>(ready);
+}
+
+// The other end learns that this connection is gone, and not in an orderly way.
+void virtual_network::reset(endpoint& e) {
+  e.peer = -1;
+  e.error = -ECONNRESET;
+  e.is_broken = true;
+  touch(e.handle);
+}
+
+int virtual_network::close(io_handle handle) {
+  endpoint* e = at(handle);
+  if (!e) return -EBADF;
+  for (io_request* request : std::exchange(e->waiting, {})) {
+    request->outcome = -ECANCELED;
+    host_.finished(*request);
+  }
+  for (const io_handle one : std::exchange(e->knocking, {})) touch(one);
+  for (const io_handle one : std::exchange(e->queue, {})) {
+    if (endpoint* client = at(at(one)->peer)) reset(*client);
+    sockets_.erase(one);
+  }
+  if (endpoint* other = at(e->peer)) {
+    if (e->resets_on_close || e->unread() != 0) {
+      reset(*other);
+    } else {
+      other->is_inbox_ended = true;
+      other->peer = -1;
+      touch(other->handle);
+    }
+  }
+  std::erase(listeners_, handle);
+  sockets_.erase(handle);
+  settle();
+  return 0;
+}
+
+void virtual_network::crash() {
+  const auto gone = std::exchange(sockets_, {});
+  listeners_.clear();
+  touched_.clear();
+  for (const auto& [handle, e] : gone) {
+    for (io_request* request : e->waiting) {
+      request->outcome = -EIO;
+      host_.finished(*request);
+    }
+  }
+}
+
+void virtual_network::touch(io_handle handle) { touched_.push_back(handle); }
+
+// Attempts what waits at touched sockets until nothing moves any more. Each success moves bytes,
+// connections or ends, which are finite, so this ends.
+void virtual_network::settle() {
+  if (is_settling_) return;
+  is_settling_ = true;
+  while (!touched_.empty()) {
+    endpoint* e = at(touched_.front());
+    touched_.pop_front();
+    if (!e) continue;
+    for (std::size_t i = 0; i < e->waiting.size();) {
+      io_request* request = e->waiting[i];
+      const std::int64_t outcome = attempt(*e, *request);
+      if (outcome == would_block) {
+        ++i;
+        continue;
+      }
+      e->waiting.erase(e->waiting.begin() + static_cast<std::ptrdiff_t>(i));
+      request->outcome = outcome;
+      host_.finished(*request);
+    }
+  }
+  is_settling_ = false;
+}
+
+}  // namespace weir

@@ -1,0 +1,111 @@
+// Stream sockets in memory, as the loopback of one Linux machine. The hard idea: an operation is an
+// attempt that either finishes or would block; one that would block waits at its socket and is
+// attempted again whenever the socket has been touched. So every rule is written once.
+//
+//   connect -> listener's queue -> accept           each end holds what arrived and was not read:
+//                                                   send() on one end fills the other's inbox
+#pragma once
+
+#include <weir/base/random.hpp>
+#include <weir/core/driver.hpp>
+#include <weir/sim/virtual_disk.hpp>
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+namespace weir {
+
+/// What the network needs of the world around it.
+///
+/// Cancel:  no waits.
+/// Order:   finished() in the order in which the requests happened.
+/// Bound:   has_room() says when as many handles are open as may be.
+/// Errors:  none.
+/// Threads: the network's.
+class network_host {
+ public:
+  /// A request that waited is complete; its outcome is set.
+  virtual void finished(io_request& request) = 0;
+  /// A new handle, never used before.
+  virtual io_handle new_handle() = 0;
+  /// False: as many handles are open as a program may have.
+  virtual bool has_room() const = 0;
+  /// How many of `count` (at least 1) bytes go at once: fewer than all for short transfers.
+  virtual std::size_t part_of(std::size_t count) = 0;
+
+ protected:
+  ~network_host() = default;
+};
+
+/// Loopback stream sockets: IPv4, IPv6 and Unix.
+///
+/// Cancel:  cancel() takes a waiting request out; one that had finished is left alone.
+/// Order:   bytes arrive as sent; waiting requests of a socket finish in the order of their start.
+/// Bound:   inbox_max bytes per direction, a listener's backlog, ports 32768 to 60999.
+/// Errors:  -errno as Linux gives it.
+/// Threads: one at a time.
+class virtual_network {
+ public:
+  static constexpr std::size_t receive_max = 16 * 1024;  // the size of a driver's buffer
+
+  virtual_network(network_host& host, virtual_disk& disk, random_source random,
+                  std::size_t inbox_max);
+  virtual_network(const virtual_network&) = delete;
+  virtual_network& operator=(const virtual_network&) = delete;
+  ~virtual_network();
+
+  io_handle make_socket(int family);
+  io_handle make_listener(raw_address& address, const listen_options& options);
+  int address_of(io_handle handle, bool peer, raw_address& out) const;
+  int set_option(io_handle handle, int level, int option, int value);
+
+  /// True: finished, the outcome is set. False: it waits and finished() will be called.
+  bool start(io_request& request);
+  /// True: it waited, and does no longer.
+  bool cancel(io_request& request);
+  /// Requests that wait on the handle finish with -ECANCELED.
+  int close(io_handle handle);
+  /// The machine stops: all sockets vanish, waiting requests finish with -EIO.
+  void crash();
+
+  bool has(io_handle handle) const noexcept { return sockets_.contains(handle); }
+  /// Sockets that a program holds: connections that nobody has accepted yet don't count.
+  std::size_t open_sockets() const noexcept;
+
+ private:
+  struct endpoint;
+
+  endpoint* at(io_handle handle) const;
+  endpoint& make_endpoint(io_handle handle, int family);
+  std::int64_t attempt(endpoint& e, io_request& request);
+  std::int64_t accept(endpoint& e, io_request& request);
+  std::int64_t connect(endpoint& e, const raw_address& to);
+  std::int64_t receive(endpoint& e, io_request& request);
+  std::int64_t send(endpoint& e, const io_request& request);
+  std::int64_t shutdown(endpoint& e, std::uint32_t how);
+  std::int64_t poll(const endpoint& e, std::uint32_t wanted) const;
+
+  int check_local(const raw_address& address) const;
+  int bind(endpoint& e, raw_address& address, bool reuse_port);
+  int free_port(int family);
+  bool is_taken(const raw_address& address, bool reuse_port) const;
+  int find_listener(const raw_address& to, endpoint*& out);
+  void reset(endpoint& e);
+  void touch(io_handle handle);
+  void settle();
+
+  network_host& host_;
+  virtual_disk& disk_;
+  random_source random_;
+  std::size_t inbox_max_;
+  int next_port_;
+  std::unordered_map<io_handle, std::unique_ptr<endpoint>> sockets_;
+  std::vector<io_handle> listeners_;
+  std::deque<io_handle> touched_;
+  bool is_settling_ = false;
+};
+
+}  // namespace weir

@@ -1,0 +1,181 @@
+#include <weir/sim/virtual_world.hpp>
+
+#include <weir/sim/virtual_driver.hpp>
+
+#include <errno.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace weir {
+
+namespace {
+constexpr int signals_max = 64;
+}  // namespace
+
+virtual_world::virtual_world(virtual_options options)
+    : options_(options),
+      random_program_(mix(options.seed)),
+      random_schedule_(mix(options.seed + 1)),
+      random_io_(mix(options.seed + 2)),
+      disk_(clock_, random_source(mix(options.seed + 3))),
+      network_(*this, disk_, random_source(mix(options.seed + 4)), options.socket_buffer_max) {}
+virtual_world::~virtual_world() = default;
+
+std::size_t virtual_world::open_handles() const noexcept {
+  return network_.open_sockets() + disk_.open_files();
+}
+
+void virtual_world::add_fault(virtual_fault fault) {
+  WEIR_ASSERT(fault.nth > 0);
+  faults_.push_back({.fault = fault, .first = count_of(fault.op) + fault.nth});
+}
+
+void virtual_world::crash_before_disk_operation(std::uint64_t nth, crash_loss loss) noexcept {
+  crash_at_ = nth == 0 ? 0 : disk_operations_ + nth;
+  crash_loss_ = loss;
+}
+
+void virtual_world::crash(crash_loss loss) {
+  ++crashes_;
+  crash_at_ = 0;
+  network_.crash();
+  for (io_request* request : std::exchange(signal_waits_, {})) {
+    request->outcome = -EIO;
+    finished(*request);
+  }
+  signals_pending_ = 0;
+  disk_.crash(loss);
+}
+
+int virtual_world::begin(const io_request& request) {
+  const std::uint64_t number = ++counts_[static_cast<std::size_t>(request.op)];
+  part_max_ = -1;
+  for (const order_to_fail& one : faults_) {
+    if (one.fault.op != request.op || number < one.first || number - one.first >= one.fault.count) {
+      continue;
+    }
+    ++faults_struck_;
+    if (one.fault.partial >= 0) {
+      part_max_ = one.fault.partial;
+      return 0;
+    }
+    if (request.op == io_op::sync) disk_.lose_sync(request.handle);
+    return one.fault.code;
+  }
+  return 0;
+}
+
+std::size_t virtual_world::part_of(std::size_t count) {
+  if (part_max_ >= 0)
+    count = std::min(count, static_cast<std::size_t>(std::max<std::int64_t>(part_max_, 1)));
+  if (count > 1 && random_io_.chance(options_.short_chance)) count = 1 + random_io_.below(count);
+  return count;
+}
+
+duration virtual_world::draw_latency() {
+  return duration(random_io_.between(options_.latency_min.ns,
+                                     std::max(options_.latency_min.ns, options_.latency_max.ns)));
+}
+
+void virtual_world::finished(io_request& request) {
+  static_cast<virtual_driver*>(request.driver_data)->schedule(request);
+}
+
+std::int64_t virtual_world::write(const io_request& request) {
+  std::string whole;
+  std::string_view data;
+  if (request.slice_count == 1) {
+    data = {static_cast<const char*>(request.slices[0].data), request.slices[0].size};
+  } else {
+    for (std::size_t i = 0; i < request.slice_count; ++i) {
+      whole.append(static_cast<const char*>(request.slices[i].data), request.slices[i].size);
+    }
+    data = whole;
+  }
+  if (!data.empty()) data = data.substr(0, part_of(data.size()));
+  return disk_.write_at(request.handle, data, request.offset);
+}
+
+std::int64_t virtual_world::run_on_disk(io_request& request) {
+  ++disk_operations_;
+  if (crash_at_ != 0 && disk_operations_ >= crash_at_) {
+    crash(crash_loss_);
+    return -EIO;
+  }
+  switch (request.op) {
+    case io_op::open: {
+      if (!has_room()) return -EMFILE;
+      const io_handle handle = new_handle();
+      const int error = disk_.open(request.path, request.flags, handle);
+      return error ? error : handle;
+    }
+    case io_op::read_at: {
+      const std::size_t size = request.size == 0 ? 0 : part_of(request.size);
+      return disk_.read_at(request.handle, static_cast<char*>(request.memory), size,
+                           request.offset);
+    }
+    case io_op::write_at:
+      return write(request);
+    case io_op::sync:
+      return disk_.sync(request.handle);
+    case io_op::preallocate:
+      return disk_.preallocate(request.handle, request.offset, request.size);
+    case io_op::truncate:
+      return disk_.truncate(request.handle, request.offset);
+    case io_op::rename:
+      return disk_.rename(request.path, request.path_to);
+    case io_op::remove:
+      return disk_.remove(request.path, (request.flags & 1) != 0);
+    case io_op::make_dir:
+      return disk_.make_dir(request.path);
+    case io_op::sync_dir:
+      return disk_.sync_dir(request.path);
+    default:
+      return -EINVAL;
+  }
+}
+
+bool virtual_world::wait_signal(io_request& request) {
+  const auto number = static_cast<int>(request.flags);
+  if (number <= 0 || number >= signals_max) {
+    request.outcome = -EINVAL;
+    return true;
+  }
+  const std::uint64_t bit = std::uint64_t{1} << number;
+  if ((signals_pending_ & bit) != 0) {
+    signals_pending_ &= ~bit;
+    request.outcome = number;
+    return true;
+  }
+  signal_waits_.push_back(&request);
+  return false;
+}
+
+bool virtual_world::forget_signal(io_request& request) {
+  return std::erase(signal_waits_, &request) != 0;
+}
+
+void virtual_world::raise_signal(int number) {
+  WEIR_ASSERT(number > 0 && number < signals_max);
+  bool is_heard = false;
+  for (std::size_t i = 0; i < signal_waits_.size();) {
+    io_request* request = signal_waits_[i];
+    if (static_cast<int>(request->flags) != number) {
+      ++i;
+      continue;
+    }
+    is_heard = true;
+    signal_waits_.erase(signal_waits_.begin() + static_cast<std::ptrdiff_t>(i));
+    request->outcome = number;
+    finished(*request);
+  }
+  if (!is_heard) signals_pending_ |= std::uint64_t{1} << number;
+}
+
+int virtual_world::close(io_handle handle) {
+  return network_.has(handle) ? network_.close(handle) : disk_.close(handle);
+}
+
+}  // namespace weir

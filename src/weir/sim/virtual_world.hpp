@@ -1,0 +1,131 @@
+// What a program finds outside of itself, in memory: clock, network, disk, signals, randomness and
+// the faults of all of them. The hard idea: everything that can vary (order, partial transfers,
+// latencies, what a crash leaves) is drawn from one seed, in separate streams, so that a run is
+// repeated by its seed and one kind of draw doesn't move the others.
+#pragma once
+
+#include <weir/base/random.hpp>
+#include <weir/core/driver.hpp>
+#include <weir/sim/virtual_clock.hpp>
+#include <weir/sim/virtual_disk.hpp>
+#include <weir/sim/virtual_network.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace weir {
+
+class virtual_driver;
+
+struct virtual_options {
+  std::uint64_t seed = 0;
+  bool shuffle = false;       // ready tasks and folder entries in an order by lot; false: in order
+  duration latency_min = {};  // of every operation
+  duration latency_max = {};
+  double short_chance = 0;   // of a transfer of fewer bytes than could go at once
+  double queued_chance = 0;  // of a completion from wait() where the answer was there at once
+  bool threads = false;  // true: other threads may wake the loop, so idling waits for them and is
+                         // no deadlock
+  std::size_t socket_buffer_max = 64 * 1024;  // bytes on their way in one direction
+  std::size_t handles_max = 65'536;           // open sockets and files
+
+  /// What a test explores: order, short transfers and late completions by lot.
+  static virtual_options explored(std::uint64_t seed) noexcept {
+    return {.seed = seed, .shuffle = true, .short_chance = 0.2, .queued_chance = 0.5};
+  }
+};
+
+/// One operation, or a row of them, that goes wrong.
+struct virtual_fault {
+  io_op op = io_op::write_at;
+  std::uint64_t nth = 1;      // counted from now; the first is 1
+  int code = 5;               // the errno: EIO
+  std::uint64_t count = 1;    // how many in a row
+  std::int64_t partial = -1;  // >= 0: instead of failing, at most so many bytes are transferred
+};
+
+/// The world outside of one or several loops that run one after the other.
+///
+/// Cancel:  no waits.
+/// Order:   operations take effect one after the other.
+/// Bound:   virtual_options and set_quota() name the limits.
+/// Errors:  -errno in the requests of drivers, as Linux gives it.
+/// Threads: one at a time; options.threads lets others wake() a driver.
+class virtual_world final : private network_host {
+ public:
+  explicit virtual_world(virtual_options options = {});
+  virtual_world(const virtual_world&) = delete;
+  virtual_world& operator=(const virtual_world&) = delete;
+  ~virtual_world();
+
+  // What a test does to the world.
+  /// A signal arrives: all waits for it end; without one it stays pending, once.
+  void raise_signal(int number);
+  void add_fault(virtual_fault fault);
+  /// The machine stops now: every driver made before is dead (its operations fail with EIO),
+  /// sockets vanish, and the disk keeps what was synced. Make a new driver to start again.
+  void crash(crash_loss loss = crash_loss::all);
+  /// crash() just before the n-th operation on the disk from now on; 0 takes the order back.
+  void crash_before_disk_operation(std::uint64_t nth, crash_loss loss = crash_loss::all) noexcept;
+
+  virtual_clock& clock() noexcept { return clock_; }
+  virtual_disk& disk() noexcept { return disk_; }
+  virtual_network& network() noexcept { return network_; }
+  const virtual_options& options() const noexcept { return options_; }
+
+  /// How many operations of a kind have begun since the world began.
+  std::uint64_t count_of(io_op op) const noexcept { return counts_[static_cast<std::size_t>(op)]; }
+  std::uint64_t disk_operations() const noexcept { return disk_operations_; }
+  /// Faults and crashes that have struck: a fault loop ends when a whole run has none.
+  std::uint64_t faults_struck() const noexcept { return faults_struck_; }
+  std::uint64_t crashes() const noexcept { return crashes_; }
+  /// Sockets and files that are open: 0 when a program has cleaned up after itself.
+  std::size_t open_handles() const noexcept;
+
+ private:
+  friend class virtual_driver;
+  static constexpr std::size_t op_count = static_cast<std::size_t>(io_op::run_blocking) + 1;
+  struct order_to_fail {
+    virtual_fault fault;
+    std::uint64_t first = 0;  // in counts_
+  };
+
+  // network_host
+  void finished(io_request& request) override;
+  io_handle new_handle() override { return next_handle_++; }
+  bool has_room() const override { return open_handles() < options_.handles_max; }
+  std::size_t part_of(std::size_t count) override;
+
+  // For drivers.
+  /// Counts the operation; the errno of a fault that strikes it, or 0.
+  int begin(const io_request& request);
+  std::int64_t run_on_disk(io_request& request);
+  std::int64_t write(const io_request& request);
+  bool wait_signal(io_request& request);
+  bool forget_signal(io_request& request);
+  int close(io_handle handle);
+  duration draw_latency();
+  bool draws_queued() { return random_io_.chance(options_.queued_chance); }
+
+  virtual_options options_;
+  virtual_clock clock_;
+  random_source random_program_;   // what the program under test draws
+  random_source random_schedule_;  // order of tasks
+  random_source random_io_;        // latencies, short transfers
+  virtual_disk disk_;
+  virtual_network network_;
+  io_handle next_handle_ = 3;
+  std::uint64_t counts_[op_count] = {};
+  std::vector<order_to_fail> faults_;
+  std::int64_t part_max_ = -1;  // of the operation that runs, by a fault
+  std::uint64_t faults_struck_ = 0;
+  std::uint64_t disk_operations_ = 0;
+  std::uint64_t crash_at_ = 0;
+  crash_loss crash_loss_ = crash_loss::all;
+  std::uint64_t crashes_ = 0;
+  std::vector<io_request*> signal_waits_;
+  std::uint64_t signals_pending_ = 0;  // a bit per number
+};
+
+}  // namespace weir

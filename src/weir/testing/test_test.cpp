@@ -1,0 +1,150 @@
+#include <weir/testing/test.hpp>
+
+#include <weir/core/sleep.hpp>
+#include <weir/core/with_scope.hpp>
+
+#include <gtest/gtest-spi.h>
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+
+WEIR_TEST("an hour of sleep costs no time and is an hour of virtual time") {
+  co_await sleep(1_h);
+  EXPECT_EQ(testing::elapsed(), 1_h);
+}
+
+task<> append(std::string* to, char what) {
+  to->push_back(what);
+  co_return;
+}
+
+std::set<std::string>& orders_seen() {
+  static std::set<std::string> seen;
+  return seen;
+}
+task<> three_tasks() {
+  std::string order;
+  co_await with_scope([&](scope& s) -> task<> {
+    for (const char c : {'a', 'b', 'c'}) s.spawn(append, &order, c);
+    co_await s.join();
+  });
+  orders_seen().insert(order);
+}
+
+TEST(Schedules, explore_every_order_of_three_tasks_and_begin_with_the_plain_one) {
+  orders_seen().clear();
+  testing::run_schedules(&three_tasks, std::source_location::current());
+  EXPECT_EQ(orders_seen().size(), 6u);
+
+  std::string plain;
+  testing::run_virtual([](std::string* out) -> task<> {
+    co_await with_scope([&](scope& s) -> task<> {
+      for (const char c : {'a', 'b', 'c'}) s.spawn(append, out, c);
+      co_await s.join();
+    });
+  }(&plain));
+  EXPECT_EQ(plain, "abc");
+}
+
+int runs_until_failure = 0;
+task<> fails_in_some_order() {
+  ++runs_until_failure;
+  std::string order;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn(append, &order, 'a');
+    s.spawn(append, &order, 'b');
+    co_await s.join();
+  });
+  EXPECT_EQ(order, "ab");
+}
+
+TEST(Schedules, stop_at_the_first_that_fails_and_print_its_seed) {
+  runs_until_failure = 0;
+  ::testing::TestPartResultArray results;
+  {
+    const ::testing::ScopedFakeTestPartResultReporter catcher(
+        ::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &results);
+    testing::run_schedules(&fails_in_some_order, std::source_location::current());
+  }
+  // HasFailure() of the intercepted test stays false, so every schedule ran; what counts is the
+  // text.
+  ASSERT_GT(results.size(), 0);
+  const std::string text = results.GetTestPartResult(0).message();
+  EXPECT_NE(text.find("WEIR_TEST_SEED="), std::string::npos) << text;
+  EXPECT_EQ(text.find("WEIR_TEST_SEED=0\n"), std::string::npos) << "in order it passes: " << text;
+}
+
+TEST(Run, an_error_that_leaves_the_body_fails_the_test_with_its_text) {
+  EXPECT_NONFATAL_FAILURE(testing::run_virtual([]() -> task<> {
+                            co_await sleep(1_ms);
+                            raise(error(errc::not_found, "no such queue"));
+                          }()),
+                          "no such queue");
+}
+
+TEST(Run, a_report_fails_the_test) {
+  EXPECT_NONFATAL_FAILURE(testing::run_virtual([]() -> task<> {
+                            co_await with_scope({.failures = weir::report}, [](scope& s) -> task<> {
+                              s.spawn([]() -> task<> {
+                                raise(error(errc::busy, "a reported one"));
+                                co_return;
+                              });
+                              co_await s.join();
+                            });
+                          }()),
+                          "a reported one");
+}
+
+TEST(Run, an_open_socket_at_the_end_fails_the_test) {
+  EXPECT_NONFATAL_FAILURE(testing::run_virtual([]() -> task<> {
+                            loop::current()->io().make_socket(2);
+                            co_return;
+                          }()),
+                          "left open: 1");
+  testing::run_virtual(
+      []() -> task<> {
+        loop::current()->io().make_socket(2);
+        co_return;
+      }(),
+      {.may_leave_handles = true});
+}
+
+TEST(ExpectRaises, fails_without_an_error_and_with_another_one) {
+  EXPECT_NONFATAL_FAILURE(testing::run_virtual([]() -> task<> {
+                            co_await testing::expect_raises<errc::closed>(sleep(1_ms));
+                          }()),
+                          "expected closed, but there was no error");
+  EXPECT_NONFATAL_FAILURE(testing::run_virtual([]() -> task<> {
+                            auto fails = []() -> task<int> {
+                              raise(error(errc::full));
+                              co_return 1;
+                            };
+                            co_await testing::expect_raises<errc::closed>(fails());
+                          }()),
+                          "expected closed, but the error was full");
+}
+
+WEIR_TEST("expect_raises passes for the error that was raised") {
+  auto fails = []() -> task<int> {
+    co_await yield();
+    raise(error(errc::full));
+  };
+  co_await testing::expect_raises<errc::full>(fails());
+}
+
+TEST(DeathTest, a_deadlock_prints_the_waiting_task_and_the_schedule) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(testing::run_schedules([]() -> task<> { co_await sleep_until(time_point::never()); },
+                                      std::source_location::current()),
+               "deadlock(.|\n)*waiting for sleep(.|\n)*WEIR_TEST_SEED=0");
+}
+
+}  // namespace
+}  // namespace weir
