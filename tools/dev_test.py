@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""`./dev` itself: its words, its exit codes, and that it installs exactly what is missing."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = "# The list.\n\n# build\nninja-build\nclang-19\n\n# test\npython3\n\n# bench\nwrk\n"
+
+
+class DevTest(unittest.TestCase):
+    """Runs a copy of ./dev in a folder of its own, where dpkg-query, apt-get and cmake only take notes."""
+
+    def setUp(self):
+        self.root = Path(tempfile.mkdtemp(prefix="dev"))
+        self.addCleanup(shutil.rmtree, self.root)
+        shutil.copy(ROOT / "dev", self.root)
+        (self.root / "packages.txt").write_text(PACKAGES)
+        (self.root / "CMakePresets.json").write_text("{}")
+        (self.root / "installed").write_text("")
+        for tool in ("apt-get", "cmake", "ctest", "sudo"):
+            self.tool(tool, f'echo "{tool} $*" >> {self.root}/calls')
+        # Answers as the real one does with -f '${{db:Status-Status}} ${{Package}}\n'.
+        self.tool("dpkg-query", f"echo query >> {self.root}/queries; sed 's/^/installed /' {self.root}/installed; exit 1")
+        self.tool("id", "echo 0")
+
+    def tool(self, name, text):
+        path = self.root / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    def dev(self, *arguments):
+        environment = {**os.environ, "PATH": f"{self.root}/bin:{os.environ['PATH']}"}
+        return subprocess.run(
+            [str(self.root / "dev"), *arguments], env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        )
+
+    def calls(self):
+        path = self.root / "calls"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def test_help_names_every_command(self):
+        done = self.dev("help")
+        self.assertEqual(done.returncode, 0)
+        for command in ("run", "test", "build", "bench", "fuzz", "tidy", "docs"):
+            self.assertRegex(done.stdout, rf"(?m)^  {command}\b")
+
+    def test_an_unknown_command_is_an_error_that_says_so(self):
+        done = self.dev("tets")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("unknown command 'tets'", done.stderr)
+
+    def test_what_is_missing_is_installed_without_a_question(self):
+        (self.root / "installed").write_text("clang-19\n")
+        self.dev("build")
+        calls = self.calls()
+        self.assertTrue(calls[0].startswith("apt-get update"), calls)
+        self.assertRegex(calls[1], r"^apt-get install .*-y .*ninja-build python3$")
+        self.assertNotIn("clang-19", calls[1])
+        self.assertNotIn("wrk", calls[1])  # another section
+
+    def test_a_complete_machine_costs_one_query(self):
+        (self.root / "installed").write_text("clang-19\nninja-build\npython3\n")
+        self.dev("build")
+        self.assertEqual((self.root / "queries").read_text(), "query\n")
+        self.assertFalse([call for call in self.calls() if "apt-get" in call])
+
+    def test_sudo_is_used_only_by_others_than_root(self):
+        self.tool("id", "echo 1000")
+        self.dev("build")
+        self.assertTrue(self.calls()[0].startswith("sudo env DEBIAN_FRONTEND=noninteractive apt-get update"), self.calls())
+
+    def test_a_failed_installation_ends_the_command(self):
+        self.tool("apt-get", "echo no network >&2; exit 100")
+        done = self.dev("build")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertEqual([call for call in self.calls() if "cmake" in call], [])
+
+    def test_a_failing_preset_fails_the_tests_but_the_others_still_run(self):
+        (self.root / "installed").write_text("clang-19\nninja-build\npython3\n")
+        self.tool("ctest", f'echo "ctest $*" >> {self.root}/calls; case "$*" in *asan*) exit 8;; esac')
+        done = self.dev("test")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("FAILED: tests of asan", done.stderr)
+        self.assertEqual([call.split()[2] for call in self.calls() if call.startswith("ctest")], ["dev", "asan", "tsan"])
+
+    def test_a_name_selects_tests_of_the_dev_build(self):
+        (self.root / "installed").write_text("clang-19\nninja-build\npython3\n")
+        self.assertEqual(self.dev("test", "scope").returncode, 0)
+        tests = [call for call in self.calls() if call.startswith("ctest")]
+        self.assertEqual(len(tests), 1)
+        self.assertRegex(tests[0], r"--preset dev .*-R scope$")
+
+    def test_the_list_of_packages_has_the_sections_that_dev_asks_for(self):
+        sections = [line[2:] for line in (ROOT / "packages.txt").read_text().splitlines() if line in ("# build", "# test", "# bench")]
+        self.assertEqual(sections, ["build", "test", "bench"])
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    unittest.main()
