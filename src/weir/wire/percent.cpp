@@ -34,6 +34,7 @@ result<std::string> percent_decode(std::string_view text, plus_rule plus) {
       decoded += ' ';
       continue;
     }
+    if (text[at] == '\0') return fail(errc::malformed, "a URL must not hold a zero byte");
     if (text[at] != '%') {
       decoded += text[at];
       continue;
@@ -43,7 +44,7 @@ result<std::string> percent_decode(std::string_view text, plus_rule plus) {
     if (high < 0 || low < 0) {
       return fail(errc::malformed, "a percent sign in a URL must be followed by two hex digits");
     }
-    if (high + low == 0) return fail(errc::malformed, "a URL must not hold %00");
+    if (high + low == 0) return fail(errc::malformed, "a URL must not hold a zero byte");
     decoded += static_cast<char>(high * 16 + low);
     at += 2;
   }

@@ -18,8 +18,8 @@ inline constexpr std::size_t query_parameters_max = 32;
 /// What a plus sign means: itself in paths, a space in queries (as HTML forms write it).
 enum class plus_rule : unsigned char { plus, space };
 
-/// Decodes one part. Refuses `%` without two hexadecimal digits, and %00, which ends strings for
-/// some readers and not for others (`malformed`).
+/// Decodes one part. Refuses `%` without two hexadecimal digits, and a zero byte, encoded or not,
+/// which ends strings for some readers and not for others (`malformed`).
 result<std::string> percent_decode(std::string_view text, plus_rule plus = plus_rule::plus);
 
 /// Writes `text` so that it is one path segment or one query name or value.
