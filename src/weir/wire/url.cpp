@@ -92,8 +92,8 @@ result<void> check_target(std::string_view target) {
 }  // namespace
 
 result<url> parse_url(std::string_view text) {
-  if (text.size() > url_bytes_max) {
-    return fail(errc::too_large, "URL: over " + std::to_string(url_bytes_max) + " bytes");
+  if (text.size() > url_text_bytes_max) {
+    return fail(errc::too_large, "URL: over " + std::to_string(url_text_bytes_max) + " bytes");
   }
   url made;
   const std::size_t scheme_end = text.find("://");

@@ -12,7 +12,7 @@
 
 namespace weir {
 
-inline constexpr std::size_t url_bytes_max = 4096;
+inline constexpr std::size_t url_text_bytes_max = 4096;
 
 enum class url_scheme : std::uint8_t { http, https };
 enum class host_kind : std::uint8_t { name, ipv4, ipv6 };
@@ -34,7 +34,7 @@ struct url {
   bool operator==(const url&) const = default;
 };
 
-/// Reads a URL. Errors: `invalid_argument` with the reason, `too_large` over url_bytes_max.
+/// Reads a URL. Errors: `invalid_argument` with the reason, `too_large` over url_text_bytes_max.
 result<url> parse_url(std::string_view text);
 
 }  // namespace weir

@@ -110,8 +110,8 @@ TEST(url, what_is_ambiguous_or_dangerous_is_refused_with_the_reason) {
 
 TEST(url, sizes_are_bounded) {
   const std::string head = "http://a/";
-  EXPECT_TRUE(parse_url(head + std::string(url_bytes_max - head.size(), 'b')).has_value());
-  EXPECT_EQ(parse_url(head + std::string(url_bytes_max - head.size() + 1, 'b')).error(),
+  EXPECT_TRUE(parse_url(head + std::string(url_text_bytes_max - head.size(), 'b')).has_value());
+  EXPECT_EQ(parse_url(head + std::string(url_text_bytes_max - head.size() + 1, 'b')).error(),
             errc::too_large);
   EXPECT_TRUE(parse_url("http://" + std::string(63, 'a') + "/").has_value());
   EXPECT_FALSE(parse_url("http://" + std::string(64, 'a') + "/").has_value());
