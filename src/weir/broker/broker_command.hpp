@@ -112,6 +112,7 @@ struct extend_lease {
 
 /// A place in a queue of dead letters, to go on with the next command.
 struct redrive_cursor {
+  std::uint32_t source = 0;  // number of the queue that is emptied; chosen by the first command
   unsigned priority = priority_max;
   std::uint64_t sequence = 0;
 };

@@ -98,6 +98,12 @@ void message_store::load_note(std::uint32_t slot, std::uint32_t origin, std::uin
 }
 
 std::uint32_t message_store::create(const message& made) {
+  // Replayed over a snapshot that has the message's reply but no longer the message: from here on
+  // the reply's records are counted beside the message's, by link().
+  if (const reply_item* reply = replies_.find(made.sequence);
+      reply && made.is(message::wants_reply)) {
+    account_reply(made.sequence, *reply, false);
+  }
   const std::uint32_t slot = load(made);
   link(slot);
   return slot;

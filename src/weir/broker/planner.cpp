@@ -297,12 +297,17 @@ verdict<redriven> planner::redrive(const redrive_queue& command) {
   if (command.from.priority > priority_max) {
     return bad_field("priority", fmt::format("must be 0 to {}", priority_max));
   }
-  const bool holds = (*named)->held_dead_letters > 0;
-  const message_queue* const source =
-      holds ? *named : store_.find_queue(dead_letter_name((*named)->settings, (*named)->name));
+  const message_queue* source = *named;
+  if (command.from.source != 0) {
+    source = store_.live_queue(command.from.source);
+  } else if (source->held_dead_letters == 0) {
+    source = store_.find_queue(dead_letter_name(source->settings, source->name));
+  }
   redriven outcome;
   outcome.next = command.from;
   if (!source) return outcome;
+  const bool holds = source == *named;
+  outcome.next.source = source->number;
   // Letters of other queues are passed over, but not without end.
   std::size_t looks = std::size_t(command.max) * 4;
   std::map<std::uint32_t, redrive_record> moves;
@@ -339,7 +344,7 @@ verdict<redriven> planner::redrive(const redrive_queue& command) {
         taken.bytes += of.body_bytes;
         ++outcome.moved;
       }
-      outcome.next = {priority, of.sequence};
+      outcome.next = {source->number, priority, of.sequence};
     }
   }
   for (const auto& [origin, move] : moves) out_.append(move);
