@@ -385,7 +385,7 @@ class lock_step {
       model_message& m = model_.messages.at(id);
       if (m.origin.empty() || !model_.queues.contains(m.origin)) continue;
       if (!holds && m.origin != queue) continue;
-      if (!model_.has_room(m.origin, m.body)) break;
+      if (m.origin != source && !model_.has_room(m.origin, m.body)) break;
       m.queue = m.origin;
       m.origin.clear();
       m.attempts = m.died_after = 0;

@@ -330,7 +330,8 @@ verdict<redriven> planner::redrive(const redrive_queue& command) {
       const std::uint32_t origin = store_.origin_of(of);
       const message_queue* const to = store_.live_queue(origin);
       if (to && (holds || to == *named)) {
-        if (!check_room(*to, of.body_bytes)) {
+        // A letter that came round to the queue in which it died takes no more room there.
+        if (to != source && !check_room(*to, of.body_bytes)) {
           outcome.is_finished = false;
           outcome.is_blocked = true;
           break;
@@ -340,8 +341,8 @@ verdict<redriven> planner::redrive(const redrive_queue& command) {
         move.expires = end_of_life(now_, to->settings.ttl);
         move.messages.push_back(of.sequence);
         room& taken = taken_[origin];
-        ++taken.messages;
-        taken.bytes += of.body_bytes;
+        taken.messages += to == source ? 0 : 1;
+        taken.bytes += to == source ? 0 : of.body_bytes;
         ++outcome.moved;
       }
       outcome.next = {source->number, priority, of.sequence};
