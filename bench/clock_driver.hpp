@@ -58,6 +58,7 @@ class clock_driver final : public weir::driver {
   }
   int address_of(weir::io_handle, bool, weir::raw_address&) noexcept override { return -ENOSYS; }
   int set_option(weir::io_handle, int, int, int) noexcept override { return -ENOSYS; }
+  int status_of(weir::io_handle, weir::file_status&) noexcept override { return -ENOSYS; }
   int status_of(const char*, weir::file_status&) noexcept override { return -ENOSYS; }
   int list_dir(const char*, void (*)(void*, const char*), void*) noexcept override {
     return -ENOSYS;
