@@ -1,0 +1,128 @@
+// The HTTP/1.1 server: one task per connection, which reads a request, calls the handler, writes
+// the response and starts again. The hard idea: nobody outside is trusted with our memory or our
+// time, so every size, count and wait of a connection has a bound with a name, and the bytes of the
+// next request stay in the kernel until this one is answered.
+//
+//   accept -> idle -> head -> handler (body, response) -> drain body -+-> idle
+//                      |          |                                   |
+//                      v          v                                   v
+//                   4xx/5xx    500, reported                        linger -> closed
+#pragma once
+
+#include <weir/base/time.hpp>
+#include <weir/core/task.hpp>
+#include <weir/http/exchange.hpp>
+#include <weir/wire/http_head.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace weir {
+class listener;
+}
+
+namespace weir::http {
+
+/// The bounds of a server. Each time-out closes the connection; where a request had begun, it is
+/// answered 408 first.
+struct server_limits {
+  http_limits message = {.body_bytes_max = 64 * 1024 * 1024};  // of each request
+  std::uint32_t connections_max = 10'000;                      // then accepting waits
+  std::uint32_t requests_per_connection_max = 1'000'000;
+  std::size_t unread_bytes_max = 256 * 1024;        // of a body that no handler read, to keep alive
+  duration header_timeout = duration::seconds(10);  // from a head's first byte to its last
+  duration keep_alive_timeout = duration::seconds(75);  // between requests
+  duration body_idle_timeout = duration::seconds(30);   // for the next piece of a body
+  duration body_timeout = duration::seconds(300);       // spent on waiting for one body altogether
+  duration write_timeout = duration::seconds(30);       // for a client to take anything at all
+  duration linger_timeout = duration::seconds(2);       // for a client to read the last answer
+  duration heartbeat = duration::seconds(15);      // of quiet before a comment in event streams
+  duration drain_timeout = duration::seconds(10);  // for requests in flight when the server ends
+};
+
+struct server_stats {
+  std::uint64_t connections_accepted = 0;
+  std::uint32_t connections_live = 0;
+  std::uint64_t connections_full_waits = 0;  // how often accepting waited for connections_max
+  std::uint64_t accept_failures = 0;         // no descriptor left, mostly
+  std::uint64_t requests = 0;                // with a whole head
+  std::uint64_t responses[6] = {};           // by the first digit of the status
+  std::uint64_t faults = 0;                  // requests that broke a rule or a limit
+  std::uint64_t timeouts = 0;                // of clients that were too slow
+  std::uint64_t clients_gone = 0;            // left before they had their answer
+  std::uint64_t handler_failures = 0;        // errors that left a handler
+};
+
+/// What answers requests: a function, or a function object that outlives the server. An error that
+/// leaves it is answered with 500 and reported to the unhandled-error handler.
+///
+/// Cancel:  the handler runs in its connection's scope.
+/// Order:   one call at a time per connection.
+/// Bound:   two words.
+/// Errors:  as above.
+/// Threads: one loop.
+class handler {
+ public:
+  using function = task<> (*)(request&, response&);
+  using function_with_context = task<> (*)(void* context, request&, response&);
+
+  // Implicit on purpose: what can be called with a request and a response is a handler.
+  handler(function plain) noexcept : call_(&call_plain), context_(reinterpret_cast<void*>(plain)) {}
+  handler(function_with_context call, void* context) noexcept : call_(call), context_(context) {}
+  template <class F>
+    requires requires(F& f, request& q, response& a) { task<>(f(q, a)); }
+  handler(F& object) noexcept : call_(&call_object<F>), context_(&object) {}
+
+  WEIR_CORO_WRAPPER task<> operator()(request& q, response& a) const {
+    return call_(context_, q, a);
+  }
+
+ private:
+  WEIR_CORO_WRAPPER static task<> call_plain(void* context, request& q, response& a) {
+    return reinterpret_cast<function>(context)(q, a);
+  }
+  template <class F>
+  WEIR_CORO_WRAPPER static task<> call_object(void* context, request& q, response& a) {
+    return (*static_cast<F*>(context))(q, a);
+  }
+
+  function_with_context call_;
+  void* context_;
+};
+
+/// A server on one listener.
+///
+/// Cancel:  cancelled with the kind `shutdown`, it drains: it stops accepting, closes idle
+///          connections, ends event streams, answers what is in flight with Connection: close, and
+///          cuts off what is left after drain_timeout. Cancelled otherwise, it cuts off at once.
+/// Order:   responses of a connection in the order of its requests, one handler at a time.
+/// Bound:   server_limits.
+/// Errors:  run() raises what accept raises, other than a lack of descriptors; errors of handlers
+///          are reported and end their connection only.
+/// Threads: one loop; one server per loop.
+class server {
+ public:
+  explicit server(handler answer, server_limits limits = {});
+  server(const server&) = delete;
+  server& operator=(const server&) = delete;
+  ~server();
+
+  /// Serves until drain() or a cancellation.
+  task<> run(listener door);
+  /// Ends run() in order, as a shutdown does. Idempotent.
+  void drain() noexcept;
+
+  const char* name() const noexcept { return "http server"; }
+  bool is_draining() const noexcept;
+  server_stats stats() const noexcept;
+
+ private:
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+/// A server that nobody asks anything: `co_await http::serve(std::move(door), answer);`
+task<> serve(listener door, handler answer, server_limits limits = {});
+
+}  // namespace weir::http
