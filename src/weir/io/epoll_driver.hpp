@@ -1,0 +1,81 @@
+// The driver over epoll. The hard idea: each socket is registered once, edge-triggered, and every
+// request first tries its system call; only one that would block waits for the next edge. A short
+// read says that the socket is drained, so the usual request costs one wait, one receive and one
+// send, as in a program written by hand. Files go to the blocking pool: for epoll they are always
+// ready.
+//
+// Invariants: (1) is_readable is false only when the last try would have blocked or read less than
+//                 it had room for, and no edge has come since; the same for writing and
+//                 is_writable;
+//             (2) a peer's end or an error stays noted (is_ended) until the socket is closed, for
+//             it
+//                 may have come with the edge of the data before it.
+#pragma once
+
+#include <weir/io/kernel_driver.hpp>
+
+#include <memory>
+#include <vector>
+
+struct epoll_event;
+
+namespace weir::detail {
+
+/// Readiness of sockets turned into completions.
+///
+/// Cancel:  at once, for everything but calls on the pool.
+/// Order:   requests on one socket, in one direction, first in, first out.
+/// Bound:   events_max completions are taken from the kernel per wait.
+/// Errors:  as driver says.
+/// Threads: as driver says.
+class epoll_driver final : public kernel_driver {
+ public:
+  static constexpr int events_max = 256;
+
+  explicit epoll_driver(const driver_options& options);
+  ~epoll_driver() override;
+
+  const char* name() const noexcept override { return "epoll"; }
+  void wait(time_point until) noexcept override;
+
+ protected:
+  bool start(io_request& request) noexcept override;
+  void stop(io_request& request) noexcept override;
+  void adopt(io_handle handle) noexcept override;
+  void abandon(io_handle handle) noexcept override;
+  bool goes_to_derived(io_op op) const noexcept override;
+
+ private:
+  struct descriptor {
+    request_list readers;  // accept, receive, receive_into
+    request_list writers;  // send, connect
+    request_list polls;    // poll: asks the kernel again at each edge
+    bool is_registered = false;
+    bool is_readable = true;
+    bool is_writable = true;
+    bool is_ended = false;
+  };
+
+  descriptor& at(io_handle handle);
+  request_list& list_of(io_request& request) noexcept;
+  /// 0, or -errno; makes edges of the descriptor heard.
+  int watch(io_handle handle, bool again) noexcept;
+  bool try_request(io_request& request, descriptor& on) noexcept;
+  bool try_accept(io_request& request, descriptor& on) noexcept;
+  bool try_receive(io_request& request, descriptor& on) noexcept;
+  bool try_send(io_request& request, descriptor& on) noexcept;
+  bool try_connect(io_request& request, descriptor& on) noexcept;
+  bool note_read(io_request& request, descriptor& on, std::int64_t count,
+                 std::size_t room) noexcept;
+  void retry(request_list& waiting, descriptor& on) noexcept;
+  void heard(const epoll_event& event) noexcept;
+  void feed_starved() noexcept;
+
+  int epoll_ = -1;
+  std::vector<descriptor> descriptors_;  // by number
+  request_list starved_;                 // receives that wait for room in the arena
+};
+
+[[nodiscard]] std::unique_ptr<driver> make_epoll_driver(const driver_options& options);
+
+}  // namespace weir::detail

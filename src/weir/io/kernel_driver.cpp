@@ -1,0 +1,299 @@
+#include <weir/io/kernel_driver.hpp>
+
+#include <weir/base/assert.hpp>
+#include <weir/base/error.hpp>
+#include <weir/io/file_calls.hpp>
+
+#include <netinet/in.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace weir::detail {
+
+namespace {
+
+time_point clock_now(clockid_t clock) noexcept {
+  struct timespec t;
+  ::clock_gettime(clock, &t);
+  return time_point(t.tv_sec * 1'000'000'000 + t.tv_nsec);
+}
+
+int make_wake_fd() {
+  const int made = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (made < 0) raise(error::from_os(errno, "eventfd of a driver"));
+  return made;
+}
+
+request_place place_of(const io_request& request) noexcept {
+  return static_cast<request_place>(request.driver_state);
+}
+void put(io_request& request, request_place place) noexcept {
+  request.driver_state = static_cast<std::uint32_t>(place);
+}
+
+struct sockaddr* as_sockaddr(raw_address& address) noexcept {
+  return reinterpret_cast<struct sockaddr*>(address.storage);
+}
+
+// The file of a Unix socket stays when its process dies. When nobody listens behind it any more, it
+// is in the way and of no use.
+bool remove_dead_unix_path(raw_address& address) noexcept {
+  const auto* path = reinterpret_cast<const struct sockaddr_un*>(address.storage);
+  if (path->sun_family != AF_UNIX || path->sun_path[0] == '\0') return false;
+  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (probe < 0) return false;
+  const bool is_dead =
+      ::connect(probe, as_sockaddr(address), address.size) != 0 && errno == ECONNREFUSED;
+  ::close(probe);
+  return is_dead && ::unlink(path->sun_path) == 0;
+}
+
+int bind_to(int handle, raw_address& address) noexcept {
+  if (::bind(handle, as_sockaddr(address), address.size) == 0) return 0;
+  const int failure = errno;
+  if (failure != EADDRINUSE || !remove_dead_unix_path(address)) {
+    errno = failure;
+    return -1;
+  }
+  return ::bind(handle, as_sockaddr(address), address.size);
+}
+
+}  // namespace
+
+kernel_driver::kernel_driver(const driver_options& options, int socket_flags)
+    : arena_(options.receive_blocks_max),
+      socket_flags_(socket_flags),
+      shares_ports_(options.shares_ports),
+      wake_fd_{make_wake_fd()},
+      listener_(wake_fd_.number),
+      pool_(
+          {.threads_max = options.blocking_threads_max, .queue_max = options.blocking_queue_max},
+          [](void* self, io_request& request) noexcept {
+            auto& driver = *static_cast<kernel_driver*>(self);
+            io_request* head = driver.from_pool_.load(std::memory_order_relaxed);
+            do {
+              request.next = head;
+            } while (!driver.from_pool_.compare_exchange_weak(
+                head, &request, std::memory_order_release, std::memory_order_relaxed));
+            if (!head) driver.wake();
+          },
+          this) {}
+
+kernel_driver::event_fd::~event_fd() { ::close(number); }
+
+kernel_driver::~kernel_driver() = default;
+
+time_point kernel_driver::now() noexcept { return clock_now(CLOCK_MONOTONIC); }
+time_point kernel_driver::wall_now() noexcept { return clock_now(CLOCK_REALTIME); }
+
+std::uint64_t kernel_driver::random() noexcept {
+  std::uint64_t drawn = 0;
+  // Of 8 bytes getrandom gives all or fails with EINTR, before the system's pool is filled at boot.
+  while (::getrandom(&drawn, sizeof drawn, 0) != sizeof drawn) WEIR_ASSERT(errno == EINTR);
+  return drawn;
+}
+
+bool kernel_driver::submit(io_request& request) noexcept {
+  request.driver_state = 0;
+  request.driver_data = nullptr;
+  switch (request.op) {
+    case io_op::wait_signal:
+      return start_signal(request);
+    case io_op::close:
+      close_now(request.handle);
+      request.outcome = 0;
+      return true;
+    default:
+      break;
+  }
+  if (goes_to_derived(request.op)) {
+    put(request, request_place::derived);
+    if (start(request)) return true;
+  } else {
+    put(request, request_place::pool);
+    // The request belongs to a thread of the pool from here on, unless it is refused.
+    if (const int refusal = pool_.submit(request); refusal < 0) {
+      request.outcome = refusal;
+      return true;
+    }
+  }
+  ++pending_;
+  return false;
+}
+
+bool kernel_driver::start_signal(io_request& request) noexcept {
+  const int number = static_cast<int>(request.flags);
+  request.outcome = listener_.listen(number);
+  if (request.outcome < 0) return true;
+  if (listener_.take(number)) {
+    request.outcome = number;
+    return true;
+  }
+  put(request, request_place::signals);
+  signals_.push_back(request);
+  ++pending_;
+  return false;
+}
+
+void kernel_driver::cancel(io_request& request) noexcept {
+  switch (place_of(request)) {
+    case request_place::derived:
+      return stop(request);
+    case request_place::pool:
+      if (pool_.withdraw(request)) finish(request, -ECANCELED);
+      return;
+    case request_place::signals:
+      signals_.remove(request);
+      return finish(request, -ECANCELED);
+    case request_place::done:
+    case request_place::nowhere:
+      return;
+  }
+}
+
+void kernel_driver::finish(io_request& request, std::int64_t outcome) noexcept {
+  WEIR_ASSERT(place_of(request) != request_place::done);  // (1)
+  request.outcome = outcome;
+  put(request, request_place::done);
+  done_.push_back(request);
+}
+
+bool kernel_driver::has_done() const noexcept {
+  return !done_.is_empty() || from_pool_.load(std::memory_order_acquire);
+}
+
+void kernel_driver::take_from_pool() noexcept {
+  if (!from_pool_.load(std::memory_order_relaxed)) return;
+  io_request* newest = from_pool_.exchange(nullptr, std::memory_order_acquire);
+  io_request* oldest = nullptr;
+  while (newest) {
+    io_request* following = newest->next;
+    newest->next = oldest;
+    oldest = newest;
+    newest = following;
+  }
+  while (oldest) {
+    io_request* following = oldest->next;
+    finish(*oldest, oldest->outcome);
+    oldest = following;
+  }
+}
+
+void kernel_driver::take_signals() noexcept {
+  if (!listener_.has_any()) return;
+  for (io_request* request = signals_.first(); request;) {
+    io_request* following = request->next;
+    const int number = static_cast<int>(request->flags);
+    if (listener_.take(number)) {
+      signals_.remove(*request);
+      finish(*request, number);
+    }
+    request = following;
+  }
+}
+
+void kernel_driver::deliver() noexcept {
+  take_from_pool();
+  take_signals();
+  // What is finished by what is delivered now waits for the next turn.
+  request_list now = done_;
+  done_ = {};
+  while (io_request* request = now.pop_front()) {
+    put(*request, request_place::nowhere);
+    --pending_;
+    request->on_complete(*request);
+  }
+}
+
+std::int64_t kernel_driver::patience(time_point until) noexcept {
+  if (has_done()) return 0;
+  if (until == time_point::never()) return -1;
+  const std::int64_t left = (until - now()).ns;
+  return left > 0 ? left : 0;
+}
+
+void kernel_driver::wake() noexcept {
+  if (is_woken_.exchange(true, std::memory_order_acq_rel)) return;  // the first one is under way
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(wake_fd_.number, &one, sizeof one);
+}
+
+void kernel_driver::clear_wake() noexcept {
+  std::uint64_t count = 0;
+  [[maybe_unused]] const ssize_t taken = ::read(wake_fd_.number, &count, sizeof count);
+  // After the read, or the read could take the count of a wake() whose mark then stays. An exchange
+  // and not a store: it makes what the last waker did before its call visible to us.
+  is_woken_.exchange(false, std::memory_order_acq_rel);
+}
+
+io_handle kernel_driver::make_socket(int family) noexcept {
+  const int made = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC | socket_flags_, 0);
+  if (made < 0) return -errno;
+  adopt(made);
+  return made;
+}
+
+io_handle kernel_driver::make_listener(raw_address& address,
+                                       const listen_options& options) noexcept {
+  const int made = make_socket(as_sockaddr(address)->sa_family);
+  if (made < 0) return made;
+  const int on = 1;
+  const bool is_unix = as_sockaddr(address)->sa_family == AF_UNIX;
+  const bool is_shared = !is_unix && (options.reuse_port || shares_ports_);
+  if ((!is_unix && ::setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) ||
+      (is_shared && ::setsockopt(made, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) ||
+      bind_to(made, address) != 0 || ::listen(made, options.backlog) != 0) {
+    const int failure = errno;
+    ::close(made);
+    return -failure;
+  }
+  if (const int outcome = address_of(made, false, address); outcome < 0) {
+    ::close(made);
+    return outcome;
+  }
+  return made;
+}
+
+int kernel_driver::address_of(io_handle handle, bool peer, raw_address& out) noexcept {
+  socklen_t size = sizeof out.storage;
+  const int outcome = peer ? ::getpeername(handle, as_sockaddr(out), &size)
+                           : ::getsockname(handle, as_sockaddr(out), &size);
+  if (outcome != 0) return -errno;
+  out.size = size;
+  return 0;
+}
+
+int kernel_driver::set_option(io_handle handle, int level, int option, int value) noexcept {
+  if (level == SOL_SOCKET && option == SO_LINGER) {
+    const struct linger with{.l_onoff = 1, .l_linger = value};
+    return ::setsockopt(handle, level, option, &with, sizeof with) == 0 ? 0 : -errno;
+  }
+  return ::setsockopt(handle, level, option, &value, sizeof value) == 0 ? 0 : -errno;
+}
+
+int kernel_driver::status_of(const char* path, file_status& out) noexcept {
+  return path_status_now(path, out);
+}
+int kernel_driver::status_of(io_handle handle, file_status& out) noexcept {
+  return handle_status_now(handle, out);
+}
+int kernel_driver::list_dir(const char* path, void (*visit)(void*, const char* name),
+                            void* context) noexcept {
+  return list_dir_now(path, visit, context);
+}
+int kernel_driver::lock_file(io_handle handle) noexcept { return lock_file_now(handle); }
+
+void kernel_driver::close_now(io_handle handle) noexcept {
+  abandon(handle);
+  while (io_request* queued = pool_.withdraw_any_on(handle)) finish(*queued, -ECANCELED);
+  if (!pool_.close_when_done(handle)) ::close(handle);
+}
+
+}  // namespace weir::detail
