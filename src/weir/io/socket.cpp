@@ -1,0 +1,188 @@
+#include <weir/io/socket.hpp>
+
+#include <weir/core/as_result.hpp>
+#include <weir/core/sleep.hpp>
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <exception>
+
+namespace weir {
+
+namespace detail {
+
+constinit const wait_kind receive_wait::kind_{"receive", &receive_wait::leave,
+                                              &receive_wait::describe};
+constinit const wait_kind receive_into_wait::kind_{"receive", &receive_into_wait::leave,
+                                                   &receive_into_wait::describe};
+constinit const wait_kind send_wait::kind_{"send", &send_wait::leave, &send_wait::describe};
+constinit const wait_kind shutdown_wait::kind_{"shutdown", &shutdown_wait::leave,
+                                               &shutdown_wait::describe};
+constinit const wait_kind accept_wait::kind_{"accept", &accept_wait::leave, &accept_wait::describe};
+
+namespace {
+
+class connect_wait final : public io_wait<connect_wait, void> {
+ public:
+  connect_wait(io_handle from, raw_address& to) noexcept : io_wait(kind_) {
+    op = io_op::connect;
+    handle = from;
+    address = &to;
+  }
+  result<void> take() noexcept {
+    if (outcome >= 0) return {};
+    return fail(failed("connect"));
+  }
+
+ private:
+  static const wait_kind kind_;
+};
+
+constinit const wait_kind connect_wait::kind_{"connect", &connect_wait::leave,
+                                              &connect_wait::describe};
+
+// TCP gathers small sends by default and waits up to 40 ms for more; programs that send whole
+// messages only lose by it.
+void send_without_delay(driver& io, io_handle handle) noexcept {
+  io.set_option(handle, IPPROTO_TCP, TCP_NODELAY, 1);  // refused by Unix sockets, which don't wait
+}
+
+}  // namespace
+
+receive_wait::receive_wait(io_handle from) noexcept : io_wait(kind_) {
+  op = io_op::receive;
+  handle = from;
+}
+
+result<bytes> receive_wait::take() noexcept {
+  if (outcome < 0) return fail(failed("receive"));
+  return std::move(received);
+}
+
+receive_into_wait::receive_into_wait(io_handle from, char* into, std::size_t length) noexcept
+    : io_wait(kind_) {
+  op = io_op::receive_into;
+  handle = from;
+  memory = into;
+  size = length;
+}
+
+result<std::size_t> receive_into_wait::take() noexcept {
+  if (outcome < 0) return fail(failed("receive"));
+  return static_cast<std::size_t>(outcome);
+}
+
+send_wait::send_wait(io_handle to, slice_cursor what, std::size_t* sent) noexcept
+    : io_wait(kind_), left_(what), sent_(sent) {
+  op = io_op::send;
+  handle = to;
+}
+
+bool send_wait::try_now() noexcept {
+  if (sent_) *sent_ = done_;
+  if (left_.is_empty()) return true;
+  left_.load(*this);
+  return io_wait::try_now();
+}
+
+bool send_wait::goes_on() noexcept {
+  if (outcome < 0) return false;
+  left_.advance(static_cast<std::size_t>(outcome));
+  done_ += static_cast<std::size_t>(outcome);
+  if (sent_) *sent_ = done_;
+  if (left_.is_empty()) return false;
+  left_.load(*this);
+  return true;
+}
+
+result<void> send_wait::take() noexcept {
+  if (outcome >= 0) return {};
+  if (done_ == 0) return fail(failed("send"));
+  try {
+    return fail(failed(fmt::format("send failed after {} bytes", done_).c_str()));
+  } catch (const std::exception&) {  // no memory for the text
+    return fail(failed("send"));
+  }
+}
+
+shutdown_wait::shutdown_wait(io_handle of) noexcept : io_wait(kind_) {
+  op = io_op::shutdown;
+  handle = of;
+  flags = SHUT_WR;
+}
+
+result<void> shutdown_wait::take() noexcept {
+  if (outcome < 0) return fail(failed("shutdown"));
+  return {};
+}
+
+accept_wait::accept_wait(io_handle on) noexcept : io_wait(kind_) {
+  op = io_op::accept;
+  handle = on;
+}
+
+result<socket> accept_wait::take() noexcept {
+  if (outcome < 0) return fail(failed("accept"));
+  driver& io = task->current->on().io();
+  const auto made = static_cast<io_handle>(outcome);
+  send_without_delay(io, made);
+  return socket(io, made);
+}
+
+address socket_owner::address_of(bool peer) const {
+  raw_address raw;
+  const int outcome = io_->address_of(handle_, peer, raw);
+  if (outcome < 0) raise(error::from_os(-outcome, "address of a socket"));
+  return address(raw);
+}
+
+void socket_owner::set(int level, int option, int value, const char* what) const {
+  const int outcome = io_->set_option(handle_, level, option, value);
+  if (outcome < 0) raise(error::from_os(-outcome, what));
+}
+
+}  // namespace detail
+
+void socket::set_no_delay(bool on) const {
+  set(IPPROTO_TCP, TCP_NODELAY, on ? 1 : 0, "set no-delay");
+}
+
+void socket::reset() noexcept {
+  if (handle_ < 0) return;
+  io_->set_option(handle_, SOL_SOCKET, SO_LINGER, 0);
+  close();
+}
+
+task<listener> listen_at(address where, listen_options options) {
+  driver& io = loop::current()->io();
+  address bound = where;
+  const io_handle handle = io.make_listener(bound.raw(), options);
+  if (handle < 0) raise(error::from_os(-handle, fmt::format("listen at {}", where.text())));
+  co_return listener(io, handle);
+}
+
+WEIR_CORO_WRAPPER task<listener> listen(listen_settings where) {
+  address at = value_or_raise(where.path.empty() ? address::parse(where.host, where.port)
+                                                 : address::unix_path(where.path));
+  return listen_at(at, {.reuse_port = where.reuse_port, .backlog = where.backlog});
+}
+
+task<socket> connect(address to) {
+  driver& io = loop::current()->io();
+  const int family = reinterpret_cast<const struct sockaddr*>(to.raw().storage)->sa_family;
+  const io_handle handle = io.make_socket(family);
+  if (handle < 0) raise(error::from_os(-handle, fmt::format("socket for {}", to.text())));
+  socket made(io, handle);
+  const result<void> outcome = co_await as_result(detail::connect_wait(handle, to.raw()));
+  if (!outcome) {
+    co_await checkpoint();
+    raise(error::from_os(outcome.error().os_code(), fmt::format("connect to {}", to.text())));
+  }
+  detail::send_without_delay(io, handle);
+  co_return made;
+}
+
+}  // namespace weir
