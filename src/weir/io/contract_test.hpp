@@ -1,0 +1,143 @@
+// For tests only: runs a test's body on every driver, so that all of them keep one contract.
+#pragma once
+
+#include <weir/core.hpp>
+#include <weir/io/make_driver.hpp>
+#include <weir/io/socket.hpp>
+#include <weir/sim/virtual_driver.hpp>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace weir::contract {
+
+struct factory {
+  const char* name;
+  bool is_kernel;
+  std::unique_ptr<driver> (*make)(driver_options options);
+};
+inline void PrintTo(const factory& f, std::ostream* out) { *out << f.name; }
+
+template <const char* Name>
+std::unique_ptr<driver> make_named(driver_options options) {
+  options.name = Name;
+  return make_driver(options);
+}
+inline constexpr char epoll_name[] = "epoll";
+inline constexpr char uring_name[] = "io_uring";
+
+inline bool has_uring() {
+  try {
+    return make_driver({.name = uring_name}) != nullptr;
+  } catch (const exception&) {
+    return false;
+  }
+}
+
+inline std::vector<factory> kernel_drivers() {
+  std::vector<factory> all{{epoll_name, true, &make_named<epoll_name>}};
+  if (has_uring()) all.push_back({"io_uring", true, &make_named<uring_name>});
+  return all;
+}
+
+inline std::unique_ptr<driver> make_virtual(driver_options) {
+  return std::make_unique<virtual_driver>(virtual_options{.threads = true});
+}
+inline std::unique_ptr<driver> make_explored(driver_options) {
+  virtual_options options =
+      virtual_options::explored(testing::UnitTest::GetInstance()->random_seed() + 7);
+  options.threads = true;
+  return std::make_unique<virtual_driver>(options);
+}
+
+inline std::vector<factory> all_drivers() {
+  std::vector<factory> all = kernel_drivers();
+  all.push_back({"virtual", false, &make_virtual});
+  all.push_back({"virtual_explored", false, &make_explored});
+  return all;
+}
+
+inline std::string name_of(const testing::TestParamInfo<factory>& info) { return info.param.name; }
+
+/// The code of the error that a task or wait ends with; errc{} when it does not fail.
+template <class Awaitable>
+task<errc> code_of(Awaitable awaited) {
+  auto outcome = co_await as_result(std::move(awaited));
+  co_return outcome ? errc{} : outcome.error().code();
+}
+
+/// Two ends of one connection.
+struct connection {
+  socket client;
+  socket server;
+};
+inline task<connection> connect_pair() {
+  listener door = co_await listen({});
+  socket client = co_await connect(door.local());
+  socket server = co_await door.accept();
+  co_return connection{std::move(client), std::move(server)};
+}
+
+/// All that arrives until the end of the stream.
+inline task<std::string> receive_all(socket& from) {
+  std::string all;
+  while (auto piece = co_await from.receive()) all += piece.text();
+  co_return all;
+}
+/// At least `size` bytes.
+inline task<std::string> receive_at_least(socket& from, std::size_t size) {
+  std::string all;
+  while (all.size() < size) {
+    const bytes piece = co_await from.receive();
+    if (!piece) break;
+    all += piece.text();
+  }
+  co_return all;
+}
+
+/// Runs a test's body as a program of its own, on the driver that the test is instantiated with.
+///
+/// Cancel:  the program ends by itself.
+/// Order:   none.
+/// Bound:   a folder of its own, removed at the end.
+/// Errors:  one that leaves the body fails the test.
+/// Threads: the test's.
+class fixture : public testing::TestWithParam<factory> {
+ protected:
+  fixture() : folder_(make_folder()) {
+    before_ = set_unhandled_handler(
+        [](const unhandled_error& e) noexcept { ADD_FAILURE() << "unhandled: " << e.text; });
+  }
+  ~fixture() override {
+    set_unhandled_handler(before_);
+    std::filesystem::remove_all(folder_);
+  }
+
+  /// Runs body() as the program, on a fresh driver.
+  template <class Body>
+  void run(Body body, driver_options options = {}) {
+    const std::unique_ptr<driver> io = GetParam().make(options);
+    run_on(*io, body());
+  }
+  std::string path(const std::string& name) const {
+    return is_kernel() ? folder_ + "/" + name : "/" + name;
+  }
+  bool is_kernel() const { return GetParam().is_kernel; }
+
+ private:
+  static std::string make_folder() {
+    std::string name = testing::TempDir() + "weir-io-XXXXXX";
+    return ::mkdtemp(name.data());
+  }
+  std::string folder_;
+  unhandled_handler before_ = nullptr;
+};
+
+}  // namespace weir::contract

@@ -1,0 +1,275 @@
+// What files, threads, signals and wake-ups do, on every driver.
+#include <weir/io/file.hpp>
+
+#include <weir/io/contract_test.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using namespace weir::contract;
+
+class file_contract : public contract::fixture {
+ protected:
+  static constexpr open_options make_new{.write = true, .create = true};
+};
+INSTANTIATE_TEST_SUITE_P(drivers, file_contract, testing::ValuesIn(all_drivers()), name_of);
+
+task<std::string> read_whole(std::string path) {
+  file from = co_await open_file(std::move(path));
+  std::string text(from.size() + 10, '\0');
+  std::size_t size = 0;
+  while (const std::size_t count = co_await from.read_at(size, std::span(text).subspan(size)))
+    size += count;
+  text.resize(size);
+  co_return text;
+}
+
+TEST_P(file_contract, what_was_written_is_read) {
+  run([&]() -> task<> {
+    file f = co_await open_file(path("a"), make_new);
+    co_await f.write_at(0, "hello");
+    co_await f.write_at(5, " world");
+    co_await f.write_at(0, "H");
+    co_await f.sync_data();
+    co_await f.sync();
+    EXPECT_EQ(f.size(), 11u);
+    f.close();
+    EXPECT_EQ(co_await read_whole(path("a")), "Hello world");
+  });
+}
+
+TEST_P(file_contract, pieces_are_written_one_after_the_other) {
+  run([&]() -> task<> {
+    file f = co_await open_file(path("a"), make_new);
+    const std::string text(3'000, 'x');
+    std::vector<io_slice> pieces(3'000, io_slice{"y", 1});  // more than one system call takes
+    pieces.insert(pieces.begin(), {"", 0});
+    pieces.push_back({text.data(), text.size()});
+    co_await f.write_at(2, pieces);
+    EXPECT_EQ(co_await read_whole(path("a")),
+              std::string(2, '\0') + std::string(3'000, 'y') + text);
+  });
+}
+
+TEST_P(file_contract, reading_at_the_end_gives_nothing) {
+  run([&]() -> task<> {
+    file f = co_await open_file(path("a"), make_new);
+    co_await f.write_at(0, "abc");
+    std::array<char, 10> memory{};
+    EXPECT_EQ(co_await f.read_at(3, memory), 0u);
+    EXPECT_EQ(co_await f.read_at(100, memory), 0u);
+  });
+}
+
+TEST_P(file_contract, opening_says_what_is_wrong) {
+  run([&]() -> task<> {
+    const auto missing = co_await as_result(open_file(path("missing")));
+    EXPECT_FALSE(missing);
+    if (!missing) {
+      EXPECT_EQ(missing.error().code(), errc::not_found);
+      EXPECT_THAT(std::string(missing.error().message()), testing::HasSubstr("missing'"));
+      EXPECT_THAT(missing.error().place().file_name(), testing::HasSubstr("file_contract_test"));
+    }
+    std::ignore = co_await open_file(path("a"), make_new);
+    EXPECT_EQ(
+        co_await code_of(open_file(path("a"), {.write = true, .create = true, .exclusive = true})),
+        errc::already_exists);
+  });
+}
+
+TEST_P(file_contract, truncation_drops_and_preallocation_keeps_and_adds_zeros) {
+  run([&]() -> task<> {
+    file f = co_await open_file(path("a"), make_new);
+    co_await f.write_at(0, "abcdef");
+    co_await f.truncate(3);
+    EXPECT_EQ(f.size(), 3u);
+    co_await f.preallocate(0, 200'000);
+    EXPECT_EQ(f.size(), 200'000u);
+    EXPECT_EQ(co_await read_whole(path("a")), "abc" + std::string(199'997, '\0'));
+    std::ignore = co_await open_file(path("a"), {.write = true, .truncate = true});
+    EXPECT_EQ(f.size(), 0u);
+  });
+}
+
+TEST_P(file_contract, renaming_replaces_and_removal_removes) {
+  run([&]() -> task<> {
+    file a = co_await open_file(path("a"), make_new);
+    co_await a.write_at(0, "new");
+    file b = co_await open_file(path("b"), make_new);
+    co_await b.write_at(0, "old");
+    co_await rename_path(path("a"), path("b"));
+    co_await sync_dir(path(""));
+    EXPECT_EQ(co_await read_whole(path("b")), "new");
+    EXPECT_EQ(path_status(path("a")).error().code(), errc::not_found);
+    co_await remove_path(path("b"));
+    EXPECT_EQ(co_await code_of(remove_path(path("b"))), errc::not_found);
+    EXPECT_EQ(co_await code_of(rename_path(path("b"), path("c"))), errc::not_found);
+  });
+}
+
+TEST_P(file_contract, folders_are_made_listed_and_removed) {
+  run([&]() -> task<> {
+    co_await make_dir(path("d"));
+    EXPECT_EQ(co_await code_of(make_dir(path("d"))), errc::already_exists);
+    EXPECT_TRUE(path_status(path("d"))->is_directory);
+    std::ignore = co_await open_file(path("d/one"), make_new);
+    std::ignore = co_await open_file(path("d/two"), make_new);
+    co_await sync_dir(path("d"));
+    EXPECT_THAT(list_dir(path("d")), testing::UnorderedElementsAre("one", "two"));
+    EXPECT_NE(co_await code_of(remove_dir(path("d"))), errc{}) << "it is not empty";
+    co_await remove_path(path("d/one"));
+    co_await remove_path(path("d/two"));
+    co_await remove_dir(path("d"));
+    EXPECT_FALSE(path_status(path("d")));
+  });
+}
+
+TEST_P(file_contract, a_lock_keeps_others_out_until_its_file_is_closed) {
+  run([&]() -> task<> {
+    file first = co_await open_file(path("lock"), make_new);
+    file second = co_await open_file(path("lock"), make_new);
+    EXPECT_TRUE(first.try_lock());
+    EXPECT_FALSE(second.try_lock());
+    first.close();
+    EXPECT_TRUE(second.try_lock());
+  });
+}
+
+TEST_P(file_contract, many_operations_at_once_all_end) {
+  run([&]() -> task<> {
+    file f = co_await open_file(path("a"), make_new);
+    co_await with_scope([&](scope& s) -> task<> {
+      for (std::uint64_t i = 0; i < 500; ++i) {
+        s.spawn(
+            [](file* to, std::uint64_t at) -> task<> {
+              const std::string text = std::to_string(1'000 + at);
+              co_await to->write_at(at * 4, text);
+            },
+            &f, i);
+      }
+      co_await s.join();
+    });
+    const std::string all = co_await read_whole(path("a"));
+    EXPECT_EQ(all.size(), 2'000u);
+    for (std::size_t i = 0; i * 4 < all.size(); ++i)
+      EXPECT_EQ(all.substr(i * 4, 4), std::to_string(1'000 + i));
+  });
+}
+
+TEST_P(file_contract, cancelled_operations_end_and_leave_the_file_usable) {
+  run([&]() -> task<> {
+    file f = co_await open_file(path("a"), make_new);
+    const std::string text(100'000, 'x');
+    for (int round = 0; round < 20; ++round) {
+      co_await with_scope([&](scope& s) -> task<> {
+        for (int i = 0; i < 50; ++i) {
+          s.spawn([&]() -> task<> {
+            co_await f.write_at(0, text);
+            co_await f.sync_data();
+          });
+        }
+        for (int turns = round % 3; turns > 0; --turns) co_await yield();
+        s.cancel("test");
+      });
+    }
+    co_await f.write_at(0, text);
+    EXPECT_EQ(co_await read_whole(path("a")), text);
+  });
+}
+
+TEST_P(file_contract, closing_while_operations_are_pending_ends_each_of_them) {
+  run([&]() -> task<> {
+    const std::string text(100'000, 'x');
+    file f = co_await open_file(path("a"), make_new);
+    int ended = 0;
+    co_await with_scope([&](scope& s) -> task<> {
+      for (int i = 0; i < 100; ++i) {
+        s.spawn([&]() -> task<> {
+          const errc code = co_await code_of(f.write_at(0, text));
+          EXPECT_TRUE(code == errc{} || code == errc::closed) << name(code);
+          ++ended;
+        });
+      }
+      co_await yield();
+      f.close();
+    });
+    EXPECT_EQ(ended, 100);
+    EXPECT_EQ(co_await code_of(f.sync()), errc::closed);
+  });
+}
+
+TEST_P(file_contract, posts_from_many_threads_all_arrive_in_each_threads_order) {
+  constexpr int thread_count = 4;
+  constexpr int posts_each = 5'000;
+  run([&]() -> task<> {
+    loop& here = *loop::current();
+    int arrived = 0;
+    std::array<int, thread_count> last{};
+    std::vector<std::thread> threads;
+    for (std::size_t t = 0; t < thread_count; ++t) {
+      threads.emplace_back([&, t] {
+        for (int i = 1; i <= posts_each; ++i) {
+          while (!here.post([&, t, i] {
+            EXPECT_EQ(last[t] + 1, i);
+            last[t] = i;
+            ++arrived;
+          })) {
+            std::this_thread::yield();  // full: the loop has to catch up
+          }
+        }
+      });
+    }
+    while (arrived < thread_count * posts_each) co_await sleep(1_ms);
+    for (std::thread& one : threads) one.join();
+  });
+}
+
+TEST_P(file_contract, a_sleeping_loop_is_woken_by_a_post) {
+  run([]() -> task<> {
+    loop& here = *loop::current();
+    listener door = co_await listen({});
+    // Each round lets the loop fall asleep with nothing but the post to wake it.
+    for (int round = 0; round < 200; ++round) {
+      std::thread other;
+      co_await with_scope([&](scope& s) -> task<> {
+        other = std::thread([&] { here.post([&] { s.cancel("posted"); }); });
+        std::ignore = co_await door.accept();
+        ADD_FAILURE() << "nobody woke it";
+      });
+      other.join();
+    }
+  });
+}
+
+TEST_P(file_contract, ten_thousand_timers_fire_and_none_early) {
+  run([]() -> task<> {
+    int fired = 0;
+    co_await with_scope([&](scope& s) -> task<> {
+      const time_point start = loop::current()->now();
+      for (int i = 0; i < 10'000; ++i) {
+        s.spawn(
+            [&](time_point due) -> task<> {
+              co_await sleep_until(due);
+              EXPECT_LE(due, loop::current()->now());
+              ++fired;
+            },
+            start + duration::microseconds((i * 7919) % 20'000));
+      }
+      co_await s.join();
+    });
+    EXPECT_EQ(fired, 10'000);
+  });
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,449 @@
+// What sockets do, on every driver: the contract that programs are written against.
+#include <weir/io/contract_test.hpp>
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using namespace weir::contract;
+
+class socket_contract : public contract::fixture {};
+INSTANTIATE_TEST_SUITE_P(drivers, socket_contract, testing::ValuesIn(all_drivers()), name_of);
+
+std::string pattern(std::size_t size) {
+  std::string made(size, '\0');
+  for (std::size_t i = 0; i < size; ++i) made[i] = static_cast<char>((i * 131 + i / 251) & 0xff);
+  return made;
+}
+
+TEST_P(socket_contract, bytes_arrive_as_they_were_sent_and_the_end_is_empty) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    co_await pair.client.send("hello ");
+    co_await pair.client.send("world");
+    pair.client.close();
+    EXPECT_EQ(co_await receive_all(pair.server), "hello world");
+    EXPECT_TRUE((co_await pair.server.receive()).empty()) << "the end stays the end";
+  });
+}
+
+TEST_P(socket_contract, a_send_of_nothing_is_done_at_once) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    co_await pair.client.send("");
+    co_await pair.client.send("x");
+    EXPECT_EQ(co_await receive_at_least(pair.server, 1), "x");
+  });
+}
+
+TEST_P(socket_contract, several_pieces_are_sent_as_one) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    const io_slice pieces[] = {{"", 0}, {"ab", 2}, {"", 0}, {"cde", 3}, {"f", 1}, {"", 0}};
+    co_await pair.client.send(pieces);
+    pair.client.close();
+    EXPECT_EQ(co_await receive_all(pair.server), "abcdef");
+  });
+}
+
+TEST_P(socket_contract, many_pieces_larger_than_the_buffers_arrive_whole) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    const std::string text = pattern(3'000'000);
+    std::vector<io_slice> pieces;
+    for (std::size_t at = 0; at < text.size(); at += 1'000)
+      pieces.push_back({text.data() + at, 1'000});
+    std::string arrived;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> { arrived = co_await receive_all(pair.server); });
+      co_await pair.client.send(pieces);
+      co_await pair.client.shutdown_send();
+    });
+    EXPECT_EQ(arrived.size(), text.size());
+    EXPECT_TRUE(arrived == text);
+  });
+}
+
+TEST_P(socket_contract, megabytes_in_both_directions_at_once_arrive_whole) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    const std::string text = pattern(4'000'000);
+    std::string at_server;
+    std::string at_client;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> { at_server = co_await receive_all(pair.server); });
+      s.spawn([&]() -> task<> { at_client = co_await receive_all(pair.client); });
+      s.spawn([&]() -> task<> {
+        co_await pair.server.send(text);
+        co_await pair.server.shutdown_send();
+      });
+      co_await pair.client.send(text);
+      co_await pair.client.shutdown_send();
+    });
+    EXPECT_TRUE(at_server == text);
+    EXPECT_TRUE(at_client == text);
+  });
+}
+
+TEST_P(socket_contract, after_a_half_close_the_other_direction_goes_on) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    co_await pair.client.send("question");
+    co_await pair.client.shutdown_send();
+    EXPECT_EQ(co_await receive_all(pair.server), "question");
+    co_await pair.server.send("answer");
+    pair.server.close();
+    EXPECT_EQ(co_await receive_all(pair.client), "answer");
+  });
+}
+
+TEST_P(socket_contract, the_end_is_seen_by_a_receive_that_already_waits) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> { EXPECT_TRUE((co_await pair.server.receive()).empty()); });
+      co_await sleep(1_ms);
+      pair.client.close();
+    });
+  });
+}
+
+TEST_P(socket_contract, data_right_before_the_end_is_not_lost) {
+  run([]() -> task<> {
+    for (int round = 0; round < 50; ++round) {
+      connection pair = co_await connect_pair();
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn([&]() -> task<> { EXPECT_EQ(co_await receive_all(pair.server), "last words"); });
+        co_await yield();
+        co_await pair.client.send("last words");
+        pair.client.close();
+      });
+    }
+  });
+}
+
+TEST_P(socket_contract, a_reset_breaks_a_waiting_receive) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(
+          [&]() -> task<> { EXPECT_EQ(co_await code_of(pair.server.receive()), errc::broken); });
+      co_await sleep(1_ms);
+      pair.client.reset();
+    });
+  });
+}
+
+TEST_P(socket_contract, sending_to_a_peer_that_is_gone_is_broken) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    pair.client.reset();
+    errc code = errc{};
+    for (int i = 0; i < 100 && code == errc{}; ++i) {
+      code = co_await code_of(pair.server.send("anybody there?"));
+      co_await sleep(1_ms);
+    }
+    EXPECT_EQ(code, errc::broken);
+  });
+}
+
+TEST_P(socket_contract, a_send_waits_while_nobody_receives_and_a_cancel_tells_how_much_left) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    const std::string text = pattern(64'000'000);
+    std::size_t sent = 0;
+    co_await with_scope({.timeout = 20_ms}, [&](scope&) -> task<> {
+      co_await pair.client.send(text, &sent);
+      ADD_FAILURE() << "more was sent than buffers hold";
+    });
+    EXPECT_GT(sent, 0u);
+    EXPECT_LT(sent, text.size());
+    co_await pair.client.shutdown_send();
+    const std::string arrived = co_await receive_all(pair.server);
+    EXPECT_EQ(arrived.size(), sent);
+    EXPECT_TRUE(std::string_view(text).starts_with(arrived));
+  });
+}
+
+TEST_P(socket_contract, a_failed_send_says_how_much_was_sent) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    const std::string text = pattern(64'000'000);
+    std::size_t sent = 0;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        const result<void> outcome = co_await as_result(pair.client.send(text, &sent));
+        EXPECT_FALSE(outcome);
+        if (outcome) co_return;
+        EXPECT_EQ(outcome.error().code(), errc::broken);
+        EXPECT_NE(outcome.error().message().find("after " + std::to_string(sent)),
+                  std::string_view::npos)
+            << outcome.error().message();
+      });
+      co_await sleep(5_ms);
+      pair.server.reset();
+    });
+  });
+}
+
+TEST_P(socket_contract, a_cancelled_receive_has_taken_nothing) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    co_await with_scope({.timeout = 2_ms},
+                        [&](scope&) -> task<> { std::ignore = co_await pair.server.receive(); });
+    co_await pair.client.send("kept");
+    EXPECT_EQ(co_await receive_at_least(pair.server, 4), "kept");
+  });
+}
+
+TEST_P(socket_contract, in_a_cancelled_scope_a_receive_leaves_what_is_there) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    co_await pair.client.send("kept");
+    co_await sleep(1_ms);
+    co_await with_scope([&](scope& s) -> task<> {
+      s.cancel("test");
+      std::ignore = co_await pair.server.receive();
+      ADD_FAILURE() << "a wait in a cancelled scope went on";
+    });
+    EXPECT_EQ(co_await receive_at_least(pair.server, 4), "kept");
+  });
+}
+
+TEST_P(socket_contract, a_cancel_that_races_with_data_loses_none_of_it) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    std::string arrived;
+    for (int round = 0; round < 200; ++round) {
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn([&]() -> task<> {
+          const bytes piece = co_await pair.server.receive();
+          arrived += piece.text();
+        });
+        co_await yield();
+        co_await pair.client.send("x");
+        for (int turns = round % 4; turns > 0; --turns) co_await yield();
+        s.cancel("test");
+      });
+    }
+    pair.client.close();
+    arrived += co_await receive_all(pair.server);
+    EXPECT_EQ(arrived, std::string(200, 'x'));
+  });
+}
+
+TEST_P(socket_contract, close_ends_the_waits_of_other_tasks_with_closed) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    const std::string text = pattern(64'000'000);
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(
+          [&]() -> task<> { EXPECT_EQ(co_await code_of(pair.server.receive()), errc::closed); });
+      s.spawn(
+          [&]() -> task<> { EXPECT_EQ(co_await code_of(pair.server.send(text)), errc::closed); });
+      co_await sleep(5_ms);
+      pair.server.close();
+    });
+    EXPECT_EQ(co_await code_of(pair.server.receive()), errc::closed);
+  });
+}
+
+TEST_P(socket_contract, a_closed_number_that_is_used_again_is_a_new_socket) {
+  run([]() -> task<> {
+    for (int round = 0; round < 100; ++round) {
+      connection pair = co_await connect_pair();
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn([&]() -> task<> { co_await as_result(pair.server.receive()); });
+        co_await yield();
+        pair.server.close();
+        connection other = co_await connect_pair();
+        co_await other.client.send("new");
+        EXPECT_EQ(co_await receive_at_least(other.server, 3), "new");
+      });
+    }
+  });
+}
+
+TEST_P(socket_contract, connections_queue_until_they_are_accepted) {
+  run([]() -> task<> {
+    listener door = co_await listen({});
+    std::vector<socket> clients;
+    for (int i = 0; i < 20; ++i) {
+      clients.push_back(co_await connect(door.local()));
+      co_await clients.back().send(std::string(1, static_cast<char>('a' + i)));
+    }
+    for (int i = 0; i < 20; ++i) {
+      socket one = co_await door.accept();
+      EXPECT_EQ((co_await one.receive()).text(), std::string(1, static_cast<char>('a' + i)));
+    }
+  });
+}
+
+TEST_P(socket_contract, a_cancelled_accept_loses_no_connection) {
+  run([]() -> task<> {
+    listener door = co_await listen({});
+    for (int round = 0; round < 30; ++round) {
+      socket client;
+      socket server;
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn([&]() -> task<> { server = co_await door.accept(); });
+        co_await yield();
+        client = co_await connect(door.local());
+        s.cancel("test");
+      });
+      if (!server) server = co_await door.accept();
+      co_await client.send("hello");
+      EXPECT_EQ(co_await receive_at_least(server, 5), "hello");
+    }
+  });
+}
+
+TEST_P(socket_contract, a_closed_listener_ends_its_accepts_and_refuses) {
+  run([]() -> task<> {
+    listener door = co_await listen({});
+    const address where = door.local();
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> { EXPECT_EQ(co_await code_of(door.accept()), errc::closed); });
+      s.spawn([&]() -> task<> { EXPECT_EQ(co_await code_of(door.accept()), errc::closed); });
+      co_await sleep(1_ms);
+      door.close();
+    });
+    EXPECT_EQ(co_await code_of(connect(where)), errc::refused);
+  });
+}
+
+TEST_P(socket_contract, a_taken_address_is_busy) {
+  run([]() -> task<> {
+    listener door = co_await listen({});
+    EXPECT_EQ(co_await code_of(listen_at(door.local())), errc::busy);
+  });
+}
+
+TEST_P(socket_contract, both_ends_know_both_addresses) {
+  run([]() -> task<> {
+    listener door = co_await listen({});
+    EXPECT_NE(door.local().port(), 0);
+    socket client = co_await connect(door.local());
+    socket server = co_await door.accept();
+    EXPECT_EQ(client.peer().text(), door.local().text());
+    EXPECT_EQ(server.local().text(), door.local().text());
+    EXPECT_EQ(server.peer().text(), client.local().text());
+    EXPECT_TRUE(server.peer().is_loopback());
+  });
+}
+
+TEST_P(socket_contract, a_unix_socket_works_like_any_other) {
+  const std::string where = path("door");
+  run([&]() -> task<> {
+    listener door = co_await listen({.path = where});
+    socket client = co_await connect(value_or_raise(address::unix_path(where)));
+    socket server = co_await door.accept();
+    const std::string text = pattern(1'000'000);
+    std::string arrived;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> { arrived = co_await receive_all(server); });
+      co_await client.send(text);
+      client.close();
+    });
+    EXPECT_TRUE(arrived == text);
+    EXPECT_EQ(co_await code_of(listen_at(door.local())), errc::busy);
+  });
+}
+
+TEST_P(socket_contract, received_into_own_memory_stays_within_it) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    co_await pair.client.send("abcdefgh");
+    char memory[5] = {};
+    std::string all;
+    while (all.size() < 8) {
+      const std::size_t count = co_await pair.server.receive_into(memory);
+      EXPECT_GT(count, 0u);
+      all.append(memory, count);
+    }
+    EXPECT_EQ(all, "abcdefgh");
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        EXPECT_EQ(co_await pair.server.receive_into(memory), 2u);
+        EXPECT_EQ(std::string_view(memory, 2), "ij");
+      });
+      co_await sleep(1_ms);
+      co_await pair.client.send("ij");
+    });
+    pair.client.close();
+    EXPECT_EQ(co_await pair.server.receive_into(memory), 0u);
+  });
+}
+
+TEST_P(socket_contract, a_received_view_stays_when_more_is_received) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    std::vector<bytes> kept;
+    std::string sent;
+    std::size_t arrived = 0;
+    for (int i = 0; i < 500; ++i) {
+      const std::string text = "message " + std::to_string(i);
+      co_await pair.client.send(text);
+      sent += text;
+      while (arrived < sent.size()) {
+        kept.push_back(co_await pair.server.receive());
+        arrived += kept.back().size();
+      }
+    }
+    std::string all;
+    for (const bytes& piece : kept) all += piece.text();
+    EXPECT_EQ(all, sent);
+  });
+}
+
+TEST_P(socket_contract, two_hundred_connections_are_served_at_once) {
+  run([]() -> task<> {
+    listener door = co_await listen({});
+    int answered = 0;
+    const auto serve_one = [](socket peer) -> task<> {
+      while (auto piece = co_await peer.receive()) co_await peer.send(piece);
+    };
+    const auto call_one = [](address where, int number, int* count) -> task<> {
+      socket self = co_await connect(where);
+      for (int i = 0; i < 20; ++i) {
+        const std::string text = std::to_string(number) + ":" + std::to_string(i);
+        co_await self.send(text);
+        if (co_await receive_at_least(self, text.size()) == text) ++*count;
+      }
+    };
+    co_await with_scope([&](scope& s) -> task<> {
+      for (int i = 0; i < 200; ++i) s.spawn(call_one, door.local(), i, &answered);
+      for (int i = 0; i < 200; ++i) s.spawn(serve_one, co_await door.accept());
+    });
+    EXPECT_EQ(answered, 200 * 20);
+  });
+}
+
+TEST_P(socket_contract, a_flood_on_one_socket_does_not_starve_a_timer) {
+  if (!is_kernel()) GTEST_SKIP() << "virtual time stands still while there is work";
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        const std::string text = pattern(100'000);
+        for (;;) co_await pair.client.send(text);
+      });
+      s.spawn([&]() -> task<> {
+        while (co_await pair.server.receive()) {
+        }
+      });
+      for (int i = 0; i < 5; ++i) co_await sleep(2_ms);
+      s.cancel("the timer has fired");
+    });
+  });
+}
+
+}  // namespace
+}  // namespace weir
