@@ -53,11 +53,11 @@ scope* scope::current() noexcept {
 }
 
 void scope::add(detail::task_header& child, std::source_location place) {
-  if (stats_.live >= options_.tasks_max) {
+  if (!has_room()) {
     raise(error(errc::full,
                 "spawn: the scope has tasks_max live tasks; use spawn_when_room to wait"));
   }
-  if (owner_waits_ && stats_.live == 0) raise(error(errc::closed, "spawn: the scope has ended"));
+  if (is_closed_) raise(error(errc::closed, "spawn: the scope has ended"));
   child.home = this;
   child.current = this;
   child.owner = &child;
@@ -88,22 +88,23 @@ void scope::remove(detail::task_header& child) noexcept {
   wake_waiters();
 }
 
-// A freed place wakes one task that waits for room (it spawns before anything else can happen to
-// it); an empty scope wakes all that wait for its end.
+// A freed place is given to the task that has waited longest for one: from then on it counts as
+// taken, so nobody who comes later can have it. An empty scope wakes all that wait for its end.
 void scope::wake_waiters() noexcept {
-  bool has_woken = false;
   for (detail::room_wait** at = &waiters_; *at;) {
     detail::room_wait* one = *at;
-    const bool waits_for_end = one->limit == 1;
-    if (stats_.live >= one->limit || (!waits_for_end && has_woken)) {
+    if (!one->can_go_on()) {
       at = &one->next;
       continue;
     }
-    has_woken = has_woken || !waits_for_end;
     *at = one->next;
+    one->go_on();
     one->complete();
   }
-  if (owner_waits_ && stats_.live == 0) host_->waiting->complete();
+  if (owner_waits_ && !is_closed_ && stats_.live == 0 && places_given_ == 0) {
+    is_closed_ = true;
+    host_->waiting->complete();
+  }
 }
 
 void scope::take_failure(detail::task_header& from, std::exception_ptr failure,
@@ -234,10 +235,26 @@ constexpr wait_kind exit_kind{"end of a scope",
 
 }  // namespace
 
-room_wait::room_wait(scope& s, std::uint32_t below) noexcept
-    : leaf_wait(below == 1 ? join_kind : room_kind), of(&s), limit(below) {}
+room_wait::room_wait(scope& s, bool for_end) noexcept
+    : leaf_wait(for_end ? join_kind : room_kind), of(&s), is_for_end(for_end) {}
 
-bool room_wait::try_now() noexcept { return of->stats_.live < limit && !of->waiters_; }
+bool room_wait::can_go_on() const noexcept {
+  return is_for_end ? of->stats_.live == 0 : of->has_room();
+}
+
+void room_wait::go_on() noexcept {
+  if (!is_for_end) ++of->places_given_;
+}
+
+bool room_wait::try_now() noexcept {
+  bool is_first = true;
+  for (const room_wait* one = of->waiters_; one; one = one->next) {
+    is_first = is_first && one->is_for_end;
+  }
+  if (!can_go_on() || (!is_for_end && !is_first)) return false;
+  go_on();
+  return true;
+}
 
 void room_wait::enlist() noexcept {
   room_wait** last = &of->waiters_;
@@ -284,7 +301,7 @@ std::coroutine_handle<> scope_frame::child_stopped() noexcept {
 }
 
 std::coroutine_handle<> scope_frame::after_body() noexcept {
-  if (scope_.stats_.live == 0) return finish();
+  if (scope_.stats_.live == 0 && scope_.places_given_ == 0) return finish();
   scope_.owner_waits_ = true;
   exit_.task = owner;
   owner->leaf = as_parent(this);

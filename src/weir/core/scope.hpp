@@ -164,6 +164,7 @@ class scope {
   void propagate() noexcept;
   static void deliver(detail::task_header& task) noexcept;
   void wake_waiters() noexcept;
+  bool has_room() const noexcept { return stats_.live + places_given_ < options_.tasks_max; }
 
   loop* loop_;
   scope* parent_;
@@ -178,7 +179,9 @@ class scope {
       nullptr;  // tasks in join() or spawn_when_room(), first in first out
   bool cancel_called_ = false;
   bool cancelled_ = false;
-  bool owner_waits_ = false;  // the body has ended and its owner waits for (1)
+  bool owner_waits_ = false;        // the body has ended and its owner waits for (1)
+  bool is_closed_ = false;          // (1) holds and the owner is on its way out
+  std::uint32_t places_given_ = 0;  // to tasks that waited for room and will spawn when they run
   cancel_reason reason_{.kind = cancel_kind::none};
   struct deadline_timer : detail::timer {
     scope* owner = nullptr;

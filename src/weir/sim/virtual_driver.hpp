@@ -66,8 +66,10 @@ class virtual_driver final : public driver {
   friend class virtual_world;
   struct shuffle_policy final : scheduling_policy {
     explicit shuffle_policy(random_source& from) noexcept : random(from) {}
+    // Among the first only: the loop walks its list to the one that is chosen.
+    static constexpr std::size_t window = 256;
     std::size_t choose(std::size_t count) noexcept override {
-      return static_cast<std::size_t>(random.below(count));
+      return static_cast<std::size_t>(random.below(count < window ? count : window));
     }
     random_source& random;
   };

@@ -15,13 +15,16 @@ struct given_task {
   WEIR_CORO_WRAPPER task<T> operator()() noexcept { return std::move(body); }
 };
 
-/// A wait for room in a scope: for live < limit.
+/// A wait for the end of a scope's tasks, or for a place among them, which is then kept for the
+/// waiter.
 struct room_wait final : leaf_wait<room_wait, void> {
   scope* of;
-  std::uint32_t limit;
+  bool is_for_end;
   room_wait* next = nullptr;
 
-  room_wait(scope& s, std::uint32_t below) noexcept;
+  room_wait(scope& s, bool for_end) noexcept;
+  bool can_go_on() const noexcept;
+  void go_on() noexcept;
   bool try_now() noexcept;
   void enlist() noexcept;
   result<void> take() noexcept { return {}; }
@@ -189,12 +192,18 @@ auto scope::spawn_at(std::source_location place, F f, A... args)
   return handle;
 }
 
-inline detail::room_wait scope::join() noexcept { return detail::room_wait(*this, 1); }
+inline detail::room_wait scope::join() noexcept { return detail::room_wait(*this, true); }
 
 template <class F, class... A>
 task<> scope::spawn_when_room(F f, A... args) {
-  while (stats_.live >= options_.tasks_max) co_await detail::room_wait(*this, options_.tasks_max);
-  spawn_at(std::source_location::current(), std::move(f), std::move(args)...);
+  co_await detail::room_wait(*this, false);
+  --places_given_;
+  try {
+    spawn_at(std::source_location::current(), std::move(f), std::move(args)...);
+  } catch (...) {
+    wake_waiters();  // the place is free again
+    throw;
+  }
 }
 
 }  // namespace weir
