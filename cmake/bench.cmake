@@ -2,6 +2,7 @@
 #   bench/x_bench.cpp, src/weir/*/x_bench.cpp   weir's side
 #   bench/x_server.cpp, bench/x_client.cpp      a server and the client that loads it and its peers
 #   bench/peers/x_PEER.cpp                      the peer's side, built when the peer's library is installed
+#   bench/peers/x_PEER.go, x_PEER.rs            the same where go or cargo is installed; target `bench_peers`
 # As tests they run with small parameters: that shows that they work and that all sides compute the same.
 pkg_check_modules(libuv QUIET IMPORTED_TARGET libuv)
 find_package(Boost 1.81 QUIET)
@@ -55,6 +56,36 @@ foreach(source ${sources})
     message(STATUS "weir: no benchmark ${name}: ${peer} is not installed")
   endif()
 endforeach()
+
+# Other languages bring their own compilers. Release only: nobody compares a debug build.
+find_program(WEIR_GO go)
+find_program(WEIR_CARGO cargo)
+set(foreign)
+file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/peers/*.go)
+foreach(source ${sources})
+  get_filename_component(name ${source} NAME_WE)
+  if(WEIR_GO)
+    add_custom_command(OUTPUT ${weir_bench_folder}/${name} DEPENDS ${source} VERBATIM
+      COMMAND ${CMAKE_COMMAND} -E env GO111MODULE=off ${WEIR_GO} build -o ${weir_bench_folder}/${name} ${source})
+    list(APPEND foreign ${weir_bench_folder}/${name})
+  endif()
+endforeach()
+file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/peers/*_*.rs)
+if(WEIR_CARGO AND sources)
+  set(crate ${PROJECT_SOURCE_DIR}/bench/peers/Cargo.toml)
+  set(outputs)
+  foreach(source ${sources})
+    get_filename_component(name ${source} NAME_WE)
+    list(APPEND outputs ${weir_bench_folder}/${name})
+    list(APPEND copies COMMAND ${CMAKE_COMMAND} -E copy ${PROJECT_BINARY_DIR}/cargo/release/${name} ${weir_bench_folder}/${name})
+  endforeach()
+  add_custom_command(OUTPUT ${outputs} DEPENDS ${sources} ${crate} ${PROJECT_SOURCE_DIR}/bench/peers/measure.rs VERBATIM
+    COMMAND ${WEIR_CARGO} build --quiet --release --locked --manifest-path ${crate} --target-dir ${PROJECT_BINARY_DIR}/cargo ${copies})
+  list(APPEND foreign ${outputs})
+endif()
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  add_custom_target(bench_peers ALL DEPENDS ${foreign})
+endif()
 
 if(WEIR_TESTS AND WEIR_CHECKS)
   list(REMOVE_DUPLICATES weir_benches)

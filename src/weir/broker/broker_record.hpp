@@ -39,12 +39,12 @@ enum class record_kind : std::uint8_t {
 /// A record as the journal holds it.
 struct record_view {
   record_kind kind;
-  std::string_view payload;
+  std::string_view payload = {};
 };
 
 /// The last field of a record: the rest of its payload.
 struct tail_text {
-  std::string_view text;
+  std::string_view text = {};
   bool operator==(const tail_text&) const = default;
 };
 
@@ -53,8 +53,8 @@ struct queue_set_record {
   static constexpr record_kind kind = record_kind::queue_set;
   std::uint32_t queue = 0;  // numbers are never used again
   std::int64_t created = 0;
-  std::string_view name;
-  queue_settings settings;
+  std::string_view name = {};
+  queue_settings settings = {};
 
   void fields(this auto& self, auto& io) { io(self.queue, self.created, self.name, self.settings); }
 };
@@ -75,10 +75,10 @@ struct submit_record {
   std::int64_t expires = 0;
   std::uint8_t priority = 0;
   std::int64_t key_until = 0;
-  std::string_view key;
-  std::string_view reply_to;
-  std::string_view content_type;
-  tail_text body;
+  std::string_view key = {};
+  std::string_view reply_to = {};
+  std::string_view content_type = {};
+  tail_text body = {};
 
   void fields(this auto& self, auto& io) {
     io(self.sequence, self.queue, self.submitted, self.due, self.expires, self.priority,
@@ -98,7 +98,7 @@ struct leased_item {
 struct lease_record {
   static constexpr record_kind kind = record_kind::lease;
   std::int64_t deadline = 0;
-  std::vector<leased_item> messages;
+  std::vector<leased_item> messages = {};
 
   void fields(this auto& self, auto& io) { io(self.deadline, self.messages); }
 };
@@ -108,7 +108,7 @@ struct retry_record {
   std::uint64_t sequence = 0;
   std::int64_t due = 0;
   std::uint16_t attempts = 0;
-  std::string_view error;
+  std::string_view error = {};
 
   void fields(this auto& self, auto& io) { io(self.sequence, self.due, self.attempts, self.error); }
 };
@@ -122,8 +122,8 @@ struct dead_record {
   std::int64_t expires = 0;
   std::uint16_t attempts = 0;
   std::int64_t reply_due = 0;  // 0: no reply is wanted
-  location source;             // of the submit record, for the reply
-  std::string_view error;
+  location source = {};        // of the submit record, for the reply
+  std::string_view error = {};
 
   void fields(this auto& self, auto& io) {
     io(self.sequence, self.queue, self.origin, self.at, self.expires, self.attempts, self.reply_due,
@@ -139,10 +139,10 @@ struct end_record {
   std::int64_t keep_until = 0;  // not after `at`: the message is forgotten at once
   std::uint16_t attempts = 0;
   std::int64_t reply_due = 0;
-  location source;
-  std::string_view error;
-  std::string_view content_type;
-  tail_text result;
+  location source = {};
+  std::string_view error = {};
+  std::string_view content_type = {};
+  tail_text result = {};
 
   void fields(this auto& self, auto& io) {
     io(self.sequence, self.outcome, self.at, self.keep_until, self.attempts, self.reply_due,
@@ -152,7 +152,7 @@ struct end_record {
 
 struct remove_record {
   static constexpr record_kind kind = record_kind::remove;
-  std::vector<std::uint64_t> messages;
+  std::vector<std::uint64_t> messages = {};
 
   void fields(this auto& self, auto& io) { io(self.messages); }
 };
@@ -161,7 +161,7 @@ struct redrive_record {
   static constexpr record_kind kind = record_kind::redrive;
   std::uint32_t queue = 0;
   std::int64_t expires = 0;
-  std::vector<std::uint64_t> messages;
+  std::vector<std::uint64_t> messages = {};
 
   void fields(this auto& self, auto& io) { io(self.queue, self.expires, self.messages); }
 };
@@ -214,8 +214,8 @@ class record_batch {
     record_kind kind;
     std::size_t from;
   };
-  std::string payloads_;
-  std::vector<item> items_;
+  std::string payloads_ = {};
+  std::vector<item> items_ = {};
 };
 
 /// Reads a record of any struct of this file from a payload. `corrupt` names the kind when the

@@ -26,7 +26,7 @@ struct backoff_settings {
 
 /// How the server calls the queue's worker. A rate of 0 is no limit.
 struct push_settings {
-  std::string url;
+  std::string url = {};
   std::uint32_t concurrency = 16;
   std::uint32_t rate = 0;  // calls per second
   duration timeout = duration::seconds(30);
@@ -41,12 +41,12 @@ struct queue_settings {
   std::uint64_t capacity_bytes = std::uint64_t(4) << 30;
   duration lease = duration::seconds(30);
   std::uint32_t attempts = 5;
-  backoff_settings backoff;
+  backoff_settings backoff = {};
   std::string dead_letter = "{q}.dead";  // "{q}" is the queue's name; empty: keep no dead letters
   duration ttl = duration::seconds(7 * 86'400);
   duration result_ttl = duration::seconds(3'600);
   duration key_window = duration::seconds(86'400);
-  std::optional<push_settings> push;
+  std::optional<push_settings> push = {};
 
   bool operator==(const queue_settings&) const = default;
 };

@@ -68,6 +68,15 @@ class slot_table {
     --old_.used;
   }
 
+  /// Makes room for so many entries in an empty table, so that filling it carries nothing over.
+  void reserve(std::size_t entries) {
+    WEIR_ASSERT(size() == 0);
+    std::size_t capacity = capacity_min;
+    while (capacity * 3 < entries * 4) capacity *= 2;
+    now_ = made(capacity);
+    old_ = table{};
+  }
+
   std::size_t size() const noexcept { return now_.used + old_.used; }
   /// Heap memory held, in bytes.
   std::size_t memory_bytes() const noexcept {
@@ -89,6 +98,13 @@ class slot_table {
     std::size_t used = 0;
   };
 
+  static table made(std::size_t capacity) {
+    table fresh;
+    fresh.capacity = capacity;
+    fresh.cells.reset(static_cast<std::uint32_t*>(std::calloc(capacity, sizeof(std::uint32_t))));
+    if (!fresh.cells) throw std::bad_alloc();
+    return fresh;
+  }
   static std::size_t home(const table& in, std::uint64_t key) noexcept {
     return static_cast<std::size_t>((mix(key >> 4) << 4) | (key & 15)) & (in.capacity - 1);
   }
@@ -130,11 +146,7 @@ class slot_table {
   void grow() {
     // Carrying ends long before the new table is full again: each insert carries several.
     WEIR_ASSERT(old_.used == 0);
-    table bigger;
-    bigger.capacity = now_.capacity == 0 ? capacity_min : now_.capacity * 2;
-    bigger.cells.reset(
-        static_cast<std::uint32_t*>(std::calloc(bigger.capacity, sizeof(std::uint32_t))));
-    if (!bigger.cells) throw std::bad_alloc();
+    table bigger = made(now_.capacity == 0 ? capacity_min : now_.capacity * 2);
     old_ = std::move(now_);
     now_ = std::move(bigger);
     carried_ = 0;

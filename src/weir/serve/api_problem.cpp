@@ -1,7 +1,6 @@
 #include <weir/serve/api_problem.hpp>
 
 #include <weir/base/text.hpp>
-#include <weir/serve/json_writer.hpp>
 
 #include <fmt/format.h>
 
@@ -94,44 +93,6 @@ api_problem problem_of(const error& why) {
   }
   problem.detail = why.message().empty() ? describe(why) : std::string(why.message());
   return problem;
-}
-
-std::string_view status_title(int status) noexcept {
-  switch (status) {
-    case 400:
-      return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 409:
-      return "Conflict";
-    case 413:
-      return "Content Too Large";
-    case 429:
-      return "Too Many Requests";
-    case 503:
-      return "Service Unavailable";
-    case 504:
-      return "Gateway Timeout";
-    case 507:
-      return "Insufficient Storage";
-    default:
-      return "Internal Server Error";
-  }
-}
-
-std::string problem_json(const api_problem& problem) {
-  return json_writer()
-      .begin_object()
-      .field("title", status_title(problem.status))
-      .field("status", problem.status)
-      .field("code", problem.code)
-      .field("detail", problem.detail)
-      .end_object()
-      .take();
 }
 
 std::string retry_after_seconds(duration wait) {

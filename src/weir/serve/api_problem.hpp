@@ -38,13 +38,7 @@ api_problem problem_of(const refusal& why);
 /// `io` says only that it was logged.
 api_problem problem_of(const error& why);
 
-/// The standard reason phrase of a status we use, for the member `title`: "Not Found".
-std::string_view status_title(int status) noexcept;
-/// The body: {"title", "status", "code", "detail"}.
-std::string problem_json(const api_problem& problem);
 /// Whole seconds, rounded up, at least 1: the form that Retry-After wants.
 std::string retry_after_seconds(duration wait);
-
-constexpr std::string_view problem_media_type = "application/problem+json";
 
 }  // namespace weir

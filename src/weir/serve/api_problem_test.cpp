@@ -57,12 +57,6 @@ TEST(api_problem, what_went_wrong_inside_is_not_told_outside) {
   EXPECT_EQ(problem_of(error(errc::no_space, "the disk is full")).detail, "the disk is full");
 }
 
-TEST(api_problem, is_written_as_problem_json) {
-  EXPECT_EQ(problem_json({.status = 404, .code = "queue_not_found", .detail = "no \"q\""}),
-            "{\"title\":\"Not Found\",\"status\":404,\"code\":\"queue_not_found\","
-            "\"detail\":\"no \\\"q\\\"\"}\n");
-}
-
 TEST(api_problem, retry_after_is_rounded_up_to_whole_seconds) {
   EXPECT_EQ(retry_after_seconds(1_ms), "1");
   EXPECT_EQ(retry_after_seconds(0_ms), "1");

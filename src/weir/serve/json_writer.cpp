@@ -1,6 +1,7 @@
 #include <weir/serve/json_writer.hpp>
 
 #include <weir/base/assert.hpp>
+#include <weir/wire/utf8.hpp>
 
 #include <fmt/format.h>
 
@@ -10,35 +11,6 @@
 namespace weir {
 
 namespace {
-
-/// The length of the UTF-8 sequence at the front of `text` (table 3-7 of the Unicode standard); 0
-/// when there is none.
-std::size_t sequence_length(std::string_view text) noexcept {
-  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return 1;
-  std::size_t length = 0;
-  unsigned char low = 0x80;
-  unsigned char high = 0xbf;
-  if (lead >= 0xc2 && lead <= 0xdf) {
-    length = 2;
-  } else if (lead >= 0xe0 && lead <= 0xef) {
-    length = 3;
-    if (lead == 0xe0) low = 0xa0;
-    if (lead == 0xed) high = 0x9f;
-  } else if (lead >= 0xf0 && lead <= 0xf4) {
-    length = 4;
-    if (lead == 0xf0) low = 0x90;
-    if (lead == 0xf4) high = 0x8f;
-  } else {
-    return 0;
-  }
-  if (text.size() < length || byte(1) < low || byte(1) > high) return 0;
-  for (std::size_t at = 2; at < length; ++at) {
-    if ((byte(at) & 0xc0) != 0x80) return 0;
-  }
-  return length;
-}
 
 void append_escaped(std::string& out, char c) {
   switch (c) {
@@ -64,29 +36,19 @@ void append_escaped(std::string& out, char c) {
 
 }  // namespace
 
-bool is_utf8(std::string_view text) noexcept {
-  while (!text.empty()) {
-    const std::size_t length = sequence_length(text);
-    if (length == 0) return false;
-    text.remove_prefix(length);
-  }
-  return true;
-}
-
 void append_json_string(std::string& out, std::string_view text) {
+  std::string repaired;
+  if (!is_utf8(text)) text = repaired = repair_utf8(text);
   out += '"';
-  while (!text.empty()) {
-    const std::size_t length = sequence_length(text);
-    const auto c = static_cast<unsigned char>(text.front());
-    if (length == 0) {
-      out += "\xef\xbf\xbd";
-    } else if (length == 1 && (c < 0x20 || c == '"' || c == '\\' || c == 0x7f)) {
-      append_escaped(out, text.front());
-    } else {
-      out += text.substr(0, length);
-    }
-    text.remove_prefix(length == 0 ? 1 : length);
+  std::size_t plain = 0;  // where the run of characters that need no escape began
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const auto c = static_cast<unsigned char>(text[at]);
+    if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) continue;
+    out += text.substr(plain, at - plain);
+    append_escaped(out, text[at]);
+    plain = at + 1;
   }
+  out += text.substr(plain);
   out += '"';
 }
 

@@ -63,8 +63,6 @@ class json_writer {
   bool is_first_ = true;
 };
 
-/// True when `text` is UTF-8 as RFC 3629 has it: no overlong forms, no surrogates.
-bool is_utf8(std::string_view text) noexcept;
 /// `text` in quotes, escaped.
 void append_json_string(std::string& out, std::string_view text);
 

@@ -151,7 +151,7 @@ class channel_state {
     }
     free_if_unused();
   }
-  channel_stats stats() const noexcept {
+  channel_stats stats() noexcept {
     return {.capacity = capacity_,
             .queued = size_,
             .senders = senders,
@@ -178,9 +178,9 @@ class channel_state {
     if (senders == 0 && receivers == 0) delete this;
   }
   template <class List>
-  static std::size_t count(const List& list) noexcept {
+  static std::size_t count(List& list) noexcept {
     std::size_t n = 0;
-    for (const auto& one : list) {
+    for (auto& one : list) {
       static_cast<void>(one);
       ++n;
     }

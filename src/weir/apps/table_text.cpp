@@ -1,0 +1,75 @@
+#include <weir/apps/table_text.hpp>
+
+#include <weir/base/assert.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+namespace weir {
+
+namespace {
+
+/// Characters of UTF-8: bytes that don't continue one.
+std::size_t width_of(std::string_view text) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
+void append_cell(std::string& line, std::string_view cell, std::size_t width, column_align align) {
+  const std::size_t fill = width - width_of(cell);
+  if (align == column_align::right) line.append(fill, ' ');
+  line += cell;
+  if (align == column_align::left) line.append(fill, ' ');
+}
+
+}  // namespace
+
+void table_text::add(std::vector<std::string> row) {
+  WEIR_ASSERT(row.size() == columns_.size());
+  for (std::string& cell : row) cell = printable(cell);
+  rows_.push_back(std::move(row));
+}
+
+std::string table_text::text() const {
+  std::vector<std::size_t> widths;
+  for (std::size_t at = 0; at < columns_.size(); ++at) {
+    std::size_t width = width_of(columns_[at].title);
+    for (const auto& row : rows_) width = std::max(width, width_of(row[at]));
+    widths.push_back(width);
+  }
+  std::string out;
+  const auto append_line = [&](const auto& cell_at) {
+    std::string line;
+    for (std::size_t at = 0; at < columns_.size(); ++at) {
+      if (at > 0) line += "  ";
+      append_cell(line, cell_at(at), widths[at], columns_[at].align);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    out += line + '\n';
+  };
+  append_line([&](std::size_t at) { return columns_[at].title; });
+  for (const auto& row : rows_) {
+    append_line([&](std::size_t at) { return std::string_view(row[at]); });
+  }
+  return out;
+}
+
+std::string format_bytes(std::uint64_t bytes) {
+  constexpr std::array<std::string_view, 5> units{"KiB", "MiB", "GiB", "TiB", "PiB"};
+  if (bytes < 1024) return fmt::format("{} B", bytes);
+  double amount = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (amount /= 1024; amount >= 999.5 && unit + 1 < units.size(); ++unit) amount /= 1024;
+  return amount < 9.95 ? fmt::format("{:.1f} {}", amount, units[unit])
+                       : fmt::format("{:.0f} {}", amount, units[unit]);
+}
+
+std::string printable(std::string_view text) {
+  std::string out(text);
+  std::ranges::replace_if(out, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+  return out;
+}
+
+}  // namespace weir

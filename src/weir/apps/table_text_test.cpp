@@ -1,0 +1,36 @@
+#include <weir/apps/table_text.hpp>
+
+#include <gtest/gtest.h>
+
+namespace weir {
+namespace {
+
+TEST(table_text, columns_are_aligned_and_lines_have_no_spaces_at_their_ends) {
+  table_text table({{"QUEUE"}, {"READY", column_align::right}, {"NOTE"}});
+  table.add({"mails", "7", ""});
+  table.add({"größe", "1234567", "x"});
+  EXPECT_EQ(table.text(),
+            "QUEUE    READY  NOTE\n"
+            "mails        7\n"
+            "größe  1234567  x\n");
+}
+
+TEST(table_text, a_cell_cannot_write_over_the_terminal) {
+  table_text table({{"A"}});
+  table.add({"x\x1b[2J\r\ny"});
+  EXPECT_EQ(table.text(), "A\nx?[2J??y\n");
+}
+
+TEST(table_text, sizes_have_at_most_three_digits) {
+  EXPECT_EQ(format_bytes(0), "0 B");
+  EXPECT_EQ(format_bytes(1023), "1023 B");
+  EXPECT_EQ(format_bytes(1024), "1.0 KiB");
+  EXPECT_EQ(format_bytes(1536), "1.5 KiB");
+  EXPECT_EQ(format_bytes(10'240), "10 KiB");
+  EXPECT_EQ(format_bytes(1'048'575), "1.0 MiB");
+  EXPECT_EQ(format_bytes(std::uint64_t(3) << 30), "3.0 GiB");
+  EXPECT_EQ(format_bytes(UINT64_MAX), "16384 PiB");
+}
+
+}  // namespace
+}  // namespace weir

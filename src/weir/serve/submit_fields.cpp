@@ -1,0 +1,227 @@
+#include <weir/serve/submit_fields.hpp>
+
+#include <weir/base/text.hpp>
+#include <weir/broker/broker_command.hpp>
+#include <weir/serve/internal/json_reader.hpp>
+#include <weir/wire/base64.hpp>
+#include <weir/wire/url.hpp>
+
+#include <boost/json/array.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace weir {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::string_view field_prefix = "weir-";
+constexpr std::array<std::string_view, 5> known_fields{"Weir-Delay", "Weir-Key", "Weir-Priority",
+                                                       "Weir-Reply-To", "Weir-Ttl"};
+
+api_problem bad(std::string_view what, std::string_view rule) {
+  return {.status = 400, .code = "invalid_field", .detail = fmt::format("{} {}", what, rule)};
+}
+
+/// The rules of the values, wherever they come from. `what` names the field in the problem.
+std::optional<api_problem> check_length(std::string_view what, duration length) {
+  if (length <= setting_duration_max) return std::nullopt;
+  return bad(what, fmt::format("must be at most {}", format_duration(setting_duration_max)));
+}
+
+std::optional<api_problem> check_priority(std::string_view what, std::uint64_t priority) {
+  if (priority <= priority_max) return std::nullopt;
+  return bad(what, fmt::format("must be a whole number from 0 to {}", priority_max));
+}
+
+std::optional<api_problem> check_text(std::string_view what, std::string_view text,
+                                      std::size_t bytes_max) {
+  if (text.empty() || text.size() > bytes_max) {
+    return bad(what, fmt::format("must have 1 to {} bytes", bytes_max));
+  }
+  if (std::ranges::any_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; })) {
+    return bad(what, "must not have control characters");
+  }
+  return std::nullopt;
+}
+
+/// Reads fields one after another; the first problem stays.
+class field_reader {
+ public:
+  explicit field_reader(const http_fields& from) : from_(from) {}
+
+  void length(std::string_view name, auto& out) {
+    const std::optional<std::string_view> text = once(name);
+    if (!text) return;
+    const result<duration> parsed = parse_duration(*text);
+    if (!parsed) {
+      problem = bad(quoted(name), fmt::format("is no duration: {}", parsed.error().message()));
+      return;
+    }
+    problem = check_length(quoted(name), *parsed);
+    out = *parsed;
+  }
+  void priority(std::string_view name, unsigned& out) {
+    const std::optional<std::string_view> text = once(name);
+    if (!text) return;
+    const std::uint64_t number = parse_number(*text).value_or(UINT64_MAX);
+    problem = check_priority(quoted(name), number);
+    out = static_cast<unsigned>(number);
+  }
+  void text(std::string_view name, std::size_t bytes_max, std::string_view& out) {
+    const std::optional<std::string_view> text = once(name);
+    if (!text) return;
+    problem = check_text(quoted(name), *text, bytes_max);
+    out = *text;
+  }
+  void address(std::string_view name, std::string_view& out) {
+    const std::optional<std::string_view> text = once(name);
+    if (!text) return;
+    problem = check_address(quoted(name), "invalid_field", *text);
+    out = *text;
+  }
+  void refuse_unknown() {
+    for (const http_field& field : from_) {
+      if (problem) return;
+      const std::string_view name = field.name;
+      if (name.size() < field_prefix.size() ||
+          !equal_ignoring_case(name.substr(0, field_prefix.size()), field_prefix)) {
+        continue;
+      }
+      const auto is_it = [&](std::string_view known) { return equal_ignoring_case(known, name); };
+      if (std::ranges::any_of(known_fields, is_it)) continue;
+      problem =
+          api_problem{.status = 400,
+                      .code = "unknown_field",
+                      .detail = fmt::format("unknown field '{}'; known are: {}",
+                                            name.substr(0, 100), fmt::join(known_fields, ", "))};
+    }
+  }
+
+  std::optional<api_problem> problem;
+
+ private:
+  static std::string quoted(std::string_view name) { return fmt::format("field '{}'", name); }
+
+  std::optional<std::string_view> once(std::string_view name) {
+    if (problem) return std::nullopt;
+    const std::size_t count = from_.count_of(name);
+    if (count > 1) problem = bad(quoted(name), "must be given once");
+    return count == 1 ? std::optional(from_.value_of(name)) : std::nullopt;
+  }
+
+  const http_fields& from_;
+};
+
+/// One element of a batch's array.
+answer<batch_message> read_batch_message(const json::value& value, std::size_t at) {
+  const std::string path = fmt::format("messages[{}]", at);
+  if (!value.is_object()) {
+    return refused(400, "invalid_field", fmt::format("field '{}' must be an object", path));
+  }
+  std::optional<api_problem> problem;
+  detail::json_reader from(value.get_object(), problem, {}, path);
+  batch_message out;
+  std::string encoding = "text";
+  std::uint64_t priority = 0;
+  duration ttl;
+  const bool has_body = from.text("body", out.body);
+  from.text("encoding", encoding);
+  const bool has_type = from.text("content_type", out.content_type);
+  const bool has_key = from.text("key", out.key);
+  const bool has_reply = from.text("reply_to", out.reply_to);
+  from.whole("priority", UINT64_MAX, priority);
+  from.length("delay", out.delay);
+  if (from.length("ttl", ttl)) out.ttl = ttl;
+  from.finish();
+  out.priority = static_cast<unsigned>(std::min<std::uint64_t>(priority, priority_max));
+
+  const auto note = [&](std::optional<api_problem> found) {
+    if (!problem) problem = std::move(found);
+  };
+  const auto quoted = [&](std::string_view name) {
+    return fmt::format("field '{}.{}'", path, name);
+  };
+  if (!has_body) note(bad(quoted("body"), "is needed"));
+  note(check_priority(quoted("priority"), priority));
+  note(check_length(quoted("delay"), out.delay));
+  if (out.ttl) note(check_length(quoted("ttl"), *out.ttl));
+  if (has_key) note(check_text(quoted("key"), out.key, key_bytes_max));
+  if (has_type) note(check_text(quoted("content_type"), out.content_type, content_type_bytes_max));
+  if (has_reply) note(check_address(quoted("reply_to"), "invalid_field", out.reply_to));
+  if (encoding == "base64") {
+    result<std::string> decoded = decode_base64(out.body, out.body.size());
+    if (!decoded) note(bad(quoted("body"), "is no base64 with padding"));
+    if (decoded) out.body = std::move(*decoded);
+  } else if (encoding != "text") {
+    note(bad(quoted("encoding"), "must be text or base64"));
+  }
+  if (!has_type) {
+    out.content_type = encoding == "text" ? "text/plain; charset=utf-8" : default_media_type;
+  }
+  if (problem) return std::unexpected(std::move(*problem));
+  return out;
+}
+
+}  // namespace
+
+answer<submit_fields> read_submit_fields(const http_fields& fields) {
+  field_reader from(fields);
+  submit_fields out{.content_type = default_media_type};
+  from.refuse_unknown();
+  from.text("Content-Type", content_type_bytes_max, out.content_type);
+  from.length("Weir-Delay", out.delay);
+  from.priority("Weir-Priority", out.priority);
+  from.text("Weir-Key", key_bytes_max, out.key);
+  from.address("Weir-Reply-To", out.reply_to);
+  from.length("Weir-Ttl", out.ttl);
+  if (from.problem) return std::unexpected(std::move(*from.problem));
+  return out;
+}
+
+std::optional<api_problem> check_address(std::string_view what, std::string_view code,
+                                         std::string_view url) {
+  const auto refuse_it = [&](std::string_view rule) {
+    return api_problem{
+        .status = 400, .code = std::string(code), .detail = fmt::format("{} {}", what, rule)};
+  };
+  if (url.size() > url_bytes_max) {
+    return refuse_it(fmt::format("must have at most {} bytes", url_bytes_max));
+  }
+  const auto parsed = parse_url(url);
+  if (!parsed) return refuse_it(fmt::format("is no URL: {}", parsed.error().message()));
+  if (parsed->is_tls()) {
+    return refuse_it("is an https URL, which this version can't call yet; give an http URL");
+  }
+  return std::nullopt;
+}
+
+answer<std::vector<answer<batch_message>>> read_batch(std::string_view text,
+                                                      std::size_t messages_max) {
+  answer<json::object> object = detail::parse_json_object(text, "the body");
+  if (!object) return std::unexpected(std::move(object.error()));
+  std::optional<api_problem> problem;
+  detail::json_reader from(*object, problem);
+  const json::array* messages = from.array("messages");
+  from.finish();
+  if (!messages) from.refuse("messages", "is needed: an array of messages");
+  if (messages && messages->empty()) from.refuse("messages", "must have at least one message");
+  if (problem) return std::unexpected(std::move(*problem));
+  if (messages->size() > messages_max) {
+    return refused(
+        413, "too_many_messages",
+        fmt::format("the batch has {} messages, {} are allowed", messages->size(), messages_max));
+  }
+  std::vector<answer<batch_message>> out;
+  out.reserve(messages->size());
+  for (std::size_t at = 0; at < messages->size(); ++at) {
+    out.push_back(read_batch_message((*messages)[at], at));
+  }
+  return out;
+}
+
+}  // namespace weir
