@@ -2,6 +2,7 @@
 """Checks the rules of the code (docs/dev/hacking.md lists them). Needs Python's standard library and clang 19 only."""
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -37,7 +38,7 @@ def main():
             findings += rule(tree)
         if not options.text_only:
             rules = tidy_clang.RULES + ((tidy_clang.rule_clang_tidy,) if options.clang_tidy else ())
-            cache = tidy_clang.Cache(options.root / "build" / "tidy-cache")
+            cache = tidy_clang.Cache(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "weir-tidy")
             for rule in rules:
                 begin = time.monotonic()
                 found = set(rule(tree, cache, options.jobs))
