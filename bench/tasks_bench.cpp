@@ -21,7 +21,7 @@ task<std::uint64_t> call_and_await(std::int64_t count) {
 }
 
 task<std::uint64_t> spawn_and_await(std::int64_t count) {
-  co_return co_await weir::with_scope([count](weir::scope& scope) -> task<std::uint64_t> {
+  co_return co_await weir::with_scope([&](weir::scope& scope) -> task<std::uint64_t> {
     std::uint64_t sum = 0;
     for (std::int64_t i = 0; i < count; ++i)
       sum += co_await scope.spawn(number, static_cast<std::uint64_t>(i));
@@ -31,7 +31,7 @@ task<std::uint64_t> spawn_and_await(std::int64_t count) {
 
 task<std::uint64_t> spawn_many(std::int64_t count) {
   std::uint64_t sum = 0;
-  co_await weir::with_scope([count, &sum](weir::scope& scope) -> task<> {
+  co_await weir::with_scope([&](weir::scope& scope) -> task<> {
     for (std::int64_t i = 0; i < count; ++i) scope.spawn(add_one, &sum);
     co_return;
   });
@@ -47,7 +47,7 @@ task<> take_turns(std::int64_t count, std::uint64_t* turns) {
 
 task<std::uint64_t> yield_between_two(std::int64_t count) {
   std::uint64_t turns = 0;
-  co_await weir::with_scope([count, &turns](weir::scope& scope) -> task<> {
+  co_await weir::with_scope([&](weir::scope& scope) -> task<> {
     scope.spawn(take_turns, count / 2, &turns);
     scope.spawn(take_turns, count / 2, &turns);
     co_return;

@@ -49,7 +49,7 @@ task<> sleeper(weir::duration length, std::uint64_t* woken) {
 
 task<std::uint64_t> fire(std::int64_t count) {
   std::uint64_t woken = 0;
-  co_await weir::with_scope([count, &woken](weir::scope& scope) -> task<> {
+  co_await weir::with_scope([&](weir::scope& scope) -> task<> {
     for (std::int64_t i = 0; i < count; ++i) scope.spawn(sleeper, length_of(i), &woken);
     co_return;
   });

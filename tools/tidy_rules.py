@@ -487,6 +487,22 @@ def rule_heavy_includes(tree):
                     yield Finding(file.path, line, "heavy-includes", f"<{target}> is too heavy for a public header")
 
 
+LAMBDA_TASK = re.compile(r"\[([^\[\]]*)\]\s*(?:\([^()]*(?:\([^()]*\)[^()]*)*\)\s*)?(?:mutable\s*|noexcept\s*)*->\s*(?:weir::)?task\s*<")
+
+
+def rule_captures(tree):
+    """A lambda that is a coroutine captures by reference or not at all: what it holds must not die before its task."""
+    for file in tree.cpp():
+        for match in LAMBDA_TASK.finditer(file.code):
+            captures = [item.strip() for item in match.group(1).split(",") if item.strip()]
+            line = file.code.count("\n", 0, match.start()) + 1
+            for capture in captures:
+                if not capture.startswith("&") and capture != "this" and not file.allows(line, "captures"):
+                    yield Finding(
+                        file.path, line, "captures", f"a coroutine lambda captures '{capture}' by value: make it a parameter"
+                    )
+
+
 def rule_headers_once(tree):
     for file in tree.cpp():
         if file.is_header and not re.search(r"^#pragma once$", file.text, re.M):
@@ -559,6 +575,7 @@ RULES = (
     rule_cards,
     rule_words,
     rule_heavy_includes,
+    rule_captures,
     rule_headers_once,
     rule_docs,
 )

@@ -288,6 +288,26 @@ class HeavyIncludes(TidyTest):
         self.assert_one(self.found(tidy_rules.rule_headers_once), "needs #pragma once")
 
 
+class Captures(TidyTest):
+    def check(self, text, part):
+        self.write("src/weir/base/a.cpp", f"auto f = {text}\n")
+        findings = self.found(tidy_rules.rule_captures)
+        self.assert_one(findings, part) if part else self.assertEqual(findings, [])
+
+    def test_a_coroutine_lambda_that_captures_by_value_is_found(self):
+        self.check("[x](int a) -> task<int> { co_return a + x; };", "captures 'x' by value")
+        self.check("[=]() mutable -> weir::task<> { co_return; };", "captures '=' by value")
+        self.check("[&, y = g(1)](f<int(int)> a)\n    -> task<> {};", "captures 'y = g(1)' by value")
+        self.check("[z] -> task<> { co_return; };", "captures 'z' by value")
+
+    def test_references_and_other_lambdas_pass(self):
+        self.check("[&](weir::scope& s) -> weir::task<> { co_return; };", None)
+        self.check("[&x, this](int) -> task<> { co_return; };", None)
+        self.check("[](int a) -> task<int> { co_return a; };", None)
+        self.check("[x](int a) -> int { return a + x; };", None)
+        self.check("a[i](); auto g = h() -> task<int>;", None)
+
+
 class Docs(TidyTest):
     def test_a_block_that_differs_from_its_file_is_found_and_refreshed(self):
         self.write("examples/echo.cpp", "int main() {}\n")

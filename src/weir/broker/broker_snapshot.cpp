@@ -234,6 +234,12 @@ result<void> snapshot_loader::read_slice(std::string_view slice) {
   return {};
 }
 
+static bool is_loadable(const message_store& store, const message& item) {
+  return item.sequence != 0 && store.live_queue(item.queue) &&
+         static_cast<std::size_t>(item.state()) < message_states &&
+         item.priority() <= priority_max && store.find(item.sequence) == no_slot;
+}
+
 bool snapshot_loader::read_item(std::string_view& from) {
   const auto tag = static_cast<item_tag>(from.front());
   field_reader read(from.substr(1));
@@ -266,11 +272,7 @@ bool snapshot_loader::read_item(std::string_view& from) {
     }
     case item_tag::message: {
       message_item item;
-      if (!took(item) || item.of.sequence == 0 || !store.live_queue(item.of.queue)) return false;
-      if (static_cast<std::size_t>(item.of.state()) >= message_states) return false;
-      if (item.of.priority() > priority_max || store.find(item.of.sequence) != no_slot) {
-        return false;
-      }
+      if (!took(item) || !is_loadable(store, item.of)) return false;
       slots_.push_back(store.load(item.of));
       ++messages_;
       return true;

@@ -46,7 +46,13 @@ struct message_change {
   bool is_forgotten = false;  // its retention is over: it is no longer known
 };
 
-/// Told of changes by apply() and tick(), after each. May ask the state, not change it.
+/// Told of changes by apply() and tick(). May ask the state, not change it.
+///
+/// Cancel:  no waits.
+/// Order:   right after each change, in the order of the changes.
+/// Bound:   one observer a state.
+/// Errors:  none; it must not throw.
+/// Threads: those of the state.
 class state_observer {
  public:
   virtual ~state_observer() = default;
