@@ -22,7 +22,8 @@ task<typename Leaf::value_type> awaited(Leaf leaf) {
 }
 
 template <class T>
-task<T> run_bounded(scope_options options, task<T> body) {
+task<T> run_bounded(scope_options options, task<T> body, time_point at = time_point::never()) {
+  if (at != time_point::never()) options.timeout = at - loop::current()->now();
   try {
     co_return co_await scope_awaiter<T, given_body<T>, cut_short::raise_timed_out>(
         options, given_body<T>{std::move(body)});
@@ -46,7 +47,7 @@ WEIR_CORO_WRAPPER auto with_timeout(duration length, Leaf&& leaf) {
 
 template <class T>
 WEIR_CORO_WRAPPER task<T> with_deadline(time_point at, task<T> body) {
-  return with_timeout(at - loop::current()->now(), std::move(body));
+  return detail::run_bounded(scope_options{.name = "deadline"}, std::move(body), at);
 }
 
 template <class T>
