@@ -1,0 +1,134 @@
+#include <weir/store/internal/journal_folder.hpp>
+
+#include <weir/core/as_result.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <span>
+
+namespace weir::detail {
+
+namespace {
+
+constexpr std::string_view unfinished = ".tmp";
+
+task<found_segment> look_at(std::string path, std::uint32_t number) {
+  file segment = co_await open_file(path, {});
+  found_segment found{.number = number, .size = segment.size(), .header = {}};
+  char bytes[segment_header::size] = {};
+  std::size_t got = 0;
+  while (got < sizeof bytes) {
+    const std::size_t more = co_await segment.read_at(got, std::span(bytes).subspan(got));
+    if (more == 0) break;
+    got += more;
+  }
+  if (found.size < segment_bytes_min || got < sizeof bytes) {
+    found.state = header_state::cut;
+  } else if (decode({bytes, sizeof bytes}, found.header)) {
+    found.state = found.header.number == number ? header_state::valid : header_state::stale;
+  } else {
+    found.state = is_blank({bytes, sizeof bytes}) ? header_state::blank : header_state::damaged;
+  }
+  co_return found;
+}
+
+std::string parent_of(const std::string& folder) {
+  const std::size_t slash = folder.find_last_of('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : folder.substr(0, slash);
+}
+
+}  // namespace
+
+std::string path_in(const std::string& folder, std::string_view name) {
+  return fmt::format("{}/{}", folder, name);
+}
+
+const found_segment* folder_contents::find(std::uint32_t number) const noexcept {
+  const auto at = std::ranges::lower_bound(segments, number, {}, &found_segment::number);
+  return at != segments.end() && at->number == number ? &*at : nullptr;
+}
+
+const found_segment* folder_contents::next_begun(std::uint32_t number) const noexcept {
+  auto at = std::ranges::lower_bound(segments, number, {}, &found_segment::number);
+  at = std::find_if(at, segments.end(),
+                    [](const found_segment& one) { return one.state == header_state::valid; });
+  return at == segments.end() ? nullptr : &*at;
+}
+
+std::uint32_t folder_contents::last_begun() const noexcept {
+  for (auto at = segments.rbegin(); at != segments.rend(); ++at) {
+    if (at->state == header_state::valid) return at->number;
+  }
+  return 0;
+}
+
+task<folder_contents> read_folder(std::string folder) {
+  folder_contents contents{.folder = folder, .segments = {}, .snapshots = {}, .leftovers = {}};
+  for (const std::string& name : list_dir(folder)) {
+    std::uint64_t lsn = 0;
+    if (const std::uint32_t number = segment_number_of(name)) {
+      contents.segments.push_back(co_await look_at(path_in(folder, name), number));
+    } else if (snapshot_lsn_of(name, lsn)) {
+      contents.snapshots.push_back({lsn, name});
+    } else if (name.ends_with(unfinished)) {
+      contents.leftovers.push_back(name);
+    }
+  }
+  std::ranges::sort(contents.segments, {}, &found_segment::number);
+  std::ranges::sort(contents.snapshots, std::ranges::greater(), &found_snapshot::lsn);
+  co_return contents;
+}
+
+task<> make_folder(std::string folder) {
+  while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
+  const auto status = path_status(folder);
+  if (status) {
+    if (!status->is_directory) {
+      raise(error(errc::invalid_argument, fmt::format("'{}' is no folder", folder)));
+    }
+    co_return;
+  }
+  co_await make_dir(folder, 0700);
+  co_await sync_dir(parent_of(folder));
+}
+
+task<file> lock_folder(std::string folder) {
+  file lock = co_await open_file(path_in(folder, "lock"), {.write = true, .create = true});
+  if (!lock.try_lock()) {
+    raise(error(errc::busy,
+                fmt::format("the data folder '{0}' is in use by another process (it holds the lock "
+                            "on '{0}/lock')",
+                            folder)));
+  }
+  co_return lock;
+}
+
+task<file> make_blank_file(std::string path, std::uint32_t size, bool writes_zeros) {
+  constexpr std::size_t piece = std::size_t{1} << 20;
+  file made =
+      co_await open_file(path, {.write = true, .create = true, .truncate = true, .mode = 0600});
+  const auto filled = co_await as_result(made.preallocate(0, size));
+  if (!filled) {
+    // What was reserved in part goes back before anybody else meets the full disk.
+    made.close();
+    (void)co_await as_result(remove_path(path));
+    raise(error(filled.error().code(), fmt::format("can't reserve {} bytes for '{}'", size, path))
+              .caused_by(filled.error()));
+  }
+  // Blocks that were reserved but never written cost a change of metadata at their first sync. To
+  // write them ahead is worth it; in small pieces, so that no commit waits long behind one.
+  if (writes_zeros) {
+    const std::string zeros(std::min<std::size_t>(piece, size), '\0');
+    for (std::uint64_t at = 0; at < size; at += piece) {
+      const auto length = static_cast<std::size_t>(std::min<std::uint64_t>(piece, size - at));
+      co_await made.write_at(at, std::string_view(zeros).substr(0, length));
+      co_await made.sync_data();
+    }
+  }
+  co_await made.sync();
+  co_return made;
+}
+
+}  // namespace weir::detail

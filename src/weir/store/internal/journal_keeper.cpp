@@ -1,0 +1,178 @@
+// Snapshots and compaction: what keeps the journal's size near that of what is alive in it, and its
+// opening short. Both work in small steps between the appends of others.
+#include <weir/base/log.hpp>
+#include <weir/base/text.hpp>
+#include <weir/core/as_result.hpp>
+#include <weir/core/sleep.hpp>
+#include <weir/store/internal/journal_folder.hpp>
+#include <weir/store/internal/journal_state.hpp>
+#include <weir/store/internal/segment_reader.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+
+namespace weir::detail {
+
+namespace {
+
+bool is_snapshot_due(const journal_state& state) {
+  const std::uint64_t lsn = state.pending.boundary().lsn;
+  if (lsn == 0 || (!state.snapshots.empty() && state.snapshots.back().header.lsn == lsn)) {
+    return false;
+  }
+  if (state.is_snapshot_wanted || state.prepare_error) return true;
+  // Never more often than it is worth: a large state is written after as many bytes of changes.
+  const std::uint64_t last_size = state.snapshots.empty() ? 0 : state.snapshots.back().bytes;
+  return state.stats.bytes_appended - state.appended_at_snapshot >=
+         std::max(state.options.snapshot_bytes, last_size);
+}
+
+task<> remove_oldest_snapshot(journal_state& state) {
+  const std::string path = path_in(state.folder, snapshot_name(state.snapshots.front().header.lsn));
+  state.snapshots.erase(state.snapshots.begin());
+  co_await remove_path(path);
+}
+
+task<> write_snapshot(journal_state& state, snapshot_writer& writer, snapshot_header from) {
+  state.boundary = {.is_on = true, .segment = from.segment, .offset = from.offset};
+  state.client.begin_snapshot();
+  co_await writer.begin();
+  std::string slice;
+  for (;;) {
+    slice.clear();
+    const bool has_more = state.client.next_slice(slice, state.options.snapshot_slice_bytes);
+    if (!has_more) break;
+    co_await writer.add(slice);
+    co_await yield();
+  }
+  // The slices may hold effects of everything appended until now.
+  const std::uint64_t lsn_end = state.pending.lsn_next() - 1;
+  co_await durable_wait(state, lsn_end);
+  const std::uint32_t prev_crc = state.boundary.is_on ? state.last_crc : state.boundary.prev_crc;
+  const snapshot_info written = co_await writer.finish(lsn_end, prev_crc);
+  co_await publish(state, writer.unfinished_path(), path_in(state.folder, snapshot_name(from.lsn)));
+  state.snapshots.push_back(written);
+}
+
+task<> take_snapshot(journal_state& state) {
+  state.is_snapshot_wanted = false;
+  state.appended_at_snapshot = state.stats.bytes_appended;
+  // On a full disk the older of two makes room for the next.
+  if (state.prepare_error && state.snapshots.size() > 1) co_await remove_oldest_snapshot(state);
+  const snapshot_header from = state.pending.boundary();
+  snapshot_writer writer(state.folder, from);
+  const auto written = co_await as_result(write_snapshot(state, writer, from));
+  state.boundary.is_on = false;
+  if (!written) {
+    ++state.stats.snapshots_failed;
+    if (state.failure || written.error() == errc::cancelled) co_return;
+    log::error("a snapshot of the journal failed",
+               {{"folder", state.folder}, {"reason", describe(written.error())}});
+    state.snapshot_retry_at = state.io.now() + state.options.retry_delay;
+    state.is_snapshot_wanted = true;
+    (void)co_await as_result(remove_path(writer.unfinished_path()));
+    co_return;
+  }
+  ++state.stats.snapshots_written;
+  while (state.snapshots.size() > 2) co_await remove_oldest_snapshot(state);
+  state.preparer_wake.set();
+}
+
+/// The sealed segment of which the least is alive, when that is less than half; null: none.
+segment_state* emptiest(journal_state& state) {
+  if (state.snapshots.empty()) return nullptr;
+  const std::uint64_t covered = state.snapshots.back().header.lsn;
+  segment_state* found = nullptr;
+  std::uint64_t found_live = 0;
+  for (auto& [number, segment] : state.segments) {
+    if (!state.is_sealed(segment) || segment.lsn_last > covered || segment.is_damaged) continue;
+    const std::uint64_t live = state.client.live_bytes(number);
+    if (live == 0 || live * 2 >= segment.capacity) continue;
+    if (found == nullptr || live * found->capacity < found_live * segment.capacity) {
+      found = &segment;
+      found_live = live;
+    }
+  }
+  return found;
+}
+
+task<> relocate_batch(journal_state& state, const parsed_batch& batch, std::uint32_t segment) {
+  record_cursor records(batch, segment);
+  record_view record;
+  location where;
+  while (records.next(record, where)) {
+    for (;;) {
+      const auto moved = state.client.relocate(record, where);
+      if (moved) break;
+      if (moved.error() != errc::full) raise(moved.error());
+      co_await append_room_wait(state, record_framing_size + record.payload.size(),
+                                append_class::completion);
+    }
+  }
+}
+
+task<> compact(journal_state& state, segment_state& segment) {
+  const reading hold(segment);
+  const std::shared_ptr<file> from = co_await state.file_of(segment);
+  segment_reader reader(*from, segment.capacity);
+  std::uint64_t at = segment_header::size;
+  while (state.client.live_bytes(segment.number) != 0) {
+    const parsed_batch batch = co_await reader.batch_at(at);
+    const bool is_next = batch.state == parse_state::whole && batch.header.epoch == segment.epoch &&
+                         batch.header.lsn_first <= segment.lsn_last + 1;
+    if (is_next) {
+      co_await relocate_batch(state, batch, segment.number);
+      at = align_batch(at + batch.header.length);
+      co_await yield();
+      continue;
+    }
+    const batches_behind behind = co_await reader.look_behind(at, segment.epoch, 1);
+    if (!behind.is_found) break;
+    at = behind.first_offset;
+  }
+  if (state.client.live_bytes(segment.number) == 0) {
+    ++state.stats.segments_compacted;
+    co_return;
+  }
+  segment.is_damaged = true;
+  log::error("a segment of the journal can't be emptied: records in it are damaged",
+             {{"file", path_in(state.folder, segment_name(segment.number))}});
+}
+
+task<> compact_all(journal_state& state) {
+  while (segment_state* next = emptiest(state)) {
+    // Moves use the reserve, but its last segment belongs to acknowledgements.
+    if (state.prepare_error && state.prepared.size() < 2) co_return;
+    co_await compact(state, *next);
+    state.preparer_wake.set();
+  }
+}
+
+}  // namespace
+
+task<> keep_journal(journal_state* journal) {
+  journal_state& state = *journal;
+  while (!state.failure) {
+    if (is_snapshot_due(state) && state.io.now() >= state.snapshot_retry_at) {
+      const auto taken = co_await as_result(take_snapshot(state));
+      if (!taken && taken.error() == errc::cancelled) co_return;
+    }
+    const auto compacted = co_await as_result(compact_all(state));
+    if (!compacted) {
+      if (compacted.error() == errc::cancelled || state.failure) co_return;
+      if (compacted.error() != errc::no_space) {
+        log::error("the journal can't be compacted",
+                   {{"folder", state.folder}, {"reason", describe(compacted.error())}});
+      }
+    }
+    const bool retries = is_snapshot_due(state) || !compacted;
+    const time_point until =
+        retries ? std::max(state.snapshot_retry_at, state.io.now() + state.options.retry_delay)
+                : time_point::never();
+    co_await state.keeper_wake.wait(until);
+  }
+}
+
+}  // namespace weir::detail

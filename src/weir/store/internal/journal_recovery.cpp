@@ -1,0 +1,214 @@
+// Opening: the newest whole snapshot, then every batch behind it, then the state from which the
+// writer goes on.
+#include <weir/base/assert.hpp>
+#include <weir/base/log.hpp>
+#include <weir/base/text.hpp>
+#include <weir/core/as_result.hpp>
+#include <weir/store/internal/journal_folder.hpp>
+#include <weir/store/internal/journal_scan.hpp>
+#include <weir/store/internal/journal_state.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace weir::detail {
+
+namespace {
+
+class slice_loader final : public slice_taker {
+ public:
+  explicit slice_loader(journal_client& client) noexcept : client_(client) {}
+  void take(std::string_view slice) override {
+    const auto loaded = client_.load(slice);
+    if (!loaded) {
+      raise(error(errc::malformed, "a whole snapshot can't be loaded").caused_by(loaded.error()));
+    }
+  }
+
+ private:
+  journal_client& client_;
+};
+
+class replay final : public batch_visitor {
+ public:
+  replay(journal_client& client, std::uint64_t lsn) noexcept : client_(client), lsn_(lsn) {}
+
+  bool visit(const parsed_batch& batch, std::uint32_t segment) override {
+    record_cursor records(batch, segment);
+    record_view record;
+    location where;
+    std::uint64_t lsn = batch.header.lsn_first;
+    for (; records.next(record, where); ++lsn) {
+      if (lsn <= lsn_) continue;
+      const auto applied = client_.apply(record, where, lsn);
+      if (!applied) {
+        raise(error(errc::malformed, fmt::format("record {} of the journal can't be applied", lsn))
+                  .caused_by(applied.error()));
+      }
+      ++count_;
+    }
+    return records.rest.empty() && lsn == batch.header.lsn_first + batch.header.count;
+  }
+  std::uint64_t count() const noexcept { return count_; }
+
+ private:
+  journal_client& client_;
+  std::uint64_t lsn_;
+  std::uint64_t count_ = 0;
+};
+
+/// Loads the newest whole snapshot; gives where the replay begins.
+task<scan_start> load_newest(journal_state& state, const folder_contents& contents) {
+  for (auto at = contents.snapshots.begin(); at != contents.snapshots.end(); ++at) {
+    state.client.reset();
+    slice_loader loader(state.client);
+    const std::string path = path_in(state.folder, at->name);
+    const auto info = co_await as_result(read_snapshot(path, loader));
+    if (!info && info.error() != errc::corrupt) raise(info.error());
+    if (!info) {
+      log::warn("a damaged snapshot is left out",
+                {{"file", path}, {"reason", describe(info.error())}});
+      continue;
+    }
+    // The one before it is kept in case that this one is damaged later.
+    if (at + 1 != contents.snapshots.end()) {
+      state.snapshots.push_back({.header = {.lsn = (at + 1)->lsn}});
+    }
+    state.snapshots.push_back(*info);
+    const snapshot_header& header = info->header;
+    co_return scan_start{.lsn = header.lsn,
+                         .segment = std::max(header.segment, 1u),
+                         .offset = header.offset,
+                         .prev_crc = info->prev_crc,
+                         .lsn_durable = info->lsn_end};
+  }
+  state.client.reset();
+  co_return scan_start{};
+}
+
+[[noreturn]] void raise_loss(const std::string& folder,
+                             const std::vector<journal_damage>& damages) {
+  const auto first = std::ranges::find_if(damages, &journal_damage::loses_data);
+  raise(
+      error(errc::corrupt,
+            fmt::format("acknowledged data in '{0}' is damaged: {1}. `weir check {0}` tells more; "
+                        "with --accept-loss the rest is opened",
+                        folder, describe(*first))));
+}
+
+/// What is alive in a segment that isn't there is lost, too.
+void check_alive(const journal_state& state, const folder_contents& contents,
+                 std::vector<journal_damage>& damages) {
+  for (std::uint32_t number = 1; number < contents.last_begun(); ++number) {
+    const found_segment* found = contents.find(number);
+    if (found != nullptr && found->state == header_state::valid) continue;
+    const std::uint64_t live = state.client.live_bytes(number);
+    if (live == 0) continue;
+    damages.push_back(
+        {.file = segment_name(number),
+         .size = live,
+         .loses_data = true,
+         .text = fmt::format("the segment is missing, and {} bytes in it are needed", live)});
+  }
+}
+
+task<> adopt_segments(journal_state& state, const folder_contents& contents,
+                      const journal_scan& scan, bool has_loss) {
+  std::uint64_t lsn_next = scan.chain().lsn_next;
+  for (auto at = contents.segments.rbegin(); at != contents.segments.rend(); ++at) {
+    state.number_last = std::max(state.number_last, at->number);
+    const bool is_begun = at->state == header_state::valid;
+    if (is_begun) {
+      state.segments[at->number] = {.number = at->number,
+                                    .capacity = at->header.capacity,
+                                    .epoch = at->header.epoch,
+                                    .lsn_last = lsn_next - 1,
+                                    .open = nullptr};
+      lsn_next = at->header.lsn_first;
+    }
+  }
+  for (const found_segment& one : contents.segments) {
+    if (one.number <= contents.last_begun() || one.size < segment_bytes_min) continue;
+    const std::string path = path_in(state.folder, segment_name(one.number));
+    state.prepared.push_back(
+        {.number = one.number,
+         .capacity = one.size,
+         .open = std::make_shared<file>(co_await open_file(path, {.write = true}))});
+  }
+  const std::uint32_t last = contents.last_begun();
+  if (last == 0) co_return;
+  segment_state& current = state.segments.at(last);
+  const std::string path = path_in(state.folder, segment_name(last));
+  current.open = std::make_shared<file>(co_await open_file(path, {.write = true}));
+  // What was accepted may only be in the memory of this machine yet.
+  co_await current.open->sync_data();
+  // Behind damage nothing is appended: the chain of batches is broken there.
+  if (has_loss || scan.segment() != last) co_return;
+  current.lsn_last = 0;
+  state.pending.enter({.number = last,
+                       .capacity = current.capacity,
+                       .epoch = current.epoch,
+                       .end = scan.end(),
+                       .is_begun = true});
+}
+
+task<> clean_up(journal_state& state, const folder_contents& contents) {
+  for (const std::string& name : contents.leftovers) {
+    co_await remove_path(path_in(state.folder, name));
+  }
+  for (const found_snapshot& one : contents.snapshots) {
+    const bool is_kept = std::ranges::any_of(
+        state.snapshots, [&](const snapshot_info& kept) { return kept.header.lsn == one.lsn; });
+    if (!is_kept) co_await remove_path(path_in(state.folder, one.name));
+  }
+}
+
+void log_outcome(const journal_state& state, const std::vector<journal_damage>& damages) {
+  for (const journal_damage& one : damages) {
+    log::warn(one.loses_data ? "acknowledged data is lost" : "damage without loss",
+              {{"folder", state.folder}, {"what", describe(one)}});
+  }
+  if (state.recovery.torn_bytes != 0) {
+    log::info("an unacknowledged group that a crash cut was dropped",
+              {{"folder", state.folder}, {"bytes", state.recovery.torn_bytes}});
+  }
+}
+
+}  // namespace
+
+task<> recover_journal(journal_state& state) {
+  const folder_contents contents = co_await read_folder(state.folder);
+  const scan_start start = co_await load_newest(state, contents);
+  replay player(state.client, start.lsn);
+  journal_scan scan(contents, player, state.options.accept_loss);
+  co_await scan.run(start);
+  std::vector<journal_damage>& damages = scan.damages();
+  check_alive(state, contents, damages);
+  const bool has_loss = std::ranges::any_of(damages, &journal_damage::loses_data);
+  if (has_loss && !state.options.accept_loss) raise_loss(state.folder, damages);
+  co_await adopt_segments(state, contents, scan, has_loss);
+  co_await clean_up(state, contents);
+  state.pending.set_lsn_next(scan.chain().lsn_next);
+  state.lsn_durable = scan.chain().lsn_next - 1;
+  state.last_crc = scan.chain().prev_crc;
+  state.run = static_cast<std::uint32_t>(state.io.random());
+  state.is_snapshot_wanted = has_loss;  // so that the damage need not be accepted again
+  state.recovery = {.snapshot_lsn = start.lsn,
+                    .records_replayed = player.count(),
+                    .torn_bytes = scan.torn_bytes()};
+  for (const journal_damage& one : damages) state.recovery.records_lost += one.records_lost();
+  log_outcome(state, damages);
+  // One segment and the reserve at once; more once the journal runs.
+  const std::size_t wanted = state.options.reserve_segments + (state.segments.empty() ? 1u : 0u);
+  while (state.prepared.size() < wanted) {
+    const auto added = co_await as_result(add_prepared(state, false));
+    if (added) continue;
+    if (added.error() == errc::cancelled) co_return;
+    state.prepare_error = added.error();  // a full disk must not keep anybody from what is there
+    co_return;
+  }
+}
+
+}  // namespace weir::detail

@@ -1,0 +1,189 @@
+#include <weir/store/internal/journal_state.hpp>
+
+#include <weir/base/assert.hpp>
+#include <weir/base/log.hpp>
+#include <weir/base/text.hpp>
+#include <weir/store/internal/journal_folder.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace weir::detail {
+
+journal_state::journal_state(std::string where, journal_options chosen, journal_client& of)
+    : folder(std::move(where)),
+      options(chosen),
+      client(of),
+      io(loop::current()->io()),
+      pending(chosen.group_bytes_max) {}
+
+journal_state::~journal_state() { WEIR_ASSERT(durable_waits.is_empty() && room_waits.is_empty()); }
+
+// One rule for try_append() and for those who wait until it would not say `full`.
+std::optional<errc> journal_state::refusal(std::size_t size, append_class who) const noexcept {
+  if (failure) return failure->code();
+  if (is_closing) return errc::closed;
+  if (size + batch_header::size > options.group_bytes_max) return errc::too_large;
+  if (!pending.is_empty() && pending.bytes() + size > options.pending_bytes_max) return errc::full;
+  const errc no_segment = prepare_error ? prepare_error->code() : errc::full;
+  const bool rolls = pending.fit_of(size) == pending_groups::fit::new_segment;
+  if (rolls && prepared.empty()) return no_segment;
+  const std::size_t left = prepared.size() - (rolls ? 1 : 0);
+  if (who == append_class::intake && left < options.reserve_segments) return no_segment;
+  return std::nullopt;
+}
+
+error journal_state::refused(errc why, std::size_t size) const {
+  if (failure) return *failure;
+  switch (why) {
+    case errc::full:
+      return error(why);  // ordinary: the caller waits for room
+    case errc::closed:
+      return error(why, fmt::format("the journal '{}' is closed", folder));
+    case errc::too_large:
+      return error(why, fmt::format("{} bytes are more than one append may hold ({})", size,
+                                    options.group_bytes_max - batch_header::size));
+    default:
+      return error(why, fmt::format("the journal '{}' can't grow", folder))
+          .caused_by(prepare_error ? *prepare_error : error(why));
+  }
+}
+
+void journal_state::begin_segment() {
+  WEIR_ASSERT(!prepared.empty());
+  if (pending.current().number != 0) {
+    segments.at(pending.current().number).lsn_last = pending.lsn_next() - 1;
+  }
+  prepared_segment next = std::move(prepared.front());
+  prepared.pop_front();
+  segment_state& begun = segments[next.number];
+  begun.number = next.number;
+  begun.capacity = next.capacity;
+  begun.epoch = std::max<std::uint64_t>(io.random(), 1);
+  begun.open = std::move(next.open);
+  pending.enter({.number = begun.number, .capacity = begun.capacity, .epoch = begun.epoch});
+  preparer_wake.set();
+}
+
+void journal_state::fail_with(error reason) noexcept {
+  if (failure) return;
+  failure = std::move(reason);
+  wake_durable();
+  wake_room();
+  writer_wake.set();
+  preparer_wake.set();
+  keeper_wake.set();
+}
+
+void journal_state::wake_durable() noexcept {
+  while (!durable_waits.is_empty()) {
+    durable_wait& first = durable_waits.front();
+    if (!failure && first.lsn() > lsn_durable) return;
+    first.unlink();
+    first.complete();
+  }
+}
+
+void journal_state::wake_room() noexcept {
+  // All whose size fits by itself: they ask again, in this order, and the late ones wait again.
+  while (!room_waits.is_empty()) {
+    append_room_wait& first = room_waits.front();
+    if (!first.is_over()) return;
+    first.unlink();
+    first.complete();
+  }
+}
+
+task<std::shared_ptr<file>> journal_state::file_of(segment_state& segment) {
+  segment.used_at = ++use_clock;
+  if (segment.open) co_return segment.open;
+  auto opened =
+      std::make_shared<file>(co_await open_file(path_in(folder, segment_name(segment.number)), {}));
+  segment.open = opened;
+  std::size_t count = 0;
+  segment_state* oldest = nullptr;
+  for (auto& [number, one] : segments) {
+    if (!one.open || !is_sealed(one)) continue;
+    ++count;
+    if (&one != &segment && (!oldest || one.used_at < oldest->used_at)) oldest = &one;
+  }
+  // A read in flight keeps its own share of the file, so it may be closed here at any time.
+  if (oldest && count > options.open_files_max) oldest->open.reset();
+  co_return opened;
+}
+
+std::uint64_t journal_state::covered_lsn() const noexcept {
+  // Two snapshots, so that one may be damaged; but on a full disk one must do.
+  if (snapshots.empty() || (snapshots.size() < 2 && !prepare_error)) return 0;
+  return snapshots.front().header.lsn;
+}
+
+bool journal_state::is_sealed(const segment_state& segment) const noexcept {
+  return segment.lsn_last != 0 && segment.lsn_last <= lsn_durable;
+}
+
+constinit const wait_kind durable_wait::kind_{"records to be durable", &durable_wait::leave,
+                                              &durable_wait::describe};
+
+durable_wait::durable_wait(journal_state& of, std::uint64_t number) noexcept
+    : leaf_wait(kind_), of_(&of), lsn_(number) {}
+
+bool durable_wait::try_now() noexcept {
+  return lsn_ <= of_->lsn_durable || of_->failure.has_value();
+}
+
+void durable_wait::enlist() noexcept {
+  // Nearly always the largest: sorted from the back, the place is found at once.
+  durable_wait* after = nullptr;
+  for (auto at = of_->durable_waits.end(); at != of_->durable_waits.begin();) {
+    --at;
+    if (at->lsn_ <= lsn_) break;
+    after = &*at;
+  }
+  if (after) {
+    of_->durable_waits.insert_before(*after, *this);
+  } else {
+    of_->durable_waits.push_back(*this);
+  }
+}
+
+result<void> durable_wait::take() noexcept {
+  if (lsn_ <= of_->lsn_durable) return {};
+  return fail(*of_->failure);
+}
+
+void durable_wait::leave(wait& w) noexcept {
+  auto& self = static_cast<durable_wait&>(w);
+  self.unlink();
+  self.complete_cancelled();
+}
+
+void durable_wait::describe(const wait& w, text_sink& out) noexcept {
+  const auto& self = static_cast<const durable_wait&>(w);
+  out.put("up to ");
+  out.put_number(self.lsn_);
+  out.put(" (now ");
+  out.put_number(self.of_->lsn_durable);
+  out.put(")");
+}
+
+constinit const wait_kind append_room_wait::kind_{"room in the journal", &append_room_wait::leave};
+
+append_room_wait::append_room_wait(journal_state& of, std::size_t size, append_class who) noexcept
+    : leaf_wait(kind_), of_(&of), size_(size), who_(who) {}
+
+bool append_room_wait::is_over() const noexcept { return of_->refusal(size_, who_) != errc::full; }
+
+bool append_room_wait::try_now() noexcept { return is_over(); }
+
+void append_room_wait::enlist() noexcept { of_->room_waits.push_back(*this); }
+
+void append_room_wait::leave(wait& w) noexcept {
+  auto& self = static_cast<append_room_wait&>(w);
+  self.unlink();
+  self.complete_cancelled();
+}
+
+}  // namespace weir::detail

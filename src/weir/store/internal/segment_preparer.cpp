@@ -1,0 +1,136 @@
+// Keeps segments ready ahead of the writer, and gives up those in which nothing is alive: they are
+// used again under the next number, or removed.
+#include <weir/base/log.hpp>
+#include <weir/base/text.hpp>
+#include <weir/core/as_result.hpp>
+#include <weir/store/internal/journal_folder.hpp>
+#include <weir/store/internal/journal_state.hpp>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace weir::detail {
+
+namespace {
+
+// One more than the reserve, so that intake needn't wait at each new segment.
+std::size_t prepared_wanted(const journal_state& state) noexcept {
+  return std::size_t{state.options.reserve_segments} + 1;
+}
+
+bool is_unneeded(const journal_state& state, const segment_state& segment) {
+  return state.is_sealed(segment) && segment.readers == 0 &&
+         segment.lsn_last <= state.covered_lsn() && state.client.live_bytes(segment.number) == 0;
+}
+
+task<> give_up(journal_state& state, std::uint32_t number) {
+  segment_state& segment = state.segments.at(number);
+  const std::string path = path_in(state.folder, segment_name(number));
+  const bool is_wanted = state.prepared.size() < prepared_wanted(state) &&
+                         segment.capacity == state.options.segment_bytes;
+  if (!is_wanted) {
+    state.segments.erase(number);
+    co_await remove_path(path);
+    ++state.stats.segments_released;
+    co_return;
+  }
+  const std::uint32_t next = state.number_last + 1;
+  const std::uint64_t capacity = segment.capacity;
+  auto open = std::make_shared<file>(co_await open_file(path, {.write = true}));
+  state.segments.erase(number);
+  co_await publish(state, path, path_in(state.folder, segment_name(next)));
+  state.number_last = next;
+  state.prepared.push_back({.number = next, .capacity = capacity, .open = std::move(open)});
+  ++state.stats.segments_released;
+  state.wake_room();
+}
+
+task<> give_up_unneeded(journal_state& state) {
+  std::vector<std::uint32_t> unneeded;
+  for (const auto& [number, segment] : state.segments) {
+    if (is_unneeded(state, segment)) unneeded.push_back(number);
+  }
+  if (unneeded.empty()) co_return;
+  // What took the last life out of them (an acknowledgement, a move) must be durable first.
+  const std::uint64_t lsn = state.pending.lsn_next() - 1;
+  if (state.lsn_durable < lsn) {
+    while (state.lsn_durable < lsn) co_await durable_wait(state, lsn);
+  }
+  for (const std::uint32_t number : unneeded) {
+    const auto at = state.segments.find(number);
+    if (at != state.segments.end() && is_unneeded(state, at->second)) {
+      co_await give_up(state, number);
+    }
+  }
+}
+
+task<> fill_up(journal_state& state) {
+  while (state.prepared.size() < prepared_wanted(state)) {
+    // The reserve is needed at once; what comes after it can be prepared well.
+    co_await add_prepared(state, state.prepared.size() >= state.options.reserve_segments);
+  }
+}
+
+void note_failure(journal_state& state, const error& why) {
+  if (!state.prepare_error) {
+    log::error("the journal can't grow; new messages are refused",
+               {{"folder", state.folder}, {"reason", describe(why)}});
+  }
+  state.prepare_error = why;
+  // A snapshot and compaction may free space.
+  state.keeper_wake.set();
+}
+
+}  // namespace
+
+// Numbers of segments have no gap: the next is given only after this one's name is durable.
+task<> publish(journal_state& state, std::string from, std::string to) {
+  co_await rename_path(std::move(from), std::move(to));
+  const auto synced = co_await as_result(sync_dir(state.folder));
+  if (synced) co_return;
+  if (synced.error() != errc::cancelled) {
+    // As with data: a later sync that works would prove nothing about this name.
+    state.fail_with(error(synced.error().code(), "syncing the journal's folder failed")
+                        .caused_by(synced.error()));
+  }
+  raise(synced.error());
+}
+
+task<> add_prepared(journal_state& state, bool writes_zeros) {
+  const std::uint32_t number = state.number_last + 1;
+  const std::string path = path_in(state.folder, segment_name(number));
+  const std::string unfinished = path + ".tmp";
+  auto made = std::make_shared<file>(
+      co_await make_blank_file(unfinished, state.options.segment_bytes, writes_zeros));
+  co_await publish(state, unfinished, path);
+  state.number_last = number;
+  state.prepared.push_back(
+      {.number = number, .capacity = state.options.segment_bytes, .open = std::move(made)});
+  state.wake_room();
+}
+
+task<> prepare_segments(journal_state* journal) {
+  journal_state& state = *journal;
+  for (;;) {
+    const auto released = co_await as_result(give_up_unneeded(state));
+    const auto filled = co_await as_result(fill_up(state));
+    const auto& failed = filled ? released : filled;
+    if (state.failure || (!failed && failed.error() == errc::cancelled)) co_return;
+    if (!failed) {
+      note_failure(state, failed.error());
+    } else if (state.prepare_error) {
+      log::info("the journal can grow again", {{"folder", state.folder}});
+      state.prepare_error.reset();
+    }
+    state.wake_room();
+    const bool is_late = state.prepare_error.has_value();
+    const time_point until =
+        is_late ? state.io.now() + state.options.retry_delay : time_point::never();
+    do {
+      co_await state.preparer_wake.wait(until);
+    } while (is_late && state.io.now() < until && !state.failure);
+  }
+}
+
+}  // namespace weir::detail

@@ -1,0 +1,49 @@
+// Reads batches from a segment's file through a window of memory, and looks for batches behind
+// damage. Recovery, compaction and the check read through it.
+#pragma once
+
+#include <weir/core/task.hpp>
+#include <weir/io/file.hpp>
+#include <weir/store/journal_format.hpp>
+
+#include <string>
+
+namespace weir::detail {
+
+/// What lies behind a place at which no batch can be read.
+struct batches_behind {
+  bool is_found = false;
+  batch_header first;  // the first whole batch
+  std::uint64_t first_offset = 0;
+  std::uint64_t lsn_durable = 0;  // the most that any whole batch says was durable
+  std::uint64_t lsn_next = 0;     // behind the last record of any whole batch
+};
+
+class segment_reader {
+ public:
+  static constexpr std::size_t window_size = std::size_t{1} << 20;
+
+  /// `from` and `capacity` (the bytes to look at) are the caller's; `from` must outlive the reader.
+  segment_reader(file& from, std::uint64_t capacity) noexcept : file_(from), capacity_(capacity) {}
+
+  /// What is at `offset`: at least `size` bytes unless the file ends before. Valid until the next
+  /// call.
+  task<std::string_view> bytes_at(std::uint64_t offset, std::size_t size);
+  /// The batch at `offset`; never `partial` but where the file is cut. Its body is valid until the
+  /// next call.
+  task<parsed_batch> batch_at(std::uint64_t offset);
+  /// Looks through everything from `offset` on for whole batches of `epoch` (0: of any) that begin
+  /// with `lsn_min` or later.
+  task<batches_behind> look_behind(std::uint64_t offset, std::uint64_t epoch,
+                                   std::uint64_t lsn_min);
+
+  std::uint64_t capacity() const noexcept { return capacity_; }
+
+ private:
+  file& file_;
+  std::uint64_t capacity_;
+  std::uint64_t start_ = 0;
+  std::string window_;
+};
+
+}  // namespace weir::detail

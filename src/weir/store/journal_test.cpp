@@ -1,0 +1,288 @@
+#include <weir/store/journal.hpp>
+
+#include <weir/core/sleep.hpp>
+#include <weir/core/with_scope.hpp>
+#include <weir/io/file.hpp>
+#include <weir/store/internal/journal_model.hpp>
+#include <weir/testing/test.hpp>
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using detail::journal_model;
+using namespace weir::literals;
+using namespace weir::testing;
+
+constexpr journal_options small{.segment_bytes = 16384,
+                                .pending_bytes_max = 16384,
+                                .group_bytes_max = 4096,
+                                .snapshot_bytes = 32768,
+                                .snapshot_slice_bytes = 256};
+
+journal_model::change put(std::uint64_t id, std::string value) {
+  return {journal_model::put, id, std::move(value)};
+}
+journal_model::change drop(std::uint64_t id) { return {journal_model::drop, id, {}}; }
+
+/// Opens the journal, compares what it holds with the model, runs `body` over it and closes it.
+template <class Body>
+task<> life(journal_model& model, journal_options options, Body body) {
+  auto log = co_await journal::open("/data", options, model);
+  model.over = log.get();
+  EXPECT_EQ(model.compare(log->lsn_durable()), "");
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([](journal* running) -> task<> { co_await running->run(); }, log.get());
+    EXPECT_EQ(co_await model.compare_values(), "");
+    co_await body(*log);
+    log->close();
+  });
+}
+
+WEIR_TEST("what was committed is there after the journal is closed and opened") {
+  journal_model model;
+  co_await life(model, small, [&](journal&) -> task<> {
+    co_await model.commit({put(1, "one"), put(2, "two")});
+    co_await model.commit({put(3, std::string(1000, 'x')), drop(1)});
+  });
+  EXPECT_EQ(model.acknowledged, 4u);
+  co_await life(model, small, [&](journal& log) -> task<> {
+    EXPECT_EQ(log.recovery().records_replayed, 4u);
+    EXPECT_EQ(model.size(), 2u);
+    co_return;
+  });
+}
+
+WEIR_TEST("records are read before and after they are durable") {
+  journal_model model;
+  co_await life(model, small, [&](journal& log) -> task<> {
+    const auto lsn = model.try_change({put(7, "soon")});
+    EXPECT_TRUE(lsn.has_value());
+    EXPECT_LT(log.lsn_durable(), *lsn);
+    EXPECT_EQ((co_await log.read(model.place_of(7))).payload.text().substr(8), "soon");
+    co_await log.wait_durable(*lsn);
+    EXPECT_EQ((co_await log.read(model.place_of(7))).payload.text().substr(8), "soon");
+  });
+}
+
+WEIR_TEST("appends that wait for the disk together share one sync") {
+  journal_model model;
+  co_await life(model, small, [&](journal& log) -> task<> {
+    co_await model.commit({put(0, "first")});
+    const std::uint64_t before = log.stats().syncs;
+    co_await with_scope([&](scope& s) -> task<> {
+      for (std::uint64_t id = 1; id <= 50; ++id) {
+        s.spawn([](journal_model* m,
+                   std::uint64_t which) -> task<> { co_await m->commit({put(which, "together")}); },
+                &model, id);
+      }
+      co_await s.join();
+    });
+    EXPECT_LE(log.stats().syncs - before, 8u);
+  });
+}
+
+WEIR_TEST("a journal grows over many segments and is replayed over all of them") {
+  journal_model model;
+  journal_options options = small;
+  options.snapshot_bytes = 1 << 30;
+  co_await life(model, options, [&](journal& log) -> task<> {
+    for (std::uint64_t id = 1; id <= 100; ++id) {
+      co_await model.commit({put(id, std::string(1000, 'x'))});
+    }
+    EXPECT_GE(log.stats().segments, 7u);
+  });
+  co_await life(model, options, [&](journal& log) -> task<> {
+    EXPECT_EQ(log.recovery().records_replayed, 100u);
+    co_return;
+  });
+}
+
+WEIR_TEST("what is appended faster than the disk writes waits for room") {
+  journal_model model;
+  co_await life(model, small, [&](journal& log) -> task<> {
+    std::uint64_t id = 1;
+    result<std::uint64_t> lsn = 0;
+    while ((lsn = model.try_change({put(id, std::string(1000, 'x'))}))) ++id;
+    EXPECT_EQ(lsn.error(), errc::full);
+    EXPECT_LE(log.stats().pending_bytes, small.pending_bytes_max + 200);
+    co_await log.wait_room(1016, append_class::intake);
+    EXPECT_TRUE(model.try_change({put(id, std::string(1000, 'x'))}).has_value());
+  });
+}
+
+WEIR_TEST("an append beyond a limit is refused and changes nothing") {
+  journal_model model;
+  co_await life(model, small, [&](journal& log) -> task<> {
+    const auto refused = model.try_change({put(1, std::string(5000, 'x'))});
+    EXPECT_EQ(refused.error(), errc::too_large);
+    EXPECT_EQ(log.stats().lsn_appended, 0u);
+    log.close();
+    EXPECT_EQ(model.try_change({put(1, "late")}).error(), errc::closed);
+    co_return;
+  });
+}
+
+WEIR_TEST("a second opening of the same folder is refused with its name") {
+  journal_model model;
+  co_await life(model, small, [&](journal&) -> task<> {
+    journal_model other;
+    const auto second = co_await as_result(journal::open("/data", small, other));
+    EXPECT_FALSE(second.has_value());
+    EXPECT_EQ(second.error(), errc::busy);
+    EXPECT_NE(second.error().message().find("'/data' is in use"), std::string_view::npos);
+  });
+}
+
+WEIR_TEST("a snapshot shortens the replay and changes nothing else") {
+  journal_model model;
+  co_await life(model, small, [&](journal& log) -> task<> {
+    for (std::uint64_t id = 1; id <= 40; ++id) co_await model.commit({put(id, "value")});
+    log.want_snapshot();
+    while (log.stats().snapshots_written == 0) co_await sleep(1_ms);
+    co_await model.commit({put(41, "after")});
+  });
+  co_await life(model, small, [&](journal& log) -> task<> {
+    EXPECT_EQ(log.recovery().snapshot_lsn, 40u);
+    EXPECT_EQ(log.recovery().records_replayed, 1u);
+    co_return;
+  });
+}
+
+WEIR_TEST("segments in which nothing is alive are used again") {
+  journal_model model;
+  co_await life(model, small, [&](journal& log) -> task<> {
+    for (std::uint64_t id = 1; id <= 400; ++id) {
+      co_await model.commit({put(id, std::string(1000, 'x'))});
+      if (id > 10) co_await model.commit({drop(id - 10)});
+    }
+    EXPECT_GE(log.stats().segments_released, 10u);
+    EXPECT_LE(log.stats().disk_bytes, 14 * small.segment_bytes);
+  });
+  co_await life(model, small, [&](journal&) -> task<> { co_return; });
+}
+
+WEIR_TEST("one old record in each segment does not pin the disk") {
+  journal_model model;
+  co_await life(model, small, [&](journal& log) -> task<> {
+    for (std::uint64_t id = 1; id <= 600; ++id) {
+      co_await model.commit({put(id, std::string(1000, 'x'))});
+      if (id % 14 != 0) co_await model.commit({drop(id)});
+    }
+    const std::uint64_t live = model.live_total();
+    EXPECT_LE(log.stats().disk_bytes, 2 * live + 12 * small.segment_bytes);
+    EXPECT_GT(log.stats().segments_compacted, 0u);
+    EXPECT_GT(model.relocations, 0u);
+  });
+  co_await life(model, small, [&](journal&) -> task<> { co_return; });
+}
+
+WEIR_TEST("a failed sync is final: every waiter hears of it and nothing is tried again") {
+  journal_model model;
+  auto log = co_await journal::open("/data", small, model);
+  model.over = log.get();
+  const auto errors = co_await errors_of([](journal* running, journal_model* m) -> task<> {
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([](journal* r) -> task<> { co_await r->run(); }, running);
+      co_await m->commit({put(1, "kept")});
+      const auto lsn = m->try_change({put(2, "lost")});
+      EXPECT_TRUE(lsn.has_value());
+      world().add_fault({.op = io_op::sync, .count = 1000});
+      const std::uint64_t syncs = running->stats().syncs;
+      const auto waited = co_await as_result(running->wait_durable(*lsn));
+      EXPECT_FALSE(waited.has_value());
+      EXPECT_EQ(waited.error(), errc::io);
+      EXPECT_EQ(m->try_change({put(3, "refused")}).error(), errc::io);
+      EXPECT_EQ(running->stats().syncs, syncs);
+      EXPECT_EQ(running->lsn_durable(), 1u);
+      co_await sleep(10_s);
+    });
+  }(log.get(), &model));
+  EXPECT_FALSE(errors.empty());
+}
+
+WEIR_TEST("on a full disk intake is refused, completions go on, and room ends it") {
+  journal_model model;
+  journal_options options = small;
+  options.snapshot_bytes = 1 << 30;
+  co_await life(model, options, [&](journal& log) -> task<> {
+    for (std::uint64_t id = 1; id <= 30; ++id) {
+      co_await model.commit({put(id, std::string(1000, 'x'))});
+    }
+    world().disk().set_quota(world().disk().used());
+    std::uint64_t id = 31;
+    std::vector<std::string> errors;
+    while (errors.empty()) {
+      errors = co_await errors_of(model.commit({put(id, std::string(1000, 'x'))}));
+      ++id;
+      WEIR_REQUIRE(id < 1000);
+    }
+    EXPECT_NE(errors[0].find("no_space"), std::string::npos) << errors[0];
+    EXPECT_TRUE(log.stats().is_out_of_space);
+    for (std::uint64_t done = 1; done <= 30; ++done) {
+      const auto lsn = model.try_change({drop(done)}, append_class::completion);
+      WEIR_REQUIRE(lsn.has_value());
+      co_await log.wait_durable(*lsn);
+    }
+    world().disk().set_quota(std::uint64_t{1} << 40);
+    co_await sleep(3_s);
+    co_await model.commit({put(5000, std::string(1000, 'x'))});
+    EXPECT_FALSE(log.stats().is_out_of_space);
+  });
+  co_await life(model, options, [&](journal&) -> task<> { co_return; });
+}
+
+WEIR_TEST("on a full disk acknowledged segments are given up by themselves") {
+  journal_model model;
+  co_await life(model, small, [&](journal& log) -> task<> {
+    world().disk().set_quota(12 * small.segment_bytes);
+    std::uint64_t id = 1;
+    while (!log.stats().is_out_of_space) {
+      (void)co_await as_result(model.commit({put(id, std::string(1000, 'x'))}));
+      WEIR_REQUIRE(++id < 1000);
+    }
+    for (std::uint64_t done = 1; done < id; ++done) {
+      const auto lsn = model.try_change({drop(done)}, append_class::completion);
+      WEIR_REQUIRE(lsn.has_value());
+      co_await log.wait_durable(*lsn);
+    }
+    co_await sleep(20_s);
+    co_await model.commit({put(5000, std::string(1000, 'x'))});
+    EXPECT_FALSE(log.stats().is_out_of_space);
+  });
+  co_await life(model, small, [&](journal&) -> task<> { co_return; });
+}
+
+WEIR_TEST("a wait for durability that is cancelled leaves the record and the others alone") {
+  journal_model model;
+  co_await life(model, small, [&](journal& log) -> task<> {
+    const auto lsn = model.try_change({put(1, "kept")});
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([](journal* on, std::uint64_t which) -> task<> { co_await on->wait_durable(which); },
+              &log, *lsn);
+      s.cancel("test");
+      co_await s.join();
+    });
+    co_await log.wait_durable(*lsn);
+    model.acknowledged = *lsn;
+  });
+  co_await life(model, small, [&](journal&) -> task<> { co_return; });
+}
+
+WEIR_TEST("options that can't work are refused by name") {
+  journal_model model;
+  journal_options options = small;
+  options.group_bytes_max = options.segment_bytes;
+  const auto refused = co_await as_result(journal::open("/data", options, model));
+  EXPECT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error(), errc::invalid_argument);
+  EXPECT_NE(refused.error().message().find("group_bytes_max"), std::string_view::npos);
+}
+
+}  // namespace
+}  // namespace weir
