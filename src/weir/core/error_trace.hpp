@@ -1,6 +1,6 @@
 // The error return trace: the awaits that an error crossed on its way up, noted while it climbs, so
-// that success pays nothing. The hard idea: a trace belongs to one climb; a note from a frame that
-// the last one did not await starts anew.
+// that success pays nothing. The hard idea: a trace belongs to one climb of one exception; another
+// exception, or a frame that the last one did not await, starts anew.
 #pragma once
 
 #include <weir/core/frame.hpp>
@@ -22,9 +22,11 @@ struct error_trace {
   place places[places_max];
   std::uint32_t count = 0;
   const frame_base* expected = nullptr;  // who will be crossed next if this climb goes on
+  std::exception_ptr climbing;  // kept, since a new exception may have the address of an old one
 
-  void note(const frame_base& frame) noexcept {
-    if (expected != &frame) count = 0;
+  void note(const frame_base& frame, std::exception_ptr failure) noexcept {
+    if (expected != &frame || climbing != failure) count = 0;
+    climbing = static_cast<std::exception_ptr&&>(failure);
     if (count < places_max) places[count] = {frame.function, frame.here};
     ++count;
     expected =

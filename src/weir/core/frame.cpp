@@ -6,6 +6,8 @@
 #include <weir/core/scope.hpp>
 #include <weir/core/wait.hpp>
 
+#include <exception>
+
 namespace weir::detail {
 
 std::coroutine_handle<> boundary::resumed() noexcept {
@@ -65,7 +67,7 @@ void note_error_crossed(frame_base& frame) noexcept {
   task_header* task = frame.owner;
   if (!task) return;
   if (!task->trace) task->trace = make_error_trace();
-  if (task->trace) task->trace->note(frame);
+  if (task->trace) task->trace->note(frame, std::current_exception());
 }
 
 }  // namespace weir::detail
