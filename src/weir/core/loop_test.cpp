@@ -1,0 +1,231 @@
+#include <weir/core/loop.hpp>
+
+#include <weir/core/run.hpp>
+#include <weir/core/sleep.hpp>
+#include <weir/core/unhandled.hpp>
+#include <weir/core/with_scope.hpp>
+#include <weir/testing/test.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using ::testing::HasSubstr;
+
+TEST(Run, gives_the_value_of_main) {
+  virtual_driver driver;
+  EXPECT_EQ(run_on(driver,
+                   []() -> task<int> {
+                     co_await sleep(1_ms);
+                     co_return 3;
+                   }()),
+            3);
+  EXPECT_EQ(loop::current(), nullptr);
+}
+
+TEST(Run, gives_one_for_a_main_that_failed_after_the_handler_heard_it) {
+  static bool is_heard;
+  is_heard = false;
+  const auto before = set_unhandled_handler([](const unhandled_error& e) noexcept {
+    is_heard = !e.is_report && std::string(e.text).find("main fails") != std::string::npos;
+  });
+  virtual_driver driver;
+  EXPECT_EQ(run_on(driver,
+                   []() -> task<int> {
+                     raise(error(errc::broken, "main fails"));
+                     co_return 0;
+                   }()),
+            1);
+  set_unhandled_handler(before);
+  EXPECT_TRUE(is_heard);
+}
+
+TEST(Loop, loops_one_after_the_other_share_a_world) {
+  virtual_world world;
+  for (int i = 0; i < 3; ++i)
+    testing::run_virtual_in(world, []() -> task<> { co_await sleep(1_h); }());
+  EXPECT_EQ(world.clock().now() - virtual_clock::start, 3_h);
+}
+
+// The budget of a step: waits that are ready at once don't keep the loop for themselves.
+TEST(Loop, a_task_that_is_always_ready_gives_way_after_its_budget) {
+  std::string log;
+  testing::run_virtual(
+      [](std::string* out) -> task<> {
+        co_await with_scope([&](scope& s) -> task<> {
+          s.spawn([=]() -> task<> {
+            for (int i = 0; i < 25; ++i) {
+              out->push_back('a');
+              co_await checkpoint();
+            }
+          });
+          s.spawn([=]() -> task<> {
+            for (int i = 0; i < 25; ++i) {
+              out->push_back('b');
+              co_await checkpoint();
+            }
+          });
+          co_return;
+        });
+      }(&log),
+      {.loop = {.step_waits_max = 9}});
+  EXPECT_EQ(log, std::string(10, 'a') + std::string(10, 'b') + std::string(10, 'a') +
+                     std::string(10, 'b') + std::string(5, 'a') + std::string(5, 'b'));
+}
+
+TEST(Loop, a_timer_fires_although_tasks_are_always_ready) {
+  // Time does not pass by itself while tasks are ready, so the busy ones move the clock.
+  virtual_world world;
+  bool is_stopped = false;
+  std::uint64_t rounds = 0;
+  testing::run_virtual_in(world, [](virtual_world* w, bool* stop, std::uint64_t* count) -> task<> {
+    co_await with_scope([&](scope& s) -> task<> {
+      for (int i = 0; i < 1000; ++i) {
+        s.spawn([=]() -> task<> {
+          while (!*stop) {
+            ++*count;
+            w->clock().advance_to(w->clock().now() + 1_us);
+            co_await yield();
+          }
+        });
+      }
+      co_await sleep(1_ms);
+      *stop = true;
+    });
+  }(&world, &is_stopped, &rounds));
+  // Due after 1,000 steps; looked at within a turn of 256 steps, and then in its turn in the queue.
+  EXPECT_LE(rounds, 1000u + 256u + 1000u);
+}
+
+TEST(Loop, a_turn_ends_after_its_time_even_with_steps_left) {
+  virtual_world world;
+  std::uint64_t turns = 0;
+  testing::run_virtual_in(world,
+                          [](virtual_world* w, std::uint64_t* out) -> task<> {
+                            co_await with_scope([&](scope& s) -> task<> {
+                              for (int i = 0; i < 160; ++i) {
+                                s.spawn([=]() -> task<> {
+                                  w->clock().advance_to(w->clock().now() + 1_ms);
+                                  co_return;
+                                });
+                              }
+                              co_await s.join();
+                              *out = loop::current()->stats().turns;
+                            });
+                          }(&world, &turns),
+                          {.loop = {.turn_time_max = 1_ms}});
+  EXPECT_GE(turns, 10u) << "the clock is looked at each 16 steps";
+}
+
+class recording_observer final : public loop_observer {
+ public:
+  void task_spawned(std::uint64_t id) noexcept override { note('n', id); }
+  void task_scheduled(std::uint64_t id) noexcept override { note('s', id); }
+  void before_step(std::uint64_t id) noexcept override { note('<', id); }
+  void after_step(std::uint64_t id) noexcept override { note('>', id); }
+  void task_exited(std::uint64_t id) noexcept override { note('x', id); }
+  void before_io_wait(time_point) noexcept override { log += "w "; }
+  void after_io_wait() noexcept override { log += "W "; }
+  std::string log;
+
+ private:
+  void note(char what, std::uint64_t id) { ((log += what) += std::to_string(id)) += ' '; }
+};
+
+TEST(Loop, an_observer_hears_every_event_in_order) {
+  virtual_driver driver;
+  loop on(driver);
+  recording_observer observer;
+  on.observe(&observer);
+  on.root().spawn([]() -> task<> { co_await sleep(1_ms); });
+  on.run();
+  EXPECT_EQ(observer.log, "n1 s1 <1 >1 w W s1 <1 x1 >1 ");
+}
+
+TEST(Loop, stats_count_what_happened) {
+  virtual_driver driver;
+  loop on(driver, {.name = "counted"});
+  EXPECT_STREQ(on.name(), "counted");
+  for (int i = 0; i < 3; ++i) on.root().spawn([]() -> task<> { co_await sleep(1_ms); });
+  EXPECT_EQ(on.stats().tasks_live, 3u);
+  on.run();
+  const loop_stats stats = on.stats();
+  EXPECT_EQ(stats.tasks_spawned, 3u);
+  EXPECT_EQ(stats.tasks_live, 0u);
+  EXPECT_EQ(stats.steps, 6u);
+  EXPECT_EQ(stats.timers_live, 0u);
+}
+
+TEST(Loop, a_loop_can_run_again_after_its_tasks_have_ended) {
+  virtual_driver driver;
+  loop on(driver);
+  int runs = 0;
+  for (int i = 0; i < 3; ++i) {
+    on.root().spawn([&]() -> task<> {
+      ++runs;
+      co_await sleep(1_ms);
+    });
+    on.run();
+  }
+  EXPECT_EQ(runs, 3);
+}
+
+TEST(Loop, one_seed_gives_one_order_and_different_seeds_different_ones) {
+  const auto order = [](std::uint64_t seed) {
+    std::string log;
+    testing::run_virtual(
+        [](std::string* out) -> task<> {
+          co_await with_scope([&](scope& s) -> task<> {
+            for (char c = 'a'; c <= 'z'; ++c) {
+              s.spawn(
+                  [](std::string* to, char name) -> task<> {
+                    to->push_back(name);
+                    co_await yield();
+                    to->push_back(name);
+                  },
+                  out, c);
+            }
+            co_return;
+          });
+        }(&log),
+        {.world = virtual_options::explored(seed)});
+    return log;
+  };
+  EXPECT_EQ(order(1), order(1));
+  EXPECT_NE(order(1), order(2));
+}
+
+TEST(LoopDeathTest, a_deadlock_prints_who_waits_for_what_and_ends_the_process) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        virtual_driver driver;
+        run_on(driver, []() -> task<> {
+          co_await with_scope({.name = "stuck"}, [](scope& s) -> task<> {
+            s.spawn([]() -> task<> { co_await scope::current()->join(); });
+            co_return;
+          });
+        }());
+      },
+      "deadlock: every task waits and nothing can wake one(.|\n)*scope \"stuck\"(.|\n)*end of a "
+      "scope's tasks");
+}
+
+TEST(LoopDeathTest, a_second_loop_on_the_same_thread_is_a_bug) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(testing::run_virtual([]() -> task<> {
+                 virtual_driver driver;
+                 run_on(driver, []() -> task<> { co_return; }());
+                 co_return;
+               }()),
+               "one loop runs on a thread at a time");
+}
+
+}  // namespace
+}  // namespace weir

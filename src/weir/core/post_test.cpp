@@ -1,0 +1,170 @@
+// Work that other threads hand to a loop.
+#include <weir/core/loop.hpp>
+#include <weir/core/scope.hpp>
+#include <weir/core/sleep.hpp>
+#include <weir/core/with_scope.hpp>
+#include <weir/testing/test.hpp>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+
+/// A wait for something that posts make true.
+struct gate {
+  struct wait_for_open final : detail::leaf_wait<wait_for_open, void> {
+    explicit wait_for_open(gate& g) noexcept : leaf_wait(kind_), of(&g) {}
+    bool try_now() noexcept { return of->is_open; }
+    void enlist() noexcept { of->waiter = this; }
+    result<void> take() noexcept { return {}; }
+    gate* of;
+    static void leave(detail::wait& w) noexcept {
+      auto& self = static_cast<wait_for_open&>(w);
+      self.of->waiter = nullptr;
+      self.complete_cancelled();
+    }
+    static constexpr detail::wait_kind kind_{"gate", &leave};
+  };
+  wait_for_open wait() noexcept { return wait_for_open(*this); }
+  void open() noexcept {
+    is_open = true;
+    if (waiter) std::exchange(waiter, nullptr)->complete();
+  }
+  bool is_open = false;
+  wait_for_open* waiter = nullptr;
+};
+
+virtual_options with_threads() { return {.threads = true}; }
+
+TEST(Post, runs_on_the_loop_in_the_order_of_each_poster) {
+  constexpr int posters = 4;
+  constexpr int each = 5000;
+  virtual_driver driver(with_threads());
+  loop on(driver);
+  std::vector<int> last(posters, -1);
+  int heard = 0;
+  bool is_in_order = true;
+  gate all;
+  const auto loop_thread = std::this_thread::get_id();
+  std::vector<std::thread> threads;
+  for (int p = 0; p < posters; ++p) {
+    threads.emplace_back([&, p] {
+      for (int i = 0; i < each; ++i) {
+        while (!on.post([&, p, i] {
+          is_in_order = is_in_order && std::this_thread::get_id() == loop_thread &&
+                        std::exchange(last[static_cast<std::size_t>(p)], i) == i - 1;
+          if (++heard == posters * each) all.open();
+        })) {
+          std::this_thread::yield();  // posts_max are waiting
+        }
+      }
+    });
+  }
+  on.root().spawn([&]() -> task<> { co_await all.wait(); });
+  on.run();
+  for (std::thread& t : threads) t.join();
+  EXPECT_TRUE(is_in_order);
+  EXPECT_EQ(heard, posters * each);
+  EXPECT_EQ(on.stats().posts, static_cast<std::uint64_t>(posters * each));
+}
+
+TEST(Post, wakes_a_loop_that_has_nothing_else_to_do) {
+  virtual_driver driver(with_threads());
+  loop on(driver);
+  gate opened;
+  std::atomic<bool> is_waiting{false};
+  std::thread other([&] {
+    while (!is_waiting) std::this_thread::yield();
+    EXPECT_TRUE(on.post([&] { opened.open(); }));
+  });
+  on.root().spawn([&]() -> task<> {
+    is_waiting = true;
+    co_await opened.wait();
+  });
+  on.run();
+  other.join();
+}
+
+TEST(Post, a_hundred_thousand_posts_arrive_when_the_bound_allows_them) {
+  virtual_driver driver;
+  loop on(driver, {.posts_max = 100'000});
+  int heard = 0;
+  for (int i = 0; i < 100'000; ++i) ASSERT_TRUE(on.post([&] { ++heard; }));
+  on.root().spawn([]() -> task<> { co_return; });
+  on.run();
+  EXPECT_EQ(heard, 100'000);
+}
+
+TEST(Post, beyond_the_bound_it_says_so_and_goes_on_when_there_is_room) {
+  virtual_driver driver;
+  loop on(driver, {.posts_max = 3});
+  int heard = 0;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(on.post([&] { ++heard; }));
+  EXPECT_FALSE(on.post([&] { ADD_FAILURE(); }));
+  on.root().spawn([]() -> task<> { co_return; });
+  on.run();
+  EXPECT_EQ(heard, 3);
+  EXPECT_TRUE(on.post([&] { ++heard; }));
+}
+
+TEST(Post, posting_from_posts_does_not_starve_tasks) {
+  struct again {
+    loop* on;
+    bool* stop;
+    int* rounds;
+    void operator()() {
+      ++*rounds;
+      if (!*stop) on->post(again{*this});
+    }
+  };
+  bool stop = false;
+  int rounds = 0;
+  testing::run_virtual([](bool* end, int* count) -> task<> {
+    loop::current()->post(again{loop::current(), end, count});
+    for (int i = 0; i < 10; ++i) co_await yield();
+    *end = true;
+    co_await yield();
+  }(&stop, &rounds));
+  EXPECT_GE(rounds, 1);
+  EXPECT_LE(rounds, 14) << "one post per turn";
+}
+
+TEST(Post, what_is_posted_too_late_still_runs_once_when_the_loop_is_destroyed) {
+  auto owned = std::make_shared<int>(0);
+  {
+    virtual_driver driver;
+    loop on(driver);
+    on.root().spawn([]() -> task<> { co_return; });
+    on.run();
+    EXPECT_TRUE(on.post([owned] { ++*owned; }));
+  }
+  EXPECT_EQ(*owned, 1);
+  EXPECT_EQ(owned.use_count(), 1);
+}
+
+TEST(Post, a_post_may_spawn_and_cancel) {
+  virtual_driver driver;
+  loop on(driver);
+  bool has_run = false;
+  on.root().spawn([]() -> task<> { co_await sleep(1_h); });
+  on.post([&] {
+    on.root().spawn([&]() -> task<> {
+      has_run = true;
+      on.root().cancel();
+      co_return;
+    });
+  });
+  on.run();
+  EXPECT_TRUE(has_run);
+}
+
+}  // namespace
+}  // namespace weir
