@@ -4,96 +4,109 @@
 #include <cstdint>
 #include <mutex>
 #include <new>
+#include <utility>
 
 namespace weir::detail {
 
 namespace {
 
-constexpr std::size_t class_step = 32;
+constexpr std::size_t class_step = 16;
 constexpr std::size_t class_count = frame_size_max / class_step;
 constexpr std::size_t slab_bytes = 64 * 1024;
 constexpr std::size_t batch_blocks = frame_cached_max / 2;
 
+// A free block; the first of a batch speaks for all of them.
 struct free_block {
   free_block* next;
+  free_block* next_batch;
+  std::size_t batch_size;
 };
-struct batch {
-  free_block* head;
-  batch* next;
-};
+
+constexpr std::size_t block_bytes(std::size_t c) noexcept {
+  return (c + 1) * class_step < sizeof(free_block) ? sizeof(free_block) : (c + 1) * class_step;
+}
 
 std::atomic<std::size_t> slab_bytes_total{0};
 
 // Batches that threads gave up: on overflow, or at their end.
 struct depot {
   std::mutex lock;
-  batch* batches[class_count] = {};
+  free_block* batches[class_count] = {};
+
+  void give(std::size_t c, free_block* head, std::size_t size) noexcept {
+    const std::lock_guard guard(lock);
+    head->batch_size = size;
+    head->next_batch = batches[c];
+    batches[c] = head;
+  }
+  free_block* take(std::size_t c) noexcept {
+    const std::lock_guard guard(lock);
+    free_block* head = batches[c];
+    if (head) batches[c] = head->next_batch;
+    return head;
+  }
 };
 depot& shared_depot() noexcept {
-  // Never destroyed: threads may end after static destructors ran. Without memory for these few
-  // bytes at the first frame nothing can go on, so the end by noexcept is right.
-  static depot* const instance = new depot;  // NOLINT(bugprone-unhandled-exception-at-new)
+  static depot* const instance =
+      new depot;  // never destroyed: threads may end after static destructors ran
   return *instance;
 }
 
+// Two batches a class, as in Bonwick's magazines: one that is filled and emptied, and a whole one
+// in reserve. Neither overflow nor refill ever walks a list, and a thread that swings around the
+// edge of a batch does not meet the depot at each turn.
 struct thread_cache {
-  free_block* heads[class_count] = {};
-  std::uint32_t counts[class_count] = {};
+  struct magazine {
+    free_block* loose = nullptr;
+    free_block* whole = nullptr;  // null, or batch_blocks blocks
+    std::size_t loose_count = 0;
+  };
+  magazine classes[class_count];
   char* slab = nullptr;
   std::size_t slab_left = 0;
 
   void give_up_all() noexcept {
     for (std::size_t c = 0; c < class_count; ++c) {
-      if (heads[c]) give_up(c, heads[c]);
-      heads[c] = nullptr;
+      magazine& m = classes[c];
+      if (m.loose) shared_depot().give(c, m.loose, m.loose_count);
+      if (m.whole) shared_depot().give(c, m.whole, batch_blocks);
+      m = {};
     }
-  }
-
-  static void give_up(std::size_t c, free_block* head) noexcept {
-    auto* made = new (std::nothrow) batch{head, nullptr};
-    if (!made) return;  // out of memory: these blocks stay unused until the process ends
-    depot& d = shared_depot();
-    const std::lock_guard guard(d.lock);
-    made->next = d.batches[c];
-    d.batches[c] = made;
   }
 
   void* refill(std::size_t c) {
-    depot& d = shared_depot();
-    batch* taken = nullptr;
-    {
-      const std::lock_guard guard(d.lock);
-      taken = d.batches[c];
-      if (taken) d.batches[c] = taken->next;
+    magazine& m = classes[c];
+    if (m.whole) {
+      m.loose = std::exchange(m.whole, nullptr);
+      m.loose_count = batch_blocks;
+    } else if (free_block* batch = shared_depot().take(c)) {
+      m.loose = batch;
+      m.loose_count = batch->batch_size;
+    } else {
+      return carve(block_bytes(c));
     }
-    if (taken) {
-      free_block* head = taken->head;
-      delete taken;
-      heads[c] = head->next;
-      counts[c] = 0;
-      for (free_block* b = head->next; b; b = b->next) ++counts[c];
-      return head;
-    }
-    const std::size_t size = (c + 1) * class_step;
+    free_block* block = m.loose;
+    m.loose = block->next;
+    --m.loose_count;
+    return block;
+  }
+
+  void* carve(std::size_t size) {
     if (slab_left < size) {
       slab = static_cast<char*>(::operator new(slab_bytes, std::align_val_t{64}));
       slab_left = slab_bytes;
       slab_bytes_total.fetch_add(slab_bytes, std::memory_order_relaxed);
     }
-    void* block = slab;
-    slab += size;
     slab_left -= size;
-    return block;
+    return std::exchange(slab, slab + size);
   }
 
-  void shrink(std::size_t c) noexcept {
-    free_block* head = heads[c];
-    free_block* last = head;
-    for (std::size_t i = 1; i < batch_blocks; ++i) last = last->next;
-    heads[c] = last->next;
-    last->next = nullptr;
-    counts[c] -= static_cast<std::uint32_t>(batch_blocks);
-    give_up(c, head);
+  // Before a block joins a full loose list.
+  void rotate(std::size_t c) noexcept {
+    magazine& m = classes[c];
+    if (m.whole) shared_depot().give(c, m.whole, batch_blocks);
+    m.whole = std::exchange(m.loose, nullptr);
+    m.loose_count = 0;
   }
 };
 
@@ -122,26 +135,29 @@ void* allocate_frame(std::size_t size) {
   if (size > frame_size_max) [[unlikely]]
     return ::operator new(size);
   const std::size_t c = (size - 1) / class_step;
-  thread_cache& mine = cache;
-  if (free_block* block = mine.heads[c]) [[likely]] {
-    mine.heads[c] = block->next;
-    --mine.counts[c];
+  thread_cache::magazine& m = cache.classes[c];
+  if (free_block* block = m.loose) [[likely]] {
+    m.loose = block->next;
+    --m.loose_count;
     return block;
   }
   at_thread_end.registered = true;
-  return mine.refill(c);
+  return cache.refill(c);
 }
 
 void free_frame(void* memory, std::size_t size) noexcept {
   if (size > frame_size_max) [[unlikely]]
     return ::operator delete(memory, size);
   const std::size_t c = (size - 1) / class_step;
-  thread_cache& mine = cache;
+  thread_cache::magazine& m = cache.classes[c];
+  if (m.loose_count == batch_blocks) [[unlikely]] {
+    at_thread_end.registered = true;
+    cache.rotate(c);
+  }
   auto* block = static_cast<free_block*>(memory);
-  block->next = mine.heads[c];
-  mine.heads[c] = block;
-  if (++mine.counts[c] > frame_cached_max) [[unlikely]]
-    mine.shrink(c);
+  block->next = m.loose;
+  m.loose = block;
+  ++m.loose_count;
 }
 #endif
 

@@ -1,8 +1,8 @@
 // Memory for coroutine frames and task headers: per-thread free lists by size class over slabs. The
 // hard idea: a frame is nearly always freed on the thread that made it, so the fast path is a pop
-// from an unshared list; a block freed elsewhere simply joins that thread's list, and lists that
-// grow too long go to a shared depot. Under AddressSanitizer pooling is off, so that a use after
-// free is seen.
+// from an unshared list; a block freed elsewhere simply joins that thread's list, and what a thread
+// has too much of goes to a shared depot, in batches. Under AddressSanitizer pooling is off, so
+// that a use after free is seen.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@ void free_frame(void* memory, std::size_t size) noexcept;
 
 inline constexpr std::size_t frame_size_max = 2048;  // larger blocks are not pooled
 inline constexpr std::size_t frame_cached_max =
-    4096;  // blocks per class and thread before half of them go to the depot
+    4096;  // free blocks per class and thread; more go to the depot, half of it at a time
 
 struct frame_pool_stats {
   std::size_t
