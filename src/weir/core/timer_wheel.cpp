@@ -1,5 +1,6 @@
 #include <weir/core/timer_wheel.hpp>
 
+#include <algorithm>
 #include <bit>
 
 namespace weir::detail {
@@ -79,32 +80,32 @@ void sort(timer_link& head) noexcept {
 
 timer_wheel::timer_wheel(time_point start) noexcept
     : current_(static_cast<std::uint64_t>(start.ns) >> tick_shift) {
-  for (auto& level : slots_) {
-    for (slot& s : level) {
-      make_empty(s.head);
-      s.earliest = time_point::never();
-    }
+  static_assert(shift_of(level_count - 1) + narrow_bits + tick_shift >= 63,
+                "every moment has a slot");
+  for (slot& s : slots_) {
+    make_empty(s.head);
+    s.earliest = time_point::never();
   }
 }
 
-timer_wheel::slot& timer_wheel::slot_for(std::uint64_t tick, int& level, int& index) noexcept {
-  const std::uint64_t differing = tick ^ current_;
-  level = differing == 0 ? 0 : (63 - std::countl_zero(differing)) / level_bits;
-  if (level >= level_count) level = level_count - 1;
-  index = static_cast<int>((tick >> (level * level_bits)) & (slot_count - 1));
-  return slots_[level][index];
+int timer_wheel::level_of(std::uint64_t differing_bits) noexcept {
+  if (differing_bits == 0) return 0;
+  const int highest = 63 - std::countl_zero(differing_bits);
+  if (highest < wide_levels * wide_bits) return highest / wide_bits;
+  return std::min(wide_levels + (highest - wide_levels * wide_bits) / narrow_bits, level_count - 1);
 }
 
 void timer_wheel::place(timer& t) noexcept {
   const std::int64_t due = t.due.ns < 0 ? 0 : t.due.ns;
   std::uint64_t tick = static_cast<std::uint64_t>(due) >> tick_shift;
   if (tick < current_) tick = current_;
-  int level = 0;
-  int index = 0;
-  slot& s = slot_for(tick, level, index);
+  const int level = level_of(tick ^ current_);
+  const std::uint64_t mask = (std::uint64_t{1} << bits_of(level)) - 1;
+  const auto at = static_cast<std::size_t>(first_of(level)) + ((tick >> shift_of(level)) & mask);
+  slot& s = slots_[at];
   if (is_empty(s.head) || t.due < s.earliest) s.earliest = t.due;
   push_back(s.head, t);
-  used_[level] |= std::uint64_t{1} << index;
+  used_[at / 64] |= std::uint64_t{1} << (at % 64);
 }
 
 void timer_wheel::insert(timer& t) noexcept {
@@ -113,18 +114,24 @@ void timer_wheel::insert(timer& t) noexcept {
 }
 
 std::uint64_t timer_wheel::start_of(int level, int index) const noexcept {
-  const int shift = level * level_bits;
-  const std::uint64_t above =
-      shift + level_bits >= 64 ? 0 : (current_ >> (shift + level_bits)) << (shift + level_bits);
+  const int shift = shift_of(level);
+  const int above_shift = shift + bits_of(level);
+  const std::uint64_t above = above_shift >= 64 ? 0 : (current_ >> above_shift) << above_shift;
   return above | (static_cast<std::uint64_t>(index) << shift);
 }
 
 bool timer_wheel::first_slot(int& level, int& index) const noexcept {
-  for (level = 0; level < level_count; ++level) {
-    while (used_[level] != 0) {
-      index = std::countr_zero(used_[level]);
-      if (!is_empty(slots_[level][index].head)) return true;
-      used_[level] &= ~(std::uint64_t{1} << index);
+  level = 0;
+  for (int word = 0; word < slot_count / 64; ++word) {
+    while (used_[word] != 0) {
+      const int at = word * 64 + std::countr_zero(used_[word]);
+      if (is_empty(slots_[at].head)) {
+        used_[word] &= used_[word] - 1;
+        continue;
+      }
+      while (level + 1 < level_count && at >= first_of(level + 1)) ++level;
+      index = at - first_of(level);
+      return true;
     }
   }
   return false;
@@ -133,7 +140,7 @@ bool timer_wheel::first_slot(int& level, int& index) const noexcept {
 time_point timer_wheel::next_due() const noexcept {
   int level = 0;
   int index = 0;
-  return first_slot(level, index) ? slots_[level][index].earliest : time_point::never();
+  return first_slot(level, index) ? slots_[first_of(level) + index].earliest : time_point::never();
 }
 
 void timer_wheel::collect(slot& s, time_point now, timer_link& expired) noexcept {
@@ -158,7 +165,7 @@ void timer_wheel::advance(time_point now) noexcept {
   int level = 0;
   int index = 0;
   while (first_slot(level, index) && start_of(level, index) <= now_tick) {
-    slot& s = slots_[level][index];
+    slot& s = slots_[first_of(level) + index];
     const std::uint64_t start = start_of(level, index);
     if (start > current_) current_ = start;
     if (level == 0) {
@@ -170,7 +177,6 @@ void timer_wheel::advance(time_point now) noexcept {
     timer_link* t = s.head.next;
     make_empty(s.head);
     s.earliest = time_point::never();
-    used_[level] &= ~(std::uint64_t{1} << index);
     while (t != &s.head) {
       timer_link* following = t->next;
       place(timer_of(t));

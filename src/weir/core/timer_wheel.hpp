@@ -1,7 +1,8 @@
-// Timers of one loop: a hierarchical wheel (Varghese and Lauck, 1987) with 8 levels of 64 slots
-// over ticks of 65.5 us. The hard idea: slots are coarse, but each timer keeps its exact due time,
-// so nothing fires early and virtual time jumps to exact moments; insertion and removal stay a few
-// stores.
+// Timers of one loop: a hierarchical wheel (Varghese and Lauck, 1987) over ticks of 65.5 us. Two
+// levels of 256 slots hold what is due within 4.3 s, as most timers are, so that these are moved
+// once at most; six levels of 64 slots hold the rest. The hard idea: slots are coarse, but each
+// timer keeps its exact due time, so nothing fires early and virtual time jumps to exact moments;
+// insertion and removal stay a few stores.
 //
 // Invariants: (1) current_ never passes a non-empty slot's start without that slot having been
 // emptied or sunk;
@@ -34,7 +35,7 @@ struct timer : timer_link {
 /// Cancel:  remove() at any time before the timer fired; idempotent.
 /// Order:   by due time; equal due times in the order of insertion where both were set within the
 ///          same 4 ms.
-/// Bound:   8 KiB for the wheel; timers are intrusive.
+/// Bound:   22 KiB for the wheel; timers are intrusive.
 /// Errors:  none.
 /// Threads: one loop.
 class timer_wheel {
@@ -60,16 +61,34 @@ class timer_wheel {
 
  private:
   static constexpr int tick_shift = 16;
-  static constexpr int level_bits = 6;
   static constexpr int level_count = 8;
-  static constexpr int slot_count = 1 << level_bits;
+  static constexpr int wide_levels = 2;
+  static constexpr int wide_bits = 8;
+  static constexpr int narrow_bits = 6;
+  static constexpr int slot_count =
+      wide_levels * (1 << wide_bits) + (level_count - wide_levels) * (1 << narrow_bits);
+
+  static constexpr int bits_of(int level) noexcept {
+    return level < wide_levels ? wide_bits : narrow_bits;
+  }
+  /// How many bits of a tick lie below the ones that choose a slot of this level.
+  static constexpr int shift_of(int level) noexcept {
+    return level < wide_levels ? level * wide_bits
+                               : wide_levels * wide_bits + (level - wide_levels) * narrow_bits;
+  }
+  /// A level's first slot in slots_; its words in used_ follow from it.
+  static constexpr int first_of(int level) noexcept {
+    return level < wide_levels
+               ? level << wide_bits
+               : (wide_levels << wide_bits) + ((level - wide_levels) << narrow_bits);
+  }
 
   struct slot {
     timer_link head;
     time_point earliest;
   };
 
-  slot& slot_for(std::uint64_t tick, int& level, int& index) noexcept;
+  static int level_of(std::uint64_t differing_bits) noexcept;
   /// The first slot with a timer: false when there is none. Empty slots met on the way lose their
   /// bit.
   bool first_slot(int& level, int& index) const noexcept;
@@ -80,8 +99,8 @@ class timer_wheel {
 
   std::uint64_t current_;  // (1) ticks
   std::size_t count_ = 0;
-  mutable std::uint64_t used_[level_count] = {};  // a bit per slot that may hold timers
-  slot slots_[level_count][slot_count];
+  mutable std::uint64_t used_[slot_count / 64] = {};  // a bit per slot that may hold timers
+  slot slots_[slot_count];
 };
 
 }  // namespace weir::detail
