@@ -1,5 +1,7 @@
 #include <weir/core/frame_pool.hpp>
 
+#include <sys/mman.h>
+
 #include <atomic>
 #include <cstdint>
 #include <mutex>
@@ -13,6 +15,10 @@ namespace {
 constexpr std::size_t class_step = 16;
 constexpr std::size_t class_count = frame_size_max / class_step;
 constexpr std::size_t slab_bytes = 64 * 1024;
+// A program with many frames takes larger slabs, which the system may back with huge pages: among a
+// million frames nearly each access would miss the table of pages, too.
+constexpr std::size_t large_slab_bytes = 2 * 1024 * 1024;
+constexpr std::size_t small_slabs_total = 8 * 1024 * 1024;
 constexpr std::size_t batch_blocks = frame_cached_max / 2;
 
 // A free block; the first of a batch speaks for all of them.
@@ -91,12 +97,18 @@ struct thread_cache {
     return block;
   }
 
+  void take_slab() {
+    const bool is_large = slab_bytes_total.load(std::memory_order_relaxed) >= small_slabs_total;
+    const std::size_t size = is_large ? large_slab_bytes : slab_bytes;
+    const std::size_t alignment = is_large ? large_slab_bytes : 64;
+    slab = static_cast<char*>(::operator new(size, std::align_val_t{alignment}));
+    slab_left = size;
+    slab_bytes_total.fetch_add(size, std::memory_order_relaxed);
+    if (is_large) ::madvise(slab, size, MADV_HUGEPAGE);  // a wish: without it, small pages
+  }
+
   void* carve(std::size_t size) {
-    if (slab_left < size) {
-      slab = static_cast<char*>(::operator new(slab_bytes, std::align_val_t{64}));
-      slab_left = slab_bytes;
-      slab_bytes_total.fetch_add(slab_bytes, std::memory_order_relaxed);
-    }
+    if (slab_left < size) take_slab();
     slab_left -= size;
     return std::exchange(slab, slab + size);
   }
