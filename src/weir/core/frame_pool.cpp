@@ -150,6 +150,7 @@ void* allocate_frame(std::size_t size) {
   thread_cache::magazine& m = cache.classes[c];
   if (free_block* block = m.loose) [[likely]] {
     m.loose = block->next;
+    __builtin_prefetch(m.loose, 1);
     --m.loose_count;
     return block;
   }

@@ -142,10 +142,22 @@ void loop::step(detail::task_header& task) noexcept {
     observer_->after_step(id);
 }
 
+namespace {
+// What the next step will touch, asked for while this one runs: where it resumes, and its
+// neighbours in its scope, which it leaves when it ends.
+void prefetch_step(const detail::task_header& task) noexcept {
+  __builtin_prefetch(reinterpret_cast<const void*>(task.leaf & ~std::uintptr_t{1}), 1);
+  __builtin_prefetch(task.next_in_scope, 1);
+  __builtin_prefetch(task.prev_in_scope, 1);
+}
+}  // namespace
+
 void loop::run_ready() noexcept {
   constexpr std::uint32_t steps_between_clocks = 16;
   for (std::uint32_t steps = 1; ready_head_ && steps <= options_.turn_steps_max; ++steps) {
-    step(*next_ready());
+    detail::task_header& task = *next_ready();
+    if (ready_head_) prefetch_step(*ready_head_);
+    step(task);
     if (steps % steps_between_clocks == 0 && driver_.now() - turn_time_ > options_.turn_time_max)
       break;
   }
