@@ -37,7 +37,7 @@ enum class record_kind : std::uint8_t {
 };
 
 /// A record as the journal holds it.
-struct broker_record {
+struct record_view {
   record_kind kind;
   std::string_view payload = {};
 };
@@ -199,13 +199,13 @@ class record_batch {
   template <class Record>
   void append(const Record& record);
   /// Copies an encoded record as the next one.
-  void append(broker_record record);
+  void append(record_view record);
   void clear() noexcept;
 
   std::size_t size() const noexcept { return items_.size(); }
   bool empty() const noexcept { return items_.empty(); }
   /// The views last until the next append() or clear().
-  broker_record operator[](std::size_t at) const noexcept;
+  record_view operator[](std::size_t at) const noexcept;
   /// All payloads together.
   std::size_t payload_bytes() const noexcept { return payloads_.size(); }
 

@@ -17,12 +17,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 
 namespace weir {
 class listener;
 }
 
 namespace weir::http {
+
+namespace detail {
+struct server_core;
+}
 
 /// The bounds of a server. Each time-out closes the connection; where a request had begun, it is
 /// answered 408 first.
@@ -68,10 +73,14 @@ class handler {
   using function_with_context = task<> (*)(void* context, request&, response&);
 
   // Implicit on purpose: what can be called with a request and a response is a handler.
-  handler(function plain) noexcept : call_(&call_plain), context_(reinterpret_cast<void*>(plain)) {}
+  template <class F>
+    requires(!std::is_same_v<F, handler> && std::is_convertible_v<F, function>)
+  handler(F plain) noexcept
+      : call_(&call_plain), context_(reinterpret_cast<void*>(static_cast<function>(plain))) {}
   handler(function_with_context call, void* context) noexcept : call_(call), context_(context) {}
   template <class F>
-    requires requires(F& f, request& q, response& a) { task<>(f(q, a)); }
+    requires(!std::is_same_v<F, handler> && !std::is_convertible_v<F&, function> &&
+             std::is_invocable_r_v<task<>, F&, request&, response&>)
   handler(F& object) noexcept : call_(&call_object<F>), context_(&object) {}
 
   WEIR_CORO_WRAPPER task<> operator()(request& q, response& a) const {
@@ -118,8 +127,7 @@ class server {
   server_stats stats() const noexcept;
 
  private:
-  struct state;
-  std::unique_ptr<state> state_;
+  std::unique_ptr<detail::server_core> core_;
 };
 
 /// A server that nobody asks anything: `co_await http::serve(std::move(door), answer);`

@@ -1,0 +1,41 @@
+// What the connections of one server share.
+#pragma once
+
+#include <weir/base/intrusive.hpp>
+#include <weir/core/loop.hpp>
+#include <weir/flow/event.hpp>
+#include <weir/http/server.hpp>
+#include <weir/io/socket.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace weir::http::detail {
+
+class connection;
+
+struct server_core {
+  server_core(handler what, server_limits within) noexcept : answer(what), limits(within) {}
+
+  /// The Date field's value, made once a second.
+  std::string_view date();
+
+  handler answer;
+  server_limits limits;
+  server_stats stats;
+  event drain;  // set when it begins
+  scope* accepting = nullptr;
+  scope* house = nullptr;  // of the connections, out of reach of outer cancellations
+  event house_is_open;
+  event house_must_end;
+  bool is_cut_off = false;  // the house ends at once rather than in order
+  condition room;           // a connection has ended
+  intrusive_list<connection> connections;
+
+ private:
+  std::string date_;
+  std::int64_t date_second_ = -1;
+};
+
+}  // namespace weir::http::detail

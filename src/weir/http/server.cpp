@@ -1,0 +1,138 @@
+#include <weir/http/server.hpp>
+
+#include <weir/base/assert.hpp>
+#include <weir/core/as_result.hpp>
+#include <weir/core/sleep.hpp>
+#include <weir/core/with_scope.hpp>
+#include <weir/http/internal/connection.hpp>
+#include <weir/http/internal/server_core.hpp>
+#include <weir/io/socket.hpp>
+
+#include <utility>
+
+namespace weir::http {
+
+using detail::server_core;
+
+namespace {
+
+// Lives as long as connections are accepted. However that ends, those that are open are told.
+class closing_time {
+ public:
+  closing_time(server_core& core, listener& door, const scope& around) noexcept
+      : core_(core), door_(door), around_(around) {}
+  closing_time(const closing_time&) = delete;
+  closing_time& operator=(const closing_time&) = delete;
+  ~closing_time() {
+    core_.accepting = nullptr;
+    door_.close();
+    const cancel_kind kind = around_.reason().kind;
+    core_.is_cut_off = kind != cancel_kind::none && kind != cancel_kind::shutdown;
+    core_.drain.set();
+    core_.house_must_end.set();
+  }
+
+ private:
+  server_core& core_;
+  listener& door_;
+  const scope& around_;
+};
+
+void end_connections(server_core& core) noexcept {
+  for (detail::connection& one : core.connections) {
+    if (one.is_dispensable()) one.cut_off("the server drains");
+  }
+}
+
+// The connections' own scope: an outer cancellation must not end them before they are answered.
+task<> keep_house(server_core* core) {
+  co_await with_scope({.name = "http connections",
+                       .tasks_max = core->limits.connections_max,
+                       .failures = report,
+                       .shield = true},
+                      [&](scope& house) -> task<> {
+                        core->house = &house;
+                        core->house_is_open.set();
+                        co_await core->house_must_end.wait();
+                        if (core->is_cut_off) {
+                          house.cancel("the server was cancelled");
+                        } else {
+                          house.set_deadline(house.on().now() + core->limits.drain_timeout);
+                          end_connections(*core);
+                        }
+                        co_await house.join();
+                      });
+  core->house = nullptr;
+}
+
+// A lack of descriptors ends when a connection does; looking again after a second as well helps
+// when somebody else holds them.
+task<> wait_for_descriptors(server_core* core) {
+  ++core->stats.accept_failures;
+  co_await with_scope({.name = "accept again", .timeout = duration::seconds(1)},
+                      [&](scope&) -> task<> { co_await core->room.wait(); });
+}
+
+task<> accept_connections(server_core* core, listener* door) {
+  while (true) {
+    if (core->house->stats().live >= core->limits.connections_max) {
+      ++core->stats.connections_full_waits;
+      while (core->house->stats().live >= core->limits.connections_max) co_await core->room.wait();
+    }
+    result<socket> arrived = co_await as_result(door->accept());
+    if (arrived) {
+      ++core->stats.connections_accepted;
+      core->house->spawn(&detail::serve_connection, core, std::move(*arrived));
+      continue;
+    }
+    co_await checkpoint();  // cancelled: ends here
+    const errc code = arrived.error().code();
+    if (code == errc::full) {
+      co_await wait_for_descriptors(core);
+    } else if (code == errc::broken) {
+      ++core->stats.accept_failures;  // the client had left before it was accepted
+    } else {
+      raise(arrived.error());
+    }
+  }
+}
+
+}  // namespace
+
+server::server(handler answer, server_limits limits)
+    : core_(std::make_unique<server_core>(answer, limits)) {}
+
+server::~server() = default;
+
+task<> server::run(listener door) {
+  server_core* core = core_.get();
+  WEIR_ASSERT(!core->accepting && !core->drain.is_set() && "a server runs once");
+  co_await with_scope({.name = "http server"}, [&](scope& around) -> task<> {
+    const closing_time at_the_end(*core, door, around);
+    around.spawn(&keep_house, core);
+    co_await core->house_is_open.wait();
+    co_await with_scope({.name = "accept"}, [&](scope& accepting) -> task<> {
+      core->accepting = &accepting;
+      co_await accept_connections(core, &door);
+    });
+  });
+}
+
+void server::drain() noexcept {
+  if (core_->accepting) core_->accepting->cancel("the server drains");
+}
+
+bool server::is_draining() const noexcept { return core_->drain.is_set(); }
+
+server_stats server::stats() const noexcept {
+  server_stats now = core_->stats;
+  now.connections_live = core_->house ? core_->house->stats().live : 0;
+  return now;
+}
+
+task<> serve(listener door, handler answer, server_limits limits) {
+  server one(answer, limits);
+  co_await one.run(std::move(door));
+}
+
+}  // namespace weir::http
