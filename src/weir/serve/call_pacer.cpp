@@ -1,0 +1,58 @@
+#include <weir/serve/call_pacer.hpp>
+
+#include <algorithm>
+
+namespace weir {
+
+namespace {
+constexpr duration burst = duration::milliseconds(100);
+}
+
+void call_pacer::set_limits(std::uint32_t concurrency, std::uint32_t rate) noexcept {
+  const bool is_first = window_ == 0;
+  const bool was_open = window_ == concurrency_;
+  concurrency_ = std::max(1u, concurrency);
+  rate_ = rate;
+  window_ = is_first || was_open ? concurrency_ : std::min(window_, concurrency_);
+}
+
+std::uint32_t call_pacer::available(std::uint32_t wanted, time_point now) const noexcept {
+  if (now < paused_until_ || in_flight_ >= window_) return 0;
+  std::uint32_t calls = std::min(wanted, window_ - in_flight_);
+  if (rate_ != 0) {
+    const duration credit = (now - std::max(due_, now - burst)) + interval();
+    // The first call needs no credit beyond its own moment; each further one needs an interval.
+    const std::int64_t by_rate =
+        due_ > now ? 0 : std::max<std::int64_t>(1, credit.ns / interval().ns);
+    calls = static_cast<std::uint32_t>(std::min<std::int64_t>(calls, by_rate));
+  }
+  return calls;
+}
+
+time_point call_pacer::next(time_point now) const noexcept {
+  if (in_flight_ >= window_) return time_point::never();
+  return std::max(paused_until_, rate_ == 0 ? now : due_);
+}
+
+void call_pacer::began(std::uint32_t calls, time_point now) noexcept {
+  in_flight_ += calls;
+  if (rate_ != 0) due_ = std::max(due_, now - burst) + calls * interval();
+}
+
+void call_pacer::answered() noexcept {
+  --in_flight_;
+  pause_ = pause_first;
+  window_ = std::min(window_ + 1, concurrency_);
+}
+
+duration call_pacer::refused(std::optional<duration> retry_after, time_point now) noexcept {
+  --in_flight_;
+  window_ = std::max(1u, window_ / 2);
+  const duration pause = retry_after.value_or(pause_);
+  // Calls that were on their way together are refused together: that is one refusal.
+  if (!retry_after && now >= paused_until_) pause_ = std::min(pause_ * 2, pause_max);
+  paused_until_ = std::max(paused_until_, now + pause);
+  return pause;
+}
+
+}  // namespace weir
