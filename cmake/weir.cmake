@@ -38,6 +38,7 @@ add_library(weir STATIC ${sources})
 add_library(weir::weir ALIAS weir)
 target_include_directories(weir PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src> $<INSTALL_INTERFACE:include>)
 target_compile_features(weir PUBLIC cxx_std_23)
+set_source_files_properties(src/weir/serve/version.cpp PROPERTIES COMPILE_DEFINITIONS WEIR_VERSION="${PROJECT_VERSION}")
 target_link_libraries(weir PRIVATE $<BUILD_INTERFACE:weir_options> PUBLIC Threads::Threads
   PRIVATE fmt::fmt spdlog::spdlog OpenSSL::Crypto PkgConfig::uring PkgConfig::cares Boost::json)
 
