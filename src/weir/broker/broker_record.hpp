@@ -184,6 +184,8 @@ struct reply_done_record {
 };
 
 constexpr std::uint8_t record_version = 1;
+/// Queues are numbered without gaps; a number far beyond the last one is no number of ours.
+constexpr std::uint32_t queue_gap_max = 1u << 20;
 
 /// The records of one command, to be appended to the journal as one atomic batch. Reused: clear()
 /// keeps the memory.

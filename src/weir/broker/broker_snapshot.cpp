@@ -24,6 +24,7 @@ constexpr std::uint64_t snapshot_magic = 0x70616e7372696577;  // "weirsnap"
 constexpr std::uint16_t snapshot_version = 1;
 constexpr std::size_t slice_head_bytes = 8;  // length, crc32c
 constexpr std::size_t slice_bytes_max = std::size_t(1) << 30;
+constexpr std::uint64_t reserve_max = std::uint64_t(1) << 26;  // messages
 
 enum class item_tag : std::uint8_t { begin = 1, queue, message, note, key, reply, end };
 
@@ -36,6 +37,11 @@ void put_item(std::string& to, item_tag tag, const auto& item) {
   field_writer write(to);
   write(static_cast<std::uint8_t>(tag));
   item.fields(write);
+}
+
+bool is_possible(const message& of) {
+  return of.sequence != 0 && static_cast<std::size_t>(of.state()) < message_states &&
+         of.priority() <= priority_max;
 }
 
 struct begin_item {
@@ -260,19 +266,21 @@ bool snapshot_loader::read_item(std::string_view& from) {
       start_ = item.start;
       store.next_sequence = item.next_sequence;
       store.next_queue = item.next_queue;
-      constexpr std::uint64_t reserve_max = std::uint64_t(1) << 26;
       store.reserve(static_cast<std::size_t>(std::min(item.messages, reserve_max)));
       return true;
     }
     case item_tag::queue: {
       queue_set_record item;
-      if (!took(item) || item.queue == 0) return false;
+      if (!took(item) || item.queue == 0 || item.queue > store.next_queue + queue_gap_max) {
+        return false;
+      }
       store.set_queue(item.queue, item.name, time_point(item.created), item.settings);
       return true;
     }
     case item_tag::message: {
       message_item item;
-      if (!took(item) || !is_loadable(store, item.of)) return false;
+      if (!took(item) || !is_possible(item.of) || !store.live_queue(item.of.queue)) return false;
+      if (store.find(item.of.sequence) != no_slot) return false;
       slots_.push_back(store.load(item.of));
       ++messages_;
       return true;

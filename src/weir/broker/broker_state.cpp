@@ -20,6 +20,18 @@ time_point end_of_life(std::int64_t expires) {
 
 }  // namespace
 
+bool broker_state::is_possible(const queue_set_record& record) const {
+  return record.queue != 0 && !record.name.empty() &&
+         record.queue <= std::uint64_t(store_.next_queue) + queue_gap_max;
+}
+
+bool broker_state::is_possible(const submit_record& record) const {
+  return record.sequence != 0 && record.priority <= priority_max &&
+         record.body.text.size() <= UINT32_MAX;
+}
+
+bool broker_state::is_possible(const end_record& record) const { return has_ended(record.outcome); }
+
 broker_state::broker_state(hash_key secret, broker_limits limits)
     : secret_(secret), limits_(limits), store_(limits.error_texts_bytes_max) {}
 
@@ -27,6 +39,10 @@ template <class Record>
 result<void> broker_state::apply_payload(std::string_view payload, location where) {
   auto record = decode<Record>(payload);
   if (!record) return fail(std::move(record.error()));
+  if (!is_possible(*record)) {
+    return fail(errc::corrupt, fmt::format("broker record of kind {} holds impossible values",
+                                           static_cast<int>(Record::kind)));
+  }
   apply(*record, where);
   return {};
 }

@@ -142,6 +142,10 @@ class broker_state {
   result<void> apply_kind(record_view record, location where);
   template <class Record>
   result<void> apply_payload(std::string_view payload, location where);
+  bool is_possible(const queue_set_record& record) const;
+  bool is_possible(const submit_record& record) const;
+  bool is_possible(const end_record& record) const;
+  bool is_possible(const auto&) const { return true; }
   void apply(const queue_set_record& record, location where);
   void apply(const queue_delete_record& record, location where);
   void apply(const submit_record& record, location where);

@@ -1,0 +1,142 @@
+#include <weir/broker/broker_snapshot.hpp>
+
+#include <weir/base/crc32c.hpp>
+#include <weir/broker/internal/test_broker.hpp>
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+namespace weir {
+namespace {
+
+using detail::test_broker;
+
+constexpr duration second = duration::seconds(1);
+
+/// A broker with something of everything.
+void fill(test_broker& b) {
+  queue_settings settings;
+  settings.attempts = 1;
+  settings.push = push_settings{.url = "http://worker"};
+  b.make("q", settings);
+  for (int i = 0; i < 3; ++i) {
+    b.send({.queue = "q", .body = "body", .key = std::to_string(i), .reply_to = "http://r"});
+  }
+  const auto taken = b.take("q", 2);
+  ASSERT_TRUE(b.run(ack_lease{taken[0].lease, "result", ""}));
+  ASSERT_TRUE(b.run(reject_lease{taken[1].lease, "no good"}));
+  b.send({.queue = "q", .delay = second});
+  b.take("q");
+}
+
+std::string file_of(const broker_state& state, std::size_t budget) {
+  snapshot_writer writer(state);
+  std::string file;
+  while (!writer.is_finished()) file += writer.next(budget);
+  EXPECT_EQ(writer.next(budget), "");
+  return file;
+}
+
+result<void> load(broker_state& into, std::string_view file, std::size_t piece = SIZE_MAX) {
+  snapshot_loader loader(into);
+  for (; !file.empty(); file.remove_prefix(std::min(piece, file.size()))) {
+    if (auto ok = loader.feed(file.substr(0, piece)); !ok) return ok;
+  }
+  return loader.finish();
+}
+
+TEST(broker_snapshot, gives_the_same_state_whatever_the_sizes_of_slices_and_pieces) {
+  test_broker b;
+  fill(b);
+  for (const std::size_t budget : {1u, 100u, 1'000'000u}) {
+    const std::string file = file_of(b.state, budget);
+    for (const std::size_t piece : {std::size_t(1), std::size_t(7), SIZE_MAX}) {
+      broker_state loaded(detail::test_secret, {});
+      ASSERT_TRUE(load(loaded, file, piece));
+      EXPECT_EQ(loaded.audit(), "");
+      EXPECT_EQ(loaded.describe(b.now), b.state.describe(b.now));
+      EXPECT_EQ(loaded.applied(), b.state.applied());
+    }
+  }
+}
+
+TEST(broker_snapshot, of_an_empty_broker_is_an_empty_broker) {
+  test_broker b;
+  broker_state loaded(detail::test_secret, {});
+  ASSERT_TRUE(load(loaded, file_of(b.state, 100)));
+  EXPECT_EQ(loaded.describe(b.now), b.state.describe(b.now));
+}
+
+TEST(broker_snapshot, a_loaded_broker_works_on) {
+  test_broker b;
+  fill(b);
+  test_broker again;
+  ASSERT_TRUE(load(again.state, file_of(b.state, 100)));
+  again.now = b.now;
+  EXPECT_TRUE(again.run(submit_message{.queue = "q", .key = "1"})->is_duplicate);
+  EXPECT_GT(again.send("q"), 4u);
+  again.pass(second * 31);
+  EXPECT_EQ(again.take("q", 10).size(), 2u);
+  EXPECT_EQ(again.state.take_replies(again.now, 10).size(), 3u);
+  EXPECT_EQ(again.state.find_queue("q")->settings->push->url, "http://worker");
+  EXPECT_EQ(again.run(redrive_queue{.queue = "q"})->moved, 2u);
+  EXPECT_EQ(again.state.audit(), "");
+}
+
+TEST(broker_snapshot, its_slices_are_bounded) {
+  test_broker b;
+  b.make("q");
+  for (int i = 0; i < 1'000; ++i) b.send("q");
+  snapshot_writer writer(b.state);
+  while (!writer.is_finished()) EXPECT_LT(writer.next(500).size(), 800u);
+}
+
+TEST(broker_snapshot, cut_at_any_byte_it_is_refused) {
+  test_broker b;
+  fill(b);
+  const std::string file = file_of(b.state, 150);
+  ASSERT_GT(file.size(), 600u);
+  for (std::size_t size = 0; size < file.size(); ++size) {
+    broker_state loaded(detail::test_secret, {});
+    const auto outcome = load(loaded, std::string_view(file).substr(0, size));
+    ASSERT_FALSE(outcome) << size;
+    EXPECT_EQ(outcome.error(), errc::corrupt);
+  }
+}
+
+TEST(broker_snapshot, with_any_byte_changed_it_is_refused) {
+  test_broker b;
+  fill(b);
+  const std::string file = file_of(b.state, 150);
+  for (std::size_t at = 0; at < file.size(); ++at) {
+    std::string changed = file;
+    changed[at] = static_cast<char>(changed[at] ^ (1 << at % 8));
+    broker_state loaded(detail::test_secret, {});
+    ASSERT_FALSE(load(loaded, changed)) << at;
+  }
+}
+
+TEST(broker_snapshot, bytes_after_its_end_are_refused) {
+  test_broker b;
+  const std::string file = file_of(b.state, 150);
+  broker_state loaded(detail::test_secret, {});
+  EXPECT_FALSE(load(loaded, file + file));
+  broker_state other(detail::test_secret, {});
+  EXPECT_FALSE(load(other, file + "x"));
+}
+
+TEST(broker_snapshot, of_a_newer_version_it_says_so) {
+  test_broker b;
+  std::string file = file_of(b.state, 1'000'000);
+  file[8 + 1 + 8] = 2;  // behind the slice's head, the item's tag and the magic number
+  const std::uint32_t sum = crc32c(std::string_view(file).substr(8));
+  std::memcpy(file.data() + 4, &sum, sizeof(sum));
+  broker_state loaded(detail::test_secret, {});
+  EXPECT_EQ(load(loaded, file).error(), errc::unsupported);
+}
+
+}  // namespace
+}  // namespace weir
