@@ -78,7 +78,7 @@ class snapshot_writer {
 ///
 /// Cancel:  no waits.
 /// Order:   bytes are fed in the order of the file, in pieces of any size.
-/// Bound:   it holds at most one slice, and 4 bytes a message.
+/// Bound:   it holds at most one slice, 16 bytes a ready message and 24 for each other one.
 /// Errors:  `corrupt` for bytes that are damaged, cut or foreign, `unsupported` for a newer format;
 ///          the state is then of no use.
 /// Threads: one loop, the state's.
@@ -107,7 +107,17 @@ class snapshot_loader {
   location start_;
   location end_;
   std::string rest_;  // bytes of a slice that is not whole yet
-  std::vector<std::uint32_t> slots_;
+  struct ready_message {
+    std::uint64_t sequence = 0;
+    std::uint32_t slot = 0;
+  };
+  struct timed_message {
+    detail::slot_key key = {};
+    std::uint32_t slot = 0;
+  };
+  std::vector<ready_message> ready_;  // in their order of leaving when finish() has sorted them
+  std::vector<timed_message> timed_;  // all others, by due time
+  std::uint32_t last_slot_ = detail::no_slot;
   std::vector<loaded_reply> replies_;
   std::uint64_t messages_ = 0;
   std::uint64_t keys_ = 0;

@@ -100,13 +100,15 @@ void broker_state::apply(const queue_delete_record& record, location) {
 }
 
 void broker_state::apply(const submit_record& record, location where) {
+  const bool may_be_known = record.sequence < store_.next_sequence;
   store_.next_sequence = std::max(store_.next_sequence, record.sequence + 1);
   if (!store_.live_queue(record.queue)) return;
   if (!record.key.empty() && record.key_until != 0) {
     store_.keys.remember(detail::digest_of(secret_, record.queue, record.key), record.sequence,
                          time_point(record.key_until));
   }
-  if (store_.find(record.sequence) != no_slot) return;  // a snapshot had it already
+  // A snapshot may have had it already.
+  if (may_be_known && store_.find(record.sequence) != no_slot) return;
   message made;
   made.sequence = record.sequence;
   made.queue = record.queue;

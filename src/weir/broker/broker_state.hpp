@@ -64,7 +64,7 @@ class state_observer {
 ///
 /// Cancel:  no waits.
 /// Order:   strict by priority, then by sequence; a message that comes back gets its old place.
-/// Bound:   broker_limits; 77 to 83 bytes a queued message.
+/// Bound:   broker_limits; 78 to 85 bytes a queued message.
 /// Errors:  refusals from decide(), which changes nothing; `corrupt` from apply() for a record that
 ///          can't be ours, with nothing changed.
 /// Threads: one loop.

@@ -49,7 +49,7 @@ struct message_note {
 ///
 /// Cancel:  plain data structure, no waits.
 /// Order:   see message_queue.
-/// Bound:   the caller's limits; 72 bytes a message, 5 to 11 to find it.
+/// Bound:   the caller's limits; 72 bytes a message, 6 to 13 to find it.
 /// Errors:  std::bad_alloc.
 /// Threads: one loop.
 class message_store {

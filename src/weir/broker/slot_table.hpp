@@ -24,7 +24,7 @@ namespace weir::detail {
 ///
 /// Cancel:  plain data structure, no waits.
 /// Order:   none.
-/// Bound:   at most 3/4 full, so 5.3 to 10.7 bytes an entry; it never shrinks. A change carries at
+/// Bound:   at most 5/8 full, so 6.4 to 12.8 bytes an entry; it never shrinks. A change carries at
 ///          most `carry_max` old entries over.
 /// Errors:  std::bad_alloc from insert(), with nothing changed.
 /// Threads: one loop.
@@ -48,7 +48,7 @@ class slot_table {
 
   /// Adds a slot whose key is not in the table.
   void insert(const Items& items, std::uint32_t slot) {
-    if ((now_.used + 1) * 4 > now_.capacity * 3) grow();
+    if ((now_.used + 1) * 8 > now_.capacity * 5) grow();
     carry(items);
     put(items, slot);
   }
@@ -72,7 +72,7 @@ class slot_table {
   void reserve(std::size_t entries) {
     WEIR_ASSERT(size() == 0);
     std::size_t capacity = capacity_min;
-    while (capacity * 3 < entries * 4) capacity *= 2;
+    while (capacity * 5 < entries * 8) capacity *= 2;
     now_ = made(capacity);
     old_ = table{};
   }
