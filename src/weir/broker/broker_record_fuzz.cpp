@@ -1,5 +1,7 @@
 // Any bytes as a journal: records that a damaged or foreign file could hold must be refused or
 // applied, never break the state. Each record is: kind, 2 bytes of length, payload.
+#include <weir/broker/broker_record.hpp>
+
 #include <weir/base/assert.hpp>
 #include <weir/broker/broker_state.hpp>
 

@@ -252,10 +252,36 @@ result<void> snapshot_loader::read_slice(std::string_view slice) {
   return {};
 }
 
-static bool is_loadable(const message_store& store, const message& item) {
-  return item.sequence != 0 && store.live_queue(item.queue) &&
-         static_cast<std::size_t>(item.state()) < message_states &&
-         item.priority() <= priority_max && store.find(item.sequence) == no_slot;
+bool snapshot_loader::read_begin(field_reader& read) {
+  begin_item item;
+  item.fields(read);
+  if (!read.is_ok() || item.magic != snapshot_magic) return false;
+  is_newer_ = item.version > snapshot_version;
+  if (item.version != snapshot_version) return false;
+  has_begun_ = true;
+  start_ = item.start;
+  message_store& store = state_.store_;
+  store.next_sequence = item.next_sequence;
+  store.next_queue = item.next_queue;
+  const auto messages = static_cast<std::size_t>(std::min(item.messages, reserve_max));
+  store.reserve(messages);
+  ready_.reserve(messages);
+  return true;
+}
+
+bool snapshot_loader::read_message(field_reader& read) {
+  message_item item;
+  item.fields(read);
+  message_store& store = state_.store_;
+  if (!read.is_ok() || !is_possible(item.of) || !store.live_queue(item.of.queue)) return false;
+  last_slot_ = store.load(item.of);
+  if (item.of.state() == message_state::ready) {
+    ready_.push_back({item.of.sequence, last_slot_});
+  } else {
+    timed_.push_back({detail::by_due::key(item.of), last_slot_});
+  }
+  ++messages_;
+  return true;
 }
 
 bool snapshot_loader::read_item(std::string_view& from) {
@@ -270,17 +296,9 @@ bool snapshot_loader::read_item(std::string_view& from) {
   message_store& store = state_.store_;
   switch (tag) {
     case item_tag::begin: {
-      begin_item item;
-      if (!took(item) || item.magic != snapshot_magic) return false;
-      is_newer_ = item.version > snapshot_version;
-      if (item.version != snapshot_version) return false;
-      has_begun_ = true;
-      start_ = item.start;
-      store.next_sequence = item.next_sequence;
-      store.next_queue = item.next_queue;
-      store.reserve(static_cast<std::size_t>(std::min(item.messages, reserve_max)));
-      ready_.reserve(static_cast<std::size_t>(std::min(item.messages, reserve_max)));
-      return true;
+      const bool is_read = read_begin(read);
+      from = read.rest();
+      return is_read;
     }
     case item_tag::queue: {
       queue_set_record item;
@@ -291,16 +309,9 @@ bool snapshot_loader::read_item(std::string_view& from) {
       return true;
     }
     case item_tag::message: {
-      message_item item;
-      if (!took(item) || !is_possible(item.of) || !store.live_queue(item.of.queue)) return false;
-      last_slot_ = store.load(item.of);
-      if (item.of.state() == message_state::ready) {
-        ready_.push_back({item.of.sequence, last_slot_});
-      } else {
-        timed_.push_back({detail::by_due::key(item.of), last_slot_});
-      }
-      ++messages_;
-      return true;
+      const bool is_read = read_message(read);
+      from = read.rest();
+      return is_read;
     }
     case item_tag::note: {
       note_item item;

@@ -29,6 +29,10 @@
 
 namespace weir {
 
+namespace detail {
+class field_reader;
+}
+
 /// Writes a snapshot in slices.
 ///
 /// Cancel:  no waits; dropping the writer gives the snapshot up.
@@ -97,6 +101,8 @@ class snapshot_loader {
  private:
   result<void> read_slice(std::string_view slice);
   bool read_item(std::string_view& from);
+  bool read_begin(detail::field_reader& read);
+  bool read_message(detail::field_reader& read);
 
   struct loaded_reply {
     std::uint64_t sequence = 0;
