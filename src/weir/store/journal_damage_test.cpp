@@ -1,0 +1,329 @@
+// Damage from outside: files cut at every byte, every byte flipped, files exchanged or missing. An
+// opening either gives exactly what was acknowledged, or refuses and says what is lost.
+#include <weir/store/journal.hpp>
+
+#include <weir/core/sleep.hpp>
+#include <weir/core/with_scope.hpp>
+#include <weir/store/internal/journal_folder.hpp>
+#include <weir/store/internal/journal_model.hpp>
+#include <weir/store/journal_check.hpp>
+#include <weir/testing/test.hpp>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using weir::detail::journal_model;
+using namespace weir::testing;
+
+constexpr journal_options tiny{.segment_bytes = 4096,
+                               .reserve_segments = 1,
+                               .pending_bytes_max = 4096,
+                               .group_bytes_max = 1024,
+                               .snapshot_bytes = 1 << 30,
+                               .snapshot_slice_bytes = 64};
+
+using folder_image = std::map<std::string, std::string>;
+
+struct opened {
+  std::optional<error> refusal;
+  std::string difference;           // from the model
+  std::optional<error> unreadable;  // a value whose record is damaged
+  std::uint64_t lsn = 0;
+  std::uint64_t records_lost = 0;
+  journal_report report;
+};
+
+/// What is on the disk, to be damaged and opened again and again.
+folder_image image_of(virtual_world& world) {
+  std::vector<std::string> names;
+  folder_image image;
+  EXPECT_EQ(world.disk().list_dir("/data", names, false), 0);
+  for (const std::string& name : names) {
+    image[name] = *world.disk().content_of(("/data/" + name).c_str());
+  }
+  return image;
+}
+
+void put_image(virtual_world& world, const folder_image& image) {
+  constexpr io_handle any = 1'000'000;
+  EXPECT_EQ(world.disk().make_dir("/data"), 0);
+  for (const auto& [name, content] : image) {
+    const std::string path = "/data/" + name;
+    EXPECT_GE(world.disk().open(path.c_str(), O_CREAT | O_RDWR, any), 0);
+    EXPECT_EQ(world.disk().write_at(any, content, 0), static_cast<std::int64_t>(content.size()));
+    world.disk().close(any);
+  }
+}
+
+task<> fill(journal_model& model, bool is_snapshot_wanted, int count) {
+  auto log = co_await journal::open("/data", tiny, model);
+  model.over = log.get();
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([](journal* running) -> task<> { co_await running->run(); }, log.get());
+    for (int i = 1; i <= count; ++i) {
+      const auto id = static_cast<std::uint64_t>(i);
+      co_await model.commit({{journal_model::put, id, std::string(50, 'x')},
+                             {journal_model::put, 1000 + id, std::string(20, 'y')}});
+      if (i % 3 == 0) co_await model.commit({{journal_model::drop, id, {}}});
+      if (is_snapshot_wanted && i % (count / 2) == 0) {
+        log->want_snapshot();
+        while (log->stats().snapshots_written < static_cast<unsigned>(2 * i / count)) {
+          co_await sleep(duration::milliseconds(1));
+        }
+      }
+    }
+    log->close();
+  });
+}
+
+folder_image make_image(journal_model& model, bool is_snapshot_wanted, int count) {
+  virtual_world world;
+  run_virtual_in(world, fill(model, is_snapshot_wanted, count));
+  return image_of(world);
+}
+
+task<> open_once(journal_model& model, journal_options options, opened& outcome) {
+  outcome.report = co_await check_journal("/data");
+  auto log = co_await as_result(journal::open("/data", options, model));
+  if (!log) {
+    outcome.refusal = log.error();
+    co_return;
+  }
+  outcome.lsn = (*log)->lsn_durable();
+  outcome.records_lost = (*log)->recovery().records_lost;
+  model.over = log->get();
+  outcome.difference = model.compare(outcome.lsn);
+  if (!outcome.difference.empty()) co_return;
+  // It must be fit for use, not only readable.
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([](journal* running) -> task<> { co_await running->run(); }, log->get());
+    auto compared = co_await as_result(model.compare_values());
+    // What lies in front of the snapshot is read only when it is wanted; then its damage is found.
+    if (!compared) outcome.unreadable = compared.error();
+    if (compared) outcome.difference = *compared;
+    co_await model.commit({{journal_model::put, 5000, "after"}});
+    (*log)->close();
+  });
+}
+
+opened open_image(const folder_image& image, journal_model model, bool accept_loss = false) {
+  virtual_world world;
+  put_image(world, image);
+  journal_options options = tiny;
+  options.accept_loss = accept_loss;
+  opened outcome;
+  run_virtual_in(world, open_once(model, options, outcome));
+  return outcome;
+}
+
+/// Either everything is there, or it is refused as damaged and the check says so as well.
+void expect_right(const opened& outcome, const std::string& where, int& refused) {
+  if (outcome.refusal) {
+    ++refused;
+    ASSERT_EQ(*outcome.refusal, errc::corrupt) << where;
+    ASSERT_NE(outcome.refusal->message().find("weir check"), std::string_view::npos) << where;
+    ASSERT_FALSE(outcome.report.is_sound()) << where;
+    return;
+  }
+  ASSERT_EQ(outcome.difference, "") << where;
+  ASSERT_TRUE(outcome.report.is_sound()) << where;
+  if (outcome.unreadable) {
+    ASSERT_EQ(*outcome.unreadable, errc::corrupt) << where;
+    ASSERT_FALSE(outcome.report.damages.empty()) << where;
+  }
+}
+
+void flip_every_byte(bool is_snapshot_wanted, int count, const std::vector<int>& masks) {
+  journal_model model;
+  const folder_image image = make_image(model, is_snapshot_wanted, count);
+  int refused = 0;
+  int accepted = 0;
+  for (const auto& [name, content] : image) {
+    for (std::size_t at = 0; at < content.size(); ++at) {
+      for (const int mask : masks) {
+        folder_image damaged = image;
+        damaged[name][at] = static_cast<char>(damaged[name][at] ^ mask);
+        const int before = refused;
+        expect_right(open_image(damaged, model), name + " byte " + std::to_string(at), refused);
+        if (::testing::Test::HasFatalFailure()) return;
+        accepted += before == refused;
+      }
+    }
+  }
+  EXPECT_GT(refused, 300);
+  EXPECT_GT(accepted, 300);
+}
+
+TEST(journal_damage, with_any_byte_flipped_all_is_there_or_the_loss_is_said) {
+  flip_every_byte(false, 8, {0xff, 1});
+}
+
+TEST(journal_damage, with_any_byte_flipped_behind_snapshots_all_is_there_or_the_loss_is_said) {
+  flip_every_byte(true, 24, {0x10});
+}
+
+TEST(journal_damage, a_segment_cut_at_any_byte_is_refused) {
+  journal_model model;
+  const folder_image image = make_image(model, false, 8);
+  const std::string first = weir::detail::segment_name(1);
+  for (std::size_t size = 0; size < image.at(first).size(); ++size) {
+    folder_image damaged = image;
+    damaged[first].resize(size);
+    int refused = 0;
+    expect_right(open_image(damaged, model), "cut to " + std::to_string(size), refused);
+    ASSERT_EQ(refused, 1) << size;
+  }
+}
+
+TEST(journal_damage, a_snapshot_cut_at_any_byte_is_left_out_and_nothing_is_lost) {
+  journal_model model;
+  const folder_image image = make_image(model, true, 12);
+  const std::string newest = [&] {
+    std::string found;
+    for (const auto& [name, content] : image) {
+      if (name.starts_with("snapshot")) found = name;
+    }
+    return found;
+  }();
+  ASSERT_FALSE(newest.empty());
+  for (std::size_t size = 0; size < image.at(newest).size(); ++size) {
+    folder_image damaged = image;
+    damaged[newest].resize(size);
+    int refused = 0;
+    expect_right(open_image(damaged, model), "cut to " + std::to_string(size), refused);
+    ASSERT_EQ(refused, 0) << size;
+  }
+}
+
+// The last group of a journal that was not closed can't be told from one that a crash tore; all
+// groups before it can.
+TEST(journal_damage, a_tail_of_zeros_from_any_byte_gives_a_prefix_or_is_refused) {
+  journal_model model;
+  const folder_image image = make_image(model, false, 8);
+  const std::string name = weir::detail::segment_name(1);
+  std::size_t used = image.at(name).size();
+  while (image.at(name)[used - 1] == '\0') --used;
+  for (std::size_t from = weir::detail::segment_header::size; from < used; ++from) {
+    folder_image damaged = image;
+    std::fill(damaged[name].begin() + static_cast<std::ptrdiff_t>(from), damaged[name].end(), '\0');
+    journal_model any = model;
+    any.acknowledged = 0;
+    const opened outcome = open_image(damaged, any);
+    ASSERT_FALSE(outcome.refusal.has_value()) << from;
+    ASSERT_EQ(outcome.difference, "") << from;
+  }
+}
+
+TEST(journal_damage, a_missing_file_is_refused_by_its_name) {
+  journal_model model;
+  const folder_image image = make_image(model, false, 60);
+  std::uint32_t segments = 0;
+  for (const auto& [name, content] : image) segments += weir::detail::segment_number_of(name) != 0;
+  ASSERT_GE(segments, 5u);
+  for (std::uint32_t number = 1; number < segments; ++number) {
+    folder_image damaged = image;
+    damaged.erase(weir::detail::segment_name(number));
+    const opened outcome = open_image(damaged, model);
+    ASSERT_TRUE(outcome.refusal.has_value()) << number;
+    EXPECT_NE(outcome.refusal->message().find(weir::detail::segment_name(number)),
+              std::string_view::npos)
+        << outcome.refusal->message();
+  }
+}
+
+TEST(journal_damage, two_segments_exchanged_are_refused) {
+  journal_model model;
+  const folder_image image = make_image(model, false, 60);
+  folder_image damaged = image;
+  std::swap(damaged[weir::detail::segment_name(2)], damaged[weir::detail::segment_name(3)]);
+  EXPECT_TRUE(open_image(damaged, model).refusal.has_value());
+}
+
+TEST(journal_damage, the_refusal_names_file_bytes_and_records) {
+  journal_model model;
+  folder_image image = make_image(model, false, 8);
+  std::string& content = image[weir::detail::segment_name(1)];
+  content[weir::detail::segment_header::size + 60] ^= 1;  // in the first batch: records 1 and 2
+  const opened outcome = open_image(image, model);
+  ASSERT_TRUE(outcome.refusal.has_value());
+  EXPECT_EQ(outcome.refusal->message(),
+            "acknowledged data in '/data' is damaged: journal-0000000001.seg, bytes 64 to 216: no "
+            "batch can be read here, but behind it; records 1 to 2 can't be read. `weir check "
+            "/data` tells more; with --accept-loss the rest is opened");
+}
+
+TEST(journal_damage, with_accept_loss_all_but_the_damaged_records_are_there_and_it_is_said_once) {
+  journal_model model;
+  folder_image image = make_image(model, false, 8);
+  image[weir::detail::segment_name(1)][weir::detail::segment_header::size + 60] ^= 1;
+  virtual_world world;
+  put_image(world, image);
+  run_virtual_in(world, [](journal_model* m) -> task<> {
+    journal_options options = tiny;
+    options.accept_loss = true;
+    auto log = co_await journal::open("/data", options, *m);
+    m->over = log.get();
+    EXPECT_EQ(log->recovery().records_lost, 2u);
+    EXPECT_EQ(m->size(), 12u);  // of 16, 2 were dropped and 2 are lost
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([](journal* running) -> task<> { co_await running->run(); }, log.get());
+      co_await m->commit({{journal_model::put, 77, "new"}});
+      while (log->stats().snapshots_written == 0) co_await sleep(duration::milliseconds(1));
+      log->close();
+    });
+  }(&model));
+  run_virtual_in(world, [](journal_model* m) -> task<> {
+    const auto again = co_await as_result(journal::open("/data", tiny, *m));
+    EXPECT_TRUE(again.has_value());
+    EXPECT_EQ(m->size(), 13u);
+  }(&model));
+}
+
+TEST(journal_damage, what_a_used_again_segment_held_before_is_never_taken_for_records) {
+  // A segment that was prepared from an old one: its stale batches are whole and lie where new ones
+  // are looked for.
+  journal_model model;
+  folder_image image = make_image(model, false, 60);
+  std::uint32_t last = 0;
+  for (const auto& [name, content] : image) {
+    last = std::max(last, weir::detail::segment_number_of(name));
+  }
+  image[weir::detail::segment_name(last)] = image.at(weir::detail::segment_name(1));
+  const opened outcome = open_image(image, model);
+  EXPECT_FALSE(outcome.refusal.has_value());
+  EXPECT_EQ(outcome.difference, "");
+}
+
+TEST(journal_damage, the_check_counts_what_is_there_and_changes_nothing) {
+  journal_model model;
+  const folder_image image = make_image(model, true, 40);
+  virtual_world world;
+  put_image(world, image);
+  journal_report report;
+  run_virtual_in(world, [](journal_report* out) -> task<> {
+    *out = co_await check_journal("/data");
+  }(&report));
+  EXPECT_TRUE(report.is_sound());
+  EXPECT_TRUE(report.damages.empty());
+  EXPECT_EQ(report.records, model.history().size());
+  EXPECT_EQ(report.lsn_last, model.history().size());
+  EXPECT_EQ(report.snapshots, 2u);
+  EXPECT_GE(report.segments, 2u);
+  EXPECT_EQ(image_of(world), image);
+}
+
+WEIR_TEST("a check of a folder without a journal says so") {
+  co_await expect_raises<errc::not_found>(check_journal("/nowhere"));
+}
+
+}  // namespace
+}  // namespace weir
