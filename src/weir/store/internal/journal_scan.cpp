@@ -176,7 +176,9 @@ task<> journal_scan::scan_segment(const found_segment& segment, std::uint64_t of
       if (first.state != parse_state::whole || !chain_.takes(first.header)) co_return;
       continue;
     }
-    if (next != nullptr && next->header.lsn_first > chain_.lsn_next) {
+    // With a segment in between that can't be read, that one is to blame: enter() says so.
+    const bool is_adjacent = next != nullptr && next->number == segment.number + 1;
+    if (is_adjacent && next->header.lsn_first > chain_.lsn_next) {
       report_lost(segment_name(segment.number), end_, segment.size - end_, next->header.lsn_first,
                   "no batch can be read here, but a later segment was begun");
     }
