@@ -300,6 +300,10 @@ class Captures(TidyTest):
         self.check("[&, y = g(1)](f<int(int)> a)\n    -> task<> {};", "captures 'y = g(1)' by value")
         self.check("[z] -> task<> { co_return; };", "captures 'z' by value")
 
+    def test_tests_may_capture_by_value(self):
+        self.write("src/weir/base/a_test.cpp", "auto f = [x]() -> task<> { co_return; };\n")
+        self.assertEqual(self.found(tidy_rules.rule_captures), [])
+
     def test_references_and_other_lambdas_pass(self):
         self.check("[&](weir::scope& s) -> weir::task<> { co_return; };", None)
         self.check("[&x, this](int) -> task<> { co_return; };", None)
