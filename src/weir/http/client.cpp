@@ -1,0 +1,159 @@
+#include <weir/http/client.hpp>
+
+#include <weir/base/text.hpp>
+#include <weir/core/with_scope.hpp>
+#include <weir/http/internal/client_connection.hpp>
+#include <weir/http/internal/connection_pool.hpp>
+#include <weir/http/internal/redirect.hpp>
+
+#include <utility>
+
+namespace weir::http {
+
+using detail::client_connection;
+using detail::pool;
+
+namespace {
+
+// 9110, 9.2.2: sending these twice has the effect of sending them once.
+bool is_idempotent(std::string_view method) noexcept {
+  for (const std::string_view one : {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"}) {
+    if (method == one) return true;
+  }
+  return false;
+}
+
+struct opened {
+  response_head head;
+  std::unique_ptr<client_connection> from;
+};
+
+task<opened> try_once(pool* from, const client_request* what, const url* to, bool is_fresh,
+                      bool* was_stale) {
+  const pool::visit at(from->host_of(*to));
+  opened made;
+  made.from = co_await from->take(at, *to, is_fresh);
+  try {
+    made.head = co_await made.from->exchange(*what, *to);
+  } catch (const exception&) {
+    *was_stale = made.from->was_perhaps_stale();
+    throw;
+  }
+  co_return made;
+}
+
+// One request to one URL, sent again once when the pooled connection turns out to be closed.
+task<opened> open_at(pool* from, const client_request* what, const url* to) {
+  bool was_stale = false;
+  try {
+    co_return co_await try_once(from, what, to, false, &was_stale);
+  } catch (const exception&) {
+    if (!was_stale || !(what->may_resend || is_idempotent(what->method))) throw;
+  }
+  ++from->counts().resends;
+  co_return co_await try_once(from, what, to, true, &was_stale);
+}
+
+url parse_target(std::string_view text) {
+  url to = value_or_raise(parse_url(text));
+  if (to.is_tls()) {
+    raise(error(errc::unsupported, "https is not offered by this client: use http"));
+  }
+  return to;
+}
+
+task<opened> open_following(pool* from, client_request what) {
+  if (what.method == "CONNECT") {
+    raise(error(errc::invalid_argument, "CONNECT makes a tunnel, which this client does not"));
+  }
+  url to = parse_target(what.url);
+  std::vector<http_field> kept_headers;
+  for (std::uint32_t redirects = 0;; ++redirects) {
+    opened made = co_await open_at(from, &what, &to);
+    const auto location = made.head.field("Location");
+    if (from->options().redirects_max == 0 || !location ||
+        !detail::is_redirect(made.head.status())) {
+      co_return made;
+    }
+    if (redirects == from->options().redirects_max) {
+      raise(error(errc::invalid_argument, "more redirects than redirects_max"));
+    }
+    url next = parse_target(value_or_raise(detail::resolve_location(to, *location)));
+    detail::prepare_redirected(what, kept_headers, made.head.status(), to, next);
+    to = std::move(next);
+    from->give_back(std::move(made.from));
+  }
+}
+
+task<client_response> whole_response(pool* from, client_request what) {
+  opened made = co_await open_following(from, what);
+  client_response whole{std::move(made.head), {}};
+  while (true) {
+    const bytes piece = co_await made.from->read();
+    if (piece.empty()) break;
+    whole.body += piece.text();
+  }
+  from->give_back(std::move(made.from));
+  co_return whole;
+}
+
+// "GET http://...": errors begin with what was asked for.
+[[noreturn]] void raise_about(const client_request& what, const error& reason) {
+  std::string text(what.method);
+  (text += ' ') += what.url.substr(0, url_text_bytes_max);
+  raise(error(reason.code(), text).caused_by(reason));
+}
+
+duration timeout_of(const pool& from, const client_request& what) noexcept {
+  return what.timeout > duration(0) ? what.timeout : from.options().timeout;
+}
+
+}  // namespace
+
+client::client(client_options options) : pool_(std::make_unique<pool>(options)) {}
+client::~client() = default;
+
+client_stats client::stats() const noexcept { return pool_->stats(); }
+
+task<client_response> client::send(client_request what) {
+  ++pool_->counts().requests;
+  try {
+    co_return co_await with_timeout(timeout_of(*pool_, what), whole_response(pool_.get(), what));
+  } catch (const exception& e) {
+    ++pool_->counts().failures;
+    raise_about(what, e.reason());
+  }
+}
+
+task<client_stream> client::open(client_request what) {
+  ++pool_->counts().requests;
+  try {
+    opened made =
+        co_await with_timeout(timeout_of(*pool_, what), open_following(pool_.get(), what));
+    co_return client_stream(std::move(made.head), std::move(made.from));
+  } catch (const exception& e) {
+    ++pool_->counts().failures;
+    raise_about(what, e.reason());
+  }
+}
+
+client_stream::client_stream(response_head head, std::unique_ptr<client_connection> from) noexcept
+    : head_(std::move(head)), from_(std::move(from)) {}
+client_stream::client_stream(client_stream&&) noexcept = default;
+
+client_stream& client_stream::operator=(client_stream&& other) noexcept {
+  if (this != &other) {
+    if (from_) from_->owner().give_back(std::move(from_));
+    head_ = std::move(other.head_);
+    from_ = std::move(other.from_);
+  }
+  return *this;
+}
+
+client_stream::~client_stream() {
+  if (from_) from_->owner().give_back(std::move(from_));
+}
+
+task<bytes> client_stream::read() { co_return co_await from_->read(); }
+
+}  // namespace weir::http

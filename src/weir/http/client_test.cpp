@@ -1,0 +1,455 @@
+// What the client does, against our own server and against servers without manners.
+#include <weir/http/client.hpp>
+
+#include <weir/http/talk_test.hpp>
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace weir::http {
+namespace {
+
+using namespace weir::http::testing;
+
+std::string url_at(address where, std::string_view target = "/") {
+  return "http://" + where.text() + std::string(target);
+}
+
+task<> echo(request& asked, response& answered) {
+  const std::string body = co_await asked.read_all(1 << 20);
+  answered.header("X-Method", asked.method());
+  answered.header("X-Target", asked.target());
+  co_await answered.send(200, "text/plain", body);
+}
+
+// A server that plays a script on each connection that it accepts, one after the other.
+struct scripted {
+  listener door;
+  std::vector<std::string> requests;  // heads as received
+};
+task<scripted> make_scripted() { co_return scripted{.door = co_await listen({}), .requests = {}}; }
+
+task<talker> next_client(scripted& on) { co_return talker(co_await on.door.accept()); }
+task<std::string> hear_request(scripted& on, talker& from) {
+  on.requests.push_back(co_await from.receive_until("\r\n\r\n"));
+  co_return on.requests.back();
+}
+
+errc code_of(const result<client_response>& outcome) {
+  return outcome ? errc{} : outcome.error().code();
+}
+
+WEIR_TEST("a request brings status, fields and body of the response") {
+  co_await with_server({}, echo, [](server&, address at) -> task<> {
+    client asks;
+    const client_response got =
+        co_await asks.send({.method = "POST", .url = url_at(at, "/a?b=c"), .body = "hello"});
+    EXPECT_EQ(got.status(), 200);
+    EXPECT_EQ(got.head.reason(), "OK");
+    EXPECT_EQ(got.head.field("x-method"), "POST");
+    EXPECT_EQ(got.head.field("X-Target"), "/a?b=c");
+    EXPECT_EQ(got.head.field("nothing"), std::nullopt);
+    EXPECT_EQ(got.body, "hello");
+  });
+}
+
+WEIR_TEST("requests one after the other share one connection") {
+  co_await with_server({}, echo, [](server& serves, address at) -> task<> {
+    client asks;
+    for (int i = 0; i < 10; ++i) co_await asks.get(url_at(at));
+    EXPECT_EQ(serves.stats().connections_accepted, 1u);
+    EXPECT_EQ(asks.stats().connects, 1u);
+    EXPECT_EQ(asks.stats().reuses, 9u);
+    EXPECT_EQ(asks.stats().connections_idle, 1u);
+  });
+}
+
+task<> ask_and_note(client* asks, std::string url, std::string* order, char name) {
+  co_await asks->get(url);
+  order->push_back(name);
+}
+
+WEIR_TEST("requests beyond the connections of a host wait in the order in which they came") {
+  const auto slow = [](request&, response& answered) -> task<> {
+    co_await sleep(10_ms);
+    co_await answered.send(204);
+  };
+  co_await with_server({}, slow, [](server& serves, address at) -> task<> {
+    client asks({.connections_per_host_max = 2});
+    std::string order;
+    const time_point before = loop::current()->now();
+    co_await with_scope([&](scope& s) -> task<> {
+      for (const char name : {'a', 'b', 'c', 'd', 'e', 'f'}) {
+        s.spawn_at(std::source_location::current(), &ask_and_note, &asks, url_at(at), &order, name);
+        co_await sleep(1_ms);
+      }
+      EXPECT_EQ(asks.stats().waiting, 4u);
+      co_await s.join();
+    });
+    EXPECT_EQ(order, "abcdef");
+    EXPECT_EQ(serves.stats().connections_accepted, 2u);
+    EXPECT_EQ(loop::current()->now() - before, 31_ms);
+    EXPECT_EQ(asks.stats().waiting, 0u);
+  });
+}
+
+WEIR_TEST("a request that gave up waiting leaves its place to the next") {
+  const auto slow = [](request&, response& answered) -> task<> {
+    co_await sleep(10_ms);
+    co_await answered.send(204);
+  };
+  co_await with_server({}, slow, [](server&, address at) -> task<> {
+    client asks({.connections_per_host_max = 1});
+    std::string order;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn_at(std::source_location::current(), &ask_and_note, &asks, url_at(at), &order, 'a');
+      co_await sleep(1_ms);
+      s.spawn([&]() -> task<> {
+        const auto outcome = co_await as_result(asks.send({.url = url_at(at), .timeout = 3_ms}));
+        EXPECT_EQ(code_of(outcome), errc::timed_out);
+      });
+      co_await sleep(1_ms);
+      s.spawn_at(std::source_location::current(), &ask_and_note, &asks, url_at(at), &order, 'c');
+      co_await s.join();
+    });
+    EXPECT_EQ(order, "ac");
+  });
+}
+
+WEIR_TEST("an idle connection that the server has closed is replaced without a word") {
+  co_await with_server({.keep_alive_timeout = 5_s}, echo, [](server& serves, address at) -> task<> {
+    client asks;
+    co_await asks.get(url_at(at));
+    co_await sleep(6_s);
+    EXPECT_EQ((co_await asks.get(url_at(at))).status(), 200);
+    EXPECT_EQ(serves.stats().connections_accepted, 2u);
+    EXPECT_EQ(asks.stats().resends, 1u);
+  });
+}
+
+WEIR_TEST("a POST on a connection that turns out closed fails, unless it may be sent again") {
+  co_await with_server({.keep_alive_timeout = 5_s}, echo, [](server&, address at) -> task<> {
+    client asks;
+    co_await asks.get(url_at(at));
+    co_await sleep(6_s);
+    const auto outcome = co_await as_result(asks.send({.method = "POST", .url = url_at(at)}));
+    EXPECT_EQ(code_of(outcome), errc::broken);
+    co_await asks.get(url_at(at));
+    co_await sleep(6_s);
+    const client_response got =
+        co_await asks.send({.method = "POST", .url = url_at(at), .may_resend = true});
+    EXPECT_EQ(got.status(), 200);
+  });
+}
+
+WEIR_TEST("a fresh connection that is closed without an answer is an error, not a second try") {
+  scripted serves = co_await make_scripted();
+  client asks;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> {
+      talker one = co_await next_client(serves);
+      co_await hear_request(serves, one);
+    });
+    const auto outcome = co_await as_result(asks.get(url_at(serves.door.local())));
+    EXPECT_EQ(code_of(outcome), errc::broken);
+  });
+  EXPECT_EQ(serves.requests.size(), 1u);
+  EXPECT_EQ(asks.stats().resends, 0u);
+}
+
+WEIR_TEST("idle connections are closed after idle_timeout") {
+  co_await with_server({}, echo, [](server& serves, address at) -> task<> {
+    client asks({.idle_timeout = 20_s});
+    co_await asks.get(url_at(at));
+    co_await sleep(19_s);
+    EXPECT_EQ(serves.stats().connections_live, 1u);
+    co_await sleep(2_s);
+    EXPECT_EQ(serves.stats().connections_live, 0u);
+    EXPECT_EQ(asks.stats().connections_live, 0u);
+  });
+}
+
+// What the client makes of a server that says `text` to a request and closes.
+task<result<client_response>> outcome_of(std::string_view text, client_options options = {}) {
+  scripted serves = co_await make_scripted();
+  client asks(options);
+  result<client_response> got = fail(errc::internal);
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> {
+      talker one = co_await next_client(serves);
+      co_await hear_request(serves, one);
+      co_await one.say(text);
+    });
+    got = co_await as_result(asks.get(url_at(serves.door.local())));
+  });
+  co_return got;
+}
+task<client_response> told(std::string_view text) {
+  co_return value_or_raise(co_await outcome_of(text));
+}
+
+WEIR_TEST("a body ends with its length, its last chunk or its connection") {
+  EXPECT_EQ((co_await told("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcXX")).body, "abc");
+  EXPECT_EQ((co_await told("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                           "3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nT: u\r\n\r\n"))
+                .body,
+            "abcdefg");
+  EXPECT_EQ((co_await told("HTTP/1.1 200 OK\r\n\r\nuntil the end")).body, "until the end");
+  EXPECT_EQ((co_await told("HTTP/1.0 200 OK\r\n\r\nold")).body, "old");
+  EXPECT_EQ((co_await told("HTTP/1.1 204 No Content\r\n\r\n")).body, "");
+}
+
+WEIR_TEST("provisional responses are passed over") {
+  const client_response got = co_await told(
+      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+  EXPECT_EQ(got.status(), 200);
+  EXPECT_EQ(got.body, "hi");
+}
+
+WEIR_TEST("responses that break a rule or a limit are errors with their code") {
+  const struct {
+    const char* text;
+    errc code;
+  } cases[] = {
+      {"HTP/1.1 200 OK\r\n\r\n", errc::malformed},
+      {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", errc::malformed},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", errc::malformed},
+      {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", errc::broken},
+      {"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n", errc::too_large},
+      {"HTTP/1.1 200 OK\r\n\r\n01234567890", errc::too_large},
+      {"HTTP/1.1 101 Switching Protocols\r\n\r\n", errc::unsupported},
+      {"HTTP/1.1 2", errc::broken},
+  };
+  for (const auto& one : cases) {
+    const auto outcome = co_await outcome_of(one.text, {.message = {.body_bytes_max = 10}});
+    EXPECT_EQ(code_of(outcome), one.code) << one.text;
+  }
+  std::string endless;
+  for (int i = 0; i < 20; ++i) endless += "HTTP/1.1 100 Continue\r\n\r\n";
+  EXPECT_EQ(code_of(co_await outcome_of(endless)), errc::malformed);
+}
+
+WEIR_TEST("each time-out of a request ends it, at its time") {
+  scripted serves = co_await make_scripted();
+  client asks({.response_timeout = 2_s, .body_idle_timeout = 3_s, .timeout = 10_s});
+  co_await with_scope([&](scope& s) -> task<> {
+    std::vector<talker> kept;
+    s.spawn([&]() -> task<> {
+      kept.push_back(co_await next_client(serves));  // answers nothing
+      kept.push_back(co_await next_client(serves));
+      co_await hear_request(serves, kept.back());
+      co_await kept.back().say("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
+      kept.push_back(co_await next_client(serves));
+      co_await hear_request(serves, kept.back());
+      co_await kept.back().say("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n");
+      for (int i = 0; i < 8; ++i) {
+        co_await kept.back().say("x");
+        co_await sleep(2_s);
+      }
+    });
+    const std::string url = url_at(serves.door.local());
+    for (const duration wanted : {2_s, 3_s, 10_s}) {
+      const time_point before = loop::current()->now();
+      const auto outcome = co_await as_result(asks.get(url));
+      EXPECT_EQ(code_of(outcome), errc::timed_out);
+      EXPECT_EQ(loop::current()->now() - before, wanted);
+    }
+    s.cancel("enough");
+  });
+  EXPECT_EQ(asks.stats().connections_live, 0u);
+}
+
+WEIR_TEST("a server that reads nothing is given up after write_timeout") {
+  scripted serves = co_await make_scripted();
+  client asks({.write_timeout = 2_s});
+  const std::string body(1 << 20, 'x');
+  const time_point before = loop::current()->now();
+  const auto outcome = co_await as_result(
+      asks.send({.method = "PUT", .url = url_at(serves.door.local()), .body = body}));
+  EXPECT_EQ(code_of(outcome), errc::timed_out);
+  EXPECT_EQ(loop::current()->now() - before, 2_s);
+}
+
+WEIR_TEST("an answer that comes before the request was taken whole is heard") {
+  scripted serves = co_await make_scripted();
+  client asks;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> {
+      talker one = co_await next_client(serves);
+      co_await one.receive();
+      co_await one.say("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+      co_await one.rest();
+    });
+    const std::string body(1 << 20, 'x');
+    const client_response got =
+        co_await asks.send({.method = "PUT", .url = url_at(serves.door.local()), .body = body});
+    EXPECT_EQ(got.status(), 413);
+  });
+}
+
+WEIR_TEST("errors say what was asked and why it failed") {
+  client asks;
+  const auto no_url = co_await as_result(asks.get("ftp://x/"));
+  EXPECT_EQ(code_of(no_url), errc::invalid_argument);
+  const auto tls = co_await as_result(asks.get("https://127.0.0.1/"));
+  EXPECT_EQ(code_of(tls), errc::unsupported);
+  const auto nobody = co_await as_result(asks.get("http://127.0.0.1:1/x"));
+  EXPECT_EQ(code_of(nobody), errc::refused);
+  EXPECT_EQ(nobody.error().message(), "GET http://127.0.0.1:1/x");
+  const auto tunnel =
+      co_await as_result(asks.send({.method = "CONNECT", .url = "http://127.0.0.1:1/"}));
+  EXPECT_EQ(code_of(tunnel), errc::invalid_argument);
+  EXPECT_EQ(asks.stats().failures, 4u);
+}
+
+WEIR_TEST("header fields that would change the request's meaning are refused") {
+  co_await with_server({}, echo, [](server&, address at) -> task<> {
+    client asks;
+    for (const http_field bad : {http_field{"Host", "other"}, http_field{"content-length", "1"},
+                                 http_field{"X", "a\r\nY: b"}, http_field{"X Y", "a"}}) {
+      const auto outcome = co_await as_result(asks.send({.url = url_at(at), .headers = {&bad, 1}}));
+      EXPECT_EQ(code_of(outcome), errc::invalid_argument) << bad.name;
+    }
+    EXPECT_EQ((co_await asks.get(url_at(at))).status(), 200);
+  });
+}
+
+WEIR_TEST("a stream is read piece by piece while the server still writes") {
+  const auto count = [](request&, response& answered) -> task<> {
+    body_writer body = co_await answered.begin(200, "text/plain");
+    for (int i = 0; i < 5; ++i) {
+      co_await body.write("piece");
+      co_await sleep(1_s);
+    }
+  };
+  co_await with_server({}, count, [](server&, address at) -> task<> {
+    client asks({.timeout = 2_s});  // of a stream, up to its head only
+    std::string all;
+    {
+      client_stream from = co_await asks.open({.url = url_at(at)});
+      EXPECT_EQ(from.status(), 200);
+      while (const bytes piece = co_await from.read()) all += piece.text();
+    }
+    EXPECT_EQ(all, "piecepiecepiecepiecepiece");
+    EXPECT_EQ(asks.stats().connections_idle, 1u);
+  });
+}
+
+WEIR_TEST("a stream that is left in the middle closes its connection") {
+  const auto endless = [](request&, response& answered) -> task<> {
+    body_writer body = co_await answered.begin(200, "text/plain");
+    while (true) {
+      co_await body.write("more");
+      co_await sleep(1_s);
+    }
+  };
+  co_await with_server({}, endless, [](server& serves, address at) -> task<> {
+    client asks;
+    {
+      client_stream from = co_await asks.open({.url = url_at(at)});
+      EXPECT_FALSE((co_await from.read()).empty());
+    }
+    EXPECT_EQ(asks.stats().connections_live, 0u);
+    co_await sleep(5_s);
+    EXPECT_EQ(serves.stats().connections_live, 0u);
+    EXPECT_EQ(serves.stats().clients_gone, 1u);
+  });
+}
+
+WEIR_TEST("HEAD brings the length but no body, and the connection stays") {
+  co_await with_server({}, echo, [](server& serves, address at) -> task<> {
+    client asks;
+    for (int i = 0; i < 3; ++i) {
+      const client_response got = co_await asks.send({.method = "HEAD", .url = url_at(at)});
+      EXPECT_EQ(got.status(), 200);
+      EXPECT_EQ(got.body, "");
+    }
+    EXPECT_EQ(serves.stats().connections_accepted, 1u);
+  });
+}
+
+task<> redirecting(request& asked, response& answered) {
+  const std::string_view path = asked.path();
+  if (path == "/loop") {
+    answered.header("Location", "/loop");
+    co_await answered.send(302);
+  } else if (path == "/a/303") {
+    answered.header("Location", "../end");
+    co_await answered.send(303);
+  } else if (path == "/307") {
+    answered.header("Location", "/end?x");
+    co_await answered.send(307);
+  } else {
+    const std::string body = co_await asked.read_all(100);
+    const std::string all =
+        std::string(asked.method()) + " " + std::string(asked.target()) + " " + body;
+    co_await answered.send(200, "text/plain", all);
+  }
+}
+
+WEIR_TEST("redirects are followed when asked for, and only so many") {
+  co_await with_server({}, redirecting, [](server&, address at) -> task<> {
+    client plain;
+    EXPECT_EQ((co_await plain.get(url_at(at, "/loop"))).status(), 302);
+    client follows({.redirects_max = 3});
+    const auto looped = co_await as_result(follows.get(url_at(at, "/loop")));
+    EXPECT_EQ(code_of(looped), errc::invalid_argument);
+    const client_response seen =
+        co_await follows.send({.method = "POST", .url = url_at(at, "/a/303"), .body = "data"});
+    EXPECT_EQ(seen.body, "GET /a/../end ");
+    const client_response kept =
+        co_await follows.send({.method = "POST", .url = url_at(at, "/307"), .body = "data"});
+    EXPECT_EQ(kept.body, "POST /end?x data");
+  });
+}
+
+WEIR_TEST("credentials stay with the host they were meant for") {
+  const auto shown = [](request& asked, response& answered) -> task<> {
+    co_await answered.send(200, {}, asked.field("Authorization").value_or("none"));
+  };
+  co_await with_server({}, shown, [](server&, address second) -> task<> {
+    scripted first = co_await make_scripted();
+    client asks({.redirects_max = 1});
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        talker one = co_await next_client(first);
+        const std::string head = co_await hear_request(first, one);
+        EXPECT_NE(head.find("Authorization: secret"), std::string::npos);
+        co_await one.say("HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + url_at(second) +
+                         "\r\n\r\n");
+      });
+      const http_field secret{"Authorization", "secret"};
+      const client_response got =
+          co_await asks.send({.url = url_at(first.door.local()), .headers = {&secret, 1}});
+      EXPECT_EQ(got.body, "none");
+    });
+  });
+}
+
+WEIR_TEST("hosts beyond hosts_max take the place of the one that was idle the longest") {
+  const auto body = [](server&, address at) -> task<> {
+    client asks({.hosts_max = 1});
+    co_await asks.get(url_at(at));
+    EXPECT_EQ(asks.stats().connections_idle, 1u);
+    const auto refused = co_await as_result(asks.get("http://127.0.0.1:1/"));
+    EXPECT_EQ(code_of(refused), errc::refused);
+    EXPECT_EQ(asks.stats().connections_idle, 0u);
+  };
+  co_await with_server({}, echo, body);
+}
+
+WEIR_TEST("a cancelled request closes its connection and leaves nothing behind") {
+  scripted serves = co_await make_scripted();
+  client asks;
+  co_await with_scope({.timeout = 1_s}, [&](scope&) -> task<> {
+    co_await asks.get(url_at(serves.door.local()));
+    ADD_FAILURE() << "nobody answered";
+  });
+  EXPECT_EQ(asks.stats().connections_live, 0u);
+}
+
+}  // namespace
+}  // namespace weir::http

@@ -1,0 +1,205 @@
+#include <weir/http/internal/client_connection.hpp>
+
+#include <weir/base/text.hpp>
+#include <weir/core/with_scope.hpp>
+#include <weir/http/internal/connection_pool.hpp>
+#include <weir/http/internal/timed_wait.hpp>
+#include <weir/wire/http1_writer.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace weir::http::detail {
+
+namespace {
+
+constexpr std::size_t interims_max = 16;
+constexpr std::size_t joined_body_max = 4 * 1024;
+
+// What the client itself says of a request: a second value could send it elsewhere.
+bool is_clients_own(std::string_view name) noexcept {
+  for (const std::string_view own :
+       {"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"}) {
+    if (equal_ignoring_case(name, own)) return true;
+  }
+  return false;
+}
+
+// 9110, 8.6: methods that usually have a body say so when it is empty.
+bool says_length(const client_request& what) noexcept {
+  return !what.body.empty() || what.method == "POST" || what.method == "PUT" ||
+         what.method == "PATCH";
+}
+
+}  // namespace
+
+client_connection::client_connection(pool& of, pooled_host& host) noexcept
+    : pool_(of), host_(host), parser_(of.options().message) {
+  pool_.note_made(host_);
+}
+
+client_connection::~client_connection() {
+  socket_.close();
+  pool_.note_gone(host_);
+}
+
+task<> client_connection::open(const url& to) {
+  const result<address> where = address::parse(to.host, to.port);
+  if (!where) {
+    raise(error(errc::unsupported, "host names can't be looked up yet: use an address"));
+  }
+  socket_ = co_await with_timeout(pool_.options().connect_timeout, connect(*where));
+}
+
+bool client_connection::is_reusable() const noexcept {
+  return is_kept_ && !is_failed_ && decoder_.is_done() && inbound_.is_empty();
+}
+
+// ---- the request ----
+
+void client_connection::write_head(const client_request& what, const url& to) {
+  out_.clear();
+  http1_head_writer head = http1_head_writer::request(out_, what.method, to.target);
+  head.field("Host", to.authority());
+  for (const http_field& one : what.headers) {
+    if (is_clients_own(one.name)) {
+      raise(error(
+          errc::invalid_argument,
+          std::string("the client writes this header field itself: ") + std::string(one.name)));
+    }
+    head.field(one.name, one.value);
+  }
+  if (says_length(what)) head.framing(body_framing::length, what.body.size());
+  head.finish();
+}
+
+task<errc> client_connection::send_request(const client_request& what, const url& to) {
+  write_head(what, to);
+  is_failed_ = true;  // until the response is whole: cut off before, it is worth nothing
+  io_slice pieces[2];
+  std::size_t count = 1;
+  if (what.body.size() <= joined_body_max) {
+    out_ += what.body;
+  } else {
+    pieces[1] = {what.body.data(), what.body.size()};
+    count = 2;
+  }
+  pieces[0] = {out_.data(), out_.size()};
+  const sent_outcome sent =
+      co_await timed_send(socket_.handle(), {pieces, count}, pool_.options().write_timeout);
+  co_return sent.failure;
+}
+
+task<response_head> client_connection::exchange(const client_request& what, const url& to) {
+  has_answer_bytes_ = is_lost_ = is_kept_ = false;
+  const response_to request = what.method == "HEAD" ? response_to::head : response_to::other;
+  // A server may answer and close before it has read everything (413, say): so a send that failed
+  // is not the end as long as an answer can be read.
+  const errc send_failure = co_await send_request(what, to);
+  if (send_failure == errc::timed_out) {
+    raise(error(errc::timed_out, "the server did not take the request in time"));
+  }
+  co_await receive_head(request);
+  const http_response_head& head = parser_.head();
+  is_kept_ = head.keep_alive && send_failure == errc{};
+  is_failed_ = false;
+  decoder_ = http1_body_decoder(head.framing, head.content_length, pool_.options().message);
+  if (decoder_.is_failed()) {
+    is_failed_ = true;
+    raise(as_error(decoder_.fault()));
+  }
+  co_return take_head();
+}
+
+// ---- the response ----
+
+task<> client_connection::receive_head(response_to request) {
+  loop& on = *loop::current();
+  const time_point deadline = on.now() + pool_.options().response_timeout;
+  std::size_t interims = 0;
+  parser_.reset();
+  inbound_.begin_head();
+  while (true) {
+    const parse_state state = inbound_.take_head(
+        parser_, [&](std::string_view received) { return parser_.parse(received, request); });
+    if (state == parse_state::failed) raise(as_error(parser_.fault()));
+    if (state == parse_state::complete) {
+      if (parser_.head().status == 101) {
+        raise(error(errc::unsupported, "the server switched to a protocol nobody asked for"));
+      }
+      if (!parser_.head().is_interim()) co_return;
+      if (++interims > interims_max) {
+        raise(error(errc::malformed, "the server sends provisional responses without end"));
+      }
+      parser_.reset();
+      inbound_.begin_head();
+      continue;
+    }
+    const duration left = std::max(deadline - on.now(), duration(0));
+    received_outcome got = co_await timed_receive(socket_.handle(), left);
+    if (!got.data.empty()) {
+      has_answer_bytes_ = true;
+      inbound_.put(std::move(got.data));
+      continue;
+    }
+    if (got.failure == errc::timed_out) {
+      raise(error(errc::timed_out, "the server did not answer in time"));
+    }
+    is_lost_ = true;
+    raise(error(errc::broken, has_answer_bytes_
+                                  ? "the connection ended inside the response's header"
+                                  : "the server closed the connection without an answer"));
+  }
+}
+
+// A copy of the head that lives as long as the response: its views point into the copy.
+response_head client_connection::take_head() const {
+  response_head made;
+  const std::string_view text = inbound_.head().substr(0, parser_.consumed());
+  made.text_ = bytes::copy_of(text);
+  const auto moved = [&](std::string_view view) {
+    return view.empty() ? std::string_view()
+                        : made.text_.text().substr(
+                              static_cast<std::size_t>(view.data() - text.data()), view.size());
+  };
+  const http_response_head& head = parser_.head();
+  made.head_.status = head.status;
+  made.head_.reason = moved(head.reason);
+  made.head_.version = head.version;
+  made.head_.framing = head.framing;
+  made.head_.content_length = head.content_length;
+  made.head_.keep_alive = head.keep_alive;
+  for (const http_field& one : head.fields) {
+    made.head_.fields.add({moved(one.name), moved(one.value)});
+  }
+  return made;
+}
+
+task<bytes> client_connection::read() {
+  while (true) {
+    bytes piece = inbound_.take_body(decoder_);
+    if (!piece.empty()) co_return piece;
+    if (decoder_.is_done()) co_return bytes();
+    if (decoder_.is_failed()) raise(as_error(decoder_.fault()));
+    if (is_failed_) raise(error(errc::broken, "an earlier read of this response has failed"));
+    is_failed_ = true;
+    received_outcome got =
+        co_await timed_receive(socket_.handle(), pool_.options().body_idle_timeout);
+    if (!got.data.empty()) {
+      is_failed_ = false;
+      inbound_.put(std::move(got.data));
+    } else if (got.failure == errc{}) {
+      decoder_.end_of_input();
+      is_failed_ = is_kept_ = false;
+      if (decoder_.is_failed()) {
+        raise(error(errc::broken, "the connection ended inside the response's body"));
+      }
+    } else if (got.failure == errc::timed_out) {
+      raise(error(errc::timed_out, "the rest of the response did not arrive in time"));
+    } else {
+      raise(error(errc::broken, "the connection broke inside the response's body"));
+    }
+  }
+}
+
+}  // namespace weir::http::detail

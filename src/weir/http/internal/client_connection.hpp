@@ -1,0 +1,72 @@
+// One connection of a client: it sends a request, reads the response's head, and then its body
+// piece by piece. It counts as one of its host's connections as long as it lives.
+#pragma once
+
+#include <weir/core/task.hpp>
+#include <weir/http/client.hpp>
+#include <weir/http/internal/inbound.hpp>
+#include <weir/io/socket.hpp>
+#include <weir/wire/url.hpp>
+
+#include <cstdint>
+#include <string>
+
+namespace weir::http::detail {
+
+class pool;
+struct pooled_host;
+
+class client_connection {
+ public:
+  client_connection(pool& of, pooled_host& host) noexcept;
+  client_connection(const client_connection&) = delete;
+  client_connection& operator=(const client_connection&) = delete;
+  ~client_connection();
+
+  task<> open(const url& to);
+  /// Keeps its place for a new connection.
+  void close() noexcept {
+    socket_.close();
+    is_used_ = false;
+  }
+  /// Sends the request and gives the final response's head.
+  task<response_head> exchange(const client_request& what, const url& to);
+  /// The next piece of the body; empty at its end.
+  task<bytes> read();
+
+  /// True when the last exchange failed without a byte of an answer, on a connection that had
+  /// served before: the server may have closed it while it was idle.
+  bool was_perhaps_stale() const noexcept { return is_used_ && !has_answer_bytes_ && is_lost_; }
+  /// True when the response was read to its end and the server keeps the connection.
+  bool is_reusable() const noexcept;
+  void note_idle(time_point at) noexcept {
+    is_used_ = true;
+    idle_since_ = at;
+  }
+  time_point idle_since() const noexcept { return idle_since_; }
+  bool is_open() const noexcept { return static_cast<bool>(socket_); }
+  pool& owner() const noexcept { return pool_; }
+  pooled_host& host() const noexcept { return host_; }
+
+ private:
+  void write_head(const client_request& what, const url& to);
+  task<errc> send_request(const client_request& what, const url& to);
+  task<> receive_head(response_to request);
+  response_head take_head() const;
+
+  pool& pool_;
+  pooled_host& host_;
+  socket socket_;
+  inbound inbound_;
+  http1_response_parser parser_;
+  http1_body_decoder decoder_;
+  std::string out_;
+  time_point idle_since_;
+  bool is_used_ = false;
+  bool has_answer_bytes_ = false;
+  bool is_lost_ = false;    // the server ended or reset the connection
+  bool is_kept_ = false;    // the server would take another request
+  bool is_failed_ = false;  // reading or writing went wrong: not to be used again
+};
+
+}  // namespace weir::http::detail

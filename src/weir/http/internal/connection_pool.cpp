@@ -1,0 +1,151 @@
+#include <weir/http/internal/connection_pool.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace weir::http::detail {
+
+// A task that waits for a place; cancelled or not, it leaves the line.
+class pool::place_in_line {
+ public:
+  explicit place_in_line(pooled_host& at) noexcept : at_(at) { ++at_.waiting; }
+  place_in_line(const place_in_line&) = delete;
+  place_in_line& operator=(const place_in_line&) = delete;
+  ~place_in_line() { --at_.waiting; }
+
+ private:
+  pooled_host& at_;
+};
+
+pool::pool(client_options options) noexcept : options_(options) {
+  WEIR_ASSERT(options_.connections_per_host_max > 0 && options_.hosts_max > 0);
+}
+
+pool::~pool() {
+  if (expiry_.is_set()) expiry_.on->remove_timer(expiry_);
+  for (auto& [key, host] : hosts_) {
+    WEIR_ASSERT(host.users == 0 && "the client ends before its requests");
+    host.idle.clear();
+  }
+}
+
+pool::visit::~visit() {
+  --host_.users;
+  host_.last_use = loop::current()->turn_time();
+}
+
+pooled_host& pool::host_of(const url& to) {
+  std::string key = to.host;
+  (key += ' ') += std::to_string(to.port);
+  const auto found = hosts_.find(key);
+  if (found != hosts_.end()) return found->second;
+  if (hosts_.size() >= options_.hosts_max) make_room_for_host();
+  return hosts_[std::move(key)];
+}
+
+void pool::make_room_for_host() {
+  auto oldest = hosts_.end();
+  for (auto at = hosts_.begin(); at != hosts_.end(); ++at) {
+    if (at->second.users != 0 || at->second.live != at->second.idle.size()) continue;
+    if (oldest == hosts_.end() || at->second.last_use < oldest->second.last_use) oldest = at;
+  }
+  if (oldest == hosts_.end()) {
+    raise(error(errc::full, "requests to hosts_max hosts are under way"));
+  }
+  oldest->second.idle.clear();
+  hosts_.erase(oldest);
+}
+
+task<std::unique_ptr<client_connection>> pool::take(const visit& at, const url& to, bool is_fresh) {
+  pooled_host& host = at.host();
+  if (host.waiting != 0 || !has_room(host)) {
+    const place_in_line behind(host);
+    do {
+      co_await host.room.wait();
+    } while (!has_room(host));
+  }
+  std::unique_ptr<client_connection> taken;
+  if (!host.idle.empty() && !is_fresh) {
+    taken = std::move(host.idle.back());
+    host.idle.pop_back();
+    ++counts_.reuses;
+  } else if (host.live < options_.connections_per_host_max) {
+    taken = std::make_unique<client_connection>(*this, host);
+  } else {  // an idle one gives up its place
+    taken = std::move(host.idle.front());
+    host.idle.erase(host.idle.begin());
+    taken->close();
+  }
+  if (has_room(host)) host.room.notify_one();  // (2)
+  if (!taken->is_open()) {
+    ++counts_.connects;
+    co_await taken->open(to);
+  }
+  co_return taken;
+}
+
+void pool::give_back(std::unique_ptr<client_connection> used) noexcept {
+  if (!used->is_reusable()) return;
+  pooled_host& host = used->host();
+  used->note_idle(loop::current()->now());
+  try {
+    host.idle.push_back(std::move(used));
+  } catch (const std::exception&) {
+    return;  // no memory to keep it: it is closed
+  }
+  set_expiry();
+  host.room.notify_one();  // (2)
+}
+
+void pool::note_made(pooled_host& host) noexcept {
+  ++host.live;
+  ++counts_.connections_live;
+  WEIR_ASSERT(host.live <= options_.connections_per_host_max);  // (1)
+}
+
+void pool::note_gone(pooled_host& host) noexcept {
+  --host.live;
+  --counts_.connections_live;
+  host.room.notify_one();  // (2)
+}
+
+// ---- idle connections ----
+
+void pool::set_expiry() noexcept {
+  if (expiry_.is_set()) return;
+  expiry_.of = this;
+  expiry_.on = loop::current();
+  expiry_.due = expiry_.on->now() + options_.idle_timeout;
+  expiry_.fire = [](weir::detail::timer& t) noexcept {
+    static_cast<expiry&>(t).of->close_expired();
+  };
+  expiry_.on->add_timer(expiry_);
+}
+
+void pool::close_expired() noexcept {
+  const time_point now = expiry_.on->now();
+  time_point next = time_point::never();
+  for (auto at = hosts_.begin(); at != hosts_.end();) {
+    auto& idle = at->second.idle;
+    const auto stays = std::ranges::find_if(
+        idle, [&](const auto& one) { return one->idle_since() + options_.idle_timeout > now; });
+    idle.erase(idle.begin(), stays);
+    if (!idle.empty()) next = std::min(next, idle.front()->idle_since() + options_.idle_timeout);
+    const bool is_unused = at->second.users == 0 && at->second.live == 0;
+    at = is_unused ? hosts_.erase(at) : std::next(at);
+  }
+  if (next == time_point::never()) return;
+  expiry_.due = next;
+  expiry_.on->add_timer(expiry_);
+}
+
+client_stats pool::stats() const noexcept {
+  client_stats now = counts_;
+  for (const auto& [key, host] : hosts_) {
+    now.connections_idle += static_cast<std::uint32_t>(host.idle.size());
+    now.waiting += host.waiting;
+  }
+  return now;
+}
+
+}  // namespace weir::http::detail
