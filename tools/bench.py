@@ -9,7 +9,8 @@ A server benchmark is `X_server`, its peers are `X_server_PEER`, and one `X_clie
 `--port 0`, prints `listening PORT` and ends on SIGTERM. `X_client --list` names its cases; `X_client --port P --case C`
 prints `name count requests checksum` (the row becomes the server's CPU time per request) or
 `name count connections checksum` (the row becomes the server's private memory per connection, which the client holds
-open until its standard input ends).
+open until its standard input ends). Before that it may print `# begin` and wait for a line on its standard input: the
+server is charged from then on; and rows of its own, such as latencies.
 
 The hard idea: absolute figures differ from machine to machine and from minute to minute. So the programs take turns in
 every round, each round gives one ratio, and the median of these ratios is what counts.
@@ -140,7 +141,7 @@ def run_server(command, client, who, small):
             match = re.search(r"(\d+)\s*$", server.stdout.readline())
             if not match:
                 raise BenchError(f"{who} did not print `listening PORT`")
-            rows.append(run_case(server.pid, [*client, "--port", match[1], "--case", case, *more], who))
+            rows += run_case(server.pid, [*client, "--port", match[1], "--case", case, *more], who)
         finally:
             server.send_signal(signal.SIGTERM)
             try:
@@ -153,22 +154,28 @@ def run_server(command, client, who, small):
 
 
 def run_case(pid, command, who):
+    """The rows of one case: the client's own, and what the server has used for it."""
     cpu, memory = cpu_seconds(pid), private_bytes(pid)
+    rows = []
     with subprocess.Popen(pinned(command, 1), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
-        line = client.stdout.readline()
-        while line.startswith("#"):
-            line = client.stdout.readline()
+        for line in client.stdout:
+            if line.strip() == "# begin":
+                cpu = cpu_seconds(pid)
+                client.stdin.write("\n")
+                client.stdin.flush()
+            rows += parse(line, who)
+            if rows and rows[-1][4] in ("requests", "connections"):
+                break
         cpu, memory = cpu_seconds(pid) - cpu, private_bytes(pid) - memory
         client.stdin.close()
         if client.wait(SECONDS_MAX) != 0:
             raise BenchError(f"the client of {who} failed with {client.returncode}")
-    rows = list(parse(line, who))
-    if len(rows) != 1 or rows[0][3] <= 0:
-        raise BenchError(f"the client of {who} did nothing: {line!r}")
-    name, parameters, who, count, unit, checksum = rows[0]
+    if not rows or rows[-1][3] <= 0 or rows[-1][4] not in ("requests", "connections"):
+        raise BenchError(f"the client of {who} did nothing")
+    name, parameters, who, count, unit, checksum = rows.pop()
     if unit == "connections":
-        return name, parameters, who, memory / count, "bytes", checksum
-    return name, parameters, who, cpu * 1e6 / count, "us", checksum
+        return [*rows, (name, parameters, who, memory / count, "bytes", checksum)]
+    return [*rows, (name, parameters, who, cpu * 1e6 / count, "us", checksum)]
 
 
 def measure(bench, rounds, small):
