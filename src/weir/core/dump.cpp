@@ -130,7 +130,8 @@ struct tree_walker {
   }
 
   void print_task(const task_header& task, int depth) noexcept {
-    if (++printed > dump_tasks_max) return;
+    if (printed == dump_tasks_max) return;
+    ++printed;
     indent(depth);
     out.put("task ");
     out.put_number(task.id);
@@ -213,9 +214,9 @@ void print_task_tree(loop& on, text_sink& out) noexcept {
   out.put(" steps\n");
   tree_walker walker{on, out, on.now()};
   walker.print_scope(on.root(), 1);
-  if (walker.printed > dump_tasks_max) {
+  if (stats.tasks_live > walker.printed) {
     out.put("  ... and ");
-    out.put_number(walker.printed - dump_tasks_max);
+    out.put_number(stats.tasks_live - walker.printed);
     out.put(" more tasks\n");
   }
 }

@@ -1,0 +1,162 @@
+#include <weir/core/dump.hpp>
+
+#include <weir/core/combine.hpp>
+#include <weir/core/sleep.hpp>
+#include <weir/testing/test.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <regex>
+#include <string>
+#include <string_view>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using ::testing::HasSubstr;
+
+class string_sink final : public detail::text_sink {
+ public:
+  using text_sink::put;
+  void put(const char* text, std::size_t size) noexcept override { text_.append(text, size); }
+  std::string text_;
+};
+
+/// The tree with places as FILE:LINE and without what compilers write around names.
+std::string tree() {
+  string_sink out;
+  detail::print_task_tree(*loop::current(), out);
+  std::string text =
+      std::regex_replace(out.text_, std::regex(R"([./\w]*\w+\.[ch]pp:\d+)"), "PLACE");
+  text = std::regex_replace(
+      text, std::regex(R"(in task<[^\n]*weir::\(anonymous namespace\)::(\w+)[^\n]* at)"),
+      "in $1 at");
+  return std::regex_replace(
+      text, std::regex(R"(in [^\n"]*::(?:\(lambda|\(anonymous class|operator\(\))[^\n]* at)"),
+      "in LAMBDA at");
+}
+
+task<> load(duration length) { co_await sleep(length); }
+task<> serve_page() {
+  co_await with_scope({.name = "page", .timeout = 10_s},
+                      [](scope&) -> task<> { co_await load(1500_ms); });
+}
+
+TEST(Dump, shows_every_scope_and_task_with_its_wait_its_age_and_its_stack) {
+  virtual_driver driver;
+  loop on(driver, {.name = "main"});
+  std::string text;
+  on.root().spawn([&]() -> task<> {
+    co_await with_scope({.name = "peers"}, [&](scope& s) -> task<> {
+      s.spawn(&serve_page);
+      s.spawn(&load, 20_ms);
+      co_await sleep(5_ms);
+      text = tree();
+    });
+  });
+  on.run();
+  EXPECT_EQ(text, R"(loop "main" (virtual): 3 tasks, 3 timers, 4 steps
+  scope "main" with 1 task
+    task 1 running, spawned at PLACE
+      (running: its frames are on the thread's stack)
+      scope "peers" with 2 tasks
+        task 2 waiting for sleep with 1.4 s left since 5 ms, spawned at PLACE
+          in load at PLACE
+          in LAMBDA at PLACE
+          in "page"
+          in serve_page at PLACE
+          scope "page" with 0 tasks, deadline in 9.9 s
+        task 3 waiting for sleep with 15 ms left since 5 ms, spawned at PLACE
+          in load at PLACE
+)");
+}
+
+TEST(Dump, says_why_a_scope_is_cancelled_and_what_is_shielded) {
+  virtual_driver driver;
+  loop on(driver);
+  std::string text;
+  on.root().spawn([&]() -> task<> {
+    co_await with_scope({.name = "outer"}, [&](scope& s) -> task<> {
+      s.spawn([]() -> task<> {
+        co_await with_scope({.name = "kept", .shield = true},
+                            [](scope&) -> task<> { co_await load(1_ms); });
+      });
+      co_await yield();
+      s.cancel("operator asked");
+      text = tree();
+    });
+  });
+  on.run();
+  EXPECT_THAT(text, HasSubstr("scope \"outer\" with 1 task, cancelled by user: operator asked\n"));
+  EXPECT_THAT(text, HasSubstr("scope \"kept\" with 0 tasks, shielded\n"));
+}
+
+TEST(Dump, a_task_in_the_middle_of_its_cancellation_says_so) {
+  virtual_driver driver;
+  loop on(driver);
+  std::string text;
+  on.root().spawn([&]() -> task<> {
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(&load, 1_h);
+      co_await yield();
+      s.cancel();
+      text = tree();
+    });
+  });
+  on.run();
+  EXPECT_THAT(text, HasSubstr("task 2 cancelling"));
+}
+
+TEST(Dump, tells_what_a_scope_s_end_and_its_room_wait_for) {
+  virtual_driver driver;
+  loop on(driver);
+  std::string text;
+  on.root().spawn([&]() -> task<> {
+    co_await with_scope({.name = "full", .tasks_max = 1}, [&](scope& s) -> task<> {
+      s.spawn(&load, 10_ms);
+      co_await s.spawn_when_room(&load, 10_ms);
+    });
+  });
+  on.root().spawn([&]() -> task<> {
+    co_await sleep(5_ms);
+    text = tree();
+    co_await sleep(10_ms);
+    text += tree();
+  });
+  on.run();
+  EXPECT_THAT(text, HasSubstr("task 1 waiting for room in a scope since 5 ms"));
+  EXPECT_THAT(text, HasSubstr("task 1 waiting for end of a scope since 5 ms"));
+}
+
+TEST(Dump, more_than_ten_thousand_tasks_are_counted_rather_than_printed) {
+  virtual_driver driver;
+  loop on(driver);
+  std::string text;
+  for (int i = 0; i < 10'500; ++i) on.root().spawn(&load, 1_ms);
+  on.root().spawn([&]() -> task<> {
+    text = tree();
+    co_return;
+  });
+  on.run();
+  EXPECT_TRUE(text.ends_with("  ... and 501 more tasks\n")) << text.substr(text.size() - 200);
+  EXPECT_LT(text.size(), 2'000'000u);
+}
+
+TEST(TextSink, writes_numbers_and_lengths_for_people) {
+  string_sink out;
+  for (const std::uint64_t number : {std::uint64_t{0}, std::uint64_t{10}, UINT64_MAX}) {
+    out.put_number(number);
+    out.put(" ");
+  }
+  for (const duration length : {0_ns, 999_ns, 1500_us, 999_ms, 1_s, 90_min, -5_s}) {
+    out.put_duration(length);
+    out.put("; ");
+  }
+  EXPECT_EQ(out.text_,
+            "0 10 18446744073709551615 0 us; 0 us; 1 ms; 999 ms; 1.0 s; 5400.0 s; 0 us; ");
+}
+
+}  // namespace
+}  // namespace weir
