@@ -161,7 +161,12 @@ struct posted final : post_node {
 template <class F>
 bool loop::post(F function) {
   if (!reserve_post()) return false;
-  post_node(*new detail::posted<F>(*this, std::move(function)));
+  try {
+    post_node(*new detail::posted<F>(*this, std::move(function)));
+  } catch (...) {
+    end_post();
+    throw;
+  }
   return true;
 }
 
