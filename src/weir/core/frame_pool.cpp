@@ -29,7 +29,8 @@ struct free_block {
 };
 
 constexpr std::size_t block_bytes(std::size_t c) noexcept {
-  return (c + 1) * class_step < sizeof(free_block) ? sizeof(free_block) : (c + 1) * class_step;
+  constexpr std::size_t least = (sizeof(free_block) + class_step - 1) / class_step * class_step;
+  return (c + 1) * class_step < least ? least : (c + 1) * class_step;
 }
 
 std::atomic<std::size_t> slab_bytes_total{0};

@@ -1,0 +1,96 @@
+#include <weir/core/frame_pool.hpp>
+
+#include <weir/base/random.hpp>
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+namespace weir::detail {
+namespace {
+
+struct block {
+  unsigned char* memory;
+  std::size_t size;
+  unsigned char fill;
+};
+
+TEST(FramePool, blocks_of_every_size_are_aligned_and_do_not_overlap) {
+  std::vector<block> blocks;
+  for (std::size_t size = 1; size <= frame_size_max + 500; size += 7) {
+    const auto fill = static_cast<unsigned char>(blocks.size());
+    auto* memory = static_cast<unsigned char*>(allocate_frame(size));
+    ASSERT_EQ(reinterpret_cast<std::uintptr_t>(memory) % 16, 0u) << size;
+    std::memset(memory, fill, size);
+    blocks.push_back({memory, size, fill});
+  }
+  for (const block& one : blocks) {
+    for (std::size_t i = 0; i < one.size; ++i) ASSERT_EQ(one.memory[i], one.fill) << one.size;
+    free_frame(one.memory, one.size);
+  }
+}
+
+TEST(FramePool, memory_is_used_again_so_churn_takes_nothing_new) {
+  const auto churn = [] {
+    std::vector<void*> held;
+    for (int i = 0; i < 1000; ++i) held.push_back(allocate_frame(200));
+    for (void* one : held) free_frame(one, 200);
+  };
+  churn();
+  const std::size_t before = frame_pool_statistics().slab_bytes;
+  for (int round = 0; round < 100; ++round) churn();
+  EXPECT_EQ(frame_pool_statistics().slab_bytes, before);
+}
+
+TEST(FramePool, random_allocation_keeps_every_block_intact) {
+  random_source random(1);
+  std::vector<block> held;
+  for (int step = 0; step < 200'000; ++step) {
+    if (held.size() < 3000 && random.chance(0.55)) {
+      const std::size_t size = 1 + random.below(frame_size_max);
+      const auto fill = static_cast<unsigned char>(random.below(256));
+      auto* memory = static_cast<unsigned char*>(allocate_frame(size));
+      memory[0] = memory[size - 1] = fill;
+      held.push_back({memory, size, fill});
+    } else if (!held.empty()) {
+      const std::size_t at = random.below(held.size());
+      ASSERT_EQ(held[at].memory[0], held[at].fill);
+      ASSERT_EQ(held[at].memory[held[at].size - 1], held[at].fill);
+      free_frame(held[at].memory, held[at].size);
+      held[at] = held.back();
+      held.pop_back();
+    }
+  }
+  for (const block& one : held) free_frame(one.memory, one.size);
+}
+
+// One thread makes, another frees: blocks must come back by way of the depot, or memory grows.
+TEST(FramePool, blocks_freed_on_another_thread_find_their_way_back) {
+  constexpr std::size_t count = 3 * frame_cached_max;
+  constexpr std::size_t size = 512;
+  std::size_t after_first = 0;
+  for (int round = 0; round < 8; ++round) {
+    std::vector<void*> made;
+    std::thread maker([&] {
+      for (std::size_t i = 0; i < count; ++i) {
+        void* one = allocate_frame(size);
+        std::memset(one, round, size);
+        made.push_back(one);
+      }
+    });
+    maker.join();
+    std::thread ender([&] {
+      for (void* one : made) free_frame(one, size);
+    });
+    ender.join();
+    if (round == 0) after_first = frame_pool_statistics().slab_bytes;
+  }
+  // Each maker may begin one slab of its own; all else is blocks that were freed before.
+  EXPECT_LE(frame_pool_statistics().slab_bytes, after_first + 8 * 64 * 1024);
+}
+
+}  // namespace
+}  // namespace weir::detail
