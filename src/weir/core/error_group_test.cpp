@@ -1,0 +1,98 @@
+#include <weir/core/error_group.hpp>
+
+#include <weir/base/error.hpp>
+#include <weir/core/error_trace.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <exception>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+namespace weir {
+namespace {
+
+using ::testing::HasSubstr;
+
+error_group group_of(std::initializer_list<std::exception_ptr> failures) {
+  detail::error_list* list = detail::make_error_list();
+  std::uint64_t id = 0;
+  for (const std::exception_ptr& one : failures) {
+    detail::failure failed;
+    failed.what = one;
+    failed.task = ++id;
+    failed.scope = "s";
+    list->add(failed);
+  }
+  return error_group(list);
+}
+std::exception_ptr made(const char* text) {
+  return std::make_exception_ptr(exception(error(errc::broken, text)));
+}
+
+TEST(ErrorGroup, gives_its_errors_in_order) {
+  const error_group group = group_of({made("one"), made("two")});
+  EXPECT_EQ(group.size(), 2u);
+  EXPECT_EQ(group.dropped(), 0u);
+  EXPECT_EQ(group.first(), group[0]);
+  EXPECT_NE(group[0], group[1]);
+}
+
+TEST(ErrorGroup, its_text_numbers_the_errors_and_names_code_task_and_scope) {
+  const error_group group =
+      group_of({made("first text"), std::make_exception_ptr(std::runtime_error("std's")),
+                std::make_exception_ptr(5)});
+  const std::string text = group.what();
+  EXPECT_THAT(text, HasSubstr("3 errors:"));
+  EXPECT_THAT(text, HasSubstr("[1] broken: first text"));
+  EXPECT_THAT(text, HasSubstr("error_group_test.cpp:"));
+  EXPECT_THAT(text, HasSubstr("[2] std's"));
+  EXPECT_THAT(text, HasSubstr("[3] an exception that is not a std::exception"));
+  EXPECT_THAT(text, HasSubstr("task 3 of scope \"s\""));
+  EXPECT_THAT(std::string(group_of({made("x")}).what()), HasSubstr("1 error:"));
+}
+
+TEST(ErrorGroup, copies_share_their_errors_and_outlive_the_original) {
+  std::exception_ptr kept;
+  {
+    const error_group group = group_of({made("shared")});
+    const error_group copy = group;
+    kept = std::make_exception_ptr(copy);
+  }
+  try {
+    std::rethrow_exception(kept);
+  } catch (const error_group& group) {
+    EXPECT_THAT(std::string(group.what()), HasSubstr("shared"));
+  }
+}
+
+TEST(ErrorGroup, copies_may_end_on_different_threads) {
+  const error_group group = group_of({made("x")});
+  std::thread threads[4];
+  for (std::thread& t : threads) {
+    t = std::thread([copy = group] {
+      for (int i = 0; i < 1000; ++i) const error_group another = copy;
+      EXPECT_EQ(copy.size(), 1u);
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(group.size(), 1u);
+}
+
+TEST(ErrorGroup, keeps_64_errors_and_counts_the_rest) {
+  detail::error_list* list = detail::make_error_list();
+  for (int i = 0; i < 70; ++i) {
+    detail::failure failed;
+    failed.what = made("many");
+    list->add(failed);
+  }
+  const error_group group(list);
+  EXPECT_EQ(group.size(), 64u);
+  EXPECT_EQ(group.dropped(), 6u);
+  EXPECT_THAT(std::string(group.what()), HasSubstr("and 6 more that were not kept"));
+}
+
+}  // namespace
+}  // namespace weir
