@@ -104,9 +104,9 @@ TEST(Post, a_hundred_thousand_posts_arrive_when_the_bound_allows_them) {
 }
 
 TEST(Post, beyond_the_bound_it_says_so_and_goes_on_when_there_is_room) {
+  int heard = 0;
   virtual_driver driver;
   loop on(driver, {.posts_max = 3});
-  int heard = 0;
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(on.post([&] { ++heard; }));
   EXPECT_FALSE(on.post([&] { ADD_FAILURE(); }));
   on.root().spawn([]() -> task<> { co_return; });
