@@ -371,8 +371,13 @@ TEST_P(socket_contract, received_into_own_memory_stays_within_it) {
     EXPECT_EQ(all, "abcdefgh");
     co_await with_scope([&](scope& s) -> task<> {
       s.spawn([&]() -> task<> {
-        EXPECT_EQ(co_await pair.server.receive_into(memory), 2u);
-        EXPECT_EQ(std::string_view(memory, 2), "ij");
+        std::string more;  // a receive may give less than was sent
+        while (more.size() < 2) {
+          const std::size_t count = co_await pair.server.receive_into(memory);
+          if (count == 0) break;
+          more.append(memory, count);
+        }
+        EXPECT_EQ(more, "ij");
       });
       co_await sleep(1_ms);
       co_await pair.client.send("ij");
