@@ -5,7 +5,8 @@ find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
 add_test(NAME tools.tidy COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tools/tidy.py)
 add_test(NAME tools.tidy_test COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tools/tidy_test.py)
 
-# ./dev itself, and the runner of the benchmarks.
+# ./dev itself, and the runners of the fuzzers and the benchmarks.
+add_test(NAME tools.fuzz_test COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tools/fuzz_test.py)
 add_test(NAME tools.dev_test COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tools/dev_test.py)
 add_test(NAME tools.bench_test COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tools/bench_test.py)
 
