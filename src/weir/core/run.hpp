@@ -1,4 +1,5 @@
-// Running a program's main task on a given driver. <weir/io/run.hpp> chooses the driver for you.
+// Running a program's main task on a given driver. <weir/io/run_program.hpp> chooses the driver for
+// you.
 #pragma once
 
 #include <weir/core/loop.hpp>

@@ -133,6 +133,7 @@ bool kernel_driver::start_signal(io_request& request) noexcept {
   request.outcome = listener_.listen(number);
   if (request.outcome < 0) return true;
   if (listener_.take(number)) {
+    hear_signals(std::uint64_t{1} << number);  // it is for those who have waited all along, too
     request.outcome = number;
     return true;
   }
@@ -188,12 +189,20 @@ void kernel_driver::take_from_pool() noexcept {
 
 void kernel_driver::take_signals() noexcept {
   if (!listener_.has_any()) return;
+  std::uint64_t taken = 0;
+  for (io_request* request = signals_.first(); request; request = request->next) {
+    const int number = static_cast<int>(request->flags);
+    if (listener_.take(number)) taken |= std::uint64_t{1} << number;
+  }
+  hear_signals(taken);
+}
+
+void kernel_driver::hear_signals(std::uint64_t numbers) noexcept {
   for (io_request* request = signals_.first(); request;) {
     io_request* following = request->next;
-    const int number = static_cast<int>(request->flags);
-    if (listener_.take(number)) {
+    if ((numbers >> request->flags & 1) != 0) {
       signals_.remove(*request);
-      finish(*request, number);
+      finish(*request, request->flags);
     }
     request = following;
   }

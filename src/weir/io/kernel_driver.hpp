@@ -114,6 +114,8 @@ class kernel_driver : public driver {
   bool start_signal(io_request& request) noexcept;
   void take_from_pool() noexcept;
   void take_signals() noexcept;
+  /// All that wait for one of the signals (a bit each) have heard it.
+  void hear_signals(std::uint64_t numbers) noexcept;
 
   const int socket_flags_;
   const bool shares_ports_;

@@ -1,0 +1,239 @@
+#include <weir/io/run_program.hpp>
+
+#include <weir/base/error.hpp>
+#include <weir/core/error_group.hpp>
+#include <weir/core/unhandled.hpp>
+#include <weir/core/with_scope.hpp>
+#include <weir/io/crash_dump.hpp>
+
+#include <fmt/format.h>
+#include <sched.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <exception>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+namespace weir {
+
+namespace {
+
+// Hears one signal without being a task, so that it doesn't keep the loop alive.
+class stop_signal {
+ public:
+  using function = void (*)(void* context, const char* name) noexcept;
+
+  stop_signal(driver& io, int number, const char* name, function stop, void* context) noexcept
+      : io_(io), name_(name), stop_(stop), context_(context), request_{*this} {
+    request_.op = io_op::wait_signal;
+    request_.flags = static_cast<std::uint32_t>(number);
+    request_.on_complete = [](io_request& r) noexcept { static_cast<heard&>(r).owner.hear(); };
+    is_pending_ = true;
+    if (io_.submit(request_)) hear();
+  }
+  stop_signal(const stop_signal&) = delete;
+  stop_signal& operator=(const stop_signal&) = delete;
+  ~stop_signal() {
+    if (!is_pending_) return;
+    io_.cancel(request_);
+    while (is_pending_) io_.wait(io_.now());
+  }
+
+ private:
+  struct heard : io_request {
+    explicit heard(stop_signal& of) noexcept : owner(of) {}
+    stop_signal& owner;
+  };
+  void hear() noexcept {
+    is_pending_ = false;
+    if (request_.outcome < 0) return;
+    ::signal(SIGTERM, SIG_DFL);  // the second one kills
+    ::signal(SIGINT, SIG_DFL);
+    stop_(context_, name_);
+  }
+
+  driver& io_;
+  const char* name_;
+  function stop_;
+  void* context_;
+  heard request_;
+  bool is_pending_ = false;
+};
+
+// SIGTERM and SIGINT, if they are wanted.
+class stop_signals {
+ public:
+  stop_signals(bool wanted, driver& io, stop_signal::function stop, void* context) {
+    if (!wanted) return;
+    terminate_ = std::make_unique<stop_signal>(io, SIGTERM, "SIGTERM", stop, context);
+    interrupt_ = std::make_unique<stop_signal>(io, SIGINT, "SIGINT", stop, context);
+  }
+
+ private:
+  std::unique_ptr<stop_signal> terminate_;
+  std::unique_ptr<stop_signal> interrupt_;
+};
+
+task<int> without_result(task<> main) {
+  co_await std::move(main);
+  co_return 0;
+}
+
+}  // namespace
+
+int run(task<int> main, run_options options) {
+  const detail::crash_dump dumps(options.dump_on_crash);
+  const std::unique_ptr<driver> io = make_driver(options.io);
+  loop on(*io, options.loop);
+  const detail::dumped_loop known(on);
+  const stop_signals signals(
+      options.stop_on_signals, *io,
+      [](void* root, const char* name) noexcept {
+        static_cast<scope*>(root)->cancel({.kind = cancel_kind::shutdown, .text = name});
+      },
+      &on.root());
+  spawned<int> handle = on.root().spawn(detail::given_task<int>{std::move(main)});
+  on.run();
+  if (handle.has_value()) return handle.take_value();
+  return on.root().reason().kind == cancel_kind::shutdown ? 0 : 1;
+}
+
+int run(task<> main, run_options options) { return run(without_result(std::move(main)), options); }
+
+namespace detail {
+
+namespace {
+
+// What the loops of all cores know of each other.
+class core_group {
+ public:
+  explicit core_group(unsigned count) : cores_(count) {}
+
+  // A core's loop exists from enter to leave: in between it can be told to stop.
+  void enter(unsigned index, loop& on) noexcept {
+    const std::lock_guard guard(lock_);
+    cores_[index].on = &on;
+    if (reason_) tell(cores_[index]);
+  }
+  void leave(unsigned index) noexcept {
+    const std::lock_guard guard(lock_);
+    cores_[index].on = nullptr;
+  }
+  // Cancels the root of every core. The first reason stays.
+  void stop(const char* reason) noexcept {
+    const std::lock_guard guard(lock_);
+    if (reason_) return;
+    reason_ = reason;
+    for (core& one : cores_) tell(one);
+  }
+  void fail(std::exception_ptr failure) noexcept {
+    stop("another core has failed");
+    const std::lock_guard guard(lock_);
+    if (!failure_) failure_ = std::move(failure);
+  }
+  const std::exception_ptr& failure() const noexcept { return failure_; }
+
+ private:
+  struct core : post_node {
+    loop* on = nullptr;
+    loop* told = nullptr;  // stays: the loop's end runs what was posted to it
+    const char* reason = nullptr;
+  };
+  void tell(core& one) noexcept {
+    if (!one.on) return;
+    one.reason = reason_;
+    one.told = one.on;
+    one.run = [](post_node& node) noexcept {
+      auto& self = static_cast<core&>(node);
+      self.told->root().cancel({.kind = cancel_kind::shutdown, .text = self.reason});
+    };
+    one.on->post_node(one);
+  }
+
+  std::mutex lock_;
+  std::vector<core> cores_;
+  const char* reason_ = nullptr;
+  std::exception_ptr failure_;
+};
+
+// The scope makes a group of what fails inside, with the traces that a later report prints.
+task<> run_core(core_program& program, core_group& group) {
+  try {
+    co_await with_scope({.name = "core"}, [&](scope&) -> task<> { co_await program.start(); });
+  } catch (const std::exception&) {
+    group.fail(std::current_exception());
+  }
+}
+
+void run_core_on(unsigned index, core_program& program, core_group& group,
+                 const run_options& options) {
+  driver_options io_options = options.io;
+  io_options.shares_ports = true;
+  const std::unique_ptr<driver> io = make_driver(io_options);
+  const std::string name = fmt::format("core {}", index);
+  loop_options on_options = options.loop;
+  on_options.name = name.c_str();
+  loop on(*io, on_options);
+  const dumped_loop known(on);
+  const stop_signals signals(
+      options.stop_on_signals && index == 0, *io,
+      [](void* all, const char* signal) noexcept { static_cast<core_group*>(all)->stop(signal); },
+      &group);
+  group.enter(index, on);
+  on.root().spawn([&]() -> task<> { co_await run_core(program, group); });
+  on.run();
+  group.leave(index);
+}
+
+// Errors before there is a loop, such as no descriptor left for its driver, stop the others too.
+void run_core_or_fail(unsigned index, core_program& program, core_group& group,
+                      const run_options& options) noexcept {
+  try {
+    run_core_on(index, program, group, options);
+  } catch (const std::exception&) {
+    group.fail(std::current_exception());
+  }
+}
+
+unsigned cores_allowed() noexcept {
+  cpu_set_t allowed;
+  if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 1;
+  return std::max(1u, static_cast<unsigned>(CPU_COUNT(&allowed)));
+}
+
+}  // namespace
+
+int run_cores(core_program& program, const run_options& options) {
+  const crash_dump dumps(options.dump_on_crash);
+  const unsigned count = options.cores != 0 ? options.cores : cores_allowed();
+  core_group group(count);
+  std::vector<std::thread> threads;
+  for (unsigned i = 1; i < count; ++i) {
+    try {
+      threads.emplace_back([&, i] { run_core_or_fail(i, program, group, options); });
+    } catch (const std::system_error&) {
+      group.fail(std::current_exception());
+      break;
+    }
+  }
+  run_core_or_fail(0, program, group, options);
+  for (std::thread& one : threads) one.join();
+  if (!group.failure()) return 0;
+  struct string_sink final : text_sink {
+    std::string text;
+    using text_sink::put;
+    void put(const char* piece, std::size_t size) noexcept override { text.append(piece, size); }
+  } description;
+  describe_exception(group.failure(), description);
+  report_unhandled({.text = description.text.c_str(), .what = group.failure(), .is_report = false});
+  return 1;
+}
+
+}  // namespace detail
+
+}  // namespace weir

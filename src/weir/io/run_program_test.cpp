@@ -1,0 +1,163 @@
+// Programs as a whole: exit codes, signals, all cores. What ends a process runs in a child.
+#include <weir/io/run_program.hpp>
+
+#include <weir/core.hpp>
+#include <weir/io/child_process_test.hpp>
+#include <weir/io/signals.hpp>
+#include <weir/io/socket.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <atomic>
+#include <cstdio>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using testing::HasSubstr;
+
+// A port that was free a moment ago: the loops have to agree on one before they listen.
+std::uint16_t free_port() {
+  std::uint16_t found = 0;
+  const std::unique_ptr<driver> io = make_driver();
+  raw_address where = address::loopback(0).raw();
+  const io_handle door = io->make_listener(where, {});
+  found = address(where).port();
+  io->close_now(door);
+  return found;
+}
+
+task<int> give(int value) {
+  co_await sleep(1_ms);
+  co_return value;
+}
+
+TEST(run_program, its_result_is_the_exit_code) {
+  EXPECT_EQ(run(give(42)), 42);
+  EXPECT_EQ(run([]() -> task<> { co_await sleep(1_ms); }()), 0);
+}
+
+TEST(run_program, an_error_that_nobody_takes_ends_the_process_with_its_trace) {
+  const child_outcome outcome = in_child([] {
+    return run([]() -> task<> {
+      co_await sleep(1_ms);
+      raise(error(errc::corrupt, "the flux is broken"));
+    }());
+  });
+  EXPECT_EQ(outcome.signal, SIGABRT);
+  EXPECT_THAT(outcome.text, HasSubstr("corrupt: the flux is broken"));
+  EXPECT_THAT(outcome.text, HasSubstr("run_program_test.cpp"));
+}
+
+TEST(run_program, sigterm_ends_every_wait_and_the_program_in_order) {
+  const child_outcome outcome = in_child(
+      [] {
+        return run([]() -> task<> {
+          struct farewell {
+            ~farewell() { std::fprintf(stderr, "cleaned up\n"); }
+          } at_the_end;
+          listener door = co_await listen({});
+          say_ready();
+          std::ignore = co_await door.accept();
+        }());
+      },
+      [](pid_t child) { ::kill(child, SIGTERM); });
+  EXPECT_EQ(outcome.code, 0) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("cleaned up"));
+}
+
+TEST(run_program, a_second_signal_kills_one_that_does_not_end) {
+  const child_outcome outcome = in_child(
+      [] {
+        return run([]() -> task<> {
+          co_await shield([]() -> task<> {
+            say_ready();
+            std::ignore = co_await as_result(wait_signal(SIGTERM));
+            co_await sleep(1_ms);
+            ::kill(::getpid(), SIGTERM);
+            co_await sleep(3600_s);
+          }());
+        }());
+      },
+      [](pid_t child) { ::kill(child, SIGTERM); });
+  EXPECT_EQ(outcome.signal, SIGTERM) << outcome.text;
+}
+
+TEST(run_program, every_core_serves_one_port) {
+  std::atomic<int> listeners = 0;
+  std::atomic<std::uint16_t> port = 0;
+  std::atomic<int> served = 0;
+  std::set<std::thread::id> threads;
+  std::mutex lock;
+  const auto program = [&]() -> task<> {
+    {
+      const std::lock_guard guard(lock);
+      threads.insert(std::this_thread::get_id());
+      if (port == 0) port = free_port();
+    }
+    listener door = co_await listen({.port = port});
+    ++listeners;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        for (;;) {
+          socket peer = co_await door.accept();
+          co_await peer.send("x");
+        }
+      });
+      while (listeners < 3) co_await sleep(1_ms);
+      for (int i = 0; i < 20; ++i) {
+        socket self = co_await connect(address::loopback(port));
+        served += (co_await self.receive()).text() == "x";
+      }
+      while (served < 60) co_await sleep(1_ms);
+      s.cancel("done");
+    });
+  };
+  EXPECT_EQ(run_on_all_cores({.cores = 3}, program), 0);
+  EXPECT_EQ(served, 60);
+  EXPECT_EQ(threads.size(), 3u);
+}
+
+TEST(run_program, an_error_on_one_core_ends_the_others_and_the_process) {
+  const child_outcome outcome = in_child([] {
+    std::atomic<int> started = 0;
+    return run_on_all_cores({.cores = 3}, [&]() -> task<> {
+      struct farewell {
+        ~farewell() { std::fprintf(stderr, "cleaned up\n"); }
+      } at_the_end;
+      const int mine = started++;
+      if (mine == 1) {
+        while (started < 3) co_await sleep(1_ms);
+        raise(error(errc::corrupt, "core 1 is broken"));
+      }
+      co_await sleep(3600_s);
+    });
+  });
+  EXPECT_EQ(outcome.signal, SIGABRT);
+  EXPECT_THAT(outcome.text, HasSubstr("core 1 is broken"));
+  EXPECT_THAT(outcome.text, testing::ContainsRegex("cleaned up(.|\n)*cleaned up(.|\n)*cleaned up"));
+}
+
+TEST(run_program, sigint_ends_all_cores) {
+  const child_outcome outcome = in_child(
+      [] {
+        std::atomic<int> started = 0;
+        return run_on_all_cores({.cores = 3}, [&]() -> task<> {
+          if (++started == 3) say_ready();
+          co_await sleep(3600_s);
+        });
+      },
+      [](pid_t child) { ::kill(child, SIGINT); });
+  EXPECT_EQ(outcome.code, 0) << outcome.text;
+}
+
+}  // namespace
+}  // namespace weir
