@@ -240,6 +240,18 @@ TEST(journal_damage, a_missing_file_is_refused_by_its_name) {
   }
 }
 
+TEST(journal_damage, a_wiped_sector_at_the_start_of_a_segment_is_refused) {
+  journal_model model;
+  const folder_image image = make_image(model, false, 60);
+  for (std::uint32_t number = 1; number <= 3; ++number) {
+    folder_image damaged = image;
+    damaged[weir::detail::segment_name(number)].replace(0, 512, 512, '\0');
+    const opened outcome = open_image(damaged, model);
+    ASSERT_TRUE(outcome.refusal.has_value()) << number;
+    EXPECT_EQ(*outcome.refusal, errc::corrupt);
+  }
+}
+
 TEST(journal_damage, two_segments_exchanged_are_refused) {
   journal_model model;
   const folder_image image = make_image(model, false, 60);

@@ -115,10 +115,10 @@ result<std::uint64_t> journal_model::try_change(const std::vector<change>& chang
   std::vector<location> places(changes.size());
   auto lsn = over->try_append(records, who, places);
   if (!lsn) return lsn;
-  WEIR_ASSERT(*lsn == history_.size() + changes.size());
+  WEIR_ASSERT(!keeps_history || *lsn == history_.size() + changes.size());
   for (std::size_t i = 0; i < changes.size(); ++i) {
     apply_change(changes[i].what, changes[i].id, places[i]);
-    history_.push_back(changes[i]);
+    if (keeps_history) history_.push_back(changes[i]);
   }
   return lsn;
 }

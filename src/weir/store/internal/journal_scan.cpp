@@ -7,6 +7,10 @@
 
 namespace weir::detail {
 
+namespace {
+constexpr std::uint64_t unused_look_max = std::uint64_t{4} << 20;
+}
+
 journal_scan::journal_scan(const folder_contents& folder, batch_visitor& visitor,
                            bool goes_past_damage)
     : folder_(folder), visitor_(visitor), goes_past_damage_(goes_past_damage) {}
@@ -217,13 +221,15 @@ task<> journal_scan::check_unused(const found_segment& segment) {
     co_return;
   }
   file from = co_await open_file(path_in(folder_.folder, name), {});
-  segment_reader reader(from, segment.size);
-  if (segment.state != header_state::damaged) {
-    // Record numbers only grow, so what is left of an earlier use is older than what comes next.
-    const parsed_batch first = co_await reader.batch_at(segment_header::size);
-    const bool is_older = first.header.lsn_first < chain_.lsn_next;
-    if (first.state != parse_state::whole || is_older) co_return;
-  }
+  segment_reader whole(from, segment.size);
+  const parsed_batch first = co_await whole.batch_at(segment_header::size);
+  const bool is_suspect =
+      segment.state == header_state::damaged ||
+      (first.state == parse_state::whole && first.header.lsn_first >= chain_.lsn_next);
+  // A header that was wiped looks like one that was never written, so a part is looked through in
+  // any case. Record numbers only grow: what is left of an earlier use is older than what is
+  // sought.
+  segment_reader reader(from, is_suspect ? segment.size : std::min(segment.size, unused_look_max));
   const batches_behind behind =
       co_await reader.look_behind(segment_header::size, 0, chain_.lsn_next);
   if (behind.is_found && behind.lsn_durable >= chain_.lsn_next) {
