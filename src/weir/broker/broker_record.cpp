@@ -14,7 +14,7 @@ void record_batch::append(const Record& record) {
   record.fields(write);
 }
 
-void record_batch::append(record_view record) {
+void record_batch::append(broker_record record) {
   items_.push_back({record.kind, payloads_.size()});
   payloads_.append(record.payload);
 }
@@ -24,7 +24,7 @@ void record_batch::clear() noexcept {
   payloads_.clear();
 }
 
-record_view record_batch::operator[](std::size_t at) const noexcept {
+broker_record record_batch::operator[](std::size_t at) const noexcept {
   const std::size_t end = at + 1 < items_.size() ? items_[at + 1].from : payloads_.size();
   const std::size_t from = items_[at].from;
   return {items_[at].kind, std::string_view(payloads_).substr(from, end - from)};

@@ -37,7 +37,7 @@ enum class record_kind : std::uint8_t {
 };
 
 /// A record as the journal holds it.
-struct record_view {
+struct broker_record {
   record_kind kind;
   std::string_view payload = {};
 };
@@ -201,13 +201,13 @@ class record_batch {
   template <class Record>
   void append(const Record& record);
   /// Copies an encoded record as the next one.
-  void append(record_view record);
+  void append(broker_record record);
   void clear() noexcept;
 
   std::size_t size() const noexcept { return items_.size(); }
   bool empty() const noexcept { return items_.empty(); }
   /// The views last until the next append() or clear().
-  record_view operator[](std::size_t at) const noexcept;
+  broker_record operator[](std::size_t at) const noexcept;
   /// All payloads together.
   std::size_t payload_bytes() const noexcept { return payloads_.size(); }
 

@@ -37,7 +37,7 @@ record_batch one_of_each() {
   return batch;
 }
 
-bool decodes(record_view record) {
+bool decodes(broker_record record) {
   switch (record.kind) {
     case record_kind::queue_set:
       return decode<queue_set_record>(record.payload).has_value();
@@ -151,7 +151,7 @@ TEST(broker_record, the_small_records_read_back) {
 TEST(broker_record, a_cut_or_lengthened_payload_is_refused) {
   const record_batch batch = one_of_each();
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    const record_view record = batch[i];
+    const broker_record record = batch[i];
     ASSERT_TRUE(decodes(record));
     const std::size_t open = has_open_end(record.kind) ? 6 : 0;  // "body" and "result" are last
     for (std::size_t size = 0; size + open < record.payload.size(); ++size) {

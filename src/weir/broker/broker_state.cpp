@@ -47,13 +47,13 @@ result<void> broker_state::apply_payload(std::string_view payload, location wher
   return {};
 }
 
-result<void> broker_state::apply(record_view record, location where) {
+result<void> broker_state::apply(broker_record record, location where) {
   auto outcome = apply_kind(record, where);
   if (outcome) applied_ = std::max(applied_, where);
   return outcome;
 }
 
-result<void> broker_state::apply_kind(record_view record, location where) {
+result<void> broker_state::apply_kind(broker_record record, location where) {
   const std::string_view payload = record.payload;
   switch (record.kind) {
     case record_kind::queue_set:
@@ -266,7 +266,7 @@ result<void> broker_state::apply_moved_end(std::string_view payload, location wh
   return {};
 }
 
-bool broker_state::is_live(record_view record, location where) const {
+bool broker_state::is_live(broker_record record, location where) const {
   const bool is_end = record.kind == record_kind::end || record.kind == record_kind::moved_end;
   std::uint64_t sequence = 0;
   if (is_end) {
@@ -283,7 +283,7 @@ bool broker_state::is_live(record_view record, location where) const {
   return slot != no_slot && store_[slot].where == where;
 }
 
-record_view broker_state::relocated(record_view record) noexcept {
+broker_record broker_state::relocated(broker_record record) noexcept {
   if (record.kind == record_kind::submit) record.kind = record_kind::moved_submit;
   if (record.kind == record_kind::end) record.kind = record_kind::moved_end;
   return record;

@@ -101,7 +101,7 @@ class broker_state {
   std::vector<pending_reply> take_replies(time_point now, std::size_t max);
 
   /// Makes a record true. For our own records just decided, and for those of the journal in order.
-  result<void> apply(record_view record, location where);
+  result<void> apply(broker_record record, location where);
   /// Records up to here are on disk. Starts at location::last(): replayed records are.
   void set_durable(location upto) noexcept { durable_ = upto; }
   /// The last record applied: what a snapshot begun now covers.
@@ -124,9 +124,9 @@ class broker_state {
     return store_.live_bytes(segment);
   }
   /// True when a record read from there is still needed there.
-  bool is_live(record_view record, location where) const;
+  bool is_live(broker_record record, location where) const;
   /// The record that takes a live record's place when it is written again.
-  static record_view relocated(record_view record) noexcept;
+  static broker_record relocated(broker_record record) noexcept;
 
   // For tests and tools.
   /// Scans everything and compares it with all counts and orders: the first disagreement, or "".
@@ -139,7 +139,7 @@ class broker_state {
   friend class snapshot_writer;
   friend class snapshot_loader;
 
-  result<void> apply_kind(record_view record, location where);
+  result<void> apply_kind(broker_record record, location where);
   template <class Record>
   result<void> apply_payload(std::string_view payload, location where);
   bool is_possible(const queue_set_record& record) const;

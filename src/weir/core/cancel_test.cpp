@@ -1,6 +1,5 @@
-// Cancellation as a level that scopes own: what each wait, scope, shield and deadline does with it.
+// Cancellation as a level that scopes own: what each wait and scope does with it.
 #include <weir/core/as_result.hpp>
-#include <weir/core/combine.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/testing/test.hpp>
@@ -9,7 +8,6 @@
 #include <gtest/gtest.h>
 
 #include <string>
-#include <vector>
 
 namespace weir {
 namespace {
@@ -18,7 +16,6 @@ using namespace weir::literals;
 using testing::elapsed;
 using ::testing::ElementsAre;
 using testing::errors_of;
-using testing::expect_raises;
 using ::testing::HasSubstr;
 
 /// Says when it is destroyed.
@@ -40,28 +37,22 @@ task<> note(std::string* log, char c) {
 
 // Checkpoints.
 
+template <class Wait>
+task<> ends_at(Wait (*wait)(), char name, std::string* log) {
+  const mark reached(*log, name);
+  co_await with_scope([&](scope& s) -> task<> {
+    s.cancel();
+    co_await wait();
+    log->push_back('!');
+  });
+}
+
 WEIR_TEST("every kind of wait ends in a cancelled scope, even when it could finish at once") {
   std::string log;
-  co_await with_scope([&](scope& all) -> task<> {
-    const auto after_cancel = [&](auto wait, char name) {
-      return [wait, name, out = &log]() -> task<> {
-        const mark reached(*out, name);
-        co_await with_scope([&](scope& s) -> task<> {
-          s.cancel();
-          co_await wait();
-          *out += '!';
-        });
-      };
-    };
-    all.spawn(after_cancel([] { return sleep(0_ms); }, 's'));
-    co_await all.join();
-    all.spawn(after_cancel([] { return yield(); }, 'y'));
-    co_await all.join();
-    all.spawn(after_cancel([] { return checkpoint(); }, 'c'));
-    co_await all.join();
-    all.spawn(after_cancel([] { return scope::current()->join(); }, 'j'));
-    co_await all.join();
-  });
+  co_await ends_at(+[] { return sleep(0_ms); }, 's', &log);
+  co_await ends_at(+[] { return yield(); }, 'y', &log);
+  co_await ends_at(+[] { return checkpoint(); }, 'c', &log);
+  co_await ends_at(+[] { return scope::current()->join(); }, 'j', &log);
   EXPECT_EQ(log, "sycj");
 }
 
@@ -386,228 +377,6 @@ WEIR_TEST("leaving a scope waits for children that take their time, whatever is 
   });
   EXPECT_TRUE(has_ended);
   EXPECT_EQ(elapsed(), 10_ms);
-}
-
-// Shields.
-
-WEIR_TEST("a shield keeps outer cancellations out until its end") {
-  std::string log;
-  co_await with_scope([&](scope& s) -> task<> {
-    s.spawn([&]() -> task<> {
-      co_await shield(nap(5_ms));
-      log += 's';
-      co_await checkpoint();
-      log += '!';
-    });
-    co_await sleep(1_ms);
-    s.cancel();
-    co_return;
-  });
-  EXPECT_EQ(log, "s");
-  EXPECT_EQ(elapsed(), 5_ms);
-}
-
-WEIR_TEST("a shield entered in a cancelled scope is not cancelled") {
-  bool is_done = false;
-  co_await with_scope([&](scope& s) -> task<> {
-    s.cancel();
-    co_await shield(nap(1_ms));
-    is_done = true;
-  });
-  EXPECT_TRUE(is_done);
-  EXPECT_EQ(elapsed(), 1_ms);
-}
-
-WEIR_TEST("a shield has a deadline of its own") {
-  co_await expect_raises<errc::timed_out>(shield(sleep_forever(), 5_ms));
-  EXPECT_EQ(elapsed(), 5_ms);
-}
-
-WEIR_TEST("cancelling the shielded scope itself ends it") {
-  co_await with_scope({.shield = true}, [](scope& s) -> task<> {
-    s.cancel();
-    co_await sleep_forever();
-  });
-  EXPECT_EQ(elapsed(), 0_ms);
-}
-
-WEIR_TEST("children in a shielded scope are shielded too") {
-  int ended = 0;
-  co_await with_scope([&](scope& outer) -> task<> {
-    co_await with_scope({.shield = true}, [&](scope& s) -> task<> {
-      for (int i = 0; i < 3; ++i) {
-        s.spawn([&]() -> task<> {
-          co_await sleep(2_ms);
-          ++ended;
-        });
-      }
-      outer.cancel();
-      co_return;
-    });
-  });
-  EXPECT_EQ(ended, 3);
-}
-
-WEIR_TEST("a scope inside a shield is reached by cancelling the shield, not from outside") {
-  co_await with_scope([](scope& outer) -> task<> {
-    co_await with_scope({.shield = true}, [&](scope& kept) -> task<> {
-      co_await with_scope([&](scope& inner) -> task<> {
-        outer.cancel();
-        EXPECT_FALSE(inner.is_cancelled());
-        kept.cancel();
-        EXPECT_TRUE(inner.is_cancelled());
-        co_return;
-      });
-    });
-  });
-}
-
-WEIR_TEST("lowering a shield while a cancellation is pending delivers it") {
-  std::string log;
-  co_await with_scope([&](scope& outer) -> task<> {
-    co_await with_scope({.shield = true}, [&](scope& s) -> task<> {
-      outer.spawn([&]() -> task<> {
-        co_await shield(nap(3_ms));
-        log += 'u';
-        s.set_shield(false);
-      });
-      co_await sleep(1_ms);
-      outer.cancel();
-      co_await sleep_forever();
-    });
-    log += '!';
-  });
-  EXPECT_EQ(log, "u");
-  EXPECT_EQ(elapsed(), 3_ms);
-}
-
-WEIR_TEST("an error inside a shield is thrown as it is") {
-  co_await expect_raises<errc::not_found>(shield([]() -> task<> {
-    co_await yield();
-    raise(error(errc::not_found));
-  }()));
-}
-
-// Deadlines.
-
-WEIR_TEST("a time-out raises timed_out once the task has ended") {
-  std::string log;
-  co_await expect_raises<errc::timed_out>(with_timeout(5_ms, [](std::string* out) -> task<> {
-    const mark local(*out, 'd');
-    co_await shield(nap(8_ms));
-    co_await sleep_forever();
-  }(&log)));
-  EXPECT_EQ(log, "d");
-  EXPECT_EQ(elapsed(), 8_ms);
-}
-
-WEIR_TEST("a task that is in time gives its value and leaves no timer") {
-  EXPECT_EQ(co_await with_timeout(5_ms,
-                                  []() -> task<int> {
-                                    co_await sleep(1_ms);
-                                    co_return 4;
-                                  }()),
-            4);
-  EXPECT_EQ(loop::current()->stats().timers_live, 0u);
-}
-
-WEIR_TEST("a single wait can be given a time-out") {
-  co_await expect_raises<errc::timed_out>(with_timeout(1_ms, sleep(1_h)));
-  co_await with_timeout(1_h, sleep(1_ms));
-  EXPECT_EQ(elapsed(), 2_ms);
-}
-
-WEIR_TEST("a time-out of zero or less lets the task run to its first wait") {
-  for (const duration length : {0_ms, -5_ms}) {
-    std::string log;
-    co_await expect_raises<errc::timed_out>(with_timeout(length, [](std::string* out) -> task<> {
-      out->push_back('s');
-      co_await checkpoint();
-      out->push_back('!');
-    }(&log)));
-    EXPECT_EQ(log, "s");
-  }
-}
-
-WEIR_TEST("the earliest deadline around a wait ends it, and belongs to its own scope") {
-  co_await with_timeout(1_h, []() -> task<> {
-    co_await expect_raises<errc::timed_out>(
-        with_timeout(5_ms, []() -> task<> { co_await with_timeout(10_ms, sleep_forever()); }()));
-    EXPECT_EQ(elapsed(), 5_ms);
-    co_await expect_raises<errc::timed_out>(with_timeout(10_ms, []() -> task<> {
-      co_await expect_raises<errc::timed_out>(with_timeout(5_ms, sleep_forever()));
-      co_await sleep(1_h);
-    }()));
-    EXPECT_EQ(elapsed(), 15_ms);
-  }());
-}
-
-WEIR_TEST("effective_deadline is the earliest up to the nearest shield") {
-  const time_point start = loop::current()->now();
-  co_await with_scope({.timeout = 10_ms}, [&](scope& outer) -> task<> {
-    EXPECT_EQ(outer.effective_deadline(), start + 10_ms);
-    co_await with_scope({.timeout = 20_ms}, [&](scope& inner) -> task<> {
-      EXPECT_EQ(inner.deadline(), start + 20_ms);
-      EXPECT_EQ(inner.effective_deadline(), start + 10_ms);
-      inner.set_deadline(start + 5_ms);
-      EXPECT_EQ(inner.effective_deadline(), start + 5_ms);
-      co_return;
-    });
-    co_await with_scope({.timeout = 20_ms, .shield = true}, [&](scope& kept) -> task<> {
-      EXPECT_EQ(kept.effective_deadline(), start + 20_ms);
-      co_return;
-    });
-    co_await with_scope([&](scope& open) -> task<> {
-      EXPECT_EQ(open.deadline(), time_point::never());
-      EXPECT_EQ(open.effective_deadline(), start + 10_ms);
-      co_return;
-    });
-  });
-}
-
-WEIR_TEST("a deadline can be moved later, earlier, into the past and away") {
-  const time_point start = loop::current()->now();
-  co_await with_scope({.timeout = 5_ms}, [&](scope& s) -> task<> {
-    s.set_deadline(start + 20_ms);
-    co_await sleep(10_ms);
-    s.set_deadline(time_point::never());
-    co_await sleep(20_ms);
-    s.set_deadline(loop::current()->now() + 1_ms);
-    co_await sleep_forever();
-  });
-  EXPECT_EQ(elapsed(), 31_ms);
-  co_await with_scope([&](scope& s) -> task<> {
-    s.set_deadline(start);
-    EXPECT_TRUE(s.is_cancelled());
-    EXPECT_EQ(s.reason().kind, cancel_kind::deadline);
-    co_await sleep_forever();
-  });
-  EXPECT_EQ(elapsed(), 31_ms);
-}
-
-WEIR_TEST("with_deadline counts from the moment that it names, not from when it is awaited") {
-  const time_point start = loop::current()->now();
-  auto late = with_deadline(start + 10_ms, sleep_forever());
-  co_await sleep(8_ms);
-  co_await expect_raises<errc::timed_out>(std::move(late));
-  EXPECT_EQ(elapsed(), 10_ms);
-  EXPECT_EQ(co_await with_deadline(time_point::never(), []() -> task<int> { co_return 1; }()), 1);
-  co_await expect_raises<errc::timed_out>(with_deadline(start, sleep_forever()));
-}
-
-WEIR_TEST("many scopes with one deadline all end") {
-  int ended = 0;
-  co_await with_scope([&](scope& s) -> task<> {
-    for (int i = 0; i < 100; ++i) {
-      s.spawn([&]() -> task<> {
-        co_await with_scope({.timeout = 5_ms}, [](scope&) -> task<> { co_await sleep_forever(); });
-        ++ended;
-      });
-    }
-    co_return;
-  });
-  EXPECT_EQ(ended, 100);
-  EXPECT_EQ(elapsed(), 5_ms);
 }
 
 // Depth.

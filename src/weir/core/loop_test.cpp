@@ -59,13 +59,13 @@ TEST(Loop, a_task_that_is_always_ready_gives_way_after_its_budget) {
   testing::run_virtual(
       [](std::string* out) -> task<> {
         co_await with_scope([&](scope& s) -> task<> {
-          s.spawn([=]() -> task<> {
+          s.spawn([&]() -> task<> {
             for (int i = 0; i < 25; ++i) {
               out->push_back('a');
               co_await checkpoint();
             }
           });
-          s.spawn([=]() -> task<> {
+          s.spawn([&]() -> task<> {
             for (int i = 0; i < 25; ++i) {
               out->push_back('b');
               co_await checkpoint();
@@ -87,7 +87,7 @@ TEST(Loop, a_timer_fires_although_tasks_are_always_ready) {
   testing::run_virtual_in(world, [](virtual_world* w, bool* stop, std::uint64_t* count) -> task<> {
     co_await with_scope([&](scope& s) -> task<> {
       for (int i = 0; i < 1000; ++i) {
-        s.spawn([=]() -> task<> {
+        s.spawn([&]() -> task<> {
           while (!*stop) {
             ++*count;
             w->clock().advance_to(w->clock().now() + 1_us);
@@ -110,7 +110,7 @@ TEST(Loop, a_turn_ends_after_its_time_even_with_steps_left) {
                           [](virtual_world* w, std::uint64_t* out) -> task<> {
                             co_await with_scope([&](scope& s) -> task<> {
                               for (int i = 0; i < 160; ++i) {
-                                s.spawn([=]() -> task<> {
+                                s.spawn([&]() -> task<> {
                                   w->clock().advance_to(w->clock().now() + 1_ms);
                                   co_return;
                                 });

@@ -88,16 +88,18 @@ WEIR_TEST("a dropped handle leaves the task to its scope") {
   EXPECT_EQ(ended, 1);
 }
 
+struct keeper {
+  std::shared_ptr<int> held;
+  task<> operator()(std::shared_ptr<int> argument) {
+    co_await sleep(1_ms);
+    EXPECT_EQ(*held + *argument, 10);
+  }
+};
 WEIR_TEST("a child keeps its function and arguments as long as it runs") {
   auto owned = std::make_shared<int>(5);
   const std::weak_ptr<int> seen = owned;
   co_await with_scope([&](scope& s) -> task<> {
-    s.spawn(
-        [captured = owned](std::shared_ptr<int> argument) -> task<> {
-          co_await sleep(1_ms);
-          EXPECT_EQ(*captured + *argument, 10);
-        },
-        owned);
+    s.spawn(keeper{owned}, owned);
     owned.reset();
     co_return;
   });
@@ -333,10 +335,12 @@ task<> places_by_arrival(std::uint32_t room) {
         arrivals.spawn(
             [](scope* to, std::vector<int>* log, int number) -> task<> {
               co_await sleep(duration::milliseconds(number));
-              co_await to->spawn_when_room([log, number]() -> task<> {
-                log->push_back(number);
-                co_await sleep(1_ms);
-              });
+              co_await to->spawn_when_room(
+                  [](std::vector<int>* to_log, int mine) -> task<> {
+                    to_log->push_back(mine);
+                    co_await sleep(1_ms);
+                  },
+                  log, number);
             },
             &s, &started, i);
       }
@@ -354,10 +358,12 @@ WEIR_TEST("a place that was given is not taken by one who came later") {
   co_await with_scope([&](scope& others) -> task<> {
     co_await with_scope({.tasks_max = 1}, [&](scope& s) -> task<> {
       const auto enter = [](scope* to, std::vector<char>* log, char name) -> task<> {
-        co_await to->spawn_when_room([log, name]() -> task<> {
-          log->push_back(name);
-          co_await sleep(1_ms);
-        });
+        co_await to->spawn_when_room(
+            [](std::vector<char>* to_log, char mine) -> task<> {
+              to_log->push_back(mine);
+              co_await sleep(1_ms);
+            },
+            log, name);
       };
       s.spawn(&nap, 10_ms);
       others.spawn(enter, &s, &started, 'a');

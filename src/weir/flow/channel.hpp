@@ -37,8 +37,8 @@ class sender {
   ~sender() { close(); }
 
   /// Waits while the channel is full.
-  [[nodiscard]] detail::send_wait<T> send(T item) const noexcept {
-    return detail::send_wait<T>(of_, std::move(item));
+  [[nodiscard]] detail::channel_send_wait<T> send(T item) const noexcept {
+    return detail::channel_send_wait<T>(of_, std::move(item));
   }
   /// Never waits: false when the channel is full or nobody receives; `item` is then untouched.
   [[nodiscard]] bool try_send(T& item) const noexcept {
@@ -77,8 +77,8 @@ class receiver {
   ~receiver() { close(); }
 
   /// `while (auto one = co_await lines.receive())`
-  [[nodiscard]] detail::receive_wait<T> receive() const noexcept {
-    return detail::receive_wait<T>(of_);
+  [[nodiscard]] detail::channel_receive_wait<T> receive() const noexcept {
+    return detail::channel_receive_wait<T>(of_);
   }
   /// Never waits: empty when nothing is there now.
   [[nodiscard]] std::optional<T> try_receive() const noexcept {

@@ -16,7 +16,7 @@ struct journal_entry {
   std::string payload;
   location where;
 
-  record_view view() const { return {kind, payload}; }
+  broker_record view() const { return {kind, payload}; }
 };
 
 /// Records in memory, in small segments so that tests see many of them.
@@ -24,7 +24,7 @@ class memory_journal {
  public:
   static constexpr std::uint32_t segment_bytes = 4'096;
 
-  location append(record_view record) {
+  location append(broker_record record) {
     const auto size = static_cast<std::uint32_t>(record.payload.size() + 16);
     if (offset_ + size > segment_bytes && offset_ > 0) ++segment_, offset_ = 0;
     const location where{segment_, offset_, size};

@@ -32,12 +32,13 @@ template <class T>
 class channel_state;
 
 template <class T>
-class send_wait final : public leaf_wait<send_wait<T>, void>, public list_hook<> {
+class channel_send_wait final : public leaf_wait<channel_send_wait<T>, void>, public list_hook<> {
  public:
-  send_wait(channel_state<T>* of, T item) noexcept
-      : leaf_wait<send_wait, void>(kind_), of_(of), item_(std::move(item)) {}
-  send_wait(send_wait&& other) noexcept
-      : leaf_wait<send_wait, void>(static_cast<leaf_wait<send_wait, void>&&>(other)),
+  channel_send_wait(channel_state<T>* of, T item) noexcept
+      : leaf_wait<channel_send_wait, void>(kind_), of_(of), item_(std::move(item)) {}
+  channel_send_wait(channel_send_wait&& other) noexcept
+      : leaf_wait<channel_send_wait, void>(
+            static_cast<leaf_wait<channel_send_wait, void>&&>(other)),
         list_hook<>(),
         of_(other.of_),
         item_(std::move(other.item_)) {}
@@ -52,7 +53,7 @@ class send_wait final : public leaf_wait<send_wait<T>, void>, public list_hook<>
  private:
   friend class channel_state<T>;
   static void leave(wait& w) noexcept {
-    static_cast<send_wait&>(w).unlink();
+    static_cast<channel_send_wait&>(w).unlink();
     w.complete_cancelled();
   }
   static constexpr wait_kind kind_{"room in a channel", &leave};
@@ -62,12 +63,13 @@ class send_wait final : public leaf_wait<send_wait<T>, void>, public list_hook<>
 };
 
 template <class T>
-class receive_wait final : public leaf_wait<receive_wait<T>, std::optional<T>>, public list_hook<> {
-  using base = leaf_wait<receive_wait, std::optional<T>>;
+class channel_receive_wait final : public leaf_wait<channel_receive_wait<T>, std::optional<T>>,
+                                   public list_hook<> {
+  using base = leaf_wait<channel_receive_wait, std::optional<T>>;
 
  public:
-  explicit receive_wait(channel_state<T>* of) noexcept : base(kind_), of_(of) {}
-  receive_wait(receive_wait&& other) noexcept
+  explicit channel_receive_wait(channel_state<T>* of) noexcept : base(kind_), of_(of) {}
+  channel_receive_wait(channel_receive_wait&& other) noexcept
       : base(static_cast<base&&>(other)), list_hook<>(), of_(other.of_) {}
 
   bool try_now() noexcept;
@@ -80,7 +82,7 @@ class receive_wait final : public leaf_wait<receive_wait<T>, std::optional<T>>, 
  private:
   friend class channel_state<T>;
   static void leave(wait& w) noexcept {
-    static_cast<receive_wait&>(w).unlink();
+    static_cast<channel_receive_wait&>(w).unlink();
     w.complete_cancelled();
   }
   static constexpr wait_kind kind_{"item of a channel", &leave};
@@ -105,7 +107,7 @@ class channel_state {
   /// Takes the item if there is a receiver waiting or room; leaves it alone otherwise.
   bool offer(T& item) noexcept {
     if (!receivers_waiting.is_empty()) {
-      receive_wait<T>& first = receivers_waiting.pop_front();
+      channel_receive_wait<T>& first = receivers_waiting.pop_front();
       first.item_.emplace(std::move(item));
       first.complete();
       return true;
@@ -122,12 +124,12 @@ class channel_state {
     if (size_ != 0) {
       item.emplace(pop());
       if (!senders_waiting.is_empty()) {
-        send_wait<T>& next = senders_waiting.pop_front();
+        channel_send_wait<T>& next = senders_waiting.pop_front();
         offer(next.item_);
         next.complete();
       }
     } else if (!senders_waiting.is_empty()) {
-      send_wait<T>& next = senders_waiting.pop_front();
+      channel_send_wait<T>& next = senders_waiting.pop_front();
       item.emplace(std::move(next.item_));
       next.complete();
     }
@@ -143,7 +145,7 @@ class channel_state {
   void receiver_gone() noexcept {
     if (--receivers == 0) {
       while (!senders_waiting.is_empty()) {
-        send_wait<T>& one = senders_waiting.pop_front();
+        channel_send_wait<T>& one = senders_waiting.pop_front();
         one.failed_ = errc::broken;
         one.complete();
       }
@@ -162,8 +164,8 @@ class channel_state {
 
   std::size_t senders = 0;
   std::size_t receivers = 0;
-  intrusive_list<send_wait<T>> senders_waiting;       // (1)
-  intrusive_list<receive_wait<T>> receivers_waiting;  // (2)
+  intrusive_list<channel_send_wait<T>> senders_waiting;       // (1)
+  intrusive_list<channel_receive_wait<T>> receivers_waiting;  // (2)
 
  private:
   T pop() noexcept {
@@ -194,7 +196,7 @@ class channel_state {
 };
 
 template <class T>
-bool send_wait<T>::try_now() noexcept {
+bool channel_send_wait<T>::try_now() noexcept {
   if (!of_) {
     failed_ = errc::closed;
     return true;
@@ -207,7 +209,7 @@ bool send_wait<T>::try_now() noexcept {
 }
 
 template <class T>
-bool receive_wait<T>::try_now() noexcept {
+bool channel_receive_wait<T>::try_now() noexcept {
   if (!of_) {
     failed_ = errc::closed;
     return true;

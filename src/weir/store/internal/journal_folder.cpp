@@ -88,10 +88,13 @@ task<> make_folder(std::string folder) {
     if (!status->is_directory) {
       raise(error(errc::invalid_argument, fmt::format("'{}' is no folder", folder)));
     }
-    co_return;
+  } else {
+    co_await make_dir(folder, 0700);
   }
-  co_await make_dir(folder, 0700);
-  co_await sync_dir(parent_of(folder));
+  // Also when it is there: whoever made it may have died before its name was durable.
+  const auto synced = co_await as_result(sync_dir(parent_of(folder)));
+  const bool is_foreign = !synced && status && synced.error() == errc::permission_denied;
+  if (!synced && !is_foreign) raise(synced.error());
 }
 
 task<file> lock_folder(std::string folder) {

@@ -48,7 +48,7 @@ std::string path_in(const std::string& folder, std::string_view name);
 inline constexpr std::uint64_t segment_bytes_min = 4096;
 
 task<folder_contents> read_folder(std::string folder);
-/// Makes the folder (mode 0700) and its name durable; nothing when it is there.
+/// Makes the folder (mode 0700) when it is missing, and its name durable.
 task<> make_folder(std::string folder);
 /// Takes the folder's lock, which ends with the file; raises `busy` when somebody has it.
 task<file> lock_folder(std::string folder);

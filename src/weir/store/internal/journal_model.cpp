@@ -163,15 +163,16 @@ std::string journal_model::compare(std::uint64_t lsn_recovered) {
 }
 
 task<std::string> journal_model::compare_values() {
-  std::map<std::uint64_t, const std::string*> wanted;
+  std::map<std::uint64_t, std::string> wanted;
   for (const change& one : history_) {
-    if (one.what == put) wanted[one.id] = &one.value;
+    if (one.what == put) wanted[one.id] = one.value;
   }
-  const auto places = places_;
-  for (const auto& [id, where] : places) {
-    const stored_record read = co_await over->read(where);
+  for (const auto& [id, value] : wanted) {
+    const auto at = places_.find(id);  // looked up now: the value may have moved since
+    if (at == places_.end()) continue;
+    const stored_record read = co_await over->read(at->second);
     const std::string_view payload = read.payload;
-    const bool is_right = id_of(payload) == id && payload.substr(sizeof id) == *wanted.at(id);
+    const bool is_right = id_of(payload) == id && payload.substr(sizeof id) == value;
     if (!is_right) co_return fmt::format("value {} has other bytes than were put", id);
   }
   co_return std::string();

@@ -163,6 +163,8 @@ task<> clean_up(journal_state& state, const folder_contents& contents) {
         state.snapshots, [&](const snapshot_info& kept) { return kept.header.lsn == one.lsn; });
     if (!is_kept) co_await remove_path(path_in(state.folder, one.name));
   }
+  // Names that were found may not be durable yet: whoever gave them may have died before its sync.
+  co_await sync_dir(state.folder);
 }
 
 void log_outcome(const journal_state& state, const std::vector<journal_damage>& damages) {

@@ -1,0 +1,120 @@
+// Shields keep outer cancellations out.
+#include <weir/core/as_result.hpp>
+#include <weir/core/sleep.hpp>
+#include <weir/core/with_scope.hpp>
+#include <weir/testing/test.hpp>
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using testing::elapsed;
+using testing::expect_raises;
+
+task<> sleep_forever() { co_await sleep_until(time_point::never()); }
+task<> nap(duration length) { co_await sleep(length); }
+
+WEIR_TEST("a shield keeps outer cancellations out until its end") {
+  std::string log;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> {
+      co_await shield(nap(5_ms));
+      log += 's';
+      co_await checkpoint();
+      log += '!';
+    });
+    co_await sleep(1_ms);
+    s.cancel();
+    co_return;
+  });
+  EXPECT_EQ(log, "s");
+  EXPECT_EQ(elapsed(), 5_ms);
+}
+
+WEIR_TEST("a shield entered in a cancelled scope is not cancelled") {
+  bool is_done = false;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.cancel();
+    co_await shield(nap(1_ms));
+    is_done = true;
+  });
+  EXPECT_TRUE(is_done);
+  EXPECT_EQ(elapsed(), 1_ms);
+}
+
+WEIR_TEST("a shield has a deadline of its own") {
+  co_await expect_raises<errc::timed_out>(shield(sleep_forever(), 5_ms));
+  EXPECT_EQ(elapsed(), 5_ms);
+}
+
+WEIR_TEST("cancelling the shielded scope itself ends it") {
+  co_await with_scope({.shield = true}, [](scope& s) -> task<> {
+    s.cancel();
+    co_await sleep_forever();
+  });
+  EXPECT_EQ(elapsed(), 0_ms);
+}
+
+WEIR_TEST("children in a shielded scope are shielded too") {
+  int ended = 0;
+  co_await with_scope([&](scope& outer) -> task<> {
+    co_await with_scope({.shield = true}, [&](scope& s) -> task<> {
+      for (int i = 0; i < 3; ++i) {
+        s.spawn([&]() -> task<> {
+          co_await sleep(2_ms);
+          ++ended;
+        });
+      }
+      outer.cancel();
+      co_return;
+    });
+  });
+  EXPECT_EQ(ended, 3);
+}
+
+WEIR_TEST("a scope inside a shield is reached by cancelling the shield, not from outside") {
+  co_await with_scope([](scope& outer) -> task<> {
+    co_await with_scope({.shield = true}, [&](scope& kept) -> task<> {
+      co_await with_scope([&](scope& inner) -> task<> {
+        outer.cancel();
+        EXPECT_FALSE(inner.is_cancelled());
+        kept.cancel();
+        EXPECT_TRUE(inner.is_cancelled());
+        co_return;
+      });
+    });
+  });
+}
+
+WEIR_TEST("lowering a shield while a cancellation is pending delivers it") {
+  std::string log;
+  co_await with_scope([&](scope& outer) -> task<> {
+    co_await with_scope({.shield = true}, [&](scope& s) -> task<> {
+      outer.spawn([&]() -> task<> {
+        co_await shield(nap(3_ms));
+        log += 'u';
+        s.set_shield(false);
+      });
+      co_await sleep(1_ms);
+      outer.cancel();
+      co_await sleep_forever();
+    });
+    log += '!';
+  });
+  EXPECT_EQ(log, "u");
+  EXPECT_EQ(elapsed(), 3_ms);
+}
+
+WEIR_TEST("an error inside a shield is thrown as it is") {
+  co_await expect_raises<errc::not_found>(shield([]() -> task<> {
+    co_await yield();
+    raise(error(errc::not_found));
+  }()));
+}
+
+}  // namespace
+}  // namespace weir
