@@ -47,7 +47,6 @@ task<> connection::run() {
     co_await serve();
   });
   scope_ = nullptr;
-  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 
 task<> connection::serve() {
@@ -239,7 +238,11 @@ task<> connection::answer() {
       failure = std::current_exception();
     }
   }
-  if (!is_concluded(failure)) co_await conclude(std::move(failure));
+  if (is_concluded(failure)) co_return;
+  co_await conclude(std::move(failure));
+  if (!failure_) co_return;
+  co_await linger();
+  std::rethrow_exception(failure_);  // from the frame that caught it, so that its trace goes on
 }
 
 // The way of nearly all: answered, nothing left to do or to read.
@@ -264,6 +267,8 @@ bool connection::is_of_client(const std::exception_ptr& failure) const {
 
 task<> connection::conclude(std::exception_ptr failure) {
   if (watch_.is_live) co_await end_aside(watch_);
+  const bool is_broken = failure || is_client_gone_ || is_torn_;
+  if (is_broken && beat_.is_live) co_await end_aside(beat_);
   if (failure && !is_of_client(failure)) {
     co_await conclude_failed(std::move(failure));
     co_return;
@@ -305,7 +310,6 @@ task<> connection::conclude_failed(std::exception_ptr failure) {
   ++core_.stats.handler_failures;
   failure_ = std::move(failure);
   may_keep_ = is_kept_ = false;
-  if (beat_.is_live) co_await end_aside(beat_);
   if (is_client_gone_ || is_torn_ || answer_ == answer_state::streaming) {
     socket_.reset();
   } else if (answer_ == answer_state::none) {

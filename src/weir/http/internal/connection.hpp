@@ -38,7 +38,7 @@ class connection : public list_hook<> {
   connection(server_core& of, socket with);
   ~connection();
 
-  /// Serves until the connection is to be closed; the error of a handler leaves it then.
+  /// Serves until the connection is to be closed; then the error of a handler leaves it.
   task<> run();
   /// The server drains: true when nothing is in flight that the client waits for.
   bool is_dispensable() const noexcept { return phase_ == phase::idle || is_event_stream_; }

@@ -1,0 +1,259 @@
+// The server's clocks and counts: time-outs, slow readers, the bound on connections, draining.
+#include <weir/http/server.hpp>
+
+#include <weir/flow/event.hpp>
+#include <weir/http/talk_test.hpp>
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace weir::http {
+namespace {
+
+using namespace weir::http::testing;
+
+task<> echo(request& asked, response& answered) {
+  co_await answered.send(200, "text/plain", co_await asked.read_all(1 << 20));
+}
+
+constexpr std::string_view get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+duration since(time_point before) { return loop::current()->now() - before; }
+
+WEIR_TEST("a head that comes too slowly is answered 408 when header_timeout is over") {
+  co_await with_server({.header_timeout = 10_s}, echo, [](server& serves, address at) -> task<> {
+    talker client = co_await talker::to(at);
+    const time_point before = loop::current()->now();
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {  // a byte a second: a slow loris
+        std::ignore = co_await as_result(client.say_slowly(std::string(60, 'A'), 1_s));
+      });
+      const answer got = co_await client.hear();
+      EXPECT_EQ(got.status, 408);
+      EXPECT_EQ(got.code(), "head_timeout");
+      EXPECT_EQ(since(before), 10_s);
+      s.cancel("heard");
+    });
+    EXPECT_EQ(serves.stats().timeouts, 1u);
+  });
+}
+
+WEIR_TEST("a connection without a request is closed without a word") {
+  co_await with_server({.header_timeout = 10_s, .keep_alive_timeout = 20_s}, echo,
+                       [](server&, address at) -> task<> {
+                         const time_point before = loop::current()->now();
+                         talker silent = co_await talker::to(at);
+                         EXPECT_EQ(co_await silent.rest(), "");
+                         EXPECT_EQ(since(before), 10_s);
+                         talker idle = co_await talker::to(at);
+                         EXPECT_EQ((co_await idle.ask(get)).status, 200);
+                         EXPECT_EQ(co_await idle.rest(), "");
+                         EXPECT_EQ(since(before), 30_s);
+                       });
+}
+
+WEIR_TEST("a body that stops coming is answered 408, and so is one that comes too slowly") {
+  const server_limits limits{.body_idle_timeout = 5_s, .body_timeout = 20_s};
+  co_await with_server(limits, echo, [](server&, address at) -> task<> {
+    const std::string head = "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n";
+    const time_point before = loop::current()->now();
+    talker stops = co_await talker::to(at);
+    EXPECT_EQ((co_await stops.ask(head + "abc")).code(), "body_timeout");
+    EXPECT_EQ(since(before), 5_s);
+    const time_point again = loop::current()->now();
+    talker drips = co_await talker::to(at);
+    co_await drips.say(head);
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        std::ignore = co_await as_result(drips.say_slowly(std::string(100, 'x'), 4_s));
+      });
+      EXPECT_EQ((co_await drips.hear()).status, 408);
+      EXPECT_EQ(since(again), 20_s);
+      s.cancel("heard");
+    });
+  });
+}
+
+WEIR_TEST("a slow handler does not use up its client's time") {
+  const auto slow = [](request& asked, response& answered) -> task<> {
+    std::string all;
+    while (const bytes piece = co_await asked.read()) {
+      all += piece.text();
+      co_await sleep(60_s);
+    }
+    co_await answered.send(200, {}, all);
+  };
+  const server_limits limits{.body_idle_timeout = 5_s, .body_timeout = 20_s};
+  co_await with_server(limits, slow, [](server&, address at) -> task<> {
+    talker client = co_await talker::to(at);
+    co_await client.say("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n");
+    co_await client.say(std::string(100'000, 'x'));
+    EXPECT_EQ((co_await client.hear()).body.size(), 100'000u);
+  });
+}
+
+WEIR_TEST(
+    "a client that reads nothing is cut off after write_timeout, one that reads slowly is not") {
+  const auto large = [](request&, response& answered) -> task<> {
+    co_await answered.send(200, {}, std::string(1'000'000, 'x'));
+  };
+  co_await with_server({.write_timeout = 5_s}, large, [](server& serves, address at) -> task<> {
+    talker stuck = co_await talker::to(at);
+    co_await stuck.say(get);
+    co_await sleep(4_s);
+    EXPECT_EQ(serves.stats().connections_live, 1u);
+    co_await sleep(2_s);
+    EXPECT_EQ(serves.stats().connections_live, 0u);
+    EXPECT_EQ(serves.stats().timeouts, 1u);
+    EXPECT_EQ(serves.stats().handler_failures, 0u);
+    co_await stuck.rest();
+    EXPECT_TRUE(stuck.was_reset());
+
+    talker slow = co_await talker::to(at);
+    co_await slow.say(get);
+    while (slow.received().size() < 1'000'000) {
+      EXPECT_TRUE(co_await slow.receive());
+      co_await sleep(1_s);
+    }
+  });
+}
+
+WEIR_TEST("the last request of a connection is told so") {
+  co_await with_server({.requests_per_connection_max = 3}, echo, [](server&, address at) -> task<> {
+    talker client = co_await talker::to(at);
+    EXPECT_FALSE((co_await client.ask(get)).closes());
+    EXPECT_FALSE((co_await client.ask(get)).closes());
+    EXPECT_TRUE((co_await client.ask(get)).closes());
+    EXPECT_EQ(co_await client.rest(), "");
+  });
+}
+
+WEIR_TEST("connections beyond connections_max wait until one ends") {
+  co_await with_server({.connections_max = 2}, echo, [](server& serves, address at) -> task<> {
+    std::vector<talker> first;
+    for (int i = 0; i < 2; ++i) {
+      first.push_back(co_await talker::to(at));
+      co_await first.back().ask(get);
+    }
+    talker third = co_await talker::to(at);
+    co_await third.say(get);
+    const auto heard = co_await as_result(with_timeout(5_s, third.receive()));
+    EXPECT_FALSE(heard);
+    EXPECT_EQ(serves.stats().connections_live, 2u);
+    first.pop_back();
+    EXPECT_EQ((co_await third.hear()).status, 200);
+    EXPECT_GE(serves.stats().connections_full_waits, 1u);
+  });
+}
+
+WEIR_TEST("a lack of descriptors is waited out") {
+  co_await with_server({}, echo, [](server& serves, address at) -> task<> {
+    weir::testing::world().add_fault({.op = io_op::accept, .nth = 1, .code = EMFILE, .count = 3});
+    talker client = co_await talker::to(at);
+    EXPECT_EQ((co_await client.ask(get)).status, 200);
+    talker second = co_await talker::to(at);
+    EXPECT_EQ((co_await second.ask(get)).status, 200);
+    EXPECT_EQ(serves.stats().accept_failures, 3u);
+  });
+}
+
+// ---- draining ----
+
+task<> slow(request& asked, response& answered) {
+  const std::string path(asked.path());
+  co_await sleep(path == "/long" ? 60_s : 3_s);
+  co_await answered.send(200, {}, "done");
+}
+
+WEIR_TEST("a drain answers what is in flight, closes the idle and accepts no more") {
+  server one(slow, {.drain_timeout = 10_s});
+  listener door = co_await listen({});
+  const address at = door.local();
+  const time_point before = loop::current()->now();
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([](server* serves,
+               listener through) -> task<> { co_await serves->run(std::move(through)); },
+            &one, std::move(door));
+    talker idle = co_await talker::to(at);
+    talker busy = co_await talker::to(at);
+    co_await busy.say(get);
+    co_await sleep(1_s);
+    one.drain();
+    one.drain();
+    EXPECT_EQ(co_await idle.rest(), "");
+    EXPECT_EQ(since(before), 1_s);
+    EXPECT_TRUE(one.is_draining());
+    co_await weir::testing::expect_raises<errc::refused>(connect(at));
+    const answer got = co_await busy.hear();
+    EXPECT_EQ(got.body, "done");
+    EXPECT_TRUE(got.closes());
+    busy.connection().close();
+    co_await s.join();
+  });
+  EXPECT_EQ(since(before), 3_s);
+}
+
+WEIR_TEST("what is still in flight after drain_timeout is cut off") {
+  server one(slow, {.drain_timeout = 10_s});
+  listener door = co_await listen({});
+  const address at = door.local();
+  const time_point before = loop::current()->now();
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([](server* serves,
+               listener through) -> task<> { co_await serves->run(std::move(through)); },
+            &one, std::move(door));
+    talker busy = co_await talker::to(at);
+    co_await busy.say("GET /long HTTP/1.1\r\nHost: x\r\n\r\n");
+    co_await sleep(1_s);
+    one.drain();
+    EXPECT_EQ((co_await busy.hear()).status, 0);
+    co_await s.join();
+  });
+  EXPECT_EQ(since(before), 11_s);
+}
+
+// A shutdown from outside drains, any other cancellation cuts off at once.
+task<duration> time_to_end(cancel_kind kind) {
+  listener door = co_await listen({});
+  const address at = door.local();
+  const time_point before = loop::current()->now();
+  int status = -1;
+  co_await with_scope([&](scope& client_side) -> task<> {
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([](listener through) -> task<> { co_await serve(std::move(through), slow); },
+              std::move(door));
+      client_side.spawn([&]() -> task<> {
+        talker busy = co_await talker::to(at);
+        status = (co_await busy.ask(get)).status;
+      });
+      co_await sleep(1_s);
+      s.cancel({.kind = kind, .text = "test"});
+    });
+  });
+  EXPECT_EQ(status, kind == cancel_kind::shutdown ? 200 : 0);
+  co_return since(before);
+}
+
+WEIR_TEST("a cancellation drains the server when it is a shutdown, and only then") {
+  EXPECT_EQ(co_await time_to_end(cancel_kind::shutdown), 3_s);
+  EXPECT_EQ(co_await time_to_end(cancel_kind::user), 1_s);
+}
+
+WEIR_TEST("a long poll can hear that the server drains") {
+  const auto polls = [](request& asked, response& answered) -> task<> {
+    co_await asked.drain().wait();
+    co_await answered.send(204);
+  };
+  co_await with_server({}, polls, [](server& serves, address at) -> task<> {
+    talker client = co_await talker::to(at);
+    co_await client.say(get);
+    co_await sleep(5_s);
+    serves.drain();
+    EXPECT_EQ((co_await client.hear()).status, 204);
+  });
+}
+
+}  // namespace
+}  // namespace weir::http
