@@ -2,8 +2,8 @@
 
 #include <weir/base/assert.hpp>
 
-#include <cstdlib>
 #include <new>
+#include <tuple>
 
 namespace weir::detail {
 
@@ -89,6 +89,21 @@ bytes receive_arena::take(std::size_t size) noexcept {
   if (filled_ > block_bytes) filled_ = block_bytes;
   return view;
 }
+
+receive_arena::loan receive_arena::lend() noexcept {
+  block* fresh = new_block();
+  if (!fresh) return {};
+  fresh->views = 1;
+  return {fresh->data, fresh};
+}
+
+bytes receive_arena::take_lent(loan lent, std::size_t size) noexcept {
+  bytes view(lent.data, size, lent.block);
+  --lent.block->views;  // the borrower's
+  return view;
+}
+
+void receive_arena::give_back(loan lent) noexcept { std::ignore = take_lent(lent, 0); }
 
 bool receive_arena::has_room() const noexcept {
   return shared_->free || shared_->made < shared_->blocks_max ||

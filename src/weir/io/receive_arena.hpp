@@ -28,6 +28,12 @@ class receive_arena {
     std::size_t size = 0;
   };
 
+  struct loan {
+    char* data = nullptr;
+    buffer_block* block = nullptr;
+    explicit operator bool() const noexcept { return data != nullptr; }
+  };
+
   explicit receive_arena(std::size_t blocks_max);
   receive_arena(const receive_arena&) = delete;
   receive_arena& operator=(const receive_arena&) = delete;
@@ -37,6 +43,11 @@ class receive_arena {
   space room(std::size_t size_min = piece_bytes_min) noexcept;
   /// A view of the first `size` bytes of the last room().
   bytes take(std::size_t size) noexcept;
+  /// A whole block for somebody who fills it later (a kernel's buffer ring); no data at the bound.
+  loan lend() noexcept;
+  /// A view of a lent block, which is then no longer lent: it comes back with its last view.
+  static bytes take_lent(loan lent, std::size_t size) noexcept;
+  static void give_back(loan lent) noexcept;
   /// True while room() would give some.
   bool has_room() const noexcept;
   std::size_t blocks_live() const noexcept;

@@ -1,0 +1,423 @@
+#include <weir/io/uring_driver.hpp>
+
+#include <weir/base/assert.hpp>
+#include <weir/base/error.hpp>
+#include <weir/io/socket_calls.hpp>
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <utility>
+
+namespace weir::detail {
+
+namespace {
+
+constexpr int buffer_group = 0;
+constexpr std::size_t copied_bytes_max = 4 * 1024;  // smaller pieces are copied together
+constexpr std::size_t transfer_bytes_max = std::size_t{1} << 30;
+
+// What user_data says besides a request's address, which is never that small.
+constexpr std::uint64_t about_wake = 1;
+constexpr std::uint64_t about_cancel = 2;
+
+// io_request::driver_data while the driver holds a request.
+char marks[3];
+void* const is_cancelling = &marks[0];
+void* const is_unsubmitted = &marks[1];
+void* const is_starved = &marks[2];
+
+bool is_receive(io_op op) noexcept { return op == io_op::receive || op == io_op::receive_into; }
+
+}  // namespace
+
+uring_driver::ring_owner::~ring_owner() {
+  if (is_open) io_uring_queue_exit(&ring);
+}
+
+uring_driver::uring_driver(const driver_options& options) : kernel_driver(options, 0) {
+  open_ring(options.ring_entries);
+  add_buffers();
+  watch_wake_fd();
+}
+
+uring_driver::~uring_driver() {
+  if (buffers_) io_uring_unregister_buf_ring(&ring_, buffer_group);
+  for (const receive_arena::loan& lent : lent_) {
+    if (lent) receive_arena::give_back(lent);
+  }
+  std::free(buffers_);
+}
+
+// The kernel's best mode first: completions are made when we ask for them, on our thread, so that
+// they neither interrupt us nor need a lock.
+void uring_driver::open_ring(unsigned entries) {
+  constexpr unsigned always = IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL;
+  constexpr unsigned best =
+      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
+  constexpr unsigned good = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
+  int outcome = 0;
+  for (const unsigned flags : {best, good}) {
+    struct io_uring_params parameters = {};
+    parameters.flags = flags | always;
+    parameters.cq_entries = entries * 4;
+    outcome = io_uring_queue_init_params(entries, &ring_, &parameters);
+    if (outcome == 0) {
+      owner_.is_open = true;
+      io_uring_register_ring_fd(&ring_);  // spares a look-up per call; older kernels go without
+      return;
+    }
+    if (outcome != -EINVAL) break;
+  }
+  raise(error(errc::unsupported, "the kernel refuses a ring")
+            .caused_by(error::from_os(-outcome, "io_uring_setup")));
+}
+
+void uring_driver::add_buffers() {
+  void* memory = nullptr;
+  if (::posix_memalign(&memory, 4096, buffers_count * sizeof(struct io_uring_buf)) != 0)
+    throw std::bad_alloc();
+  buffers_ = static_cast<io_uring_buf_ring*>(memory);
+  std::memset(memory, 0, buffers_count * sizeof(struct io_uring_buf));
+  struct io_uring_buf_reg registration = {};
+  registration.ring_addr = reinterpret_cast<std::uintptr_t>(memory);
+  registration.ring_entries = buffers_count;
+  registration.bgid = buffer_group;
+  if (const int outcome = io_uring_register_buf_ring(&ring_, &registration, 0); outcome < 0) {
+    std::free(std::exchange(buffers_, nullptr));
+    raise(error(errc::unsupported, "the kernel's io_uring has no buffer rings (it is before 5.19)")
+              .caused_by(error::from_os(-outcome, "io_uring_register")));
+  }
+  io_uring_buf_ring_init(buffers_);
+  for (unsigned id = 0; id < buffers_count; ++id) {
+    if (!lent_[id]) lent_[id] = arena_.lend();
+    if (lent_[id]) {
+      lend_buffer(id);
+    } else {
+      ++missing_;
+    }
+  }
+}
+
+void uring_driver::lend_buffer(unsigned id) noexcept {
+  io_uring_buf_ring_add(buffers_, lent_[id].data, receive_arena::block_bytes,
+                        static_cast<unsigned short>(id), io_uring_buf_ring_mask(buffers_count), 0);
+  io_uring_buf_ring_advance(buffers_, 1);
+}
+
+bool uring_driver::goes_to_derived(io_op op) const noexcept {
+  switch (op) {
+    case io_op::accept:
+    case io_op::connect:
+    case io_op::receive:
+    case io_op::receive_into:
+    case io_op::send:
+    case io_op::shutdown:
+    case io_op::poll:
+    case io_op::read_at:
+    case io_op::write_at:
+    case io_op::sync:
+      return true;
+    default:  // rare, or several calls in one
+      return false;
+  }
+}
+
+uring_driver::descriptor* uring_driver::at(io_handle handle) noexcept {
+  const auto index = static_cast<std::size_t>(handle);
+  try {
+    if (index >= descriptors_.size()) descriptors_.resize(index + index / 2 + 16);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+  return &descriptors_[index];
+}
+
+bool uring_driver::start(io_request& request) noexcept {
+  request.outcome = -EBADF;
+  if (request.handle < 0) return true;
+  if (request.op == io_op::shutdown) {
+    const int how = static_cast<int>(request.flags);
+    request.outcome = ::shutdown(request.handle, how) == 0 ? 0 : -errno;
+    return true;
+  }
+  descriptor* on = at(request.handle);
+  if (!on) {
+    request.outcome = -ENOMEM;
+    return true;
+  }
+  claim(request, *on);
+  if (request.op == io_op::send) {
+    request.outcome = send_now(request);
+    if (request.outcome != -EAGAIN) {
+      on->sender = nullptr;
+      return true;
+    }
+  }
+  ++on->pending;
+  queue(request);
+  return false;
+}
+
+void uring_driver::claim(io_request& request, descriptor& on) noexcept {
+  constexpr auto rule = "a socket has one receive and one send at a time";
+  if (is_receive(request.op)) {
+    WEIR_ASSERT(!on.receiver && rule);
+    on.receiver = &request;
+  } else if (request.op == io_op::send) {
+    WEIR_ASSERT(!on.sender && rule);
+    on.sender = &request;
+  }
+}
+
+// The kernel no longer holds the request.
+void uring_driver::forget(io_request& request) noexcept {
+  descriptor& on = descriptors_[static_cast<std::size_t>(request.handle)];
+  --on.pending;
+  if (on.receiver == &request) on.receiver = nullptr;
+  if (on.sender == &request) on.sender = nullptr;
+}
+
+io_uring_sqe* uring_driver::next_entry() noexcept {
+  if (io_uring_sqe* entry = io_uring_get_sqe(&ring_)) return entry;
+  io_uring_submit(&ring_);  // the queue is full: a system call more than once a turn
+  return io_uring_get_sqe(&ring_);
+}
+
+void uring_driver::queue(io_request& request) noexcept {
+  if (io_uring_sqe* entry = unsubmitted_.is_empty() ? next_entry() : nullptr) {
+    request.driver_data = nullptr;
+    prepare(request, *entry);
+    io_uring_sqe_set_data(entry, &request);
+  } else {
+    request.driver_data = is_unsubmitted;
+    unsubmitted_.push_back(request);
+  }
+}
+
+void uring_driver::prepare_receive(io_request& request, io_uring_sqe& entry) noexcept {
+  const bool is_view = request.op == io_op::receive;
+  const std::size_t size = is_view ? receive_arena::block_bytes : request.size;
+  io_uring_prep_recv(&entry, request.handle, is_view ? nullptr : request.memory,
+                     std::min(size, transfer_bytes_max), 0);
+  if (is_view) {
+    entry.flags |= IOSQE_BUFFER_SELECT;
+    entry.buf_group = buffer_group;
+  }
+  if (descriptors_[static_cast<std::size_t>(request.handle)].is_drained)
+    entry.ioprio |= IORING_RECVSEND_POLL_FIRST;
+}
+
+void uring_driver::prepare(io_request& request, io_uring_sqe& entry) noexcept {
+  const int handle = request.handle;
+  switch (request.op) {
+    case io_op::accept: {
+      auto* from = request.address;
+      if (from) from->size = sizeof from->storage;
+      io_uring_prep_accept(&entry, handle,
+                           from ? reinterpret_cast<struct sockaddr*>(from->storage) : nullptr,
+                           from ? &from->size : nullptr, SOCK_CLOEXEC);
+      return;
+    }
+    case io_op::connect:
+      io_uring_prep_connect(&entry, handle,
+                            reinterpret_cast<struct sockaddr*>(request.address->storage),
+                            request.address->size);
+      return;
+    case io_op::receive:
+    case io_op::receive_into:
+      return prepare_receive(request, entry);
+    case io_op::send:
+      io_uring_prep_poll_add(&entry, handle, POLLOUT);
+      return;
+    case io_op::poll:
+      io_uring_prep_poll_add(&entry, handle, request.flags);
+      return;
+    case io_op::read_at:
+      io_uring_prep_read(&entry, handle, request.memory,
+                         static_cast<unsigned>(std::min(request.size, transfer_bytes_max)),
+                         request.offset);
+      return;
+    case io_op::write_at:
+      io_uring_prep_writev(
+          &entry, handle, reinterpret_cast<const struct iovec*>(request.slices),
+          static_cast<unsigned>(std::min<std::size_t>(request.slice_count, IOV_MAX)),
+          request.offset);
+      return;
+    default:
+      io_uring_prep_fsync(&entry, handle, request.flags == 1 ? IORING_FSYNC_DATASYNC : 0);
+  }
+}
+
+void uring_driver::stop(io_request& request) noexcept {
+  if (request.driver_data == is_cancelling) return;
+  if (request.driver_data == is_unsubmitted || request.driver_data == is_starved) {
+    (request.driver_data == is_starved ? starved_ : unsubmitted_).remove(request);
+    forget(request);
+    return finish(request, -ECANCELED);
+  }
+  io_uring_sqe* entry = next_entry();
+  if (!entry) return;  // it ends when it ends
+  request.driver_data = is_cancelling;
+  io_uring_prep_cancel(entry, &request, 0);
+  io_uring_sqe_set_data64(entry, about_cancel);
+}
+
+void uring_driver::adopt(io_handle handle) noexcept {
+  const auto index = static_cast<std::size_t>(handle);
+  if (index >= descriptors_.size()) return;
+  // Requests on a closed descriptor that had this number may still be on their way back.
+  const std::uint32_t pending = descriptors_[index].pending;
+  descriptors_[index] = {.pending = pending};
+}
+
+void uring_driver::abandon(io_handle handle) noexcept {
+  const auto index = static_cast<std::size_t>(handle);
+  if (handle < 0 || index >= descriptors_.size() || descriptors_[index].pending == 0) return;
+  for (request_list* held : {&unsubmitted_, &starved_}) {
+    for (io_request* request = held->first(); request;) {
+      io_request* following = request->next;
+      if (request->handle == handle) stop(*request);
+      request = following;
+    }
+  }
+  if (io_uring_sqe* entry = next_entry()) {
+    io_uring_prep_cancel_fd(entry, handle, IORING_ASYNC_CANCEL_ALL);
+    io_uring_sqe_set_data64(entry, about_cancel);
+  }
+  while (io_uring_sq_ready(&ring_) != 0 && io_uring_submit(&ring_) > 0) {
+  }  // (2)
+}
+
+void uring_driver::watch_wake_fd() noexcept {
+  io_uring_sqe* entry = next_entry();
+  WEIR_ASSERT(entry);
+  io_uring_prep_poll_multishot(entry, wake_fd(), POLLIN);
+  io_uring_sqe_set_data64(entry, about_wake);
+}
+
+void uring_driver::submit_queued() noexcept {
+  while (io_request* request = unsubmitted_.first()) {
+    io_uring_sqe* entry = next_entry();
+    if (!entry) return;
+    unsubmitted_.remove(*request);
+    request->driver_data = nullptr;
+    prepare(*request, *entry);
+    io_uring_sqe_set_data(entry, request);
+  }
+}
+
+void uring_driver::enter(std::int64_t patience_ns) noexcept {
+  io_uring_cqe* first = nullptr;
+  if (patience_ns == 0) {
+    // Without anything to hand over or to fetch there is no need for a system call.
+    const unsigned flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);
+    if (io_uring_sq_ready(&ring_) == 0 &&
+        (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) == 0)
+      return;
+    io_uring_submit_and_get_events(&ring_);
+  } else if (patience_ns < 0) {
+    io_uring_submit_and_wait(&ring_, 1);
+  } else {
+    struct __kernel_timespec timeout = {.tv_sec = patience_ns / 1'000'000'000,
+                                        .tv_nsec = patience_ns % 1'000'000'000};
+    io_uring_submit_and_wait_timeout(&ring_, &first, 1, &timeout, nullptr);
+  }
+}
+
+void uring_driver::wait(time_point until) noexcept {
+  if (!unsubmitted_.is_empty()) submit_queued();
+  if (!starved_.is_empty() || missing_ != 0) feed_starved();
+  enter(io_uring_cq_ready(&ring_) != 0 ? 0 : patience(until));
+  io_uring_cqe* batch[64];
+  // Bounded by what was complete when we looked: what completes meanwhile waits for the next turn.
+  for (unsigned left = io_uring_cq_ready(&ring_); left != 0;) {
+    const unsigned count = io_uring_peek_batch_cqe(&ring_, batch, std::min<unsigned>(left, 64));
+    for (unsigned i = 0; i < count; ++i) heard(*batch[i]);
+    io_uring_cq_advance(&ring_, count);
+    left -= count;
+  }
+  deliver();
+}
+
+void uring_driver::heard(const io_uring_cqe& completion) noexcept {
+  if (completion.user_data == about_cancel) return;
+  if (completion.user_data == about_wake) {
+    clear_wake();
+    if ((completion.flags & IORING_CQE_F_MORE) == 0) watch_wake_fd();
+    return;
+  }
+  auto* request =
+      static_cast<io_request*>(reinterpret_cast<void*>(std::uintptr_t{completion.user_data}));
+  heard_request(*request, completion);
+}
+
+void uring_driver::heard_request(io_request& request, const io_uring_cqe& completion) noexcept {
+  const bool is_cancelled = request.driver_data == is_cancelling;
+  std::int64_t outcome = completion.res;
+  if (is_receive(request.op) && outcome >= 0) {
+    descriptors_[static_cast<std::size_t>(request.handle)].is_drained =
+        (completion.flags & IORING_CQE_F_SOCK_NONEMPTY) == 0 && outcome > 0;
+  }
+  if (request.op == io_op::receive) outcome = take_received(request, completion);
+  if (request.op == io_op::send && outcome >= 0) outcome = send_now(request);
+  if (is_cancelled && (outcome == -EINTR || outcome == -EAGAIN || outcome == -ENOBUFS))
+    outcome = -ECANCELED;
+  if (outcome == -ENOBUFS && request.op == io_op::receive) {
+    request.driver_data = is_starved;
+    return starved_.push_back(request);
+  }
+  // Not an answer: a signal came, or what was ready no longer is.
+  if (outcome == -EINTR || outcome == -EAGAIN) return queue(request);
+  if (request.op == io_op::accept && outcome == -ECONNABORTED) return queue(request);
+  if (request.op == io_op::accept && outcome >= 0) adopt(static_cast<io_handle>(outcome));
+  forget(request);
+  finish(request, outcome);
+}
+
+std::int64_t uring_driver::take_received(io_request& request,
+                                         const io_uring_cqe& completion) noexcept {
+  if ((completion.flags & IORING_CQE_F_BUFFER) == 0) return completion.res;
+  const unsigned id = completion.flags >> IORING_CQE_BUFFER_SHIFT;
+  const auto size = static_cast<std::size_t>(std::max(completion.res, 0));
+  const receive_arena::space room =
+      size != 0 && size <= copied_bytes_max ? arena_.room() : receive_arena::space{};
+  if (room.size >= size && size != 0) {
+    std::memcpy(room.data, lent_[id].data, size);
+    request.received = arena_.take(size);
+  } else if (size != 0) {
+    request.received = receive_arena::take_lent(lent_[id], size);
+    lent_[id] = arena_.lend();
+    if (!lent_[id]) {
+      ++missing_;
+      return completion.res;
+    }
+  }
+  lend_buffer(id);
+  return completion.res;
+}
+
+void uring_driver::feed_starved() noexcept {
+  for (unsigned id = 0; id < buffers_count && missing_ != 0; ++id) {
+    if (lent_[id]) continue;
+    lent_[id] = arena_.lend();
+    if (!lent_[id]) break;
+    lend_buffer(id);
+    --missing_;
+  }
+  if (missing_ == buffers_count) return;
+  while (io_request* request = starved_.pop_front()) queue(*request);
+}
+
+std::unique_ptr<driver> make_uring_driver(const driver_options& options) {
+  return std::make_unique<uring_driver>(options);
+}
+
+}  // namespace weir::detail

@@ -1,0 +1,95 @@
+// The driver over io_uring. The hard idea: one system call per turn submits all that was asked and
+// takes all that is complete. Receives name no memory: the kernel picks a buffer of a small ring
+// when data arrives, so ten thousand idle connections pin nothing. Sends are tried directly first,
+// for they nearly always fit; one that doesn't waits for room with a poll.
+//
+// Rejected: multishot accept takes connections that nobody has asked for, so a cancelled accept
+// could not leave them to another process; multishot receive buffers for a task that doesn't
+// receive, and stopping it costs more than the submission that it saves.
+//
+// Invariants: (1) the kernel holds a request from its submission to its completion: a cancelled one
+//                 is not finished before its completion has been seen;
+//             (2) what is queued for submission is handed to the kernel before a descriptor that it
+//                 names is closed, for numbers are looked up at that moment.
+#pragma once
+
+#include <weir/io/kernel_driver.hpp>
+
+#include <liburing.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace weir::detail {
+
+/// Requests handed to the kernel as they are.
+///
+/// Cancel:  by a request of its own to the kernel; the first one's completion decides.
+/// Order:   as the kernel completes.
+/// Bound:   ring_entries submissions per system call; buffers_count buffers wait for data.
+/// Errors:  the constructor raises `unsupported` when the kernel refuses a ring.
+/// Threads: as driver says; made on the loop's thread, which alone may submit.
+class uring_driver final : public kernel_driver {
+ public:
+  static constexpr unsigned buffers_count = 128;  // a power of two
+
+  explicit uring_driver(const driver_options& options);
+  ~uring_driver() override;
+
+  const char* name() const noexcept override { return "io_uring"; }
+  void wait(time_point until) noexcept override;
+
+ protected:
+  bool start(io_request& request) noexcept override;
+  void stop(io_request& request) noexcept override;
+  void adopt(io_handle handle) noexcept override;
+  void abandon(io_handle handle) noexcept override;
+  bool goes_to_derived(io_op op) const noexcept override;
+
+ private:
+  struct descriptor {
+    std::uint32_t pending = 0;  // requests that the kernel holds on this number
+    bool is_drained = false;    // the last receive left nothing: wait before trying
+    io_request* receiver = nullptr;
+    io_request* sender = nullptr;
+  };
+  /// The ring itself; a type of its own so that it goes even when the constructor fails later.
+  struct ring_owner {
+    struct io_uring ring = {};
+    bool is_open = false;
+    ~ring_owner();
+  };
+
+  void open_ring(unsigned entries);
+  void add_buffers();
+  void lend_buffer(unsigned id) noexcept;
+  descriptor* at(io_handle handle) noexcept;
+  io_uring_sqe* next_entry() noexcept;
+  /// Queues the request for submission; false: no room, it waits in unsubmitted_.
+  void queue(io_request& request) noexcept;
+  void prepare(io_request& request, io_uring_sqe& entry) noexcept;
+  void prepare_receive(io_request& request, io_uring_sqe& entry) noexcept;
+  void claim(io_request& request, descriptor& on) noexcept;
+  void watch_wake_fd() noexcept;
+  void submit_queued() noexcept;
+  void enter(std::int64_t patience_ns) noexcept;
+  void heard(const io_uring_cqe& completion) noexcept;
+  void heard_request(io_request& request, const io_uring_cqe& completion) noexcept;
+  std::int64_t take_received(io_request& request, const io_uring_cqe& completion) noexcept;
+  void feed_starved() noexcept;
+  void forget(io_request& request) noexcept;
+
+  ring_owner owner_;
+  struct io_uring& ring_ = owner_.ring;
+  io_uring_buf_ring* buffers_ = nullptr;
+  receive_arena::loan lent_[buffers_count];
+  unsigned missing_ = 0;  // buffers that could not be replaced yet
+  std::vector<descriptor> descriptors_;
+  request_list unsubmitted_;
+  request_list starved_;  // receives that found no buffer
+};
+
+[[nodiscard]] std::unique_ptr<driver> make_uring_driver(const driver_options& options);
+
+}  // namespace weir::detail
