@@ -28,6 +28,12 @@ std::string_view name(broker_errc code) noexcept {
       return "invalid_field";
     case broker_errc::too_many_messages:
       return "too_many_messages";
+    case broker_errc::busy:
+      return "busy";
+    case broker_errc::no_space:
+      return "no_space";
+    case broker_errc::unavailable:
+      return "unavailable";
   }
   return "unknown";
 }

@@ -24,6 +24,9 @@ enum class broker_errc : std::uint8_t {
   invalid_setting,    // a queue's setting is out of range
   invalid_field,      // a field of a message or command is out of range
   too_many_messages,  // a batch is over broker_limits::batch_max
+  busy,               // broker_options::waiters_max calls wait already, or subscribers listen
+  no_space,           // the disk is full: intake is refused until there is room
+  unavailable,        // the broker is closing, or its journal has failed
 };
 
 /// The stable name of a reason: "queue_not_found".

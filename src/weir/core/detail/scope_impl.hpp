@@ -56,6 +56,17 @@ struct spawned_state : task_header {
   ~spawned_state() = default;
 };
 
+/// f(args...), also for pointers to member functions: `spawn(&server::run, this)`. std::invoke
+/// would cost the header the weight of <functional>.
+template <class F, class... A>
+WEIR_CORO_WRAPPER auto invoke_body(F& f, A&&... args) {
+  return f(static_cast<A&&>(args)...);
+}
+template <class R, class C, class O, class... P, class... A>
+WEIR_CORO_WRAPPER R invoke_body(R (C::*f)(P...), O* on, A&&... args) {
+  return (on->*f)(static_cast<A&&>(args)...);
+}
+
 template <class T, class F, class... A>
 struct spawned_task final : spawned_state<T> {
   [[no_unique_address]] F function;
@@ -79,7 +90,7 @@ struct spawned_task final : spawned_state<T> {
  private:
   template <std::size_t... Index>
   void call(std::index_sequence<Index...>) {
-    this->child = function(std::move(std::get<Index>(arguments))...);
+    this->child = invoke_body(function, std::move(std::get<Index>(arguments))...);
   }
 };
 

@@ -1,0 +1,170 @@
+#include <weir/broker/broker.hpp>
+
+#include <weir/base/log.hpp>
+#include <weir/base/text.hpp>
+#include <weir/broker/internal/broker_core.hpp>
+#include <weir/core/as_result.hpp>
+#include <weir/core/sleep.hpp>
+
+#include <cstring>
+#include <exception>
+#include <utility>
+
+namespace weir {
+
+namespace {
+
+constexpr std::size_t secret_bytes = sizeof(hash_key);
+
+// The folder's secret, drawn when the folder is new. The file is locked before it is read, so two
+// processes never draw one each; a file that is too short was cut before anything was accepted.
+task<hash_key> read_secret(const std::string& folder, file& from) {
+  hash_key secret;
+  char raw[secret_bytes];
+  const std::size_t size = co_await from.read_at(0, raw);
+  if (from.size() == secret_bytes && size == secret_bytes) {
+    std::memcpy(&secret, raw, sizeof secret);
+    co_return secret;
+  }
+  driver& io = loop::current()->io();
+  secret = {.low = io.random(), .high = io.random()};
+  std::memcpy(raw, &secret, sizeof secret);
+  co_await from.write_at(0, std::string_view(raw, sizeof raw));
+  co_await from.sync();
+  co_await sync_dir(folder);
+  co_return secret;
+}
+
+}  // namespace
+
+broker::broker(std::unique_ptr<detail::broker_core> core) noexcept : core_(std::move(core)) {}
+broker::~broker() = default;
+
+task<std::unique_ptr<broker>> broker::open(broker_options options) {
+  const std::string folder = options.dir;
+  if (const auto made = co_await as_result(make_dir(folder, 0700));
+      !made && made.error() != errc::already_exists) {
+    raise(made.error());
+  }
+  file lock = co_await open_file(folder + "/secret",
+                                 {.read = true, .write = true, .create = true, .mode = 0600});
+  if (!lock.try_lock()) {
+    raise(error(errc::busy, "the data folder '" + folder + "' is in use by another process"));
+  }
+  const hash_key secret = co_await read_secret(folder, lock);
+  auto core = std::make_unique<detail::broker_core>(std::move(options), secret, std::move(lock));
+  core->log = co_await journal::open(folder, core->options.journal, *core);
+  if (auto loaded = core->finish_loading(); !loaded) raise(loaded.error());
+  core->state->set_observer(core.get());
+  const journal_recovery& found = core->log->recovery();
+  log::info("the broker has recovered", {{"folder", folder},
+                                         {"snapshot_lsn", found.snapshot_lsn},
+                                         {"records_replayed", found.records_replayed},
+                                         {"torn_bytes", found.torn_bytes}});
+  co_return std::unique_ptr<broker>(new broker(std::move(core)));
+}
+
+namespace {
+
+// A cancelled run() must still write what was accepted: cancellation only begins the closing.
+task<> close_when_cancelled(detail::broker_core* core, event* is_over) {
+  if (const auto waited = co_await as_result(is_over->wait()); !waited) core->begin_close();
+}
+
+task<> keep(detail::broker_core* core) {
+  co_await with_scope({.name = "broker", .shield = true}, [&](scope& inside) -> task<> {
+    inside.spawn(&journal::run, core->log.get());
+    inside.spawn(&detail::broker_core::tick_on_time, core);
+    co_await core->follow_durability();
+  });
+}
+
+}  // namespace
+
+task<> broker::run() {
+  event is_over;
+  const auto outcome =
+      co_await with_scope({.name = "broker keeper"}, [&](scope& around) -> task<result<>> {
+        around.spawn(close_when_cancelled, core_.get(), &is_over);
+        const auto kept = co_await as_result(keep(core_.get()));
+        is_over.set();
+        co_return kept;
+      });
+  if (!outcome) {
+    core_->failure = describe(outcome.error());
+    raise(outcome.error());
+  }
+}
+
+task<> broker::close() {
+  core_->begin_close();
+  co_await core_->log->wait_durable(core_->lsn_last);
+}
+
+task<verdict<put_outcome>> broker::put_queue(std::string_view name,
+                                             const queue_settings& settings) {
+  std::uint64_t lsn = 0;
+  auto outcome = co_await core_->perform(weir::put_queue{.name = name, .settings = settings},
+                                         append_class::completion, lsn);
+  if (!outcome) co_return outcome;
+  co_await core_->log->wait_durable(lsn);
+  if (const auto found = core_->lines.find(name); found != core_->lines.end()) {
+    found->second.room.wake();
+  }
+  co_return outcome;
+}
+
+task<verdict<void>> broker::delete_queue(std::string_view name) {
+  std::uint64_t lsn = 0;
+  auto outcome =
+      co_await core_->perform(weir::delete_queue{.name = name}, append_class::completion, lsn);
+  if (outcome) co_await core_->log->wait_durable(lsn);
+  co_return outcome;
+}
+
+namespace {
+
+queue_view view_of(const queue_info& info) {
+  return {.name = std::string(info.name),
+          .settings = *info.settings,
+          .created = info.created,
+          .ready = info.ready,
+          .delayed = info.delayed,
+          .leased = info.leased,
+          .done = info.done,
+          .expired = info.expired,
+          .dead = info.dead,
+          .bytes = info.bytes,
+          .oldest = info.oldest,
+          .totals = info.totals};
+}
+
+}  // namespace
+
+verdict<queue_view> broker::queue(std::string_view name) const {
+  const auto found = core_->state->find_queue(name);
+  if (!found) return detail::unknown_queue(name);
+  return view_of(*found);
+}
+
+std::vector<queue_view> broker::queues() const {
+  std::vector<queue_view> all;
+  for (const queue_info& one : core_->state->queues({}, SIZE_MAX)) all.push_back(view_of(one));
+  return all;
+}
+
+bool broker::is_accepting() const { return why_not().empty(); }
+
+std::string broker::why_not() const {
+  if (!core_->failure.empty()) return core_->failure;
+  if (core_->is_closing) return "the broker is closing";
+  if (core_->log->stats().is_out_of_space) return "the disk is full";
+  return {};
+}
+
+time_point broker::wall_now() const { return core_->wall_now(); }
+const journal& broker::log() const noexcept { return *core_->log; }
+std::size_t broker::memory_bytes() const noexcept { return core_->state->memory_bytes(); }
+const broker_limits& broker::limits() const noexcept { return core_->options.limits; }
+
+}  // namespace weir

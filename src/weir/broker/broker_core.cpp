@@ -1,0 +1,266 @@
+// The broker's side of the journal and of the state machine: committing, recovery, snapshots,
+// compaction, and noting whom a change concerns.
+#include <weir/broker/internal/broker_core.hpp>
+
+#include <weir/base/assert.hpp>
+#include <weir/core/sleep.hpp>
+
+#include <utility>
+
+namespace weir::detail {
+
+broker_core::broker_core(broker_options given, hash_key key, file held)
+    : on(loop::current()),
+      options(std::move(given)),
+      secret(key),
+      ids(key),
+      lock(std::move(held)),
+      state(std::make_unique<broker_state>(key, options.limits)) {}
+
+result<std::uint64_t> broker_core::commit(append_class who) {
+  records.clear();
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    records.push_back(
+        {.kind = static_cast<std::uint8_t>(batch[i].kind), .payload = batch[i].payload});
+  }
+  places.resize(records.size());
+  const auto lsn = log->try_append(records, who, places);
+  if (!lsn) return lsn;
+  lsn_last = *lsn;
+  state->set_durable(log->durable_place());
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    applying = batch[i].kind;
+    const auto applied = state->apply(batch[i], places[i]);
+    WEIR_ASSERT(applied && "what was decided can be applied");
+  }
+  appended.notify_all();
+  nudge();
+  return lsn;
+}
+
+void broker_core::begin_close() noexcept {
+  is_closing = true;
+  log->close();
+  nudge();
+  appended.notify_all();
+  for (auto& [name, line] : lines) {
+    line.leases.wake_all();
+    line.room.wake_all();
+  }
+  for (subscription& one : subscriptions) one.close();
+}
+
+std::unexpected<refusal> unknown_queue(std::string_view name) {
+  return refuse(broker_errc::queue_not_found, "there is no queue '" + std::string(name) + "'");
+}
+std::unexpected<refusal> unknown_message() {
+  return refuse(broker_errc::message_not_found,
+                "no message has this id: it never existed, or its retention is over");
+}
+std::unexpected<refusal> unknown_receipt() {
+  return refuse(broker_errc::stale_receipt,
+                "the lease has ended: it was acknowledged, returned, or ran out");
+}
+std::unexpected<refusal> too_many_waiters(std::size_t limit) {
+  return refuse(broker_errc::busy,
+                std::to_string(limit) + " calls wait already (waiters_max): try again later");
+}
+
+queue_lines& broker_core::lines_of(std::string_view queue) {
+  if (const auto found = lines.find(queue); found != lines.end()) return found->second;
+  return lines.try_emplace(std::string(queue)).first->second;
+}
+
+void broker_core::reset() {
+  loader.reset();
+  state = std::make_unique<broker_state>(secret, options.limits);
+}
+
+result<> broker_core::load(std::string_view slice) {
+  if (!loader) loader = std::make_unique<snapshot_loader>(*state);
+  return loader->feed(slice);
+}
+
+result<> broker_core::finish_loading() {
+  if (!loader) return {};
+  const auto done = loader->finish();
+  loader.reset();
+  return done;
+}
+
+result<> broker_core::apply(const record_view& what, location where, std::uint64_t lsn) {
+  if (auto loaded = finish_loading(); !loaded) return loaded;
+  lsn_last = lsn;
+  return state->apply({.kind = static_cast<record_kind>(what.kind), .payload = what.payload},
+                      where);
+}
+
+void broker_core::begin_snapshot() { writer = std::make_unique<snapshot_writer>(*state); }
+
+bool broker_core::next_slice(std::string& into, std::size_t budget) {
+  into = writer->next(budget);
+  if (!into.empty()) return true;
+  writer.reset();
+  return false;
+}
+
+std::uint64_t broker_core::live_bytes(std::uint32_t segment) const {
+  return state->live_bytes(segment);
+}
+
+result<> broker_core::relocate(const record_view& what, location where) {
+  const broker_record record{.kind = static_cast<record_kind>(what.kind), .payload = what.payload};
+  if (!state->is_live(record, where)) return {};
+  batch.clear();
+  batch.append(broker_state::relocated(record));
+  const auto done = commit(append_class::completion);
+  if (!done) return fail(done.error());
+  return {};
+}
+
+void broker_core::message_changed(const message_change& change) {
+  queue_lines* at = nullptr;
+  if (const auto found = lines.find(change.queue); found != lines.end()) at = &found->second;
+  if (at && change.state == message_state::ready && !at->is_fresh) {
+    at->is_fresh = true;
+    fresh.push_back(at);
+  }
+  const bool has_left = change.is_forgotten || has_ended(change.state) || !change.origin.empty();
+  if (has_left) {
+    if (at) at->room.wake();
+    if (const auto found = lines.find(change.origin); found != lines.end())
+      found->second.room.wake();
+    if (const auto found = ends.find(change.sequence); found != ends.end()) {
+      found->second.ended.notify_all();
+    }
+  }
+  if (!subscriptions.is_empty() && !change.is_forgotten) note_event(change);
+}
+
+namespace {
+
+std::optional<event_kind> event_of(record_kind applied, message_state state) noexcept {
+  switch (applied) {
+    case record_kind::submit:
+      return event_kind::submitted;
+    case record_kind::lease:
+      return event_kind::leased;
+    case record_kind::retry:
+    case record_kind::redrive:
+      return event_kind::retried;
+    case record_kind::dead:
+      return event_kind::dead;
+    case record_kind::end:
+      return state == message_state::expired ? event_kind::expired
+             : state == message_state::dead  ? event_kind::dead
+                                             : event_kind::completed;
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
+
+void broker_core::note_event(const message_change& change) {
+  const auto kind = event_of(applying, change.state);
+  if (!kind) return;
+  const std::string_view queue = change.origin.empty() ? change.queue : change.origin;
+  bool is_wanted = false;
+  for (const subscription& one : subscriptions) {
+    is_wanted = is_wanted || one.wants(queue, change.sequence);
+  }
+  if (!is_wanted) return;
+  broker_event what{.kind = *kind,
+                    .id = ids.id_text(change.sequence),
+                    .queue = std::string(queue),
+                    .at = wall_now()};
+  if (const auto known = state->find_message(change.sequence, what.at)) {
+    what.attempt = known->attempts;
+    what.error = known->last_error;
+  }
+  events.push_back({.lsn = lsn_last,
+                    .queue = std::string(queue),
+                    .sequence = change.sequence,
+                    .what = std::move(what)});
+}
+
+void broker_core::queue_deleted(std::string_view queue) {
+  if (const auto found = lines.find(queue); found != lines.end()) {
+    found->second.leases.wake_all();
+    found->second.room.wake_all();
+  }
+  for (subscription& one : subscriptions) {
+    if (one.sequence_ == 0 && one.queue_ == queue) one.close();
+  }
+}
+
+void broker_core::wake_fresh() {
+  for (queue_lines* at : fresh) {
+    at->is_fresh = false;
+    at->leases.wake();
+  }
+  fresh.clear();
+}
+
+// Everything up to the durable mark may be told: to those who wait for messages, to subscribers.
+void broker_core::tell_what_is_durable() {
+  state->set_durable(log->durable_place());
+  wake_fresh();
+  const std::uint64_t durable = log->lsn_durable();
+  while (!events.empty() && events.front().lsn <= durable) {
+    const waiting_event& first = events.front();
+    for (subscription& one : subscriptions) {
+      if (one.wants(first.queue, first.sequence)) one.put(first.what);
+    }
+    events.pop_front();
+  }
+}
+
+task<> broker_core::follow_durability() {
+  while (!is_closing || log->lsn_durable() < lsn_last) {
+    if (log->lsn_durable() >= lsn_last) {
+      co_await appended.wait();
+      continue;
+    }
+    co_await log->wait_durable(lsn_last);
+    tell_what_is_durable();
+  }
+}
+
+task<> broker_core::tick_on_time() {
+  constexpr std::size_t messages_per_tick = 256;
+  constexpr duration sleep_max = duration::seconds(60);  // the wall clock may be set meanwhile
+  while (!is_closing) {
+    is_nudged = false;
+    batch.clear();
+    const bool has_more = state->tick(wall_now(), messages_per_tick, batch);
+    if (!batch.empty()) {
+      const std::size_t size = batch.payload_bytes() + 8 * batch.size();
+      const auto done = commit(append_class::completion);
+      is_nudged = false;  // by ourselves
+      if (!done && done.error() == errc::full) {
+        co_await log->wait_room(size, append_class::completion);
+        continue;
+      }
+      if (!done && done.error() != errc::no_space) co_return;  // run() hears why from the journal
+    }
+    if (log->lsn_durable() == lsn_last) wake_fresh();
+    if (has_more) {
+      co_await yield();
+      continue;
+    }
+    const time_point due = state->next_due();
+    const time_point now = wall_now();
+    duration pause = due == time_point::never() ? sleep_max : due - now;
+    if (due <= now) {
+      // Only replies wait to be taken, or the disk is full: others go on with it.
+      replies_due.notify_all();
+      pause = duration::seconds(1);
+    }
+    if (is_nudged) continue;
+    co_await with_scope({.name = "broker clock", .timeout = pause < sleep_max ? pause : sleep_max},
+                        [this](scope&) -> task<> { co_await nudged.wait(); });
+  }
+}
+
+}  // namespace weir::detail

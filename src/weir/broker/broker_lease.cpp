@@ -1,0 +1,172 @@
+// Calls of workers: taking messages, and saying how the work went.
+#include <weir/broker/internal/broker_core.hpp>
+#include <weir/core/as_result.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace weir {
+
+namespace detail {
+
+// Without a wait, as it is also called while a cancelled call's frames end. When the journal can't
+// take it, the lease runs out instead.
+void broker_core::give_back(const std::vector<leased_message>& taken) noexcept {
+  for (const leased_message& one : taken) {
+    batch.clear();
+    const auto outcome = state->decide(
+        nack_lease{.lease = one.lease, .delay = duration(), .attempt = attempt_use::is_given_back},
+        wall_now(), batch);
+    if (outcome && !commit(append_class::completion)) return;
+  }
+}
+
+namespace {
+
+/// Gives messages back unless the call that took them has come to its end.
+class taken_guard {
+ public:
+  taken_guard(broker_core& core, const std::vector<leased_message>& taken) noexcept
+      : core_(core), taken_(&taken) {}
+  taken_guard(const taken_guard&) = delete;
+  taken_guard& operator=(const taken_guard&) = delete;
+  ~taken_guard() {
+    if (taken_) core_.give_back(*taken_);
+  }
+  void keep() noexcept { taken_ = nullptr; }
+
+ private:
+  broker_core& core_;
+  const std::vector<leased_message>* taken_;
+};
+
+task<> read_body(broker_core* core, const leased_message* lease, taken_message* into) {
+  const stored_record record = co_await core->read_where(lease->lease.sequence, lease->where);
+  const auto stored = decode<submit_record>(record.payload);
+  if (!stored) raise(stored.error());
+  const auto from = static_cast<std::size_t>(stored->body.text.data() - record.payload.data());
+  into->body = record.payload.slice(from, stored->body.text.size());
+  into->content_type = stored->content_type;
+}
+
+}  // namespace
+
+task<std::vector<taken_message>> broker_core::deliver(std::string queue,
+                                                      std::vector<leased_message> taken,
+                                                      std::uint64_t lsn) {
+  constexpr std::uint32_t reads_max = 16;  // at once
+  taken_guard guard(*this, taken);
+  co_await log->wait_durable(lsn);
+  std::vector<taken_message> messages(taken.size());
+  for (std::size_t i = 0; i < taken.size(); ++i) {
+    messages[i].id = ids.id_text(taken[i].lease.sequence);
+    messages[i].receipt = ids.receipt_text(taken[i].lease);
+    messages[i].queue = queue;
+    messages[i].attempt = taken[i].attempt;
+    messages[i].deadline = taken[i].deadline;
+  }
+  if (taken.size() == 1) {
+    co_await read_body(this, &taken[0], &messages[0]);
+  } else {
+    co_await with_scope(
+        {.name = "bodies of messages", .tasks_max = reads_max}, [&](scope& readers) -> task<> {
+          for (std::size_t i = 0; i < taken.size(); ++i) {
+            co_await readers.spawn_when_room(read_body, this, &taken[i], &messages[i]);
+          }
+        });
+  }
+  guard.keep();
+  co_return messages;
+}
+
+}  // namespace detail
+
+task<verdict<std::vector<taken_message>>> broker::lease(std::string_view queue, std::size_t max,
+                                                        duration wait,
+                                                        std::optional<duration> lease_time) {
+  detail::broker_core& core = *core_;
+  const lease_messages command{
+      .queue = queue,
+      .max = static_cast<std::uint32_t>(std::min<std::size_t>(max, UINT32_MAX)),
+      .lease = lease_time};
+  const time_point until = core.on->now() + wait;
+  std::uint64_t lsn = 0;
+  verdict<std::vector<leased_message>> taken;
+  const auto found = core.lines.find(queue);
+  if (wait.ns <= 0 || found == core.lines.end() || !found->second.leases.is_busy()) {
+    taken = co_await core.perform(command, append_class::completion, lsn);
+  }
+  if (taken && taken->empty() && wait.ns > 0) {
+    if (!core.may_wait()) co_return detail::too_many_waiters(core.options.waiters_max);
+    const detail::waiter_count counted(core);
+    waiting_line::place place(core.lines_of(queue).leases);
+    while (taken && taken->empty()) {
+      if (!co_await place.wait_turn(until - core.on->now())) break;
+      taken = co_await core.perform(command, append_class::completion, lsn);
+    }
+  }
+  if (!taken) co_return std::unexpected(std::move(taken.error()));
+  if (taken->empty()) co_return std::vector<taken_message>();
+  co_return co_await core.deliver(std::string(queue), std::move(*taken), lsn);
+}
+
+task<verdict<void>> broker::ack(std::string_view receipt, std::string_view result,
+                                std::string_view content_type) {
+  const auto lease = core_->ids.parse_receipt(receipt);
+  if (!lease) co_return detail::unknown_receipt();
+  std::uint64_t lsn = 0;
+  auto outcome = co_await core_->perform(
+      ack_lease{.lease = *lease, .result = result, .content_type = content_type},
+      append_class::completion, lsn);
+  if (outcome) co_await core_->log->wait_durable(lsn);
+  co_return outcome;
+}
+
+task<verdict<nacked>> broker::nack(std::string_view receipt, std::optional<duration> delay,
+                                   std::string_view error, attempt_use use) {
+  const auto lease = core_->ids.parse_receipt(receipt);
+  if (!lease) co_return detail::unknown_receipt();
+  std::uint64_t lsn = 0;
+  auto outcome = co_await core_->perform(
+      nack_lease{.lease = *lease, .delay = delay, .error = error, .attempt = use},
+      append_class::completion, lsn);
+  if (outcome) co_await core_->log->wait_durable(lsn);
+  co_return outcome;
+}
+
+task<verdict<void>> broker::reject(std::string_view receipt, std::string_view error) {
+  const auto lease = core_->ids.parse_receipt(receipt);
+  if (!lease) co_return detail::unknown_receipt();
+  std::uint64_t lsn = 0;
+  auto outcome = co_await core_->perform(reject_lease{.lease = *lease, .error = error},
+                                         append_class::completion, lsn);
+  if (outcome) co_await core_->log->wait_durable(lsn);
+  co_return outcome;
+}
+
+task<verdict<time_point>> broker::extend(std::string_view receipt,
+                                         std::optional<duration> lease_time) {
+  const auto lease = core_->ids.parse_receipt(receipt);
+  if (!lease) co_return detail::unknown_receipt();
+  std::uint64_t lsn = 0;
+  auto outcome = co_await core_->perform(extend_lease{.lease = *lease, .length = lease_time},
+                                         append_class::completion, lsn);
+  if (outcome) co_await core_->log->wait_durable(lsn);
+  co_return outcome;
+}
+
+task<verdict<std::uint64_t>> broker::redrive(std::string_view queue) {
+  std::uint64_t moved = 0;
+  redrive_queue command{.queue = queue, .max = core_->options.limits.redrive_max};
+  for (;;) {
+    std::uint64_t lsn = 0;
+    const auto outcome = co_await core_->perform(command, append_class::completion, lsn);
+    if (!outcome) co_return std::unexpected(outcome.error());
+    moved += outcome->moved;
+    co_await core_->log->wait_durable(lsn);
+    if (outcome->is_finished || outcome->is_blocked) co_return moved;
+    command.from = outcome->next;
+  }
+}
+
+}  // namespace weir

@@ -1,0 +1,160 @@
+// Calls of producers: submitting messages, and looking at them.
+#include <weir/broker/internal/broker_core.hpp>
+#include <weir/core/as_result.hpp>
+
+#include <utility>
+
+namespace weir {
+
+namespace {
+
+submit_message command_of(std::string_view queue, const new_message& message) {
+  return {.queue = queue,
+          .body = message.body,
+          .content_type = message.content_type,
+          .key = message.key,
+          .reply_to = message.reply_to,
+          .priority = message.priority,
+          .delay = message.delay,
+          .ttl = message.ttl};
+}
+
+}  // namespace
+
+task<verdict<accepted_message>> broker::submit(std::string_view queue, new_message message,
+                                               duration wait_for_room) {
+  detail::broker_core& core = *core_;
+  const submit_message command = command_of(queue, message);
+  const time_point until = core.on->now() + wait_for_room;
+  std::uint64_t lsn = 0;
+  verdict<submitted> outcome = refuse(broker_errc::queue_full, "the queue is full");
+  const auto found = core.lines.find(queue);
+  if (wait_for_room.ns <= 0 || found == core.lines.end() || !found->second.room.is_busy()) {
+    outcome = co_await core.perform(command, append_class::intake, lsn);
+  }
+  if (!outcome && outcome.error() == broker_errc::queue_full && wait_for_room.ns > 0) {
+    if (!core.may_wait()) co_return detail::too_many_waiters(core.options.waiters_max);
+    const detail::waiter_count counted(core);
+    waiting_line::place place(core.lines_of(queue).room);
+    while (!outcome && outcome.error() == broker_errc::queue_full) {
+      if (!co_await place.wait_turn(until - core.on->now())) break;
+      outcome = co_await core.perform(command, append_class::intake, lsn);
+    }
+  }
+  if (!outcome) co_return std::unexpected(std::move(outcome.error()));
+  co_await core.log->wait_durable(lsn);
+  co_return accepted_message{.id = core.ids.id_text(outcome->sequence),
+                             .is_duplicate = outcome->is_duplicate};
+}
+
+task<verdict<std::vector<verdict<accepted_message>>>> broker::submit_batch(
+    std::string_view queue, std::span<const new_message> messages) {
+  if (!core_->state->find_queue(queue)) co_return detail::unknown_queue(queue);
+  std::vector<submit_message> commands;
+  commands.reserve(messages.size());
+  for (const new_message& one : messages) commands.push_back(command_of(queue, one));
+  std::uint64_t lsn = 0;
+  auto outcome =
+      co_await core_->perform(weir::submit_batch{.messages = commands}, append_class::intake, lsn);
+  if (!outcome) co_return std::unexpected(std::move(outcome.error()));
+  co_await core_->log->wait_durable(lsn);
+  std::vector<verdict<accepted_message>> verdicts;
+  verdicts.reserve(outcome->size());
+  for (auto& one : *outcome) {
+    if (one) {
+      verdicts.push_back(accepted_message{.id = core_->ids.id_text(one->sequence),
+                                          .is_duplicate = one->is_duplicate});
+    } else {
+      verdicts.push_back(std::unexpected(std::move(one.error())));
+    }
+  }
+  co_return verdicts;
+}
+
+namespace detail {
+
+// Compaction may move a record while we wait for the disk: the state then knows the new place.
+task<stored_record> broker_core::read_where(std::uint64_t sequence, location where) {
+  for (;;) {
+    auto record = co_await as_result(log->read(where));
+    if (record) co_return std::move(*record);
+    const auto known = state->find_message(sequence, wall_now());
+    if (!known || known->where == where) raise(record.error());
+    where = known->where;
+  }
+}
+
+task<verdict<message_view>> broker_core::view_of(std::uint64_t sequence) {
+  co_await log->wait_durable(lsn_last);  // nothing is told that a crash could take back
+  const auto known = state->find_message(sequence, wall_now());
+  if (!known) co_return unknown_message();
+  message_view view{.id = ids.id_text(sequence),
+                    .queue = std::string(known->queue),
+                    .origin = std::string(known->origin),
+                    .state = known->state,
+                    .priority = known->priority,
+                    .attempts = known->attempts,
+                    .submitted = known->submitted,
+                    .due = known->due,
+                    .expires = known->expires,
+                    .last_error = std::string(known->last_error)};
+  if (known->state == message_state::done) {
+    const stored_record record = co_await read_where(sequence, known->where);
+    const auto ended = decode<end_record>(record.payload);
+    if (!ended) raise(ended.error());
+    view.has_result = true;
+    view.result = ended->result.text;
+    view.result_type = ended->content_type;
+  }
+  co_return view;
+}
+
+}  // namespace detail
+
+task<verdict<message_view>> broker::message(std::string_view id) {
+  const auto sequence = core_->ids.parse_id(id);
+  if (!sequence) co_return detail::unknown_message();
+  co_return co_await core_->view_of(*sequence);
+}
+
+namespace {
+
+// A place among those who wait for a message's end; the last to leave takes the entry out.
+class end_place {
+ public:
+  end_place(detail::broker_core& core, std::uint64_t sequence)
+      : core_(core), sequence_(sequence), at_(core.ends[sequence]) {
+    ++at_.count;
+  }
+  end_place(const end_place&) = delete;
+  end_place& operator=(const end_place&) = delete;
+  ~end_place() {
+    if (--at_.count == 0) core_.ends.erase(sequence_);
+  }
+  auto wait() noexcept { return at_.ended.wait(); }
+
+ private:
+  detail::broker_core& core_;
+  std::uint64_t sequence_;
+  detail::end_waiters& at_;
+};
+
+}  // namespace
+
+task<verdict<message_view>> broker::wait_ended(std::string_view id, duration at_most) {
+  detail::broker_core& core = *core_;
+  const auto sequence = core.ids.parse_id(id);
+  if (!sequence) co_return detail::unknown_message();
+  const auto known = core.state->find_message(*sequence, core.wall_now());
+  if (!known) co_return detail::unknown_message();
+  if (at_most.ns > 0 && !has_ended(known->state) && !core.is_closing) {
+    if (!core.may_wait()) co_return detail::too_many_waiters(core.options.waiters_max);
+    const detail::waiter_count counted(core);
+    end_place place(core, *sequence);
+    co_await with_scope({.name = "end of a message", .timeout = at_most},
+                        [&](scope&) -> task<> { co_await place.wait(); });
+  }
+  co_return co_await core.view_of(*sequence);
+}
+
+}  // namespace weir

@@ -1,0 +1,177 @@
+// What the broker's calls share: the state machine, the journal under it, and who waits for what.
+#pragma once
+
+#include <weir/base/hash.hpp>
+#include <weir/broker/broker.hpp>
+#include <weir/broker/broker_snapshot.hpp>
+#include <weir/broker/waiting_line.hpp>
+#include <weir/flow/event.hpp>
+#include <weir/io/file.hpp>
+#include <weir/store/journal_client.hpp>
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace weir::detail {
+
+/// Who waits at a queue. Kept while somebody does, even if the queue is deleted meanwhile.
+struct queue_lines {
+  waiting_line leases;
+  waiting_line room;
+  bool is_fresh = false;  // messages became ready; told once their records are durable
+};
+
+/// Who waits for the end of a message.
+struct end_waiters {
+  condition ended;
+  std::size_t count = 0;
+};
+
+struct waiting_event {
+  std::uint64_t lsn;
+  std::string queue;
+  std::uint64_t sequence;
+  broker_event what;
+};
+
+struct broker_core final : journal_client, state_observer {
+  explicit broker_core(broker_options given, hash_key secret, file lock);
+
+  // Commands, without a wait: decide and commit are one step.
+  time_point wall_now() const noexcept { return on->io().wall_now(); }
+  /// Appends `batch` and applies it. `full` and `no_space` leave everything as it was.
+  result<std::uint64_t> commit(append_class who);
+  /// Decides and commits; waits while the journal is full. Gives the outcome, and in `lsn` what to
+  /// wait for.
+  template <class Command>
+  auto perform(const Command& command, append_class who, std::uint64_t& lsn)
+      -> task<decltype(std::declval<broker_state>().decide(command, {},
+                                                           std::declval<record_batch&>()))>;
+  queue_lines& lines_of(std::string_view queue);
+  /// Another call may wait: false when waiters_max do.
+  bool may_wait() const noexcept { return waiters < options.waiters_max; }
+  void begin_close() noexcept;
+
+  // The keeper's parts.
+  task<> tick_on_time();
+  task<> follow_durability();
+  void nudge() noexcept {
+    is_nudged = true;
+    nudged.notify_all();
+  }
+  void tell_what_is_durable();
+  void wake_fresh();
+
+  task<verdict<message_view>> view_of(std::uint64_t sequence);
+  /// A record of a message that is still known; its place may change while it is read.
+  task<stored_record> read_where(std::uint64_t sequence, location where);
+  task<std::vector<taken_message>> deliver(std::string queue, std::vector<leased_message> taken,
+                                           std::uint64_t lsn);
+  void give_back(const std::vector<leased_message>& taken) noexcept;
+  due_reply begin_reply(const pending_reply& from) const;
+  task<due_reply> read_reply(due_reply reply, location source, location result);
+  verdict<std::unique_ptr<subscription>> subscribe(std::string queue, std::uint64_t sequence);
+
+  // journal_client
+  void reset() override;
+  result<> load(std::string_view slice) override;
+  result<> apply(const record_view& what, location where, std::uint64_t lsn) override;
+  void begin_snapshot() override;
+  bool next_slice(std::string& into, std::size_t budget) override;
+  std::uint64_t live_bytes(std::uint32_t segment) const override;
+  result<> relocate(const record_view& what, location where) override;
+  result<> finish_loading();
+
+  // state_observer
+  void message_changed(const message_change& change) override;
+  void queue_deleted(std::string_view queue) override;
+  void note_event(const message_change& change);
+
+  loop* on;
+  broker_options options;
+  hash_key secret;
+  id_codec ids;
+  file lock;  // held: no other process makes or reads the secret meanwhile
+  std::unique_ptr<broker_state> state;
+  std::unique_ptr<journal> log;
+  std::unique_ptr<snapshot_loader> loader;
+  std::unique_ptr<snapshot_writer> writer;
+  record_batch batch;
+  std::vector<record_view> records;
+  std::vector<location> places;
+  std::uint64_t lsn_last = 0;  // of the last record appended
+  record_kind applying = record_kind::submit;
+
+  std::map<std::string, queue_lines, std::less<>> lines;
+  std::vector<queue_lines*> fresh;
+  std::unordered_map<std::uint64_t, end_waiters, mixing_hash> ends;
+  std::size_t waiters = 0;
+  intrusive_list<subscription> subscriptions;
+  std::deque<waiting_event> events;  // bounded by what the journal lets be pending
+
+  bool is_nudged = false;
+  condition nudged;
+  condition appended;
+  condition replies_due;
+  bool is_closing = false;
+  std::string failure;  // why the journal failed
+};
+
+template <class Command>
+auto broker_core::perform(const Command& command, append_class who, std::uint64_t& lsn)
+    -> task<decltype(std::declval<broker_state>().decide(command, {},
+                                                         std::declval<record_batch&>()))> {
+  for (;;) {
+    if (is_closing) co_return refuse(broker_errc::unavailable, "the broker is closing");
+    batch.clear();
+    auto outcome = state->decide(command, wall_now(), batch);
+    if (!outcome) co_return outcome;
+    if (batch.empty()) {
+      lsn = lsn_last;  // nothing new; what it refers to may still be on its way to the disk
+      co_return outcome;
+    }
+    const std::size_t size = batch.payload_bytes() + 8 * batch.size();
+    const auto done = commit(who);
+    if (done) {
+      lsn = *done;
+      co_return outcome;
+    }
+    switch (done.error().code()) {
+      case errc::full:
+        co_await log->wait_room(size, who);
+        break;
+      case errc::no_space:
+        co_return refuse(broker_errc::no_space,
+                         "the disk is full: nothing is taken in until there is room");
+      case errc::too_large:
+        co_return refuse(broker_errc::message_too_large,
+                         "the command is larger than one group of the journal");
+      default:
+        co_return refuse(broker_errc::unavailable,
+                         failure.empty() ? "the journal is closed" : failure);
+    }
+  }
+}
+
+std::unexpected<refusal> unknown_queue(std::string_view name);
+std::unexpected<refusal> unknown_message();
+std::unexpected<refusal> unknown_receipt();
+std::unexpected<refusal> too_many_waiters(std::size_t limit);
+
+/// Counts a call that waits, as long as it does.
+class waiter_count {
+ public:
+  explicit waiter_count(broker_core& core) noexcept : core_(core) { ++core_.waiters; }
+  waiter_count(const waiter_count&) = delete;
+  waiter_count& operator=(const waiter_count&) = delete;
+  ~waiter_count() { --core_.waiters; }
+
+ private:
+  broker_core& core_;
+};
+
+}  // namespace weir::detail
