@@ -21,8 +21,16 @@ constexpr std::size_t secret_bytes = sizeof(hash_key);
 task<hash_key> read_secret(const std::string& folder, file& from) {
   hash_key secret;
   char raw[secret_bytes];
-  const std::size_t size = co_await from.read_at(0, raw);
-  if (from.size() == secret_bytes && size == secret_bytes) {
+  const std::uint64_t size = from.size();
+  if (size > secret_bytes) {
+    raise(error(errc::corrupt, "'" + folder + "/secret' is longer than a secret: is it ours?"));
+  }
+  if (size == secret_bytes) {
+    for (std::size_t have = 0; have < sizeof raw;) {
+      const std::size_t got = co_await from.read_at(have, std::span(raw).subspan(have));
+      if (got == 0) raise(error(errc::io, "'" + folder + "/secret' can't be read to its end"));
+      have += got;
+    }
     std::memcpy(&secret, raw, sizeof secret);
     co_return secret;
   }

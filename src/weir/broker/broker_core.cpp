@@ -119,15 +119,18 @@ result<> broker_core::relocate(const record_view& what, location where) {
 }
 
 void broker_core::message_changed(const message_change& change) {
-  queue_lines* at = nullptr;
-  if (const auto found = lines.find(change.queue); found != lines.end()) at = &found->second;
-  if (at && change.state == message_state::ready && !at->is_fresh) {
-    at->is_fresh = true;
-    fresh.push_back(at);
+  // Made even if nobody waits yet: a call that found nothing durable may be about to.
+  queue_lines& at = lines_of(change.queue);
+  if (change.state == message_state::ready) {
+    at.fresh_last = lsn_last;
+    if (!std::exchange(at.is_fresh, true)) {
+      at.fresh_first = lsn_last;
+      fresh.push_back(&at);
+    }
   }
   const bool has_left = change.is_forgotten || has_ended(change.state) || !change.origin.empty();
   if (has_left) {
-    if (at) at->room.wake();
+    at.room.wake();
     if (const auto found = lines.find(change.origin); found != lines.end())
       found->second.room.wake();
     if (const auto found = ends.find(change.sequence); found != ends.end()) {
@@ -195,11 +198,14 @@ void broker_core::queue_deleted(std::string_view queue) {
 }
 
 void broker_core::wake_fresh() {
-  for (queue_lines* at : fresh) {
-    at->is_fresh = false;
+  const std::uint64_t durable = log->lsn_durable();
+  std::erase_if(fresh, [durable](queue_lines* at) {
+    if (at->fresh_first > durable) return false;  // (2) woken now, they would find nothing yet
     at->leases.wake();
-  }
-  fresh.clear();
+    at->fresh_first = durable + 1;
+    at->is_fresh = at->fresh_last > durable;
+    return !at->is_fresh;
+  });
 }
 
 // Everything up to the durable mark may be told: to those who wait for messages, to subscribers.
@@ -217,35 +223,47 @@ void broker_core::tell_what_is_durable() {
 }
 
 task<> broker_core::follow_durability() {
-  while (!is_closing || log->lsn_durable() < lsn_last) {
-    if (log->lsn_durable() >= lsn_last) {
-      co_await appended.wait();
-      continue;
-    }
-    co_await log->wait_durable(lsn_last);
+  for (;;) {
+    // Also when nothing is pending: a record may have become durable while we were about to wait.
     tell_what_is_durable();
+    if (log->lsn_durable() < lsn_last) {
+      co_await log->wait_durable(lsn_last);
+    } else if (is_closing) {
+      co_return;
+    } else {
+      co_await appended.wait();
+    }
   }
 }
 
+result<bool> broker_core::tick_once() {
+  constexpr std::size_t messages_max = 256;
+  batch.clear();
+  const bool has_more = state->tick(wall_now(), messages_max, batch);
+  if (batch.empty()) return has_more;
+  if (const auto done = commit(append_class::completion); !done) return fail(done.error());
+  return has_more;
+}
+
+void broker_core::catch_up() {
+  state->set_durable(log->durable_place());
+  // What the journal refuses now is tried again by the keeper, which hears why.
+  if (state->next_due() <= wall_now()) static_cast<void>(tick_once());
+}
+
 task<> broker_core::tick_on_time() {
-  constexpr std::size_t messages_per_tick = 256;
   constexpr duration sleep_max = duration::seconds(60);  // the wall clock may be set meanwhile
   while (!is_closing) {
     is_nudged = false;
-    batch.clear();
-    const bool has_more = state->tick(wall_now(), messages_per_tick, batch);
-    if (!batch.empty()) {
-      const std::size_t size = batch.payload_bytes() + 8 * batch.size();
-      const auto done = commit(append_class::completion);
-      is_nudged = false;  // by ourselves
-      if (!done && done.error() == errc::full) {
-        co_await log->wait_room(size, append_class::completion);
-        continue;
-      }
-      if (!done && done.error() != errc::no_space) co_return;  // run() hears why from the journal
+    const auto has_more = tick_once();
+    is_nudged = false;  // by ourselves
+    if (!has_more && has_more.error() == errc::full) {
+      co_await log->wait_room(log->stats().pending_bytes / 2, append_class::completion);
+      continue;
     }
-    if (log->lsn_durable() == lsn_last) wake_fresh();
-    if (has_more) {
+    if (!has_more && has_more.error() != errc::no_space) co_return;  // run() hears why
+    wake_fresh();
+    if (has_more && *has_more) {
       co_await yield();
       continue;
     }

@@ -35,6 +35,15 @@ api_problem problem_of(const refusal& why) {
       problem.status = 429;
       problem.retry_after = queue_retry_after;
       break;
+    case broker_errc::busy:
+    case broker_errc::unavailable:
+      problem.status = 503;
+      problem.retry_after = queue_retry_after;
+      break;
+    case broker_errc::no_space:
+      problem.status = 507;
+      problem.retry_after = retention_retry_after;
+      break;
     case broker_errc::too_many_keys:
     case broker_errc::too_many_replies:
       problem.status = 429;

@@ -22,7 +22,9 @@ namespace weir::detail {
 struct queue_lines {
   waiting_line leases;
   waiting_line room;
-  bool is_fresh = false;  // messages became ready; told once their records are durable
+  bool is_fresh = false;          // messages became ready, and not all waiters were told yet
+  std::uint64_t fresh_first = 0;  // the first of them can be taken once this is durable
+  std::uint64_t fresh_last = 0;   // the last of them
 };
 
 /// Who waits for the end of a message.
@@ -45,6 +47,9 @@ struct broker_core final : journal_client, state_observer {
   time_point wall_now() const noexcept { return on->io().wall_now(); }
   /// Appends `batch` and applies it. `full` and `no_space` leave everything as it was.
   result<std::uint64_t> commit(append_class who);
+  /// One slice of what time and the disk have brought, so that the next command sees it.
+  result<bool> tick_once();
+  void catch_up();
   /// Decides and commits; waits while the journal is full. Gives the outcome, and in `lsn` what to
   /// wait for.
   template <class Command>
@@ -127,6 +132,7 @@ auto broker_core::perform(const Command& command, append_class who, std::uint64_
                                                          std::declval<record_batch&>()))> {
   for (;;) {
     if (is_closing) co_return refuse(broker_errc::unavailable, "the broker is closing");
+    catch_up();
     batch.clear();
     auto outcome = state->decide(command, wall_now(), batch);
     if (!outcome) co_return outcome;
