@@ -1,0 +1,92 @@
+// What it costs to reach another thread's loop: a ball between two loops, and a stream of posts.
+#include <weir/core.hpp>
+#include <weir/io/make_driver.hpp>
+
+#include "measure.hpp"
+#include <sched.h>
+
+#include <atomic>
+#include <memory>
+#include <thread>
+
+namespace {
+
+// A loop on a thread of its own, which runs until it is told to end.
+class other_loop {
+ public:
+  other_loop() : thread_([this] { run(); }) { is_ready_.wait(false); }
+  other_loop(const other_loop&) = delete;
+  other_loop& operator=(const other_loop&) = delete;
+  ~other_loop() {
+    loop_->post([this] { loop_->root().cancel("the end"); });
+    thread_.join();
+  }
+  weir::loop& get() noexcept { return *loop_; }
+
+ private:
+  static weir::task<> wait_for_end() { co_await weir::sleep(weir::duration::seconds(3600)); }
+  void run() {
+    const auto driver = weir::make_driver();
+    weir::loop loop(*driver);
+    loop_ = &loop;
+    loop.root().spawn(wait_for_end);
+    is_ready_ = true;
+    is_ready_.notify_one();
+    loop.run();
+  }
+
+  weir::loop* loop_ = nullptr;
+  std::atomic<bool> is_ready_{false};
+  std::thread thread_;
+};
+
+struct game {
+  weir::loop& from;
+  weir::loop& to;
+  std::int64_t rounds;
+  std::atomic<std::uint64_t> played{0};
+
+  void serve() {
+    to.post([this] { from.post([this] { back(); }); });
+  }
+  void back() {
+    if (++played < static_cast<std::uint64_t>(rounds)) return serve();
+    played.notify_one();
+  }
+};
+
+std::uint64_t ping_pong(other_loop& one, other_loop& other, std::int64_t count) {
+  game ball{one.get(), other.get(), count};
+  one.get().post([&ball] { ball.serve(); });
+  for (std::uint64_t seen = 0; seen < static_cast<std::uint64_t>(count); seen = ball.played)
+    ball.played.wait(seen);
+  return ball.played;
+}
+
+std::uint64_t post_many(other_loop& to, std::int64_t count) {
+  std::uint64_t received = 0;
+  std::atomic<bool> is_done{false};
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto receive = [&received, &is_done, count] {
+      if (++received < static_cast<std::uint64_t>(count)) return;
+      is_done = true;
+      is_done.notify_one();
+    };
+    while (!to.get().post(receive)) sched_yield();  // posts_max wait: the loop has to catch up
+  }
+  is_done.wait(false);
+  return received;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::int64_t scale = bench::is_small(argc, argv) ? 1000 : 1;
+  other_loop one;
+  other_loop other;
+  bench::measure(
+      "ping_pong", 100'000 / scale, [&](std::int64_t n) { return ping_pong(one, other, n); },
+      bench::wall_ns);
+  bench::measure(
+      "post", 1'000'000 / scale, [&](std::int64_t n) { return post_many(one, n); }, bench::wall_ns);
+}
