@@ -10,15 +10,19 @@
 #include <atomic>
 #include <cstdlib>
 #include <mutex>
+#include <utility>
 
 namespace weir {
 
 namespace detail {
 
-// Posts on their way: a stack that posters push to and the loop takes whole, then turns round. Of
-// many posts between two turns only the first, which finds the stack empty, wakes the driver.
+// Posts on their way: a stack that posters push to and the loop takes whole, then turns round. A
+// wake-up is a system call, so only the first post to a loop that is asleep, or about to be, makes
+// one. The loop says that it is asleep and then looks at the stack; a poster pushes and then looks
+// whether the loop is asleep: in one total order, so at least one of them sees the other.
 struct post_inbox {
   std::atomic<post_node*> head{nullptr};
+  std::atomic<bool> is_asleep{false};
   std::atomic<std::size_t> waiting{0};
   std::atomic<bool> is_closed{false};
 };
@@ -163,6 +167,17 @@ void loop::run_ready() noexcept {
   }
 }
 
+namespace {
+// Tells the processor that it spins.
+void pause_processor() noexcept {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+}  // namespace
+
 void loop::turn() {
   turn_time_ = driver_.now();
   ++stats_.turns;
@@ -177,9 +192,33 @@ void loop::turn() {
   }
   if (observer_) [[unlikely]]
     observer_->before_io_wait(until);
-  driver_.wait(until);
+  if (until <= turn_time_ || hears_post_soon()) {
+    driver_.wait(turn_time_);
+  } else {
+    inbox_->is_asleep.store(true, std::memory_order_seq_cst);
+    driver_.wait(inbox_->head.load(std::memory_order_seq_cst) ? turn_time_ : until);
+    inbox_->is_asleep.store(false, std::memory_order_relaxed);
+  }
   if (observer_) [[unlikely]]
     observer_->after_io_wait();
+}
+
+// Two loops that answer each other's posts would sleep and be woken for each: 5 to 50 us where the
+// answer takes one. So a loop that was posted to looks out for the next for about as long as a
+// wake-up costs, and gives up on that for a while when it was in vain.
+bool loop::hears_post_soon() noexcept {
+  constexpr duration look_out_max = duration::microseconds(5);
+  if (look_outs_ == 0 || !driver_.can_be_woken()) return false;
+  const time_point give_up = driver_.now() + look_out_max;
+  do {
+    if (inbox_->head.load(std::memory_order_relaxed)) {
+      if (look_outs_ < look_outs_max) ++look_outs_;
+      return true;
+    }
+    pause_processor();
+  } while (driver_.now() < give_up);
+  --look_outs_;
+  return false;
 }
 
 void loop::run() {
@@ -210,17 +249,19 @@ bool loop::reserve_post() noexcept {
   return false;
 }
 
-void loop::end_post() noexcept { inbox_->waiting.fetch_sub(1, std::memory_order_relaxed); }
+void loop::give_up_post() noexcept { inbox_->waiting.fetch_sub(1, std::memory_order_relaxed); }
+
+void loop::end_post() noexcept { ++ended_posts_; }
 
 void loop::post_node(detail::post_node& node) noexcept {
   detail::post_node* head = inbox_->head.load(std::memory_order_relaxed);
   do {
     node.next = head;
-  } while (!inbox_->head.compare_exchange_weak(head, &node, std::memory_order_release,
+  } while (!inbox_->head.compare_exchange_weak(head, &node, std::memory_order_seq_cst,
                                                std::memory_order_relaxed));
-  if (!head)
-    driver_
-        .wake();  // whoever fills an empty inbox wakes the loop; the others know that it was woken
+  if (inbox_->is_asleep.load(std::memory_order_seq_cst) &&
+      inbox_->is_asleep.exchange(false, std::memory_order_relaxed))
+    driver_.wake();
 }
 
 void loop::drain_posts() noexcept {
@@ -239,6 +280,9 @@ void loop::drain_posts() noexcept {
     oldest->run(*oldest);
     oldest = following;
   }
+  // Once for all of them: posters and the loop fight for this number's cache line.
+  inbox_->waiting.fetch_sub(std::exchange(ended_posts_, 0), std::memory_order_relaxed);
+  if (look_outs_ == 0 && ++drains_ % drains_until_look_out == 0) look_outs_ = 1;
 }
 
 }  // namespace weir

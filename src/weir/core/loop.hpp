@@ -6,6 +6,7 @@
 
 #include <weir/core/driver.hpp>
 #include <weir/core/frame.hpp>
+#include <weir/core/frame_pool.hpp>
 #include <weir/core/timer_wheel.hpp>
 
 #include <cstddef>
@@ -95,8 +96,8 @@ class loop {
   loop_stats stats() const noexcept;
   void observe(loop_observer* observer) noexcept { observer_ = observer; }
 
-  /// Runs `function` on the loop's thread, between task steps. False: posts_max are waiting, or the
-  /// loop has ended.
+  /// Runs `function` on the loop's thread, between task steps. False: posts_max are waiting
+  /// (those that were taken together and are being run count), or the loop has ended.
   template <class F>
   bool post(F function);
 
@@ -119,8 +120,10 @@ class loop {
   void step(detail::task_header& task) noexcept;
   detail::task_header* next_ready() noexcept;
   void drain_posts() noexcept;
+  bool hears_post_soon() noexcept;
   [[noreturn]] void report_deadlock() noexcept;
   bool reserve_post() noexcept;
+  void give_up_post() noexcept;
 
   static constinit thread_local loop* current_;
 
@@ -137,6 +140,11 @@ class loop {
   scheduling_policy* policy_ = nullptr;
   loop_observer* observer_ = nullptr;
   detail::post_inbox* inbox_;
+  std::size_t ended_posts_ = 0;  // run, but not yet taken from the number of waiting ones
+  static constexpr std::uint32_t look_outs_max = 4;
+  static constexpr std::uint32_t drains_until_look_out = 64;
+  std::uint32_t look_outs_ = 0;  // how often more to look out for a post before sleeping
+  std::uint32_t drains_ = 0;
   loop_stats stats_;
   loop* next_live_ = nullptr;  // the process's list of loops, for dumps
   friend struct loop_registry;
@@ -147,6 +155,9 @@ template <class F>
 struct posted final : post_node {
   loop& on;
   F function;
+
+  static void* operator new(std::size_t size) { return allocate_frame(size); }
+  static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
   posted(loop& target, F f) : on(target), function(std::move(f)) {
     run = [](post_node& node) noexcept {
       auto& self = static_cast<posted&>(node);
@@ -164,7 +175,7 @@ bool loop::post(F function) {
   try {
     post_node(*new detail::posted<F>(*this, std::move(function)));
   } catch (...) {
-    end_post();
+    give_up_post();
     throw;
   }
   return true;
