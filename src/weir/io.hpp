@@ -7,6 +7,8 @@
 #include <weir/io/blocking.hpp>
 #include <weir/io/file.hpp>
 #include <weir/io/make_driver.hpp>
+#include <weir/io/readiness.hpp>
+#include <weir/io/resolve.hpp>
 #include <weir/io/run_program.hpp>
 #include <weir/io/signals.hpp>
 #include <weir/io/socket.hpp>

@@ -45,7 +45,7 @@ class journal_model final : public journal_client {
   task<std::string> compare_values();
 
   journal* over = nullptr;
-  bool keeps_history = true;  // false where the journal may hold anything
+  bool keeps_history = true;       // false where the journal may hold anything
   std::uint64_t acknowledged = 0;  // the highest LSN that was reported durable
   std::uint64_t relocations = 0;
   std::uint64_t live_total() const noexcept;

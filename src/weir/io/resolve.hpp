@@ -1,0 +1,31 @@
+// Host names to addresses, by c-ares on the loop: no thread waits for a name server.
+#pragma once
+
+#include <weir/base/time.hpp>
+#include <weir/core/task.hpp>
+#include <weir/io/address.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace weir {
+
+struct resolve_options {
+  duration try_timeout = duration::seconds(2);  // of the first try; the next ones take longer
+  int tries = 3;                                // per server
+  const char* servers = nullptr;  // "10.0.0.1,10.0.0.2:5353"; null: as resolv.conf says
+};
+
+inline constexpr std::size_t host_bytes_max = 253;         // RFC 1035, section 3.1, as text
+inline constexpr std::size_t resolved_addresses_max = 64;  // more are left out
+
+/// The addresses of a host, IPv6 and IPv4, best first. Numeric addresses and "localhost" ask
+/// nobody; then come /etc/hosts and the name servers. `not_found` when the name has no address,
+/// `timed_out` when no server answers, `invalid_argument` for what can't be a name. A cancellation
+/// ends the query at once.
+[[nodiscard]] task<std::vector<address>> resolve(std::string host, std::uint16_t port,
+                                                 resolve_options options = {});
+
+}  // namespace weir
