@@ -58,6 +58,20 @@ TEST(crc32c, a_sum_taken_in_pieces_equals_the_sum_of_the_whole) {
   }
 }
 
+TEST(crc32c, the_instruction_and_the_tables_agree_where_long_inputs_are_cut_into_parts) {
+  if (!detail::has_crc32c_instruction()) GTEST_SKIP() << "no instruction on this machine";
+  random_source random(1);
+  std::string data(40'000, '\0');
+  random.fill(data.data(), data.size());
+  for (const std::size_t around : {3 * 256, 6 * 256, 3 * 2048, 3 * 2048 + 3 * 256, 6 * 2048}) {
+    for (std::size_t size = around - 20; size <= around + 20; ++size) {
+      const std::string_view part = std::string_view(data).substr(random.below(1000), size);
+      const auto seed = static_cast<std::uint32_t>(random.next());
+      EXPECT_EQ(detail::crc32c_hardware(part, seed), detail::crc32c_software(part, seed)) << size;
+    }
+  }
+}
+
 TEST(crc32c, every_single_flipped_bit_changes_the_sum) {
   std::string data(64, 'x');
   const std::uint32_t sum = crc32c(data);
