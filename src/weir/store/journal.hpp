@@ -114,6 +114,7 @@ class append_room_wait final : public leaf_wait<append_room_wait, void>, public 
   void enlist() noexcept;
   result<void> take() noexcept { return {}; }
   bool is_over() const noexcept;
+  append_class who() const noexcept { return who_; }
 
  private:
   static void leave(wait& w) noexcept;

@@ -88,11 +88,16 @@ void journal_state::wake_durable() noexcept {
 
 void journal_state::wake_room() noexcept {
   // All whose size fits by itself: they ask again, in this order, and the late ones wait again.
-  while (!room_waits.is_empty()) {
-    append_room_wait& first = room_waits.front();
-    if (!first.is_over()) return;
-    first.unlink();
-    first.complete();
+  // Those of one class keep their order; intake that must wait doesn't hold up completions.
+  bool is_blocked[2] = {};
+  for (auto at = room_waits.begin(); at != room_waits.end();) {
+    append_room_wait& one = *at;
+    ++at;
+    bool& blocked = is_blocked[one.who() == append_class::intake ? 0 : 1];
+    blocked = blocked || !one.is_over();
+    if (blocked) continue;
+    one.unlink();
+    one.complete();
   }
 }
 
