@@ -27,12 +27,21 @@ constexpr std::size_t transfer_bytes_max = std::size_t{1} << 30;
 // What user_data says besides a request's address, which is never that small.
 constexpr std::uint64_t about_wake = 1;
 constexpr std::uint64_t about_cancel = 2;
+// The receive of a socket: its number above these bits, its generation in the upper half.
+constexpr std::uint64_t about_stream = 3;
+constexpr std::uint64_t about_mask = 7;
+constexpr int about_bits = 3;
 
 // io_request::driver_data while the driver holds a request.
 char marks[3];
 void* const is_cancelling = &marks[0];
 void* const is_unsubmitted = &marks[1];
 void* const is_starved = &marks[2];
+
+std::uint64_t stream_of(io_handle handle, std::uint32_t generation) noexcept {
+  return about_stream | static_cast<std::uint64_t>(handle) << about_bits |
+         std::uint64_t{generation} << 32;
+}
 
 bool is_receive(io_op op) noexcept { return op == io_op::receive || op == io_op::receive_into; }
 
@@ -54,30 +63,29 @@ uring_driver::~uring_driver() {
     if (lent) receive_arena::give_back(lent);
   }
   std::free(buffers_);
+  for (descriptor& one : descriptors_) {
+    while (one.first) drop_first(one);
+  }
+  while (piece* one = free_pieces_) {
+    free_pieces_ = one->next;
+    delete one;
+  }
 }
 
-// The kernel's best mode first: completions are made when we ask for them, on our thread, so that
-// they neither interrupt us nor need a lock.
+// Completions are made when we ask for them, on our thread, so that they neither interrupt us nor
+// need a lock. That is Linux 6.1; on older kernels epoll does as well.
 void uring_driver::open_ring(unsigned entries) {
-  constexpr unsigned always = IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL;
-  constexpr unsigned best =
-      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
-  constexpr unsigned good = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
-  int outcome = 0;
-  for (const unsigned flags : {best, good}) {
-    struct io_uring_params parameters = {};
-    parameters.flags = flags | always;
-    parameters.cq_entries = entries * 4;
-    outcome = io_uring_queue_init_params(entries, &ring_, &parameters);
-    if (outcome == 0) {
-      owner_.is_open = true;
-      io_uring_register_ring_fd(&ring_);  // spares a look-up per call; older kernels go without
-      return;
-    }
-    if (outcome != -EINVAL) break;
+  struct io_uring_params parameters = {};
+  parameters.flags = IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER |
+                     IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
+  parameters.cq_entries = entries * 4;
+  const int outcome = io_uring_queue_init_params(entries, &ring_, &parameters);
+  if (outcome < 0) {
+    raise(error(errc::unsupported, "the kernel refuses a ring (before Linux 6.1, or not allowed)")
+              .caused_by(error::from_os(-outcome, "io_uring_setup")));
   }
-  raise(error(errc::unsupported, "the kernel refuses a ring")
-            .caused_by(error::from_os(-outcome, "io_uring_setup")));
+  owner_.is_open = true;
+  io_uring_register_ring_fd(&ring_);  // spares a look-up per call; works without
 }
 
 void uring_driver::add_buffers() {
@@ -153,35 +161,37 @@ bool uring_driver::start(io_request& request) noexcept {
     request.outcome = -ENOMEM;
     return true;
   }
-  claim(request, *on);
+  if (is_receive(request.op)) return start_receive(request, *on);
   if (request.op == io_op::send) {
+    WEIR_ASSERT(!on->sender && "a socket has one send at a time");
     request.outcome = send_now(request);
-    if (request.outcome != -EAGAIN) {
-      on->sender = nullptr;
-      return true;
-    }
+    if (request.outcome != -EAGAIN) return true;
+    on->sender = &request;
   }
   ++on->pending;
   queue(request);
   return false;
 }
 
-void uring_driver::claim(io_request& request, descriptor& on) noexcept {
-  constexpr auto rule = "a socket has one receive and one send at a time";
-  if (is_receive(request.op)) {
-    WEIR_ASSERT(!on.receiver && rule);
-    on.receiver = &request;
-  } else if (request.op == io_op::send) {
-    WEIR_ASSERT(!on.sender && rule);
-    on.sender = &request;
+bool uring_driver::start_receive(io_request& request, descriptor& on) noexcept {
+  WEIR_ASSERT(!on.receiver && "a socket has one receive at a time");
+  if (on.first) {
+    request.outcome = take_kept(request, on);
+    return true;
   }
+  if (on.ending != not_ended) {
+    request.outcome = on.ending;
+    return true;
+  }
+  on.receiver = &request;
+  if (!on.is_armed) queue(request);
+  return false;
 }
 
 // The kernel no longer holds the request.
 void uring_driver::forget(io_request& request) noexcept {
   descriptor& on = descriptors_[static_cast<std::size_t>(request.handle)];
   --on.pending;
-  if (on.receiver == &request) on.receiver = nullptr;
   if (on.sender == &request) on.sender = nullptr;
 }
 
@@ -195,27 +205,30 @@ void uring_driver::queue(io_request& request) noexcept {
   if (io_uring_sqe* entry = unsubmitted_.is_empty() ? next_entry() : nullptr) {
     request.driver_data = nullptr;
     prepare(request, *entry);
-    io_uring_sqe_set_data(entry, &request);
   } else {
     request.driver_data = is_unsubmitted;
     unsubmitted_.push_back(request);
   }
 }
 
-void uring_driver::prepare_receive(io_request& request, io_uring_sqe& entry) noexcept {
-  const bool is_view = request.op == io_op::receive;
-  const std::size_t size = is_view ? receive_arena::block_bytes : request.size;
-  io_uring_prep_recv(&entry, request.handle, is_view ? nullptr : request.memory,
-                     std::min(size, transfer_bytes_max), 0);
-  if (is_view) {
-    entry.flags |= IOSQE_BUFFER_SELECT;
-    entry.buf_group = buffer_group;
-  }
-  if (descriptors_[static_cast<std::size_t>(request.handle)].is_drained)
-    entry.ioprio |= IORING_RECVSEND_POLL_FIRST;
+void uring_driver::prepare_stream(io_handle handle, io_uring_sqe& entry) noexcept {
+  descriptor& on = descriptors_[static_cast<std::size_t>(handle)];
+  io_uring_prep_recv_multishot(&entry, handle, nullptr, 0, 0);
+  entry.flags |= IOSQE_BUFFER_SELECT;
+  entry.buf_group = buffer_group;
+  io_uring_sqe_set_data64(&entry, stream_of(handle, on.generation));
+  on.is_armed = true;
+  ++on.pending;
 }
 
 void uring_driver::prepare(io_request& request, io_uring_sqe& entry) noexcept {
+  const int handle = request.handle;
+  if (is_receive(request.op)) return prepare_stream(handle, entry);
+  prepare_call(request, entry);
+  io_uring_sqe_set_data(&entry, &request);
+}
+
+void uring_driver::prepare_call(io_request& request, io_uring_sqe& entry) noexcept {
   const int handle = request.handle;
   switch (request.op) {
     case io_op::accept: {
@@ -231,9 +244,6 @@ void uring_driver::prepare(io_request& request, io_uring_sqe& entry) noexcept {
                             reinterpret_cast<struct sockaddr*>(request.address->storage),
                             request.address->size);
       return;
-    case io_op::receive:
-    case io_op::receive_into:
-      return prepare_receive(request, entry);
     case io_op::send:
       io_uring_prep_poll_add(&entry, handle, POLLOUT);
       return;
@@ -258,8 +268,14 @@ void uring_driver::prepare(io_request& request, io_uring_sqe& entry) noexcept {
 
 void uring_driver::stop(io_request& request) noexcept {
   if (request.driver_data == is_cancelling) return;
-  if (request.driver_data == is_unsubmitted || request.driver_data == is_starved) {
-    (request.driver_data == is_starved ? starved_ : unsubmitted_).remove(request);
+  const bool is_held_here =
+      request.driver_data == is_unsubmitted || request.driver_data == is_starved;
+  if (is_held_here) (request.driver_data == is_starved ? starved_ : unsubmitted_).remove(request);
+  if (is_receive(request.op)) {  // (1): its stream goes on and keeps what arrives
+    descriptors_[static_cast<std::size_t>(request.handle)].receiver = nullptr;
+    return finish(request, -ECANCELED);
+  }
+  if (is_held_here) {
     forget(request);
     return finish(request, -ECANCELED);
   }
@@ -270,24 +286,35 @@ void uring_driver::stop(io_request& request) noexcept {
   io_uring_sqe_set_data64(entry, about_cancel);
 }
 
+void uring_driver::stop_stream(io_handle handle, descriptor& on) noexcept {
+  io_uring_sqe* entry = next_entry();
+  if (!entry) return;  // the next piece tries again
+  on.is_stopping = true;
+  io_uring_prep_cancel64(entry, stream_of(handle, on.generation), 0);
+  io_uring_sqe_set_data64(entry, about_cancel);
+}
+
 void uring_driver::adopt(io_handle handle) noexcept {
   const auto index = static_cast<std::size_t>(handle);
   if (index >= descriptors_.size()) return;
-  // Requests on a closed descriptor that had this number may still be on their way back.
-  const std::uint32_t pending = descriptors_[index].pending;
-  descriptors_[index] = {.pending = pending};
+  descriptor& on = descriptors_[index];
+  while (on.first) drop_first(on);
+  // What the kernel held on a closed socket of this number may still be on its way back.
+  descriptors_[index] = {.pending = on.pending, .generation = on.generation + 1};
 }
 
 void uring_driver::abandon(io_handle handle) noexcept {
   const auto index = static_cast<std::size_t>(handle);
-  if (handle < 0 || index >= descriptors_.size() || descriptors_[index].pending == 0) return;
-  for (request_list* held : {&unsubmitted_, &starved_}) {
-    for (io_request* request = held->first(); request;) {
-      io_request* following = request->next;
-      if (request->handle == handle) stop(*request);
-      request = following;
-    }
+  if (handle < 0 || index >= descriptors_.size()) return;
+  if (io_request* receiver = descriptors_[index].receiver) stop(*receiver);
+  for (io_request* request = unsubmitted_.first(); request;) {
+    io_request* following = request->next;
+    if (request->handle == handle) stop(*request);
+    request = following;
   }
+  const bool is_kernel_involved = descriptors_[index].pending != 0;
+  adopt(handle);  // nothing of the old socket counts any more
+  if (!is_kernel_involved) return;
   if (io_uring_sqe* entry = next_entry()) {
     io_uring_prep_cancel_fd(entry, handle, IORING_ASYNC_CANCEL_ALL);
     io_uring_sqe_set_data64(entry, about_cancel);
@@ -310,7 +337,6 @@ void uring_driver::submit_queued() noexcept {
     unsubmitted_.remove(*request);
     request->driver_data = nullptr;
     prepare(*request, *entry);
-    io_uring_sqe_set_data(entry, request);
   }
 }
 
@@ -354,6 +380,7 @@ void uring_driver::heard(const io_uring_cqe& completion) noexcept {
     if ((completion.flags & IORING_CQE_F_MORE) == 0) watch_wake_fd();
     return;
   }
+  if ((completion.user_data & about_mask) == about_stream) return heard_stream(completion);
   auto* request =
       static_cast<io_request*>(reinterpret_cast<void*>(std::uintptr_t{completion.user_data}));
   heard_request(*request, completion);
@@ -362,18 +389,8 @@ void uring_driver::heard(const io_uring_cqe& completion) noexcept {
 void uring_driver::heard_request(io_request& request, const io_uring_cqe& completion) noexcept {
   const bool is_cancelled = request.driver_data == is_cancelling;
   std::int64_t outcome = completion.res;
-  if (is_receive(request.op) && outcome >= 0) {
-    descriptors_[static_cast<std::size_t>(request.handle)].is_drained =
-        (completion.flags & IORING_CQE_F_SOCK_NONEMPTY) == 0 && outcome > 0;
-  }
-  if (request.op == io_op::receive) outcome = take_received(request, completion);
   if (request.op == io_op::send && outcome >= 0) outcome = send_now(request);
-  if (is_cancelled && (outcome == -EINTR || outcome == -EAGAIN || outcome == -ENOBUFS))
-    outcome = -ECANCELED;
-  if (outcome == -ENOBUFS && request.op == io_op::receive) {
-    request.driver_data = is_starved;
-    return starved_.push_back(request);
-  }
+  if (is_cancelled && (outcome == -EINTR || outcome == -EAGAIN)) outcome = -ECANCELED;
   // Not an answer: a signal came, or what was ready no longer is.
   if (outcome == -EINTR || outcome == -EAGAIN) return queue(request);
   if (request.op == io_op::accept && outcome == -ECONNABORTED) return queue(request);
@@ -382,26 +399,96 @@ void uring_driver::heard_request(io_request& request, const io_uring_cqe& comple
   finish(request, outcome);
 }
 
-std::int64_t uring_driver::take_received(io_request& request,
-                                         const io_uring_cqe& completion) noexcept {
-  if ((completion.flags & IORING_CQE_F_BUFFER) == 0) return completion.res;
+void uring_driver::heard_stream(const io_uring_cqe& completion) noexcept {
+  const auto handle = static_cast<io_handle>((completion.user_data & 0xffff'ffff) >> about_bits);
+  descriptor& on = descriptors_[static_cast<std::size_t>(handle)];
+  const bool has_ended = (completion.flags & IORING_CQE_F_MORE) == 0;
+  if (has_ended) --on.pending;
+  bytes view = take_buffer(completion);
+  if (on.generation != completion.user_data >> 32) return;  // (3)
+  if (has_ended) on.is_armed = on.is_stopping = false;
+  if (completion.res > 0) {
+    keep(on, std::move(view));
+  } else if (completion.res == 0 || (completion.res != -ENOBUFS && completion.res != -ECANCELED &&
+                                     completion.res != -EINTR && completion.res != -EAGAIN)) {
+    on.ending = completion.res;
+  }
+  io_request* receiver = on.receiver;
+  if (!receiver) {
+    if (on.kept >= kept_pieces_max && on.is_armed && !on.is_stopping) stop_stream(handle, on);
+  } else if (on.first || on.ending != not_ended) {
+    on.receiver = nullptr;
+    finish(*receiver, on.first ? take_kept(*receiver, on) : on.ending);
+  } else if (!on.is_armed && missing_ != buffers_count) {
+    queue(*receiver);
+  } else if (!on.is_armed) {
+    receiver->driver_data = is_starved;
+    starved_.push_back(*receiver);
+  }
+}
+
+// The bytes of a completion; the kernel's buffer goes back, or another in its place.
+bytes uring_driver::take_buffer(const io_uring_cqe& completion) noexcept {
+  if ((completion.flags & IORING_CQE_F_BUFFER) == 0) return {};
   const unsigned id = completion.flags >> IORING_CQE_BUFFER_SHIFT;
   const auto size = static_cast<std::size_t>(std::max(completion.res, 0));
-  const receive_arena::space room =
-      size != 0 && size <= copied_bytes_max ? arena_.room() : receive_arena::space{};
-  if (room.size >= size && size != 0) {
-    std::memcpy(room.data, lent_[id].data, size);
-    request.received = arena_.take(size);
-  } else if (size != 0) {
-    request.received = receive_arena::take_lent(lent_[id], size);
+  bytes view;
+  if (size != 0 && size <= copied_bytes_max) {
+    if (const receive_arena::space room = arena_.room(); room.size >= size) {
+      std::memcpy(room.data, lent_[id].data, size);
+      view = arena_.take(size);
+    }
+  }
+  if (!view && size != 0) {
+    view = receive_arena::take_lent(lent_[id], size);
     lent_[id] = arena_.lend();
     if (!lent_[id]) {
       ++missing_;
-      return completion.res;
+      return view;
     }
   }
   lend_buffer(id);
-  return completion.res;
+  return view;
+}
+
+void uring_driver::keep(descriptor& on, bytes view) noexcept {
+  piece* one = free_pieces_;
+  if (one) {
+    free_pieces_ = one->next;
+  } else if (one = new (std::nothrow) piece; !one) {
+    on.ending = -ENOMEM;  // a hole in the stream must not go unnoticed
+    return;
+  }
+  one->view = std::move(view);
+  one->next = nullptr;
+  (on.last ? on.last->next : on.first) = one;
+  on.last = one;
+  ++on.kept;
+}
+
+void uring_driver::drop_first(descriptor& on) noexcept {
+  piece* one = on.first;
+  on.first = one->next;
+  if (!on.first) on.last = nullptr;
+  --on.kept;
+  one->view = {};
+  one->next = free_pieces_;
+  free_pieces_ = one;
+}
+
+std::int64_t uring_driver::take_kept(io_request& request, descriptor& on) noexcept {
+  bytes& view = on.first->view;
+  std::size_t size = view.size();
+  if (request.op == io_op::receive) {
+    request.received = std::move(view);
+    drop_first(on);
+  } else {
+    size = std::min(size, request.size);
+    std::memcpy(request.memory, view.data(), size);
+    view = view.slice(size);
+    if (!view) drop_first(on);
+  }
+  return static_cast<std::int64_t>(size);
 }
 
 void uring_driver::feed_starved() noexcept {
