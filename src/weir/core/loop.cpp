@@ -209,14 +209,16 @@ void loop::turn() {
 bool loop::hears_post_soon() noexcept {
   constexpr duration look_out_max = duration::microseconds(5);
   if (look_outs_ == 0 || !driver_.can_be_woken()) return false;
+  constexpr int looks_max = 1'000;  // a virtual clock stands still meanwhile
   const time_point give_up = driver_.now() + look_out_max;
+  int looks = 0;
   do {
     if (inbox_->head.load(std::memory_order_relaxed)) {
       if (look_outs_ < look_outs_max) ++look_outs_;
       return true;
     }
     pause_processor();
-  } while (driver_.now() < give_up);
+  } while (++looks < looks_max && driver_.now() < give_up);
   --look_outs_;
   return false;
 }
