@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,6 +48,8 @@ struct sockaddr* as_sockaddr(raw_address& address) noexcept {
 bool remove_dead_unix_path(raw_address& address) noexcept {
   const auto* path = reinterpret_cast<const struct sockaddr_un*>(address.storage);
   if (path->sun_family != AF_UNIX || path->sun_path[0] == '\0') return false;
+  struct stat found;  // connecting to a file of another kind is refused as well
+  if (::lstat(path->sun_path, &found) != 0 || !S_ISSOCK(found.st_mode)) return false;
   const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (probe < 0) return false;
   const bool is_dead =

@@ -1,0 +1,283 @@
+// What the drivers over the real kernel do at its limits.
+#include <weir/io/kernel_driver.hpp>
+
+#include <weir/io/child_process_test.hpp>
+#include <weir/io/contract_test.hpp>
+#include <weir/io/file.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <cstddef>
+#include <cstdlib>
+#include <string>
+#include <tuple>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using namespace weir::contract;
+using testing::HasSubstr;
+
+class kernel_limits : public contract::fixture {};
+INSTANTIATE_TEST_SUITE_P(drivers, kernel_limits, testing::ValuesIn(kernel_drivers()), name_of);
+
+// Lowers a limit of the process for as long as it lives.
+class lowered_limit {
+ public:
+  lowered_limit(decltype(RLIMIT_NOFILE) which, rlim_t to) : which_(which) {
+    ::getrlimit(which_, &before_);
+    const rlimit now{to, before_.rlim_max};
+    ::setrlimit(which_, &now);
+  }
+  ~lowered_limit() { ::setrlimit(which_, &before_); }
+
+ private:
+  decltype(RLIMIT_NOFILE) which_;
+  rlimit before_{};
+};
+
+TEST_P(kernel_limits, without_descriptors_accept_is_full_and_loses_no_connection) {
+  run([]() -> task<> {
+    listener door = co_await listen({});
+    socket client = co_await connect(door.local());
+    socket spare = co_await connect(door.local());
+    {
+      const lowered_limit none(RLIMIT_NOFILE, 3);
+      EXPECT_EQ(co_await code_of(door.accept()), errc::full);
+      EXPECT_EQ(co_await code_of(connect(door.local())), errc::full);
+      EXPECT_EQ(co_await code_of(open_file("/dev/null")), errc::full);
+    }
+    co_await client.send("hello");
+    socket server = co_await door.accept();
+    EXPECT_EQ(co_await receive_at_least(server, 5), "hello");
+  });
+}
+
+TEST_P(kernel_limits, a_full_disk_is_no_space) {
+  run([]() -> task<> {
+    file full = co_await open_file("/dev/full", {.write = true});
+    EXPECT_EQ(co_await code_of(full.write_at(0, "x")), errc::no_space);
+  });
+}
+
+TEST_P(kernel_limits, a_write_that_fails_on_its_way_says_how_far_it_came) {
+  ::signal(SIGXFSZ, SIG_IGN);
+  run([&]() -> task<> {
+    file f = co_await open_file(path("a"), {.write = true, .create = true});
+    const lowered_limit small(RLIMIT_FSIZE, 100'000);
+    const std::string text(300'000, 'x');
+    const result<void> outcome = co_await as_result(f.write_at(0, text));
+    EXPECT_FALSE(outcome);
+    if (outcome) co_return;
+    EXPECT_EQ(outcome.error().code(), errc::too_large);
+    EXPECT_THAT(std::string(outcome.error().message()), HasSubstr("after 100000 bytes"));
+    EXPECT_EQ(f.size(), 100'000u);
+  });
+  ::signal(SIGXFSZ, SIG_DFL);
+}
+
+TEST_P(kernel_limits, the_path_of_a_dead_unix_socket_is_taken_over) {
+  const std::string where = path("door");
+  run([&]() -> task<> {
+    {
+      listener dead = co_await listen({.path = where});
+    }
+    EXPECT_TRUE(path_status(where)) << "closing leaves the file";
+    listener door = co_await listen({.path = where});
+    socket client = co_await connect(door.local());
+    socket server = co_await door.accept();
+    co_await client.send("x");
+    EXPECT_EQ(co_await receive_at_least(server, 1), "x");
+    file other = co_await open_file(path("no socket"), {.write = true, .create = true});
+    EXPECT_EQ(co_await code_of(listen({.path = path("no socket")})), errc::busy);
+  });
+}
+
+TEST_P(kernel_limits, abstract_unix_names_and_ipv6_work) {
+  const std::string name = "@weir-test-" + std::to_string(::getpid());
+  run([&]() -> task<> {
+    std::vector<address> wanted{*address::unix_path(name)};
+    if (path_status("/proc/net/if_inet6")) wanted.push_back(*address::parse("[::1]:0"));
+    for (const address& where : wanted) {
+      listener door = co_await listen_at(where);
+      socket client = co_await connect(door.local());
+      socket server = co_await door.accept();
+      co_await client.send("x");
+      EXPECT_EQ(co_await receive_at_least(server, 1), "x");
+      EXPECT_TRUE(door.local().is_loopback());
+    }
+  });
+}
+
+TEST_P(kernel_limits, receives_wait_while_views_hold_all_memory) {
+  run(
+      []() -> task<> {
+        std::vector<connection> pairs;
+        for (int i = 0; i < 3; ++i) pairs.push_back(co_await connect_pair());
+        const std::string text(200'000, 'x');
+        std::vector<bytes> kept;
+        std::size_t arrived = 0;
+        bool is_dropping = false;
+        co_await with_scope([&](scope& s) -> task<> {
+          for (connection& pair : pairs) {
+            s.spawn([&]() -> task<> {
+              co_await pair.client.send(text);
+              co_await pair.client.shutdown_send();
+            });
+            s.spawn([&]() -> task<> {
+              while (bytes piece = co_await pair.server.receive()) {
+                arrived += piece.size();
+                if (!is_dropping) kept.push_back(std::move(piece));
+              }
+            });
+          }
+          std::size_t before = 1;
+          while (before != arrived) {  // until nothing moves any more
+            before = arrived;
+            co_await sleep(20_ms);
+          }
+          EXPECT_LE(arrived, 8u * 16 * 1024);
+          EXPECT_GT(arrived, 0u);
+          is_dropping = true;
+          kept.clear();
+          co_await s.join();
+        });
+        EXPECT_EQ(arrived, 3 * text.size());
+      },
+      {.receive_blocks_max = 8});
+}
+
+TEST_P(kernel_limits, a_small_ring_serves_many_more_requests) {
+  run(
+      []() -> task<> {
+        std::vector<connection> pairs;
+        for (int i = 0; i < 300; ++i) pairs.push_back(co_await connect_pair());
+        int arrived = 0;
+        co_await with_scope([&](scope& s) -> task<> {
+          for (connection& pair : pairs) {
+            s.spawn([&]() -> task<> {
+              for (int i = 0; i < 5; ++i)
+                arrived += static_cast<int>((co_await receive_at_least(pair.server, 1)).size());
+            });
+          }
+          co_await yield();
+          for (int i = 0; i < 5; ++i) {
+            for (connection& pair : pairs) co_await pair.client.send("x");
+            while (arrived < 300 * (i + 1)) co_await yield();
+          }
+          co_await s.join();
+        });
+        EXPECT_EQ(arrived, 1'500);
+      },
+      {.ring_entries = 4});
+}
+
+TEST_P(kernel_limits, what_nobody_receives_stays_with_the_sender) {
+  run(
+      []() -> task<> {
+        connection pair = co_await connect_pair();
+        // Once received from, a socket may be read ahead; but only so far.
+        co_await pair.client.send("x");
+        EXPECT_EQ(co_await receive_at_least(pair.server, 1), "x");
+        const std::string text(1'000, 'y');
+        std::size_t all = 0;
+        co_await with_scope({.timeout = 50_ms}, [&](scope&) -> task<> {
+          for (;;) {
+            std::size_t sent = 0;
+            co_await pair.client.send(text, &sent);
+            all += sent;
+            co_await yield();
+          }
+        });
+        co_await pair.client.shutdown_send();
+        std::size_t arrived = 0;
+        while (const bytes piece = co_await pair.server.receive()) arrived += piece.size();
+        EXPECT_GE(arrived, all);
+        EXPECT_LT(arrived, 64u << 20);
+      },
+      {.receive_blocks_max = 200});
+}
+
+TEST_P(kernel_limits, two_receives_at_once_are_a_bug_that_is_told) {
+  const factory driver = GetParam();
+  const child_outcome outcome = in_child([&] {
+    const std::unique_ptr<weir::driver> io = driver.make({});
+    run_on(*io, []() -> task<> {
+      connection pair = co_await connect_pair();
+      co_await with_scope([&](scope& s) -> task<> {
+        for (int i = 0; i < 2; ++i)
+          s.spawn([&]() -> task<> { std::ignore = co_await pair.server.receive(); });
+        co_await s.join();
+      });
+    }());
+    return 0;
+  });
+  EXPECT_EQ(outcome.signal, SIGABRT);
+  EXPECT_THAT(outcome.text, HasSubstr("a socket has one receive"));
+}
+
+TEST(make_driver, refuses_a_name_that_it_does_not_know) {
+  try {
+    std::ignore = make_driver({.name = "iocp"});
+    ADD_FAILURE() << "there is no such driver";
+  } catch (const exception& e) {
+    EXPECT_EQ(e.reason().code(), errc::invalid_argument);
+    EXPECT_EQ(e.reason().message(), "there is no driver 'iocp'; io_uring and epoll are known");
+  }
+}
+
+TEST(make_driver, obeys_the_environment) {
+  ::setenv("WEIR_DRIVER", "epoll", 1);
+  EXPECT_STREQ(make_driver()->name(), "epoll");
+  ::setenv("WEIR_DRIVER", "kqueue", 1);
+  EXPECT_THROW(std::ignore = make_driver(), exception);
+  EXPECT_STREQ(make_driver({.name = "epoll"})->name(), "epoll") << "the program's choice is first";
+  ::unsetenv("WEIR_DRIVER");
+}
+
+// As containers do: io_uring_setup fails with EPERM.
+bool deny_uring() {
+  sock_filter rules[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{.len = sizeof rules / sizeof rules[0], .filter = rules};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+TEST(make_driver, falls_back_to_epoll_where_io_uring_is_denied_and_says_so_once) {
+  const child_outcome outcome = in_child([] {
+    ::unsetenv("WEIR_DRIVER");
+    if (!deny_uring()) return 77;
+    const std::unique_ptr<driver> first = make_driver();
+    const std::unique_ptr<driver> second = make_driver();
+    if (std::string(first->name()) != "epoll" || std::string(second->name()) != "epoll") return 1;
+    try {
+      std::ignore = make_driver({.name = "io_uring"});
+      return 2;
+    } catch (const exception& e) {
+      return e.reason() == errc::unsupported ? 0 : 3;
+    }
+  });
+  if (outcome.code == 77) GTEST_SKIP() << "this system does not let us filter system calls";
+  EXPECT_EQ(outcome.code, 0);
+  const std::string line = "io_uring is not available, using epoll";
+  EXPECT_THAT(outcome.text, HasSubstr(line));
+  EXPECT_EQ(outcome.text.find(line), outcome.text.rfind(line));
+}
+
+}  // namespace
+}  // namespace weir
