@@ -44,11 +44,7 @@ client_connection::~client_connection() {
 }
 
 task<> client_connection::open(const url& to) {
-  const result<address> where = address::parse(to.host, to.port);
-  if (!where) {
-    raise(error(errc::unsupported, "host names can't be looked up yet: use an address"));
-  }
-  socket_ = co_await with_timeout(pool_.options().connect_timeout, connect(*where));
+  socket_ = co_await with_timeout(pool_.options().connect_timeout, connect(to.host, to.port));
 }
 
 bool client_connection::is_reusable() const noexcept {
