@@ -66,6 +66,14 @@ WEIR_TEST("requests one after the other share one connection") {
   });
 }
 
+WEIR_TEST("a host may be a name") {
+  co_await with_server({}, echo, [](server&, address at) -> task<> {
+    client asks;
+    const std::string url = "http://LocalHost:" + std::to_string(at.port()) + "/";
+    EXPECT_EQ((co_await asks.get(url)).status(), 200);
+  });
+}
+
 task<> ask_and_note(client* asks, std::string url, std::string* order, char name) {
   co_await asks->get(url);
   order->push_back(name);
