@@ -63,7 +63,8 @@ def discover(programs, sources):
             benches[name.removesuffix("_bench")] = Bench(name.removesuffix("_bench"), {"weir": command})
         elif name.endswith("_server") and name.removesuffix("_server") + "_client" in executables:
             noun = name.removesuffix("_server")
-            benches[name] = Bench(noun, {"weir": command}, client=executables[noun + "_client"])
+            over_epoll = ["env", "WEIR_DRIVER=epoll", *command]  # beside the driver that weir chooses by itself
+            benches[name] = Bench(noun, {"weir": command, "weir_epoll": over_epoll}, client=executables[noun + "_client"])
     for source in sorted(sources.glob("peers/*")) if sources.exists() else []:
         owners = [prefix for prefix in benches if source.stem.startswith(prefix + "_")]
         if not owners:
