@@ -114,14 +114,16 @@ inline task<std::string> receive_at_least(socket& from, std::size_t size) {
 /// Errors:  one that leaves the body fails the test.
 /// Threads: the test's.
 class fixture : public testing::TestWithParam<factory> {
+ public:
+  ~fixture() override {
+    set_unhandled_handler(before_);
+    std::filesystem::remove_all(folder_);
+  }
+
  protected:
   fixture() : folder_(make_folder()) {
     before_ = set_unhandled_handler(
         [](const unhandled_error& e) noexcept { ADD_FAILURE() << "unhandled: " << e.text; });
-  }
-  ~fixture() override {
-    set_unhandled_handler(before_);
-    std::filesystem::remove_all(folder_);
   }
 
   /// Runs body() as the program, on a fresh driver.

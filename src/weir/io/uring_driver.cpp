@@ -381,8 +381,7 @@ void uring_driver::heard(const io_uring_cqe& completion) noexcept {
     return;
   }
   if ((completion.user_data & about_mask) == about_stream) return heard_stream(completion);
-  auto* request =
-      static_cast<io_request*>(reinterpret_cast<void*>(std::uintptr_t{completion.user_data}));
+  auto* request = static_cast<io_request*>(io_uring_cqe_get_data(&completion));
   heard_request(*request, completion);
 }
 
