@@ -62,8 +62,8 @@ struct outcome {
 };
 
 outcome run_wrk(const load& what, int port, int seconds) {
-  std::string command = "wrk -t1 --latency --timeout 20s -c" + std::to_string(what.connections) + " -d" +
-                        std::to_string(seconds) + "s";
+  std::string command = "wrk -t1 --latency --timeout 20s -c" + std::to_string(what.connections) +
+                        " -d" + std::to_string(seconds) + "s";
   std::string script;
   if (what.depth > 1) command += " -s " + (script = pipeline_script(what.depth));
   command += " http://127.0.0.1:" + std::to_string(port) + "/ 2>&1";
