@@ -173,6 +173,20 @@ void journal::want_snapshot() noexcept {
   state_->keeper_wake.set();
 }
 
+task<bool> journal::write_snapshot() {
+  const std::uint64_t failed = state_->stats.snapshots_failed;
+  const auto is_covered = [this, upto = state_->lsn_durable] {
+    return upto == 0 || (!state_->snapshots.empty() && state_->snapshots.back().header.lsn >= upto);
+  };
+  while (!is_covered()) {
+    const bool is_in_vain = state_->failure || !state_->is_running || state_->is_closing;
+    if (is_in_vain || state_->stats.snapshots_failed != failed) co_return false;
+    want_snapshot();
+    co_await state_->snapshot_over.wait();
+  }
+  co_return true;
+}
+
 std::uint64_t journal::lsn_durable() const noexcept { return state_->lsn_durable; }
 
 location journal::durable_place() const noexcept {

@@ -168,6 +168,8 @@ class journal {
   task<stored_record> read(location where);
   /// A snapshot soon, whatever has been appended since the last one.
   void want_snapshot() noexcept;
+  /// Takes a snapshot of what is durable now, and ends when it is written (true) or can't be.
+  task<bool> write_snapshot();
 
   std::uint64_t lsn_durable() const noexcept;
   /// Records below it are durable; location::last() when all are.

@@ -157,11 +157,13 @@ task<> keep_journal(journal_state* journal) {
   while (!state.failure) {
     if (is_snapshot_due(state) && state.io.now() >= state.snapshot_retry_at) {
       const auto taken = co_await as_result(take_snapshot(state));
+      state.snapshot_over.set();
       if (!taken && taken.error() == errc::cancelled) co_return;
     }
     const auto compacted = co_await as_result(compact_all(state));
     if (!compacted) {
-      if (compacted.error() == errc::cancelled || state.failure) co_return;
+      const bool is_over = state.failure || state.is_closing;
+      if (compacted.error() == errc::cancelled || is_over) co_return;
       if (compacted.error() != errc::no_space) {
         log::error("the journal can't be compacted",
                    {{"folder", state.folder}, {"reason", describe(compacted.error())}});

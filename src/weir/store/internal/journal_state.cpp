@@ -75,6 +75,7 @@ void journal_state::fail_with(error reason) noexcept {
   writer_wake.set();
   preparer_wake.set();
   keeper_wake.set();
+  snapshot_over.set();
 }
 
 void journal_state::wake_durable() noexcept {

@@ -96,6 +96,7 @@ struct journal_state {
   wake_signal writer_wake;
   wake_signal preparer_wake;
   wake_signal keeper_wake;
+  wake_signal snapshot_over;  // written or failed
 
   journal_recovery recovery;
   journal_stats stats;
