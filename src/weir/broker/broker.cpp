@@ -1,5 +1,6 @@
 #include <weir/broker/broker.hpp>
 
+#include <weir/base/assert.hpp>
 #include <weir/base/log.hpp>
 #include <weir/base/text.hpp>
 #include <weir/broker/internal/broker_core.hpp>
@@ -16,9 +17,21 @@ namespace {
 
 constexpr std::size_t secret_bytes = sizeof(hash_key);
 
+void check_options(const broker_options& options) {
+  constexpr std::size_t around_a_message = 8u << 10;  // its other fields; a slice of ticks
+  if (options.journal.group_bytes_max < options.limits.message_bytes_max + around_a_message) {
+    raise(error(errc::invalid_argument,
+                "journal.group_bytes_max must be at least 8 KiB more than message_bytes_max"));
+  }
+}
+
 // The folder's secret, drawn when the folder is new. The file is locked before it is read, so two
 // processes never draw one each; a file that is too short was cut before anything was accepted.
-task<hash_key> read_secret(const std::string& folder, file& from) {
+struct folder_secret {
+  hash_key key = {};
+  bool is_new = false;
+};
+task<folder_secret> read_secret(const std::string& folder, file& from) {
   hash_key secret;
   char raw[secret_bytes];
   const std::uint64_t size = from.size();
@@ -32,7 +45,7 @@ task<hash_key> read_secret(const std::string& folder, file& from) {
       have += got;
     }
     std::memcpy(&secret, raw, sizeof secret);
-    co_return secret;
+    co_return folder_secret{.key = secret};
   }
   driver& io = loop::current()->io();
   secret = {.low = io.random(), .high = io.random()};
@@ -40,7 +53,7 @@ task<hash_key> read_secret(const std::string& folder, file& from) {
   co_await from.write_at(0, std::string_view(raw, sizeof raw));
   co_await from.sync();
   co_await sync_dir(folder);
-  co_return secret;
+  co_return folder_secret{.key = secret, .is_new = true};
 }
 
 }  // namespace
@@ -49,6 +62,7 @@ broker::broker(std::unique_ptr<detail::broker_core> core) noexcept : core_(std::
 broker::~broker() = default;
 
 task<std::unique_ptr<broker>> broker::open(broker_options options) {
+  check_options(options);
   const std::string folder = options.dir;
   if (const auto made = co_await as_result(make_dir(folder, 0700));
       !made && made.error() != errc::already_exists) {
@@ -59,10 +73,19 @@ task<std::unique_ptr<broker>> broker::open(broker_options options) {
   if (!lock.try_lock()) {
     raise(error(errc::busy, "the data folder '" + folder + "' is in use by another process"));
   }
-  const hash_key secret = co_await read_secret(folder, lock);
-  auto core = std::make_unique<detail::broker_core>(std::move(options), secret, std::move(lock));
+  const folder_secret secret = co_await read_secret(folder, lock);
+  auto core =
+      std::make_unique<detail::broker_core>(std::move(options), secret.key, std::move(lock));
   core->log = co_await journal::open(folder, core->options.journal, *core);
   if (auto loaded = core->finish_loading(); !loaded) raise(loaded.error());
+  if (secret.is_new && core->lsn_last != 0) {
+    lock = std::move(core->lock);
+    (void)co_await as_result(lock.truncate(0));
+    raise(
+        error(errc::corrupt, "'" + folder +
+                                 "/secret' is missing: without it the ids and keys of the data "
+                                 "in there are unknown; put it back from where the data is from"));
+  }
   core->state->set_observer(core.get());
   const journal_recovery& found = core->log->recovery();
   log::info("the broker has recovered", {{"folder", folder},
@@ -84,41 +107,49 @@ task<> keep(detail::broker_core* core) {
     inside.spawn(&journal::run, core->log.get());
     inside.spawn(&detail::broker_core::tick_on_time, core);
     co_await core->follow_durability();
+    co_await core->finish_journal();
   });
 }
 
 }  // namespace
 
 task<> broker::run() {
-  event is_over;
-  const auto outcome =
-      co_await with_scope({.name = "broker keeper"}, [&](scope& around) -> task<result<>> {
-        around.spawn(close_when_cancelled, core_.get(), &is_over);
-        const auto kept = co_await as_result(keep(core_.get()));
-        is_over.set();
-        co_return kept;
-      });
-  if (!outcome) {
-    core_->failure = describe(outcome.error());
-    raise(outcome.error());
-  }
+  WEIR_ASSERT(!core_->is_running);
+  core_->is_running = true;
+  result<> outcome;
+  event is_kept;
+  co_await with_scope({.name = "broker keeper"}, [&](scope& around) -> task<> {
+    around.spawn(close_when_cancelled, core_.get(), &is_kept);
+    outcome = co_await as_result(keep(core_.get()));
+    is_kept.set();
+    // Not after the scope: a cancelled task ends there, and somebody may wait in close().
+    if (!outcome) {
+      core_->failure = describe(outcome.error());
+      core_->wake_everybody();
+    }
+    core_->is_running = false;
+    core_->is_over.set();
+  });
+  if (!outcome) raise(outcome.error());
 }
 
 task<> broker::close() {
   core_->begin_close();
-  co_await core_->log->wait_durable(core_->lsn_last);
+  if (core_->is_running) {
+    co_await core_->is_over.wait();
+  } else {
+    core_->log->close();
+  }
+  if (core_->log->lsn_durable() >= core_->lsn_last) co_return;
+  raise(error(errc::closed, core_->failure.empty() ? "nobody has run the broker" : core_->failure));
 }
 
 task<verdict<put_outcome>> broker::put_queue(std::string_view name,
                                              const queue_settings& settings) {
   std::uint64_t lsn = 0;
   auto outcome = co_await core_->perform(weir::put_queue{.name = name, .settings = settings},
-                                         append_class::completion, lsn);
-  if (!outcome) co_return outcome;
-  co_await core_->log->wait_durable(lsn);
-  if (const auto found = core_->lines.find(name); found != core_->lines.end()) {
-    found->second.room.wake();
-  }
+                                         append_class::intake, lsn);
+  if (outcome) co_await core_->log->wait_durable(lsn);
   co_return outcome;
 }
 

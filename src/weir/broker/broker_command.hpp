@@ -23,6 +23,7 @@ struct broker_limits {
   std::uint32_t message_bytes_max = 8u << 20;  // of a body, and of a result
   std::uint32_t batch_max = 1'000;             // messages submitted by one command
   std::uint32_t lease_max = 1'000;             // messages taken by one command
+  std::uint64_t lease_bytes_max = 64u << 20;   // of their bodies, but always one message
   std::uint32_t redrive_max = 1'000;           // dead letters moved by one command
   std::size_t keys_max = 4'000'000;            // idempotency keys, 40 to 50 bytes each
   std::size_t replies_max = 1'000'000;         // messages and results with a reply address

@@ -3,8 +3,11 @@
 #include <weir/broker/internal/broker_core.hpp>
 
 #include <weir/base/assert.hpp>
+#include <weir/base/log.hpp>
+#include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace weir::detail {
@@ -32,7 +35,12 @@ result<std::uint64_t> broker_core::commit(append_class who) {
     applying = batch[i].kind;
     const auto applied = state->apply(batch[i], places[i]);
     WEIR_ASSERT(applied && "what was decided can be applied");
+    // Changes that make room where no message changed by itself.
+    if (applying == record_kind::queue_set || applying == record_kind::redrive) {
+      for (auto& [name, at] : lines) at.room.wake();
+    }
   }
+  applying = {};
   appended.notify_all();
   nudge();
   return lsn;
@@ -40,13 +48,18 @@ result<std::uint64_t> broker_core::commit(append_class who) {
 
 void broker_core::begin_close() noexcept {
   is_closing = true;
-  log->close();
+  wake_everybody();
+}
+
+void broker_core::wake_everybody() noexcept {
   nudge();
   appended.notify_all();
   for (auto& [name, line] : lines) {
     line.leases.wake_all();
     line.room.wake_all();
   }
+  for (auto& [sequence, waiting] : ends) waiting.ended.notify_all();
+  replies_due.notify_all();
   for (subscription& one : subscriptions) one.close();
 }
 
@@ -68,6 +81,14 @@ std::unexpected<refusal> too_many_waiters(std::size_t limit) {
 
 queue_lines& broker_core::lines_of(std::string_view queue) {
   if (const auto found = lines.find(queue); found != lines.end()) return found->second;
+  if (lines.size() >= lines_sweep_at) {
+    std::erase_if(lines, [this](const auto& one) {
+      const queue_lines& at = one.second;
+      const bool is_used = at.leases.is_busy() || at.room.is_busy() || at.is_fresh;
+      return !is_used && !state->find_queue(one.first);
+    });
+    lines_sweep_at = std::max<std::size_t>(64, 2 * lines.size());
+  }
   return lines.try_emplace(std::string(queue)).first->second;
 }
 
@@ -95,7 +116,10 @@ result<> broker_core::apply(const record_view& what, location where, std::uint64
                       where);
 }
 
-void broker_core::begin_snapshot() { writer = std::make_unique<snapshot_writer>(*state); }
+void broker_core::begin_snapshot() {
+  appended_at_snapshot = log->stats().bytes_appended;
+  writer = std::make_unique<snapshot_writer>(*state);
+}
 
 bool broker_core::next_slice(std::string& into, std::size_t budget) {
   into = writer->next(budget);
@@ -195,6 +219,7 @@ void broker_core::queue_deleted(std::string_view queue) {
   for (subscription& one : subscriptions) {
     if (one.sequence_ == 0 && one.queue_ == queue) one.close();
   }
+  for (auto& [sequence, waiting] : ends) waiting.ended.notify_all();  // its messages went with it
 }
 
 void broker_core::wake_fresh() {
@@ -236,10 +261,29 @@ task<> broker_core::follow_durability() {
   }
 }
 
+// Before the journal stops: when opening would have much to replay, a snapshot spares it that.
+task<> broker_core::finish_journal() {
+  constexpr std::uint64_t replayed_bytes_max = 4u << 20;
+  constexpr std::uint64_t replayed_records_max = 10'000;
+  constexpr duration snapshot_time_max = duration::seconds(5);
+  const std::uint64_t fresh_bytes = log->stats().bytes_appended - appended_at_snapshot;
+  const bool was_read = appended_at_snapshot == 0;
+  if (fresh_bytes > replayed_bytes_max ||
+      (was_read && log->recovery().records_replayed > replayed_records_max)) {
+    co_await with_scope(
+        {.name = "last snapshot", .timeout = snapshot_time_max},
+        [this](scope&) -> task<> { (void)co_await as_result(log->write_snapshot()); });
+  }
+  log->close();
+}
+
 result<bool> broker_core::tick_once() {
+  // A message's record may carry the text of its last error, and all must fit into one group.
   constexpr std::size_t messages_max = 256;
+  constexpr std::size_t record_bytes_max = 2'048;
+  const std::size_t fitting = options.journal.group_bytes_max / record_bytes_max;
   batch.clear();
-  const bool has_more = state->tick(wall_now(), messages_max, batch);
+  const bool has_more = state->tick(wall_now(), std::min(messages_max, fitting), batch);
   if (batch.empty()) return has_more;
   if (const auto done = commit(append_class::completion); !done) return fail(done.error());
   return has_more;

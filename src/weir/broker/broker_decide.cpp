@@ -162,11 +162,20 @@ std::vector<pending_reply> broker_state::take_replies(time_point now, std::size_
   while (taken.size() < max) {
     const std::uint64_t sequence = store_.take_reply(now);
     if (sequence == 0) break;
-    const detail::reply_item& item = *store_.replies().find(sequence);
-    taken.push_back(
-        {sequence, item.token, item.outcome, item.attempts, item.source, item.result, item.error});
+    taken.push_back(*find_reply(sequence));
   }
   return taken;
+}
+
+void broker_state::give_back_reply(std::uint64_t sequence, std::uint32_t token) {
+  store_.give_back_reply(sequence, token);
+}
+
+std::optional<pending_reply> broker_state::find_reply(std::uint64_t sequence) const {
+  const detail::reply_item* const item = store_.replies().find(sequence);
+  if (!item) return std::nullopt;
+  return pending_reply{sequence,     item->token,  item->outcome, item->attempts,
+                       item->source, item->result, item->error};
 }
 
 }  // namespace weir

@@ -1,6 +1,6 @@
 // Calls of workers: taking messages, and saying how the work went.
 #include <weir/broker/internal/broker_core.hpp>
-#include <weir/core/as_result.hpp>
+#include <weir/core/sleep.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -40,12 +40,18 @@ class taken_guard {
   const std::vector<leased_message>* taken_;
 };
 
+// A message without an id was lost while it was read: its lease ran out, or its queue was deleted.
 task<> read_body(broker_core* core, const leased_message* lease, taken_message* into) {
-  const stored_record record = co_await core->read_where(lease->lease.sequence, lease->where);
-  const auto stored = decode<submit_record>(record.payload);
+  const auto record =
+      co_await core->read_where(lease->lease.sequence, lease->where, record_kind::submit);
+  if (!record) {
+    into->id.clear();
+    co_return;
+  }
+  const auto stored = decode<submit_record>(record->payload);
   if (!stored) raise(stored.error());
-  const auto from = static_cast<std::size_t>(stored->body.text.data() - record.payload.data());
-  into->body = record.payload.slice(from, stored->body.text.size());
+  const auto from = static_cast<std::size_t>(stored->body.text.data() - record->payload.data());
+  into->body = record->payload.slice(from, stored->body.text.size());
   into->content_type = stored->content_type;
 }
 
@@ -75,7 +81,9 @@ task<std::vector<taken_message>> broker_core::deliver(std::string queue,
           }
         });
   }
+  co_await checkpoint();  // cancelled readers end their scope without an error, and without a body
   guard.keep();
+  std::erase_if(messages, [](const taken_message& one) { return one.id.empty(); });
   co_return messages;
 }
 
@@ -93,18 +101,21 @@ task<verdict<std::vector<taken_message>>> broker::lease(std::string_view queue, 
   std::uint64_t lsn = 0;
   verdict<std::vector<leased_message>> taken;
   const auto found = core.lines.find(queue);
-  if (wait.ns <= 0 || found == core.lines.end() || !found->second.leases.is_busy()) {
+  const bool is_behind = found != core.lines.end() && found->second.leases.is_busy();
+  if (core.is_closing || core.is_hopeless(command) || (wait.ns <= 0 && !is_behind)) {
     taken = co_await core.perform(command, append_class::completion, lsn);
-  }
-  if (taken && taken->empty() && wait.ns > 0) {
-    if (!core.may_wait()) co_return detail::too_many_waiters(core.options.waiters_max);
-    const detail::waiter_count counted(core);
+  } else if (wait.ns > 0) {
+    std::optional<detail::waiter_count> counted;
     waiting_line::place place(core.lines_of(queue).leases);
     while (taken && taken->empty()) {
+      if (!place.may_look() && !counted) {
+        if (!core.may_wait()) co_return detail::too_many_waiters(core.options.waiters_max);
+        counted.emplace(core);
+      }
       if (!co_await place.wait_turn(until - core.on->now())) break;
       taken = co_await core.perform(command, append_class::completion, lsn);
     }
-  }
+  }  // Else what comes belongs to those who wait.
   if (!taken) co_return std::unexpected(std::move(taken.error()));
   if (taken->empty()) co_return std::vector<taken_message>();
   co_return co_await core.deliver(std::string(queue), std::move(*taken), lsn);

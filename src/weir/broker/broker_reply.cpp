@@ -1,5 +1,9 @@
 // Results on their way to those who asked: replies to call, and events to follow.
+#include <weir/base/log.hpp>
+#include <weir/base/text.hpp>
 #include <weir/broker/internal/broker_core.hpp>
+#include <weir/core/as_result.hpp>
+#include <weir/core/sleep.hpp>
 
 #include <utility>
 
@@ -16,13 +20,34 @@ due_reply broker_core::begin_reply(const pending_reply& from) const {
           .error = std::string(from.error)};
 }
 
-task<due_reply> broker_core::read_reply(due_reply reply, location source, location result) {
-  const stored_record submitted = co_await log->read(source);
+// Compaction may move a record while we wait for the disk: the state then knows the new place.
+task<stored_record> broker_core::read_for_reply(const due_reply& reply,
+                                                location pending_reply::* which) {
+  location where;
+  for (;;) {
+    const auto known = state->find_reply(reply.sequence);
+    if (!known || known->token != reply.token) {
+      raise(error(errc::not_found, "the reply has gone meanwhile"));
+    }
+    const location now = (*known).*which;
+    if (now == where) raise(error(errc::corrupt, "a record of the reply can't be read"));
+    where = now;
+    auto record = co_await as_result(log->read(where));
+    if (record) co_return std::move(*record);
+    if (record.error() == errc::cancelled) co_await checkpoint();
+    log::warn("a record of a reply could not be read",
+              {{"id", reply.id}, {"reason", describe(record.error())}});
+  }
+}
+
+task<due_reply> broker_core::read_reply(due_reply reply) {
+  const bool has_result = bool(state->find_reply(reply.sequence).value_or(pending_reply()).result);
+  const stored_record submitted = co_await read_for_reply(reply, &pending_reply::source);
   const auto message = decode<submit_record>(submitted.payload);
   if (!message) raise(message.error());
   reply.url = message->reply_to;
-  if (result) {
-    const stored_record ended = co_await log->read(result);
+  if (has_result) {
+    const stored_record ended = co_await read_for_reply(reply, &pending_reply::result);
     const auto end = decode<end_record>(ended.payload);
     if (!end) raise(end.error());
     reply.result = end->result.text;
@@ -33,21 +58,54 @@ task<due_reply> broker_core::read_reply(due_reply reply, location source, locati
 
 }  // namespace detail
 
+namespace {
+
+/// Replies on their way to the caller: they are due again when it does not get them.
+class taken_replies {
+ public:
+  explicit taken_replies(detail::broker_core& core) noexcept : core_(core) {}
+  taken_replies(const taken_replies&) = delete;
+  taken_replies& operator=(const taken_replies&) = delete;
+  ~taken_replies() {
+    for (const due_reply& one : all) core_.state->give_back_reply(one.sequence, one.token);
+    if (!all.empty()) core_.nudge();
+  }
+  std::vector<due_reply> all;
+
+ private:
+  detail::broker_core& core_;
+};
+
+}  // namespace
+
 task<std::vector<due_reply>> broker::take_replies(std::size_t max) {
   detail::broker_core& core = *core_;
-  std::vector<pending_reply> due = core.state->take_replies(core.wall_now(), max);
-  while (due.empty()) {
-    if (core.is_closing) raise(error(errc::closed, "the broker is closing"));
-    co_await core.replies_due.wait();
-    due = core.state->take_replies(core.wall_now(), max);
-  }
+  taken_replies taken(core);
   std::vector<due_reply> replies;
-  replies.reserve(due.size());
-  for (const pending_reply& one : due) replies.push_back(core.begin_reply(one));
-  co_await core.log->wait_durable(core.lsn_last);
-  for (std::size_t i = 0; i < due.size(); ++i) {
-    replies[i] = co_await core.read_reply(std::move(replies[i]), due[i].source, due[i].result);
+  while (replies.empty()) {
+    for (;;) {
+      if (core.is_closing || !core.failure.empty()) raise(error(errc::closed, why_not()));
+      for (const pending_reply& one : core.state->take_replies(core.wall_now(), max)) {
+        taken.all.push_back(core.begin_reply(one));
+      }
+      if (!taken.all.empty()) break;
+      co_await core.replies_due.wait();
+    }
+    co_await core.log->wait_durable(core.lsn_last);
+    for (const due_reply& one : taken.all) {
+      auto read = co_await as_result(core.read_reply(one));
+      if (read) {
+        replies.push_back(std::move(*read));
+      } else if (read.error() == errc::cancelled) {
+        co_await checkpoint();
+      } else {
+        log::error("a reply is left until the next start",
+                   {{"id", one.id}, {"reason", describe(read.error())}});
+      }
+    }
+    if (replies.empty()) taken.all.clear();
   }
+  taken.all.clear();
   co_return replies;
 }
 

@@ -99,6 +99,10 @@ class broker_state {
   time_point next_due() const noexcept;
   /// Up to `max` replies that are due, each given once until it is settled.
   std::vector<pending_reply> take_replies(time_point now, std::size_t max);
+  /// A reply that was taken and could not be delivered is due again, as if it had not been taken.
+  void give_back_reply(std::uint64_t sequence, std::uint32_t token);
+  /// The reply as it is now: compaction moves its records.
+  std::optional<pending_reply> find_reply(std::uint64_t sequence) const;
 
   /// Makes a record true. For our own records just decided, and for those of the journal in order.
   result<void> apply(broker_record record, location where);

@@ -1,6 +1,7 @@
 // Calls of producers: submitting messages, and looking at them.
 #include <weir/broker/internal/broker_core.hpp>
 #include <weir/core/as_result.hpp>
+#include <weir/core/sleep.hpp>
 
 #include <utility>
 
@@ -29,17 +30,26 @@ task<verdict<accepted_message>> broker::submit(std::string_view queue, new_messa
   std::uint64_t lsn = 0;
   verdict<submitted> outcome = refuse(broker_errc::queue_full, "the queue is full");
   const auto found = core.lines.find(queue);
-  if (wait_for_room.ns <= 0 || found == core.lines.end() || !found->second.room.is_busy()) {
+  const bool is_behind = found != core.lines.end() && found->second.room.is_busy();
+  if (core.is_closing || (is_behind && core.is_hopeless(command))) {
+    outcome = co_await core.perform(command, append_class::intake, lsn);  // says why
+  } else if (wait_for_room.ns <= 0) {
+    // Room that comes belongs to those who wait for it.
+    if (is_behind) co_return refuse(broker_errc::queue_full, "the queue is full, and others wait");
     outcome = co_await core.perform(command, append_class::intake, lsn);
-  }
-  if (!outcome && outcome.error() == broker_errc::queue_full && wait_for_room.ns > 0) {
-    if (!core.may_wait()) co_return detail::too_many_waiters(core.options.waiters_max);
-    const detail::waiter_count counted(core);
+  } else if (!core.is_hopeless(command)) {
+    std::optional<detail::waiter_count> counted;
     waiting_line::place place(core.lines_of(queue).room);
     while (!outcome && outcome.error() == broker_errc::queue_full) {
+      if (!place.may_look() && !counted) {
+        if (!core.may_wait()) co_return detail::too_many_waiters(core.options.waiters_max);
+        counted.emplace(core);
+      }
       if (!co_await place.wait_turn(until - core.on->now())) break;
       outcome = co_await core.perform(command, append_class::intake, lsn);
     }
+  } else {
+    outcome = co_await core.perform(command, append_class::intake, lsn);
   }
   if (!outcome) co_return std::unexpected(std::move(outcome.error()));
   co_await core.log->wait_durable(lsn);
@@ -74,18 +84,27 @@ task<verdict<std::vector<verdict<accepted_message>>>> broker::submit_batch(
 namespace detail {
 
 // Compaction may move a record while we wait for the disk: the state then knows the new place.
-task<stored_record> broker_core::read_where(std::uint64_t sequence, location where) {
+task<std::optional<stored_record>> broker_core::read_where(std::uint64_t sequence, location where,
+                                                           record_kind kind) {
   for (;;) {
     auto record = co_await as_result(log->read(where));
-    if (record) co_return std::move(*record);
+    if (record) {
+      // The place may be that of the end record by now.
+      const auto found = static_cast<record_kind>(record->kind);
+      const bool is_submit = found == record_kind::submit || found == record_kind::moved_submit;
+      if (is_submit == (kind == record_kind::submit)) co_return std::move(*record);
+      co_return std::nullopt;
+    }
+    if (record.error() == errc::cancelled) co_await checkpoint();
     const auto known = state->find_message(sequence, wall_now());
-    if (!known || known->where == where) raise(record.error());
+    if (!known) co_return std::nullopt;
+    if (known->where == where) raise(record.error());
     where = known->where;
   }
 }
 
 task<verdict<message_view>> broker_core::view_of(std::uint64_t sequence) {
-  co_await log->wait_durable(lsn_last);  // nothing is told that a crash could take back
+  const std::uint64_t lsn = lsn_last;
   const auto known = state->find_message(sequence, wall_now());
   if (!known) co_return unknown_message();
   message_view view{.id = ids.id_text(sequence),
@@ -99,13 +118,15 @@ task<verdict<message_view>> broker_core::view_of(std::uint64_t sequence) {
                     .expires = known->expires,
                     .last_error = std::string(known->last_error)};
   if (known->state == message_state::done) {
-    const stored_record record = co_await read_where(sequence, known->where);
-    const auto ended = decode<end_record>(record.payload);
+    const auto record = co_await read_where(sequence, known->where, record_kind::end);
+    if (!record) co_return unknown_message();
+    const auto ended = decode<end_record>(record->payload);
     if (!ended) raise(ended.error());
     view.has_result = true;
     view.result = ended->result.text;
     view.result_type = ended->content_type;
   }
+  co_await log->wait_durable(lsn);  // nothing is told that a crash could take back
   co_return view;
 }
 
@@ -145,14 +166,17 @@ task<verdict<message_view>> broker::wait_ended(std::string_view id, duration at_
   detail::broker_core& core = *core_;
   const auto sequence = core.ids.parse_id(id);
   if (!sequence) co_return detail::unknown_message();
-  const auto known = core.state->find_message(*sequence, core.wall_now());
-  if (!known) co_return detail::unknown_message();
-  if (at_most.ns > 0 && !has_ended(known->state) && !core.is_closing) {
+  const auto is_under_way = [&core, of = *sequence] {
+    const auto known = core.state->find_message(of, core.wall_now());
+    return known && !has_ended(known->state) && !core.is_closing && core.failure.empty();
+  };
+  if (at_most.ns > 0 && is_under_way()) {
     if (!core.may_wait()) co_return detail::too_many_waiters(core.options.waiters_max);
     const detail::waiter_count counted(core);
     end_place place(core, *sequence);
-    co_await with_scope({.name = "end of a message", .timeout = at_most},
-                        [&](scope&) -> task<> { co_await place.wait(); });
+    co_await with_scope({.name = "end of a message", .timeout = at_most}, [&](scope&) -> task<> {
+      while (is_under_way()) co_await place.wait();
+    });
   }
   co_return co_await core.view_of(*sequence);
 }

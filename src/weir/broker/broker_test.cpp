@@ -1,6 +1,8 @@
 #include <weir/broker/broker.hpp>
 
+#include <weir/broker/internal/broker_kit.hpp>
 #include <weir/core.hpp>
+#include <weir/io/file.hpp>
 #include <weir/testing/test.hpp>
 
 #include <string>
@@ -12,34 +14,13 @@ namespace {
 
 using namespace weir::literals;
 
-broker_options small(std::string dir = "/data") {
-  broker_options options{.dir = std::move(dir)};
-  options.limits.message_bytes_max = 64 << 10;
-  options.journal.segment_bytes = 1u << 20;
-  options.journal.group_bytes_max = 256 << 10;
-  options.journal.pending_bytes_max = 1u << 20;
-  return options;
-}
-
-/// Opens a broker, runs `body` on it and closes it in order.
-template <class Body>
-task<> with_broker(broker_options options, Body body) {
-  const auto b = co_await broker::open(std::move(options));
-  co_await with_scope({.name = "test"}, [&](scope& s) -> task<> {
-    s.spawn(&broker::run, b.get());
-    co_await body(*b);
-    co_await b->close();
-  });
-}
-
-task<std::string> submit_text(broker& b, std::string_view queue, std::string_view text) {
-  const auto outcome = co_await b.submit(queue, {.body = text});
-  EXPECT_TRUE(outcome) << outcome.error().detail;
-  co_return outcome ? outcome->id : std::string();
-}
+using detail::small_broker;
+using detail::submit_text;
+using detail::take;
+using detail::with_broker;
 
 WEIR_TEST("a message goes from a producer to a worker, and its result comes back") {
-  co_await with_broker(small(), [](broker& b) -> task<> {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
     EXPECT_EQ(co_await b.put_queue("mails", {}), put_outcome::created);
     const std::string id = co_await submit_text(b, "mails", "hello");
     auto taken = co_await b.lease("mails", 10, duration(), std::nullopt);
@@ -58,7 +39,7 @@ WEIR_TEST("a message goes from a producer to a worker, and its result comes back
 WEIR_TEST("everything acknowledged is there after closing and opening again") {
   std::string done;
   std::string waiting;
-  co_await with_broker(small(), [&](broker& b) -> task<> {
+  co_await with_broker(small_broker(), [&](broker& b) -> task<> {
     co_await b.put_queue("q", {.attempts = 7});
     done = co_await submit_text(b, "q", "one");
     waiting = co_await submit_text(b, "q", "two");
@@ -66,7 +47,7 @@ WEIR_TEST("everything acknowledged is there after closing and opening again") {
     EXPECT_EQ(taken->at(0).id, done);
     EXPECT_TRUE(co_await b.ack(taken->at(0).receipt, "result", "text/plain"));
   });
-  co_await with_broker(small(), [&](broker& b) -> task<> {
+  co_await with_broker(small_broker(), [&](broker& b) -> task<> {
     EXPECT_EQ(b.queue("q")->settings.attempts, 7u);
     const auto seen = co_await b.message(done);
     EXPECT_TRUE(seen) << seen.error().detail;
@@ -77,7 +58,7 @@ WEIR_TEST("everything acknowledged is there after closing and opening again") {
 }
 
 WEIR_TEST("a lease waits for a message, and each message wakes one that waits, in turn") {
-  co_await with_broker(small(), [](broker& b) -> task<> {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
     co_await b.put_queue("q", {});
     std::vector<std::string> got;
     co_await with_scope([&](scope& s) -> task<> {
@@ -101,7 +82,7 @@ WEIR_TEST("a lease waits for a message, and each message wakes one that waits, i
 }
 
 WEIR_TEST("a lease that finds nothing ends empty when its time is over") {
-  co_await with_broker(small(), [](broker& b) -> task<> {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
     co_await b.put_queue("q", {});
     const duration before = testing::elapsed();
     const auto taken = co_await b.lease("q", 1, 5_s, std::nullopt);
@@ -111,7 +92,7 @@ WEIR_TEST("a lease that finds nothing ends empty when its time is over") {
 }
 
 WEIR_TEST("a cancelled wait for messages gives its turn to the next") {
-  co_await with_broker(small(), [](broker& b) -> task<> {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
     co_await b.put_queue("q", {});
     co_await with_scope([&](scope& s) -> task<> {
       s.spawn(
@@ -135,7 +116,7 @@ WEIR_TEST("a cancelled wait for messages gives its turn to the next") {
 }
 
 WEIR_TEST("a lease that runs out comes back after its back-off with the next attempt") {
-  co_await with_broker(small(), [](broker& b) -> task<> {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
     co_await b.put_queue("q", {.lease = 10_s, .backoff = {.first = 2_s, .jitter = 0}});
     co_await submit_text(b, "q", "slow");
     const auto first = co_await b.lease("q", 1, duration(), std::nullopt);
@@ -150,7 +131,7 @@ WEIR_TEST("a lease that runs out comes back after its back-off with the next att
 }
 
 WEIR_TEST("a full queue refuses, or lets the producer wait until there is room") {
-  co_await with_broker(small(), [](broker& b) -> task<> {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
     co_await b.put_queue("q", {.capacity_messages = 1});
     co_await submit_text(b, "q", "first");
     EXPECT_EQ((co_await b.submit("q", {.body = "no"})).error().code, broker_errc::queue_full);
@@ -172,7 +153,7 @@ WEIR_TEST("a full queue refuses, or lets the producer wait until there is room")
 }
 
 WEIR_TEST("waiting for the end of a message ends with it, or shows it as it is when time is over") {
-  co_await with_broker(small(), [](broker& b) -> task<> {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
     co_await b.put_queue("q", {});
     const std::string id = co_await submit_text(b, "q", "x");
     EXPECT_EQ((co_await b.wait_ended(id, 3_s))->state, message_state::ready);
@@ -196,7 +177,7 @@ WEIR_TEST("waiting for the end of a message ends with it, or shows it as it is w
 }
 
 WEIR_TEST("events of a queue arrive in order, once they are durable") {
-  co_await with_broker(small(), [](broker& b) -> task<> {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
     co_await b.put_queue("q", {});
     const auto events = std::move(*b.subscribe_queue("q"));
     const std::string id = co_await submit_text(b, "q", "x");
@@ -213,7 +194,7 @@ WEIR_TEST("events of a queue arrive in order, once they are durable") {
 }
 
 WEIR_TEST("a reply is given with its address and result, again after a failed call") {
-  co_await with_broker(small(), [](broker& b) -> task<> {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
     co_await b.put_queue("q", {.backoff = {.first = 2_s, .jitter = 0}});
     const auto sent = co_await b.submit("q", {.body = "x", .reply_to = "http://127.0.0.1/done"});
     const auto taken = co_await b.lease("q", 1, duration(), std::nullopt);
@@ -232,7 +213,7 @@ WEIR_TEST("a reply is given with its address and result, again after a failed ca
 }
 
 WEIR_TEST("dead letters come back by redrive") {
-  co_await with_broker(small(), [](broker& b) -> task<> {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
     co_await b.put_queue("q", {.attempts = 1});
     const std::string id = co_await submit_text(b, "q", "poison");
     const auto taken = co_await b.lease("q", 1, duration(), std::nullopt);
@@ -247,7 +228,7 @@ WEIR_TEST("dead letters come back by redrive") {
 }
 
 WEIR_TEST("many submits at once share syncs") {
-  co_await with_broker(small(), [](broker& b) -> task<> {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
     co_await b.put_queue("q", {});
     const std::uint64_t before = b.log().stats().syncs;
     co_await with_scope([&](scope& s) -> task<> {
@@ -258,7 +239,298 @@ WEIR_TEST("many submits at once share syncs") {
     });
     EXPECT_LT(b.log().stats().syncs - before, 20u);
     EXPECT_EQ(b.queue("q")->ready, 100u);
+    co_return;
   });
+}
+
+WEIR_TEST("a key gives the same message within its window, also after a restart") {
+  std::string id;
+  co_await with_broker(small_broker(), [&](broker& b) -> task<> {
+    co_await b.put_queue("q", {.key_window = 1_h});
+    id = (co_await b.submit("q", {.body = "x", .key = "order-7"}))->id;
+    const auto again = co_await b.submit("q", {.body = "y", .key = "order-7"});
+    EXPECT_TRUE(again->is_duplicate);
+    EXPECT_EQ(again->id, id);
+  });
+  co_await with_broker(small_broker(), [&](broker& b) -> task<> {
+    const auto again = co_await b.submit("q", {.body = "z", .key = "order-7"});
+    EXPECT_TRUE(again->is_duplicate);
+    EXPECT_EQ(again->id, id);
+    EXPECT_EQ((co_await take(b, "q", 10)).at(0).body.text(), "x");
+    co_await sleep(2_h);
+    EXPECT_FALSE((co_await b.submit("q", {.body = "new", .key = "order-7"}))->is_duplicate);
+  });
+}
+
+WEIR_TEST("two submits with one key at once make one message") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    std::vector<std::string> ids;
+    co_await with_scope([&](scope& s) -> task<> {
+      for (int i = 0; i < 5; ++i) {
+        s.spawn(
+            [](broker* to, std::vector<std::string>* into) -> task<> {
+              into->push_back((co_await to->submit("q", {.body = "x", .key = "k"}))->id);
+            },
+            &b, &ids);
+      }
+      co_await s.join();
+    });
+    for (const std::string& one : ids) EXPECT_EQ(one, ids[0]);
+    EXPECT_EQ(b.queue("q")->ready, 1u);
+  });
+}
+
+WEIR_TEST("a delayed message is not taken early, and wakes who waits when it is due") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    const auto events = std::move(*b.subscribe_queue("q"));
+    const duration before = testing::elapsed();
+    co_await b.submit("q", {.body = "later", .delay = 10_s});
+    EXPECT_TRUE((co_await take(b, "q")).empty());
+    const auto taken = co_await b.lease("q", 1, 60_s, std::nullopt);
+    EXPECT_EQ(taken->size(), 1u);
+    EXPECT_GE(testing::elapsed() - before, 10_s);
+    EXPECT_LT(testing::elapsed() - before, 11_s);
+    EXPECT_EQ((co_await events->next()).kind, event_kind::submitted);
+    EXPECT_EQ((co_await events->next()).kind, event_kind::leased) << "becoming due is no event";
+  });
+}
+
+WEIR_TEST("a delay, a lease and an attempt outlast a restart") {
+  std::string id;
+  co_await with_broker(small_broker(), [&](broker& b) -> task<> {
+    co_await b.put_queue("q", {.lease = 60_s, .backoff = {.first = 1_s, .jitter = 0}});
+    id = co_await submit_text(b, "q", "leased");
+    co_await b.submit("q", {.body = "delayed", .delay = 300_s});
+    EXPECT_EQ((co_await take(b, "q")).at(0).id, id);
+  });
+  co_await with_broker(small_broker(), [&](broker& b) -> task<> {
+    EXPECT_TRUE((co_await take(b, "q")).empty());
+    const auto again = co_await b.lease("q", 1, 200_s, std::nullopt);
+    EXPECT_EQ(again->at(0).id, id);
+    EXPECT_EQ(again->at(0).attempt, 2u);
+    EXPECT_GE(testing::elapsed(), 60_s);
+    EXPECT_TRUE(co_await b.ack(again->at(0).receipt, "", ""));
+    const auto delayed = co_await b.lease("q", 1, 400_s, std::nullopt);
+    EXPECT_EQ(delayed->at(0).body.text(), "delayed");
+    EXPECT_GE(testing::elapsed(), 300_s);
+  });
+}
+
+WEIR_TEST("a result is kept for its time and then forgotten") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {.result_ttl = 60_s});
+    const std::string id = co_await submit_text(b, "q", "x");
+    const auto taken = co_await take(b, "q");
+    co_await b.ack(taken.at(0).receipt, "r", "");
+    co_await sleep(59_s);
+    EXPECT_EQ((co_await b.message(id))->result, "r");
+    co_await sleep(2_s);
+    EXPECT_EQ((co_await b.message(id)).error().code, broker_errc::message_not_found);
+    EXPECT_EQ(b.queue("q")->done, 0u);
+  });
+}
+
+WEIR_TEST("a message that nobody takes within its time to live expires") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    const auto sent = co_await b.submit("q", {.body = "x", .ttl = 5_s});
+    const auto seen = co_await b.wait_ended(sent->id, 60_s);
+    EXPECT_EQ(seen->state, message_state::expired);
+    EXPECT_LT(testing::elapsed(), 10_s);
+    EXPECT_TRUE((co_await take(b, "q")).empty());
+  });
+}
+
+WEIR_TEST("redrive moves ten thousand dead letters back, each once") {
+  auto options = small_broker();
+  options.limits.redrive_max = 1'000;
+  co_await with_broker(options, [](broker& b) -> task<> {
+    co_await b.put_queue("q", {.attempts = 1});
+    const std::vector<new_message> batch(1'000, new_message{.body = "x"});
+    for (int i = 0; i < 10; ++i) {
+      EXPECT_TRUE(co_await b.submit_batch("q", batch));
+      const auto taken = co_await take(b, "q", 1'000);
+      EXPECT_EQ(taken.size(), 1'000u);
+      co_await with_scope([&](scope& s) -> task<> {
+        for (const taken_message& one : taken) {
+          s.spawn(
+              [](broker* at, const taken_message* of) -> task<> {
+                EXPECT_TRUE(co_await at->reject(of->receipt, "poison"));
+              },
+              &b, &one);
+        }
+        co_await s.join();
+      });
+    }
+    EXPECT_EQ(b.queue("q")->dead, 10'000u);
+    EXPECT_EQ(co_await b.redrive("q"), 10'000u);
+    EXPECT_EQ(b.queue("q")->ready, 10'000u);
+    EXPECT_EQ(b.queue("q")->dead, 0u);
+    EXPECT_EQ(co_await b.redrive("q"), 0u);
+  });
+}
+
+WEIR_TEST("a subscriber that does not keep up loses the oldest events, and hears how many") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    const auto events = std::move(*b.subscribe_queue("q"));
+    const std::vector<new_message> batch(500, new_message{.body = "x"});
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(co_await b.submit_batch("q", batch));
+    co_await sleep(1_s);  // told once they are durable, by another task
+    EXPECT_EQ(events->dropped(), 1'500u - subscription::events_max);
+    for (std::size_t i = 0; i < subscription::events_max; ++i) co_await events->next();
+    EXPECT_FALSE(co_await as_result(with_timeout(1_s, events->next())));
+  });
+}
+
+WEIR_TEST("a deleted queue ends the waits for its messages, its room and their ends") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {.capacity_messages = 1});
+    const auto events = std::move(*b.subscribe_queue("q"));
+    const auto sent = co_await b.submit("q", {.body = "x", .delay = 1_h});
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(
+          [](broker* at) -> task<> {
+            const auto taken = co_await at->lease("q", 1, 60_s, std::nullopt);
+            EXPECT_EQ(taken.error().code, broker_errc::queue_not_found);
+          },
+          &b);
+      s.spawn(
+          [](broker* at) -> task<> {
+            const auto put = co_await at->submit("q", {.body = "y"}, 60_s);
+            EXPECT_EQ(put.error().code, broker_errc::queue_not_found);
+          },
+          &b);
+      s.spawn(
+          [](broker* at, std::string id) -> task<> {
+            const auto seen = co_await at->wait_ended(id, 60_s);
+            EXPECT_EQ(seen.error().code, broker_errc::message_not_found);
+          },
+          &b, sent->id);
+      co_await sleep(1_s);
+      EXPECT_TRUE(co_await b.delete_queue("q"));
+      co_await s.join();
+    });
+    EXPECT_LT(testing::elapsed(), 30_s);
+    EXPECT_EQ((co_await events->next()).kind, event_kind::submitted);
+    co_await testing::expect_raises(errc::closed, events->next());
+    EXPECT_EQ((co_await b.lease("q", 1, 60_s, std::nullopt)).error().code,
+              broker_errc::queue_not_found);
+  });
+}
+
+WEIR_TEST("a lease holds no more bytes than its limit, but always a message") {
+  auto options = small_broker();
+  options.limits.lease_bytes_max = 1'000;
+  co_await with_broker(options, [](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    for (const std::size_t size : {600u, 400u, 1u, 2'000u, 1u}) {
+      co_await submit_text(b, "q", std::string(size, 'x'));
+    }
+    EXPECT_EQ((co_await take(b, "q", 10)).size(), 2u);
+    EXPECT_EQ((co_await take(b, "q", 10)).size(), 1u);
+    EXPECT_EQ((co_await take(b, "q", 10)).size(), 1u);
+    EXPECT_EQ((co_await take(b, "q", 10)).size(), 1u);
+  });
+}
+
+WEIR_TEST("closing refuses newcomers and ends all waits") {
+  const auto b = co_await broker::open(small_broker());
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn(&broker::run, b.get());
+    co_await b->put_queue("q", {.capacity_messages = 1});
+    const auto sent = co_await b->submit("q", {.body = "x", .delay = 1_h});
+    s.spawn(
+        [](broker* at) -> task<> {
+          EXPECT_EQ((co_await at->lease("q", 1, 60_s, std::nullopt)).error().code,
+                    broker_errc::unavailable);
+        },
+        b.get());
+    s.spawn(
+        [](broker* at) -> task<> {
+          EXPECT_EQ((co_await at->submit("q", {.body = "y"}, 60_s)).error().code,
+                    broker_errc::unavailable);
+        },
+        b.get());
+    s.spawn(
+        [](broker* at, std::string id) -> task<> {
+          EXPECT_EQ((co_await at->wait_ended(id, 60_s))->state, message_state::delayed);
+        },
+        b.get(), sent->id);
+    s.spawn(
+        [](broker* at) -> task<> {
+          co_await testing::expect_raises(errc::closed, at->take_replies(1));
+        },
+        b.get());
+    co_await sleep(1_s);
+    EXPECT_TRUE(b->is_accepting());
+    co_await b->close();
+    EXPECT_FALSE(b->is_accepting());
+    EXPECT_EQ(b->why_not(), "the broker is closing");
+    EXPECT_EQ((co_await b->submit("q", {.body = "z"})).error().code, broker_errc::unavailable);
+  });
+  EXPECT_LT(testing::elapsed(), 30_s);
+}
+
+WEIR_TEST("closing after much was written leaves a snapshot, so that opening replays little") {
+  auto options = small_broker();
+  options.journal.snapshot_bytes = 1u << 30;
+  co_await with_broker(options, [](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    const std::string body(50'000, 'x');
+    const std::vector<new_message> batch(4, new_message{.body = body});
+    for (int i = 0; i < 25; ++i) EXPECT_TRUE(co_await b.submit_batch("q", batch));
+    EXPECT_EQ(b.log().stats().snapshots_written, 0u);
+  });
+  co_await with_broker(options, [](broker& b) -> task<> {
+    EXPECT_GT(b.log().recovery().snapshot_lsn, 0u);
+    EXPECT_EQ(b.log().recovery().records_replayed, 0u);
+    EXPECT_EQ(b.queue("q")->ready, 100u);
+    co_return;
+  });
+}
+
+WEIR_TEST("a cancelled run() still writes what was accepted") {
+  {
+    const auto b = co_await broker::open(small_broker());
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(&broker::run, b.get());
+      co_await b->put_queue("q", {});
+      s.spawn([](broker* to) -> task<> { co_await submit_text(*to, "q", "x"); }, b.get());
+      while (b->queue("q")->ready == 0) co_await yield();
+      s.cancel();
+    });
+    EXPECT_EQ(b->log().stats().lsn_durable, b->log().stats().lsn_appended);
+  }
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+    EXPECT_EQ(b.queue("q")->ready, 1u);
+    co_return;
+  });
+}
+
+WEIR_TEST("a folder whose secret is gone is refused, for nobody's ids would be known") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    co_await submit_text(b, "q", "x");
+  });
+  co_await remove_path("/data/secret");
+  for (int i = 0; i < 2; ++i) {
+    co_await testing::expect_raises(errc::corrupt, broker::open(small_broker()));
+  }
+}
+
+WEIR_TEST("a folder is open in one broker only") {
+  co_await with_broker(small_broker(), [](broker&) -> task<> {
+    co_await testing::expect_raises(errc::busy, broker::open(small_broker()));
+  });
+}
+
+WEIR_TEST("limits that can't hold together are refused") {
+  auto options = small_broker();
+  options.limits.message_bytes_max = 1u << 20;
+  co_await testing::expect_raises(errc::invalid_argument, broker::open(options));
 }
 
 }  // namespace

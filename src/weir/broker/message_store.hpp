@@ -110,6 +110,9 @@ class message_store {
   void retry_reply(std::uint64_t sequence, std::uint32_t attempts, std::int64_t due);
   void move_reply(std::uint64_t sequence, location reply_item::* which, location where);
   std::uint64_t take_reply(time_point now) noexcept { return replies_.take(now); }
+  void give_back_reply(std::uint64_t sequence, std::uint32_t token) {
+    replies_.give_back(sequence, token);
+  }
 
   // Work by time.
   using wake_set = std::set<std::pair<std::int64_t, std::uint32_t>>;

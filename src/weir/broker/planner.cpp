@@ -197,7 +197,9 @@ verdict<std::vector<leased_message>> planner::lease(const lease_messages& comman
   record.deadline = moment(now_ + length);
   std::vector<leased_message> taken;
   std::size_t expired = 0;
-  for (std::uint32_t left = from.ready_priorities; left != 0;) {
+  std::uint64_t bytes = 0;
+  bool is_full = false;
+  for (std::uint32_t left = from.ready_priorities; left != 0 && !is_full;) {
     const auto priority = static_cast<unsigned>(std::bit_width(left) - 1);
     left &= ~(1u << priority);
     const due_order& order = from.ready[priority];
@@ -212,6 +214,9 @@ verdict<std::vector<leased_message>> planner::lease(const lease_messages& comman
         ++expired;
         continue;
       }
+      bytes += of.body_bytes;
+      is_full = bytes > state_.limits().lease_bytes_max && !taken.empty();
+      if (is_full) break;
       const auto attempts = static_cast<std::uint16_t>(std::min(of.attempts() + 1, 65'535));
       record.messages.push_back({of.sequence, of.leases + 1, attempts});
       taken.push_back(

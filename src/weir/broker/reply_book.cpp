@@ -45,6 +45,13 @@ std::uint64_t reply_book::take(time_point now) noexcept {
   return sequence;
 }
 
+void reply_book::give_back(std::uint64_t sequence, std::uint32_t token) {
+  reply_item* item = find(sequence);
+  if (!item || item->token != token || !item->is_out) return;
+  item->is_out = false;
+  waiting_.emplace(item->due, sequence);
+}
+
 time_point reply_book::next_due() const noexcept {
   return waiting_.empty() ? time_point::never() : time_point(waiting_.begin()->first);
 }

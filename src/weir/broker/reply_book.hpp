@@ -47,6 +47,8 @@ class reply_book {
   void retry(std::uint64_t sequence, std::uint32_t attempts, std::int64_t due);
   /// The sequence of the earliest item due at `now`, marked as out; 0 when there is none.
   std::uint64_t take(time_point now) noexcept;
+  /// What take() gave is waiting again, as if it had not been taken. Another outcome is left alone.
+  void give_back(std::uint64_t sequence, std::uint32_t token);
 
   time_point next_due() const noexcept;
   std::size_t size() const noexcept { return items_.size(); }

@@ -59,11 +59,16 @@ struct broker_core final : journal_client, state_observer {
   queue_lines& lines_of(std::string_view queue);
   /// Another call may wait: false when waiters_max do.
   bool may_wait() const noexcept { return waiters < options.waiters_max; }
+  /// True when `command` is refused for what it is, whoever waits: no reason to queue up.
+  template <class Command>
+  bool is_hopeless(const Command& command);
   void begin_close() noexcept;
+  void wake_everybody() noexcept;
 
   // The keeper's parts.
   task<> tick_on_time();
   task<> follow_durability();
+  task<> finish_journal();
   void nudge() noexcept {
     is_nudged = true;
     nudged.notify_all();
@@ -72,13 +77,16 @@ struct broker_core final : journal_client, state_observer {
   void wake_fresh();
 
   task<verdict<message_view>> view_of(std::uint64_t sequence);
-  /// A record of a message that is still known; its place may change while it is read.
-  task<stored_record> read_where(std::uint64_t sequence, location where);
+  /// The submit or end record of a message, whose place may change while it is read; nothing when
+  /// the message has gone, or gone on, meanwhile.
+  task<std::optional<stored_record>> read_where(std::uint64_t sequence, location where,
+                                                record_kind kind);
   task<std::vector<taken_message>> deliver(std::string queue, std::vector<leased_message> taken,
                                            std::uint64_t lsn);
   void give_back(const std::vector<leased_message>& taken) noexcept;
   due_reply begin_reply(const pending_reply& from) const;
-  task<due_reply> read_reply(due_reply reply, location source, location result);
+  task<stored_record> read_for_reply(const due_reply& reply, location pending_reply::* which);
+  task<due_reply> read_reply(due_reply reply);
   verdict<std::unique_ptr<subscription>> subscribe(std::string queue, std::uint64_t sequence);
 
   // journal_client
@@ -109,9 +117,10 @@ struct broker_core final : journal_client, state_observer {
   std::vector<record_view> records;
   std::vector<location> places;
   std::uint64_t lsn_last = 0;  // of the last record appended
-  record_kind applying = record_kind::submit;
+  record_kind applying = {};   // no kind: time alone changes something
 
   std::map<std::string, queue_lines, std::less<>> lines;
+  std::size_t lines_sweep_at = 64;  // then those of queues that are gone are taken out
   std::vector<queue_lines*> fresh;
   std::unordered_map<std::uint64_t, end_waiters, mixing_hash> ends;
   std::size_t waiters = 0;
@@ -122,7 +131,10 @@ struct broker_core final : journal_client, state_observer {
   condition nudged;
   condition appended;
   condition replies_due;
+  bool is_running = false;
   bool is_closing = false;
+  event is_over;  // run() has ended
+  std::uint64_t appended_at_snapshot = 0;
   std::string failure;  // why the journal failed
 };
 
@@ -131,6 +143,7 @@ auto broker_core::perform(const Command& command, append_class who, std::uint64_
     -> task<decltype(std::declval<broker_state>().decide(command, {},
                                                          std::declval<record_batch&>()))> {
   for (;;) {
+    if (!failure.empty()) co_return refuse(broker_errc::unavailable, failure);
     if (is_closing) co_return refuse(broker_errc::unavailable, "the broker is closing");
     catch_up();
     batch.clear();
@@ -161,6 +174,13 @@ auto broker_core::perform(const Command& command, append_class who, std::uint64_
                          failure.empty() ? "the journal is closed" : failure);
     }
   }
+}
+
+template <class Command>
+bool broker_core::is_hopeless(const Command& command) {
+  batch.clear();
+  const auto outcome = state->decide(command, wall_now(), batch);
+  return !outcome && outcome.error() != broker_errc::queue_full;
 }
 
 std::unexpected<refusal> unknown_queue(std::string_view name);
