@@ -5,6 +5,7 @@
 #include <weir/base/text.hpp>
 #include <weir/broker/internal/broker_core.hpp>
 #include <weir/core/as_result.hpp>
+#include <weir/core/error_group.hpp>
 #include <weir/core/sleep.hpp>
 
 #include <cstring>
@@ -45,15 +46,16 @@ task<folder_secret> read_secret(const std::string& folder, file& from) {
       have += got;
     }
     std::memcpy(&secret, raw, sizeof secret);
-    co_return folder_secret{.key = secret};
+  } else {
+    driver& io = loop::current()->io();
+    secret = {.low = io.random(), .high = io.random()};
+    std::memcpy(raw, &secret, sizeof secret);
+    co_await from.write_at(0, std::string_view(raw, sizeof raw));
   }
-  driver& io = loop::current()->io();
-  secret = {.low = io.random(), .high = io.random()};
-  std::memcpy(raw, &secret, sizeof secret);
-  co_await from.write_at(0, std::string_view(raw, sizeof raw));
+  // Also when it was there: whoever drew it may have died before it was durable.
   co_await from.sync();
   co_await sync_dir(folder);
-  co_return folder_secret{.key = secret, .is_new = true};
+  co_return folder_secret{.key = secret, .is_new = size != secret_bytes};
 }
 
 }  // namespace
@@ -120,7 +122,11 @@ task<> broker::run() {
   event is_kept;
   co_await with_scope({.name = "broker keeper"}, [&](scope& around) -> task<> {
     around.spawn(close_when_cancelled, core_.get(), &is_kept);
-    outcome = co_await as_result(keep(core_.get()));
+    try {
+      co_await keep(core_.get());
+    } catch (const error_group& group) {
+      outcome = fail(detail::first_error(group.first()));
+    }
     is_kept.set();
     // Not after the scope: a cancelled task ends there, and somebody may wait in close().
     if (!outcome) {

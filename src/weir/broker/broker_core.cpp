@@ -5,6 +5,7 @@
 #include <weir/base/assert.hpp>
 #include <weir/base/log.hpp>
 #include <weir/core/as_result.hpp>
+#include <weir/core/error_group.hpp>
 #include <weir/core/sleep.hpp>
 
 #include <algorithm>
@@ -61,6 +62,16 @@ void broker_core::wake_everybody() noexcept {
   for (auto& [sequence, waiting] : ends) waiting.ended.notify_all();
   replies_due.notify_all();
   for (subscription& one : subscriptions) one.close();
+}
+
+error first_error(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const error_group& group) {
+    return first_error(group.first());
+  } catch (const exception& e) {
+    return e.reason();
+  }
 }
 
 std::unexpected<refusal> unknown_queue(std::string_view name) {

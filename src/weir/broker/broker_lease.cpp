@@ -1,5 +1,6 @@
 // Calls of workers: taking messages, and saying how the work went.
 #include <weir/broker/internal/broker_core.hpp>
+#include <weir/core/error_group.hpp>
 #include <weir/core/sleep.hpp>
 
 #include <algorithm>
@@ -74,12 +75,16 @@ task<std::vector<taken_message>> broker_core::deliver(std::string queue,
   if (taken.size() == 1) {
     co_await read_body(this, &taken[0], &messages[0]);
   } else {
-    co_await with_scope(
-        {.name = "bodies of messages", .tasks_max = reads_max}, [&](scope& readers) -> task<> {
-          for (std::size_t i = 0; i < taken.size(); ++i) {
-            co_await readers.spawn_when_room(read_body, this, &taken[i], &messages[i]);
-          }
-        });
+    const auto read_all = [&](scope& readers) -> task<> {
+      for (std::size_t i = 0; i < taken.size(); ++i) {
+        co_await readers.spawn_when_room(read_body, this, &taken[i], &messages[i]);
+      }
+    };
+    try {
+      co_await with_scope({.name = "bodies of messages", .tasks_max = reads_max}, read_all);
+    } catch (const error_group& group) {
+      raise(first_error(group.first()));
+    }
   }
   co_await checkpoint();  // cancelled readers end their scope without an error, and without a body
   guard.keep();

@@ -10,6 +10,7 @@
 #include <weir/store/journal_client.hpp>
 
 #include <deque>
+#include <exception>
 #include <map>
 #include <memory>
 #include <string>
@@ -182,6 +183,9 @@ bool broker_core::is_hopeless(const Command& command) {
   const auto outcome = state->decide(command, wall_now(), batch);
   return !outcome && outcome.error() != broker_errc::queue_full;
 }
+
+/// The error that began a failure of several tasks.
+error first_error(const std::exception_ptr& failure);
 
 std::unexpected<refusal> unknown_queue(std::string_view name);
 std::unexpected<refusal> unknown_message();

@@ -3,7 +3,8 @@
 
 #include <weir/broker/broker.hpp>
 #include <weir/core.hpp>
-#include <weir/testing/test.hpp>
+
+#include <gtest/gtest.h>
 
 #include <string>
 #include <string_view>

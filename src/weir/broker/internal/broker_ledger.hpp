@@ -166,8 +166,10 @@ class broker_ledger {
     for (int i = 0; i < steps || !has_queue_; ++i) {
       const std::uint64_t wanted = ++capacity_wanted_;
       const auto done = co_await b->put_queue(
-          "q",
-          {.capacity_messages = wanted, .attempts = 0, .result_ttl = duration::seconds(86'400)});
+          "q", {.capacity_messages = wanted,
+                .attempts = 0,
+                .backoff = {.first = duration::milliseconds(10), .max = duration::seconds(1)},
+                .result_ttl = duration::seconds(86'400)});
       if (done) capacity_ = std::max(capacity_, wanted), has_queue_ = true;
       if (!done && i > steps) co_return;
       co_await sleep(duration::milliseconds(random_.below(30)));

@@ -1,0 +1,124 @@
+// A disk that fills up, and one that fails: intake stops with a reason and goes on when there is
+// room; a failed sync is final, and everybody hears of it.
+#include <weir/broker/broker.hpp>
+
+#include <weir/broker/internal/broker_kit.hpp>
+#include <weir/core.hpp>
+#include <weir/testing/test.hpp>
+
+#include <cerrno>
+#include <string>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using detail::take;
+using detail::tiny_broker;
+using detail::with_broker;
+
+/// Submits until the disk is full; gives how many were taken in.
+task<int> fill(broker& b, std::string_view queue) {
+  const std::string body(2'000, 'x');
+  for (int count = 0;; ++count) {
+    const auto sent = co_await b.submit(queue, {.body = body});
+    if (sent) continue;
+    EXPECT_EQ(sent.error().code, broker_errc::no_space) << sent.error().detail;
+    co_return count;
+  }
+}
+
+WEIR_TEST("a full disk stops intake and not completions, and intake goes on when there is room") {
+  auto options = tiny_broker();
+  virtual_disk& disk = testing::world().disk();
+  int sent = 0;
+  co_await with_broker(options, [&](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    disk.set_quota(disk.used() + (std::uint64_t{400} << 10));
+    sent = co_await fill(b, "q");
+    EXPECT_GT(sent, 20);
+    EXPECT_FALSE(b.is_accepting());
+    EXPECT_EQ(b.why_not(), "the disk is full");
+    EXPECT_EQ((co_await b.put_queue("more", {})).error().code, broker_errc::no_space);
+    for (int i = 0; i < 10; ++i) {
+      const auto taken = co_await take(b, "q");
+      WEIR_REQUIRE(taken.size() == 1);
+      EXPECT_TRUE(co_await b.ack(taken[0].receipt, "", ""));
+    }
+    disk.set_quota(std::uint64_t{1} << 30);
+    co_await sleep(5_s);
+    EXPECT_TRUE(b.is_accepting()) << b.why_not();
+    EXPECT_TRUE(co_await b.submit("q", {.body = "room again"}));
+  });
+  co_await with_broker(options, [&](broker& b) -> task<> {
+    EXPECT_EQ(b.queue("q")->ready, static_cast<std::uint64_t>(sent - 10 + 1));
+    EXPECT_EQ(b.queue("q")->done, 10u);
+    co_return;
+  });
+}
+
+WEIR_TEST("working a full disk empty makes room by itself") {
+  co_await with_broker(tiny_broker(), [](broker& b) -> task<> {
+    virtual_disk& disk = testing::world().disk();
+    co_await b.put_queue("q", {.result_ttl = duration()});
+    disk.set_quota(disk.used() + (std::uint64_t{600} << 10));
+    const int sent = co_await fill(b, "q");
+    for (int i = 0; i < sent; ++i) {
+      const auto taken = co_await take(b, "q");
+      WEIR_REQUIRE(taken.size() == 1);
+      EXPECT_TRUE(co_await b.ack(taken[0].receipt, "", "")) << i;
+    }
+    co_await sleep(60_s);
+    EXPECT_TRUE(b.is_accepting()) << b.why_not();
+    EXPECT_TRUE(co_await b.submit("q", {.body = "room again"}));
+  });
+}
+
+WEIR_TEST("a failed sync is final: nothing is acknowledged after it, and everybody hears why") {
+  std::vector<std::string> kept;
+  {
+    const auto b = co_await broker::open(tiny_broker());
+    const auto live = [](broker* at, std::vector<std::string>* ids) -> task<> {
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn(&broker::run, at);
+        co_await at->put_queue("q", {.capacity_messages = 1});
+        ids->push_back((co_await at->submit("q", {.body = "kept", .delay = 1_h}))->id);
+        co_await with_scope({.shield = true}, [&](scope& callers) -> task<> {
+          callers.spawn(
+              [](broker* of) -> task<> {
+                const auto taken = co_await as_result(of->lease("q", 1, 600_s, std::nullopt));
+                EXPECT_TRUE(!taken || taken->error().code == broker_errc::unavailable);
+              },
+              at);
+          callers.spawn(
+              [](broker* of, std::string id) -> task<> {
+                co_await as_result(of->wait_ended(id, 600_s));
+              },
+              at, ids->at(0));
+          co_await sleep(1_s);
+          testing::world().add_fault({.op = io_op::sync, .nth = 1, .code = EIO});
+          EXPECT_FALSE(co_await as_result(at->put_queue("never", {})));
+          // The second would be synced well, and must not be believed.
+          const auto next = co_await as_result(at->put_queue("r", {}));
+          EXPECT_TRUE(!next || !*next);
+          co_await callers.join();
+        });
+      });
+    };
+    const auto errors = co_await testing::errors_of(live(b.get(), &kept));
+    EXPECT_EQ(errors.size(), 1u) << "run() raises what failed the journal";
+    EXPECT_FALSE(b->is_accepting());
+    EXPECT_NE(b->why_not().find("Input/output error"), std::string::npos) << b->why_not();
+    EXPECT_EQ((co_await b->submit("q", {.body = "x"})).error().code, broker_errc::unavailable);
+    EXPECT_FALSE(co_await as_result(b->close()));
+    EXPECT_LT(testing::elapsed(), 60_s) << "nobody waits for a broker that has failed";
+  }
+  co_await with_broker(tiny_broker(), [&](broker& b) -> task<> {
+    EXPECT_EQ((co_await b.message(kept.at(0)))->state, message_state::delayed);
+    EXPECT_TRUE(b.is_accepting());
+  });
+}
+
+}  // namespace
+}  // namespace weir

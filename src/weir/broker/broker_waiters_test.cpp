@@ -1,0 +1,209 @@
+// Who waits at a broker: in turn, woken for every message and every bit of room, bounded, and
+// without a trace when the wait is given up.
+#include <weir/broker/broker.hpp>
+
+#include <weir/broker/internal/broker_kit.hpp>
+#include <weir/core.hpp>
+#include <weir/testing/test.hpp>
+
+#include <string>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using detail::small_broker;
+using detail::submit_text;
+using detail::take;
+using detail::with_broker;
+
+/// Waits for one message and acknowledges it; notes in which turn.
+task<> wait_and_note(broker* b, int who, std::vector<int>* order) {
+  const auto taken = co_await b->lease("q", 1, 600_s, std::nullopt);
+  WEIR_REQUIRE(taken && taken->size() == 1);
+  order->push_back(who);
+  co_await b->ack(taken->at(0).receipt, "", "");
+}
+
+WEIR_TEST("workers that wait are served in the order in which they came") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    std::vector<int> order;
+    co_await with_scope([&](scope& s) -> task<> {
+      for (int i = 0; i < 5; ++i) {
+        s.spawn(wait_and_note, &b, i, &order);
+        co_await sleep(1_s);
+      }
+      for (int i = 0; i < 5; ++i) {
+        co_await submit_text(b, "q", "x");
+        // A poller that does not wait takes nothing from those who do.
+        if (i < 4) EXPECT_TRUE((co_await take(b, "q")).empty());
+        co_await sleep(1_s);
+      }
+      co_await s.join();
+    });
+    EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4}));
+  });
+}
+
+WEIR_TEST("a worker that was woken for nothing keeps its place") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    std::vector<int> order;
+    co_await with_scope([&](scope& s) -> task<> {
+      for (int i = 0; i < 3; ++i) {
+        s.spawn(wait_and_note, &b, i, &order);
+        co_await sleep(1_s);
+      }
+      // Becomes ready, wakes the first, and has expired before it is seen.
+      co_await b.submit("q", {.body = "x", .delay = 1_s, .ttl = 1_ms});
+      co_await sleep(10_s);
+      for (int i = 0; i < 3; ++i) {
+        co_await submit_text(b, "q", "x");
+        co_await sleep(1_s);
+      }
+      co_await s.join();
+    });
+    EXPECT_EQ(order, (std::vector<int>{0, 1, 2}));
+  });
+}
+
+WEIR_TEST("a batch wakes as many workers as it has messages") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    std::vector<int> order;
+    co_await with_scope([&](scope& s) -> task<> {
+      for (int i = 0; i < 20; ++i) s.spawn(wait_and_note, &b, i, &order);
+      co_await sleep(1_s);
+      const std::vector<new_message> batch(20, new_message{.body = "x"});
+      EXPECT_TRUE(co_await b.submit_batch("q", batch));
+      co_await s.join();
+    });
+    EXPECT_EQ(order.size(), 20u);
+    EXPECT_LT(testing::elapsed(), 10_s);
+  });
+}
+
+WEIR_TEST("many producers and workers meet, and nobody waits in vain") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {.capacity_messages = 3});
+    std::vector<int> order;
+    co_await with_scope([&](scope& s) -> task<> {
+      for (int i = 0; i < 40; ++i) {
+        s.spawn(wait_and_note, &b, i, &order);
+        s.spawn(
+            [](broker* to) -> task<> {
+              EXPECT_TRUE(co_await to->submit("q", {.body = "x"}, 300_s));
+            },
+            &b);
+      }
+      co_await s.join();
+    });
+    EXPECT_EQ(order.size(), 40u);
+    EXPECT_LT(testing::elapsed(), 20_s);
+    EXPECT_EQ(b.queue("q")->done, 40u);
+  });
+}
+
+WEIR_TEST("producers that wait for room get it in the order in which they came") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {.capacity_messages = 1});
+    co_await submit_text(b, "q", "first");
+    co_await with_scope([&](scope& s) -> task<> {
+      for (const char* text : {"a", "b", "c"}) {
+        s.spawn(
+            [](broker* to, std::string body) -> task<> {
+              EXPECT_TRUE(co_await to->submit("q", {.body = body}, 600_s));
+            },
+            &b, std::string(text));
+        co_await sleep(1_s);
+      }
+      for (const char* text : {"first", "a", "b", "c"}) {
+        const auto taken = co_await take(b, "q");
+        WEIR_REQUIRE(taken.size() == 1);
+        EXPECT_EQ(taken[0].body.text(), text);
+        EXPECT_EQ((co_await b.submit("q", {.body = "pushy"})).error().code,
+                  broker_errc::queue_full);
+        co_await b.ack(taken[0].receipt, "", "");
+        co_await sleep(1_s);
+      }
+      co_await s.join();
+    });
+  });
+}
+
+WEIR_TEST("a larger capacity, a redrive and an expiry make room for those who wait") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+    const auto send_waiting = [](broker* to, std::string queue) -> task<> {
+      EXPECT_TRUE(co_await to->submit(queue, {.body = "waited"}, 600_s));
+    };
+    co_await b.put_queue("q", {.capacity_messages = 1, .attempts = 1});
+    co_await b.submit("q", {.body = "x", .ttl = 5_s});
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(send_waiting, &b, std::string("q"));
+      co_await s.join();
+    });
+    EXPECT_LT(testing::elapsed(), 10_s);
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(send_waiting, &b, std::string("q"));
+      co_await sleep(1_s);
+      co_await b.put_queue("q", {.capacity_messages = 2, .attempts = 1});
+      co_await s.join();
+    });
+    EXPECT_LT(testing::elapsed(), 15_s);
+    co_await b.reject((co_await take(b, "q")).at(0).receipt, "poison");
+    auto settings = b.queue("q.dead")->settings;
+    settings.capacity_messages = 1;
+    EXPECT_TRUE(co_await b.put_queue("q.dead", settings));
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(send_waiting, &b, std::string("q.dead"));
+      co_await sleep(1_s);
+      EXPECT_EQ(co_await b.redrive("q"), 1u);
+      co_await s.join();
+    });
+    EXPECT_LT(testing::elapsed(), 30_s);
+  });
+}
+
+WEIR_TEST("more calls than waiters_max are refused as busy, and counted off again") {
+  auto options = small_broker();
+  options.waiters_max = 3;
+  co_await with_broker(options, [](broker& b) -> task<> {
+    co_await b.put_queue("q", {.capacity_messages = 1});
+    const auto sent = co_await b.submit("q", {.body = "x", .delay = 1_h});
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([](broker* at) -> task<> { co_await at->lease("q", 1, 5_s, std::nullopt); }, &b);
+      s.spawn([](broker* at) -> task<> { co_await at->submit("q", {.body = "y"}, 5_s); }, &b);
+      s.spawn([](broker* at, std::string id) -> task<> { co_await at->wait_ended(id, 5_s); }, &b,
+              sent->id);
+      co_await sleep(1_s);
+      EXPECT_EQ((co_await b.lease("q", 1, 5_s, std::nullopt)).error().code, broker_errc::busy);
+      EXPECT_EQ((co_await b.submit("q", {.body = "y"}, 5_s)).error().code, broker_errc::busy);
+      EXPECT_EQ((co_await b.wait_ended(sent->id, 5_s)).error().code, broker_errc::busy);
+      EXPECT_TRUE(co_await b.lease("q", 1, duration(), std::nullopt)) << "it would not wait";
+      co_await s.join();
+    });
+    EXPECT_LT(testing::elapsed(), 10_s);
+    EXPECT_TRUE(co_await b.lease("q", 1, 1_s, std::nullopt)) << "those who waited have left";
+  });
+}
+
+WEIR_TEST("subscribers beyond their limit are refused, until one leaves") {
+  auto options = small_broker();
+  options.subscriptions_max = 2;
+  co_await with_broker(options, [](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    const auto first = b.subscribe_queue("q");
+    auto second = b.subscribe_queue("q");
+    co_await b.put_queue("other", {});
+    EXPECT_TRUE(first && second);
+    EXPECT_EQ(b.subscribe_queue("q").error().code, broker_errc::busy);
+    second->reset();
+    EXPECT_TRUE(b.subscribe_queue("q"));
+    co_return;
+  });
+}
+
+}  // namespace
+}  // namespace weir
