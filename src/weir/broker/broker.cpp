@@ -33,7 +33,7 @@ struct folder_secret {
   bool is_new = false;
 };
 task<folder_secret> read_secret(const std::string& folder, file& from) {
-  hash_key secret;
+  hash_key secret{};
   char raw[secret_bytes];
   const std::uint64_t size = from.size();
   if (size > secret_bytes) {
@@ -46,7 +46,10 @@ task<folder_secret> read_secret(const std::string& folder, file& from) {
       have += got;
     }
     std::memcpy(&secret, raw, sizeof secret);
-  } else {
+  }
+  // Nothing but zeros: the size outlived a crash, the content did not.
+  const bool is_new = secret.low == 0 && secret.high == 0;
+  if (is_new) {
     driver& io = loop::current()->io();
     secret = {.low = io.random(), .high = io.random()};
     std::memcpy(raw, &secret, sizeof secret);
@@ -55,7 +58,7 @@ task<folder_secret> read_secret(const std::string& folder, file& from) {
   // Also when it was there: whoever drew it may have died before it was durable.
   co_await from.sync();
   co_await sync_dir(folder);
-  co_return folder_secret{.key = secret, .is_new = size != secret_bytes};
+  co_return folder_secret{.key = secret, .is_new = is_new};
 }
 
 }  // namespace
