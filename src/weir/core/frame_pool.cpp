@@ -36,9 +36,29 @@ constexpr std::size_t block_bytes(std::size_t c) noexcept {
 std::atomic<std::size_t> slab_bytes_total{0};
 
 // Batches that threads gave up: on overflow, or at their end.
+/// What a thread had left of its last slab when it ended; the next thread that needs one goes on
+/// with it.
+struct slab_rest {
+  slab_rest* next;
+  std::size_t size;
+};
+
 struct depot {
   std::mutex lock;
   free_block* batches[class_count] = {};
+  slab_rest* rests = nullptr;
+
+  void give_rest(char* from, std::size_t size) noexcept {
+    if (size < sizeof(slab_rest)) return;
+    const std::lock_guard guard(lock);
+    rests = ::new (static_cast<void*>(from)) slab_rest{rests, size};
+  }
+  slab_rest* take_rest() noexcept {
+    const std::lock_guard guard(lock);
+    slab_rest* rest = rests;
+    if (rest) rests = rest->next;
+    return rest;
+  }
 
   void give(std::size_t c, free_block* head, std::size_t size) noexcept {
     const std::lock_guard guard(lock);
@@ -79,6 +99,7 @@ struct thread_cache {
       if (m.whole) shared_depot().give(c, m.whole, batch_blocks);
       m = {};
     }
+    shared_depot().give_rest(std::exchange(slab, nullptr), std::exchange(slab_left, 0));
   }
 
   void* refill(std::size_t c) {
@@ -98,7 +119,12 @@ struct thread_cache {
     return block;
   }
 
-  void take_slab() {
+  void take_slab(std::size_t needed) {
+    if (slab_rest* rest = shared_depot().take_rest()) {
+      slab_left = rest->size;
+      slab = reinterpret_cast<char*>(rest);
+      if (slab_left >= needed) return;  // else it is too small for anybody: at most 2 KiB
+    }
     const bool is_large = slab_bytes_total.load(std::memory_order_relaxed) >= small_slabs_total;
     const std::size_t size = is_large ? large_slab_bytes : slab_bytes;
     const std::size_t alignment = is_large ? large_slab_bytes : 64;
@@ -109,7 +135,7 @@ struct thread_cache {
   }
 
   void* carve(std::size_t size) {
-    if (slab_left < size) take_slab();
+    if (slab_left < size) take_slab(size);
     slab_left -= size;
     return std::exchange(slab, slab + size);
   }

@@ -92,5 +92,17 @@ TEST(FramePool, blocks_freed_on_another_thread_find_their_way_back) {
   EXPECT_LE(frame_pool_statistics().slab_bytes, after_first + 8 * 64 * 1024);
 }
 
+// A thread that ends leaves the rest of its slab to the next one.
+TEST(FramePool, short_threads_one_after_the_other_share_a_slab) {
+  const auto use_one = [] {
+    std::thread brief([] { free_frame(allocate_frame(96), 96); });
+    brief.join();
+  };
+  use_one();
+  const std::size_t before = frame_pool_statistics().slab_bytes;
+  for (int i = 0; i < 100; ++i) use_one();
+  EXPECT_LE(frame_pool_statistics().slab_bytes, before);
+}
+
 }  // namespace
 }  // namespace weir::detail
