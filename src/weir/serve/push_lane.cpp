@@ -1,0 +1,163 @@
+#include <weir/serve/push_lane.hpp>
+
+#include <weir/base/log.hpp>
+#include <weir/core/loop.hpp>
+#include <weir/core/sleep.hpp>
+#include <weir/core/with_scope.hpp>
+#include <weir/serve/submit_fields.hpp>
+#include <weir/serve/until_drained.hpp>
+
+#include <fmt/format.h>
+
+#include <array>
+#include <utility>
+
+namespace weir {
+
+namespace {
+
+// A queue may be deleted and a broker busy; neither is asked in a tight loop.
+constexpr duration refusal_pause = duration::seconds(1);
+// Settings are looked at again at least so often, also while no message comes.
+constexpr duration lease_wait = duration::seconds(60);
+
+task<> sleep_for(duration length) { co_await sleep(length); }
+
+}  // namespace
+
+push_lane::push_lane(push_context context, std::string_view queue, const push_settings& settings)
+    : context_(context), queue_(queue) {
+  update(settings);
+}
+
+void push_lane::update(const push_settings& settings) {
+  settings_ = settings;
+  pacer_.set_limits(settings.concurrency, settings.rate);
+  is_stopping_ = false;
+  changed_.set();
+  woken_.set();
+}
+
+void push_lane::stop() noexcept {
+  is_stopping_ = true;
+  changed_.set();
+  woken_.set();
+}
+
+task<> push_lane::run() {
+  co_await with_scope({.name = "push lane"}, [&](scope& calls) -> task<> {
+    co_await feed(calls);
+    co_await calls.join();
+  });
+}
+
+/// Until `when`, until a call has ended, or until new settings or a stop came.
+task<> push_lane::wait_until(time_point when) {
+  woken_.reset();
+  if (when == time_point::never()) {
+    co_await woken_.wait();
+  } else {
+    co_await until_drained(woken_, sleep_for(when - loop::current()->now()));
+  }
+}
+
+task<> push_lane::feed(scope& calls) {
+  while (!is_stopping_) {
+    changed_.reset();
+    const time_point now = loop::current()->now();
+    const std::uint32_t room = pacer_.available(batch_max, now);
+    if (room == 0) {
+      co_await wait_until(pacer_.next(now));
+      continue;
+    }
+    // Only news of settings end this wait, not each call: messages that were taken are kept.
+    auto waited = co_await until_drained(
+        changed_, context_.from.lease(queue_, room, lease_wait, settings_.timeout + lease_margin));
+    if (!waited && waited.error() == errc::cancelled) continue;
+    auto taken = value_or_raise(std::move(waited));
+    if (!taken) {
+      log::debug("no messages to push", {{"queue", queue_}, {"why", taken.error().detail}});
+      co_await wait_until(now + refusal_pause);
+      continue;
+    }
+    pacer_.began(static_cast<std::uint32_t>(taken->size()), loop::current()->now());
+    for (taken_message& message : *taken) {
+      calls.spawn(
+          [](push_lane* lane, taken_message one) -> task<> { co_await lane->call(std::move(one)); },
+          this, std::move(message));
+    }
+  }
+}
+
+task<> push_lane::call(taken_message message) {
+  const time_point begin = loop::current()->now();
+  http::client_response answer;
+  const call_outcome outcome = co_await call_worker(message, answer);
+  const time_point end = loop::current()->now();
+  context_.counters.pushed(outcome.kind == call_kind::delivered, end - begin);
+  switch (outcome.kind) {
+    case call_kind::delivered:
+    case call_kind::gone:
+      pacer_.answered();
+      break;
+    case call_kind::failed:
+      pacer_.failed();
+      break;
+    case call_kind::busy:
+      pacer_.refused(outcome.retry_after, end);
+      break;
+  }
+  woken_.set();
+  co_await settle(message, outcome, answer);
+}
+
+task<call_outcome> push_lane::call_worker(const taken_message& message,
+                                          http::client_response& answer) {
+  const std::string attempt = fmt::format("{}", message.attempt);
+  const std::array<http_field, 4> fields{{{"Content-Type", message.content_type},
+                                          {"Weir-Id", message.id},
+                                          {"Weir-Attempt", attempt},
+                                          {"Weir-Queue", queue_}}};
+  const std::string url = settings_.url;  // new settings may come while we wait
+  auto called = co_await as_result(context_.calls.send({.method = "POST",
+                                                        .url = url,
+                                                        .headers = fields,
+                                                        .body = message.body.text(),
+                                                        .timeout = settings_.timeout}));
+  if (!called) {
+    if (called.error() == errc::cancelled) co_await checkpoint();
+    co_return outcome_of(called.error());
+  }
+  answer = std::move(*called);
+  co_return outcome_of(answer.status(), answer.body, answer.head.field("Retry-After"),
+                       context_.from.wall_now());
+}
+
+task<> push_lane::settle(const taken_message& message, const call_outcome& outcome,
+                         const http::client_response& answer) {
+  verdict<void> settled;
+  if (outcome.kind == call_kind::delivered) {
+    std::string_view type = answer.head.field("Content-Type").value_or(default_media_type);
+    if (type.size() > content_type_bytes_max) type = default_media_type;
+    settled = co_await context_.from.ack(message.receipt, answer.body, type);
+    if (!settled && settled.error() == broker_errc::message_too_large) {
+      settled = co_await context_.from.reject(message.receipt, settled.error().detail);
+    }
+  } else if (outcome.kind == call_kind::gone) {
+    settled = co_await context_.from.reject(message.receipt, outcome.text);
+  } else {
+    const bool is_busy = outcome.kind == call_kind::busy;
+    // A message that a busy worker refused is ready again at once: the lane itself waits.
+    const auto delay = is_busy ? std::optional(duration()) : std::nullopt;
+    const auto use = is_busy ? attempt_use::is_given_back : attempt_use::counts;
+    auto nacked = co_await context_.from.nack(message.receipt, delay, outcome.text, use);
+    if (!nacked) settled = std::unexpected(std::move(nacked.error()));
+  }
+  // The lease may have ended while we called: then the message is somebody else's by now.
+  if (!settled) {
+    log::info("a push came too late",
+              {{"queue", queue_}, {"id", message.id}, {"why", settled.error().detail}});
+  }
+}
+
+}  // namespace weir

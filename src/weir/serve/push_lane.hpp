@@ -1,0 +1,71 @@
+// One queue's way to its worker: takes messages as fast as the worker bears and calls it with each.
+// The hard idea: taking and calling are apart. The feeder can be stopped or told of new settings at
+// any moment without touching the calls that are on their way.
+#pragma once
+
+#include <weir/broker/broker.hpp>
+#include <weir/core/scope.hpp>
+#include <weir/flow/event.hpp>
+#include <weir/http/client.hpp>
+#include <weir/serve/call_outcome.hpp>
+#include <weir/serve/call_pacer.hpp>
+#include <weir/serve/service_counters.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace weir {
+
+/// What lanes share.
+struct push_context {
+  broker& from;
+  http::client& calls;
+  service_counters& counters;
+};
+
+/// Pushes the messages of one queue.
+///
+/// Cancel:  a cancelled run() leaves calls without an outcome: their leases run out and count as
+///          failed attempts. stop() ends it without that.
+/// Order:   messages are taken in the queue's order; calls end in any.
+/// Bound:   push_settings::concurrency calls, fewer while the worker is too busy.
+/// Errors:  what the broker raises. Failures of the worker are failed attempts.
+/// Threads: one loop.
+class push_lane {
+ public:
+  static constexpr std::uint32_t batch_max = 32;  // taken at once
+  /// A lease outlasts the call, so that an answer at the last moment still counts.
+  static constexpr duration lease_margin = duration::seconds(10);
+
+  push_lane(push_context context, std::string_view queue, const push_settings& settings);
+
+  /// Until stop(), and then until the calls on their way have ended.
+  task<> run();
+  void update(const push_settings& settings);
+  /// Takes no more messages.
+  void stop() noexcept;
+
+  bool is_stopping() const noexcept { return is_stopping_; }
+  std::string_view queue() const noexcept { return queue_; }
+  const char* name() const noexcept { return "push lane"; }
+
+ private:
+  task<> feed(scope& calls);
+  task<> wait_until(time_point when);
+  task<> call(taken_message message);
+  task<call_outcome> call_worker(const taken_message& message, http::client_response& answer);
+  task<> settle(const taken_message& message, const call_outcome& outcome,
+                const http::client_response& answer);
+
+  push_context context_;
+  std::string queue_;
+  push_settings settings_;
+  call_pacer pacer_;
+  event changed_;  // new settings, or a stop
+  event woken_;    // the same, or a call that ended
+  bool is_stopping_ = false;
+};
+
+}  // namespace weir

@@ -1,0 +1,51 @@
+// Calls workers and reply addresses: a lane for each queue that has a push setting, and one sender
+// for the replies of all queues.
+#pragma once
+
+#include <weir/broker/broker.hpp>
+#include <weir/core/scope.hpp>
+#include <weir/flow/event.hpp>
+#include <weir/http/client.hpp>
+#include <weir/serve/push_lane.hpp>
+#include <weir/serve/reply_sender.hpp>
+#include <weir/serve/service.hpp>
+
+#include <functional>  // tidy-allow(heavy-includes): std::less<> of the map below
+#include <map>
+#include <memory>
+#include <string>
+
+namespace weir {
+
+/// Pushes the messages of all queues that say so, and delivers replies.
+///
+/// Cancel:  drain() first lets calls on their way end; a cancelled run() cuts them off.
+/// Order:   as push_lane and reply_sender.
+/// Bound:   a lane a queue.
+/// Errors:  what the broker raises.
+/// Threads: one loop.
+class pusher final : public queues_observer {
+ public:
+  pusher(broker& of, service_counters& counters);
+
+  /// Until drain(), and then until the calls on their way have ended.
+  task<> run();
+  void drain() noexcept;
+  void queues_changed() override { changed_.set(); }
+
+  const char* name() const noexcept { return "pusher"; }
+
+ private:
+  void match_lanes(scope& lanes);
+  task<> run_lane(push_lane* lane);
+
+  broker& broker_;
+  http::client client_;
+  push_context context_;
+  reply_sender replies_;
+  std::map<std::string, std::unique_ptr<push_lane>, std::less<>> lanes_;
+  event changed_;  // queues, lanes that ended, or drain()
+  bool is_draining_ = false;
+};
+
+}  // namespace weir

@@ -1,0 +1,150 @@
+#include <weir/serve/service.hpp>
+
+#include <weir/base/log.hpp>
+#include <weir/base/text.hpp>
+#include <weir/core/as_result.hpp>
+#include <weir/core/sleep.hpp>
+#include <weir/wire/percent.hpp>
+#include <weir/wire/problem.hpp>
+
+#include <utility>
+
+namespace weir {
+
+namespace {
+
+/// Counts a request as in flight for its life.
+class flight {
+ public:
+  explicit flight(std::uint32_t& count) noexcept : count_(count) { ++count_; }
+  flight(const flight&) = delete;
+  flight& operator=(const flight&) = delete;
+  ~flight() { --count_; }
+
+ private:
+  std::uint32_t& count_;
+};
+
+void set_fields(http::response& response, const api_problem& problem) {
+  if (problem.retry_after > duration()) {
+    response.header("Retry-After", retry_after_seconds(problem.retry_after));
+  }
+  if (!problem.allow.empty()) response.header("Allow", problem.allow);
+  if (problem.status == 401) response.header("WWW-Authenticate", "Bearer");
+}
+
+}  // namespace
+
+service::service(broker& of, service_options options, queues_observer* observer)
+    : broker_(of), options_(std::move(options)), observer_(observer) {}
+
+bool service::is_admitted(const answer<route>& to, const http::request& request) const {
+  if (!options_.tokens) return true;
+  if (to && (to->to == endpoint::healthz || to->to == endpoint::readyz)) return true;
+  return options_.tokens->admits(request.field("Authorization"));
+}
+
+task<> service::operator()(http::request& request, http::response& response) {
+  const flight counted(counters_.in_flight);
+  const time_point begin = loop::current()->now();
+  const answer<route> to = find_route(request.method(), request.path());
+  int status = 0;
+  if (!is_admitted(to, request)) {
+    // Also for paths that are none: a stranger is not told which there are.
+    status = co_await send(
+        response, refused(401, "unauthorized", "a token is needed: Authorization: Bearer TOKEN"));
+  } else if (!to) {
+    status = co_await send(response, std::unexpected(to.error()));
+  } else {
+    status = co_await answer_at(*to, request, response);
+  }
+  counters_.count(to ? &*to : nullptr, status, loop::current()->now() - begin);
+}
+
+task<int> service::answer_at(route to, http::request& request, http::response& response) {
+  const result<std::string> argument = percent_decode(to.argument);
+  if (!argument) {
+    co_return co_await send(response,
+                            refused(400, "malformed", std::string(argument.error().message())));
+  }
+  exchange with{request, response, *argument};
+  auto called = co_await as_result(call(to.to, with));
+  if (!called && called.error() == errc::cancelled) co_await checkpoint();
+  if (response.is_begun()) {  // a stream: its client was told all that there was
+    value_or_raise(std::move(called));
+    co_return 200;
+  }
+  if (called) co_return co_await send(response, std::move(*called));
+  const api_problem why = problem_of(called.error());
+  if (why.status == 500) {
+    log::error("a request failed", {{"endpoint", weir::name(to.to)},
+                                    {"error", std::string_view(describe(called.error()))}});
+  }
+  co_return co_await send(response, std::unexpected(why));
+}
+
+task<int> service::send(http::response& response, outcome what) {
+  if (what) {
+    if (!what->location.empty()) response.header("Location", what->location);
+    const bool is_empty = what->body.empty();
+    co_await response.send(what->status, is_empty ? "" : what->content_type, what->body);
+    co_return what->status;
+  }
+  const api_problem& why = what.error();
+  set_fields(response, why);
+  co_await response.send_problem(why.status, why.code, why.detail);
+  co_return why.status;
+}
+
+task<service::outcome> service::call(endpoint to, exchange& with) {
+  switch (to) {
+    case endpoint::list_queues:
+      co_return co_await list_queues(with);
+    case endpoint::get_queue:
+      co_return co_await get_queue(with);
+    case endpoint::put_queue:
+      co_return co_await put_queue(with);
+    case endpoint::delete_queue:
+      co_return co_await delete_queue(with);
+    case endpoint::submit:
+      co_return co_await submit(with);
+    case endpoint::submit_batch:
+      co_return co_await submit_batch(with);
+    case endpoint::lease:
+      co_return co_await lease(with);
+    case endpoint::redrive:
+      co_return co_await redrive(with);
+    case endpoint::get_message:
+      co_return co_await get_message(with);
+    case endpoint::ack:
+      co_return co_await ack(with);
+    case endpoint::nack:
+      co_return co_await nack(with);
+    case endpoint::extend:
+      co_return co_await extend(with);
+    case endpoint::healthz:
+      co_return healthz();
+    case endpoint::readyz:
+      co_return readyz();
+    case endpoint::metrics:
+      co_return metrics();
+    case endpoint::queue_events:
+    case endpoint::message_events: {
+      std::optional<api_problem> problem = to == endpoint::queue_events
+                                               ? co_await stream_queue(with)
+                                               : co_await stream_message(with);
+      if (problem) co_return std::unexpected(std::move(*problem));
+      co_return api_answer{};
+    }
+  }
+  co_return refused(500, "internal", "an endpoint without a function");
+}
+
+task<> service::sample_rates() {
+  for (;;) {
+    rates_.sample(broker_.queues(), loop::current()->now());
+    co_await sleep(queue_rate_book::sample_interval);
+  }
+}
+
+}  // namespace weir

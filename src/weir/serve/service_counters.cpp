@@ -1,0 +1,72 @@
+#include <weir/serve/service_counters.hpp>
+
+#include <algorithm>
+#include <iterator>
+
+namespace weir {
+
+void queue_rate_book::sample(std::span<const queue_view> queues, time_point now) {
+  ++round_;
+  for (const queue_view& queue : queues) {
+    meters& of = queues_[queue.name];
+    of.round = round_;
+    of.submitted.sample(queue.totals.submitted, now);
+    of.leased.sample(queue.totals.leased, now);
+    of.completed.sample(queue.totals.completed, now);
+    of.failed.sample(queue.totals.failed, now);
+  }
+  std::erase_if(queues_, [&](const auto& entry) { return entry.second.round != round_; });
+}
+
+queue_rates queue_rate_book::of(std::string_view queue) const {
+  const auto found = queues_.find(queue);
+  if (found == queues_.end()) return {};
+  const meters& of = found->second;
+  return {of.submitted.per_second(), of.leased.per_second(), of.completed.per_second(),
+          of.failed.per_second()};
+}
+
+void service_counters::count(const route* to, int status, duration length) {
+  const std::size_t row = to ? static_cast<std::size_t>(to->to) : endpoints;
+  const auto found = std::ranges::find(statuses, status);
+  const auto column = found == statuses.end() ? statuses.size() - 1
+                                              : static_cast<std::size_t>(found - statuses.begin());
+  ++requests_[row][column];
+  lengths_[row].record(length);
+}
+
+void service_counters::pushed(bool is_delivered, duration length) {
+  ++(is_delivered ? pushes_delivered_ : pushes_failed_);
+  push_.record(length);
+}
+
+void service_counters::append_to(metrics_text& out) const {
+  const auto label = [](std::size_t row) {
+    return row == endpoints ? std::string_view("none") : name(static_cast<endpoint>(row));
+  };
+  out.family("weir_http_requests_total", "counter", "Requests answered, by endpoint and status.");
+  for (std::size_t row = 0; row < rows; ++row) {
+    for (std::size_t column = 0; column < statuses.size(); ++column) {
+      if (requests_[row][column] == 0) continue;
+      const std::string status = statuses[column] == 0 ? "other" : std::to_string(statuses[column]);
+      out.sample({{"endpoint", label(row)}, {"status", status}}, requests_[row][column]);
+    }
+  }
+  out.family("weir_http_request_seconds", "histogram",
+             "Time from a request's head to the end of its answer; long polls included.");
+  for (std::size_t row = 0; row < rows; ++row) {
+    if (lengths_[row].count() != 0) out.sample({{"endpoint", label(row)}}, lengths_[row]);
+  }
+  out.family("weir_http_requests_in_flight", "gauge", "Requests that are being answered.")
+      .sample({}, std::uint64_t(in_flight));
+  out.family("weir_confirm_seconds", "histogram",
+             "Time from a submitted message to its confirmation, durable on disk.")
+      .sample({}, confirm_);
+  out.family("weir_push_calls_total", "counter", "Calls to workers and reply addresses.")
+      .sample({{"outcome", "delivered"}}, pushes_delivered_)
+      .sample({{"outcome", "failed"}}, pushes_failed_);
+  out.family("weir_push_call_seconds", "histogram", "Time of calls to workers and reply addresses.")
+      .sample({}, push_);
+}
+
+}  // namespace weir

@@ -1,0 +1,78 @@
+// What the service counts about itself, and the rates of its queues.
+#pragma once
+
+#include <weir/base/time.hpp>
+#include <weir/serve/answer_json.hpp>
+#include <weir/serve/metrics_text.hpp>
+#include <weir/serve/rate_meter.hpp>
+#include <weir/serve/routes.hpp>
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace weir {
+
+/// Rates of all queues, sampled now and then.
+///
+/// Cancel:  plain value, no waits.
+/// Order:   none.
+/// Bound:   four meters a queue; queues that are gone are dropped at the next sample.
+/// Errors:  a queue that was not sampled yet has rates of 0.
+/// Threads: one loop.
+class queue_rate_book {
+ public:
+  static constexpr duration sample_interval = duration::seconds(5);
+
+  void sample(std::span<const queue_view> queues, time_point now);
+  queue_rates of(std::string_view queue) const;
+
+ private:
+  struct meters {
+    rate_meter submitted;
+    rate_meter leased;
+    rate_meter completed;
+    rate_meter failed;
+    std::uint64_t round = 0;
+  };
+  std::map<std::string, meters, std::less<>> queues_;
+  std::uint64_t round_ = 0;
+};
+
+/// Counts of requests by endpoint and status, and how long they took.
+///
+/// Cancel:  plain value, no waits.
+/// Order:   none.
+/// Bound:   a fixed table: endpoints by the statuses that we answer with.
+/// Errors:  a status that is not in the table is counted as "other".
+/// Threads: one loop.
+class service_counters {
+ public:
+  /// One request; no endpoint for paths that are none.
+  void count(const route* to, int status, duration length);
+  void confirmed(duration length) { confirm_.record(length); }
+  /// Calls to workers and reply addresses, by outcome.
+  void pushed(bool is_delivered, duration length);
+
+  std::uint32_t in_flight = 0;
+
+  /// Appends everything in the Prometheus format.
+  void append_to(metrics_text& out) const;
+
+ private:
+  static constexpr std::array<int, 16> statuses{200, 201, 202, 204, 400, 401, 404, 405,
+                                                409, 413, 429, 500, 503, 504, 507, 0};
+  static constexpr std::size_t rows = endpoints + 1;  // the last is for paths that are none
+
+  std::array<std::array<std::uint64_t, statuses.size()>, rows> requests_{};
+  std::array<latency_histogram, rows> lengths_;
+  latency_histogram confirm_;
+  latency_histogram push_;
+  std::uint64_t pushes_delivered_ = 0;
+  std::uint64_t pushes_failed_ = 0;
+};
+
+}  // namespace weir

@@ -1,0 +1,83 @@
+// Queues: list, show, create or update, delete, redrive.
+#include <weir/serve/service.hpp>
+
+#include <weir/serve/json_settings.hpp>
+#include <weir/serve/submit_fields.hpp>
+
+#include <utility>
+
+namespace weir {
+
+namespace {
+
+constexpr std::size_t settings_bytes_max = 64 * 1024;
+
+api_answer queue_answer(int status, const queue_view& queue, const queue_rates& rates,
+                        time_point now) {
+  json_writer out;
+  append_queue(out, queue, rates, now);
+  return {.status = status, .body = out.take()};
+}
+
+std::optional<api_problem> no_params(const http::request& request) {
+  const answer<query_params> params = query_params::parse(request.query(), {});
+  return params ? std::nullopt : std::optional(params.error());
+}
+
+}  // namespace
+
+task<service::outcome> service::list_queues(exchange& with) {
+  if (auto problem = no_params(with.request)) co_return std::unexpected(std::move(*problem));
+  json_writer out;
+  out.begin_object().begin_array("queues");
+  for (const queue_view& queue : broker_.queues()) {
+    append_queue(out, queue, rates_.of(queue.name), broker_.wall_now());
+  }
+  co_return api_answer{.body = out.end_array().end_object().take()};
+}
+
+task<service::outcome> service::get_queue(exchange& with) {
+  if (auto problem = no_params(with.request)) co_return std::unexpected(std::move(*problem));
+  const verdict<queue_view> queue = broker_.queue(with.argument);
+  if (!queue) co_return std::unexpected(problem_of(queue.error()));
+  co_return queue_answer(200, *queue, rates_.of(queue->name), broker_.wall_now());
+}
+
+task<service::outcome> service::put_queue(exchange& with) {
+  if (auto problem = no_params(with.request)) co_return std::unexpected(std::move(*problem));
+  const std::string body = co_await with.request.read_all(settings_bytes_max);
+  // Nothing waits between here and the broker's decision, so no other update gets lost.
+  const verdict<queue_view> before = broker_.queue(with.argument);
+  answer<queue_settings> settings =
+      read_settings(body, before ? before->settings : queue_settings{});
+  if (!settings) co_return std::unexpected(std::move(settings.error()));
+  if (settings->push) {
+    auto problem = check_address("setting 'push.url'", "invalid_setting", settings->push->url);
+    if (problem) co_return std::unexpected(std::move(*problem));
+  }
+  const verdict<put_outcome> put = co_await broker_.put_queue(with.argument, *settings);
+  if (!put) co_return std::unexpected(problem_of(put.error()));
+  if (observer_) observer_->queues_changed();
+  const verdict<queue_view> after = broker_.queue(with.argument);
+  if (!after) co_return std::unexpected(problem_of(after.error()));  // deleted meanwhile
+  co_return queue_answer(*put == put_outcome::created ? 201 : 200, *after, rates_.of(after->name),
+                         broker_.wall_now());
+}
+
+task<service::outcome> service::delete_queue(exchange& with) {
+  if (auto problem = no_params(with.request)) co_return std::unexpected(std::move(*problem));
+  const verdict<void> deleted = co_await broker_.delete_queue(with.argument);
+  if (!deleted) co_return std::unexpected(problem_of(deleted.error()));
+  if (observer_) observer_->queues_changed();
+  co_return api_answer{.status = 204};
+}
+
+task<service::outcome> service::redrive(exchange& with) {
+  if (auto problem = no_params(with.request)) co_return std::unexpected(std::move(*problem));
+  const verdict<std::uint64_t> moved = co_await broker_.redrive(with.argument);
+  if (!moved) co_return std::unexpected(problem_of(moved.error()));
+  co_return api_answer{.body =
+                           json_writer().begin_object().field("moved", *moved).end_object().take()};
+}
+
+}  // namespace weir
