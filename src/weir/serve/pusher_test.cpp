@@ -1,0 +1,251 @@
+// Pushing and replying in virtual time: pace, pauses, retries, time-outs, changes of settings.
+#include <weir/serve/pusher.hpp>
+
+#include <weir/serve/served_test.hpp>
+
+#include <fmt/format.h>
+
+#include <string>
+
+namespace weir {
+namespace {
+
+using namespace weir::testing;
+
+std::string push_to(std::string_view url, std::string_view more = "") {
+  return fmt::format(R"({{"push":{{"url":"{}"{}}},"backoff":{{"jitter":0}}}})", url, more);
+}
+
+WEIR_TEST("a worker is called with the message and its answer is the result") {
+  worker shout([](const worker_call& call) { return worker_answer{.body = call.body + "!"}; });
+  co_await with_worker(shout, [&](std::string url) -> task<> {
+    co_await with_server([&](api& server, event&) -> task<> {
+      co_await server.put("/v1/queues/q", push_to(url + "/work?a=b"));
+      const std::string id = co_await server.send("q", "hey", {{"Content-Type", "text/x"}});
+      const reply done = co_await server.get("/v1/messages/" + id + "?wait=1m");
+      EXPECT_EQ(done.text("state"), "done");
+      EXPECT_EQ(done.text("result"), "hey!");
+      EXPECT_EQ(done.text("result_content_type"), "text/plain");
+      WEIR_REQUIRE(shout.calls.size() == 1);
+      const worker_call& call = shout.calls[0];
+      EXPECT_EQ(call.target, "/work?a=b");
+      EXPECT_EQ(call.field("Weir-Id"), id);
+      EXPECT_EQ(call.field("Weir-Attempt"), "1");
+      EXPECT_EQ(call.field("Weir-Queue"), "q");
+      EXPECT_EQ(call.field("Content-Type"), "text/x");
+    });
+  });
+}
+
+WEIR_TEST("failed calls are repeated with growing waits and end as a dead letter") {
+  worker broken(
+      [](const worker_call&) { return worker_answer{.status = 500, .body = "no paper"}; });
+  co_await with_worker(broken, [&](std::string url) -> task<> {
+    co_await with_server([&](api& server, event&) -> task<> {
+      co_await server.put("/v1/queues/q", push_to(url));
+      const std::string id = co_await server.send("q", "x");
+      const reply dead = co_await server.get("/v1/messages/" + id + "?wait=5m");
+      EXPECT_EQ(dead.text("state"), "dead");
+      EXPECT_EQ(dead.text("last_error"), "answered 500 Internal Server Error: no paper");
+      WEIR_REQUIRE(broken.calls.size() == 5);
+      for (std::size_t i = 1; i < 5; ++i) {
+        const duration wait = broken.calls[i].at - broken.calls[i - 1].at;
+        const duration least = duration::seconds(std::int64_t(1) << (i - 1));
+        EXPECT_GE(wait, least) << i;
+        EXPECT_LT(wait, least + 500_ms) << i;
+        EXPECT_EQ(broken.calls[i].field("Weir-Attempt"), std::to_string(i + 1));
+      }
+    });
+  });
+}
+
+WEIR_TEST("a busy worker is left alone as long as it says, and no attempt is counted") {
+  worker busy([&busy](const worker_call&) {
+    return busy.calls.size() <= 3 ? worker_answer{.status = 429, .retry_after = "120"}
+                                  : worker_answer{};
+  });
+  co_await with_worker(busy, [&](std::string url) -> task<> {
+    co_await with_server([&](api& server, event&) -> task<> {
+      co_await server.put("/v1/queues/q", push_to(url, R"(,"concurrency":1)"));
+      co_await server.put("/v1/queues/q", R"({"attempts":1})");
+      const std::string id = co_await server.send("q", "x");
+      co_await server.get("/v1/messages/" + id + "?wait=5m");
+      EXPECT_EQ(co_await server.state(id, "?wait=5m"), "done");
+      WEIR_REQUIRE(busy.calls.size() == 4);
+      for (std::size_t i = 1; i < 4; ++i) {
+        EXPECT_GE(busy.calls[i].at - busy.calls[i - 1].at, 120_s);
+        EXPECT_LT(busy.calls[i].at - busy.calls[i - 1].at, 125_s);
+        EXPECT_EQ(busy.calls[i].field("Weir-Attempt"), "1");
+      }
+    });
+  });
+}
+
+WEIR_TEST("a worker that says gone makes a dead letter at once") {
+  worker gone([](const worker_call&) { return worker_answer{.status = 410}; });
+  co_await with_worker(gone, [&](std::string url) -> task<> {
+    co_await with_server([&](api& server, event&) -> task<> {
+      co_await server.put("/v1/queues/q", push_to(url));
+      const std::string id = co_await server.send("q", "x");
+      EXPECT_EQ(co_await server.state(id, "?wait=1m"), "dead");
+      EXPECT_EQ(gone.calls.size(), 1u);
+    });
+  });
+}
+
+WEIR_TEST("a worker that does not answer in time has failed") {
+  worker slow([](const worker_call&) { return worker_answer{.after = 1_h}; });
+  co_await with_worker(slow, [&](std::string url) -> task<> {
+    co_await with_server([&](api& server, event&) -> task<> {
+      co_await server.put("/v1/queues/q", push_to(url, R"(,"timeout":"45s")"));
+      co_await server.put("/v1/queues/q", R"({"attempts":1})");
+      const duration begin = elapsed();
+      const std::string id = co_await server.send("q", "x");
+      const reply dead = co_await server.get("/v1/messages/" + id + "?wait=2m");
+      EXPECT_EQ(dead.text("state"), "dead");
+      EXPECT_TRUE(dead.text("last_error").starts_with("timed_out")) << dead.text("last_error");
+      EXPECT_GE(elapsed() - begin, 45_s);
+      EXPECT_LT(elapsed() - begin, 46_s);
+    });
+  });
+}
+
+WEIR_TEST("calls keep to the queue's concurrency and rate") {
+  worker steady([](const worker_call&) { return worker_answer{.after = 3_s}; });
+  co_await with_worker(steady, [&](std::string url) -> task<> {
+    co_await with_server([&](api& server, event&) -> task<> {
+      co_await server.put("/v1/queues/q", push_to(url, R"(,"concurrency":2)"));
+      for (int i = 0; i < 6; ++i) co_await server.send("q", "x");
+      co_await steady.wait_calls(6);
+      EXPECT_EQ(steady.most_at_once, 2);
+      EXPECT_GE(steady.calls[5].at - steady.calls[0].at, 6_s);
+      co_await server.put("/v1/queues/q", R"({"push":{"concurrency":100,"rate":1}})");
+      co_await sleep(10_s);
+      const std::size_t before = steady.calls.size();
+      for (int i = 0; i < 5; ++i) co_await server.send("q", "x");
+      co_await steady.wait_calls(before + 5);
+      EXPECT_GE(steady.calls[before + 4].at - steady.calls[before].at, 3900_ms);
+      EXPECT_LT(steady.calls[before + 4].at - steady.calls[before].at, 5_s);
+    });
+  });
+}
+
+WEIR_TEST("a queue may begin, change and end to push at any time") {
+  worker first([](const worker_call&) { return worker_answer{}; });
+  worker second([](const worker_call&) { return worker_answer{}; });
+  co_await with_worker(first, [&](std::string one) -> task<> {
+    co_await with_worker(second, [&](std::string two) -> task<> {
+      co_await with_server([&](api& server, event&) -> task<> {
+        co_await server.put("/v1/queues/q");
+        co_await server.send("q", "a");
+        co_await sleep(1_s);
+        co_await server.put("/v1/queues/q", push_to(one));
+        co_await first.wait_calls(1);
+        co_await server.put("/v1/queues/q", push_to(two));
+        co_await server.send("q", "b");
+        co_await second.wait_calls(1);
+        co_await server.put("/v1/queues/q", R"({"push":null})");
+        const std::string kept = co_await server.send("q", "c");
+        EXPECT_EQ(co_await server.state(kept, "?wait=1m"), "ready");
+        co_await server.put("/v1/queues/q", push_to(one));
+        co_await first.wait_calls(2);
+        co_await server.call("DELETE", "/v1/queues/q");
+        co_await server.put("/v1/queues/q", push_to(two));
+        co_await server.send("q", "d");
+        co_await second.wait_calls(2);
+        EXPECT_EQ(first.calls.size(), 2u);
+      });
+    });
+  });
+}
+
+WEIR_TEST("a drain lets a call on its way end, and its result is kept") {
+  worker slow([](const worker_call&) { return worker_answer{.body = "late", .after = 5_s}; });
+  std::string id;
+  co_await with_worker(slow, [&](std::string url) -> task<> {
+    co_await with_server([&](api& server, event& stop) -> task<> {
+      co_await server.put("/v1/queues/q", push_to(url));
+      id = co_await server.send("q", "x");
+      co_await slow.wait_calls(1);
+      stop.set();
+    });
+    co_await with_server([&](api& server, event&) -> task<> {
+      EXPECT_EQ((co_await server.get("/v1/messages/" + id)).text("result"), "late");
+    });
+  });
+  EXPECT_EQ(slow.calls.size(), 1u);
+}
+
+WEIR_TEST("a drain cuts off a call that takes too long, and it is made again in the next life") {
+  worker slow([&slow](const worker_call&) {
+    return worker_answer{.after = slow.calls.size() == 1 ? 1_h : 0_s};
+  });
+  std::string id;
+  co_await with_worker(slow, [&](std::string url) -> task<> {
+    const duration begin = elapsed();
+    co_await with_server([&](api& server, event& stop) -> task<> {
+      co_await server.put("/v1/queues/q", push_to(url));
+      id = co_await server.send("q", "x");
+      co_await slow.wait_calls(1);
+      stop.set();
+    });
+    EXPECT_LT(elapsed() - begin, 15_s);
+    co_await with_server([&](api& server, event&) -> task<> {
+      EXPECT_EQ(co_await server.state(id, "?wait=5m"), "done");
+    });
+  });
+  EXPECT_EQ(slow.calls.size(), 2u);
+}
+
+WEIR_TEST("a reply address hears the result, again and again until it takes it") {
+  worker hears([&hears](const worker_call&) {
+    return worker_answer{.status = hears.calls.size() < 3 ? 500 : 204};
+  });
+  co_await with_worker(hears, [&](std::string url) -> task<> {
+    co_await with_server([&](api& server, event&) -> task<> {
+      co_await server.put("/v1/queues/q", R"({"backoff":{"jitter":0}})");
+      const std::string to = url + "/done";
+      const std::string id = co_await server.send("q", "x", {{"Weir-Reply-To", to}});
+      const auto taken = co_await server.take("q");
+      co_await server.post("/v1/leases/" + reply::text_of(taken, "receipt") + "/ack", "yes");
+      co_await hears.wait_calls(3);
+      EXPECT_GE(hears.calls[1].at - hears.calls[0].at, 1_s);
+      EXPECT_GE(hears.calls[2].at - hears.calls[1].at, 2_s);
+      const auto heard = boost::json::parse(hears.calls[2].body);
+      EXPECT_EQ(hears.calls[2].target, "/done");
+      EXPECT_EQ(reply::text_of(heard, "id"), id);
+      EXPECT_EQ(reply::text_of(heard, "state"), "done");
+      EXPECT_EQ(reply::text_of(heard, "result"), "yes");
+      EXPECT_TRUE(heard.at("error").is_null());
+      co_await sleep(1_h);
+      EXPECT_EQ(hears.calls.size(), 3u);
+    });
+  });
+}
+
+WEIR_TEST("a reply that was not delivered survives the end of the server") {
+  worker hears([&hears](const worker_call&) {
+    return worker_answer{.status = hears.calls.size() < 2 ? 503 : 200, .retry_after = "60"};
+  });
+  co_await with_worker(hears, [&](std::string url) -> task<> {
+    co_await with_server([&](api& server, event&) -> task<> {
+      co_await server.put("/v1/queues/q", R"({"attempts":2})");
+      co_await server.send("q", "x", {{"Weir-Reply-To", url}});
+      for (int i = 0; i < 2; ++i) {
+        const auto taken = co_await server.take("q");
+        co_await server.post("/v1/leases/" + reply::text_of(taken, "receipt") + "/nack",
+                             R"({"error":"no"})");
+      }
+      co_await hears.wait_calls(1);
+    });
+    co_await with_server([&](api&, event&) -> task<> { co_await hears.wait_calls(2); });
+  });
+  EXPECT_GE(hears.calls[1].at - hears.calls[0].at, 60_s);
+  const auto heard = boost::json::parse(hears.calls[1].body);
+  EXPECT_EQ(reply::text_of(heard, "state"), "dead");
+  EXPECT_EQ(reply::text_of(heard, "error"), "no");
+  EXPECT_TRUE(heard.at("result").is_null());
+}
+
+}  // namespace
+}  // namespace weir

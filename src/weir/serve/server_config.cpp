@@ -1,0 +1,52 @@
+#include <weir/serve/server_config.hpp>
+
+#include <weir/serve/internal/json_reader.hpp>
+
+#include <utility>
+
+namespace weir {
+
+namespace {
+
+constexpr detail::json_words setting_words{
+    .noun = "setting", .code = "invalid_setting", .unknown = "unknown_setting"};
+
+/// A whole number of at least 1.
+template <class N>
+void read_limit(detail::json_reader& from, std::string_view field, std::uint64_t max, N& out) {
+  std::uint64_t given = 0;
+  if (!from.whole(field, max, given)) return;
+  if (given == 0) from.refuse(field, "must be at least 1");
+  out = static_cast<N>(given);
+}
+
+}  // namespace
+
+answer<server_config> read_config(std::string_view text, const server_config& base) {
+  const auto object = detail::parse_json_object(text, "the config file");
+  if (!object) return std::unexpected(object.error());
+  server_config out = base;
+  std::optional<api_problem> problem;
+  detail::json_reader from(*object, problem, setting_words);
+  from.text("data", out.data);
+  from.text("listen", out.listen);
+  from.text("token_file", out.token_file);
+  from.length("drain_timeout", out.drain_timeout);
+  if (const boost::json::object* limits = from.object("limits")) {
+    detail::json_reader inside = from.child(*limits, "limits");
+    read_limit(inside, "message_bytes", 64u << 20, out.limits.message_bytes_max);
+    read_limit(inside, "batch_messages", 100'000, out.limits.batch_max);
+    read_limit(inside, "lease_messages", 100'000, out.limits.lease_max);
+    read_limit(inside, "queues", 1'000'000, out.limits.queues_max);
+    read_limit(inside, "keys", 1'000'000'000, out.limits.keys_max);
+    read_limit(inside, "replies", 1'000'000'000, out.limits.replies_max);
+    read_limit(inside, "connections", 1'000'000, out.connections_max);
+    inside.length("wait", out.wait_max);
+    inside.finish();
+  }
+  from.finish();
+  if (problem) return std::unexpected(std::move(*problem));
+  return out;
+}
+
+}  // namespace weir

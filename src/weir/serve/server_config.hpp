@@ -1,0 +1,29 @@
+// What `weir serve` is told: by its config file, a JSON object, and by its command line, which
+// wins.
+#pragma once
+
+#include <weir/broker/broker_command.hpp>
+#include <weir/serve/api_problem.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace weir {
+
+struct server_config {
+  std::string data = "weir-data";
+  std::string listen = "127.0.0.1:8420";
+  std::string token_file;  // empty: none
+  broker_limits limits;
+  std::uint32_t connections_max = 10'000;
+  duration wait_max = duration::seconds(300);
+  duration drain_timeout = duration::seconds(10);
+};
+
+/// `base` changed by {"data", "listen", "token_file", "drain_timeout", "limits": {"message_bytes",
+/// "batch_messages", "lease_messages", "queues", "keys", "replies", "connections", "wait"}}.
+/// Unknown settings are refused by name.
+answer<server_config> read_config(std::string_view json, const server_config& base);
+
+}  // namespace weir

@@ -1,0 +1,62 @@
+#include <weir/serve/server_config.hpp>
+
+#include <gtest/gtest.h>
+
+namespace weir {
+namespace {
+
+using namespace literals;
+
+TEST(server_config, every_setting_can_be_given) {
+  const answer<server_config> config = read_config(
+      R"({"data":"/d","listen":"[::1]:1","token_file":"/t","drain_timeout":"3s","limits":{
+          "message_bytes":1,"batch_messages":2,"lease_messages":3,"queues":4,"keys":5,"replies":6,
+          "connections":7,"wait":"8s"}})",
+      {});
+  ASSERT_TRUE(config) << config.error().detail;
+  EXPECT_EQ(config->data, "/d");
+  EXPECT_EQ(config->listen, "[::1]:1");
+  EXPECT_EQ(config->token_file, "/t");
+  EXPECT_EQ(config->drain_timeout, 3_s);
+  EXPECT_EQ(config->limits.message_bytes_max, 1u);
+  EXPECT_EQ(config->limits.batch_max, 2u);
+  EXPECT_EQ(config->limits.lease_max, 3u);
+  EXPECT_EQ(config->limits.queues_max, 4u);
+  EXPECT_EQ(config->limits.keys_max, 5u);
+  EXPECT_EQ(config->limits.replies_max, 6u);
+  EXPECT_EQ(config->connections_max, 7u);
+  EXPECT_EQ(config->wait_max, 8_s);
+}
+
+TEST(server_config, what_is_not_given_stays) {
+  server_config base;
+  base.data = "kept";
+  const answer<server_config> config = read_config(R"({"listen":"127.0.0.1:1"})", base);
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->data, "kept");
+  EXPECT_EQ(config->listen, "127.0.0.1:1");
+}
+
+TEST(server_config, mistakes_are_refused_by_name) {
+  const struct {
+    std::string_view json;
+    std::string_view detail;
+  } table[] = {
+      {R"({"lisen":"x"})",
+       "unknown setting 'lisen'; known are: data, drain_timeout, limits, listen, token_file"},
+      {R"({"limits":{"message_byte":1}})", "unknown setting 'limits.message_byte'; known are: "},
+      {R"({"limits":{"queues":0}})", "setting 'limits.queues' must be at least 1"},
+      {R"({"limits":{"message_bytes":67108865}})",
+       "setting 'limits.message_bytes' must be a whole number from 0 to 67108864"},
+      {R"({"drain_timeout":10})", "setting 'drain_timeout' must be a duration in a string"},
+      {"[]", "the config file must be a JSON object"},
+      {"{", "the config file is no JSON: "}};
+  for (const auto& row : table) {
+    const answer<server_config> config = read_config(row.json, {});
+    ASSERT_FALSE(config) << row.json;
+    EXPECT_TRUE(config.error().detail.starts_with(row.detail)) << config.error().detail;
+  }
+}
+
+}  // namespace
+}  // namespace weir

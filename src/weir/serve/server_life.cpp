@@ -1,0 +1,124 @@
+#include <weir/serve/server_life.hpp>
+
+#include <weir/base/log.hpp>
+#include <weir/base/text.hpp>
+#include <weir/broker/broker.hpp>
+#include <weir/core/sleep.hpp>
+#include <weir/core/with_scope.hpp>
+#include <weir/http/server.hpp>
+#include <weir/io/socket.hpp>
+#include <weir/serve/pusher.hpp>
+#include <weir/serve/service.hpp>
+#include <weir/serve/version.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace weir {
+
+namespace {
+
+/// JSON and base64 around a batch's bodies.
+constexpr std::size_t batch_bytes_max = 64u << 20;
+
+http::server_limits limits_of(const server_config& config) {
+  http::server_limits limits;
+  limits.message.body_bytes_max =
+      std::max<std::uint64_t>(batch_bytes_max, config.limits.message_bytes_max);
+  limits.connections_max = config.connections_max;
+  limits.drain_timeout = config.drain_timeout;
+  return limits;
+}
+
+/// Everything of one running server.
+struct parts {
+  parts(broker& from, server_setup& setup)
+      : answers(from, {.tokens = std::move(setup.tokens), .wait_max = setup.config.wait_max},
+                &pushes),
+        pushes(from, answers.counters()),
+        door(answers, limits_of(setup.config)) {}
+
+  service answers;
+  pusher pushes;
+  http::server door;
+};
+
+/// What a drain touches.
+struct drain_plan {
+  event& stop;
+  parts& all;
+  scope& front;
+  duration timeout;
+};
+
+task<> drain_at_stop(drain_plan plan) {
+  co_await plan.stop.wait();
+  log::info("draining", {{"at_most", format_duration(plan.timeout)}});
+  plan.all.door.drain();
+  plan.all.pushes.drain();
+  plan.front.set_deadline(loop::current()->now() + plan.timeout + duration::seconds(1));
+}
+
+/// Serves until the drain is over.
+task<> serve_front(parts& all, listener door, event& stop, duration drain_timeout) {
+  co_await with_scope({.name = "front"}, [&](scope& front) -> task<> {
+    front.spawn(drain_at_stop, drain_plan{stop, all, front, drain_timeout});
+    front.spawn([](pusher* pushes) -> task<> { co_await pushes->run(); }, &all.pushes);
+    co_await all.door.run(std::move(door));
+  });
+}
+
+}  // namespace
+
+result<server_setup> check_setup(const server_config& config,
+                                 std::optional<std::string_view> token_file) {
+  server_setup setup{.config = config, .listen = {}, .tokens = {}};
+  result<address> listen = address::parse(config.listen);
+  if (!listen) return fail(std::move(listen.error()));
+  setup.listen = *listen;
+  if (token_file) {
+    result<token_set> tokens = token_set::parse(*token_file);
+    if (!tokens) return fail(std::move(tokens.error()));
+    setup.tokens = std::move(*tokens);
+  }
+  if (!setup.listen.is_loopback() && !setup.tokens) {
+    return fail(errc::invalid_argument,
+                fmt::format("{} can be reached from other machines: give a --token-file with "
+                            "secrets for its clients, or listen on 127.0.0.1",
+                            config.listen));
+  }
+  return setup;
+}
+
+task<> run_server(server_setup setup, event& stop, server_observer& observer) {
+  const server_config config = setup.config;
+  const address where = setup.listen;
+  std::unique_ptr<broker> store =
+      co_await broker::open({.dir = config.data, .limits = config.limits});
+  parts all(*store, setup);
+  co_await with_scope({.name = "weir serve"}, [&](scope& back) -> task<> {
+    back.spawn([](broker* of) -> task<> { co_await of->run(); }, store.get());
+    back.spawn([](service* of) -> task<> { co_await of->sample_rates(); }, &all.answers);
+    listener door = co_await listen_at(where);
+    observer.listening(door.local());
+    co_await serve_front(all, std::move(door), stop, config.drain_timeout);
+    co_await store->close();
+    back.cancel("the server has ended");
+  });
+}
+
+std::string greeting(const server_setup& setup, const address& at, std::string_view driver) {
+  const std::string url = "http://" + at.text();
+  const std::string auth = setup.tokens ? "-H 'Authorization: Bearer TOKEN' " : "";
+  return fmt::format(
+      "weir {0} listening on {1} ({2}), data in {3}\n"
+      "Try:\n"
+      "  curl {4}-X PUT {1}/v1/queues/mails\n"
+      "  curl {4}-d 'Dear Ada' {1}/v1/queues/mails/messages\n"
+      "  curl {4}-X POST '{1}/v1/queues/mails/leases?wait=5s'\n",
+      version(), url, driver, setup.config.data, auth);
+}
+
+}  // namespace weir

@@ -1,0 +1,44 @@
+// The life of `weir serve`: open and recover, listen, serve, drain, close. The hard idea is the
+// order of the end: first nobody new comes in and no worker is called any more, then what is in
+// flight ends, and only then does the broker write its last records; so whatever was promised to
+// anybody is on disk before the process is gone.
+#pragma once
+
+#include <weir/core/task.hpp>
+#include <weir/flow/event.hpp>
+#include <weir/io/address.hpp>
+#include <weir/serve/server_config.hpp>
+#include <weir/serve/token_set.hpp>
+
+#include <optional>
+#include <string>
+
+namespace weir {
+
+/// What the server was told, checked.
+struct server_setup {
+  server_config config;
+  address listen;
+  std::optional<token_set> tokens;
+};
+
+/// Checks addresses and tokens. `token_file` is the text of that file, absent when there is none.
+/// An address that others can reach needs one: `invalid_argument`.
+result<server_setup> check_setup(const server_config& config,
+                                 std::optional<std::string_view> token_file);
+
+/// Told when the server answers.
+struct server_observer {
+  virtual ~server_observer() = default;
+  virtual void listening(const address& at) = 0;
+};
+
+/// Serves until `stop` is set, then drains for at most config.drain_timeout and closes.
+/// Cancel: a cancelled server cuts everything off; what was confirmed is on disk in any case.
+/// Errors: `busy` (the folder or the address is in use), `corrupt`, and what fails the broker.
+task<> run_server(server_setup setup, event& stop, server_observer& observer);
+
+/// The first lines that a user sees: where it listens, and three commands to try.
+std::string greeting(const server_setup& setup, const address& at, std::string_view driver);
+
+}  // namespace weir
