@@ -1,0 +1,82 @@
+// weir check DIR
+#include <weir/apps/command.hpp>
+#include <weir/apps/run_here.hpp>
+#include <weir/apps/table_text.hpp>
+#include <weir/serve/json_writer.hpp>
+#include <weir/store/journal_check.hpp>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <memory>
+
+namespace weir {
+
+namespace {
+
+std::string json_of(const journal_report& report) {
+  json_writer out;
+  out.begin_object()
+      .field("folder", report.folder)
+      .field("sound", report.is_sound())
+      .field("segments", report.segments)
+      .field("records", report.records)
+      .field("record_bytes", report.record_bytes)
+      .field("snapshots", report.snapshots)
+      .field("snapshot_lsn", report.snapshot_lsn)
+      .field("lsn_last", report.lsn_last)
+      .field("torn_bytes", report.torn_bytes)
+      .begin_array("damages");
+  for (const journal_damage& one : report.damages) {
+    out.begin_object()
+        .field("file", one.file)
+        .field("offset", one.offset)
+        .field("size", one.size)
+        .field("loses_data", one.loses_data)
+        .field("records_lost", one.records_lost())
+        .field("text", one.text)
+        .end_object();
+  }
+  return out.end_array().end_object().take();
+}
+
+std::string text_of(const journal_report& report) {
+  std::string out =
+      fmt::format("{}: {} records ({}) in {} segments, {} snapshots, last record {}\n",
+                  report.folder, report.records, format_bytes(report.record_bytes), report.segments,
+                  report.snapshots, report.lsn_last);
+  if (report.torn_bytes != 0) {
+    out += fmt::format(
+        "The last {} were being written when the server ended. They were never confirmed, and the "
+        "next start drops them.\n",
+        format_bytes(report.torn_bytes));
+  }
+  for (const journal_damage& one : report.damages) out += printable(describe(one)) + "\n";
+  out += report.is_sound() ? "Nothing confirmed is damaged.\n"
+                           : "Confirmed records are damaged: `weir serve` will refuse to start.\n";
+  return out;
+}
+
+}  // namespace
+
+void add_check_command(CLI::App& app, command_choice& choice) {
+  CLI::App* command =
+      app.add_subcommand("check", "Look through a data folder for damage; changes nothing");
+  struct settings {
+    std::string folder;
+    bool json = false;
+  };
+  const auto given = std::make_shared<settings>();
+  command->add_option("folder", given->folder, "The data folder of a server that is not running")
+      ->required();
+  command->add_flag("--json", given->json, "For programs: one JSON object");
+  command->callback([&choice, given] {
+    choice.run = [given] {
+      const journal_report report = run_here(check_journal(given->folder));
+      print(given->json ? json_of(report) : text_of(report));
+      return report.is_sound() ? exit_code::ok : exit_code::bad_end;
+    };
+  });
+}
+
+}  // namespace weir

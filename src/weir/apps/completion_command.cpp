@@ -1,0 +1,46 @@
+// weir completion bash|zsh|fish
+#include <weir/apps/command.hpp>
+#include <weir/apps/completion_text.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <map>
+#include <memory>
+
+namespace weir {
+
+namespace {
+
+std::vector<completable> commands_of(const CLI::App& app) {
+  std::vector<completable> out;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    completable one{command->get_name(), command->get_description(), {}};
+    for (const CLI::Option* option : command->get_options()) {
+      for (const std::string& name : option->get_lnames()) one.options.push_back("--" + name);
+    }
+    if (one.name == "completion") one.options.insert(one.options.end(), {"bash", "zsh", "fish"});
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+}  // namespace
+
+void add_completion_command(CLI::App& app, command_choice& choice) {
+  CLI::App* command = app.add_subcommand("completion", "Print a completion script for a shell");
+  command->footer("Example:\n  eval \"$(weir completion bash)\"");
+  const auto chosen = std::make_shared<shell>(shell::bash);
+  const std::map<std::string, shell> shells{
+      {"bash", shell::bash}, {"zsh", shell::zsh}, {"fish", shell::fish}};
+  command->add_option("shell", *chosen, "bash, zsh or fish")
+      ->required()
+      ->transform(CLI::CheckedTransformer(shells).description(""));
+  command->callback([&app, &choice, chosen] {
+    choice.run = [&app, chosen] {
+      print(completion_text(*chosen, commands_of(app)));
+      return exit_code::ok;
+    };
+  });
+}
+
+}  // namespace weir

@@ -1,0 +1,35 @@
+// Runs a task to its end inside a command and gives its value, or throws what it raised: a command
+// tells failures in one line, not with the stack that a server would print.
+#pragma once
+
+#include <weir/io/run_program.hpp>
+
+#include <exception>
+#include <optional>
+#include <utility>
+
+namespace weir {
+
+namespace detail {
+template <class T>
+task<> run_into(task<T> work, std::optional<T>* value, std::exception_ptr* failure) {
+  try {
+    value->emplace(co_await std::move(work));
+  } catch (...) {
+    *failure = std::current_exception();
+  }
+}
+}  // namespace detail
+
+template <class T>
+T run_here(task<T> work) {
+  std::optional<T> value;
+  std::exception_ptr failure;
+  run_options options;
+  options.stop_on_signals = false;  // Ctrl-C ends a command as it ends any other program
+  run(detail::run_into(std::move(work), &value, &failure), options);
+  if (failure) std::rethrow_exception(failure);
+  return std::move(*value);
+}
+
+}  // namespace weir

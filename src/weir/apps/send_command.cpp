@@ -1,0 +1,77 @@
+// weir send QUEUE [FILE|-]
+#include <weir/apps/api_client.hpp>
+#include <weir/apps/command.hpp>
+#include <weir/apps/duration_option.hpp>
+#include <weir/apps/message_text.hpp>
+#include <weir/base/text.hpp>
+
+#include <CLI/CLI.hpp>
+#include <boost/json/parse.hpp>
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+
+namespace weir {
+
+namespace {
+
+constexpr std::size_t body_bytes_max = 64u << 20;  // the server's own limit is lower by default
+
+struct settings {
+  client_options client;
+  std::string queue;
+  std::string file = "-";
+  std::string content_type;
+  std::string key;
+  std::string reply_to;
+  std::optional<unsigned> priority;
+  duration delay;
+  duration ttl{-1};
+  duration wait;
+};
+
+exit_code send(const settings& given) {
+  const std::string body = read_file(given.file, body_bytes_max);
+  api_call call{.method = "POST",
+                .path = fmt::format("/v1/queues/{}/messages", encoded(given.queue)),
+                .body = body};
+  const auto add = [&](std::string_view name, std::string value) {
+    if (!value.empty()) call.fields.emplace_back(name, std::move(value));
+  };
+  add("Content-Type", given.content_type);
+  add("Weir-Key", given.key);
+  add("Weir-Reply-To", given.reply_to);
+  if (given.priority) add("Weir-Priority", std::to_string(*given.priority));
+  if (given.delay > duration()) add("Weir-Delay", format_duration(given.delay));
+  if (given.ttl >= duration()) add("Weir-Ttl", format_duration(given.ttl));
+  const api_reply reply = call_server(given.client, call);
+  const boost::json::value answer = boost::json::parse(reply.body);
+  const std::string id(std::string_view(answer.at("id").as_string()));
+  if (given.wait > duration()) return wait_for_end(given.client, id, given.wait);
+  print(given.client.json ? reply.body : id + "\n");
+  return exit_code::ok;
+}
+
+}  // namespace
+
+void add_send_command(CLI::App& app, command_choice& choice) {
+  CLI::App* command = app.add_subcommand("send", "Submit a message and print its id");
+  command->footer("Example:\n  weir send mails letter.txt --key order-7 --wait 30s");
+  const auto given = std::make_shared<settings>();
+  given->client.add_to(*command);
+  command->add_option("queue", given->queue, "The queue's name")->required();
+  command->add_option("file", given->file, "The body: a file, or - for standard input (default)");
+  command->add_option("--content-type", given->content_type, "The body's media type");
+  command->add_option("--key", given->key, "Idempotency key: the same key gives the same id");
+  command->add_option("--reply-to", given->reply_to, "URL that is called with the result");
+  command->add_option("--priority", given->priority, "0 to 9; higher ones leave first")
+      ->check(CLI::Range(0, 9));
+  add_duration_option(*command, "--delay", given->delay, "Not delivered earlier than after this");
+  add_duration_option(*command, "--ttl", given->ttl, "Expires when not done within this; 0s never");
+  add_duration_option(*command, "--wait", given->wait,
+                      "Wait so long for the result, and print it instead of the id");
+  command->callback([&choice, given] { choice.run = [given] { return send(*given); }; });
+}
+
+}  // namespace weir

@@ -1,0 +1,100 @@
+// weir take QUEUE
+#include <weir/apps/api_client.hpp>
+#include <weir/apps/command.hpp>
+#include <weir/apps/duration_option.hpp>
+#include <weir/apps/message_text.hpp>
+#include <weir/apps/table_text.hpp>
+#include <weir/base/text.hpp>
+
+#include <CLI/CLI.hpp>
+#include <boost/json/parse.hpp>
+#include <fmt/format.h>
+
+#include <memory>
+
+namespace weir {
+
+namespace {
+
+struct settings {
+  client_options client;
+  std::string queue;
+  unsigned max = 1;
+  duration wait;
+  bool ack = false;
+  bool raw = false;
+};
+
+constexpr std::size_t preview_bytes = 60;
+
+std::string text_of(const boost::json::value& message, std::string_view field) {
+  return std::string(std::string_view(message.at(field).as_string()));
+}
+
+std::string table_of(const boost::json::array& messages) {
+  table_text table({{"ID"}, {"RECEIPT"}, {"ATTEMPT", column_align::right}, {"DEADLINE"}, {"BODY"}});
+  for (const boost::json::value& one : messages) {
+    std::string body = text_of(one, "body");
+    if (body.size() > preview_bytes) {
+      std::size_t cut = preview_bytes;
+      while (cut > 0 && (static_cast<unsigned char>(body[cut]) & 0xc0) == 0x80) --cut;
+      body = body.substr(0, cut) + "...";
+    }
+    if (text_of(one, "encoding") == "base64") body = "base64:" + body;
+    table.add({text_of(one, "id"), text_of(one, "receipt"),
+               std::to_string(one.at("attempt").to_number<std::uint64_t>()),
+               text_of(one, "deadline"), body});
+  }
+  return table.text();
+}
+
+std::string bodies_of(const boost::json::array& messages) {
+  std::string out;
+  for (const boost::json::value& one : messages) {
+    out += decoded_bytes(text_of(one, "body"), text_of(one, "encoding"));
+  }
+  return out;
+}
+
+exit_code take(const settings& given) {
+  const api_reply reply =
+      call_server(given.client,
+                  {.method = "POST",
+                   .path = fmt::format("/v1/queues/{}/leases?max={}&wait={}", encoded(given.queue),
+                                       given.max, format_duration(given.wait)),
+                   .patience = given.wait + duration::seconds(30)});
+  const boost::json::value answer = boost::json::parse(reply.body);
+  const boost::json::array& messages = answer.at("messages").as_array();
+  if (given.client.json) {
+    print(reply.body);
+  } else if (!messages.empty()) {
+    print(given.raw ? bodies_of(messages) : table_of(messages));
+  }
+  if (messages.empty()) throw command_failure{exit_code::nothing, "no message is ready"};
+  // Acknowledged only after they were printed: a closed pipe must not lose them.
+  for (const boost::json::value& one : messages) {
+    if (!given.ack) break;
+    call_server(given.client,
+                {.method = "POST",
+                 .path = fmt::format("/v1/leases/{}/ack", encoded(text_of(one, "receipt")))});
+  }
+  return exit_code::ok;
+}
+
+}  // namespace
+
+void add_take_command(CLI::App& app, command_choice& choice) {
+  CLI::App* command = app.add_subcommand("take", "Take messages: they are leased to you");
+  command->footer("Example:\n  weir take mails --ack --raw > letter.txt");
+  const auto given = std::make_shared<settings>();
+  given->client.add_to(*command);
+  command->add_option("queue", given->queue, "The queue's name")->required();
+  command->add_option("--max", given->max, "At most so many (default 1)")
+      ->check(CLI::Range(1, 1000));
+  add_duration_option(*command, "--wait", given->wait, "Wait so long for a message");
+  command->add_flag("--ack", given->ack, "Acknowledge them, with an empty result, once printed");
+  command->add_flag("--raw", given->raw, "Print the bodies as they are and nothing else");
+  command->callback([&choice, given] { choice.run = [given] { return take(*given); }; });
+}
+
+}  // namespace weir

@@ -1,0 +1,208 @@
+"""Every command of `weir` against a real server: output for people and for programs, and exit codes."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(__file__))
+from server import APP, Server  # noqa: E402
+
+
+def weir(*arguments, stdin=b"", env=None, url=None):
+    """(exit code, standard output, standard error)"""
+    environment = {**os.environ, **(env or {})}
+    if url:
+        environment["WEIR_URL"] = url
+    done = subprocess.run([APP, *arguments], input=stdin, capture_output=True, env=environment, timeout=60)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+class Commands(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server().start()
+        cls.url = f"http://127.0.0.1:{cls.server.port}"
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.__exit__()
+
+    def setUp(self):
+        self.api = self.server.client()
+        self.queue = self.id().rsplit(".", 1)[-1].replace("_", "-")[-60:]
+        self.api.put(f"/v1/queues/{self.queue}", {"backoff": {"first": "0s", "max": "0s"}})
+
+    def tearDown(self):
+        self.api.close()
+
+    def weir(self, *arguments, **more):
+        return weir(*arguments, url=self.url, **more)
+
+    def test_a_message_goes_from_send_to_take_and_its_result_to_wait(self):
+        code, id, _ = self.weir("send", self.queue, "--content-type", "text/plain", stdin=b"letter\n")
+        self.assertEqual((code, id[-1]), (0, "\n"))
+        code, out, err = self.weir("wait", id.strip(), "--timeout", "10ms")
+        self.assertEqual((code, out), (5, ""))
+        self.assertEqual(err, "weir: the message has not ended yet: it is ready\n")
+        code, body, _ = self.weir("take", self.queue, "--ack", "--raw")
+        self.assertEqual((code, body), (0, "letter\n"))
+        self.assertEqual(self.weir("wait", id.strip())[:2], (0, ""))
+        code, out, _ = self.weir("wait", id.strip(), "--json")
+        self.assertEqual((code, json.loads(out)["state"]), (0, "done"))
+
+    def test_send_sets_every_field(self):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"from a file")
+            file.flush()
+            code, out, _ = self.weir("send", self.queue, file.name, "--priority", "7", "--key", "k", "--ttl", "2h",
+                                     "--delay", "1h", "--reply-to", "http://127.0.0.1:9/", "--json")
+        self.assertEqual(code, 0)
+        shown = self.api.get(f"/v1/messages/{json.loads(out)['id']}").json
+        self.assertEqual((shown["state"], shown["priority"]), ("delayed", 7))
+        code, again, _ = self.weir("send", self.queue, "--key", "k", "--json")
+        self.assertEqual((code, json.loads(again)), (0, {"id": shown["id"], "duplicate": True}))
+
+    def test_send_can_wait_for_the_result(self):
+        sending = subprocess.Popen([APP, "send", self.queue, "--wait", "20s", "--url", self.url],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        sending.stdin.close()
+        [taken] = self.api.post(f"/v1/queues/{self.queue}/leases?wait=20s").json["messages"]
+        self.api.post(f"/v1/leases/{taken['receipt']}/ack", b"\x00\xff result")
+        self.assertEqual(sending.stdout.read(), b"\x00\xff result")
+        self.assertEqual(sending.wait(), 0)
+        sending.stdout.close()
+
+    def test_a_dead_message_is_a_bad_end(self):
+        self.api.put(f"/v1/queues/{self.queue}", {"attempts": 1})
+        id = self.weir("send", self.queue)[1].strip()
+        [taken] = self.api.post(f"/v1/queues/{self.queue}/leases").json["messages"]
+        self.api.post(f"/v1/leases/{taken['receipt']}/nack", {"error": "no \x1b[2J stamps"})
+        code, out, err = self.weir("wait", id)
+        self.assertEqual((code, out, err), (6, "", "weir: the message is dead: no ?[2J stamps\n"))
+
+    def test_take_prints_a_table_or_json_and_says_when_there_is_nothing(self):
+        self.assertEqual(self.weir("take", self.queue), (5, "", "weir: no message is ready\n"))
+        for body in (b"one", b"two" * 50):
+            self.weir("send", self.queue, stdin=body)
+        code, table, _ = self.weir("take", self.queue, "--max", "2", "--wait", "5s")
+        self.assertEqual(code, 0)
+        head, first, second = table.splitlines()
+        self.assertEqual(head.split(), ["ID", "RECEIPT", "ATTEMPT", "DEADLINE", "BODY"])
+        self.assertTrue(first.endswith("  one") and second.endswith("..."), table)
+        self.assertEqual({line.index("  1  ") for line in (first, second)}, {first.index("  1  ")})
+        self.weir("send", self.queue)
+        code, out, _ = self.weir("take", self.queue, "--json")
+        self.assertEqual((code, json.loads(out)["messages"][0]["attempt"]), (0, 1))
+
+    def test_queues_are_listed(self):
+        self.weir("send", self.queue, stdin=b"x" * 2048)
+        code, table, _ = self.weir("queues")
+        self.assertEqual(code, 0)
+        self.assertEqual(table.split("\n")[0].split()[:4], ["QUEUE", "READY", "DELAYED", "LEASED"])
+        [row] = [line for line in table.splitlines() if line.startswith(self.queue + " ")]
+        self.assertIn(" 2.0 KiB ", row)
+        names = [queue["name"] for queue in json.loads(self.weir("queues", "--json")[1])["queues"]]
+        self.assertIn(self.queue, names)
+
+    def test_refusals_and_mistakes_have_their_exit_codes_and_one_line(self):
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            nobody = f"http://127.0.0.1:{unused.getsockname()[1]}"
+            for code, arguments, text in (
+                (4, ["send", "nobody"], "there is no queue 'nobody'"),
+                (4, ["wait", "nothing"], "(message_not_found)"),
+                (4, ["take", "nobody"], "(queue_not_found)"),
+                (3, ["queues", "--url", nobody], "calling " + nobody),
+                (2, ["queues", "--url", "nonsense"], "URL"),
+                (2, ["send", self.queue, "/no/such/file"], "/no/such/file: No such file"),
+                (2, ["queues", "--token-file", "/no/such/file"], "/no/such/file: No such file"),
+            ):
+                with self.subTest(arguments):
+                    got, out, err = self.weir(*arguments)
+                    self.assertEqual((got, out), (code, ""), err)
+                    self.assertTrue(err.startswith("weir: ") and err.count("\n") == 1, err)
+                    self.assertIn(text, err)
+
+    def test_a_token_is_sent(self):
+        with tempfile.NamedTemporaryFile("w") as tokens:
+            tokens.write("# secret\n0123456789abcdef\n")
+            tokens.flush()
+            with Server("--token-file", tokens.name) as server:
+                url = f"http://127.0.0.1:{server.port}"
+                self.assertEqual(weir("queues", url=url)[0], 4)
+                self.assertEqual(weir("queues", "--token-file", tokens.name, url=url)[0], 0)
+                self.assertEqual(weir("queues", url=url, env={"WEIR_TOKEN_FILE": tokens.name})[0], 0)
+
+
+class Alone(unittest.TestCase):
+    def test_every_command_has_help(self):
+        code, out, _ = weir("--help")
+        self.assertEqual(code, 0)
+        for command in ("serve", "send", "take", "queues", "wait", "check", "version", "completion"):
+            self.assertIn(f"\n  {command} ", out)
+            self.assertEqual(weir(command, "--help")[0], 0)
+            self.assertIn("Usage:", weir(command, "--help")[1])
+
+    def test_wrong_command_lines_are_refused(self):
+        for arguments in ([], ["serv"], ["serve", "--datta", "x"], ["send"], ["send", "q", "--priority", "10"],
+                          ["send", "q", "--delay", "5"], ["take", "q", "--max", "0"], ["completion", "tcsh"],
+                          ["serve", "--listen", "nonsense"], ["check"]):
+            with self.subTest(arguments):
+                code, out, err = weir(*arguments)
+                self.assertEqual((code, out), (2, ""), err)
+                self.assertTrue(err)
+
+    def test_version_is_printed(self):
+        code, out, _ = weir("version")
+        self.assertEqual(code, 0)
+        self.assertRegex(out, r"^weir \d+\.\d+\.\d+\n$")
+        self.assertEqual(f"weir {json.loads(weir('version', '--json')[1])['version']}\n", out)
+
+    def test_completions_are_scripts_that_their_shell_takes(self):
+        for shell in ("bash", "zsh", "fish"):
+            code, script, _ = weir("completion", shell)
+            self.assertEqual(code, 0)
+            self.assertIn("send", script)
+        script = weir("completion", "bash")[1]
+        asked = script + "\nCOMP_WORDS=(weir send --pri); COMP_CWORD=2; _weir; echo ${COMPREPLY[@]}"
+        self.assertEqual(subprocess.run(["bash", "-c", asked], capture_output=True, text=True).stdout, "--priority\n")
+        asked = script + "\nCOMP_WORDS=(weir que); COMP_CWORD=1; _weir; echo ${COMPREPLY[@]}"
+        self.assertEqual(subprocess.run(["bash", "-c", asked], capture_output=True, text=True).stdout, "queues\n")
+
+    def test_check_tells_a_sound_folder_from_a_damaged_one(self):
+        with Server() as server:
+            api = server.client()
+            api.put("/v1/queues/q")
+            for _ in range(50):
+                api.post("/v1/queues/q/messages", b"x" * 1000)
+            self.assertEqual(server.stop(), 0)
+            code, out, _ = weir("check", server.data)
+            self.assertEqual(code, 0, out)
+            self.assertIn("Nothing confirmed is damaged.", out)
+            self.assertTrue(json.loads(weir("check", server.data, "--json")[1])["sound"])
+            for name in sorted(os.listdir(server.data)):
+                path = os.path.join(server.data, name)
+                if "snap" in name or os.path.isdir(path):
+                    continue
+                with open(path, "r+b") as file:
+                    data = file.read()
+                    at = data.find(b"x" * 1000)
+                    if at >= 0:
+                        file.seek(at + 500)
+                        file.write(b"y")
+                        break
+            code, out, _ = weir("check", server.data)
+            self.assertEqual(code, 6, out)
+            self.assertIn("Confirmed records are damaged", out)
+            refused = weir("serve", "--data", server.data, "--listen", "127.0.0.1:0")
+            self.assertEqual(refused[0], 1, refused)
+            self.assertIn("weir: ", refused[2])
+        self.assertEqual(weir("check", "/no/such/folder")[0], 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,599 @@
+"""Every endpoint of version 1 over real sockets, against the real program."""
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(__file__))
+from server import APP, Client, Events, Server, Worker  # noqa: E402
+
+
+class Case(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server().start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.__exit__()
+
+    def setUp(self):
+        self.api = self.server.client()
+        self.queue = "".join(c if c.isalnum() else "-" for c in self.id().rsplit(".", 1)[-1])[-60:]
+
+    def tearDown(self):
+        self.api.close()
+
+    def make(self, **settings):
+        answer = self.api.put(f"/v1/queues/{self.queue}", settings)
+        self.assertIn(answer.status, (200, 201), answer)
+        return answer
+
+    def send(self, body=b"hello", **headers):
+        named = {("Content-Type" if k == "content_type" else "Weir-" + k.replace("_", "-")): v for k, v in headers.items()}
+        answer = self.api.post(f"/v1/queues/{self.queue}/messages", body, headers=named)
+        self.assertEqual(answer.status, 202, answer)
+        return answer.json["id"]
+
+    def take(self, max=1, wait="5s", queue=None):
+        answer = self.api.post(f"/v1/queues/{queue or self.queue}/leases?max={max}&wait={wait}")
+        self.assertEqual(answer.status, 200, answer)
+        return answer.json["messages"]
+
+    def message(self, id, query=""):
+        answer = self.api.get(f"/v1/messages/{id}{query}")
+        self.assertEqual(answer.status, 200, answer)
+        return answer.json
+
+    def assert_problem(self, answer, status, code, detail=None):
+        self.assertEqual(answer.status, status, answer)
+        self.assertEqual(answer.headers["Content-Type"], "application/problem+json")
+        self.assertEqual(answer.json["status"], status)
+        self.assertEqual(answer.json["code"], code)
+        self.assertTrue(answer.json["title"])
+        if detail:
+            self.assertIn(detail, answer.json["detail"])
+
+
+class Queues(Case):
+    SETTINGS = {
+        "capacity": {"messages": 10, "bytes": 2000}, "lease": "45s", "attempts": 7,
+        "backoff": {"first": "250ms", "max": "2m", "factor": 1.5, "jitter": 0.25},
+        "dead_letter": "graveyard", "ttl": "1d", "result_ttl": "2h", "key_window": "3h",
+        "push": {"url": "http://127.0.0.1:9/x", "concurrency": 3, "rate": 20, "timeout": "5s"},
+    }
+
+    def test_a_queue_is_created_with_every_setting_and_updated(self):
+        created = self.make(**self.SETTINGS)
+        self.assertEqual(created.status, 201)
+        self.assertEqual(created.json["settings"], self.SETTINGS)
+        updated = self.make(lease="1m", push=None)
+        self.assertEqual(updated.status, 200)
+        expected = {**self.SETTINGS, "lease": "1m", "push": None}
+        self.assertEqual(updated.json["settings"], expected)
+        shown = self.api.get(f"/v1/queues/{self.queue}")
+        self.assertEqual((shown.status, shown.json["settings"]), (200, expected))
+
+    def test_a_queue_without_a_body_has_the_defaults(self):
+        settings = self.make().json["settings"]
+        self.assertEqual(settings["lease"], "30s")
+        self.assertEqual(settings["attempts"], 5)
+        self.assertEqual(settings["backoff"], {"first": "1s", "max": "5m", "factor": 2, "jitter": 0.2})
+        self.assertEqual(settings["dead_letter"], "{q}.dead")
+        self.assertEqual((settings["ttl"], settings["result_ttl"], settings["push"]), ("7d", "1h", None))
+
+    def test_counts_and_rates_are_shown(self):
+        self.make()
+        for _ in range(3):
+            self.send(b"12345")
+        self.send(b"12345", Delay="1h")
+        self.take()
+        shown = self.api.get(f"/v1/queues/{self.queue}").json
+        self.assertEqual(shown["name"], self.queue)
+        self.assertEqual(shown["counts"], {"ready": 2, "delayed": 1, "leased": 1, "done": 0, "expired": 0,
+                                           "dead": 0, "bytes": 20})
+        self.assertRegex(shown["oldest_age"], r"^\d+(ns|us|ms|s)")
+        self.assertEqual(sorted(shown["rates"]), ["completed", "failed", "leased", "submitted"])
+        listed = {queue["name"]: queue for queue in self.api.get("/v1/queues").json["queues"]}
+        self.assertEqual(listed[self.queue]["counts"], shown["counts"])
+
+    def test_a_queue_is_deleted_with_its_messages(self):
+        self.make()
+        id = self.send()
+        answer = self.api.delete(f"/v1/queues/{self.queue}")
+        self.assertEqual((answer.status, answer.body), (204, b""))
+        self.assert_problem(self.api.get(f"/v1/queues/{self.queue}"), 404, "queue_not_found", self.queue)
+        self.assert_problem(self.api.get(f"/v1/messages/{id}"), 404, "message_not_found")
+        self.assert_problem(self.api.delete(f"/v1/queues/{self.queue}"), 404, "queue_not_found")
+
+    def test_unknown_settings_are_refused_by_name(self):
+        answer = self.api.put(f"/v1/queues/{self.queue}", {"leese": "3s"})
+        self.assert_problem(answer, 400, "unknown_setting", "unknown setting 'leese'; known are: attempts,")
+        self.assert_problem(self.api.get(f"/v1/queues/{self.queue}"), 404, "queue_not_found")
+
+    def test_bad_settings_are_refused_by_path(self):
+        for settings, detail in (
+            ({"lease": "0s"}, "'lease'"), ({"attempts": 10001}, "'attempts'"),
+            ({"capacity": {"messages": 0}}, "'capacity.messages'"), ({"capacity": {"bytes": 0}}, "'capacity.bytes'"),
+            ({"backoff": {"factor": 0}}, "'backoff.factor'"), ({"backoff": {"jitter": 2}}, "'backoff.jitter'"),
+            ({"backoff": {"first": "1m", "max": "1s"}}, "'backoff.max'"), ({"dead_letter": "a/b"}, "'dead_letter'"),
+            ({"ttl": "9999d"}, "'ttl'"), ({"result_ttl": 5}, "'result_ttl'"), ({"push": {"rate": 1}}, "'push.url'"),
+            ({"push": {"url": "ftp://x"}}, "'push.url'"), ({"push": {"url": "https://x/"}}, "'push.url'"),
+            ({"push": {"url": "http://x/", "concurrency": 0}}, "'push.concurrency'"),
+            ({"push": {"url": "http://x/", "timeout": "0s"}}, "'push.timeout'"),
+        ):
+            with self.subTest(settings):
+                self.assert_problem(self.api.put(f"/v1/queues/{self.queue}", settings), 400, "invalid_setting", detail)
+        self.assert_problem(self.api.put(f"/v1/queues/{self.queue}", "{"), 400, "invalid_json")
+        self.assert_problem(self.api.put("/v1/queues/.x", {}), 400, "invalid_name")
+        self.assert_problem(self.api.put("/v1/queues/" + "x" * 101, {}), 400, "invalid_name")
+
+
+class Messages(Case):
+    def test_a_message_is_taken_and_acknowledged_with_its_result(self):
+        self.make()
+        answer = self.api.post(f"/v1/queues/{self.queue}/messages", b"letter", headers={"Content-Type": "text/x-letter"})
+        self.assertEqual(answer.status, 202)
+        id = answer.json["id"]
+        self.assertEqual(answer.headers["Location"], f"/v1/messages/{id}")
+        self.assertEqual(self.message(id)["state"], "ready")
+        [taken] = self.take()
+        self.assertEqual(taken["id"], id)
+        self.assertEqual((taken["body"], taken["encoding"]), ("letter", "text"))
+        self.assertEqual((taken["content_type"], taken["attempt"]), ("text/x-letter", 1))
+        self.assertRegex(taken["deadline"], r"^20\d\d-\d\d-\d\dT.*Z$")
+        self.assertEqual(self.message(id)["state"], "leased")
+        done = self.api.post(f"/v1/leases/{taken['receipt']}/ack", b"sent", headers={"Content-Type": "text/plain"})
+        self.assertEqual(done.status, 204, done)
+        shown = self.message(id)
+        self.assertEqual((shown["state"], shown["attempts"], shown["queue"]), ("done", 1, self.queue))
+        self.assertEqual((shown["result"], shown["result_encoding"], shown["result_content_type"]),
+                         ("sent", "text", "text/plain"))
+        self.assertRegex(shown["submitted_at"], r"^20.*Z$")
+        self.assert_problem(self.api.post(f"/v1/leases/{taken['receipt']}/ack"), 409, "stale_receipt")
+
+    def test_bytes_that_are_no_text_travel_as_base64(self):
+        self.make()
+        body = bytes(range(256))
+        id = self.send(body)
+        [taken] = self.take()
+        self.assertEqual((taken["encoding"], base64.b64decode(taken["body"])), ("base64", body))
+        self.assertEqual(taken["content_type"], "application/octet-stream")
+        self.api.post(f"/v1/leases/{taken['receipt']}/ack", body)
+        shown = self.message(id)
+        self.assertEqual((shown["result_encoding"], base64.b64decode(shown["result"])), ("base64", body))
+
+    def test_a_key_gives_the_same_id_once(self):
+        self.make()
+        first = self.send(b"a", Key="order-7")
+        again = self.api.post(f"/v1/queues/{self.queue}/messages", b"b", headers={"Weir-Key": "order-7"})
+        self.assertEqual((again.status, again.json["id"], again.json["duplicate"]), (202, first, True))
+        self.assertNotEqual(self.send(b"c", Key="order-8"), first)
+        self.assertEqual(len(self.take(max=10)), 2)
+
+    def test_higher_priorities_leave_first_and_delayed_ones_later(self):
+        self.make()
+        low, high = self.send(b"low", Priority="1"), self.send(b"high", Priority="9")
+        later = self.send(b"later", Priority="9", Delay="300ms")
+        self.assertEqual(self.message(later)["state"], "delayed")
+        self.assertEqual([m["id"] for m in self.take(max=10)], [high, low])
+        self.assertEqual([m["id"] for m in self.take()], [later])
+
+    def test_a_message_expires_after_its_time_to_live(self):
+        self.make()
+        id = self.send(b"x", Ttl="50ms")
+        shown = self.message(id, "?wait=10s")
+        self.assertEqual(shown["state"], "expired")
+        self.assertEqual(self.take(wait="0s"), [])
+
+    def test_a_wait_ends_when_the_message_does(self):
+        self.make()
+        id = self.send()
+        before = time.monotonic()
+        self.assertEqual(self.message(id, "?wait=100ms")["state"], "ready")
+        self.assertGreaterEqual(time.monotonic() - before, 0.1)
+
+        def work():
+            client = self.server.client()
+            [taken] = client.post(f"/v1/queues/{self.queue}/leases?wait=5s").json["messages"]
+            client.post(f"/v1/leases/{taken['receipt']}/ack", b"42")
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        self.assertEqual(self.message(id, "?wait=20s")["result"], "42")
+        worker.join()
+
+    def test_a_lease_waits_for_a_message(self):
+        self.make()
+        self.assertEqual(self.take(wait="50ms"), [])
+        answer = []
+        waiting = threading.Thread(target=lambda: answer.append(
+            self.server.client().post(f"/v1/queues/{self.queue}/leases?wait=20s").json))
+        waiting.start()
+        id = self.send()
+        waiting.join()
+        self.assertEqual(answer[0]["messages"][0]["id"], id)
+
+    def test_a_full_queue_answers_429_or_waits_for_room(self):
+        self.make(capacity={"messages": 1, "bytes": 1000})
+        self.send()
+        full = self.api.post(f"/v1/queues/{self.queue}/messages", b"x")
+        self.assert_problem(full, 429, "queue_full")
+        self.assertGreaterEqual(int(full.headers["Retry-After"]), 1)
+        before = time.monotonic()
+        self.assertEqual(self.api.post(f"/v1/queues/{self.queue}/messages?wait=100ms", b"x").status, 429)
+        self.assertGreaterEqual(time.monotonic() - before, 0.1)
+        answer = []
+        waiting = threading.Thread(target=lambda: answer.append(
+            self.server.client().post(f"/v1/queues/{self.queue}/messages?wait=20s", b"second")))
+        waiting.start()
+        [taken] = self.take()
+        self.api.post(f"/v1/leases/{taken['receipt']}/ack")
+        waiting.join()
+        self.assertEqual(answer[0].status, 202)
+
+    def test_a_message_over_the_limit_is_413(self):
+        self.make()
+        big = b"x" * (8 * 1024 * 1024 + 1)
+        self.assert_problem(Client(self.server.port).post(f"/v1/queues/{self.queue}/messages", big), 413,
+                            "message_too_large")
+        self.assertTrue(self.send(big[:-1]))
+
+    def test_bad_fields_and_unknown_things_are_refused(self):
+        self.make()
+        path = f"/v1/queues/{self.queue}/messages"
+        self.assert_problem(self.api.post("/v1/queues/nobody/messages", b"x"), 404, "queue_not_found", "nobody")
+        for name, value in (("Weir-Priority", "10"), ("Weir-Delay", "5"), ("Weir-Ttl", "x"), ("Weir-Key", "k" * 257),
+                            ("Weir-Reply-To", "ftp://x/")):
+            with self.subTest(name):
+                self.assert_problem(self.api.post(path, b"x", headers={name: value}), 400, "invalid_field", name)
+        self.assert_problem(self.api.post(path, b"x", headers={"Weir-Prio": "1"}), 400, "unknown_field", "Weir-Prio")
+        self.assert_problem(self.api.post(path + "?wiat=1s", b"x"), 400, "unknown_parameter", "wiat")
+        self.assert_problem(self.api.post(path + "?wait=1", b"x"), 400, "invalid_parameter", "wait")
+        self.assert_problem(self.api.get("/v1/messages/nope"), 404, "message_not_found")
+        self.assert_problem(self.api.get("/nowhere"), 404, "no_such_path")
+        wrong = self.api.get(path)
+        self.assert_problem(wrong, 405, "method_not_allowed")
+        self.assertEqual(wrong.headers["Allow"], "POST")
+
+    def test_a_batch_is_answered_per_message(self):
+        self.make()
+        answer = self.api.post(f"/v1/queues/{self.queue}/messages:batch", {"messages": [
+            {"body": "one", "key": "k1"}, {"body": "AP8=", "encoding": "base64", "content_type": "image/x"},
+            {"body": "bad", "priority": 12}, {"body": "again", "key": "k1"}]})
+        self.assertEqual(answer.status, 202, answer)
+        one, two, bad, again = answer.json["messages"]
+        self.assertEqual((one["status"], two["status"], bad["status"], again["status"]), (202, 202, 400, 202))
+        self.assertEqual((bad["code"], again["id"], again["duplicate"]), ("invalid_field", one["id"], True))
+        taken = {m["id"]: m for m in self.take(max=10)}
+        self.assertEqual(taken[one["id"]]["body"], "one")
+        self.assertEqual((taken[two["id"]]["encoding"], taken[two["id"]]["body"]), ("base64", "AP8="))
+        self.assertEqual(taken[two["id"]]["content_type"], "image/x")
+        self.assert_problem(self.api.post(f"/v1/queues/{self.queue}/messages:batch", {"messages": []}), 400, "invalid_field")
+        self.assert_problem(self.api.post("/v1/queues/nobody/messages:batch", {"messages": [{"body": "x"}]}), 404,
+                            "queue_not_found")
+
+
+class Leases(Case):
+    def test_a_nack_brings_the_message_back_after_its_delay_with_its_error(self):
+        self.make()
+        id = self.send()
+        [first] = self.take()
+        answer = self.api.post(f"/v1/leases/{first['receipt']}/nack", {"delay": "200ms", "error": "no stamps"})
+        self.assertEqual(answer.status, 204, answer)
+        shown = self.message(id)
+        self.assertEqual((shown["state"], shown["last_error"]), ("delayed", "no stamps"))
+        [second] = self.take()
+        self.assertEqual((second["id"], second["attempt"]), (id, 2))
+        self.assert_problem(self.api.post(f"/v1/leases/{first['receipt']}/nack"), 409, "stale_receipt")
+
+    def test_a_lease_that_is_not_extended_ends_and_one_that_is_does_not(self):
+        self.make(lease="300ms", backoff={"first": "0s", "max": "0s"})
+        lost, kept = self.send(b"lost"), self.send(b"kept")
+        leases = {m["id"]: m for m in self.take(max=2)}
+        longer = self.api.post(f"/v1/leases/{leases[kept]['receipt']}/extend", {"lease": "1m"})
+        self.assertEqual(longer.status, 200, longer)
+        self.assertGreater(longer.json["deadline"], leases[kept]["deadline"])
+        [again] = self.take()
+        self.assertEqual((again["id"], again["attempt"]), (lost, 2))
+        self.assert_problem(self.api.post(f"/v1/leases/{leases[lost]['receipt']}/ack"), 409, "stale_receipt")
+        self.assertEqual(self.api.post(f"/v1/leases/{leases[kept]['receipt']}/ack").status, 204)
+        self.assert_problem(self.api.post(f"/v1/leases/{leases[kept]['receipt']}/extend"), 409, "stale_receipt")
+
+    def test_bad_bodies_and_receipts_are_refused(self):
+        self.make()
+        self.send()
+        [taken] = self.take()
+        path = f"/v1/leases/{taken['receipt']}"
+        self.assert_problem(self.api.post(path + "/nack", {"dealy": "1s"}), 400, "unknown_field", "dealy")
+        self.assert_problem(self.api.post(path + "/nack", {"delay": 1}), 400, "invalid_field", "delay")
+        self.assert_problem(self.api.post(path + "/nack", "nope"), 400, "invalid_json")
+        self.assert_problem(self.api.post(path + "/extend", {"lease": "0s"}), 400, "invalid_field", "lease")
+        for verb in ("ack", "nack", "extend"):
+            self.assert_problem(self.api.post(f"/v1/leases/none/{verb}"), 409, "stale_receipt")
+        leases = f"/v1/queues/{self.queue}/leases"
+        self.assert_problem(self.api.post(leases + "?max=0"), 400, "invalid_parameter", "max")
+        self.assert_problem(self.api.post(leases + "?max=1001"), 400, "invalid_parameter", "max")
+        self.assert_problem(self.api.post("/v1/queues/nobody/leases"), 404, "queue_not_found")
+
+    def test_attempts_end_in_the_dead_letter_queue_and_redrive_brings_them_back(self):
+        self.make(attempts=2, backoff={"first": "0s", "max": "0s"})
+        id = self.send()
+        for _ in range(2):
+            [taken] = self.take()
+            self.api.post(f"/v1/leases/{taken['receipt']}/nack", {"error": "broken"})
+        shown = self.message(id)
+        self.assertEqual((shown["state"], shown["attempts"], shown["last_error"]), ("dead", 2, "broken"))
+        self.assertEqual(self.api.get(f"/v1/queues/{self.queue}").json["counts"]["dead"], 1)
+        self.assertEqual(self.api.get(f"/v1/queues/{self.queue}.dead").status, 200)
+        answer = self.api.post(f"/v1/queues/{self.queue}/redrive")
+        self.assertEqual((answer.status, answer.json), (200, {"moved": 1}))
+        [taken] = self.take()
+        self.assertEqual((taken["id"], taken["attempt"]), (id, 1))
+        self.assert_problem(self.api.post("/v1/queues/nobody/redrive"), 404, "queue_not_found")
+
+
+class EventStreams(Case):
+    def test_a_messages_events_end_with_its_result(self):
+        self.make()
+        id = self.send()
+        events = Events(self.server.port, f"/v1/messages/{id}/events")
+        self.assertEqual(events.status, 200)
+        self.assertTrue(events.response.headers["Content-Type"].startswith("text/event-stream"))
+        kind, data = events.next()
+        self.assertEqual((kind, data["id"], data["state"]), ("state", id, "ready"))
+        [taken] = self.take()
+        self.assertEqual(events.next()[0], "leased")
+        self.api.post(f"/v1/leases/{taken['receipt']}/ack", b"fine")
+        kind, data = events.next()
+        self.assertEqual((kind, data["id"]), ("completed", id))
+        kind, data = events.next()
+        self.assertEqual((kind, data["state"], data["result"]), ("state", "done", "fine"))
+        self.assertIsNone(events.next())
+        events.close()
+
+    def test_a_queues_events_tell_what_happens_in_it(self):
+        self.make(backoff={"first": "0s", "max": "0s"})
+        events = Events(self.server.port, f"/v1/queues/{self.queue}/events")
+        self.assertEqual(events.status, 200)
+        id = self.send()
+        kind, data = events.next()
+        self.assertEqual((kind, data["id"], data["queue"]), ("submitted", id, self.queue))
+        [taken] = self.take()
+        self.assertEqual(events.next()[0], "leased")
+        self.api.post(f"/v1/leases/{taken['receipt']}/nack", {"error": "oops"})
+        kind, data = events.next()
+        self.assertEqual((kind, data["error"]), ("retried", "oops"))
+        events.close()
+
+    def test_streams_of_what_is_not_there_are_404(self):
+        self.assert_problem(self.api.get("/v1/messages/nope/events"), 404, "message_not_found")
+        self.assert_problem(self.api.get("/v1/queues/nobody/events"), 404, "queue_not_found")
+
+
+class Push(Case):
+    def test_a_worker_is_called_and_its_answer_is_the_result(self):
+        with Worker(lambda call: (200, {"Content-Type": "text/up"}, call["body"].upper())) as worker:
+            self.make(push={"url": worker.url + "/work?x=1"})
+            id = self.send(b"hello", content_type="text/plain")
+            shown = self.message(id, "?wait=20s")
+            self.assertEqual((shown["state"], shown["result"], shown["result_content_type"]), ("done", "HELLO", "text/up"))
+            [call] = worker.wait_calls(1)
+            self.assertEqual((call["path"], call["body"]), ("/work?x=1", b"hello"))
+            self.assertEqual(call["headers"]["Weir-Id"], id)
+            self.assertEqual(call["headers"]["Weir-Attempt"], "1")
+            self.assertEqual(call["headers"]["Weir-Queue"], self.queue)
+            self.assertEqual(call["headers"]["Content-Type"], "text/plain")
+
+    def test_failures_are_retried_and_then_dead(self):
+        with Worker(lambda call: (500, {}, b"out of paper")) as worker:
+            self.make(attempts=3, backoff={"first": "10ms", "max": "10ms"}, push={"url": worker.url})
+            shown = self.message(self.send(), "?wait=20s")
+            self.assertEqual((shown["state"], shown["attempts"]), ("dead", 3))
+            self.assertIn("500", shown["last_error"])
+            self.assertIn("out of paper", shown["last_error"])
+            self.assertEqual([c["headers"]["Weir-Attempt"] for c in worker.wait_calls(3)], ["1", "2", "3"])
+
+    def test_gone_is_dead_at_once(self):
+        with Worker(lambda call: (410, {}, b"")) as worker:
+            self.make(attempts=5, push={"url": worker.url})
+            self.assertEqual(self.message(self.send(), "?wait=20s")["state"], "dead")
+            self.assertEqual(len(worker.calls), 1)
+
+    def test_a_worker_that_is_too_busy_is_left_alone_as_long_as_it_says(self):
+        busy = [True]
+
+        def respond(call):
+            return (503, {"Retry-After": "1"}, b"") if busy and busy.pop() else (200, {}, b"")
+
+        with Worker(respond) as worker:
+            self.make(attempts=1, backoff={"first": "10ms", "max": "10ms"}, push={"url": worker.url, "concurrency": 1})
+            shown = self.message(self.send(), "?wait=20s")
+            self.assertEqual(shown["state"], "done")  # the refused call was no attempt
+            first, second = worker.wait_calls(2)
+            self.assertGreaterEqual(second["at"] - first["at"], 1.0)
+
+    def test_time_outs_and_refused_connections_are_failures(self):
+        slow = threading.Event()
+        with Worker(lambda call: (slow.wait(20), (200, {}, b""))[1]) as worker:
+            self.make(attempts=1, push={"url": worker.url, "timeout": "100ms"})
+            shown = self.message(self.send(), "?wait=20s")
+            self.assertEqual(shown["state"], "dead")
+            self.assertIn("timed_out", shown["last_error"])
+            slow.set()
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            self.make(attempts=1, push={"url": f"http://127.0.0.1:{unused.getsockname()[1]}/", "timeout": "5s"})
+            shown = self.message(self.send(), "?wait=20s")
+        self.assertEqual(shown["state"], "dead")
+        self.assertIn("refused", shown["last_error"])
+
+    def test_at_most_so_many_calls_run_at_once_and_so_many_a_second(self):
+        lock, now, most = threading.Lock(), [0], [0]
+
+        def respond(call):
+            with lock:
+                now[0] += 1
+                most[0] = max(most[0], now[0])
+            time.sleep(0.02)
+            with lock:
+                now[0] -= 1
+            return 200, {}, b""
+
+        with Worker(respond) as worker:
+            self.make(push={"url": worker.url, "concurrency": 2})
+            for _ in range(10):
+                last = self.send()
+            worker.wait_calls(10)
+            self.message(last, "?wait=10s")
+            self.assertEqual(most[0], 2)
+            self.make(push={"rate": 10})
+            for _ in range(6):
+                self.send()
+            calls = worker.wait_calls(16)
+            self.assertGreaterEqual(calls[15]["at"] - calls[10]["at"], 0.3)
+
+    def test_the_reply_address_hears_the_result_and_is_retried(self):
+        failures = [b"1", b"2"]
+
+        def respond(call):
+            return (500, {}, b"") if failures and failures.pop() else (204, {}, b"")
+
+        with Worker(respond) as worker:
+            self.make(attempts=4, backoff={"first": "10ms", "max": "10ms"})
+            id = self.send(b"x", Reply_To=worker.url + "/done")
+            [taken] = self.take()
+            self.api.post(f"/v1/leases/{taken['receipt']}/ack", b"yes")
+            calls = worker.wait_calls(3)
+            self.assertEqual(calls[2]["path"], "/done")
+            heard = json.loads(calls[2]["body"])
+            self.assertEqual((heard["id"], heard["state"], heard["result"]), (id, "done", "yes"))
+            self.assertIsNone(heard["error"])
+            self.assertEqual(calls[2]["headers"]["Content-Type"], "application/json")
+
+    def test_the_reply_address_hears_of_a_death(self):
+        with Worker(lambda call: (200, {}, b"")) as worker:
+            self.make(attempts=1)
+            id = self.send(b"x", Reply_To=worker.url)
+            [taken] = self.take()
+            self.api.post(f"/v1/leases/{taken['receipt']}/nack", {"error": "no"})
+            [call] = worker.wait_calls(1)
+            heard = json.loads(call["body"])
+            self.assertEqual((heard["id"], heard["state"], heard["result"], heard["error"]), (id, "dead", None, "no"))
+
+
+class Health(Case):
+    def test_health_and_readiness(self):
+        self.assertEqual(self.api.get("/healthz").json, {"status": "ok"})
+        self.assertEqual(self.api.get("/readyz").json, {"status": "ready"})
+
+    def test_metrics_are_prometheus_text(self):
+        self.make()
+        self.send()
+        self.take()
+        answer = self.api.get("/metrics")
+        self.assertEqual(answer.headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8")
+        text = answer.body.decode()
+        for line in (f'weir_queue_messages{{queue="{self.queue}",state="leased"}} 1',
+                     f'weir_messages_submitted_total{{queue="{self.queue}"}} 1'):
+            self.assertIn(line + "\n", text)
+        for family in ("weir_http_requests_total", "weir_http_request_seconds_bucket", "weir_confirm_seconds_bucket",
+                       "weir_queue_bytes", "weir_build_info"):
+            self.assertIn("\n" + family + "{", text)
+        kinds = {}
+        for line in text.splitlines():
+            if line.startswith("# TYPE "):
+                _, _, name, kind = line.split()
+                self.assertNotIn(name, kinds)
+                kinds[name] = kind
+            elif not line.startswith("#"):
+                name = line.split("{")[0].split(" ")[0]
+                family = name if name in kinds else name.rsplit("_", 1)[0]
+                self.assertIn(family, kinds, line)
+                float(line.rsplit(" ", 1)[1])
+
+
+class Tokens(unittest.TestCase):
+    def test_only_bearers_of_a_token_are_let_in(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".tokens") as tokens:
+            tokens.write("# ours\n0123456789abcdef-secret\n")
+            tokens.flush()
+            with Server("--token-file", tokens.name) as server:
+                without = server.client()
+                refused = without.get("/v1/queues")
+                self.assertEqual((refused.status, refused.json["code"]), (401, "unauthorized"))
+                self.assertEqual(refused.headers["WWW-Authenticate"], "Bearer")
+                self.assertEqual(without.get("/healthz").status, 200)
+                self.assertEqual(without.get("/readyz").status, 200)
+                self.assertEqual(without.get("/metrics").status, 401)
+                self.assertEqual(server.client(token="0123456789abcdef-secreT").get("/v1/queues").status, 401)
+                self.assertEqual(server.client(token="0123456789abcdef-secret").get("/v1/queues").status, 200)
+
+    def test_an_address_for_all_needs_a_token_file(self):
+        for address in ("0.0.0.0:0", "[::]:0"):
+            with tempfile.TemporaryDirectory() as data:
+                refused = subprocess.run([APP, "serve", "--data", data, "--listen", address], capture_output=True, text=True)
+                self.assertEqual(refused.returncode, 2, refused)
+                self.assertIn("--token-file", refused.stderr)
+
+
+class Life(unittest.TestCase):
+    def test_a_graceful_end_answers_what_waits_and_exits_with_0(self):
+        with Server() as server:
+            api = server.client()
+            api.put("/v1/queues/q")
+            id = api.post("/v1/queues/q/messages", b"x").json["id"]
+            answers = []
+            waiting = threading.Thread(target=lambda: answers.append(server.client().get(f"/v1/messages/{id}?wait=60s")))
+            waiting.start()
+            while api.get("/metrics").body.decode().find("weir_http_requests_in_flight 2") < 0:
+                pass
+            before = time.monotonic()
+            self.assertEqual(server.stop(), 0, server.output)
+            waiting.join()
+            self.assertLess(time.monotonic() - before, 10)
+            self.assertEqual((answers[0].status, answers[0].json["state"]), (200, "ready"))
+            server.start()
+            self.assertEqual(server.client().get(f"/v1/messages/{id}").json["state"], "ready")
+
+    def test_two_servers_cannot_share_a_data_folder(self):
+        with Server() as server:
+            second = subprocess.run([APP, "serve", "--data", server.data, "--listen", "127.0.0.1:0"],
+                                    capture_output=True, text=True)
+            self.assertEqual(second.returncode, 1)
+            self.assertIn(server.data, second.stderr)
+
+    def test_the_start_tells_the_address_the_driver_the_folder_and_examples(self):
+        with Server() as server:
+            server.client().get("/healthz")
+            text = "".join(server.output)
+            self.assertRegex(text, rf"weir \d+\.\d+\.\d+ listening on http://127\.0\.0\.1:{server.port} "
+                                   rf"\((io_uring|epoll)\), data in {server.data}\n")
+            self.assertEqual(text.count("  curl "), 3)
+
+    def test_a_config_file_is_read_and_its_unknown_settings_are_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            config = os.path.join(folder, "weir.json")
+            with open(config, "w") as file:
+                json.dump({"listen": "127.0.0.1:0", "limits": {"message_bytes": 10}}, file)
+            with Server("--config", config) as server:
+                api = server.client()
+                api.put("/v1/queues/q")
+                self.assertEqual(api.post("/v1/queues/q/messages", b"x" * 11).status, 413)
+                self.assertEqual(api.post("/v1/queues/q/messages", b"x" * 10).status, 202)
+            with open(config, "w") as file:
+                json.dump({"lisen": "127.0.0.1:0"}, file)
+            refused = subprocess.run([APP, "serve", "--config", config], capture_output=True, text=True)
+            self.assertEqual(refused.returncode, 2)
+            self.assertIn("lisen", refused.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,252 @@
+"""SIGKILL at random instants under load: what was acknowledged is there after each restart.
+
+Threads submit (alone, in batches, with keys), take, acknowledge with results, return, and change settings, and
+note what the server confirmed. A request that the kill cut off leaves both outcomes possible, which is noted
+as well. After every restart the notes are compared with what the server says. WEIR_KILL_SEED replays the
+choices (not the instants) of a run, WEIR_KILL_ROUNDS sets the number of kills.
+"""
+
+import hashlib
+import http.client
+import os
+import random
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(__file__))
+from server import Server  # noqa: E402
+
+SEED = int(os.environ.get("WEIR_KILL_SEED", random.SystemRandom().randrange(1 << 32)))
+ROUNDS = int(os.environ.get("WEIR_KILL_ROUNDS", 50))
+LOAD_SECONDS_MAX = 0.25
+OLD_SAMPLE = 150
+BROKEN = (OSError, http.client.HTTPException)
+
+
+class Message:
+    """What we know of one confirmed message."""
+
+    __slots__ = ("body", "done", "maybe", "attempt")
+
+    def __init__(self, body):
+        self.body = body
+        self.done = None  # the confirmed result
+        self.maybe = set()  # results whose confirmation was cut off
+        self.attempt = 0  # the highest that a lease told
+
+
+class Notes:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.messages = {}  # id -> Message
+        self.fresh = set()  # ids touched since the last check
+        self.keys = {}  # key -> id
+        self.lease_setting = None  # confirmed
+        self.lease_maybe = None
+        self.queues = {}  # name -> True (confirmed there), False (confirmed gone), None (either)
+
+    def submitted(self, id, body, key=None):
+        with self.lock:
+            if key is not None and self.keys.setdefault(key, id) != id:
+                raise AssertionError(f"key {key} gave {id} after {self.keys[key]}")
+            known = self.messages.get(id)
+            if known is None:
+                self.messages[id] = Message(body)
+            elif key is None:
+                raise AssertionError(f"the id {id} was given to two messages")
+            self.fresh.add(id)
+
+
+def result_of(body):
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+class Load:
+    """One round of threads against one life of the server."""
+
+    def __init__(self, server, notes, rng, round):
+        self.server, self.notes, self.round = server, notes, round
+        self.errors = []
+        self.confirmed = 0
+        self.threads = []
+        for number, work in enumerate((self.submit, self.submit, self.batch, self.work, self.work, self.settings)):
+            self.threads.append(threading.Thread(target=self.guard, args=(work, random.Random(rng.random()), number)))
+
+    def guard(self, work, rng, number):
+        client = self.server.client(timeout=10)
+        try:
+            for count in range(1_000_000):
+                work(client, rng, f"{self.round}-{number}-{count}")
+        except BROKEN:
+            pass  # the kill
+        except BaseException as error:  # noqa: BLE001 - told by the main thread
+            self.errors.append(error)
+        finally:
+            client.close()
+
+    def check(self, answer, *statuses):
+        if answer.status not in statuses:
+            raise AssertionError(f"expected {statuses}, got {answer}")
+        self.confirmed += 1
+        return answer
+
+    def submit(self, client, rng, name):
+        body = name + "." * rng.randrange(300)
+        headers = {"Weir-Priority": str(rng.randrange(10))}
+        key = None
+        if rng.random() < 0.2:
+            key = f"key-{rng.randrange(200)}-{self.round}"
+            headers["Weir-Key"] = key
+        answer = client.post("/v1/queues/work/messages", body, headers=headers)
+        self.notes.submitted(self.check(answer, 202).json["id"], None if key else body, key)
+
+    def batch(self, client, rng, name):
+        bodies = [f"{name}-{i}" for i in range(rng.randrange(1, 20))]
+        answer = client.post("/v1/queues/work/messages:batch", {"messages": [{"body": body} for body in bodies]})
+        for body, one in zip(bodies, self.check(answer, 202).json["messages"]):
+            self.notes.submitted(one["id"], body)
+
+    def work(self, client, rng, _name):
+        taken = self.check(client.post("/v1/queues/work/leases?max=5&wait=100ms"), 200).json["messages"]
+        for one in taken:
+            with self.notes.lock:
+                message = self.notes.messages.get(one["id"])
+                if message:
+                    message.attempt = max(message.attempt, one["attempt"])
+                    if message.done is not None:
+                        raise AssertionError(f"{one['id']} was given out again after it was done")
+                    if message.body is not None and message.body != one["body"]:
+                        raise AssertionError(f"{one['id']} came back with another body")
+            choice = rng.random()
+            if choice < 0.6:
+                self.acknowledge(client, one, message)
+            elif choice < 0.8:
+                client.post(f"/v1/leases/{one['receipt']}/nack", {"delay": "0s", "error": "again"})
+
+    def acknowledge(self, client, one, message):
+        result = result_of(one["body"])
+        if message:
+            with self.notes.lock:
+                message.maybe.add(result)
+                self.notes.fresh.add(one["id"])
+        answer = client.post(f"/v1/leases/{one['receipt']}/ack", result)
+        if self.check(answer, 204, 409).status == 204 and message:
+            with self.notes.lock:
+                message.done = result
+
+    def settings(self, client, rng, name):
+        notes = self.notes
+        lease = f"{rng.randrange(1, 60)}m"
+        notes.lease_maybe = lease
+        self.check(client.put("/v1/queues/work", {"lease": lease, "attempts": 0}), 200)
+        notes.lease_setting, notes.lease_maybe = lease, None
+        side = f"side-{rng.randrange(5)}"
+        wanted = not notes.queues.get(side)
+        notes.queues[side] = None
+        if wanted:
+            self.check(client.put(f"/v1/queues/{side}", {}), 200, 201)
+        else:
+            self.check(client.delete(f"/v1/queues/{side}"), 204, 404)
+        notes.queues[side] = wanted
+
+
+class Kill9(unittest.TestCase):
+    def compare(self, server, notes, ids):
+        client = server.client()
+        shown = client.get("/v1/queues/work").json["settings"]
+        self.assertIn(shown["lease"], (notes.lease_setting, notes.lease_maybe))
+        notes.lease_setting, notes.lease_maybe = shown["lease"], None
+        names = {queue["name"] for queue in client.get("/v1/queues").json["queues"]}
+        for name, exists in notes.queues.items():
+            if exists is not None:
+                self.assertEqual(name in names, exists, name)
+            notes.queues[name] = name in names
+        for id in ids:
+            answer = client.get(f"/v1/messages/{id}")
+            self.assertEqual(answer.status, 200, f"{id} was confirmed and is lost: {answer}")
+            self.compare_message(id, notes.messages[id], answer.json)
+        client.close()
+
+    def compare_message(self, id, known, shown):
+        self.assertGreaterEqual(shown["attempts"], known.attempt, f"{id} lost an attempt: {shown}")
+        if known.done is not None:
+            self.assertEqual((shown["state"], shown["result"]), ("done", known.done), f"{id} lost its completion")
+        elif shown["state"] == "done":
+            self.assertIn(shown["result"], known.maybe, f"{id} is done, which nobody asked for")
+            known.done = shown["result"]
+        else:
+            self.assertIn(shown["state"], ("ready", "delayed", "leased"))
+
+    def test_what_was_acknowledged_survives_kills_at_random_instants(self):
+        rng = random.Random(SEED)
+        notes = Notes()
+        confirmed = 0
+        print(f"seed {SEED}, {ROUNDS} rounds", flush=True)
+        with Server() as server:
+            client = server.client()
+            first = client.put("/v1/queues/work", {"lease": "5m", "attempts": 0, "result_ttl": "1d"})
+            self.assertEqual(first.status, 201)
+            client.close()
+            notes.lease_setting = "5m"
+            for round in range(ROUNDS):
+                load = Load(server, notes, rng, round)
+                for thread in load.threads:
+                    thread.start()
+                time.sleep(rng.uniform(0, LOAD_SECONDS_MAX))
+                server.kill()
+                for thread in load.threads:
+                    thread.join()
+                self.assertEqual(load.errors, [])
+                confirmed += load.confirmed
+                if rng.random() < 0.2:  # also while it recovers
+                    self.start_and_kill(server, rng.uniform(0, 0.05))
+                server.start()
+                old = rng.sample(sorted(notes.messages), min(OLD_SAMPLE, len(notes.messages)))
+                self.compare(server, notes, notes.fresh | set(old))
+                notes.fresh = set()
+            self.compare(server, notes, set(notes.messages))
+            done = sum(message.done is not None for message in notes.messages.values())
+            self.drain(server, notes)
+            print(f"{confirmed} confirmations, {len(notes.messages)} messages, {done} done", flush=True)
+            self.assertEqual(server.stop(), 0)
+        self.assertGreater(done, ROUNDS)
+
+    def start_and_kill(self, server, seconds):
+        starter = threading.Thread(target=lambda: contextless(server.start))
+        starter.start()
+        time.sleep(seconds)
+        while server.process is None or server.process.poll() is not None:
+            if not starter.is_alive():
+                return
+        server.process.kill()
+        starter.join()
+        server.process.wait()
+
+    def drain(self, server, notes):
+        """Every message that is not out on a lease can be taken and finished."""
+        client = server.client()
+        open_ids = {id for id, message in notes.messages.items() if message.done is None}
+        leased = client.get("/v1/queues/work").json["counts"]["leased"]
+        while True:
+            batch = client.post("/v1/queues/work/leases?max=500").json["messages"]
+            if not batch:
+                break
+            for one in batch:
+                open_ids.discard(one["id"])
+                self.assertEqual(client.post(f"/v1/leases/{one['receipt']}/ack", "end").status, 204)
+        counts = client.get("/v1/queues/work").json["counts"]
+        self.assertEqual(counts["ready"], 0)
+        self.assertLessEqual(len(open_ids), leased)  # the rest is out, until the lease's time is over
+
+
+def contextless(call):
+    try:
+        call()
+    except AssertionError:
+        pass  # killed before it was ready
+
+
+if __name__ == "__main__":
+    unittest.main()
