@@ -1,6 +1,8 @@
 #include <weir/io/run_program.hpp>
 
 #include <weir/base/error.hpp>
+#include <weir/base/standard_error.hpp>
+#include <weir/base/text.hpp>
 #include <weir/core/error_group.hpp>
 #include <weir/core/unhandled.hpp>
 #include <weir/core/with_scope.hpp>
@@ -11,6 +13,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <exception>
 #include <mutex>
@@ -79,6 +82,19 @@ class stop_signals {
   std::unique_ptr<stop_signal> interrupt_;
 };
 
+// Without a driver there is no program: not a bug, but something to put right on this machine.
+constexpr int exit_without_driver = 2;
+
+std::unique_ptr<driver> driver_or_complaint(const driver_options& options) {
+  try {
+    return make_driver(options);
+  } catch (const exception& e) {
+    const std::string line = fmt::format("weir: {}\n", describe(e.reason()));
+    write_standard_error(line.data(), line.size());
+    return nullptr;
+  }
+}
+
 task<int> without_result(task<> main) {
   co_await std::move(main);
   co_return 0;
@@ -88,7 +104,8 @@ task<int> without_result(task<> main) {
 
 int run(task<int> main, run_options options) {
   const detail::crash_dump dumps(options.dump_on_crash);
-  const std::unique_ptr<driver> io = make_driver(options.io);
+  const std::unique_ptr<driver> io = driver_or_complaint(options.io);
+  if (!io) return exit_without_driver;
   loop on(*io, options.loop);
   const detail::dumped_loop known(on);
   const stop_signals signals(
@@ -136,6 +153,11 @@ class core_group {
     const std::lock_guard guard(lock_);
     if (!failure_) failure_ = std::move(failure);
   }
+  void stop_without_driver() noexcept {
+    is_without_driver_ = true;
+    stop("another core has no driver");
+  }
+  bool is_without_driver() const noexcept { return is_without_driver_; }
   const std::exception_ptr& failure() const noexcept { return failure_; }
 
  private:
@@ -159,6 +181,7 @@ class core_group {
   std::vector<core> cores_;
   const char* reason_ = nullptr;
   std::exception_ptr failure_;
+  std::atomic<bool> is_without_driver_{false};
 };
 
 // The scope makes a group of what fails inside, with the traces that a later report prints.
@@ -171,10 +194,9 @@ task<> run_core(core_program& program, core_group& group) {
 }
 
 void run_core_on(unsigned index, core_program& program, core_group& group,
-                 const run_options& options) {
-  driver_options io_options = options.io;
-  io_options.shares_ports = true;
-  const std::unique_ptr<driver> io = make_driver(io_options);
+                 const run_options& options, std::unique_ptr<driver> io) {
+  if (!io) io = driver_or_complaint(options.io);
+  if (!io) return group.stop_without_driver();
   const std::string name = fmt::format("core {}", index);
   loop_options on_options = options.loop;
   on_options.name = name.c_str();
@@ -192,9 +214,9 @@ void run_core_on(unsigned index, core_program& program, core_group& group,
 
 // Errors before there is a loop, such as no descriptor left for its driver, stop the others too.
 void run_core_or_fail(unsigned index, core_program& program, core_group& group,
-                      const run_options& options) noexcept {
+                      const run_options& options, std::unique_ptr<driver> io) noexcept {
   try {
-    run_core_on(index, program, group, options);
+    run_core_on(index, program, group, options, std::move(io));
   } catch (const std::exception&) {
     group.fail(std::current_exception());
   }
@@ -208,22 +230,26 @@ unsigned cores_allowed() noexcept {
 
 }  // namespace
 
-int run_cores(core_program& program, const run_options& options) {
+int run_cores(core_program& program, run_options options) {
+  options.io.shares_ports = true;
+  // Made before there are threads: what keeps the first core from having one is said once.
+  std::unique_ptr<driver> first = driver_or_complaint(options.io);
+  if (!first) return exit_without_driver;
   const crash_dump dumps(options.dump_on_crash);
   const unsigned count = options.cores != 0 ? options.cores : cores_allowed();
   core_group group(count);
   std::vector<std::thread> threads;
   for (unsigned i = 1; i < count; ++i) {
     try {
-      threads.emplace_back([&, i] { run_core_or_fail(i, program, group, options); });
+      threads.emplace_back([&, i] { run_core_or_fail(i, program, group, options, nullptr); });
     } catch (const std::system_error&) {
       group.fail(std::current_exception());
       break;
     }
   }
-  run_core_or_fail(0, program, group, options);
+  run_core_or_fail(0, program, group, options, std::move(first));
   for (std::thread& one : threads) one.join();
-  if (!group.failure()) return 0;
+  if (!group.failure()) return group.is_without_driver() ? exit_without_driver : 0;
   struct string_sink final : text_sink {
     std::string text;
     using text_sink::put;

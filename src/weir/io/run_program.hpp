@@ -23,7 +23,8 @@ struct run_options {
 
 /// Runs `main` to its end and gives its value as exit code. Stopped by a signal: 0. An error that
 /// leaves it goes to the unhandled-error handler, which ends the process; if it is replaced by one
-/// that returns: 1.
+/// that returns: 1. Without a driver (an unknown WEIR_DRIVER, no descriptor left) a line on
+/// standard error says why: 2.
 int run(task<int> main, run_options options = {});
 /// The same for a program without a result of its own: 0.
 int run(task<> main, run_options options = {});
@@ -53,7 +54,7 @@ class core_function final : public core_program {
   std::tuple<A...> arguments_;
 };
 
-int run_cores(core_program& program, const run_options& options);
+int run_cores(core_program& program, run_options options);
 
 }  // namespace detail
 

@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -144,6 +145,20 @@ TEST(run_program, an_error_on_one_core_ends_the_others_and_the_process) {
   EXPECT_EQ(outcome.signal, SIGABRT);
   EXPECT_THAT(outcome.text, HasSubstr("core 1 is broken"));
   EXPECT_THAT(outcome.text, testing::ContainsRegex("cleaned up(.|\n)*cleaned up(.|\n)*cleaned up"));
+}
+
+TEST(run_program, an_unknown_driver_is_told_in_a_line) {
+  for (const bool on_all_cores : {false, true}) {
+    const child_outcome outcome = in_child([&] {
+      ::setenv("WEIR_DRIVER", "kqueue", 1);
+      return on_all_cores ? run_on_all_cores(
+                                {.cores = 1}, [](int) -> task<> { co_return; }, 1)
+                          : run(give(0));
+    });
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_THAT(outcome.text, testing::StartsWith("weir: invalid_argument: there is no driver "));
+    EXPECT_EQ(outcome.text.find('\n'), outcome.text.size() - 1);
+  }
 }
 
 TEST(run_program, sigint_ends_all_cores) {
