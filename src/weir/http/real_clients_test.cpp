@@ -171,6 +171,30 @@ TEST_P(real_sockets, ask_the_server_of_python) {
   }
 }
 
+// The time-outs cancel requests of the kernel: what virtual time can't show.
+TEST_P(real_sockets, are_given_up_when_their_client_is_too_slow) {
+  run_on(*io_, []() -> task<> {
+    const auto large = [](request&, response& answered) -> task<> {
+      co_await answered.send(200, {}, std::string(64'000'000, 'x'));
+    };
+    server one(large, {.header_timeout = 30_ms, .write_timeout = 30_ms, .linger_timeout = 10_ms});
+    listener door = co_await listen({});
+    const address at = door.local();
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> { co_await one.run(std::move(door)); });
+      socket slow = co_await connect(at);
+      co_await slow.send("GET / HT");
+      EXPECT_TRUE((co_await slow.receive()).text().starts_with("HTTP/1.1 408 "));
+      socket stuck = co_await connect(at);
+      co_await stuck.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+      while (one.stats().connections_live != 0 || one.stats().requests == 0) co_await sleep(1_ms);
+      EXPECT_EQ(one.stats().timeouts, 2u);
+      EXPECT_EQ(one.stats().handler_failures, 0u);
+      one.drain();
+    });
+  }());
+}
+
 TEST_P(real_sockets, carry_many_clients_of_our_own) {
   with_server([](address at) -> task<> {
     client asks({.connections_per_host_max = 50});

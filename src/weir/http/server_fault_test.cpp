@@ -6,7 +6,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace weir::http {
@@ -193,6 +195,52 @@ WEIR_TEST("read_all refuses more than it was told to take") {
     }
     EXPECT_EQ(serves.stats().handler_failures, 0u);
   });
+}
+
+// Asks in four ways, and takes whatever comes.
+task<> ask_for_all(address at) {
+  talker client = co_await talker::to(at);
+  for (const char* text :
+       {"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n", "abc",
+        "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"}) {
+    if (!co_await as_result(client.say(text))) break;
+    co_await sleep(1_s);
+  }
+  std::ignore = co_await as_result(client.connection().shutdown_send());
+  co_await client.rest();
+}
+
+task<> echo_or_stream(request& asked, response& answered) {
+  if (asked.path() != "/stream") co_return co_await echo(asked, answered);
+  body_writer body = co_await answered.begin(200, "text/plain");
+  co_await body.write("one");
+  co_await body.write("two");
+}
+
+// The first, second, ... n-th operation of a kind breaks, at either end, until nothing is left to
+// break. The server hears of each, reports none, and serves the next client.
+TEST(server_faults, of_the_network_end_a_connection_and_nothing_else) {
+  for (const io_op op : {io_op::accept, io_op::receive, io_op::send, io_op::shutdown}) {
+    std::uint64_t nth = 1;
+    for (bool has_struck = true; has_struck; ++nth) {
+      SCOPED_TRACE(::testing::Message() << "operation " << static_cast<int>(op) << ", " << nth);
+      weir::testing::run_virtual([](io_op broken, std::uint64_t at, bool* struck) -> task<> {
+        co_await with_server({}, echo_or_stream, [&](server& serves, address where) -> task<> {
+          weir::testing::world().add_fault({.op = broken, .nth = at, .code = ECONNRESET});
+          std::ignore = co_await as_result(ask_for_all(where));
+          *struck = weir::testing::world().faults_struck() != 0;
+          if (!*struck) co_return;
+          talker next = co_await talker::to(where);
+          EXPECT_EQ((co_await next.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n")).status, 200);
+          EXPECT_EQ(serves.stats().handler_failures, 0u);
+        });
+      }(op, nth, &has_struck));
+      ASSERT_LT(nth, 100u) << "the faults never end";
+    }
+    EXPECT_GT(nth, 2u) << "nothing was broken";
+  }
 }
 
 // ---- handlers that fail ----
