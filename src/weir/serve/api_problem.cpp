@@ -80,8 +80,14 @@ api_problem problem_of(const error& why) {
       problem.status = 507;
       problem.retry_after = retention_retry_after;
       break;
+    // Only bodies of requests are waited for with a time-out, and only clients break off.
     case errc::timed_out:
-      problem.status = 504;
+      problem.status = 408;
+      break;
+    case errc::end_of_stream:
+    case errc::broken:
+      problem.status = 400;
+      problem.code = "incomplete_body";
       break;
     case errc::cancelled:
     case errc::closed:
