@@ -2,6 +2,7 @@
 #include <weir/broker/internal/broker_core.hpp>
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
+#include <weir/core/with_scope.hpp>
 
 #include <utility>
 
@@ -52,7 +53,13 @@ task<verdict<accepted_message>> broker::submit(std::string_view queue, new_messa
     outcome = co_await core.perform(command, append_class::intake, lsn);
   }
   if (!outcome) co_return std::unexpected(std::move(outcome.error()));
-  co_await core.log->wait_durable(lsn);
+  if (wait_for_room.ns > 0) {
+    // Whoever gives up the wait for room must not hear so once there was some.
+    co_await with_scope({.name = "confirmation", .shield = true},
+                        [&](scope&) -> task<> { co_await core.log->wait_durable(lsn); });
+  } else {
+    co_await core.log->wait_durable(lsn);
+  }
   co_return accepted_message{.id = core.ids.id_text(outcome->sequence),
                              .is_duplicate = outcome->is_duplicate};
 }

@@ -53,6 +53,9 @@ task<> end_stream(http::sse_writer& out, error why) {
   co_await out.end();
 }
 
+/// HEAD asks for the head only; a stream without a body would keep its connection for ever.
+bool is_head(const http::request& request) { return request.method() == "HEAD"; }
+
 bool ends_message(event_kind kind) {
   return kind == event_kind::completed || kind == event_kind::dead || kind == event_kind::expired;
 }
@@ -68,7 +71,7 @@ task<std::optional<api_problem>> service::stream_queue(exchange& with) {
   const stream_place counted(event_streams_);
   http::sse_writer out = co_await with.response.begin_events();
   std::uint64_t dropped = 0;
-  for (std::uint64_t number = 1;; ++number) {
+  for (std::uint64_t number = 1; !is_head(with.request); ++number) {
     const auto next = co_await as_result((*feed)->next());
     if (!next) {
       co_await end_stream(out, next.error());
@@ -82,6 +85,8 @@ task<std::optional<api_problem>> service::stream_queue(exchange& with) {
     const std::string id = fmt::format("{}", number);
     co_await out.send({.event = weir::name(what.kind), .id = id, .data = event_json(what)});
   }
+  co_await out.end();
+  co_return std::nullopt;
 }
 
 task<std::optional<api_problem>> service::stream_message(exchange& with) {
@@ -96,7 +101,7 @@ task<std::optional<api_problem>> service::stream_message(exchange& with) {
   const stream_place counted(event_streams_);
   http::sse_writer out = co_await with.response.begin_events();
   co_await out.send({.event = "state", .data = state_text(*message)});
-  while (!has_ended(message->state)) {
+  while (!has_ended(message->state) && !is_head(with.request)) {
     const auto next = co_await as_result((*feed)->next());
     if (!next) {
       co_await end_stream(out, next.error());

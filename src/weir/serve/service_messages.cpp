@@ -73,8 +73,12 @@ task<service::outcome> service::submit(exchange& with) {
                             .key = fields->key,
                             .reply_to = fields->reply_to};
   const time_point begin = loop::current()->now();
-  const verdict<accepted_message> accepted = value_or_raise(
-      co_await until_drained(with.request.drain(), broker_.submit(with.argument, message, *wait)));
+  // A drain ends the wait for room; what was taken in without one is confirmed in any case.
+  auto submitting = broker_.submit(with.argument, message, *wait);
+  const verdict<accepted_message> accepted =
+      *wait > duration()
+          ? value_or_raise(co_await until_drained(with.request.drain(), std::move(submitting)))
+          : co_await std::move(submitting);
   if (!accepted) co_return std::unexpected(problem_of(accepted.error()));
   counters_.confirmed(loop::current()->now() - begin);
   co_return accepted_answer(*accepted);

@@ -263,6 +263,62 @@ WEIR_TEST("a message's stream begins and ends with its state") {
   });
 }
 
+WEIR_TEST("a queue's stream ends in order when the queue is deleted") {
+  co_await with_server([](api& server, event&) -> task<> {
+    co_await server.put("/v1/queues/q");
+    http::client_stream stream =
+        co_await server.client().open({.url = server.url() + "/v1/queues/q/events"});
+    co_await server.call("DELETE", "/v1/queues/q");
+    std::string buffer;
+    EXPECT_EQ(co_await next_event(stream, buffer), "end");
+  });
+}
+
+WEIR_TEST("HEAD of a stream is answered at once and leaves the connection free") {
+  co_await with_server([](api& server, event&) -> task<> {
+    co_await server.put("/v1/queues/q");
+    const std::string id = co_await server.send("q", "x");
+    const duration begin = elapsed();
+    for (const std::string& path :
+         {std::string("/v1/queues/q/events"), "/v1/messages/" + id + "/events"}) {
+      const reply head = co_await server.call("HEAD", path);
+      EXPECT_EQ(head.status(), 200) << path;
+      EXPECT_EQ(head.field("Content-Type"), "text/event-stream") << path;
+      EXPECT_EQ((co_await server.get("/healthz")).status(), 200) << path;
+    }
+    EXPECT_LT(elapsed() - begin, 1_s);
+  });
+}
+
+WEIR_TEST("a message that was taken in is never refused because the server drains") {
+  for (const std::string query : {"", "?wait=1m"}) {
+    for (int turns = 2; turns < 18; turns += 3) {
+      std::string id;
+      int status = 0;
+      co_await with_server([&](api& server, event& stop) -> task<> {
+        co_await server.put("/v1/queues/q");
+        co_await with_scope({.name = "producer"}, [&](scope& s) -> task<> {
+          s.spawn(
+              [](api* to, std::string path, int* out) -> task<> {
+                const auto sent = co_await as_result(to->post(path, "x"));
+                *out = sent ? sent->status() : -1;
+              },
+              &server, "/v1/queues/q/messages" + query, &status);
+          for (int i = 0; i < turns; ++i) co_await yield();
+          stop.set();
+        });
+      });
+      // An answer may be lost with its connection; one that came is true.
+      co_await with_server([&](api& server, event&) -> task<> {
+        const std::int64_t kept = (co_await server.get("/v1/queues/q")).count("ready");
+        if (status == 202) EXPECT_EQ(kept, 1) << "after " << turns << query;
+        if (status == 503) EXPECT_EQ(kept, 0) << "after " << turns << query;
+        co_await server.call("DELETE", "/v1/queues/q");
+      });
+    }
+  }
+}
+
 WEIR_TEST("HEAD is answered as GET without a body") {
   co_await with_server([](api& server, event&) -> task<> {
     co_await server.put("/v1/queues/q");
