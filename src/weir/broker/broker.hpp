@@ -44,9 +44,8 @@ struct broker_core;
 
 /// The queues of one data folder.
 ///
-/// Cancel:  a cancelled submit, ack or setting has been applied or not, as a lost answer would
-///          leave
-///          it; a cancelled lease gives the messages back at once.
+/// Cancel:  a cancelled submit, ack or setting has happened or not, as after a lost answer; what a
+///          cancelled lease or take_replies took is there for others at once.
 /// Order:   commands take effect in the order of the calls; waiting callers are served in turn.
 /// Bound:   broker_limits, waiters_max, subscriptions_max, the journal's limits.
 /// Errors:  refusals as values, none of which changed anything; a failed journal raises `io` or
@@ -64,7 +63,9 @@ class broker {
   /// Does everything that nobody calls for: writes, ticks, wakes, snapshots. Spawn it once; it ends
   /// after close(), and raises what failed the journal.
   task<> run();
-  /// Refuses commands from now on and ends when all that was accepted is durable.
+  /// Refuses commands from now on, ends all waits, and ends when all that was accepted is durable
+  /// and run() has ended. When much would have to be replayed, a snapshot is written before, for a
+  /// few seconds at most.
   task<> close();
 
   task<verdict<put_outcome>> put_queue(std::string_view name, const queue_settings& settings);
@@ -73,7 +74,8 @@ class broker {
   /// All queues, by name.
   std::vector<queue_view> queues() const;
 
-  /// Waits up to `wait_for_room` while the queue is full.
+  /// Waits up to `wait_for_room` while the queue is full. Nobody overtakes those who wait: a call
+  /// that would not wait is refused as long as others do.
   task<verdict<accepted_message>> submit(std::string_view queue, new_message message,
                                          duration wait_for_room = {});
   /// One verdict a message; refused as a whole when the batch is empty or too long.
@@ -84,7 +86,8 @@ class broker {
   /// The message once it has ended (done, expired, dead), or as it is after `at_most`.
   task<verdict<message_view>> wait_ended(std::string_view id, duration at_most);
 
-  /// Takes up to `max` messages; while there is none, waits up to `wait`. Empty after that.
+  /// Takes up to `max` messages; while there is none, waits up to `wait`. Empty after that, and at
+  /// once for a call that would not wait while others do.
   task<verdict<std::vector<taken_message>>> lease(std::string_view queue, std::size_t max,
                                                   duration wait,
                                                   std::optional<duration> lease_time);

@@ -107,7 +107,8 @@ task<verdict<std::vector<taken_message>>> broker::lease(std::string_view queue, 
   verdict<std::vector<leased_message>> taken;
   const auto found = core.lines.find(queue);
   const bool is_behind = found != core.lines.end() && found->second.leases.is_busy();
-  if (core.is_closing || core.is_hopeless(command) || (wait.ns <= 0 && !is_behind)) {
+  const bool may_try = wait.ns <= 0 && !is_behind;
+  if (may_try || core.is_closing || (is_behind && core.is_hopeless(command))) {
     taken = co_await core.perform(command, append_class::completion, lsn);
   } else if (wait.ns > 0) {
     std::optional<detail::waiter_count> counted;

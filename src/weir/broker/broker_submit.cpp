@@ -32,13 +32,13 @@ task<verdict<accepted_message>> broker::submit(std::string_view queue, new_messa
   verdict<submitted> outcome = refuse(broker_errc::queue_full, "the queue is full");
   const auto found = core.lines.find(queue);
   const bool is_behind = found != core.lines.end() && found->second.room.is_busy();
-  if (core.is_closing || (is_behind && core.is_hopeless(command))) {
-    outcome = co_await core.perform(command, append_class::intake, lsn);  // says why
+  const bool may_try = wait_for_room.ns <= 0 && !is_behind;
+  if (may_try || core.is_closing || (is_behind && core.is_hopeless(command))) {
+    outcome = co_await core.perform(command, append_class::intake, lsn);
   } else if (wait_for_room.ns <= 0) {
     // Room that comes belongs to those who wait for it.
-    if (is_behind) co_return refuse(broker_errc::queue_full, "the queue is full, and others wait");
-    outcome = co_await core.perform(command, append_class::intake, lsn);
-  } else if (!core.is_hopeless(command)) {
+    co_return refuse(broker_errc::queue_full, "the queue is full, and others wait for room");
+  } else {
     std::optional<detail::waiter_count> counted;
     waiting_line::place place(core.lines_of(queue).room);
     while (!outcome && outcome.error() == broker_errc::queue_full) {
@@ -49,8 +49,6 @@ task<verdict<accepted_message>> broker::submit(std::string_view queue, new_messa
       if (!co_await place.wait_turn(until - core.on->now())) break;
       outcome = co_await core.perform(command, append_class::intake, lsn);
     }
-  } else {
-    outcome = co_await core.perform(command, append_class::intake, lsn);
   }
   if (!outcome) co_return std::unexpected(std::move(outcome.error()));
   if (wait_for_room.ns > 0) {
