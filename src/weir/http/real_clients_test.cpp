@@ -175,7 +175,9 @@ TEST_P(real_sockets, ask_the_server_of_python) {
 TEST_P(real_sockets, are_given_up_when_their_client_is_too_slow) {
   run_on(*io_, []() -> task<> {
     const auto large = [](request&, response& answered) -> task<> {
-      co_await answered.send(200, {}, std::string(64'000'000, 'x'));
+      std::string text;
+      text.resize(64'000'000, 'x');
+      co_await answered.send(200, {}, text);
     };
     server one(large, {.header_timeout = 30_ms, .write_timeout = 30_ms, .linger_timeout = 10_ms});
     listener door = co_await listen({});
