@@ -97,6 +97,20 @@ class DevTest(unittest.TestCase):
         self.assertEqual(len(tests), 1)
         self.assertRegex(tests[0], r"--preset dev .*-R scope$")
 
+    def test_run_becomes_the_server_with_the_arguments_that_were_given(self):
+        (self.root / "installed").write_text("clang-19\nninja-build\n")
+        program = self.root / "build" / "release" / "weir"
+        program.parent.mkdir(parents=True)
+        program.write_text('#!/bin/sh\necho "$$ $PWD $*"\nexit 7\n')
+        program.chmod(0o755)
+        process = subprocess.Popen(
+            [str(self.root / "dev"), "run", "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env={**os.environ, "PATH": f"{self.root}/bin:{os.environ['PATH']}"},
+        )
+        out, _ = process.communicate()
+        self.assertEqual(process.returncode, 7)  # the server's own exit code, so Ctrl-C and SIGTERM reach it too
+        self.assertEqual(out, f"{process.pid} {self.root} serve --listen 127.0.0.1:0\n")
+
     def test_the_list_of_packages_has_the_sections_that_dev_asks_for(self):
         sections = [line[2:] for line in (ROOT / "packages.txt").read_text().splitlines() if line in ("# build", "# test", "# bench")]
         self.assertEqual(sections, ["build", "test", "bench"])
