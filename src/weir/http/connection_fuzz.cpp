@@ -92,11 +92,15 @@ struct behaviour {
   bool is_slow;
 };
 
-task<> talk(socket& peer, std::string_view text, behaviour how) {
+// A reset is told once, to whichever of the two halves asks first.
+task<> talk(socket& peer, std::string_view text, behaviour how, bool* was_reset) {
   random_source cuts(how.seed);
   while (!text.empty()) {
     const std::string_view part = text.substr(0, 1 + cuts.below(64));
-    if (!co_await as_result(peer.send(part))) co_return co_await checkpoint();
+    if (!co_await as_result(peer.send(part))) {
+      *was_reset = true;
+      co_return;
+    }
     text.remove_prefix(part.size());
     if (how.is_slow) co_await sleep(100_ms);
   }
@@ -122,7 +126,7 @@ task<> one_connection(std::string_view input, behaviour how) {
     std::string said;
     bool was_reset = false;
     co_await with_scope({.timeout = how.leaves_early ? 2_s : 1_h}, [&](scope& both) -> task<> {
-      both.spawn([&]() -> task<> { co_await talk(peer, input, how); });
+      both.spawn([&]() -> task<> { co_await talk(peer, input, how, &was_reset); });
       both.spawn([&]() -> task<> { co_await listen_to(peer, &said, &was_reset); });
       co_await both.join();
     });
