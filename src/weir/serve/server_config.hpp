@@ -17,12 +17,14 @@ struct server_config {
   std::string token_file;  // empty: none
   broker_limits limits;
   std::uint32_t connections_max = 10'000;
+  std::uint32_t event_streams_max = 1'000;
   duration wait_max = duration::seconds(300);
   duration drain_timeout = duration::seconds(10);
 };
 
 /// `base` changed by {"data", "listen", "token_file", "drain_timeout", "limits": {"message_bytes",
-/// "batch_messages", "lease_messages", "queues", "keys", "replies", "connections", "wait"}}.
+/// "batch_messages", "lease_messages", "queues", "keys", "replies", "connections",
+/// "event_streams", "wait"}}.
 /// Unknown settings are refused by name.
 answer<server_config> read_config(std::string_view json, const server_config& base);
 

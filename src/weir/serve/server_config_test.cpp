@@ -11,7 +11,7 @@ TEST(server_config, every_setting_can_be_given) {
   const answer<server_config> config = read_config(
       R"({"data":"/d","listen":"[::1]:1","token_file":"/t","drain_timeout":"3s","limits":{
           "message_bytes":1,"batch_messages":2,"lease_messages":3,"queues":4,"keys":5,"replies":6,
-          "connections":7,"wait":"8s"}})",
+          "connections":7,"wait":"8s","event_streams":9}})",
       {});
   ASSERT_TRUE(config) << config.error().detail;
   EXPECT_EQ(config->data, "/d");
@@ -26,6 +26,7 @@ TEST(server_config, every_setting_can_be_given) {
   EXPECT_EQ(config->limits.replies_max, 6u);
   EXPECT_EQ(config->connections_max, 7u);
   EXPECT_EQ(config->wait_max, 8_s);
+  EXPECT_EQ(config->event_streams_max, 9u);
 }
 
 TEST(server_config, what_is_not_given_stays) {

@@ -35,7 +35,10 @@ http::server_limits limits_of(const server_config& config) {
 /// Everything of one running server.
 struct parts {
   parts(broker& from, server_setup& setup)
-      : answers(from, {.tokens = std::move(setup.tokens), .wait_max = setup.config.wait_max},
+      : answers(from,
+                {.tokens = std::move(setup.tokens),
+                 .wait_max = setup.config.wait_max,
+                 .event_streams_max = setup.config.event_streams_max},
                 &pushes),
         pushes(from, answers.counters()),
         door(answers, limits_of(setup.config)) {}
@@ -95,8 +98,8 @@ result<server_setup> check_setup(const server_config& config,
 task<> run_server(server_setup setup, event& stop, server_observer& observer) {
   const server_config config = setup.config;
   const address where = setup.listen;
-  std::unique_ptr<broker> store =
-      co_await broker::open({.dir = config.data, .limits = config.limits});
+  std::unique_ptr<broker> store = co_await broker::open(
+      {.dir = config.data, .limits = config.limits, .subscriptions_max = config.event_streams_max});
   parts all(*store, setup);
   co_await with_scope({.name = "weir serve"}, [&](scope& back) -> task<> {
     back.spawn([](broker* of) -> task<> { co_await of->run(); }, store.get());

@@ -5,7 +5,7 @@
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/wire/percent.hpp>
-#include <weir/wire/problem.hpp>
+#include <weir/wire/url.hpp>
 
 #include <utility>
 
@@ -33,15 +33,41 @@ void set_fields(http::response& response, const api_problem& problem) {
   if (problem.status == 401) response.header("WWW-Authenticate", "Bearer");
 }
 
+/// Without tokens, being on this machine is all that a caller needs; and so a page in a browser on
+/// this machine must not become one. Its cross-site requests carry an Origin (the Fetch standard,
+/// 3.1), and one that had its own name resolve to us (DNS rebinding) says that name as Host.
+std::optional<api_problem> check_browser(const http::request& request) {
+  const std::string_view host = request.host();
+  if (const auto origin = request.field("Origin")) {
+    const bool is_ours = origin->starts_with("http://") && origin->substr(7) == host;
+    if (!is_ours) {
+      return api_problem{.status = 403,
+                         .code = "cross_origin",
+                         .detail = "pages of other sites may not call a server without tokens"};
+    }
+  }
+  const result<url> named = parse_url("http://" + std::string(host) + "/");
+  const bool is_name = named && named->kind == host_kind::name && named->host != "localhost";
+  if (!is_name || host.empty()) return std::nullopt;
+  return api_problem{.status = 403,
+                     .code = "wrong_host",
+                     .detail = "a server without tokens is called by address or as localhost"};
+}
+
 }  // namespace
 
 service::service(broker& of, service_options options, queues_observer* observer)
     : broker_(of), options_(std::move(options)), observer_(observer) {}
 
-bool service::is_admitted(const answer<route>& to, const http::request& request) const {
-  if (!options_.tokens) return true;
-  if (to && (to->to == endpoint::healthz || to->to == endpoint::readyz)) return true;
-  return options_.tokens->admits(request.field("Authorization"));
+/// Who may go on; a problem for all others, also at paths that are none.
+std::optional<api_problem> service::check_caller(const answer<route>& to,
+                                                 const http::request& request) const {
+  if (!options_.tokens) return check_browser(request);
+  if (to && (to->to == endpoint::healthz || to->to == endpoint::readyz)) return std::nullopt;
+  if (options_.tokens->admits(request.field("Authorization"))) return std::nullopt;
+  return api_problem{.status = 401,
+                     .code = "unauthorized",
+                     .detail = "a token is needed: Authorization: Bearer TOKEN"};
 }
 
 task<> service::operator()(http::request& request, http::response& response) {
@@ -49,10 +75,8 @@ task<> service::operator()(http::request& request, http::response& response) {
   const time_point begin = loop::current()->now();
   const answer<route> to = find_route(request.method(), request.path());
   int status = 0;
-  if (!is_admitted(to, request)) {
-    // Also for paths that are none: a stranger is not told which there are.
-    status = co_await send(
-        response, refused(401, "unauthorized", "a token is needed: Authorization: Bearer TOKEN"));
+  if (auto problem = check_caller(to, request)) {
+    status = co_await send(response, std::unexpected(std::move(*problem)));
   } else if (!to) {
     status = co_await send(response, std::unexpected(to.error()));
   } else {

@@ -68,7 +68,8 @@ class service {
   };
   using outcome = answer<api_answer>;
 
-  bool is_admitted(const answer<route>& to, const http::request& request) const;
+  std::optional<api_problem> check_caller(const answer<route>& to,
+                                          const http::request& request) const;
   /// Both give the status that was answered.
   task<int> answer_at(route to, http::request& request, http::response& response);
   static task<int> send(http::response& response, outcome what);

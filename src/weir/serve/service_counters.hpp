@@ -63,7 +63,7 @@ class service_counters {
   void append_to(metrics_text& out) const;
 
  private:
-  static constexpr std::array<int, 16> statuses{200, 201, 202, 204, 400, 401, 404, 405,
+  static constexpr std::array<int, 17> statuses{200, 201, 202, 204, 400, 401, 403, 404, 405,
                                                 409, 413, 429, 500, 503, 504, 507, 0};
   static constexpr std::size_t rows = endpoints + 1;  // the last is for paths that are none
 

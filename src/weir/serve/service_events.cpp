@@ -63,11 +63,11 @@ bool ends_message(event_kind kind) {
 }  // namespace
 
 task<std::optional<api_problem>> service::stream_queue(exchange& with) {
-  auto feed = broker_.subscribe_queue(with.argument);
-  if (!feed) co_return problem_of(feed.error());
   if (event_streams_ == options_.event_streams_max) {
     co_return too_many_streams(options_.event_streams_max);
   }
+  auto feed = broker_.subscribe_queue(with.argument);
+  if (!feed) co_return problem_of(feed.error());
   const stream_place counted(event_streams_);
   http::sse_writer out = co_await with.response.begin_events();
   std::uint64_t dropped = 0;
@@ -90,14 +90,14 @@ task<std::optional<api_problem>> service::stream_queue(exchange& with) {
 }
 
 task<std::optional<api_problem>> service::stream_message(exchange& with) {
+  if (event_streams_ == options_.event_streams_max) {
+    co_return too_many_streams(options_.event_streams_max);
+  }
   // Subscribed before the first look, so that nothing falls between the two.
   auto feed = broker_.subscribe_message(with.argument);
   if (!feed) co_return problem_of(feed.error());
   verdict<message_view> message = co_await broker_.message(with.argument);
   if (!message) co_return problem_of(message.error());
-  if (event_streams_ == options_.event_streams_max) {
-    co_return too_many_streams(options_.event_streams_max);
-  }
   const stream_place counted(event_streams_);
   http::sse_writer out = co_await with.response.begin_events();
   co_await out.send({.event = "state", .data = state_text(*message)});

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <utility>
+#include <vector>
 
 namespace weir {
 
@@ -81,13 +82,18 @@ task<service::outcome> service::lease(exchange& with) {
     co_return refused(400, "invalid_parameter", "parameter 'encoding' must be auto or base64");
   }
   const body_encoding as = encoding == "auto" ? body_encoding::by_content : body_encoding::base64;
-  if (*wait > duration()) with.response.end_when_client_leaves();
-  auto taken = co_await until_drained(with.request.drain(),
-                                      broker_.lease(with.argument, *max, *wait, lease_time));
-  if (!taken && taken.error() == errc::cancelled) co_return api_answer{.body = leases_json({}, as)};
-  const auto messages = value_or_raise(std::move(taken));
-  if (!messages) co_return std::unexpected(problem_of(messages.error()));
-  co_return api_answer{.body = leases_json(*messages, as)};
+  verdict<std::vector<taken_message>> taken;
+  if (*wait == duration()) {
+    taken = co_await broker_.lease(with.argument, *max, *wait, lease_time);
+  } else {
+    with.response.end_when_client_leaves();
+    auto waited = co_await until_drained(with.request.drain(),
+                                         broker_.lease(with.argument, *max, *wait, lease_time));
+    // A drain ends the wait: then there is nothing.
+    if (waited || waited.error() != errc::cancelled) taken = value_or_raise(std::move(waited));
+  }
+  if (!taken) co_return std::unexpected(problem_of(taken.error()));
+  co_return api_answer{.body = leases_json(*taken, as)};
 }
 
 task<service::outcome> service::ack(exchange& with) {

@@ -328,6 +328,79 @@ WEIR_TEST("HEAD is answered as GET without a body") {
   });
 }
 
+WEIR_TEST("event streams are bounded, and a place that is given back is free") {
+  server_config config = config_in();
+  config.event_streams_max = 1;
+  co_await with_server(config, {}, [](api& server, event&) -> task<> {
+    co_await server.put("/v1/queues/q");
+    const std::string id = co_await server.send("q", "x");
+    const std::string url = server.url() + "/v1/queues/q/events";
+    {
+      http::client_stream stream = co_await server.client().open({.url = url});
+      EXPECT_EQ(stream.status(), 200);
+      for (const std::string path : {"/v1/queues/q/events", "/v1/messages/" + id + "/events"}) {
+        const reply full = co_await server.get(path);
+        EXPECT_EQ(full.status(), 503);
+        EXPECT_EQ(full.text("code"), "too_many_streams");
+        EXPECT_NE(full.field("Retry-After"), "");
+      }
+    }
+    co_await sleep(1_s);
+    http::client_stream stream = co_await server.client().open({.url = url});
+    EXPECT_EQ(stream.status(), 200);
+  });
+}
+
+WEIR_TEST("without tokens pages of other sites are refused") {
+  co_await with_server([](api& server, event&) -> task<> {
+    const std::string host = server.url().substr(7);
+    const struct {
+      http_field field;
+      int status;
+      std::string_view code;
+    } table[] = {{{"Origin", "https://evil.example"}, 403, "cross_origin"},
+                 {{"Origin", "null"}, 403, "cross_origin"},
+                 {{"Origin", server.url()}, 201, ""},
+                 {{"Host", "evil.example"}, 403, "wrong_host"},
+                 {{"Host", "localhost:8420"}, 200, ""},
+                 {{"Host", "[::1]:8420"}, 200, ""}};
+    for (const auto& row : table) {
+      const reply got = co_await server.call("PUT", "/v1/queues/q", "{}", {row.field});
+      EXPECT_EQ(got.status(), row.status) << row.field.name << ": " << row.field.value;
+      if (row.status == 403) EXPECT_EQ(got.text("code"), row.code);
+    }
+  });
+}
+
+TEST(service, a_full_disk_stops_intake_until_there_is_room_again) {
+  run_virtual(with_server([](api& server, event&) -> task<> {
+    co_await server.put("/v1/queues/q");
+    const std::string body(8 << 20, 'x');
+    world().disk().set_quota(world().disk().used_bytes());
+    reply last = co_await server.post("/v1/queues/q/messages", body);
+    for (int i = 0; i < 20 && last.status() == 202; ++i) {
+      last = co_await server.post("/v1/queues/q/messages", body);
+    }
+    EXPECT_EQ(last.status(), 507);
+    EXPECT_EQ(last.text("code"), "no_space");
+    EXPECT_NE(last.field("Retry-After"), "");
+    const reply ready = co_await server.get("/readyz");
+    EXPECT_EQ(ready.status(), 503);
+    EXPECT_EQ(ready.text("code"), "not_ready");
+    EXPECT_NE(ready.text("detail"), "");
+    EXPECT_EQ((co_await server.get("/healthz")).status(), 200);
+    // Completions still go through: they are what makes room in the end.
+    const auto taken = co_await server.take("q");
+    const reply done =
+        co_await server.post("/v1/leases/" + reply::text_of(taken, "receipt") + "/ack", "r");
+    EXPECT_EQ(done.status(), 204);
+    world().disk().set_quota(std::uint64_t(1) << 40);
+    co_await sleep(1_min);
+    EXPECT_EQ((co_await server.post("/v1/queues/q/messages", "x")).status(), 202);
+    EXPECT_EQ((co_await server.get("/readyz")).status(), 200);
+  }));
+}
+
 TEST(service, an_address_that_others_can_reach_needs_tokens) {
   for (const char* listen : {"0.0.0.0:1", "*:1", "[::]:1", "10.0.0.1:1"}) {
     server_config config = config_in();
