@@ -23,6 +23,7 @@ struct settings {
   std::optional<std::string> listen;
   std::optional<std::string> token_file;
   std::string config;
+  bool accept_loss = false;
 };
 
 server_setup setup_of(const settings& given) {
@@ -38,6 +39,7 @@ server_setup setup_of(const settings& given) {
   if (given.data) config.data = *given.data;
   if (given.listen) config.listen = *given.listen;
   if (given.token_file) config.token_file = *given.token_file;
+  config.accept_loss = given.accept_loss;
   std::optional<std::string> tokens;
   if (!config.token_file.empty()) tokens = read_file(config.token_file, file_bytes_max);
   result<server_setup> setup = check_setup(config, tokens);
@@ -94,6 +96,8 @@ void add_serve_command(CLI::App& app, command_choice& choice) {
       ->type_name("FILE");
   command->add_option("--config", given->config, "Settings as a JSON object; options win")
       ->type_name("FILE");
+  command->add_flag("--accept-loss", given->accept_loss,
+                    "Open a damaged data folder without what is lost (see `weir check DIR` first)");
   command->callback([&choice, given] {
     choice.run = [given] {
       run_here(serve(setup_of(*given)));

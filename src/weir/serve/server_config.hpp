@@ -20,6 +20,8 @@ struct server_config {
   std::uint32_t event_streams_max = 1'000;
   duration wait_max = duration::seconds(300);
   duration drain_timeout = duration::seconds(10);
+  bool accept_loss =
+      false;  // open although acknowledged data is damaged; a flag of the command only
 };
 
 /// `base` changed by {"data", "listen", "token_file", "drain_timeout", "limits": {"message_bytes",

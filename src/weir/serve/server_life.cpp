@@ -98,8 +98,10 @@ result<server_setup> check_setup(const server_config& config,
 task<> run_server(server_setup setup, event& stop, server_observer& observer) {
   const server_config config = setup.config;
   const address where = setup.listen;
-  std::unique_ptr<broker> store = co_await broker::open(
-      {.dir = config.data, .limits = config.limits, .subscriptions_max = config.event_streams_max});
+  broker_options opening{
+      .dir = config.data, .limits = config.limits, .subscriptions_max = config.event_streams_max};
+  opening.journal.accept_loss = config.accept_loss;
+  const std::unique_ptr<broker> store = co_await broker::open(std::move(opening));
   parts all(*store, setup);
   co_await with_scope({.name = "weir serve"}, [&](scope& back) -> task<> {
     back.spawn([](broker* of) -> task<> { co_await of->run(); }, store.get());
