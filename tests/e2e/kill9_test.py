@@ -41,6 +41,7 @@ class Notes:
     def __init__(self):
         self.lock = threading.Lock()
         self.messages = {}  # id -> Message
+        self.early = {}  # the same for messages that a worker got before we heard of their confirmation
         self.fresh = set()  # ids touched since the last check
         self.keys = {}  # key -> id
         self.lease_setting = None  # confirmed
@@ -53,7 +54,8 @@ class Notes:
                 raise AssertionError(f"key {key} gave {id} after {self.keys[key]}")
             known = self.messages.get(id)
             if known is None:
-                self.messages[id] = Message(body)
+                self.messages[id] = self.early.pop(id, None) or Message(body)
+                self.messages[id].body = body
             elif key is None:
                 raise AssertionError(f"the id {id} was given to two messages")
             self.fresh.add(id)
@@ -112,13 +114,12 @@ class Load:
         taken = self.check(client.post("/v1/queues/work/leases?max=5&wait=100ms"), 200).json["messages"]
         for one in taken:
             with self.notes.lock:
-                message = self.notes.messages.get(one["id"])
-                if message:
-                    message.attempt = max(message.attempt, one["attempt"])
-                    if message.done is not None:
-                        raise AssertionError(f"{one['id']} was given out again after it was done")
-                    if message.body is not None and message.body != one["body"]:
-                        raise AssertionError(f"{one['id']} came back with another body")
+                message = self.notes.messages.get(one["id"]) or self.notes.early.setdefault(one["id"], Message(None))
+                message.attempt = max(message.attempt, one["attempt"])
+                if message.done is not None:
+                    raise AssertionError(f"{one['id']} was given out again after it was done")
+                if message.body is not None and message.body != one["body"]:
+                    raise AssertionError(f"{one['id']} came back with another body")
             choice = rng.random()
             if choice < 0.6:
                 self.acknowledge(client, one, message)
@@ -127,12 +128,12 @@ class Load:
 
     def acknowledge(self, client, one, message):
         result = result_of(one["body"])
-        if message:
-            with self.notes.lock:
-                message.maybe.add(result)
+        with self.notes.lock:
+            message.maybe.add(result)
+            if one["id"] in self.notes.messages:
                 self.notes.fresh.add(one["id"])
         answer = client.post(f"/v1/leases/{one['receipt']}/ack", result)
-        if self.check(answer, 204, 409).status == 204 and message:
+        if self.check(answer, 204, 409).status == 204:
             with self.notes.lock:
                 message.done = result
 
