@@ -120,6 +120,25 @@ WEIR_TEST(
   });
 }
 
+WEIR_TEST("a client that reads a part and then nothing is cut off after write_timeout") {
+  const auto large = [](request&, response& answered) -> task<> {
+    co_await answered.send(200, {}, std::string(1'000'000, 'x'));
+  };
+  co_await with_server({.write_timeout = 5_s}, large, [](server& serves, address at) -> task<> {
+    talker stops = co_await talker::to(at);
+    co_await stops.say(get);
+    for (int i = 0; i < 10; ++i) {
+      co_await sleep(1_s);
+      EXPECT_TRUE(co_await stops.receive());
+    }
+    co_await sleep(4_s);
+    EXPECT_EQ(serves.stats().connections_live, 1u);
+    co_await sleep(2_s);
+    EXPECT_EQ(serves.stats().connections_live, 0u);
+    EXPECT_EQ(serves.stats().timeouts, 1u);
+  });
+}
+
 WEIR_TEST("the last request of a connection is told so") {
   co_await with_server({.requests_per_connection_max = 3}, echo, [](server&, address at) -> task<> {
     talker client = co_await talker::to(at);

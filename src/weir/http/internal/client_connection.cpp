@@ -3,7 +3,6 @@
 #include <weir/base/text.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/http/internal/connection_pool.hpp>
-#include <weir/http/internal/timed_wait.hpp>
 #include <weir/wire/http1_writer.hpp>
 
 #include <algorithm>

@@ -13,7 +13,6 @@
 #include <weir/http/exchange.hpp>
 #include <weir/http/internal/inbound.hpp>
 #include <weir/http/internal/server_core.hpp>
-#include <weir/http/internal/timed_wait.hpp>
 #include <weir/io/socket.hpp>
 
 #include <cstdint>

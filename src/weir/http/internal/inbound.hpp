@@ -9,6 +9,7 @@
 
 #include <weir/base/assert.hpp>
 #include <weir/base/buffer.hpp>
+#include <weir/io/timed_wait.hpp>
 #include <weir/wire/http1_body.hpp>
 #include <weir/wire/http1_parser.hpp>
 
@@ -16,6 +17,11 @@
 #include <string>
 
 namespace weir::http::detail {
+
+using weir::detail::received_outcome;
+using weir::detail::sent_outcome;
+using weir::detail::timed_receive;
+using weir::detail::timed_send;
 
 class inbound {
  public:

@@ -1,11 +1,8 @@
-#include <weir/http/internal/timed_wait.hpp>
+#include <weir/io/timed_wait.hpp>
 
 #include <utility>
 
-namespace weir::http::detail {
-
-using weir::detail::timer;
-using weir::detail::wait_kind;
+namespace weir::detail {
 
 void wait_timer::set() noexcept {
   due = on->now() + limit;
@@ -53,4 +50,4 @@ bool timed_send::goes_on() noexcept {
 
 result<sent_outcome> timed_send::take() noexcept { return sent_outcome{failure()}; }
 
-}  // namespace weir::http::detail
+}  // namespace weir::detail

@@ -13,7 +13,7 @@
 
 #include <span>
 
-namespace weir::http::detail {
+namespace weir::detail {
 
 /// How a transfer ended; errc{} is success.
 struct sent_outcome {
@@ -27,8 +27,8 @@ struct received_outcome {
 };
 
 /// The part of a timed wait that does not depend on its type.
-struct wait_timer : weir::detail::timer {
-  weir::detail::io_part* waiting = nullptr;
+struct wait_timer : timer {
+  io_part* waiting = nullptr;
   loop* on = nullptr;
   duration limit;
   void (*heard_first)(io_request&) noexcept = nullptr;  // of io_wait, behind ours
@@ -42,14 +42,13 @@ struct wait_timer : weir::detail::timer {
 
 /// A wait for one request or several in a row, each of which may take at most `limit`.
 template <class Derived, class T>
-class timed_wait : public weir::detail::io_wait<Derived, T> {
-  using base = weir::detail::io_wait<Derived, T>;
+class timed_wait : public io_wait<Derived, T> {
+  using base = io_wait<Derived, T>;
 
  public:
-  timed_wait(const weir::detail::wait_kind& of, duration limit) noexcept : base(of) {
-    timer_.limit = limit;
-  }
+  timed_wait(const wait_kind& of, duration limit) noexcept : base(of) { timer_.limit = limit; }
 
+  /// Also for the next part of a wait for several: its time counts anew.
   bool try_now() noexcept {
     timer_.has_fired = false;
     if (base::try_now()) return true;
@@ -63,7 +62,7 @@ class timed_wait : public weir::detail::io_wait<Derived, T> {
   }
 
   /// For wait_kind: the driver is asked to cancel once, whoever wants it first.
-  static void leave(weir::detail::wait& w) noexcept {
+  static void leave(wait& w) noexcept {
     auto& self = static_cast<timed_wait&>(static_cast<Derived&>(w));
     if (self.timer_.has_fired) {
       self.is_cancel_asked = true;
@@ -81,7 +80,7 @@ class timed_wait : public weir::detail::io_wait<Derived, T> {
 
  private:
   static void heard(io_request& request) noexcept {
-    auto& self = static_cast<timed_wait&>(static_cast<weir::detail::io_part&>(request));
+    auto& self = static_cast<timed_wait&>(static_cast<io_part&>(request));
     self.timer_.clear();
     self.timer_.heard_first(request);
   }
@@ -95,7 +94,7 @@ class timed_receive final : public timed_wait<timed_receive, received_outcome> {
   result<received_outcome> take() noexcept;
 
  private:
-  static const weir::detail::wait_kind kind_;
+  static const wait_kind kind_;
 };
 
 /// Sends all of the pieces; `limit` counts anew whenever the peer has taken something.
@@ -107,8 +106,8 @@ class timed_send final : public timed_wait<timed_send, sent_outcome> {
   result<sent_outcome> take() noexcept;
 
  private:
-  static const weir::detail::wait_kind kind_;
-  weir::detail::slice_cursor left_;
+  static const wait_kind kind_;
+  slice_cursor left_;
 };
 
-}  // namespace weir::http::detail
+}  // namespace weir::detail
