@@ -11,6 +11,9 @@ namespace {
 constexpr detail::json_words setting_words{
     .noun = "setting", .code = "invalid_setting", .unknown = "unknown_setting"};
 
+constexpr std::uint32_t segment_bytes_min = 64u << 10;
+constexpr std::uint32_t segment_bytes_step = 4096;
+
 /// A whole number of at least 1.
 template <class N>
 void read_limit(detail::json_reader& from, std::string_view field, std::uint64_t max, N& out) {
@@ -43,6 +46,15 @@ answer<server_config> read_config(std::string_view text, const server_config& ba
     read_limit(inside, "connections", 1'000'000, out.connections_max);
     read_limit(inside, "event_streams", 1'000'000, out.event_streams_max);
     inside.length("wait", out.wait_max);
+    inside.finish();
+  }
+  if (const boost::json::object* journal = from.object("journal")) {
+    detail::json_reader inside = from.child(*journal, "journal");
+    read_limit(inside, "segment_bytes", 1u << 30, out.segment_bytes);
+    if (out.segment_bytes < segment_bytes_min || out.segment_bytes % segment_bytes_step != 0) {
+      inside.refuse("segment_bytes", "must be at least 65536, and a multiple of 4096");
+    }
+    read_limit(inside, "snapshot_bytes", std::uint64_t{1} << 40, out.snapshot_bytes);
     inside.finish();
   }
   from.finish();

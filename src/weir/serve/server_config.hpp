@@ -20,13 +20,15 @@ struct server_config {
   std::uint32_t event_streams_max = 1'000;
   duration wait_max = duration::seconds(300);
   duration drain_timeout = duration::seconds(10);
+  std::uint32_t segment_bytes = 64u << 20;                  // of each file of the journal
+  std::uint64_t snapshot_bytes = std::uint64_t{256} << 20;  // written between two snapshots
   bool accept_loss =
       false;  // open although acknowledged data is damaged; a flag of the command only
 };
 
 /// `base` changed by {"data", "listen", "token_file", "drain_timeout", "limits": {"message_bytes",
 /// "batch_messages", "lease_messages", "queues", "keys", "replies", "connections",
-/// "event_streams", "wait"}}.
+/// "event_streams", "wait"}, "journal": {"segment_bytes", "snapshot_bytes"}}.
 /// Unknown settings are refused by name.
 answer<server_config> read_config(std::string_view json, const server_config& base);
 

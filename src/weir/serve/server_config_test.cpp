@@ -11,7 +11,8 @@ TEST(server_config, every_setting_can_be_given) {
   const answer<server_config> config = read_config(
       R"({"data":"/d","listen":"[::1]:1","token_file":"/t","drain_timeout":"3s","limits":{
           "message_bytes":1,"batch_messages":2,"lease_messages":3,"queues":4,"keys":5,"replies":6,
-          "connections":7,"wait":"8s","event_streams":9}})",
+          "connections":7,"wait":"8s","event_streams":9},
+          "journal":{"segment_bytes":65536,"snapshot_bytes":10}})",
       {});
   ASSERT_TRUE(config) << config.error().detail;
   EXPECT_EQ(config->data, "/d");
@@ -27,6 +28,8 @@ TEST(server_config, every_setting_can_be_given) {
   EXPECT_EQ(config->connections_max, 7u);
   EXPECT_EQ(config->wait_max, 8_s);
   EXPECT_EQ(config->event_streams_max, 9u);
+  EXPECT_EQ(config->segment_bytes, 65'536u);
+  EXPECT_EQ(config->snapshot_bytes, 10u);
 }
 
 TEST(server_config, what_is_not_given_stays) {
@@ -44,12 +47,17 @@ TEST(server_config, mistakes_are_refused_by_name) {
     std::string_view detail;
   } table[] = {
       {R"({"lisen":"x"})",
-       "unknown setting 'lisen'; known are: data, drain_timeout, limits, listen, token_file"},
+       "unknown setting 'lisen'; known are: data, drain_timeout, journal, limits, listen, "
+       "token_file"},
       {R"({"limits":{"message_byte":1}})", "unknown setting 'limits.message_byte'; known are: "},
       {R"({"limits":{"queues":0}})", "setting 'limits.queues' must be at least 1"},
       {R"({"limits":{"message_bytes":67108865}})",
        "setting 'limits.message_bytes' must be a whole number from 0 to 67108864"},
       {R"({"drain_timeout":10})", "setting 'drain_timeout' must be a duration in a string"},
+      {R"({"journal":{"segment_bytes":65535}})",
+       "setting 'journal.segment_bytes' must be at least 65536, and a multiple of 4096"},
+      {R"({"journal":{"segment_bytes":70000}})",
+       "setting 'journal.segment_bytes' must be at least 65536, and a multiple of 4096"},
       {"[]", "the config file must be a JSON object"},
       {"{", "the config file is no JSON: "}};
   for (const auto& row : table) {

@@ -32,6 +32,26 @@ http::server_limits limits_of(const server_config& config) {
   return limits;
 }
 
+/// A group of records is one write and must fit into a segment, and any message into a group.
+std::size_t group_needed(const server_config& config) {
+  constexpr std::size_t around_a_message = 8u << 10;
+  return config.limits.message_bytes_max + around_a_message;
+}
+
+broker_options store_of(const server_config& config) {
+  broker_options options{
+      .dir = config.data, .limits = config.limits, .subscriptions_max = config.event_streams_max};
+  options.journal.segment_bytes = config.segment_bytes;
+  options.journal.snapshot_bytes = config.snapshot_bytes;
+  journal_options& journal = options.journal;
+  journal.group_bytes_max =
+      std::min<std::size_t>(std::max<std::size_t>(journal.group_bytes_max, group_needed(config)),
+                            config.segment_bytes / 2);
+  journal.pending_bytes_max = std::max(journal.pending_bytes_max, journal.group_bytes_max);
+  options.journal.accept_loss = config.accept_loss;
+  return options;
+}
+
 /// Everything of one running server.
 struct parts {
   parts(broker& from, server_setup& setup)
@@ -86,6 +106,13 @@ result<server_setup> check_setup(const server_config& config,
     if (!tokens) return fail(std::move(tokens.error()));
     setup.tokens = std::move(*tokens);
   }
+  if (config.segment_bytes / 2 < group_needed(config)) {
+    return fail(errc::invalid_argument,
+                fmt::format("messages of up to {} bytes (limits.message_bytes) need a "
+                            "journal.segment_bytes of at least {}",
+                            config.limits.message_bytes_max,
+                            (2 * group_needed(config) + 4095) / 4096 * 4096));
+  }
   if (!setup.listen.is_loopback() && !setup.tokens) {
     return fail(errc::invalid_argument,
                 fmt::format("{} can be reached from other machines: give a --token-file with "
@@ -98,10 +125,7 @@ result<server_setup> check_setup(const server_config& config,
 task<> run_server(server_setup setup, event& stop, server_observer& observer) {
   const server_config config = setup.config;
   const address where = setup.listen;
-  broker_options opening{
-      .dir = config.data, .limits = config.limits, .subscriptions_max = config.event_streams_max};
-  opening.journal.accept_loss = config.accept_loss;
-  const std::unique_ptr<broker> store = co_await broker::open(std::move(opening));
+  const std::unique_ptr<broker> store = co_await broker::open(store_of(config));
   parts all(*store, setup);
   co_await with_scope({.name = "weir serve"}, [&](scope& back) -> task<> {
     back.spawn([](broker* of) -> task<> { co_await of->run(); }, store.get());

@@ -352,6 +352,21 @@ TEST(service, a_wrong_setup_says_what_is_wrong) {
   EXPECT_FALSE(check_setup(config, std::nullopt));
 }
 
+TEST(service, a_message_must_fit_into_half_a_segment) {
+  server_config config;
+  config.segment_bytes = 1u << 20;
+  const result<server_setup> refused = check_setup(config, std::nullopt);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message(),
+            "messages of up to 8388608 bytes (limits.message_bytes) need a journal.segment_bytes "
+            "of at least 16793600");
+  config.segment_bytes = 16'793'600;
+  EXPECT_TRUE(check_setup(config, std::nullopt));
+  config.segment_bytes = 1u << 20;
+  config.limits.message_bytes_max = 500'000;
+  EXPECT_TRUE(check_setup(config, std::nullopt));
+}
+
 TEST(service, the_greeting_says_where_and_gives_three_commands) {
   const server_config config = config_in("/d");
   const result<server_setup> open = check_setup(config, std::nullopt);
