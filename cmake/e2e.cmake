@@ -1,8 +1,14 @@
 # Tests of the real program over real sockets and a real disk. They need Python's standard library only.
+# What they load into the server to move its clock, fail its file calls and cut its power. It is never
+# instrumented: it stands between a sanitizer and libc.
+add_library(weir_fault_shim MODULE ${PROJECT_SOURCE_DIR}/tests/shim/fault_shim.cpp)
+target_compile_options(weir_fault_shim PRIVATE -Wall -Wextra -Wpedantic -Wshadow)
+target_link_libraries(weir_fault_shim PRIVATE PkgConfig::uring ${CMAKE_DL_LIBS})
 find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
 file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/e2e/*_test.py)
 foreach(test ${tests})
   get_filename_component(name ${test} NAME_WE)
   add_test(NAME e2e.${name} COMMAND ${Python3_EXECUTABLE} -B ${test})
-  set_tests_properties(e2e.${name} PROPERTIES TIMEOUT 300 ENVIRONMENT "WEIR_APP=$<TARGET_FILE:weir_app>")
+  set_tests_properties(e2e.${name} PROPERTIES TIMEOUT 600
+    ENVIRONMENT "WEIR_APP=$<TARGET_FILE:weir_app>;WEIR_SHIM_LIBRARY=$<TARGET_FILE:weir_fault_shim>")
 endforeach()

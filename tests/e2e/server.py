@@ -3,6 +3,7 @@
 Only the standard library, so that the tests run on any machine that can build the server.
 """
 
+import contextlib
 import http.client
 import http.server
 import json
@@ -142,6 +143,16 @@ class Server:
             self.process.wait()
         if self.owned:
             shutil.rmtree(self.data, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def small_journal(**limits):
+    """A config file with segments so small that a short test fills many, takes snapshots and compacts."""
+    with tempfile.NamedTemporaryFile("w", prefix="weir-", suffix=".json") as file:
+        json.dump({"limits": {"message_bytes": 24576, **limits},
+                   "journal": {"segment_bytes": 65536, "snapshot_bytes": 131072}}, file)
+        file.flush()
+        yield file.name
 
 
 class Worker:
