@@ -1,7 +1,9 @@
 """Every command of `weir` against a real server: output for people and for programs, and exit codes."""
 
+import contextlib
 import json
 import os
+import pty
 import socket
 import subprocess
 import sys
@@ -98,6 +100,31 @@ class Commands(unittest.TestCase):
         code, out, _ = self.weir("take", self.queue, "--json")
         self.assertEqual((code, json.loads(out)["messages"][0]["attempt"]), (0, 1))
 
+    def test_dead_letters_are_moved_back(self):
+        self.api.put(f"/v1/queues/{self.queue}", {"attempts": 1})
+        for _ in range(3):
+            self.weir("send", self.queue)
+        for taken in self.api.post(f"/v1/queues/{self.queue}/leases?max=3").json["messages"]:
+            self.api.post(f"/v1/leases/{taken['receipt']}/nack")
+        self.assertEqual(self.weir("redrive", self.queue), (0, "3 messages moved back\n", ""))
+        self.assertEqual(self.api.get(f"/v1/queues/{self.queue}").json["counts"]["ready"], 3)
+        code, out, _ = self.weir("redrive", self.queue, "--json")
+        self.assertEqual((code, json.loads(out)), (0, {"moved": 0}))
+
+    def test_the_server_is_measured_in_a_queue_that_goes_away(self):
+        before = self.weir("queues", "--json")[1]
+        code, table, err = self.weir("bench", "server", "--connections", "4", "--bytes", "10", "--time", "50ms")
+        self.assertEqual((code, err), (0, ""))
+        rows = table.splitlines()
+        self.assertEqual(rows[0].split(), ["WHAT", "PER", "SECOND", "P50", "P99", "P99.9"])
+        self.assertEqual([row.split(",")[0] for row in rows[1:]], ["submit", "submit", "acknowledge"])
+        rows = json.loads(self.weir("bench", "server", "--connections", "4", "--time", "50ms", "--json")[1])["rows"]
+        for row in rows:
+            self.assertGreater(row["count"], 0)
+            self.assertLessEqual(row["p50_us"], row["p99_us"])
+        names = [[queue["name"] for queue in json.loads(text)["queues"]] for text in (before, self.weir("queues", "--json")[1])]
+        self.assertEqual(*names)
+
     def test_queues_are_listed(self):
         self.weir("send", self.queue, stdin=b"x" * 2048)
         code, table, _ = self.weir("queues")
@@ -116,6 +143,8 @@ class Commands(unittest.TestCase):
                 (4, ["send", "nobody"], "there is no queue 'nobody'"),
                 (4, ["wait", "nothing"], "(message_not_found)"),
                 (4, ["take", "nobody"], "(queue_not_found)"),
+                (4, ["redrive", "nobody"], "(queue_not_found)"),
+                (3, ["bench", "server", "--url", nobody], "calling " + nobody),
                 (3, ["queues", "--url", nobody], "calling " + nobody),
                 (2, ["queues", "--url", "nonsense"], "URL"),
                 (2, ["send", self.queue, "/no/such/file"], "/no/such/file: No such file"),
@@ -142,7 +171,8 @@ class Alone(unittest.TestCase):
     def test_every_command_has_help(self):
         code, out, _ = weir("--help")
         self.assertEqual(code, 0)
-        for command in ("serve", "send", "take", "queues", "wait", "check", "version", "completion"):
+        for command in ("serve", "send", "take", "queues", "wait", "redrive", "bench", "check", "version",
+                        "completion"):
             self.assertIn(f"\n  {command} ", out)
             self.assertEqual(weir(command, "--help")[0], 0)
             self.assertIn("Usage:", weir(command, "--help")[1])
@@ -150,7 +180,8 @@ class Alone(unittest.TestCase):
     def test_wrong_command_lines_are_refused(self):
         for arguments in ([], ["serv"], ["serve", "--datta", "x"], ["send"], ["send", "q", "--priority", "10"],
                           ["send", "q", "--delay", "5"], ["take", "q", "--max", "0"], ["completion", "tcsh"],
-                          ["serve", "--listen", "nonsense"], ["check"]):
+                          ["serve", "--listen", "nonsense"], ["check"], ["redrive"], ["bench"],
+                          ["bench", "disk", "--bytes", "0"], ["bench", "server", "--time", "soon"]):
             with self.subTest(arguments):
                 code, out, err = weir(*arguments)
                 self.assertEqual((code, out), (2, ""), err)
@@ -172,6 +203,36 @@ class Alone(unittest.TestCase):
         self.assertEqual(subprocess.run(["bash", "-c", asked], capture_output=True, text=True).stdout, "--priority\n")
         asked = script + "\nCOMP_WORDS=(weir que); COMP_CWORD=1; _weir; echo ${COMPREPLY[@]}"
         self.assertEqual(subprocess.run(["bash", "-c", asked], capture_output=True, text=True).stdout, "queues\n")
+
+    def test_the_disk_is_measured_and_nothing_is_left(self):
+        with tempfile.TemporaryDirectory() as folder:
+            code, out, err = weir("bench", "disk", folder, "--time", "50ms", "--bytes", "100", "--json")
+            self.assertEqual((code, err), (0, ""))
+            rows = json.loads(out)["rows"]
+            self.assertEqual([row["what"] for row in rows], [
+                "write and sync, by hand, one at a time", "journal, one at a time", "journal, 64 at once"])
+            self.assertTrue(all(row["count"] > 0 for row in rows), rows)
+            self.assertEqual(os.listdir(folder), [])
+        code, out, err = weir("bench", "disk", "/no/such/folder")
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("weir: not_found: make folder '/no/such/folder/", err)
+
+    def test_colours_are_for_terminals(self):
+        with Server() as server:
+            server.stop()
+            for colours, environment in ((True, {}), (False, {"NO_COLOR": "1"}), (False, {"TERM": "dumb"})):
+                ours, theirs = pty.openpty()
+                done = subprocess.run([APP, "check", server.data], stdout=theirs, stderr=theirs, timeout=60,
+                                      env={**os.environ, "TERM": "xterm", "NO_COLOR": "", **environment})
+                os.close(theirs)
+                shown = b""
+                with contextlib.suppress(OSError):  # a terminal whose other end is closed
+                    while piece := os.read(ours, 4096):
+                        shown += piece
+                os.close(ours)
+                self.assertEqual(done.returncode, 0, shown)
+                self.assertEqual(b"\x1b[32mNothing confirmed is damaged.\x1b[0m" in shown, colours, shown)
+                self.assertEqual(b"\x1b" in shown, colours, shown)
 
     def test_check_tells_a_sound_folder_from_a_damaged_one(self):
         with Server() as server:

@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <optional>
 #include <vector>
 
 namespace weir {
@@ -16,6 +17,8 @@ namespace {
 
 constexpr std::size_t token_file_bytes_max = 64 * 1024;
 constexpr std::size_t reply_bytes_max = 1u << 30;
+// Each call has a patience of its own, which covers this.
+constexpr duration response_timeout = duration::seconds(86'400);
 
 /// The first token of a token file: comments and empty lines are left out, as the server does.
 std::string first_token(const std::string& path) {
@@ -28,20 +31,6 @@ std::string first_token(const std::string& path) {
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   throw command_failure{exit_code::usage, fmt::format("{}: has no token", path)};
-}
-
-task<api_reply> send_call(std::string url, std::vector<http_field> fields, const api_call* call) {
-  http::client_options options;
-  options.message.body_bytes_max = reply_bytes_max;
-  options.response_timeout = call->patience;
-  options.timeout = call->patience;
-  http::client client(options);
-  http::client_response response = co_await client.send({.method = call->method,
-                                                         .url = url,
-                                                         .headers = fields,
-                                                         .body = call->body,
-                                                         .timeout = call->patience});
-  co_return api_reply{response.status(), std::move(response.body)};
 }
 
 }  // namespace
@@ -57,24 +46,45 @@ void client_options::add_to(CLI::App& command) {
   command.add_flag("--json", json, "For programs: print what the server answers");
 }
 
-api_reply call_server(const client_options& options, const api_call& call) {
-  std::string base = options.url;
-  while (base.ends_with('/')) base.pop_back();
+server_caller::server_caller(const client_options& options, std::uint32_t connections)
+    : base_(options.url) {
+  while (base_.ends_with('/')) base_.pop_back();
+  if (!options.token_file.empty()) authorization_ = "Bearer " + first_token(options.token_file);
+  http::client_options of;
+  of.message.body_bytes_max = reply_bytes_max;
+  of.connections_per_host_max = connections;
+  of.response_timeout = response_timeout;
+  client_ = std::make_unique<http::client>(of);
+}
+
+server_caller::~server_caller() = default;
+
+task<api_reply> server_caller::call(const api_call& call) const {
   std::vector<http_field> fields;
   for (const auto& [name, value] : call.fields) fields.push_back({name, value});
-  std::string authorization;
-  if (!options.token_file.empty()) {
-    authorization = "Bearer " + first_token(options.token_file);
-    fields.push_back({"Authorization", authorization});
-  }
-  try {
-    api_reply reply = run_here(send_call(base + call.path, std::move(fields), &call));
-    if (reply.status >= 400) raise_problem(reply.status, reply.body);
-    return reply;
+  if (!authorization_.empty()) fields.push_back({"Authorization", authorization_});
+  const std::string url = base_ + call.path;
+  std::optional<http::client_response> response;
+  try {  // not as_result(): a cancelled call is no failure
+    response = co_await client_->send({.method = call.method,
+                                       .url = url,
+                                       .headers = fields,
+                                       .body = call.body,
+                                       .timeout = call.patience});
   } catch (const exception& failed) {
     raise(
-        error(failed.reason().code(), fmt::format("calling {}", base)).caused_by(failed.reason()));
+        error(failed.reason().code(), fmt::format("calling {}", base_)).caused_by(failed.reason()));
   }
+  if (response->status() >= 400) raise_problem(response->status(), response->body);
+  co_return api_reply{response->status(), std::move(response->body)};
+}
+
+api_reply call_server(const client_options& options, const api_call& call) {
+  const auto call_once = [](const client_options* to, const api_call* what) -> task<api_reply> {
+    const server_caller caller(*to);
+    co_return co_await caller.call(*what);
+  };
+  return run_here(call_once(&options, &call));
 }
 
 std::string encoded(std::string_view text) {

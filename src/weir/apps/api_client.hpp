@@ -3,7 +3,11 @@
 
 #include <weir/apps/command.hpp>
 #include <weir/base/time.hpp>
+#include <weir/core/task.hpp>
+#include <weir/wire/http_head.hpp>
 
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -34,8 +38,37 @@ struct api_reply {
   std::string body;
 };
 
-/// Makes the calls one after another on one connection and gives their replies. Raises `refused`,
-/// `timed_out` ... when nobody answers, and a command_failure for an answer that is a problem.
+namespace http {
+class client;
+}
+
+/// Calls to one server from tasks.
+///
+/// Cancel:  a cancelled call may or may not have reached the server.
+/// Order:   calls of several tasks are in flight together, each on a connection of its own.
+/// Bound:   `connections` calls at once, then they wait.
+/// Errors:  `refused`, `timed_out` ... when nobody answers; a command_failure (refused) with the
+///          server's words for an answer that is a problem.
+/// Threads: one loop.
+class server_caller {
+ public:
+  explicit server_caller(const client_options& options, std::uint32_t connections = 16);
+  server_caller(const server_caller&) = delete;
+  server_caller& operator=(const server_caller&) = delete;
+  ~server_caller();
+
+  /// `call` lives until the reply is there.
+  task<api_reply> call(const api_call& call) const;
+  /// The server's address as it was given, without slashes at its end.
+  const std::string& name() const noexcept { return base_; }
+
+ private:
+  std::string base_;
+  std::string authorization_;  // empty: none
+  std::unique_ptr<http::client> client_;
+};
+
+/// Makes one call from outside of tasks.
 api_reply call_server(const client_options& options, const api_call& call);
 
 /// `text` as a path segment.

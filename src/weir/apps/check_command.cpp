@@ -1,12 +1,15 @@
 // weir check DIR
 #include <weir/apps/command.hpp>
+#include <weir/apps/progress_bar.hpp>
 #include <weir/apps/run_here.hpp>
 #include <weir/apps/table_text.hpp>
+#include <weir/apps/terminal.hpp>
 #include <weir/serve/json_writer.hpp>
 #include <weir/store/journal_check.hpp>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <memory>
 
@@ -52,8 +55,12 @@ std::string text_of(const journal_report& report) {
         format_bytes(report.torn_bytes));
   }
   for (const journal_damage& one : report.damages) out += printable(describe(one)) + "\n";
-  out += report.is_sound() ? "Nothing confirmed is damaged.\n"
-                           : "Confirmed records are damaged: `weir serve` will refuse to start.\n";
+  out += report.is_sound()
+             ? styled(text_style::good, "Nothing confirmed is damaged.", STDOUT_FILENO)
+             : styled(text_style::bad,
+                      "Confirmed records are damaged: `weir serve` will refuse to start.",
+                      STDOUT_FILENO);
+  out += "\n";
   return out;
 }
 
@@ -72,7 +79,9 @@ void add_check_command(CLI::App& app, command_choice& choice) {
   command->add_flag("--json", given->json, "For programs: one JSON object");
   command->callback([&choice, given] {
     choice.run = [given] {
-      const journal_report report = run_here(check_journal(given->folder));
+      progress_bar bar("checking", progress_unit::bytes);
+      const journal_report report = run_here(check_journal(given->folder, &bar));
+      bar.end();
       print(given->json ? json_of(report) : text_of(report));
       return report.is_sound() ? exit_code::ok : exit_code::bad_end;
     };

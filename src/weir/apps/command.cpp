@@ -1,12 +1,14 @@
 #include <weir/apps/command.hpp>
 
 #include <weir/apps/table_text.hpp>
+#include <weir/apps/terminal.hpp>
 #include <weir/base/error.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/error_group.hpp>
 
 #include <boost/json/parse.hpp>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -38,7 +40,9 @@ exit_code code_of(errc code) noexcept {
 exit_code tell(exit_code code, std::string_view text) noexcept {
   // Texts hold what strangers sent; a terminal must not obey it.
   try {
-    std::fputs(("weir: " + printable(text) + "\n").c_str(), stderr);
+    const std::string line =
+        styled(text_style::bad, "weir:", STDERR_FILENO) + " " + printable(text);
+    std::fputs((line + "\n").c_str(), stderr);
   } catch (...) {
     std::fputs("weir: out of memory\n", stderr);
   }

@@ -4,20 +4,34 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <map>
 #include <memory>
+#include <utility>
 
 namespace weir {
 
 namespace {
 
+/// The options of a command, and the names and options of what is below it.
+void add_words(const CLI::App& command, std::vector<std::string>& words) {
+  const auto add = [&words](std::string word) {
+    if (std::ranges::find(words, word) == words.end()) words.push_back(std::move(word));
+  };
+  for (const CLI::App* below : command.get_subcommands({})) {
+    add(below->get_name());
+    add_words(*below, words);
+  }
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& name : option->get_lnames()) add("--" + name);
+  }
+}
+
 std::vector<completable> commands_of(const CLI::App& app) {
   std::vector<completable> out;
   for (const CLI::App* command : app.get_subcommands({})) {
     completable one{command->get_name(), command->get_description(), {}};
-    for (const CLI::Option* option : command->get_options()) {
-      for (const std::string& name : option->get_lnames()) one.options.push_back("--" + name);
-    }
+    add_words(*command, one.options);
     if (one.name == "completion") one.options.insert(one.options.end(), {"bash", "zsh", "fish"});
     out.push_back(std::move(one));
   }

@@ -76,7 +76,11 @@ std::string fish_text(const std::vector<completable>& commands) {
     out += fmt::format("complete -c weir -f -n __fish_use_subcommand -a {} -d {}\n", one.name,
                        quoted(one.help));
     for (const std::string& option : one.options) {
-      if (!option.starts_with("--")) continue;
+      if (!option.starts_with("--")) {
+        out += fmt::format("complete -c weir -f -n '__fish_seen_subcommand_from {}' -a {}\n",
+                           one.name, option);
+        continue;
+      }
       out += fmt::format("complete -c weir -n '__fish_seen_subcommand_from {}' -l {}\n", one.name,
                          option.substr(2));
     }

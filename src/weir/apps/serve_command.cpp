@@ -1,5 +1,6 @@
 // weir serve
 #include <weir/apps/command.hpp>
+#include <weir/apps/progress_bar.hpp>
 #include <weir/apps/run_here.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/io/signals.hpp>
@@ -51,12 +52,15 @@ server_setup setup_of(const settings& given) {
 class greeter final : public server_observer {
  public:
   explicit greeter(const server_setup& setup) : setup_(setup) {}
+  progress_listener* recovery() override { return &bar_; }
   void listening(const address& at) override {
+    bar_.end();
     print(greeting(setup_, at, loop::current()->io().name()));
   }
 
  private:
   server_setup setup_;
+  progress_bar bar_{"opening", progress_unit::bytes};
 };
 
 task<> stop_at(int signal_number, event* stop) {

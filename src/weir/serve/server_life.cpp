@@ -125,7 +125,9 @@ result<server_setup> check_setup(const server_config& config,
 task<> run_server(server_setup setup, event& stop, server_observer& observer) {
   const server_config config = setup.config;
   const address where = setup.listen;
-  const std::unique_ptr<broker> store = co_await broker::open(store_of(config));
+  broker_options opening = store_of(config);
+  opening.journal.progress = observer.recovery();
+  const std::unique_ptr<broker> store = co_await broker::open(std::move(opening));
   parts all(*store, setup);
   co_await with_scope({.name = "weir serve"}, [&](scope& back) -> task<> {
     back.spawn([](broker* of) -> task<> { co_await of->run(); }, store.get());

@@ -4,6 +4,7 @@
 // anybody is on disk before the process is gone.
 #pragma once
 
+#include <weir/base/progress.hpp>
 #include <weir/core/task.hpp>
 #include <weir/flow/event.hpp>
 #include <weir/io/address.hpp>
@@ -31,6 +32,8 @@ result<server_setup> check_setup(const server_config& config,
 struct server_observer {
   virtual ~server_observer() = default;
   virtual void listening(const address& at) = 0;
+  /// Who hears how far the opening of the data folder is; null: nobody.
+  virtual progress_listener* recovery() { return nullptr; }
 };
 
 /// Serves until `stop` is set, then drains for at most config.drain_timeout and closes.

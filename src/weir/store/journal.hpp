@@ -14,6 +14,7 @@
 
 #include <weir/base/buffer.hpp>
 #include <weir/base/intrusive.hpp>
+#include <weir/base/progress.hpp>
 #include <weir/base/result.hpp>
 #include <weir/core/task.hpp>
 #include <weir/core/wait.hpp>
@@ -39,6 +40,7 @@ struct journal_options {
   duration retry_delay = duration::seconds(1);       // after a failure to get space
   duration mark_delay = duration::milliseconds(20);  // idle time before durability is noted
   bool accept_loss = false;                          // open although acknowledged data is damaged
+  progress_listener* progress = nullptr;  // hears how much of the journal open() has read, in bytes
 };
 
 /// Who may use the reserve: completions free space in the end, intake never does.

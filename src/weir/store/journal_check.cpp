@@ -4,6 +4,7 @@
 #include <weir/core/as_result.hpp>
 #include <weir/store/internal/journal_folder.hpp>
 #include <weir/store/internal/journal_scan.hpp>
+#include <weir/store/internal/reading_meter.hpp>
 #include <weir/store/internal/snapshot_file.hpp>
 
 #include <fmt/format.h>
@@ -17,14 +18,20 @@ namespace {
 
 using namespace detail;
 
-class no_slices final : public slice_taker {
+class slice_counter final : public slice_taker {
  public:
-  void take(std::string_view) override {}
+  explicit slice_counter(reading_meter& meter) noexcept : meter_(meter) {}
+  void take(std::string_view slice) override { meter_.took_slice(slice.size()); }
+
+ private:
+  reading_meter& meter_;
 };
 
 class counter final : public batch_visitor {
  public:
+  explicit counter(reading_meter& meter) noexcept : meter_(meter) {}
   bool visit(const parsed_batch& batch, std::uint32_t segment) override {
+    meter_.reached(segment, batch.header.offset + batch.header.length);
     ++batches;
     record_cursor cursor(batch, segment);
     record_view record;
@@ -40,15 +47,20 @@ class counter final : public batch_visitor {
   std::uint64_t batches = 0;
   std::uint64_t records = 0;
   std::uint64_t bytes = 0;
+
+ private:
+  reading_meter& meter_;
 };
 
 /// The snapshots; gives where opening would begin to replay.
-task<scan_start> check_snapshots(const folder_contents& contents, journal_report& found) {
+task<scan_start> check_snapshots(const folder_contents& contents, journal_report& found,
+                                 reading_meter& meter) {
   scan_start start;
   for (const found_snapshot& one : contents.snapshots) {
-    no_slices ignored;
-    const auto info =
-        co_await as_result(read_snapshot(path_in(contents.folder, one.name), ignored));
+    const std::string path = path_in(contents.folder, one.name);
+    if (const auto status = path_status(path)) meter.begin_snapshot(status->size);
+    slice_counter slices(meter);
+    const auto info = co_await as_result(read_snapshot(path, slices));
     if (!info) {
       if (info.error() != errc::corrupt) raise(info.error());
       found.damages.push_back({.file = one.name, .text = std::string(info.error().message())});
@@ -127,7 +139,7 @@ std::string describe(const journal_damage& damage) {
   return text;
 }
 
-task<journal_report> check_journal(std::string folder) {
+task<journal_report> check_journal(std::string folder, progress_listener* progress) {
   journal_report found;
   found.folder = folder;
   const auto status = path_status(folder);
@@ -142,13 +154,15 @@ task<journal_report> check_journal(std::string folder) {
   for (const found_segment& one : contents.segments) {
     (one.number <= last ? found.segments : found.segments_prepared)++;
   }
-  const scan_start start = co_await check_snapshots(contents, found);
-  counter earlier;
+  reading_meter meter(progress, contents);
+  const scan_start start = co_await check_snapshots(contents, found, meter);
+  meter.begin_segments(1);
+  counter earlier(meter);
   for (const found_segment& one : contents.segments) {
     if (one.number > start.segment || one.state != header_state::valid) continue;
     co_await check_earlier(contents, start, one, earlier, found);
   }
-  counter replayed;
+  counter replayed(meter);
   journal_scan scan(contents, replayed, true);
   co_await scan.run(start);
   for (journal_damage& one : scan.damages()) found.damages.push_back(std::move(one));

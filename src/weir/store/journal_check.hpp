@@ -2,6 +2,7 @@
 // would say. `weir check DIR` prints this.
 #pragma once
 
+#include <weir/base/progress.hpp>
 #include <weir/core/task.hpp>
 
 #include <cstdint>
@@ -52,7 +53,7 @@ struct journal_report {
 };
 
 /// Reads every byte of the journal in `folder`. Takes no lock: meant for a journal that nobody has
-/// open. Raises `not_found` when there is none.
-task<journal_report> check_journal(std::string folder);
+/// open. Raises `not_found` when there is none. `progress` hears how many bytes have been read.
+task<journal_report> check_journal(std::string folder, progress_listener* progress = nullptr);
 
 }  // namespace weir

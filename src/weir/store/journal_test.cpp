@@ -4,6 +4,7 @@
 #include <weir/core/with_scope.hpp>
 #include <weir/io/file.hpp>
 #include <weir/store/internal/journal_model.hpp>
+#include <weir/store/journal_check.hpp>
 #include <weir/testing/test.hpp>
 
 #include <gtest/gtest.h>
@@ -152,6 +153,39 @@ WEIR_TEST("a snapshot shortens the replay and changes nothing else") {
     EXPECT_EQ(log.recovery().records_replayed, 1u);
     co_return;
   });
+}
+
+/// Notes what it is told, and that `done` never falls nor exceeds `total`.
+struct progress_notes final : progress_listener {
+  void progressed(std::uint64_t done, std::uint64_t total) noexcept override {
+    EXPECT_LE(last, done);
+    EXPECT_LE(done, total);
+    last = done;
+    ++calls;
+  }
+  std::uint64_t last = 0;
+  int calls = 0;
+};
+
+WEIR_TEST("opening and checking tell how far they are") {
+  journal_model model;
+  co_await life(model, small, [&](journal& log) -> task<> {
+    for (std::uint64_t i = 0; i < 50; ++i) co_await model.commit({put(i, std::string(900, 'x'))});
+    EXPECT_TRUE(co_await log.write_snapshot());
+    for (std::uint64_t i = 0; i < 50; ++i) co_await model.commit({put(i, std::string(900, 'y'))});
+  });
+  progress_notes checking;
+  const journal_report report = co_await check_journal("/data", &checking);
+  EXPECT_GT(report.segments, 2u);
+  EXPECT_GT(checking.calls, 50);  // a batch each, and the slices of two snapshots
+  EXPECT_GT(checking.last, (report.segments - 1) * small.segment_bytes);
+
+  progress_notes opening;
+  journal_options options = small;
+  options.progress = &opening;
+  co_await life(model, options, [](journal&) -> task<> { co_return; });
+  EXPECT_GT(opening.calls, 10);  // what is behind the newest snapshot
+  EXPECT_GT(opening.last, small.segment_bytes);
 }
 
 WEIR_TEST("segments in which nothing is alive are used again") {

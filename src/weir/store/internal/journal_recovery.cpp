@@ -7,6 +7,7 @@
 #include <weir/store/internal/journal_folder.hpp>
 #include <weir/store/internal/journal_scan.hpp>
 #include <weir/store/internal/journal_state.hpp>
+#include <weir/store/internal/reading_meter.hpp>
 
 #include <fmt/format.h>
 
@@ -19,8 +20,10 @@ namespace {
 
 class slice_loader final : public slice_taker {
  public:
-  explicit slice_loader(journal_client& client) noexcept : client_(client) {}
+  slice_loader(journal_client& client, reading_meter& meter) noexcept
+      : client_(client), meter_(meter) {}
   void take(std::string_view slice) override {
+    meter_.took_slice(slice.size());
     const auto loaded = client_.load(slice);
     if (!loaded) {
       raise(error(errc::malformed, "a whole snapshot can't be loaded").caused_by(loaded.error()));
@@ -29,13 +32,16 @@ class slice_loader final : public slice_taker {
 
  private:
   journal_client& client_;
+  reading_meter& meter_;
 };
 
 class replay final : public batch_visitor {
  public:
-  replay(journal_client& client, std::uint64_t lsn) noexcept : client_(client), lsn_(lsn) {}
+  replay(journal_client& client, std::uint64_t lsn, reading_meter& meter) noexcept
+      : client_(client), lsn_(lsn), meter_(meter) {}
 
   bool visit(const parsed_batch& batch, std::uint32_t segment) override {
+    meter_.reached(segment, batch.header.offset + batch.header.length);
     record_cursor records(batch, segment);
     record_view record;
     location where;
@@ -56,15 +62,18 @@ class replay final : public batch_visitor {
  private:
   journal_client& client_;
   std::uint64_t lsn_;
+  reading_meter& meter_;
   std::uint64_t count_ = 0;
 };
 
 /// Loads the newest whole snapshot; gives where the replay begins.
-task<scan_start> load_newest(journal_state& state, const folder_contents& contents) {
+task<scan_start> load_newest(journal_state& state, const folder_contents& contents,
+                             reading_meter& meter) {
   for (auto at = contents.snapshots.begin(); at != contents.snapshots.end(); ++at) {
     state.client.reset();
-    slice_loader loader(state.client);
+    slice_loader loader(state.client, meter);
     const std::string path = path_in(state.folder, at->name);
+    if (const auto status = path_status(path)) meter.begin_snapshot(status->size);
     const auto info = co_await as_result(read_snapshot(path, loader));
     if (!info && info.error() != errc::corrupt) raise(info.error());
     if (!info) {
@@ -182,8 +191,10 @@ void log_outcome(const journal_state& state, const std::vector<journal_damage>& 
 
 task<> recover_journal(journal_state& state) {
   const folder_contents contents = co_await read_folder(state.folder);
-  const scan_start start = co_await load_newest(state, contents);
-  replay player(state.client, start.lsn);
+  reading_meter meter(state.options.progress, contents);
+  const scan_start start = co_await load_newest(state, contents, meter);
+  meter.begin_segments(start.segment);
+  replay player(state.client, start.lsn, meter);
   journal_scan scan(contents, player, state.options.accept_loss);
   co_await scan.run(start);
   std::vector<journal_damage>& damages = scan.damages();

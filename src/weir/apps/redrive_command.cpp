@@ -1,0 +1,76 @@
+// weir redrive QUEUE
+#include <weir/apps/api_client.hpp>
+#include <weir/apps/command.hpp>
+#include <weir/apps/progress_bar.hpp>
+#include <weir/apps/run_here.hpp>
+#include <weir/core/sleep.hpp>
+#include <weir/core/with_scope.hpp>
+
+#include <CLI/CLI.hpp>
+#include <boost/json/parse.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+namespace weir {
+
+namespace {
+
+constexpr duration look_interval = duration::milliseconds(200);
+// The server answers when all are moved and durable; a million take about ten seconds.
+constexpr duration redrive_patience = duration::seconds(3'600);
+
+struct settings {
+  client_options client;
+  std::string queue;
+};
+
+task<std::uint64_t> count_dead(const server_caller& caller, std::string path) {
+  const api_call call{.path = std::move(path)};
+  const api_reply reply = co_await caller.call(call);
+  co_return boost::json::parse(reply.body).at("counts").at("dead").to_number<std::uint64_t>();
+}
+
+/// Shows how many dead letters are left, until it is cancelled.
+task<> watch_dead(const server_caller* caller, std::string path, progress_bar* bar) {
+  const std::uint64_t total = co_await count_dead(*caller, path);
+  for (;;) {
+    co_await sleep(look_interval);
+    const std::uint64_t left = co_await count_dead(*caller, path);
+    bar->progressed(total - std::min(left, total), total);
+  }
+}
+
+task<api_reply> redrive(const settings& given) {
+  const server_caller caller(given.client);
+  const std::string path = fmt::format("/v1/queues/{}", encoded(given.queue));
+  const api_call call{.method = "POST", .path = path + "/redrive", .patience = redrive_patience};
+  progress_bar bar("moving back", progress_unit::messages);
+  co_return co_await with_scope([&](scope& both) -> task<api_reply> {
+    both.spawn(watch_dead, &caller, path, &bar);
+    api_reply reply = co_await caller.call(call);
+    both.cancel("all are moved");
+    co_return reply;
+  });
+}
+
+}  // namespace
+
+void add_redrive_command(CLI::App& app, command_choice& choice) {
+  CLI::App* command =
+      app.add_subcommand("redrive", "Move a queue's dead letters back, with their attempts at 0");
+  const auto given = std::make_shared<settings>();
+  given->client.add_to(*command);
+  command->add_option("queue", given->queue, "The queue in which the messages died")->required();
+  command->callback([&choice, given] {
+    choice.run = [given] {
+      const api_reply reply = run_here(redrive(*given));
+      const auto moved = boost::json::parse(reply.body).at("moved").to_number<std::uint64_t>();
+      print(given->client.json ? reply.body : fmt::format("{} messages moved back\n", moved));
+      return exit_code::ok;
+    };
+  });
+}
+
+}  // namespace weir
