@@ -101,6 +101,17 @@ bool decode(std::string_view from, segment_header& header) noexcept {
   return header.number != 0 && header.lsn_first != 0;
 }
 
+std::uint32_t newer_version(std::string_view from) noexcept {
+  const bool is_segment = from.starts_with(segment_magic);
+  if (!is_segment && !from.starts_with(snapshot_magic)) return 0;
+  const std::size_t size = is_segment ? segment_header::size : snapshot_header::size;
+  if (from.size() < size) return 0;
+  const auto crc = get<std::uint32_t>(from, 8);
+  if (crc != crc32c(from.substr(12, size - 12))) return 0;
+  const auto version = get<std::uint32_t>(from, 12);
+  return version > journal_version ? version : 0;
+}
+
 bool is_blank(std::string_view bytes) noexcept {
   return std::ranges::all_of(bytes, [](char byte) { return byte == '\0'; });
 }

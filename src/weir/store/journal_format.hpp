@@ -72,6 +72,9 @@ struct parsed_batch {
 };
 
 void encode(const segment_header& header, char* to) noexcept;
+/// The version of a whole header of a segment or a snapshot that this program is too old for; 0
+/// when `from` is anything else.
+std::uint32_t newer_version(std::string_view from) noexcept;
 /// False: no valid header of this version; `from` has at least segment_header::size bytes.
 bool decode(std::string_view from, segment_header& header) noexcept;
 /// True when a header was never written here: all zero.

@@ -1,22 +1,30 @@
 #include <weir/store/journal.hpp>
 
+#include <weir/base/crc32c.hpp>
+#include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/io/file.hpp>
+#include <weir/store/internal/journal_folder.hpp>
 #include <weir/store/internal/journal_model.hpp>
 #include <weir/store/journal_check.hpp>
 #include <weir/testing/test.hpp>
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 namespace weir {
 namespace {
 
-using detail::journal_model;
+using weir::detail::journal_model;
+using weir::detail::journal_version;
+using weir::detail::segment_header;
+using weir::detail::snapshot_header;
 using namespace weir::literals;
 using namespace weir::testing;
 
@@ -186,6 +194,49 @@ WEIR_TEST("opening and checking tell how far they are") {
   co_await life(model, options, [](journal&) -> task<> { co_return; });
   EXPECT_GT(opening.calls, 10);  // what is behind the newest snapshot
   EXPECT_GT(opening.last, small.segment_bytes);
+}
+
+/// Gives the header at the begin of a file another version, with a checksum that fits.
+task<> set_version(std::string path, std::size_t header_size, std::uint32_t version) {
+  file on = co_await open_file(std::move(path), {.write = true});
+  std::string head(header_size, '\0');
+  for (std::size_t got = 0; got < header_size;) {
+    got += co_await on.read_at(got, std::span(head).subspan(got));
+  }
+  std::memcpy(head.data() + 12, &version, sizeof version);
+  const std::uint32_t crc = crc32c(std::string_view(head).substr(12));
+  std::memcpy(head.data() + 8, &crc, sizeof crc);
+  co_await on.write_at(0, head);
+}
+
+WEIR_TEST("a journal of a newer version is refused by name, and nothing in it is dropped") {
+  journal_model model;
+  co_await life(model, small, [&](journal& log) -> task<> {
+    co_await model.commit({put(1, "one")});
+    EXPECT_TRUE(co_await log.write_snapshot());
+    co_await model.commit({put(2, "two")});
+  });
+  std::string snapshot;
+  for (const std::string& name : list_dir("/data")) {
+    if (name.starts_with("snapshot-")) snapshot = "/data/" + name;
+  }
+  const std::string segment = "/data/" + weir::detail::segment_name(1);
+  const auto refuses = [&](const std::string& path) -> task<> {
+    const auto opening = co_await as_result(journal::open("/data", small, model));
+    EXPECT_TRUE(!opening && opening.error() == errc::unsupported);
+    if (!opening) EXPECT_TRUE(opening.error().message().contains(path));
+    co_await expect_raises<errc::unsupported>(check_journal("/data"));
+  };
+  co_await set_version(segment, segment_header::size, journal_version + 1);
+  co_await refuses(segment);
+  co_await set_version(segment, segment_header::size, journal_version);
+  co_await set_version(snapshot, snapshot_header::size, journal_version + 1);
+  co_await refuses(snapshot);
+  co_await set_version(snapshot, snapshot_header::size, journal_version);
+  co_await life(model, small, [&](journal&) -> task<> {
+    EXPECT_EQ(model.size(), 2u);
+    co_return;
+  });
 }
 
 WEIR_TEST("segments in which nothing is alive are used again") {

@@ -23,6 +23,7 @@ task<found_segment> look_at(std::string path, std::uint32_t number) {
     if (more == 0) break;
     got += more;
   }
+  refuse_newer({bytes, got}, path);
   if (found.size < segment_bytes_min || got < sizeof bytes) {
     found.state = header_state::cut;
   } else if (decode({bytes, sizeof bytes}, found.header)) {
@@ -43,6 +44,15 @@ std::string parent_of(const std::string& folder) {
 
 std::string path_in(const std::string& folder, std::string_view name) {
   return fmt::format("{}/{}", folder, name);
+}
+
+void refuse_newer(std::string_view head, const std::string& path) {
+  const std::uint32_t version = newer_version(head);
+  if (version == 0) return;
+  raise(error(errc::unsupported,
+              fmt::format("'{}' was written by a newer weir (format {}, this program knows {}): "
+                          "use that program, or a backup of before the upgrade",
+                          path, version, journal_version)));
 }
 
 const found_segment* folder_contents::find(std::uint32_t number) const noexcept {

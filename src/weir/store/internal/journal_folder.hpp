@@ -47,6 +47,9 @@ std::string path_in(const std::string& folder, std::string_view name);
 /// The smallest file that can be a segment.
 inline constexpr std::uint64_t segment_bytes_min = 4096;
 
+/// Raises `unsupported` with the file's name when `head`, its first bytes, is of a newer version:
+/// taking it for damage could drop what it holds.
+void refuse_newer(std::string_view head, const std::string& path);
 task<folder_contents> read_folder(std::string folder);
 /// Makes the folder (mode 0700) when it is missing, and its name durable.
 task<> make_folder(std::string folder);

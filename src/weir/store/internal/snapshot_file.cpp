@@ -67,6 +67,7 @@ task<snapshot_info> read_snapshot(std::string path, slice_taker& taker) {
   segment_reader reader(from, size);
   snapshot_info info{.header = {}, .bytes = size};
   const std::string_view head = co_await reader.bytes_at(0, snapshot_header::size);
+  refuse_newer(head, path);
   if (!decode(head, info.header)) raise_damaged(path, 0, "no snapshot begins here");
   std::uint64_t at = snapshot_header::size;
   for (std::uint32_t index = 0;; ++index) {
