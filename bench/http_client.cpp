@@ -19,6 +19,7 @@ constexpr load loads[] = {
     {"http/c=64", 64, 1},
     {"http/c=512", 512, 1},
     {"http/c=64,pipelined=16", 64, 16},
+    {"http/c=512,pipelined=16", 512, 16},
 };
 
 [[noreturn]] void die(const std::string& what) {

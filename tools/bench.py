@@ -6,7 +6,7 @@ A benchmark is a program `X_bench`; its peers are `X_PEER` (sources in bench/pee
 and a row of a peer that lives in the same program is called `name@peer/parameters`. `--small` asks for tiny parameters.
 
 A server benchmark is `X_server`, its peers are `X_server_PEER`, and one `X_client` loads them all. The server takes
-`--port 0`, prints `listening PORT` and ends on SIGTERM. `X_client --list` names its cases; `X_client --port P --case C`
+`--port 0`, prints `listening PORT` and ends on SIGTERM; what it starts counts as its own. `X_client --list` names its cases; `X_client --port P --case C`
 prints `name count requests checksum` (the row becomes the server's CPU time per request) or
 `name count connections checksum` (the row becomes the server's private memory per connection, which the client holds
 open until its standard input ends). Before that it may print `# begin` and wait for a line on its standard input: the
@@ -20,6 +20,7 @@ import argparse
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import statistics
@@ -31,6 +32,7 @@ from pathlib import Path
 ROUNDS = 5
 SECONDS_MAX = 300  # for one run of one program
 INTERPRETERS = {".js": "node", ".py": "python3"}
+PROGRAMS = {"nginx": "nginx"}  # what the script of a peer starts
 
 
 class BenchError(Exception):
@@ -72,7 +74,7 @@ def discover(programs, sources):
         owner = max(owners, key=len)
         peer = source.stem[len(owner) + 1 :]
         interpreter = INTERPRETERS.get(source.suffix)
-        if interpreter and shutil.which(interpreter):
+        if interpreter and shutil.which(interpreter) and shutil.which(PROGRAMS.get(peer, interpreter)):
             benches[owner].programs[peer] = [interpreter, str(source)]
         elif source.stem in executables:
             benches[owner].programs[peer] = executables[source.stem]
@@ -114,10 +116,16 @@ def run_program(command, who, small, core):
     return list(parse(done.stdout, who))
 
 
+def family(pid):
+    """A process and those that it has started, such as the workers of a server."""
+    children = [int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
+    return [pid, *(member for child in children for member in family(child))]
+
+
 def cpu_seconds(pid):
-    """What all threads of a process have used, in nanoseconds' resolution where the kernel offers it."""
+    """What all threads of a family have used, in nanoseconds' resolution where the kernel offers it."""
     try:
-        tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+        tasks = [task for member in family(pid) for task in Path(f"/proc/{member}/task").glob("*/schedstat")]
         return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
     except (OSError, ValueError, IndexError):
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -125,10 +133,11 @@ def cpu_seconds(pid):
 
 
 def private_bytes(pid):
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Anonymous:"):
-            return int(line.split()[1]) * 1024
-    raise BenchError("the kernel does not say how much memory the server has")
+    maps = "".join(Path(f"/proc/{member}/smaps_rollup").read_text() for member in family(pid))
+    kilobytes = re.findall(r"^Anonymous: +(\d+) kB$", maps, re.MULTILINE)
+    if not kilobytes:
+        raise BenchError("the kernel does not say how much memory the server has")
+    return sum(map(int, kilobytes)) * 1024
 
 
 def run_server(command, client, who, small):
@@ -177,6 +186,12 @@ def run_case(pid, command, who):
     if unit == "connections":
         return [*rows, (name, parameters, who, memory / count, "bytes", checksum)]
     return [*rows, (name, parameters, who, cpu * 1e6 / count, "us", checksum)]
+
+
+def allow_descriptors():
+    """As many as the system lets us have, for servers and clients alike: ten thousand connections need as many each."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def measure(bench, rounds, small):
@@ -244,6 +259,7 @@ def main():
     parser.add_argument("--small", action="store_true", help="tiny parameters: shows that it works, not how fast")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
+    allow_descriptors()
 
     benches = [bench for bench in discover(options.programs, options.sources) if options.name in bench.name]
     if not benches:
@@ -254,7 +270,7 @@ def main():
     failed = 0
     for bench in benches:
         for peer in bench.absent:
-            print(f"bench: {bench.name}: {peer} is skipped: not built here (its library is missing)", file=sys.stderr)
+            print(f"bench: {bench.name}: {peer} is skipped: not built here (its library or program is missing)", file=sys.stderr)
         try:
             for row in report(bench, measure(bench, options.rounds, options.small)):
                 print(json.dumps(row) if options.json else text(row), flush=True)

@@ -154,6 +154,23 @@ class BenchTest(unittest.TestCase):
         self.assertLess(work["ratio"], 1)  # the peer adds up ten times as many numbers
         self.assertGreater(rows["echo.hold", "bytes"]["weir"], 500_000)
 
+    def test_what_a_server_starts_is_charged_as_well(self):
+        self.program("worker", SERVER)
+        self.program("echo_server", f'{self.root}/bin/worker "$@" &\ntrap "kill $!" TERM\nwait')
+        self.program("echo_client", CLIENT)
+        rows = {(row["bench"], row["unit"]): row for row in self.rows("--rounds", "1")}
+        self.assertGreater(rows["echo.work", "us"]["weir"], 0)
+        self.assertGreater(rows["echo.hold", "bytes"]["weir"], 500_000)
+
+    def test_a_peer_whose_program_is_missing_is_skipped(self):
+        self.program("http_server", SERVER)
+        self.program("http_client", CLIENT)
+        (self.root / "src" / "peers" / "http_server_nginx.py").write_text("raise SystemExit(1)")
+        with mock.patch.dict(bench.PROGRAMS, nginx="no-such-program"):
+            code, _, err = self.run_main("--rounds", "1")
+        self.assertEqual(code, 0, err)
+        self.assertIn("http: nginx is skipped", err)
+
     def test_a_server_that_does_not_listen_fails(self):
         self.program("echo_server", "echo no; exit 0")
         self.program("echo_client", CLIENT)
