@@ -56,6 +56,17 @@ class DevTest(unittest.TestCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn("unknown command 'tets'", done.stderr)
 
+    def test_arguments_that_mean_nothing_are_refused_in_one_line_before_anything_is_done(self):
+        for arguments, line in (
+            (("test", "a", "b"), "dev: test takes one NAME, a regular expression, but was given: a b\n"),
+            (("build", "dev", "asan"), "dev: build takes one PRESET, but was given: dev asan\n"),
+            (("build", "nonsense"), "dev: there is no preset 'nonsense'; there are dev, asan, tsan and release\n"),
+            (("docs", "x"), "dev: docs takes no arguments, but was given: x\n"),
+        ):
+            done = self.dev(*arguments)
+            self.assertEqual((done.returncode, done.stderr), (2, line))
+            self.assertEqual(self.calls(), [])
+
     def test_what_is_missing_is_installed_without_a_question(self):
         (self.root / "installed").write_text("clang-19\n")
         self.dev("build")
