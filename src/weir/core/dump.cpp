@@ -104,7 +104,7 @@ struct tree_walker {
   void print_frames(const task_header& task, int depth) noexcept {
     constexpr int frames_max = 64;
     std::uintptr_t at = task.leaf;
-    for (int i = 0; i < frames_max && at != 0; ++i) {
+    for (int i = 0; at != 0; ++i) {
       const bool is_boundary = (at & 1) != 0;
       const frame_base* frame =
           is_boundary
@@ -112,6 +112,7 @@ struct tree_walker {
               : reinterpret_cast<const frame_base*>(at);
       if (frame == &task) return;
       indent(depth);
+      if (i == frames_max) return out.put("... and the frames above\n");
       if (is_boundary) {
         out.put("in \"");
         out.put(reinterpret_cast<boundary*>(at & ~std::uintptr_t{1})->label());
@@ -171,6 +172,7 @@ struct tree_walker {
 
   void print_scope(const scope& s, int depth) noexcept {
     indent(depth);
+    if (depth > dump_depth_max) return out.put("... deeper scopes are not shown\n");
     out.put("scope \"");
     out.put(s.name());
     out.put("\" with ");

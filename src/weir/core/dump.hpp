@@ -25,6 +25,7 @@ class stderr_sink final : public text_sink {
 };
 
 inline constexpr std::size_t dump_tasks_max = 10'000;  // more are counted, not printed
+inline constexpr int dump_depth_max = 64;  // levels of the tree: handlers have a small stack
 
 /// Prints the tree of one loop. On the loop's own thread, or while that thread stands still.
 void print_task_tree(loop& on, text_sink& out) noexcept;

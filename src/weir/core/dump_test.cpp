@@ -153,6 +153,29 @@ TEST(Dump, more_than_ten_thousand_tasks_are_counted_rather_than_printed) {
   EXPECT_EQ(printed, detail::dump_tasks_max);
 }
 
+task<> nest(int depth) {
+  if (depth == 0) {
+    co_await sleep(1_ms);
+    co_return;
+  }
+  co_await with_scope({.name = "nested"}, [&](scope&) -> task<> { co_await nest(depth - 1); });
+}
+
+TEST(Dump, a_thousand_nested_scopes_are_cut_and_said_to_be) {
+  virtual_driver driver;
+  loop on(driver);
+  std::string text;
+  on.root().spawn(&nest, 1'000);
+  on.root().spawn([&]() -> task<> {
+    co_await yield();
+    text = plain_tree();
+  });
+  on.run();
+  EXPECT_THAT(text, HasSubstr("... deeper scopes are not shown\n"));
+  EXPECT_THAT(text, HasSubstr("... and the frames above\n"));
+  EXPECT_LT(text.size(), 30'000u);
+}
+
 TEST(TextSink, writes_numbers_and_lengths_for_people) {
   string_sink out;
   for (const std::uint64_t number : {std::uint64_t{0}, std::uint64_t{10}, UINT64_MAX}) {

@@ -168,7 +168,12 @@ dumped_loop::dumped_loop(loop& on) noexcept {
   seats[slot_].on = &on;
   seats[slot_].thread = this_thread();
   stack_t now = {};
-  if (::sigaltstack(nullptr, &now) != 0 || (now.ss_flags & SS_DISABLE) == 0) return;
+  if (::sigaltstack(nullptr, &now) != 0) return;
+  if ((now.ss_flags & SS_DISABLE) == 0) {
+    if (now.ss_size >= handler_stack_bytes) return;
+    former_stack_ = now.ss_sp;
+    former_stack_bytes_ = now.ss_size;
+  }
   void* memory = ::mmap(nullptr, handler_stack_bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return;  // handlers then run on the thread's own stack
@@ -183,8 +188,10 @@ dumped_loop::~dumped_loop() {
   seats[slot_].thread = 0;
   seats[slot_].on = nullptr;
   if (!stack_) return;
-  const stack_t none{.ss_sp = nullptr, .ss_flags = SS_DISABLE, .ss_size = 0};
-  ::sigaltstack(&none, nullptr);
+  const stack_t restored{.ss_sp = former_stack_,
+                         .ss_flags = former_stack_ ? 0 : SS_DISABLE,
+                         .ss_size = former_stack_bytes_};
+  ::sigaltstack(&restored, nullptr);
   ::munmap(stack_, handler_stack_bytes);
 }
 

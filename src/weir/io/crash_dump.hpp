@@ -50,9 +50,11 @@ class dumped_loop {
   ~dumped_loop();
 
  private:
-  static constexpr std::size_t handler_stack_bytes = 64 * 1024;
+  static constexpr std::size_t handler_stack_bytes = 256 * 1024;
   int slot_ = -1;
   void* stack_ = nullptr;
+  void* former_stack_ = nullptr;  // a smaller one that was there, and comes back
+  std::size_t former_stack_bytes_ = 0;
 };
 
 }  // namespace detail

@@ -1,3 +1,4 @@
+// Needs the kernel: signals and dying processes.
 #include <weir/io/crash_dump.hpp>
 
 #include <weir/base/assert.hpp>
@@ -90,6 +91,21 @@ TEST(crash_dump, a_crash_prints_the_tree_and_dies_of_its_signal) {
     EXPECT_THAT(outcome.text, AllOf(HasSubstr("died of signal " + std::to_string(number)),
                                     HasSubstr("scope \"workers\""), HasSubstr("waits_for_ever")));
   }
+}
+
+task<> nest(int depth) {
+  if (depth != 0) {
+    co_await with_scope([&](scope&) -> task<> { co_await nest(depth - 1); });
+    co_return;
+  }
+  ::raise(SIGQUIT);
+  std::fprintf(stderr, "went on\n");
+}
+
+TEST(crash_dump, sigquit_harms_no_program_with_a_thousand_nested_scopes) {
+  const child_outcome outcome = in_child([] { return run(nest(1'000)); });
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.text, AllOf(HasSubstr("deeper scopes are not shown"), HasSubstr("went on")));
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !__has_feature(address_sanitizer) && \
