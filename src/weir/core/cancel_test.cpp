@@ -314,6 +314,26 @@ WEIR_TEST("a cancelled body with a value raises cancelled with the reason's text
               ElementsAre(HasSubstr("no more")));
 }
 
+WEIR_TEST("the error of a cancelled scope names the reason and the task behind it") {
+  std::uint64_t behind = 0;
+  const auto errors = co_await errors_of([](std::uint64_t* task_id) -> task<> {
+    co_await with_scope({.name = "uploads"}, [&](scope& s) -> task<int> {
+      *task_id = s.spawn(
+                      [](scope* around) -> task<> {
+                        co_await yield();
+                        around->cancel("first reason");
+                        around->cancel("second reason");
+                      },
+                      &s)
+                     .id();
+      co_await sleep(1_h);
+      co_return 1;
+    });
+  }(&behind));
+  EXPECT_THAT(errors, ElementsAre(HasSubstr("the scope was cancelled by task " +
+                                            std::to_string(behind) + ": first reason")));
+}
+
 WEIR_TEST("a body that returns although its scope was cancelled gives its value") {
   EXPECT_EQ(co_await with_scope([](scope& s) -> task<int> {
               s.cancel();

@@ -46,6 +46,34 @@ TEST(Run, gives_one_for_a_main_that_failed_after_the_handler_heard_it) {
   EXPECT_TRUE(is_heard);
 }
 
+TEST(Run, a_task_of_the_root_that_fails_ends_main_and_is_heard) {
+  static int heard;
+  heard = 0;
+  const auto before =
+      set_unhandled_handler([](const unhandled_error& e) noexcept { heard += !e.is_report; });
+  virtual_driver driver;
+  loop on(driver);
+  bool has_main_ended = false;
+  bool has_gone_on = false;
+  on.root().spawn([&]() -> task<> {
+    struct flag {
+      bool* set;
+      ~flag() { *set = true; }
+    } const at_the_end{&has_main_ended};
+    co_await sleep(1_h);
+    has_gone_on = true;
+  });
+  on.root().spawn([]() -> task<> {
+    co_await sleep(1_ms);
+    raise(error(errc::internal, "a part of the runtime failed"));
+  });
+  on.run();
+  set_unhandled_handler(before);
+  EXPECT_EQ(heard, 1);
+  EXPECT_TRUE(has_main_ended);
+  EXPECT_FALSE(has_gone_on);
+}
+
 TEST(Loop, loops_one_after_the_other_share_a_world) {
   virtual_world world;
   for (int i = 0; i < 3; ++i)

@@ -330,6 +330,7 @@ void raise_cut_short(const cancel_reason& reason) {
   if (reason.kind == cancel_kind::deadline)
     raise(error(errc::timed_out, "the scope's deadline passed"));
   std::string text = "the scope was cancelled";
+  if (reason.task != 0) (text += " by task ") += std::to_string(reason.task);
   if (reason.text && *reason.text) (text += ": ") += reason.text;
   raise(error(errc::cancelled, text, reason.place));
 }

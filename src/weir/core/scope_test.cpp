@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace weir {
@@ -468,6 +469,56 @@ WEIR_TEST("a task spawned into a cancelled scope runs to its first wait and ends
     co_return;
   });
   EXPECT_EQ(log, "sd");
+}
+
+TEST(Scope, spawning_into_a_scope_that_has_just_ended_raises_closed) {
+  virtual_driver driver;
+  loop on(driver);
+  scope* inner = nullptr;
+  bool has_child_ended = false;
+  errc code = errc{};
+  on.root().spawn([&]() -> task<> {
+    co_await with_scope([&](scope& s) -> task<> {
+      inner = &s;
+      s.spawn(
+          [](bool* ended) -> task<> {
+            co_await yield();
+            *ended = true;
+          },
+          &has_child_ended);
+      co_return;
+    });
+  });
+  on.root().spawn([&]() -> task<> {
+    while (!has_child_ended) co_await yield();
+    try {
+      inner->spawn([]() -> task<> { co_return; });
+    } catch (const exception& e) {
+      code = e.reason().code();
+    }
+  });
+  on.run();
+  EXPECT_EQ(code, errc::closed);
+}
+
+TEST(Scope, lives_in_the_frame_that_awaits_it_so_scopes_end_inside_out) {
+  static_assert(!std::is_copy_constructible_v<scope> && !std::is_move_constructible_v<scope>);
+  static_assert(!std::is_constructible_v<scope, loop&, scope*, scope_options>);
+  using block = decltype(with_scope([](scope&) -> task<> { co_return; }));
+  static_assert(!std::is_copy_constructible_v<block> && !std::is_move_constructible_v<block>);
+  const auto outcome = testing::run_outcome([]() -> task<> {
+    scope* const before = scope::current();
+    co_await with_scope([&](scope& outer) -> task<> {
+      EXPECT_EQ(outer.parent(), before);
+      co_await with_scope([&](scope& inner) -> task<> {
+        EXPECT_EQ(inner.parent(), &outer);
+        co_return;
+      });
+      EXPECT_EQ(scope::current(), &outer);
+    });
+    EXPECT_EQ(scope::current(), before);
+  }());
+  EXPECT_FALSE(outcome.is_failed) << outcome.failure;
 }
 
 TEST(Scope, children_start_in_the_order_of_their_spawns_when_nothing_is_shuffled) {
