@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <new>
 
@@ -284,13 +285,28 @@ void epoll_driver::feed_starved() noexcept {
   }
 }
 
+// epoll_pwait2 came with Linux 5.11, and the system call filters of some containers are older than
+// it: they answer ENOSYS or EPERM. Then milliseconds have to do, rounded up, so that no timer fires
+// early.
+int epoll_driver::wait_for_events(epoll_event* events, std::int64_t patience_ns) noexcept {
+  if (has_pwait2_) {
+    const struct timespec timeout{.tv_sec = patience_ns / 1'000'000'000,
+                                  .tv_nsec = patience_ns % 1'000'000'000};
+    const int count =
+        ::epoll_pwait2(epoll_, events, events_max, patience_ns < 0 ? nullptr : &timeout, nullptr);
+    if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
+    has_pwait2_ = false;
+  }
+  constexpr std::int64_t milliseconds_max = 1'000'000'000;  // the loop looks again after 11 days
+  const std::int64_t milliseconds = std::min((patience_ns + 999'999) / 1'000'000, milliseconds_max);
+  return ::epoll_wait(epoll_, events, events_max,
+                      patience_ns < 0 ? -1 : static_cast<int>(milliseconds));
+}
+
 void epoll_driver::wait(time_point until) noexcept {
   if (!starved_.is_empty()) feed_starved();
   struct epoll_event events[events_max];
-  const std::int64_t left = patience(until);
-  const struct timespec timeout{.tv_sec = left / 1'000'000'000, .tv_nsec = left % 1'000'000'000};
-  const int count =
-      ::epoll_pwait2(epoll_, events, events_max, left < 0 ? nullptr : &timeout, nullptr);
+  const int count = wait_for_events(events, patience(until));
   WEIR_ASSERT(count >= 0 || errno == EINTR);
   for (int i = 0; i < count; ++i) {
     if (events[i].data.fd == wake_fd()) {

@@ -70,8 +70,10 @@ class epoll_driver final : public kernel_driver {
   void retry(request_list& waiting, descriptor& on) noexcept;
   void heard(const epoll_event& event) noexcept;
   void feed_starved() noexcept;
+  int wait_for_events(epoll_event* events, std::int64_t patience_ns) noexcept;
 
   int epoll_ = -1;
+  bool has_pwait2_ = true;               // until the kernel says otherwise
   std::vector<descriptor> descriptors_;  // by number
   request_list starved_;                 // receives that wait for room in the arena
 };

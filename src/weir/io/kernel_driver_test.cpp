@@ -1,6 +1,8 @@
 // What the drivers over the real kernel do at its limits.
+// Needs the kernel: limits and system call filters of processes.
 #include <weir/io/kernel_driver.hpp>
 
+#include <weir/base/log.hpp>
 #include <weir/io/child_process_test.hpp>
 #include <weir/io/contract_test.hpp>
 #include <weir/io/file.hpp>
@@ -15,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdlib>
 #include <string>
@@ -248,23 +251,28 @@ TEST(make_driver, obeys_the_environment) {
   ::unsetenv("WEIR_DRIVER");
 }
 
-// As containers do: io_uring_setup fails with EPERM.
-bool deny_uring() {
+// As containers do: a system call fails with EPERM or ENOSYS, whatever the kernel could do.
+bool deny(unsigned system_call, unsigned code) {
   sock_filter rules[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, system_call, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | code),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
   const sock_fprog program{.len = sizeof rules / sizeof rules[0], .filter = rules};
   return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
          ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
+constexpr int exit_unfiltered = 77;
 
-TEST(make_driver, falls_back_to_epoll_where_io_uring_is_denied_and_says_so_once) {
+class denied_with : public testing::TestWithParam<unsigned> {};
+INSTANTIATE_TEST_SUITE_P(errors, denied_with, testing::Values(EPERM, ENOSYS),
+                         [](const auto& one) { return one.param == EPERM ? "EPERM" : "ENOSYS"; });
+
+TEST_P(denied_with, io_uring_falls_back_to_epoll_and_says_so_once) {
   const child_outcome outcome = in_child([] {
     ::unsetenv("WEIR_DRIVER");
-    if (!deny_uring()) return 77;
+    if (!deny(__NR_io_uring_setup, GetParam())) return exit_unfiltered;
     const std::unique_ptr<driver> first = make_driver();
     const std::unique_ptr<driver> second = make_driver();
     if (std::string(first->name()) != "epoll" || std::string(second->name()) != "epoll") return 1;
@@ -275,9 +283,45 @@ TEST(make_driver, falls_back_to_epoll_where_io_uring_is_denied_and_says_so_once)
       return e.reason() == errc::unsupported ? 0 : 3;
     }
   });
-  if (outcome.code == 77) GTEST_SKIP() << "this system does not let us filter system calls";
+  if (outcome.code == exit_unfiltered)
+    GTEST_SKIP() << "this system does not let us filter system calls";
   EXPECT_EQ(outcome.code, 0);
   const std::string line = "io_uring is not available, using epoll";
+  EXPECT_THAT(outcome.text, HasSubstr(line));
+  EXPECT_EQ(outcome.text.find(line), outcome.text.rfind(line));
+}
+
+TEST_P(denied_with, epoll_waits_in_milliseconds_and_fires_no_timer_early) {
+  const child_outcome outcome = in_child([] {
+    if (!deny(__NR_epoll_pwait2, GetParam())) return exit_unfiltered;
+    const std::unique_ptr<driver> io = make_driver({.name = "epoll"});
+    return run_on(*io, []() -> task<int> {
+      const time_point start = loop::current()->now();
+      co_await sleep(duration(1'500'000));
+      if (loop::current()->now() - start < duration(1'500'000)) co_return 1;
+      connection pair = co_await connect_pair();
+      std::string arrived;
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn([&]() -> task<> { arrived = co_await receive_all(pair.server); });
+        co_await sleep(1_ms);
+        co_await pair.client.send("x");
+        pair.client.close();
+      });
+      co_return arrived == "x" ? 0 : 2;
+    }());
+  });
+  if (outcome.code == exit_unfiltered)
+    GTEST_SKIP() << "this system does not let us filter system calls";
+  EXPECT_EQ(outcome.code, 0) << outcome.text;
+}
+
+TEST(make_driver, says_its_choice_once_to_those_who_ask) {
+  const child_outcome outcome = in_child([] {
+    log::set_level(log::level::debug);
+    for (int i = 0; i < 2; ++i) std::ignore = make_driver({.name = "epoll"});
+    return 0;
+  });
+  const std::string line = "driver chosen driver=epoll";
   EXPECT_THAT(outcome.text, HasSubstr(line));
   EXPECT_EQ(outcome.text.find(line), outcome.text.rfind(line));
 }

@@ -23,23 +23,31 @@ void say_fallback(const error& why) noexcept {
   log::info("io_uring is not available, using epoll", {{"reason", describe(why)}});
 }
 
+// So is the choice, for those who want to know: WEIR_LOG=debug.
+std::unique_ptr<driver> said(std::unique_ptr<driver> chosen) noexcept {
+  static constinit std::atomic<bool> is_said{false};
+  if (log::is_on(log::level::debug) && !is_said.exchange(true))
+    log::debug("driver chosen", {{"driver", chosen->name()}});
+  return chosen;
+}
+
 }  // namespace
 
 std::unique_ptr<driver> make_driver(driver_options options) {
   const char* asked = options.name ? options.name : std::getenv("WEIR_DRIVER");
   const std::string_view name = asked ? asked : "";
-  if (name == "epoll") return detail::make_epoll_driver(options);
-  if (name == "io_uring") return detail::make_uring_driver(options);
+  if (name == "epoll") return said(detail::make_epoll_driver(options));
+  if (name == "io_uring") return said(detail::make_uring_driver(options));
   if (!name.empty()) {
     raise(error(errc::invalid_argument,
                 fmt::format("there is no driver '{}'{}; io_uring and epoll are known", name,
                             options.name ? "" : " (from WEIR_DRIVER)")));
   }
   try {
-    return detail::make_uring_driver(options);
+    return said(detail::make_uring_driver(options));
   } catch (const exception& e) {
     say_fallback(e.reason());
-    return detail::make_epoll_driver(options);
+    return said(detail::make_epoll_driver(options));
   }
 }
 
