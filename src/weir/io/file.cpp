@@ -137,6 +137,7 @@ detail::done_wait file::truncate(std::uint64_t size) noexcept {
 }
 
 bool file::try_lock() {
+  if (handle_ < 0) raise(error(errc::closed, "lock a file that is closed"));
   const int outcome = io_->lock_file(handle_);
   if (outcome == -EWOULDBLOCK) return false;
   if (outcome < 0) raise(error::from_os(-outcome, "lock a file"));
@@ -144,6 +145,7 @@ bool file::try_lock() {
 }
 
 std::uint64_t file::size() const {
+  if (handle_ < 0) raise(error(errc::closed, "size of a file that is closed"));
   file_status status;
   const int outcome = io_->status_of(handle_, status);
   if (outcome < 0) raise(error::from_os(-outcome, "size of a file"));

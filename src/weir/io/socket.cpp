@@ -133,6 +133,7 @@ result<socket> accept_wait::take() noexcept {
 }
 
 address socket_owner::address_of(bool peer) const {
+  if (handle_ < 0) raise(error(errc::closed, "address of a socket that is closed"));
   raw_address raw;
   const int outcome = io_->address_of(handle_, peer, raw);
   if (outcome < 0) raise(error::from_os(-outcome, "address of a socket"));
@@ -140,6 +141,7 @@ address socket_owner::address_of(bool peer) const {
 }
 
 void socket_owner::set(int level, int option, int value, const char* what) const {
+  if (handle_ < 0) raise(error(errc::closed, what));
   const int outcome = io_->set_option(handle_, level, option, value);
   if (outcome < 0) raise(error::from_os(-outcome, what));
 }
