@@ -571,6 +571,56 @@ def refresh_docs(tree):
     return changed
 
 
+TRACED = "docs/reference/rules.md"
+TRACED_RULES = 25
+
+
+def names_of_tests(tree):
+    """The sentence of each WEIR_TEST, and suite.name of each other test."""
+    names = set()
+    for file in tree.cpp():
+        if file.is_check:
+            names.update(match.group(1) for match in re.finditer(r'^WEIR_TEST\(\s*"([^"]*)"\s*\)', file.text, re.M))
+            tests = re.finditer(r"^(?:TYPED_)?TEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\s*\)", file.text, re.M)
+            names.update(f"{match.group(1)}.{match.group(2)}" for match in tests)
+    return names
+
+
+def rule_traced(tree):
+    """Each rule T1 to T25 stands in a row of the document, whose last cell names tests that exist."""
+    if TRACED not in tree.by_path:
+        return
+    names = names_of_tests(tree)
+    missing = {f"T{number}" for number in range(1, TRACED_RULES + 1)}
+    for number, line in enumerate(tree.by_path[TRACED].lines, 1):
+        match = re.match(r"\| (T\d+) \|.*\|([^|]*)\|$", line)
+        if not match:
+            continue
+        missing.discard(match.group(1))
+        cited = re.findall(r"`([^`]+)`", match.group(2))
+        if not cited:
+            yield Finding(TRACED, number, "traced", f"{match.group(1)} names no test")
+        for name in cited:
+            if name not in names:
+                yield Finding(TRACED, number, "traced", f"there is no test `{name}`")
+    for rule in sorted(missing):
+        yield Finding(TRACED, 1, "traced", f"{rule} has no row")
+
+
+KERNEL_HEADERS = re.compile(r"^weir/io/(make_driver|run_program|contract_test|\w+_driver)\.hpp$")
+
+
+def rule_needs_kernel(tree):
+    """Tests run on the virtual clock; a file of tests that needs more says so, and gets the label `kernel` of ctest."""
+    for file in tree.cpp():
+        if not file.name.endswith("_test.cpp") or file.module in (None, "base"):
+            continue
+        needs = any(KERNEL_HEADERS.match(target) for _, _, target in includes(file))
+        if needs != bool(re.search(r"^// Needs the kernel: \S", file.text, re.M)):
+            what = "say `// Needs the kernel: why.`" if needs else "nothing here needs the kernel: drop the tag"
+            yield Finding(file.path, 1, "needs-kernel", what)
+
+
 RULES = (
     rule_floors,
     rule_include_order,
@@ -583,4 +633,6 @@ RULES = (
     rule_captures,
     rule_headers_once,
     rule_docs,
+    rule_traced,
+    rule_needs_kernel,
 )

@@ -333,6 +333,51 @@ class Docs(TidyTest):
         self.assert_one(self.found(tidy_rules.rule_docs), "the link to b.md leads nowhere")
 
 
+class Traced(TidyTest):
+    def setUp(self):
+        super().setUp()
+        self.rows = [f"| T{number} | text | `noun.does` |" for number in range(1, 26)]
+        self.write("src/weir/base/noun_test.cpp", 'TEST_P(noun, does) {}\nWEIR_TEST(\n    "a sentence, with a comma") {}\n')
+
+    def check(self):
+        self.write("docs/reference/rules.md", "\n".join(self.rows) + "\n")
+        return self.found(tidy_rules.rule_traced)
+
+    def test_each_rule_with_a_test_that_exists_passes(self):
+        self.rows[1] = "| T2 | text | `a sentence, with a comma`, `noun.does` |"
+        self.assertEqual(self.check(), [])
+
+    def test_a_test_that_does_not_exist_is_found(self):
+        self.rows[4] = "| T5 | text | `noun.does`, `noun.did` |"
+        self.assert_one(self.check(), "docs/reference/rules.md:5 there is no test `noun.did`")
+
+    def test_a_rule_without_a_test_or_a_row_is_found(self):
+        self.rows[0] = "| T1 | `noun.does` | |"
+        self.assert_one(self.check(), "T1 names no test")
+        del self.rows[0]
+        self.assert_one(self.check(), "T1 has no row")
+
+
+class NeedsKernel(TidyTest):
+    def test_a_test_of_a_real_driver_without_its_tag_is_found(self):
+        for header in ("make_driver", "run_program", "contract_test", "epoll_driver"):
+            self.write("src/weir/io/a_test.cpp", f"#include <weir/io/{header}.hpp>\n")
+            self.assert_one(self.found(tidy_rules.rule_needs_kernel), "say `// Needs the kernel: why.`")
+            self.write("src/weir/io/a_test.cpp", f"// Needs the kernel: signals.\n#include <weir/io/{header}.hpp>\n")
+            self.assertEqual(self.found(tidy_rules.rule_needs_kernel), [])
+
+    def test_a_tag_without_a_need_is_found(self):
+        self.write("src/weir/io/a_test.cpp", "// Needs the kernel: no more.\n#include <weir/io/socket.hpp>\n")
+        self.assert_one(self.found(tidy_rules.rule_needs_kernel), "drop the tag")
+
+
+class EveryRule(unittest.TestCase):
+    def test_has_a_test_that_shows_it_failing(self):
+        text = Path(__file__).read_text(encoding="utf-8")
+        for rule in tidy_rules.RULES + tidy_clang.RULES + (tidy_clang.rule_clang_tidy,):
+            self.assertIn(f".{rule.__name__}", text)
+
+
 class Clang(TidyTest):
     def test_a_header_that_needs_another_first_is_found(self):
         self.write("src/weir/base/a.hpp", "#pragma once\nstd::size_t f();\n")
@@ -374,6 +419,12 @@ class Clang(TidyTest):
             f'[{{"directory": "{self.root}", "command": "clang++-19 -c {source}", "file": "{source}"}}]',
         )
         self.assert_one(self.clang(tidy_clang.rule_clang_tidy), "src/weir/base/a.cpp:1 suspicious usage")
+
+    def test_clang_tidy_reads_files_that_the_preset_does_not_compile(self):
+        self.write(".clang-tidy", "Checks: '-*,bugprone-sizeof-expression'\n")
+        self.write("build/dev/compile_commands.json", "[]")
+        self.write("src/weir/base/a_fuzz.cpp", "int f(int a) { return sizeof(sizeof(a)); }\n")
+        self.assert_one(self.clang(tidy_clang.rule_clang_tidy), "src/weir/base/a_fuzz.cpp:1 suspicious usage")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 // Over the kernel's sockets, on each driver: other people's clients against our server, and our
 // client against another server.
+// Needs the kernel: other people's programs have no virtual sockets.
 #include <weir/core.hpp>
 #include <weir/http.hpp>
 #include <weir/io/blocking.hpp>

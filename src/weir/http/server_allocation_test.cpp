@@ -1,5 +1,6 @@
 // The server's way of a small request allocates nothing once a connection has had its first. Counts
 // every allocation of the thread, so the client beside it has to do without as well.
+// Needs the kernel: it counts what a real socket costs.
 #include <weir/http/server.hpp>
 
 #include <weir/core.hpp>

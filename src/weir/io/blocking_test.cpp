@@ -1,4 +1,5 @@
 // blocking() and the pool under it, on every driver that has one.
+// Needs the kernel: its threads are real ones.
 #include <weir/io/blocking.hpp>
 
 #include <weir/io/contract_test.hpp>

@@ -1,4 +1,5 @@
 // What files, threads, signals and wake-ups do, on every driver.
+// Needs the kernel: every driver has to keep the contract; the virtual one does too.
 #include <weir/io/file.hpp>
 
 #include <weir/io/contract_test.hpp>

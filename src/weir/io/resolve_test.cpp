@@ -1,4 +1,5 @@
 // Host names against a name server in a thread, which answers as the test tells it.
+// Needs the kernel: c-ares has sockets of its own.
 #include <weir/io/resolve.hpp>
 
 #include <weir/io/contract_test.hpp>

@@ -1,4 +1,5 @@
 // Programs as a whole: exit codes, signals, all cores. What ends a process runs in a child.
+// Needs the kernel: exit codes, signals, threads.
 #include <weir/io/run_program.hpp>
 
 #include <weir/core.hpp>

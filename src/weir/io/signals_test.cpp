@@ -1,3 +1,4 @@
+// Needs the kernel: signals of the process.
 #include <weir/io/signals.hpp>
 
 #include <weir/io/child_process_test.hpp>

@@ -1,4 +1,5 @@
 // What sockets do, on every driver: the contract that programs are written against.
+// Needs the kernel: every driver has to keep the contract; the virtual one does too.
 #include <weir/io/contract_test.hpp>
 
 #include <gtest/gtest.h>

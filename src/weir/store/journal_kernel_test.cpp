@@ -1,4 +1,5 @@
 // The journal on a real disk: what the virtual one can't show.
+// Needs the kernel: a real disk, and processes that are killed.
 #include <weir/store/journal.hpp>
 
 #include <weir/core/as_result.hpp>
