@@ -6,6 +6,8 @@
 # As tests they run with small parameters: that shows that they work and that all sides compute the same.
 pkg_check_modules(libuv QUIET IMPORTED_TARGET libuv)
 find_package(Boost 1.81 QUIET)
+find_package(TBB QUIET)
+find_library(WEIR_CAF caf_core)  # Debian's package has no CMake files
 set(weir_bench_folder ${PROJECT_BINARY_DIR}/bench)
 
 # weir_peer_libraries(name out): what a peer links to; its second result says whether that is installed.
@@ -18,6 +20,12 @@ function(weir_peer_libraries peer out available)
   elseif(peer STREQUAL "asio" OR peer STREQUAL "beast")
     set(found ${Boost_FOUND})
     list(APPEND libraries Boost::headers)
+  elseif(peer STREQUAL "tbb")
+    set(found ${TBB_FOUND})
+    list(APPEND libraries TBB::tbb)
+  elseif(peer STREQUAL "caf")
+    set(found ${WEIR_CAF})
+    set(libraries ${WEIR_CAF} Threads::Threads)  # not weir_options, which ask for C++23
   elseif(peer STREQUAL "uring")
     list(APPEND libraries PkgConfig::uring)
   endif()
@@ -52,6 +60,9 @@ foreach(source ${sources})
     weir_bench_program(${source} ${libraries})
     # A peer's own headers are not ours to warn about, and Asio looks for a threading model of its own.
     target_compile_options(${name} PRIVATE -Wno-error)
+    if(peer STREQUAL "caf")  # its headers need what C++20 removed
+      set_target_properties(${name} PROPERTIES CXX_STANDARD 17)
+    endif()
   else()
     message(STATUS "weir: no benchmark ${name}: ${peer} is not installed")
   endif()

@@ -12,13 +12,18 @@ prints `name count requests checksum` (the row becomes the server's CPU time per
 open until its standard input ends). Before that it may print `# begin` and wait for a line on its standard input: the
 server is charged from then on; and rows of its own, such as latencies.
 
+`--page` puts the tables into docs/design/performance.md, each between `<!-- figures NAME -->` and `<!-- /figures -->`.
+`compile` is not a program but tools/compile_figures.py, which builds from scratch: it runs once, and only when named.
+
 The hard idea: absolute figures differ from machine to machine and from minute to minute. So the programs take turns in
 every round, each round gives one ratio, and the median of these ratios is what counts.
 """
 
 import argparse
+import datetime
 import json
 import os
+import platform
 import re
 import resource
 import shutil
@@ -26,13 +31,16 @@ import signal
 import statistics
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROUNDS = 5
 SECONDS_MAX = 300  # for one run of one program
-INTERPRETERS = {".js": "node", ".py": "python3"}
+INTERPRETERS = {".js": "node", ".py": "python3", ".escript": "escript"}
 PROGRAMS = {"nginx": "nginx"}  # what the script of a peer starts
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "design" / "performance.md"
 
 
 class BenchError(Exception):
@@ -54,6 +62,49 @@ class Bench:
     programs: dict  # who -> command; weir is "weir"
     client: list = None  # of a server benchmark
     absent: list = field(default_factory=list)
+    rounds_max: int = None  # of a benchmark that takes minutes
+
+
+@dataclass
+class Origin:
+    """Where figures come from: without it they say nothing."""
+
+    machine: str
+    commit: str
+    date: str
+
+    @classmethod
+    def here(cls):
+        commit = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+        model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE) if Path("/proc/cpuinfo").exists() else None
+        cores = len(os.sched_getaffinity(0))
+        return cls(
+            machine=f"{model[1] if model else platform.machine()}, {cores} cores, {platform.system()} {platform.release()}",
+            commit=commit.stdout.strip() or "unknown",
+            date=datetime.date.today().isoformat(),
+        )
+
+
+class Progress:
+    """What runs at the moment, on the standard error: one line that is written over on a terminal, else a line each."""
+
+    def __init__(self):
+        self.began = time.monotonic()
+        self.is_terminal = sys.stderr.isatty()
+
+    def say(self, text):
+        passed = int(time.monotonic() - self.began)
+        line = f"bench: [{passed // 60}:{passed % 60:02}] {text}"
+        print(f"\r\033[K{line[:100]}" if self.is_terminal else line, end="" if self.is_terminal else "\n", file=sys.stderr, flush=True)
+
+    def clear(self):
+        if self.is_terminal:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    def note(self, text):
+        """Stays to be read."""
+        self.clear()
+        print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
 def discover(programs, sources):
@@ -80,7 +131,14 @@ def discover(programs, sources):
             benches[owner].programs[peer] = executables[source.stem]
         else:
             benches[owner].absent.append(peer)
+    figures = Path(__file__).resolve().parent / "compile_figures.py"
+    benches["compile"] = Bench("compile", {"weir": [sys.executable, "-B", str(figures)]}, rounds_max=1)
     return list(benches.values())
+
+
+def chosen(benches, name):
+    """Those whose name contains `name`; what builds from scratch only when it is named itself."""
+    return [bench for bench in benches if (bench.name == name if bench.rounds_max else name in bench.name)]
 
 
 def pinned(command, core):
@@ -106,10 +164,10 @@ def parse(output, who):
         yield match["name"], match["parameters"] or "", match["peer"] or who, value, match["unit"], match["checksum"]
 
 
-def run_program(command, who, small, core):
+def run_program(command, who, small, core, seconds_max=SECONDS_MAX):
+    whole = [*command, *(["--small"] if small else [])]
     done = subprocess.run(
-        pinned([*command, *(["--small"] if small else [])], core) if core is not None else [*command, *(["--small"] if small else [])],
-        capture_output=True, text=True, timeout=SECONDS_MAX, check=False,
+        pinned(whole, core) if core is not None else whole, capture_output=True, text=True, timeout=seconds_max, check=False
     )
     if done.returncode != 0:
         raise BenchError(f"{who} failed with {done.returncode}: {done.stderr.strip()[-500:]}")
@@ -194,17 +252,25 @@ def allow_descriptors():
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def measure(bench, rounds, small):
+def run_once(bench, who, small):
+    command = bench.programs[who]
+    if bench.client:
+        return run_server(command, bench.client, who, small)
+    if bench.rounds_max:  # builds, which take all cores and as long as they take
+        return run_program(command, who, small, None, seconds_max=3600)
+    return run_program(command, who, small, None if bench.name.endswith("_mt") else 0)
+
+
+def measure(bench, rounds, small, progress=None):
     """name, parameters -> Row, from interleaved rounds in which another program begins each time."""
     table = {}
     order = list(bench.programs)
+    rounds = min(rounds, bench.rounds_max or rounds)
     for turn in range(rounds):
         for who in order[turn % len(order) :] + order[: turn % len(order)]:
-            command = bench.programs[who]
-            if bench.client:
-                rows = run_server(command, bench.client, who, small)
-            else:
-                rows = run_program(command, who, small, None if bench.name.endswith("_mt") else 0)
+            if progress:
+                progress.say(f"{bench.name}: round {turn + 1} of {rounds}: {who}")
+            rows = run_once(bench, who, small)
             for name, parameters, maker, value, unit, checksum in rows:
                 row = table.setdefault((name, parameters), Row(unit, checksum))
                 if (row.unit, row.checksum) != (unit, checksum):
@@ -221,23 +287,65 @@ def spread(values):
     return (max(values) - min(values)) / middle if middle else 0.0
 
 
-def report(bench, table):
+def report(bench, table, origin):
     """One object a row and peer, as `--json` prints them."""
     for (name, parameters), row in table.items():
         ours = row.values.get("weir")
         if not ours:
             continue  # peers alone say nothing of weir
         base = {"bench": f"{bench.name}.{name}", "parameters": parameters, "weir": statistics.median(ours)}
+        context = {"rounds": len(ours), "machine": origin.machine, "commit": origin.commit}
         peers = {who: values for who, values in row.values.items() if who != "weir"}
         for who, theirs in peers.items():
             ratios = [mine / other for mine, other in zip(ours, theirs) if other]
             yield {
                 **base, "peer": statistics.median(theirs), "peer_name": who,
                 "ratio": statistics.median(ratios) if ratios else None,
-                "unit": row.unit, "spread": spread(ratios) if ratios else None,
+                "unit": row.unit, "spread": spread(ratios) if ratios else None, **context,
             }
         if not peers:
-            yield {**base, "peer": None, "peer_name": None, "ratio": None, "unit": row.unit, "spread": spread(ours)}
+            yield {**base, "peer": None, "peer_name": None, "ratio": None, "unit": row.unit, "spread": spread(ours), **context}
+
+
+def short(value):
+    """Three digits, as many as a figure of a shared machine deserves."""
+    if value is None:
+        return "-"
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def markdown(name, rows, origin, command):
+    """A table with a line for each row and a column for each peer: its figure and, behind it, weir's as a share of it."""
+    peers = list(dict.fromkeys(row["peer_name"] for row in rows if row["peer_name"]))
+    peers.sort(key=lambda peer: (peer != "limit", peer))
+    lines = {}
+    for row in rows:
+        key = (row["bench"].split(".", 1)[1] + (f" ({row['parameters']})" if row["parameters"] else ""), row["unit"])
+        line = lines.setdefault(key, {"weir": short(row["weir"]), "spread": 0.0})
+        line["spread"] = max(line["spread"], row["spread"] or 0.0)
+        if row["peer_name"]:
+            line[row["peer_name"]] = f"{short(row['peer'])} ({short(row['ratio'])})"
+    out = [
+        f"`{command}`, {rows[0]['rounds']} rounds; {origin.machine}; commit {origin.commit}; {origin.date}",
+        "",
+        "| " + " | ".join([name, "unit", "weir", *peers, "spread"]) + " |",
+        "|---" * (len(peers) + 4) + "|",
+    ]
+    for (what, unit), line in lines.items():
+        cells = [what, unit, line["weir"], *(line.get(peer, "-") for peer in peers), f"{line['spread']:.2f}"]
+        out.append("| " + " | ".join(cells) + " |")
+    return "\n".join(out)
+
+
+def update_page(page, name, table):
+    """Puts a table into its place in the page, or behind its end when there is none."""
+    whole = page.read_text()
+    place = re.compile(rf"(<!-- figures {re.escape(name)} -->\n).*?(<!-- /figures -->)", re.DOTALL)
+    if not place.search(whole):
+        whole = f"{whole.rstrip()}\n\n## {name}\n<!-- figures {name} -->\n<!-- /figures -->\n"
+    page.write_text(place.sub(lambda match: f"{match[1]}{table}\n{match[2]}", whole, count=1))
 
 
 def text(row):
@@ -258,26 +366,40 @@ def main():
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often each program runs (default {ROUNDS})")
     parser.add_argument("--small", action="store_true", help="tiny parameters: shows that it works, not how fast")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--markdown", action="store_true", help="a table for each benchmark")
+    parser.add_argument("--page", type=Path, nargs="?", const=PAGE, help=f"puts the tables into a page (default {PAGE.name})")
     options = parser.parse_args()
     allow_descriptors()
 
-    benches = [bench for bench in discover(options.programs, options.sources) if options.name in bench.name]
+    benches = chosen(discover(options.programs, options.sources), options.name)
     if not benches:
         print(f"bench: no benchmark is called '{options.name}' in {options.programs}", file=sys.stderr)
         return 1
-    if not options.json:
+    if not (options.json or options.markdown):
         print(f"{'benchmark':<32} {'parameters':<24} {'weir':>12} {'unit':<8}{'peer':>12} {'':<12} {'ratio':>7} {'spread':>7}")
-    failed = 0
+    origin, progress, failed = Origin.here(), Progress(), 0
     for bench in benches:
         for peer in bench.absent:
-            print(f"bench: {bench.name}: {peer} is skipped: not built here (its library or program is missing)", file=sys.stderr)
+            progress.note(f"{bench.name}: {peer} is skipped: not built here (its library or program is missing)")
         try:
-            for row in report(bench, measure(bench, options.rounds, options.small)):
-                print(json.dumps(row) if options.json else text(row), flush=True)
+            rows = list(report(bench, measure(bench, options.rounds, options.small, progress), origin))
+            progress.clear()
+            show(bench, rows, origin, options)
         except (BenchError, subprocess.SubprocessError, OSError) as error:
             failed += 1
-            print(f"bench: {bench.name}: {error}", file=sys.stderr)
+            progress.note(f"{bench.name}: {error}")
     return 1 if failed else 0
+
+
+def show(bench, rows, origin, options):
+    table = markdown(bench.name, rows, origin, f"./dev bench {bench.name}") if rows else None
+    if options.markdown and table:
+        print(table, flush=True)
+    else:
+        for row in rows:
+            print(json.dumps(row) if options.json else text(row), flush=True)
+    if options.page and table:
+        update_page(options.page, bench.name, table)
 
 
 if __name__ == "__main__":

@@ -74,11 +74,56 @@ class BenchTest(unittest.TestCase):
     def test_a_row_compares_weir_with_its_peer(self):
         self.program("tasks_bench", "echo '# a remark'; echo 'spawn/n=10 30 ns 45'")
         self.peer("tasks_asio", "echo 'spawn/n=10 60 ns 45'")
+        (row,) = self.rows()
+        self.assertTrue(row.pop("machine") and row.pop("commit"))
         self.assertEqual(
-            self.rows(),
-            [{"bench": "tasks.spawn", "parameters": "n=10", "weir": 30, "peer": 60, "peer_name": "asio", "ratio": 0.5,
-              "unit": "ns", "spread": 0}],
+            row,
+            {"bench": "tasks.spawn", "parameters": "n=10", "weir": 30, "peer": 60, "peer_name": "asio", "ratio": 0.5,
+             "unit": "ns", "spread": 0, "rounds": bench.ROUNDS},
         )
+
+    def test_a_table_has_a_column_for_each_peer_and_the_limit_first(self):
+        self.program("tasks_bench", "echo 'spawn/n=10 30 ns 45'; echo 'yield 5 ns 1'")
+        self.peer("tasks_asio", "echo 'spawn/n=10 60 ns 45'")
+        self.peer("tasks_limit", "echo 'spawn/n=10 20 ns 45'; echo 'yield 4 ns 1'")
+        code, out, err = self.run_main("--markdown", "--rounds", "2")
+        self.assertEqual(code, 0, err)
+        lines = out.splitlines()
+        self.assertTrue(lines[0].startswith("`./dev bench tasks`, 2 rounds; "), lines[0])
+        self.assertEqual(lines[2], "| tasks | unit | weir | limit | asio | spread |")
+        self.assertEqual(lines[4], "| spawn (n=10) | ns | 30.0 | 20.0 (1.50) | 60.0 (0.50) | 0.00 |")
+        self.assertEqual(lines[5], "| yield | ns | 5.00 | 4.00 (1.25) | - | 0.00 |")
+
+    def test_a_page_gets_its_tables_between_the_marks(self):
+        page = self.root / "page.md"
+        page.write_text("before\n<!-- figures tasks -->\nold\n<!-- /figures -->\nafter\n<!-- figures io -->\nkept\n<!-- /figures -->\n")
+        self.program("tasks_bench", "echo 'spawn 30 ns 45'")
+        code, _, err = self.run_main("--page", str(page), "--rounds", "1")
+        self.assertEqual(code, 0, err)
+        text = page.read_text()
+        self.assertIn("| spawn | ns | 30.0 | 0.00 |\n<!-- /figures -->\nafter", text)
+        self.assertNotIn("old", text)
+        self.assertIn("kept", text)
+
+    def test_a_page_without_a_place_for_a_benchmark_gets_one_at_its_end(self):
+        page = self.root / "page.md"
+        page.write_text("text\n")
+        self.program("tasks_bench", "echo 'spawn 30 ns 45'")
+        code, _, err = self.run_main("--page", str(page), "--rounds", "1")
+        self.assertEqual(code, 0, err)
+        self.assertTrue(page.read_text().startswith("text\n\n## tasks\n<!-- figures tasks -->\n`./dev bench tasks`"))
+
+    def test_progress_says_which_program_runs(self):
+        self.program("tasks_bench", "echo 'spawn 30 ns 45'")
+        self.peer("tasks_asio", "echo 'spawn 60 ns 45'")
+        _, _, err = self.run_main("--rounds", "2")
+        self.assertRegex(err, r"\[0:\d\d\] tasks: round 2 of 2: asio")
+
+    def test_what_builds_from_scratch_runs_only_when_it_is_named(self):
+        (self.root / "bin").mkdir(exist_ok=True)
+        benches = bench.discover(self.root / "bin", self.root / "src")
+        self.assertEqual([one.name for one in bench.chosen(benches, "")], [])
+        self.assertEqual([one.name for one in bench.chosen(benches, "compile")], ["compile"])
 
     def test_a_peer_may_live_in_the_same_program(self):
         self.program("parser_bench", "echo 'head 30 ns 45'; echo 'head@beast 40 ns 45'")
