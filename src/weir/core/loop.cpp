@@ -226,7 +226,9 @@ bool loop::hears_post_soon() noexcept {
 void loop::run() {
   WEIR_ASSERT(!current_ && "one loop runs on a thread at a time");
   current_ = this;
+  if (observer_) observer_->before_run();
   while (root_->first_task_) turn();
+  if (observer_) observer_->after_run();
   current_ = nullptr;
   if (detail::error_list* errors = root_->errors_) {
     root_->errors_ = nullptr;

@@ -43,6 +43,8 @@ struct loop_stats {
 class loop_observer {
  public:
   virtual ~loop_observer() = default;
+  virtual void before_run() noexcept {}
+  virtual void after_run() noexcept {}
   virtual void task_spawned(std::uint64_t /*id*/) noexcept {}
   virtual void task_scheduled(std::uint64_t /*id*/) noexcept {}
   virtual void before_step(std::uint64_t /*id*/) noexcept {}

@@ -153,6 +153,8 @@ TEST(Loop, a_turn_ends_after_its_time_even_with_steps_left) {
 
 class recording_observer final : public loop_observer {
  public:
+  void before_run() noexcept override { log += "( "; }
+  void after_run() noexcept override { log += ") "; }
   void task_spawned(std::uint64_t id) noexcept override { note('n', id); }
   void task_scheduled(std::uint64_t id) noexcept override { note('s', id); }
   void before_step(std::uint64_t id) noexcept override { note('<', id); }
@@ -173,7 +175,7 @@ TEST(Loop, an_observer_hears_every_event_in_order) {
   on.observe(&observer);
   on.root().spawn([]() -> task<> { co_await sleep(1_ms); });
   on.run();
-  EXPECT_EQ(observer.log, "n1 s1 <1 >1 w W s1 <1 x1 >1 ");
+  EXPECT_EQ(observer.log, "n1 s1 ( <1 >1 w W s1 <1 x1 >1 ) ");
 }
 
 TEST(Loop, stats_count_what_happened) {
