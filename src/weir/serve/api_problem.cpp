@@ -73,7 +73,6 @@ api_problem problem_of(const error& why) {
       problem.status = 413;
       break;
     case errc::malformed:
-    case errc::invalid_argument:
       problem.status = 400;
       break;
     case errc::no_space:

@@ -35,7 +35,7 @@ TEST(api_problem, errors_of_the_world_have_a_status_of_their_own) {
     std::string_view name;
   } table[] = {{errc::too_large, 413, "too_large"},
                {errc::malformed, 400, "malformed"},
-               {errc::invalid_argument, 400, "invalid_argument"},
+               {errc::invalid_argument, 500, "internal"},
                {errc::no_space, 507, "no_space"},
                {errc::timed_out, 408, "timed_out"},
                {errc::end_of_stream, 400, "incomplete_body"},

@@ -134,7 +134,7 @@ class append_room_wait final : public leaf_wait<append_room_wait, void>, public 
 /// Order:   records are numbered (LSN) and durable in the order of appending; one append is atomic.
 /// Bound:   pending_bytes_max not yet durable; disk: twice the live bytes, two snapshots and a
 ///          constant.
-/// Errors:  `full` (wait_room), `no_space` (intake: nothing was appended), `too_large`, `closed`; a
+/// Errors:  `full` (wait_room), `no_space` or `busy` (it can't grow), `too_large`, `closed`; a
 ///          failed write or sync is final: all fails with it until the journal is opened anew.
 /// Threads: one loop.
 class journal {

@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <cstring>
 #include <memory>
 #include <span>
@@ -289,6 +290,49 @@ WEIR_TEST("a failed sync is final: every waiter hears of it and nothing is tried
     });
   }(log.get(), &model));
   EXPECT_FALSE(errors.empty());
+}
+
+// A caller can't mend it, whatever name the system gave it: it must not look like his own mistake,
+// nor like a full disk, which ends by itself.
+WEIR_TEST("a failed write is an io error by whatever name, and the cause says the name") {
+  for (const int code : {EINVAL, EROFS, ENOSPC}) {
+    journal_model model;
+    model.keeps_history = false;
+    auto log = co_await journal::open("/data", small, model);
+    model.over = log.get();
+    const auto errors =
+        co_await errors_of([](journal* running, journal_model* m, int number) -> task<> {
+          co_await with_scope([&](scope& s) -> task<> {
+            s.spawn([](journal* r) -> task<> { co_await r->run(); }, running);
+            co_await m->commit({put(1, "kept")});
+            co_await sleep(1_s);  // until all else is written: the next write is the group's
+            world().add_fault({.op = io_op::write_at, .code = number});
+            const auto waited = co_await as_result(m->commit({put(2, "lost")}));
+            WEIR_REQUIRE(!waited);
+            EXPECT_EQ(waited.error(), errc::io);
+            EXPECT_EQ(waited.error().cause()->code(), error::from_os(number, "").code());
+          });
+        }(log.get(), &model, code));
+    EXPECT_FALSE(errors.empty());
+  }
+}
+
+WEIR_TEST("a lack of descriptors ends no journal: what needs one is tried again") {
+  journal_model model;
+  co_await life(model, small, [&](journal& log) -> task<> {
+    for (const io_op op : {io_op::sync_dir, io_op::open}) {
+      world().add_fault({.op = op, .code = EMFILE, .count = 3});
+      for (std::uint64_t id = 1; id <= 60; ++id) {
+        const auto done = co_await as_result(model.commit({put(id, std::string(1000, 'x'))}));
+        if (!done) {
+          EXPECT_EQ(done.error(), errc::busy);
+          co_await sleep(5_s);
+        }
+      }
+      EXPECT_EQ(world().faults_struck() % 3, 0u);
+    }
+    EXPECT_GT(log.stats().segments, 3u);
+  });
 }
 
 WEIR_TEST("on a full disk intake is refused, completions go on, and room ends it") {

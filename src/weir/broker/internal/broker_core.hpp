@@ -167,6 +167,9 @@ auto broker_core::perform(const Command& command, append_class who, std::uint64_
       case errc::no_space:
         co_return refuse(broker_errc::no_space,
                          "the disk is full: nothing is taken in until there is room");
+      case errc::busy:
+        co_return refuse(broker_errc::busy,
+                         "the journal can't grow now; the server's log says why");
       case errc::too_large:
         co_return refuse(broker_errc::message_too_large,
                          "the command is larger than one group of the journal");

@@ -88,11 +88,11 @@ task<> write_or_fail(journal_state& state, bool is_synced) {
     state.fail_with(error(errc::closed, "the journal was cut short"));
     co_await checkpoint();
   }
-  state.fail_with(error(done.error().code(),
-                        fmt::format("writing '{}' failed; the journal takes nothing more until it "
-                                    "is opened anew",
-                                    path_in(state.folder, segment_name(segment))))
-                      .caused_by(done.error()));
+  state.fail_with(
+      error(errc::io, fmt::format("writing '{}' failed; the journal takes nothing more until it "
+                                  "is opened anew",
+                                  path_in(state.folder, segment_name(segment))))
+          .caused_by(done.error()));
   raise(*state.failure);
 }
 

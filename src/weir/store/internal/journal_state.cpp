@@ -27,7 +27,9 @@ std::optional<errc> journal_state::refusal(std::size_t size, append_class who) c
   if (is_closing) return errc::closed;
   if (size + batch_header::size > options.group_bytes_max) return errc::too_large;
   if (!pending.is_empty() && pending.bytes() + size > options.pending_bytes_max) return errc::full;
-  const errc no_segment = prepare_error ? prepare_error->code() : errc::full;
+  // `full` would make callers wait for what may never come.
+  errc no_segment = errc::full;
+  if (prepare_error) no_segment = *prepare_error == errc::no_space ? errc::no_space : errc::busy;
   const bool rolls = pending.fit_of(size) == pending_groups::fit::new_segment;
   if (rolls && prepared.empty()) return no_segment;
   const std::size_t left = prepared.size() - (rolls ? 1 : 0);

@@ -3,9 +3,11 @@
 #include <weir/base/log.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/as_result.hpp>
+#include <weir/core/sleep.hpp>
 #include <weir/store/internal/journal_folder.hpp>
 #include <weir/store/internal/journal_state.hpp>
 
+#include <cerrno>
 #include <string>
 #include <utility>
 #include <vector>
@@ -87,12 +89,18 @@ void note_failure(journal_state& state, const error& why) {
 // Numbers of segments have no gap: the next is given only after this one's name is durable.
 task<> publish(journal_state& state, std::string from, std::string to) {
   co_await rename_path(std::move(from), std::move(to));
-  const auto synced = co_await as_result(sync_dir(state.folder));
+  auto synced = co_await as_result(sync_dir(state.folder));
+  // The folder was not even opened, so the disk was not asked and may be asked again: a flood of
+  // connections takes descriptors, and must not end the journal.
+  while (!synced && (synced.error().os_code() == EMFILE || synced.error().os_code() == ENFILE)) {
+    co_await sleep(state.options.retry_delay);
+    synced = co_await as_result(sync_dir(state.folder));
+  }
   if (synced) co_return;
   if (synced.error() != errc::cancelled) {
     // As with data: a later sync that works would prove nothing about this name.
-    state.fail_with(error(synced.error().code(), "syncing the journal's folder failed")
-                        .caused_by(synced.error()));
+    state.fail_with(
+        error(errc::io, "syncing the journal's folder failed").caused_by(synced.error()));
   }
   raise(synced.error());
 }
