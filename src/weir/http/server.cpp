@@ -65,23 +65,45 @@ task<> keep_house(server_core* core) {
   core->house = nullptr;
 }
 
+// Nobody can keep others out with connections that are only held: of those, the one that has been
+// quiet for the longest time makes room. Its client may connect again.
+void end_longest_idle(server_core& core) noexcept {
+  for (detail::connection& one : core.connections) {
+    if (!one.is_idle()) continue;
+    ++core.stats.connections_displaced;
+    one.cut_off("its place is needed");
+    return;
+  }
+}
+
 // A lack of descriptors ends when a connection does; looking again after a second as well helps
 // when somebody else holds them.
 task<> wait_for_descriptors(server_core* core) {
   ++core->stats.accept_failures;
+  end_longest_idle(*core);
   co_await with_scope({.name = "accept again", .timeout = duration::seconds(1)},
                       [&](scope&) -> task<> { co_await core->room.wait(); });
 }
 
+// Only somebody who has come displaces another: so one connection more than connections_max is held
+// while it waits for its place.
+bool is_full(const server_core& core) noexcept {
+  return core.house->stats().live >= core.limits.connections_max;
+}
+task<> wait_for_place(server_core* core) {
+  ++core->stats.connections_full_waits;
+  while (is_full(*core)) {
+    end_longest_idle(*core);
+    co_await core->room.wait();
+  }
+}
+
 task<> accept_connections(server_core* core, listener* door) {
   while (true) {
-    if (core->house->stats().live >= core->limits.connections_max) {
-      ++core->stats.connections_full_waits;
-      while (core->house->stats().live >= core->limits.connections_max) co_await core->room.wait();
-    }
     result<socket> arrived = co_await as_result(door->accept());
     if (arrived) {
       ++core->stats.connections_accepted;
+      if (is_full(*core)) co_await wait_for_place(core);
       core->house->spawn(&detail::serve_connection, core, std::move(*arrived));
       continue;
     }

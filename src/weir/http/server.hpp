@@ -33,7 +33,7 @@ struct server_core;
 /// answered 408 first.
 struct server_limits {
   http_limits message = {.body_bytes_max = 64 * 1024 * 1024};  // of each request
-  std::uint32_t connections_max = 10'000;                      // then accepting waits
+  std::uint32_t connections_max = 10'000;  // then the longest idle one ends, or accepting waits
   std::uint32_t requests_per_connection_max = 1'000'000;
   std::size_t unread_bytes_max = 256 * 1024;        // of a body that no handler read, to keep alive
   duration header_timeout = duration::seconds(10);  // from a head's first byte to its last
@@ -50,6 +50,7 @@ struct server_stats {
   std::uint64_t connections_accepted = 0;
   std::uint32_t connections_live = 0;
   std::uint64_t connections_full_waits = 0;  // how often accepting waited for connections_max
+  std::uint64_t connections_displaced = 0;   // idle ones that ended to make room for others
   std::uint64_t accept_failures = 0;         // no descriptor left, mostly
   std::uint64_t requests = 0;                // with a whole head
   std::uint64_t responses[6] = {};           // by the first digit of the status

@@ -149,13 +149,14 @@ WEIR_TEST("the last request of a connection is told so") {
   });
 }
 
-WEIR_TEST("connections beyond connections_max wait until one ends") {
+WEIR_TEST("connections beyond connections_max wait until one ends while all are busy") {
   co_await with_server({.connections_max = 2}, echo, [](server& serves, address at) -> task<> {
     std::vector<talker> first;
     for (int i = 0; i < 2; ++i) {
       first.push_back(co_await talker::to(at));
-      co_await first.back().ask(get);
+      co_await first.back().say("GET / HT");
     }
+    co_await sleep(1_s);
     talker third = co_await talker::to(at);
     co_await third.say(get);
     const auto heard = co_await as_result(with_timeout(5_s, third.receive()));
@@ -164,6 +165,26 @@ WEIR_TEST("connections beyond connections_max wait until one ends") {
     first.pop_back();
     EXPECT_EQ((co_await third.hear()).status, 200);
     EXPECT_GE(serves.stats().connections_full_waits, 1u);
+    EXPECT_EQ(serves.stats().connections_displaced, 0u);
+  });
+}
+
+WEIR_TEST("at connections_max the connection that was idle for the longest time makes room") {
+  co_await with_server({.connections_max = 3}, echo, [](server& serves, address at) -> task<> {
+    talker busy = co_await talker::to(at);
+    co_await busy.say("GET / HT");
+    talker quiet = co_await talker::to(at);
+    co_await quiet.ask(get);
+    talker lively = co_await talker::to(at);
+    co_await sleep(1_s);
+    co_await lively.ask(get);
+    talker late = co_await talker::to(at);
+    EXPECT_EQ((co_await late.ask(get)).status, 200);
+    EXPECT_EQ(co_await quiet.rest(), "");
+    EXPECT_EQ((co_await lively.ask(get)).status, 200);
+    co_await busy.say("TP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_EQ((co_await busy.hear()).status, 200);
+    EXPECT_EQ(serves.stats().connections_displaced, 1u);
   });
 }
 

@@ -70,6 +70,8 @@ task<> connection::serve() {
 task<connection::head_end> connection::read_head() {
   const server_limits& limits = core_.limits;
   phase_ = phase::idle;
+  unlink();
+  core_.connections.push_back(*this);  // (3)
   fault_ = {};
   parser_.reset();
   inbound_.begin_head();

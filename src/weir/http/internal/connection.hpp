@@ -5,7 +5,8 @@
 //
 // Invariants: (1) answer_ only goes forward: none -> streaming -> done, or none -> done;
 //             (2) is_torn_ is true exactly while bytes of a message are on their way; found true
-//             later, the send was cut off in the middle and the connection is worth nothing.
+//             later, the send was cut off in the middle and the connection is worth nothing;
+//             (3) idle connections stand in the server's list in the order in which they became so.
 #pragma once
 
 #include <weir/base/intrusive.hpp>
@@ -41,6 +42,7 @@ class connection : public list_hook<> {
   task<> run();
   /// The server drains: true when nothing is in flight that the client waits for.
   bool is_dispensable() const noexcept { return phase_ == phase::idle || is_event_stream_; }
+  bool is_idle() const noexcept { return phase_ == phase::idle; }
   void cut_off(const char* why) noexcept {
     if (scope_) scope_->cancel(why);
   }
