@@ -2,7 +2,9 @@
 #include <weir/apps/command.hpp>
 #include <weir/apps/progress_bar.hpp>
 #include <weir/apps/run_here.hpp>
+#include <weir/base/log.hpp>
 #include <weir/core/with_scope.hpp>
+#include <weir/io/descriptor_limit.hpp>
 #include <weir/io/signals.hpp>
 #include <weir/serve/server_life.hpp>
 
@@ -12,6 +14,7 @@
 #include <csignal>
 #include <memory>
 #include <optional>
+#include <utility>
 
 namespace weir {
 
@@ -46,6 +49,18 @@ server_setup setup_of(const settings& given) {
   result<server_setup> setup = check_setup(config, tokens);
   if (!setup) throw command_failure{exit_code::usage, std::string(setup.error().message())};
   return std::move(*setup);
+}
+
+/// Connections must leave descriptors for the files of the journal and for calls to workers.
+void fit_connections(server_config& config) {
+  constexpr std::uint64_t kept = 512;
+  const std::uint64_t limit = raise_descriptor_limit();
+  const std::uint64_t most = limit > 2 * kept ? limit - kept : limit / 2;
+  if (config.connections_max <= most) return;
+  log::warn(
+      "fewer connections than configured: the system allows too few descriptors",
+      {{"connections", most}, {"configured", config.connections_max}, {"descriptors", limit}});
+  config.connections_max = static_cast<std::uint32_t>(most);
 }
 
 /// Tells the user where the server is.
@@ -104,7 +119,9 @@ void add_serve_command(CLI::App& app, command_choice& choice) {
                     "Open a damaged data folder without what is lost (see `weir check DIR` first)");
   command->callback([&choice, given] {
     choice.run = [given] {
-      run_here(serve(setup_of(*given)));
+      server_setup setup = setup_of(*given);
+      fit_connections(setup.config);
+      run_here(serve(std::move(setup)));
       return exit_code::ok;
     };
   });
