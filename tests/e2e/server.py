@@ -102,7 +102,8 @@ class Server:
         )
         self.output = []
         ready = threading.Event()
-        threading.Thread(target=self._read, args=(self.process, ready), daemon=True).start()
+        self.reader = threading.Thread(target=self._read, args=(self.process, ready), daemon=True)
+        self.reader.start()
         if not ready.wait(START_SECONDS_MAX) or not self.port:
             self.process.kill()
             raise AssertionError("the server did not start:\n" + "".join(self.output))
@@ -146,13 +147,26 @@ class Server:
 
 
 @contextlib.contextmanager
-def small_journal(**limits):
+def small_journal(segment_bytes=65536, **limits):
     """A config file with segments so small that a short test fills many, takes snapshots and compacts."""
     with tempfile.NamedTemporaryFile("w", prefix="weir-", suffix=".json") as file:
         json.dump({"limits": {"message_bytes": 24576, **limits},
-                   "journal": {"segment_bytes": 65536, "snapshot_bytes": 131072}}, file)
+                   "journal": {"segment_bytes": segment_bytes, "snapshot_bytes": 2 * segment_bytes}}, file)
         file.flush()
         yield file.name
+
+
+def check(folder):
+    """`weir check`: (exit code, its JSON)."""
+    done = subprocess.run([APP, "check", "--json", folder], capture_output=True, text=True)
+    return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
+
+
+def run_serve(*arguments, env=None):
+    """`weir serve` that is expected to refuse: (exit code, its last line)."""
+    done = subprocess.run([APP, "serve", "--listen", "127.0.0.1:0", *arguments], capture_output=True, text=True,
+                          timeout=60, env={**os.environ, **(env or {})})
+    return done.returncode, done.stderr.strip().splitlines()[-1]
 
 
 class Worker:

@@ -1,0 +1,297 @@
+"""The real server on a disk that is full, read-only or failing, and without descriptors or memory: each has a
+stated answer, nothing acknowledged is lost, and the way back is the one of docs/howto/operate.md.
+"""
+
+import contextlib
+import ctypes
+import errno
+import http.client
+import os
+import resource
+import socket
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(__file__))
+import shim  # noqa: E402
+from server import APP, Server, check, run_serve, small_journal  # noqa: E402
+
+DRIVERS = ("epoll", "io_uring")
+BROKEN = (OSError, http.client.HTTPException)
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def submit(client, body, queue="q"):
+    answer = client.post(f"/v1/queues/{queue}/messages", body)
+    return answer, answer.json.get("id")
+
+
+def submit_on_any(client, body):
+    """The same, when the server may close an idle connection to make room: then on a new one."""
+    while True:
+        with contextlib.suppress(*BROKEN):
+            return submit(client, body)
+
+
+def fill(client, body, max=20_000):
+    """Submits until the server refuses; gives the ids and the refusal."""
+    ids = []
+    for _ in range(max):
+        answer, id = submit(client, body)
+        if answer.status != 202:
+            return ids, answer
+        ids.append(id)
+    raise AssertionError(f"{max} messages were taken in")
+
+
+class Case(unittest.TestCase):
+    @contextlib.contextmanager
+    def serving(self, driver, **limits):
+        """A server with a queue `q` under a shim: (server, shim, client)."""
+        with small_journal(**limits) as config, tempfile.TemporaryDirectory(prefix="weir-faults-") as data:
+            with contextlib.closing(shim.Shim(data)) as faults, \
+                    Server("--config", config, data=data, env={**faults.env, "WEIR_DRIVER": driver}) as server:
+                client = server.client()
+                self.assertEqual(client.put("/v1/queues/q", {"attempts": 0}).status, 201)
+                yield server, faults, client
+
+    def ends(self, server, code=1):
+        self.assertEqual(server.process.wait(timeout=30), code, server.output)
+        server.reader.join()
+        return server.output[-1]
+
+    def all_there(self, client, ids, state="ready"):
+        for id in ids:
+            answer = client.get(f"/v1/messages/{id}")
+            self.assertEqual((answer.status, answer.json.get("state")), (200, state), answer)
+
+
+class FailingDisk(Case):
+    """A write or a sync that fails is final (the kernel may have dropped what it held): who waits hears 500, the
+    server ends with 1 and names the file, and a new start has all that was confirmed."""
+
+    def fail_and_restart(self, driver, kind, error):
+        with self.subTest(driver=driver, kind=kind, error=error), self.serving(driver) as (server, faults, client):
+            ids = [submit(client, f"kept {i}")[1] for i in range(20)]
+            faults.fail(kind, ".seg", error)
+            refused = None
+            with contextlib.suppress(*BROKEN):
+                refused = submit(client, "may be lost")[0]
+            if refused is not None:
+                self.assertEqual((refused.status, refused.json["code"]), (500, "internal"), refused)
+                self.assertNotIn(server.data, refused.json["detail"])
+            last = self.ends(server)
+            self.assertRegex(last, r"^weir: io: writing '.*journal-\d+\.seg' failed; the journal takes nothing more "
+                                   r"until it is opened anew; because ")
+            faults.heal()
+            server.start()
+            self.all_there(server.client(), ids)
+            self.assertEqual(submit(server.client(), "works again")[0].status, 202)
+
+    def test_a_write_that_fails_ends_the_server_and_loses_nothing(self):
+        for driver in DRIVERS:
+            self.fail_and_restart(driver, shim.WRITE, errno.EIO)
+        # What a disk says that fills behind the back of the file system, and one that became read-only.
+        self.fail_and_restart("epoll", shim.WRITE, errno.ENOSPC)
+        self.fail_and_restart("epoll", shim.WRITE, errno.EROFS)
+
+    def test_a_sync_that_fails_ends_the_server_and_loses_nothing(self):
+        for driver in DRIVERS:
+            self.fail_and_restart(driver, shim.SYNC, errno.EIO)
+
+    def test_a_sync_that_fails_once_is_not_tried_again(self):
+        """The second one would succeed and prove nothing."""
+        with self.serving("epoll") as (server, faults, client):
+            faults.fail(shim.SYNC, ".seg", count=1)
+            with contextlib.suppress(*BROKEN):
+                self.assertEqual(submit(client, "lost")[0].status, 500)
+            self.ends(server)
+            self.assertEqual(faults.failed, 1)
+
+    def test_a_folder_that_cannot_be_synced_ends_the_server(self):
+        with self.serving("epoll") as (server, faults, client):
+            faults.fail(shim.SYNC_DIR, "")
+            ids = []
+            with contextlib.suppress(*BROKEN):  # at the next segment
+                ids, refused = fill(client, "x" * 4000)
+                self.assertEqual(refused.status, 500, refused)
+            self.assertIn("syncing the journal's folder failed", self.ends(server))
+            faults.heal()
+            server.start()
+            self.all_there(server.client(), ids)
+
+    def test_an_opening_that_cannot_read_refuses_and_changes_nothing(self):
+        for kind, path in ((shim.READ, ".seg"), (shim.OPEN, ".seg"), (shim.READ, "secret"), (shim.SYNC, ".seg")):
+            with self.subTest(kind=kind, path=path), self.serving("epoll") as (server, faults, client):
+                ids = [submit(client, f"kept {i}")[1] for i in range(20)]
+                server.kill()
+                faults.fail(kind, path)
+                code, last = run_serve("--data", server.data, env=server.env)
+                self.assertEqual(code, 1, last)
+                self.assertTrue(last.startswith("weir: "), last)
+                self.assertIn("Input/output error", last)
+                faults.heal()
+                server.start()
+                self.all_there(server.client(), ids)
+
+
+class FullDisk(Case):
+    """Intake is refused with 507 and Retry-After, /readyz says why, completions go on from a reserve, and intake
+    goes on by itself when there is room."""
+
+    def check_full(self, server, client, ids, refused, make_room):
+        self.assertEqual((refused.status, refused.json["code"]), (507, "no_space"), refused)
+        self.assertTrue(refused.headers["Retry-After"])
+        self.assertNotIn(server.data, refused.json["detail"])
+        ready = client.get("/readyz")
+        self.assertEqual((ready.status, ready.json["detail"]), (503, "the disk is full"))
+        self.assertEqual(client.get("/healthz").status, 200)
+        taken = client.post("/v1/queues/q/leases?max=10").json["messages"]
+        self.assertEqual(len(taken), 10)
+        for one in taken:
+            self.assertEqual(client.post(f"/v1/leases/{one['receipt']}/ack", "result").status, 204)
+        server.kill()  # also a full disk can be opened
+        server.start()
+        client = server.client()
+        done = {one["id"] for one in taken}
+        self.all_there(client, done, "done")
+        self.all_there(client, [id for id in ids if id not in done])
+        make_room()
+        while client.get("/readyz").status != 200:
+            pass  # the server looks again after a second
+        self.assertEqual(submit(client, "room again")[0].status, 202)
+
+    def test_a_full_disk_refuses_messages_and_completes_them(self):
+        for driver in DRIVERS:
+            with self.subTest(driver=driver), self.serving(driver) as (server, faults, client):
+                faults.fail(shim.PREALLOCATE, "", errno.ENOSPC)
+                ids, refused = fill(client, "x" * 2000)
+                self.check_full(server, client, ids, refused, faults.heal)
+
+    @unittest.skipUnless(os.geteuid() == 0, "mounting a tmpfs needs root")
+    def test_a_real_full_disk_refuses_messages_and_completes_them(self):
+        with tmpfs("1m") as disk, small_journal() as config:
+            ballast = os.path.join(disk, "ballast")
+            with open(ballast, "wb") as file:
+                file.write(bytes(384 * 1024))
+            with Server("--config", config, data=os.path.join(disk, "data")) as server:
+                client = server.client()
+                self.assertEqual(client.put("/v1/queues/q", {"attempts": 0}).status, 201)
+                ids, refused = fill(client, "x" * 2000)
+                self.assertGreater(len(ids), 50)
+                self.check_full(server, client, ids, refused, lambda: os.unlink(ballast))
+
+    @unittest.skipUnless(os.geteuid() == 0, "mounting a tmpfs needs root")
+    def test_a_disk_too_small_for_a_journal_is_told_at_the_start(self):
+        with tmpfs("128k") as disk, small_journal() as config:
+            with Server("--config", config, data=os.path.join(disk, "data")) as server:
+                answer = server.client().put("/v1/queues/q", {})
+                self.assertEqual((answer.status, answer.json["code"]), (507, "no_space"), answer)
+
+
+@contextlib.contextmanager
+def tmpfs(size):
+    """A small disk of its own."""
+    with tempfile.TemporaryDirectory(prefix="weir-disk-") as place:
+        if libc.mount(b"weir", place.encode(), b"tmpfs", 0, f"size={size}".encode()) != 0:
+            raise unittest.SkipTest(f"no tmpfs can be mounted: {os.strerror(ctypes.get_errno())}")
+        try:
+            yield place
+        finally:
+            libc.umount2(place.encode(), 2)  # MNT_DETACH
+
+
+class ReadOnlyDisk(Case):
+    @unittest.skipUnless(os.geteuid() == 0, "mounting a tmpfs needs root")
+    def test_a_read_only_disk_is_refused_at_the_start(self):
+        read_only, remount = 1, 32
+        with tmpfs("8m") as disk, small_journal() as config:
+            data = os.path.join(disk, "data")
+            with Server("--config", config, data=data) as server:
+                client = server.client()
+                client.put("/v1/queues/q", {})
+                _, id = submit(client, "kept")
+                client.close()
+                server.stop()
+            self.assertEqual(libc.mount(b"weir", disk.encode(), b"tmpfs", read_only | remount, b""), 0)
+            for folder in (data, os.path.join(disk, "new")):
+                code, last = run_serve("--config", config, "--data", folder)
+                self.assertEqual(code, 1, last)
+                self.assertRegex(last, f"^weir: .*'{folder}.*Read-only file system")
+            self.assertEqual(check(data)[0], 0)
+            self.assertEqual(libc.mount(b"weir", disk.encode(), b"tmpfs", remount, b""), 0)
+            with Server("--config", config, data=data) as server:
+                self.all_there(server.client(), [id])
+
+
+class NoDescriptors(Case):
+    def test_a_server_without_descriptors_serves_who_is_connected_and_then_the_others(self):
+        limit = 64
+        for driver in DRIVERS:
+            with self.subTest(driver=driver), small_journal() as config, \
+                    Server("--config", config, env={"WEIR_DRIVER": driver}) as server:
+                resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (limit, limit))
+                client = server.client()
+                self.assertEqual(client.put("/v1/queues/q", {"attempts": 0}).status, 201)
+                with contextlib.ExitStack() as others:
+                    for _ in range(2 * limit):
+                        others.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+                    # New segments need descriptors, too: whatever is refused says so and is not there.
+                    ids = []
+                    for i in range(100):
+                        answer, id = submit_on_any(client, "x" * 2000)
+                        self.assertIn(answer.status, (202, 503), answer)
+                        if answer.status == 202:
+                            ids.append(id)
+                    self.assertTrue(ids)
+                late = server.client()
+                while late.get("/readyz").status != 200:
+                    pass
+                self.assertEqual(submit(late, "works again")[0].status, 202)
+                self.all_there(late, ids)
+                client.close()
+                late.close()
+                server.kill()
+                server.start()
+                self.all_there(server.client(), ids)
+
+
+class NoMemory(Case):
+    """A lack of memory is answered where it shows, or ends the server; what was confirmed is there afterwards."""
+
+    @unittest.skipIf("asan" in APP or "tsan" in APP, "sanitizers map terabytes of addresses")
+    def test_a_server_without_memory_loses_nothing(self):
+        for driver in DRIVERS:
+            with self.subTest(driver=driver), small_journal(message_bytes=8 << 20, segment_bytes=32 << 20) as config, \
+                    Server("--config", config, env={"WEIR_DRIVER": driver}) as server:
+                client = server.client()
+                self.assertEqual(client.put("/v1/queues/q", {"attempts": 0}).status, 201)
+                ids = [submit(client, f"kept {i}")[1] for i in range(20)]
+                with open(f"/proc/{server.process.pid}/statm") as file:
+                    now = int(file.read().split()[0]) * resource.getpagesize()
+                limit = now + (24 << 20)
+                resource.prlimit(server.process.pid, resource.RLIMIT_AS, (limit, limit))
+                answers = []
+                clients = [server.client() for _ in range(8)]
+                for round in range(6):
+                    for one in clients:
+                        try:
+                            answer, id = submit(one, bytes(6 << 20))
+                        except BROKEN:
+                            continue
+                        answers.append(answer.status)
+                        self.assertIn(answer.status, (202, 500, 503, 507), answer)
+                        if id:
+                            ids.append(id)
+                self.assertIn(202, answers)
+                for one in clients:
+                    one.close()
+                if server.process.poll() is None:
+                    server.kill()
+                server.start()
+                self.all_there(server.client(), ids)
+
+
+if __name__ == "__main__":
+    unittest.main()
