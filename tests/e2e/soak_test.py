@@ -1,0 +1,66 @@
+"""A short run of `./dev soak`, and that it can fail."""
+
+import os
+import subprocess
+import sys
+import unittest
+
+TOOL = os.path.join(os.path.dirname(__file__), "..", "..", "tools", "soak.py")
+sys.path.insert(0, os.path.dirname(TOOL))
+import soak  # noqa: E402
+
+
+class SoakRun(unittest.TestCase):
+    def test_a_short_run_passes_and_says_so(self):
+        done = subprocess.run([sys.executable, "-B", TOOL, "20s"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stdout.splitlines()[-1], r"^soak: passed: \d+ confirmed, \d+ done, \d+ faults, \d+ restarts")
+        self.assertIn(" MiB, ", done.stdout)
+
+    def test_a_wrong_duration_is_refused(self):
+        for text in ("", "0s", "10 m", "1d", "-1s"):
+            done = subprocess.run([sys.executable, "-B", TOOL, "--", text], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 2, text)
+            self.assertIn("is no duration", done.stderr)
+
+
+class TheBooks(unittest.TestCase):
+    def test_a_message_that_was_confirmed_and_not_done_is_lost(self):
+        books = soak.Books()
+        books.ask("a", "b")
+        books.confirm("a", "1")
+        books.confirm("b", "2")
+        books.take({"id": "1", "body": "a"})
+        books.complete("1", True)
+        self.assertEqual((books.lost(), books.errors), (["2"], []))
+
+    def test_what_comes_back_or_was_never_sent_is_an_error(self):
+        books = soak.Books()
+        books.ask("a")
+        books.confirm("a", "1")
+        books.complete("1", True)
+        books.take({"id": "1", "body": "a"})
+        books.take({"id": "2", "body": "b"})
+        self.assertEqual(len(books.errors), 2)
+
+    def test_a_completion_without_an_answer_leaves_both_possible(self):
+        books = soak.Books()
+        books.ask("a")
+        books.confirm("a", "1")
+        books.complete("1", False)
+        self.assertEqual(books.lost(), [])
+        books.take({"id": "1", "body": "a"})
+        self.assertEqual(books.errors, [])
+
+    def test_memory_that_grows_is_told(self):
+        run = soak.Soak.__new__(soak.Soak)
+        run.samples = [(i, (20 + 3 * i) * soak.MIB, 20 + i) for i in range(12)]
+        self.assertEqual(len(run.grown()), 1)
+        run.samples = [(i, 20 * soak.MIB, 20) for i in range(12)]
+        self.assertEqual(run.grown(), [])
+        run.samples = [(i, 20 * soak.MIB, 20 + 8 * i) for i in range(12)]
+        self.assertEqual(len(run.grown()), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
