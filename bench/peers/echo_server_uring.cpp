@@ -1,5 +1,6 @@
 // The limit over io_uring: multishot accept, one receive into a ring of provided buffers and one
-// send in flight for each connection, and one system call a turn.
+// send in flight for each connection, and one system call a turn. Multishot receives and sends
+// outside the ring were measured too: no difference above the noise.
 #include "listen.hpp"
 #include <liburing.h>
 #include <sys/mman.h>
@@ -110,7 +111,9 @@ void make_ring() {
   registration.ring_entries = buffers;
   if (io_uring_register_buf_ring(&ring, &registration, 0) != 0) std::exit(1);
   io_uring_buf_ring_init(provided);
-  memory = static_cast<char*>(std::malloc(std::size_t{buffers} * buffer_bytes));
+  // Aligned: with buffers that begin 16 bytes behind a page, as malloc has them, a request of 16
+  // KiB costs half as much again.
+  memory = static_cast<char*>(std::aligned_alloc(4096, std::size_t{buffers} * buffer_bytes));
   for (unsigned i = 0; i < buffers; ++i) give_back(static_cast<std::uint16_t>(i));
 }
 
