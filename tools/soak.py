@@ -101,7 +101,7 @@ class Soak:
         self.restarts = self.struck = 0
         self.samples = []  # (seconds, resident bytes, descriptors) of the second half
         self.worker = Worker(self.answer_push)
-        self.jump_max = min(60, seconds / 5)
+        self.jump_max = min(60, seconds / 5)  # twice this is less than key_window
 
     def answer_push(self, call):
         with self.books.lock:
@@ -227,7 +227,7 @@ class Soak:
         client = self.server.client()
         while client.get("/readyz").status != 200:
             time.sleep(0.01)
-        settings = {"lease": "2s", "attempts": 0, "result_ttl": "1s", "key_window": "5s", "ttl": "0s",
+        settings = {"lease": "2s", "attempts": 0, "result_ttl": "1s", "key_window": "5m", "ttl": "0s",
                     "backoff": {"first": "10ms", "max": "1s"}}
         for name, more in (("work", {}), ("pushed", {"push": {"url": self.worker.url, "timeout": "5s"}})):
             answer = client.put(f"/v1/queues/{name}", {**settings, **more})
