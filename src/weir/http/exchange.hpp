@@ -31,8 +31,8 @@ class connection;
 /// Cancel:  a cancelled read has taken nothing of the body.
 /// Order:   the pieces of a body come in the order of its bytes.
 /// Bound:   server_limits; a body that is not read stays with its client (back-pressure).
-/// Errors:  a read raises `malformed`, `too_large`, `timed_out` or `end_of_stream`; a handler that
-///          lets them pass has the server answer 400, 413 or 408.
+/// Errors:  a read raises `malformed`, `too_large`, `timed_out`, `busy` or `end_of_stream`; a handler
+///          that lets them pass has the server answer 400, 413, 408 or 503.
 /// Threads: one loop.
 class request {
  public:
@@ -41,7 +41,9 @@ class request {
 
   /// The next piece of the body; empty at its end. The first call answers `Expect: 100-continue`.
   task<bytes> read();
-  /// The whole body, or the rest of it; raises `too_large` (413) when that is over `bytes_max`.
+  /// The whole body, or the rest of it; raises `too_large` (413) when that is over `bytes_max`, and
+  /// `busy` (503) when the bodies of all requests are over server_limits::bodies_bytes_max. Its
+  /// memory counts until the handler has ended.
   task<std::string> read_all(std::size_t bytes_max);
 
   std::string_view method() const noexcept { return head_->method; }  // case-sensitive: "GET"

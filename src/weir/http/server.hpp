@@ -40,8 +40,11 @@ struct server_limits {
   duration keep_alive_timeout = duration::seconds(75);  // between requests
   duration body_idle_timeout = duration::seconds(30);   // for the next piece of a body
   duration body_timeout = duration::seconds(300);       // spent on waiting for one body altogether
-  duration write_timeout = duration::seconds(30);       // for a client to take anything at all
-  duration linger_timeout = duration::seconds(2);       // for a client to read the last answer
+  duration body_grace = duration::seconds(30);          // of that, before body_rate_min counts
+  std::uint32_t body_rate_min = 1024;  // bytes a second on the average: slower bodies are cut
+  std::uint64_t bodies_bytes_max = std::uint64_t{256} << 20;  // held by read_all() at once: 503
+  duration write_timeout = duration::seconds(30);  // for a client to take anything at all
+  duration linger_timeout = duration::seconds(2);  // for a client to read the last answer
   duration heartbeat = duration::seconds(15);      // of quiet before a comment in event streams
   duration drain_timeout = duration::seconds(10);  // for requests in flight when the server ends
 };
@@ -58,6 +61,8 @@ struct server_stats {
   std::uint64_t timeouts = 0;                // of clients that were too slow
   std::uint64_t clients_gone = 0;            // left before they had their answer
   std::uint64_t handler_failures = 0;        // errors that left a handler
+  std::uint64_t bodies_bytes = 0;            // memory of the bodies that are held now
+  std::uint64_t bodies_refused = 0;          // for bodies_bytes_max
 };
 
 /// What answers requests: a function, or a function object that outlives the server. An error that

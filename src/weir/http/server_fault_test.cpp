@@ -2,6 +2,7 @@
 #include <weir/http/server.hpp>
 
 #include <weir/core/unhandled.hpp>
+#include <weir/flow/event.hpp>
 #include <weir/http/talk_test.hpp>
 
 #include <gtest/gtest.h>
@@ -174,6 +175,44 @@ WEIR_TEST("a client that only ends its sending half still gets its answer") {
     co_await client.connection().shutdown_send();
     EXPECT_EQ((co_await client.hear()).body, "patience");
   });
+}
+
+WEIR_TEST("bodies that together are over the server's memory for them are answered 503") {
+  static event is_enough;
+  is_enough.reset();
+  const auto keep = [](request& asked, response& answered) -> task<> {
+    const std::string body = co_await asked.read_all(1 << 20);
+    if (asked.path() == "/wait") co_await is_enough.wait();
+    co_await answered.send(200, {}, body);
+  };
+  const auto put = [](std::string_view path, std::size_t size) {
+    return "PUT " + std::string(path) +
+           " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n" +
+           std::string(size, 'x');
+  };
+  co_await with_server(
+      {.bodies_bytes_max = 100'000}, keep, [&](server& serves, address at) -> task<> {
+        talker first = co_await talker::to(at);
+        talker announces = co_await talker::to(at);
+        talker second = co_await talker::to(at);
+        co_await first.say(put("/wait", 60'000));
+        // What is only announced takes nothing from others.
+        co_await announces.say("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
+        for (int i = 0; i < 1000 && serves.stats().bodies_bytes < 59'000; ++i) co_await sleep(1_ms);
+        EXPECT_LE(serves.stats().bodies_bytes, 60'015u);
+        const answer refused = co_await second.ask(put("/", 50'000));
+        EXPECT_EQ(refused.status, 503);
+        EXPECT_EQ(refused.code(), "busy");
+        EXPECT_TRUE(refused.has("\r\nRetry-After: 5\r\n"));
+        EXPECT_EQ(serves.stats().bodies_refused, 1u);
+        EXPECT_EQ(serves.stats().handler_failures, 0u);
+        talker small = co_await talker::to(at);
+        EXPECT_EQ((co_await small.ask(put("/", 30'000))).status, 200);
+        is_enough.set();
+        EXPECT_EQ((co_await first.hear()).body.size(), 60'000u);
+        EXPECT_EQ(serves.stats().bodies_bytes, 0u);
+        EXPECT_EQ((co_await first.ask(put("/", 90'000))).status, 200);
+      });
 }
 
 WEIR_TEST("read_all refuses more than it was told to take") {

@@ -55,7 +55,7 @@ WEIR_TEST("a connection without a request is closed without a word") {
 }
 
 WEIR_TEST("a body that stops coming is answered 408, and so is one that comes too slowly") {
-  const server_limits limits{.body_idle_timeout = 5_s, .body_timeout = 20_s};
+  const server_limits limits{.body_idle_timeout = 5_s, .body_timeout = 20_s, .body_rate_min = 0};
   co_await with_server(limits, echo, [](server&, address at) -> task<> {
     const std::string head = "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n";
     const time_point before = loop::current()->now();
@@ -73,6 +73,33 @@ WEIR_TEST("a body that stops coming is answered 408, and so is one that comes to
       EXPECT_EQ(since(again), 20_s);
       s.cancel("heard");
     });
+  });
+}
+
+WEIR_TEST("a body that drips is answered 408 when its grace is over, a slow steady one is not") {
+  const server_limits limits{.body_grace = 10_s, .body_rate_min = 100};
+  co_await with_server(limits, echo, [](server& serves, address at) -> task<> {
+    const std::string head = "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\n";
+    const time_point before = loop::current()->now();
+    talker drips = co_await talker::to(at);
+    co_await drips.say(head);
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {  // a byte a second buys 10 ms each
+        std::ignore = co_await as_result(drips.say_slowly(std::string(100, 'x'), 1_s));
+      });
+      EXPECT_EQ((co_await drips.hear()).code(), "body_timeout");
+      EXPECT_GE(since(before), 10_s);
+      EXPECT_LE(since(before), 11_s);
+      s.cancel("heard");
+    });
+    EXPECT_EQ(serves.stats().timeouts, 1u);
+    talker steady = co_await talker::to(at);
+    co_await steady.say(head);
+    for (int i = 0; i < 40; ++i) {
+      co_await sleep(900_ms);
+      co_await steady.say(std::string(100, 'x'));
+    }
+    EXPECT_EQ((co_await steady.hear()).status, 200);
   });
 }
 

@@ -97,6 +97,7 @@ bool http_fields::has_token(std::string_view name, std::string_view token) const
 }
 
 error as_error(const http_fault& fault, std::source_location place) noexcept {
+  if (fault.status == 503) return error(errc::busy, fault.detail, place);
   const bool is_limit = fault.status == 413 || fault.status == 414 || fault.status == 431;
   return error(is_limit ? errc::too_large : errc::malformed, fault.detail, place);
 }

@@ -21,6 +21,9 @@ constexpr http_fault slow_body{408, "body_timeout", "the body did not arrive in 
 constexpr http_fault cut_head{400, "truncated_head", "the connection ended inside the header"};
 constexpr http_fault no_tunnel{501, "no_tunnel", "this server is no proxy: CONNECT is not offered"};
 constexpr http_fault over_read_limit{413, "body_too_large", "the body is over its size limit"};
+constexpr http_fault no_memory_left{
+    503, "busy", "the bodies of other requests take all memory that there is for them; try again"};
+constexpr std::string_view busy_retry_after = "5";
 constexpr std::string_view all_methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 }  // namespace
@@ -32,6 +35,7 @@ connection::connection(server_core& of, socket with)
 
 connection::~connection() {
   unlink();
+  release_body();
   socket_.close();
   core_.room.notify_one();
 }
@@ -122,10 +126,18 @@ connection::head_end connection::judge_end_in_head(errc failure) {
 
 task<received_outcome> connection::receive_body() {
   loop& on = scope_->on();
-  const duration limit = std::min(core_.limits.body_idle_timeout, body_time_left_);
+  const std::uint32_t rate = core_.limits.body_rate_min;
+  duration limit = std::min(core_.limits.body_idle_timeout, body_time_left_);
+  if (rate != 0) limit = std::min(limit, body_patience_);
   const time_point before = on.now();
   received_outcome got = co_await timed_receive(socket_.handle(), limit);
-  body_time_left_ = std::max(body_time_left_ - (on.now() - before), duration(0));
+  const duration waited = on.now() - before;
+  body_time_left_ = std::max(body_time_left_ - waited, duration(0));
+  // A byte buys its sender the time that the slowest allowed one would need for it.
+  if (rate != 0) {
+    const auto bought = static_cast<std::int64_t>(got.data.size()) * 1'000'000'000 / rate;
+    body_patience_ = std::max(body_patience_ - waited, duration(0)) + duration(bought);
+  }
   co_return got;
 }
 
@@ -166,16 +178,42 @@ task<bytes> connection::read_body() {
 
 task<std::string> connection::read_all(std::size_t bytes_max) {
   std::string all;
+  std::size_t expected = bytes_max;
   if (parser_.head().framing == body_framing::length) {
     if (decoder_.remaining() > bytes_max) fail_body(over_read_limit);
-    all.reserve(static_cast<std::size_t>(decoder_.remaining()));
+    expected = static_cast<std::size_t>(decoder_.remaining());
   }
   while (true) {
     const bytes piece = co_await read_body();
     if (piece.empty()) co_return all;
     if (piece.size() > bytes_max - all.size()) fail_body(over_read_limit);
+    const std::size_t needed = all.size() + piece.size();
+    if (needed > all.capacity()) grow_body(all, needed, expected);
     all += piece.text();
   }
+}
+
+// Memory follows the bytes that have come and not those that were announced, which cost a client
+// nothing. Whoever finds none left is sent away rather than made to wait: two bodies that wait for
+// each other's memory would wait for ever.
+void connection::grow_body(std::string& all, std::size_t needed, std::size_t expected) {
+  const std::size_t wanted = std::max(needed, std::min(expected, 2 * all.capacity()));
+  server_stats& stats = core_.stats;
+  const std::uint64_t more = wanted - all.capacity();
+  if (more > core_.limits.bodies_bytes_max - stats.bodies_bytes) {
+    ++stats.bodies_refused;
+    fail_body(no_memory_left);
+  }
+  stats.bodies_bytes += more;
+  body_held_ += more;
+  std::string grown;
+  grown.reserve(wanted);  // exactly: all.reserve() may take twice what it has
+  grown += all;
+  all = std::move(grown);
+}
+
+void connection::release_body() noexcept {
+  core_.stats.bodies_bytes -= std::exchange(body_held_, 0);
 }
 
 /// What no handler has read: small rests are read to keep the connection, for others it is closed.
@@ -207,6 +245,7 @@ void connection::begin_exchange() {
   is_head_request_ = head.method == "HEAD";
   is_continue_due_ = head.expects_continue;
   body_time_left_ = core_.limits.body_timeout;
+  body_patience_ = core_.limits.body_grace;
 }
 
 task<> connection::answer() {
@@ -240,6 +279,7 @@ task<> connection::answer() {
       failure = std::current_exception();
     }
   }
+  release_body();
   if (is_concluded(failure)) co_return;
   co_await conclude(std::move(failure));
   if (!failure_) co_return;
@@ -261,7 +301,7 @@ bool connection::is_of_client(const std::exception_ptr& failure) const {
   } catch (const exception& e) {
     const errc code = e.reason().code();
     return code == errc::broken || code == errc::timed_out || code == errc::end_of_stream ||
-           code == errc::malformed || code == errc::too_large;
+           code == errc::malformed || code == errc::too_large || code == errc::busy;
   } catch (...) {
     return false;
   }
@@ -327,6 +367,7 @@ task<> connection::answer_fault() {
 task<> connection::try_problem(int status, std::string_view code, std::string_view detail) {
   fields_.clear();
   fields_text_.clear();
+  if (status == 503) add_field("Retry-After", busy_retry_after);
   std::ignore = co_await as_result(send_problem(status, code, detail));  // the client may be gone
   co_await checkpoint();
 }

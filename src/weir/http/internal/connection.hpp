@@ -6,7 +6,8 @@
 // Invariants: (1) answer_ only goes forward: none -> streaming -> done, or none -> done;
 //             (2) is_torn_ is true exactly while bytes of a message are on their way; found true
 //             later, the send was cut off in the middle and the connection is worth nothing;
-//             (3) idle connections stand in the server's list in the order in which they became so.
+//             (3) idle connections stand in the server's list in the order in which they became so;
+//             (4) the server's stats.bodies_bytes is the sum of body_held_ of all connections.
 #pragma once
 
 #include <weir/base/intrusive.hpp>
@@ -93,6 +94,8 @@ class connection : public list_hook<> {
   task<> linger();
 
   task<received_outcome> receive_body();
+  void grow_body(std::string& all, std::size_t needed, std::size_t expected);
+  void release_body() noexcept;
   [[noreturn]] void fail_body(http_fault fault);
 
   void write_head(int status, std::string_view content_type, body_framing framing,
@@ -125,6 +128,8 @@ class connection : public list_hook<> {
   http_fault fault_;            // of the head or the body
   std::exception_ptr failure_;  // of the handler, to be reported when the connection ends
   duration body_time_left_;
+  duration body_patience_;       // what is left of body_grace; bytes that come add to it
+  std::uint64_t body_held_ = 0;  // (4)
   time_point last_write_;
   side_task watch_;
   side_task beat_;
