@@ -68,7 +68,8 @@ struct journal_recovery {
   std::uint64_t snapshot_lsn = 0;  // 0: none
   std::uint64_t records_replayed = 0;
   std::uint64_t torn_bytes = 0;    // an unacknowledged group at the end that a crash cut
-  std::uint64_t records_lost = 0;  // with accept_loss only
+  std::uint64_t losses = 0;        // places of damage that lost something; with accept_loss only
+  std::uint64_t records_lost = 0;  // in them, as far as it is known: a lost file may hide its own
 };
 
 /// A record read back.

@@ -166,6 +166,28 @@ TEST(journal_crash, a_crash_before_each_operation_of_an_opening_loses_nothing) {
   }
 }
 
+// A sync that fails leaves its group in the memory of the machine, where the next process finds it.
+// What that one takes for durable must survive the machine.
+TEST(journal_crash, what_a_failed_sync_left_in_memory_is_written_again_by_the_next_opening) {
+  for (std::uint64_t nth = 1;; ++nth) {
+    virtual_world world;
+    journal_model model;
+    workload work{.model = model, .random = random_source(4), .steps = 15};
+    world.add_fault({.op = io_op::sync, .nth = nth});
+    run_outcome_in(world, run_life(work, tiny), {.may_leave_handles = true});
+    ASSERT_EQ(work.wrong, "") << "sync " << nth;
+    if (world.faults_struck() == 0) break;
+    work.steps = 3;
+    run_outcome_in(world, run_life(work, tiny), {.may_leave_handles = true});
+    ASSERT_EQ(work.wrong, "") << "sync " << nth;
+    world.crash(crash_loss::all);
+    work.has_opened = false;
+    run_outcome_in(world, run_life(work, tiny), {.may_leave_handles = true});
+    ASSERT_EQ(work.wrong, "") << "sync " << nth;
+    ASSERT_TRUE(work.has_opened) << "sync " << nth;
+  }
+}
+
 // The n-th operation of each kind fails; then the program is started again on the same disk.
 TEST(journal_crash, a_failure_of_any_single_operation_loses_nothing) {
   for (const io_op op :

@@ -2,6 +2,7 @@
 // opening either gives exactly what was acknowledged, or refuses and says what is lost.
 #include <weir/store/journal.hpp>
 
+#include <weir/base/text.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/store/internal/journal_folder.hpp>
@@ -300,6 +301,73 @@ TEST(journal_damage, with_accept_loss_all_but_the_damaged_records_are_there_and_
     EXPECT_TRUE(again.has_value());
     EXPECT_EQ(m->size(), 13u);
   }(&model));
+}
+
+task<> accept_and_use(journal_model* model) {
+  journal_options options = tiny;
+  options.accept_loss = true;
+  auto log = co_await journal::open("/data", options, *model);
+  EXPECT_GE(log->recovery().losses, 1u);
+  model->over = log.get();
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([](journal* running) -> task<> { co_await running->run(); }, log.get());
+    co_await model->commit({{journal_model::put, 7777, "new"}});
+    for (int i = 0; i < 1000 && log->stats().snapshots_written == 0; ++i) {
+      co_await sleep(duration::milliseconds(1));
+    }
+    EXPECT_EQ(log->stats().snapshots_written, 1u);
+    log->close();
+  });
+}
+
+void expect_accepted_once(const folder_image& image, const std::string& what) {
+  virtual_world world;
+  put_image(world, image);
+  journal_model model;
+  model.keeps_history = false;
+  run_virtual_in(world, [](journal_model* m, std::string which) -> task<> {
+    const auto refused = co_await as_result(journal::open("/data", tiny, *m));
+    EXPECT_FALSE(refused.has_value()) << which;
+  }(&model, what));
+  run_virtual_in(world, accept_and_use(&model));
+  run_virtual_in(world, [](journal_model* m, std::string which) -> task<> {
+    const journal_report report = co_await check_journal("/data");
+    EXPECT_TRUE(report.is_sound()) << which;
+    const auto again = co_await as_result(journal::open("/data", tiny, *m));
+    EXPECT_TRUE(again.has_value()) << which << ": " << describe(again.error());
+    if (again) EXPECT_TRUE((co_await (*again)->read(m->place_of(7777))).payload.size() > 0);
+  }(&model, what));
+}
+
+TEST(journal_damage, a_loss_is_accepted_once_whatever_was_lost) {
+  journal_model model;
+  for (const bool has_snapshots : {false, true}) {
+    const folder_image image = make_image(model, has_snapshots, 60);
+    model = journal_model();
+    for (const auto& [name, content] : image) {
+      if (weir::detail::segment_number_of(name) == 0) continue;
+      const std::string where = name + (has_snapshots ? ", with snapshots" : "");
+      for (const std::size_t size : {std::size_t{0}, std::size_t{100}, std::size_t{2000}}) {
+        folder_image cut = image;
+        cut[name].resize(size);
+        expect_accepted_once(cut, where + " cut to " + std::to_string(size));
+      }
+      weir::detail::segment_header header;
+      const bool is_begun = weir::detail::decode(content, header) &&
+                            header.number == weir::detail::segment_number_of(name);
+      if (!is_begun) continue;  // nothing is in it
+      folder_image wiped = image;
+      wiped[name].replace(0, 512, 512, '\0');
+      expect_accepted_once(wiped, where + " wiped");
+      folder_image longer = image;
+      longer[name] += std::string(4096, 'x');
+      expect_accepted_once(longer, where + " longer");
+      if (has_snapshots) continue;  // then it may be one of which nothing is needed
+      folder_image missing = image;
+      missing.erase(name);
+      expect_accepted_once(missing, where + " missing");
+    }
+  }
 }
 
 TEST(journal_damage, what_a_used_again_segment_held_before_is_never_taken_for_records) {

@@ -96,10 +96,21 @@ task<> write_or_fail(journal_state& state, bool is_synced) {
   raise(*state.failure);
 }
 
+// Behind a loss the journal goes on in a new segment. It is begun at once, with a mark, so that the
+// snapshot that ends the asking has a place on the disk from which to replay.
+task<> begin_behind_loss(journal_state& state) {
+  const bool is_wanted = state.recovery.losses != 0 && state.pending.current().number == 0;
+  if (!is_wanted || state.prepared.empty() || state.failure) co_return;
+  state.begin_segment();
+  if (state.pending.add_mark()) co_await write_or_fail(state, true);
+  state.keeper_wake.set();
+}
+
 }  // namespace
 
 task<> write_groups(journal_state* journal) {
   journal_state& state = *journal;
+  if (state.pending.is_empty()) co_await begin_behind_loss(state);
   for (;;) {
     if (state.failure) raise(*state.failure);
     if (!state.pending.is_empty()) {

@@ -18,6 +18,7 @@ namespace weir::detail {
 namespace {
 
 bool is_snapshot_due(const journal_state& state) {
+  if (state.pending.current().number == 0) return false;  // no place to replay from yet
   const std::uint64_t lsn = state.pending.boundary().lsn;
   if (lsn == 0 || (!state.snapshots.empty() && state.snapshots.back().header.lsn == lsn)) {
     return false;

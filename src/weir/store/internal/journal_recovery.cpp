@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 namespace weir::detail {
@@ -123,6 +124,59 @@ void check_alive(const journal_state& state, const folder_contents& contents,
   }
 }
 
+/// Writes the bytes of a file again as they are.
+task<> write_again(file& to, std::uint64_t from, std::uint64_t end) {
+  std::string bytes(static_cast<std::size_t>(end - from), '\0');
+  for (std::size_t filled = 0; filled < bytes.size();) {
+    const std::size_t got =
+        co_await to.read_at(from + filled, std::span(bytes.data() + filled, bytes.size() - filled));
+    if (got == 0) raise(error(errc::corrupt, "a segment became shorter while it was opened"));
+    filled += got;
+  }
+  co_await to.write_at(from, std::string_view(bytes));
+}
+
+/// A begun segment without records in the place of one that is lost.
+task<> put_empty_segment(journal_state& state, std::uint32_t number, std::uint64_t lsn_first) {
+  const std::string path = path_in(state.folder, segment_name(number));
+  constexpr auto size = static_cast<std::uint32_t>(segment_bytes_min);
+  file made = co_await make_blank_file(path + ".tmp", size, true);
+  char header[segment_header::size];
+  encode(segment_header{.number = number,
+                        .epoch = std::max<std::uint64_t>(state.io.random(), 1),
+                        .lsn_first = lsn_first,
+                        .capacity = size},
+         header);
+  co_await made.write_at(0, std::string_view(header, sizeof header));
+  co_await made.sync();
+  co_await publish(state, path + ".tmp", path);
+}
+
+/// With accept_loss: makes the folder one that may be opened without it the next time. A file that
+/// is of no use stays beside, for whoever can make something of it. Crashed in between, the gap in
+/// the numbers of records remains: only a snapshot behind it ends the refusal.
+task<> accept_losses(journal_state& state, const folder_contents& contents) {
+  const std::uint32_t last = contents.last_begun();
+  for (const found_segment& one : contents.segments) {
+    const std::string path = path_in(state.folder, segment_name(one.number));
+    const bool is_begun = one.state == header_state::valid;
+    const bool is_cut = one.state == header_state::cut;
+    if (is_begun && one.size != one.header.capacity) {
+      file cut = co_await open_file(path, {.write = true});
+      co_await cut.truncate(one.header.capacity);
+      co_await cut.sync();
+    } else if (is_cut || (!is_begun && one.number < last)) {
+      co_await publish(state, path, path + ".damaged");
+    }
+  }
+  for (std::uint32_t number = 1; number < last; ++number) {
+    const found_segment* found = contents.find(number);
+    if (found != nullptr && found->state == header_state::valid) continue;
+    if (found == nullptr && state.client.live_bytes(number) == 0) continue;
+    co_await put_empty_segment(state, number, contents.next_begun(number)->header.lsn_first);
+  }
+}
+
 task<> adopt_segments(journal_state& state, const folder_contents& contents,
                       const journal_scan& scan, bool has_loss) {
   std::uint64_t lsn_next = scan.chain().lsn_next;
@@ -151,7 +205,12 @@ task<> adopt_segments(journal_state& state, const folder_contents& contents,
   segment_state& current = state.segments.at(last);
   const std::string path = path_in(state.folder, segment_name(last));
   current.open = std::make_shared<file>(co_await open_file(path, {.write = true}));
-  // What was accepted may only be in the memory of this machine yet.
+  // What was accepted may only be in the memory of this machine yet. A sync that failed in the life
+  // before has even marked it as clean there, so that this one would not write it: the last group,
+  // which is the only one that can be meant, is written again.
+  if (!has_loss && scan.segment() == last && scan.last_batch()) {
+    co_await write_again(*current.open, *scan.last_batch(), scan.end());
+  }
   co_await current.open->sync_data();
   // Behind damage nothing is appended: the chain of batches is broken there.
   if (has_loss || scan.segment() != last) co_return;
@@ -190,7 +249,7 @@ void log_outcome(const journal_state& state, const std::vector<journal_damage>& 
 }  // namespace
 
 task<> recover_journal(journal_state& state) {
-  const folder_contents contents = co_await read_folder(state.folder);
+  folder_contents contents = co_await read_folder(state.folder);
   reading_meter meter(state.options.progress, contents);
   const scan_start start = co_await load_newest(state, contents, meter);
   meter.begin_segments(start.segment);
@@ -201,6 +260,10 @@ task<> recover_journal(journal_state& state) {
   check_alive(state, contents, damages);
   const bool has_loss = std::ranges::any_of(damages, &journal_damage::loses_data);
   if (has_loss && !state.options.accept_loss) raise_loss(state.folder, damages);
+  if (has_loss) {
+    co_await accept_losses(state, contents);
+    contents = co_await read_folder(state.folder);
+  }
   co_await adopt_segments(state, contents, scan, has_loss);
   co_await clean_up(state, contents);
   state.pending.set_lsn_next(scan.chain().lsn_next);
@@ -211,7 +274,10 @@ task<> recover_journal(journal_state& state) {
   state.recovery = {.snapshot_lsn = start.lsn,
                     .records_replayed = player.count(),
                     .torn_bytes = scan.torn_bytes()};
-  for (const journal_damage& one : damages) state.recovery.records_lost += one.records_lost();
+  for (const journal_damage& one : damages) {
+    state.recovery.losses += one.loses_data ? 1 : 0;
+    state.recovery.records_lost += one.records_lost();
+  }
   log_outcome(state, damages);
   // One segment and the reserve at once; more once the journal runs.
   const std::size_t wanted = state.options.reserve_segments + (state.segments.empty() ? 1u : 0u);

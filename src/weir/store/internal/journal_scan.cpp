@@ -153,6 +153,7 @@ task<std::uint64_t> journal_scan::take_batches(segment_reader& reader, std::uint
               .text = "the records of a batch are malformed"});
       if (is_over()) co_return offset;
     }
+    last_batch_ = offset == segment_header::size ? 0 : offset;
     offset = align_batch(offset + batch.header.length);
   }
 }
@@ -161,6 +162,7 @@ task<> journal_scan::scan_segment(const found_segment& segment, std::uint64_t of
   file from = co_await open_file(path_in(folder_.folder, segment_name(segment.number)), {});
   segment_reader reader(from, std::min(segment.size, segment.header.capacity));
   segment_ = segment.number;
+  last_batch_.reset();
   const found_segment* next = folder_.next_begun(segment.number + 1);
   for (;;) {
     end_ = co_await take_batches(reader, segment.number, offset);

@@ -9,6 +9,7 @@
 #include <weir/store/internal/segment_reader.hpp>
 #include <weir/store/journal_check.hpp>
 
+#include <optional>
 #include <vector>
 
 namespace weir::detail {
@@ -42,6 +43,9 @@ class journal_scan {
   /// The segment of the last batch, and where the next would begin; 0: no segment was begun.
   std::uint32_t segment() const noexcept { return segment_; }
   std::uint64_t end() const noexcept { return end_; }
+  /// Where the last batch that was found begins in segment() (0: with its header); nothing: none
+  /// was found, as a snapshot that was made later contains them all.
+  std::optional<std::uint64_t> last_batch() const noexcept { return last_batch_; }
   std::uint64_t torn_bytes() const noexcept { return torn_bytes_; }
   std::vector<journal_damage>& damages() noexcept { return damages_; }
   bool has_loss() const noexcept { return has_loss_; }
@@ -71,6 +75,7 @@ class journal_scan {
   std::uint32_t start_segment_ = 0;
   std::uint32_t segment_ = 0;
   std::uint64_t end_ = 0;
+  std::optional<std::uint64_t> last_batch_;
   std::uint64_t torn_bytes_ = 0;
   std::vector<journal_damage> damages_;
 };

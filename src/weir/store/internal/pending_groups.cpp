@@ -60,7 +60,7 @@ std::uint64_t pending_groups::add(std::span<const record_view> records, std::siz
 
 bool pending_groups::add_mark() {
   WEIR_ASSERT(groups_.empty());
-  if (!current_.is_begun || fit_of(0) != fit::new_group) return false;
+  if (fit_of(0) != fit::new_group) return false;
   begin_group().is_sealed = true;
   return true;
 }
