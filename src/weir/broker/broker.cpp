@@ -96,7 +96,9 @@ task<std::unique_ptr<broker>> broker::open(broker_options options) {
   log::info("the broker has recovered", {{"folder", folder},
                                          {"snapshot_lsn", found.snapshot_lsn},
                                          {"records_replayed", found.records_replayed},
-                                         {"torn_bytes", found.torn_bytes}});
+                                         {"torn_bytes", found.torn_bytes},
+                                         {"losses", found.losses},
+                                         {"records_lost", found.records_lost}});
   co_return std::unique_ptr<broker>(new broker(std::move(core)));
 }
 

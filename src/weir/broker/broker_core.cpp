@@ -279,7 +279,9 @@ task<> broker_core::finish_journal() {
   constexpr duration snapshot_time_max = duration::seconds(5);
   const std::uint64_t fresh_bytes = log->stats().bytes_appended - appended_at_snapshot;
   const bool was_read = appended_at_snapshot == 0;
-  if (fresh_bytes > replayed_bytes_max ||
+  // A loss that was accepted is asked about again until there is a snapshot behind it.
+  const bool has_loss = log->recovery().losses != 0 && log->stats().snapshots_written == 0;
+  if (fresh_bytes > replayed_bytes_max || has_loss ||
       (was_read && log->recovery().records_replayed > replayed_records_max)) {
     co_await with_scope(
         {.name = "last snapshot", .timeout = snapshot_time_max},

@@ -44,7 +44,7 @@ struct refusal {
 template <class T>
 using verdict = std::expected<T, refusal>;
 
-/// `return refuse(broker_errc::queue_not_found, "no queue is named 'x'");`
+/// `return refuse(broker_errc::queue_not_found, "there is no queue 'x'");`
 [[nodiscard]] inline std::unexpected<refusal> refuse(broker_errc code, std::string detail) {
   return std::unexpected<refusal>(refusal{code, std::move(detail)});
 }

@@ -1,5 +1,8 @@
 // Calls of workers: taking messages, and saying how the work went.
+#include <weir/base/log.hpp>
+#include <weir/base/text.hpp>
 #include <weir/broker/internal/broker_core.hpp>
+#include <weir/core/as_result.hpp>
 #include <weir/core/error_group.hpp>
 #include <weir/core/sleep.hpp>
 
@@ -22,6 +25,20 @@ void broker_core::give_back(const std::vector<leased_message>& taken) noexcept {
   }
 }
 
+// A message whose body the disk does not give back would be the first in line for ever, and nobody
+// behind it would be served. When the journal can't take it, the lease runs out, and it comes here
+// again.
+void broker_core::bury(const leased_message& one, const error& why) {
+  const std::string reason = describe(why);
+  log::error("a message became a dead letter: its body can't be read",
+             {{"id", ids.id_text(one.lease.sequence)}, {"reason", reason}});
+  const std::string text = "its body can't be read from the disk: " + reason;
+  batch.clear();
+  const auto outcome =
+      state->decide(reject_lease{.lease = one.lease, .error = text}, wall_now(), batch);
+  if (outcome) static_cast<void>(commit(append_class::completion));
+}
+
 namespace {
 
 /// Gives messages back unless the call that took them has come to its end.
@@ -41,14 +58,22 @@ class taken_guard {
   const std::vector<leased_message>* taken_;
 };
 
-// A message without an id was lost while it was read: its lease ran out, or its queue was deleted.
+bool is_unreadable(const error& why) noexcept {
+  return why == errc::corrupt || why == errc::not_found || why == errc::io;
+}
+
+// A message without an id was lost while it was read: its lease ran out, its queue was deleted, or
+// its body is damaged.
 task<> read_body(broker_core* core, const leased_message* lease, taken_message* into) {
-  const auto record =
-      co_await core->read_where(lease->lease.sequence, lease->where, record_kind::submit);
-  if (!record) {
+  auto read = co_await as_result(
+      core->read_where(lease->lease.sequence, lease->where, record_kind::submit));
+  if (!read && !is_unreadable(read.error())) raise(std::move(read.error()));
+  if (!read) core->bury(*lease, read.error());
+  if (!read || !*read) {
     into->id.clear();
     co_return;
   }
+  const stored_record* const record = &**read;
   const auto stored = decode<submit_record>(record->payload);
   if (!stored) raise(stored.error());
   const auto from = static_cast<std::size_t>(stored->body.text.data() - record->payload.data());

@@ -521,6 +521,29 @@ WEIR_TEST("a folder whose secret is gone is refused, for nobody's ids would be k
   }
 }
 
+WEIR_TEST("a message whose body is damaged on the disk becomes a dead letter and blocks nobody") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    const std::string bad = co_await submit_text(b, "q", "a body that rots");
+    const std::string good = co_await submit_text(b, "q", "a good one");
+    virtual_disk& disk = testing::world().disk();
+    constexpr const char* segment = "/data/journal-0000000001.seg";
+    std::string content = *disk.content_of(segment);
+    content[content.find("that rots")] ^= 1;
+    EXPECT_EQ(disk.set_content(segment, content), 0);
+    const auto taken = co_await take(b, "q", 10);
+    WEIR_REQUIRE(taken.size() == 1);
+    EXPECT_EQ(taken[0].id, good);
+    const auto seen = co_await b.message(bad);
+    EXPECT_EQ(seen->state, message_state::dead);
+    EXPECT_TRUE(seen->last_error.starts_with("its body can't be read from the disk: "));
+    EXPECT_EQ(b.queue("q")->dead, 1u);
+    EXPECT_EQ(b.queue("q")->ready, 0u);
+    EXPECT_TRUE((co_await take(b, "q.dead")).empty());
+    EXPECT_TRUE(co_await b.ack(taken[0].receipt, "", ""));
+  });
+}
+
 WEIR_TEST("a folder is open in one broker only") {
   co_await with_broker(small_broker(), [](broker&) -> task<> {
     co_await testing::expect_raises(errc::busy, broker::open(small_broker()));

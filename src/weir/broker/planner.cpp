@@ -48,7 +48,7 @@ std::int64_t end_of_life(time_point from, duration ttl) {
 verdict<const message_queue*> planner::queue_named(std::string_view name) const {
   if (const message_queue* const found = store_.find_queue(name)) return found;
   return refuse(broker_errc::queue_not_found,
-                fmt::format("no queue is named '{}'", name.substr(0, made_queue_name_bytes_max)));
+                fmt::format("there is no queue '{}'", name.substr(0, made_queue_name_bytes_max)));
 }
 
 verdict<const message*> planner::leased_by(receipt lease) const {

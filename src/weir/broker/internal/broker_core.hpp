@@ -85,6 +85,7 @@ struct broker_core final : journal_client, state_observer {
   task<std::vector<taken_message>> deliver(std::string queue, std::vector<leased_message> taken,
                                            std::uint64_t lsn);
   void give_back(const std::vector<leased_message>& taken) noexcept;
+  void bury(const leased_message& one, const error& why);
   due_reply begin_reply(const pending_reply& from) const;
   task<stored_record> read_for_reply(const due_reply& reply, location pending_reply::* which);
   task<due_reply> read_reply(due_reply reply);
