@@ -144,8 +144,8 @@ class Commands(unittest.TestCase):
                 (4, ["wait", "nothing"], "(message_not_found)"),
                 (4, ["take", "nobody"], "(queue_not_found)"),
                 (4, ["redrive", "nobody"], "(queue_not_found)"),
-                (3, ["bench", "server", "--url", nobody], "calling " + nobody),
-                (3, ["queues", "--url", nobody], "calling " + nobody),
+                (3, ["bench", "server", "--url", nobody], "no server answers at " + nobody),
+                (3, ["queues", "--url", nobody], "no server answers at " + nobody),
                 (2, ["queues", "--url", "nonsense"], "URL"),
                 (2, ["send", self.queue, "/no/such/file"], "/no/such/file: No such file"),
                 (2, ["queues", "--token-file", "/no/such/file"], "/no/such/file: No such file"),
@@ -178,19 +178,31 @@ class Alone(unittest.TestCase):
             self.assertIn("Usage:", weir(command, "--help")[1])
 
     def test_wrong_command_lines_are_refused(self):
-        for arguments in ([], ["serv"], ["serve", "--datta", "x"], ["send"], ["send", "q", "--priority", "10"],
-                          ["send", "q", "--delay", "5"], ["take", "q", "--max", "0"], ["completion", "tcsh"],
-                          ["serve", "--listen", "nonsense"], ["check"], ["redrive"], ["bench"],
-                          ["bench", "disk", "--bytes", "0"], ["bench", "server", "--time", "soon"]):
+        for arguments, text in (
+            ([], "a command is needed (see `weir --help`)"), (["serv"], "there is no command 'serv'"),
+            (["--frob"], "--frob"), (["serve", "--datta", "x"], "serve: "), (["send"], "send: queue is required (see `weir send --help`)"),
+            (["send", "q", "--priority", "10"], "--priority"), (["send", "q", "--delay", "5"], "ends without a unit"),
+            (["take", "q", "--max", "0"], "--max"), (["completion", "tcsh"], "tcsh"), (["serve", "--listen", "nonsense"], "nonsense"),
+            (["check"], "folder is required"), (["redrive"], "queue is required"), (["bench"], "subcommand is required"),
+            (["bench", "disk", "--bytes", "0"], "--bytes"), (["bench", "server", "--time", "soon"], "--time"),
+        ):
             with self.subTest(arguments):
                 code, out, err = weir(*arguments)
                 self.assertEqual((code, out), (2, ""), err)
-                self.assertTrue(err)
+                self.assertTrue(err.startswith("weir: ") and err.count("\n") == 1, err)
+                self.assertIn(text, err)
+
+    def test_a_driver_that_is_none_is_refused(self):
+        for command in (["serve", "--data", "/nowhere"], ["check", "/tmp"], ["queues"]):
+            code, out, err = weir(*command, env={"WEIR_DRIVER": "abacus"})
+            self.assertEqual((code, out), (2, ""), err)
+            self.assertIn("there is no driver 'abacus'", err)
 
     def test_version_is_printed(self):
         code, out, _ = weir("version")
         self.assertEqual(code, 0)
         self.assertRegex(out, r"^weir \d+\.\d+\.\d+\n$")
+        self.assertEqual(weir("--version")[:2], (0, out))
         self.assertEqual(f"weir {json.loads(weir('version', '--json')[1])['version']}\n", out)
 
     def test_completions_are_scripts_that_their_shell_takes(self):
@@ -258,10 +270,21 @@ class Alone(unittest.TestCase):
                         break
             code, out, _ = weir("check", server.data)
             self.assertEqual(code, 6, out)
-            self.assertIn("Confirmed records are damaged", out)
+            self.assertRegex(out, r"journal-0000000001\.seg, bytes \d+ to \d+: .*; records \d+ to \d+ can't be read")
+            self.assertRegex(out, r"Confirmed records are damaged, and `weir serve` refuses to start\. What can be saved are the "
+                                  r"5\d records that can be read; 1 others can't\.")
+            report = json.loads(weir("check", server.data, "--json")[1])
+            self.assertEqual((report["sound"], report["records_lost"], len(report["damages"])), (False, 1, 1))
             refused = weir("serve", "--data", server.data, "--listen", "127.0.0.1:0")
             self.assertEqual(refused[0], 1, refused)
             self.assertIn("weir: ", refused[2])
+            self.assertIn("journal-0000000001.seg", refused[2])
+            lossy = Server("--accept-loss", data=server.data).start()
+            self.assertEqual(len(lossy.client().post("/v1/queues/q/leases?max=100").json["messages"]), 49)
+            self.assertEqual(lossy.stop(), 0)
+            again = Server(data=server.data).start()  # said once, the loss need not be said again
+            self.assertEqual(again.client().get("/v1/queues/q").json["counts"]["leased"], 49)
+            self.assertEqual(again.stop(), 0)
         self.assertEqual(weir("check", "/no/such/folder")[0], 1)
 
 

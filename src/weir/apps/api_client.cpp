@@ -72,6 +72,12 @@ task<api_reply> server_caller::call(const api_call& call) const {
                                        .body = call.body,
                                        .timeout = call.patience});
   } catch (const exception& failed) {
+    if (failed.reason() == errc::refused) {
+      throw command_failure{exit_code::unreachable,
+                            fmt::format("no server answers at {} (connection refused): is `weir "
+                                        "serve` running there? --url or WEIR_URL names another",
+                                        base)};
+    }
     raise(
         error(failed.reason().code(), fmt::format("calling {}", base_)).caused_by(failed.reason()));
   }

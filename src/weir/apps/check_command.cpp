@@ -17,6 +17,13 @@ namespace weir {
 
 namespace {
 
+/// Records that were confirmed and can't be read any more.
+std::uint64_t unreadable_records(const journal_report& report) {
+  std::uint64_t count = 0;
+  for (const journal_damage& one : report.damages) count += one.records_lost();
+  return count;
+}
+
 std::string json_of(const journal_report& report) {
   json_writer out;
   out.begin_object()
@@ -29,6 +36,7 @@ std::string json_of(const journal_report& report) {
       .field("snapshot_lsn", report.snapshot_lsn)
       .field("lsn_last", report.lsn_last)
       .field("torn_bytes", report.torn_bytes)
+      .field("records_lost", unreadable_records(report))
       .begin_array("damages");
   for (const journal_damage& one : report.damages) {
     out.begin_object()
@@ -43,6 +51,27 @@ std::string json_of(const journal_report& report) {
   return out.end_array().end_object().take();
 }
 
+/// What it means, and what can be done.
+std::string verdict_of(const journal_report& report) {
+  const std::uint64_t lost = unreadable_records(report);
+  if (!report.is_sound()) {
+    return fmt::format(
+        "Confirmed records are damaged, and `weir serve` refuses to start. What can be saved are "
+        "the {} records that can be read; {} can't{}. Keep a copy of the folder; then `weir serve "
+        "--data {} --accept-loss` opens it without what is lost.",
+        report.records, lost == 0 ? "others" : fmt::format("{} others", lost),
+        lost == 0 ? ", nobody knows how many" : "", printable(report.folder));
+  }
+  if (lost != 0) {
+    return fmt::format(
+        "{} confirmed records can't be read. `weir serve` starts, since a snapshot knows what they "
+        "did; messages whose bodies lie there become dead letters, the others are delivered.",
+        lost);
+  }
+  return report.damages.empty() ? "Nothing confirmed is damaged."
+                                : "Something is damaged, but nothing confirmed is lost.";
+}
+
 std::string text_of(const journal_report& report) {
   std::string out =
       fmt::format("{}: {} records ({}) in {} segments, {} snapshots, last record {}\n",
@@ -55,12 +84,9 @@ std::string text_of(const journal_report& report) {
         format_bytes(report.torn_bytes));
   }
   for (const journal_damage& one : report.damages) out += printable(describe(one)) + "\n";
-  out += report.is_sound()
-             ? styled(text_style::good, "Nothing confirmed is damaged.", STDOUT_FILENO)
-             : styled(text_style::bad,
-                      "Confirmed records are damaged: `weir serve` will refuse to start.",
-                      STDOUT_FILENO);
-  out += "\n";
+  const text_style style = report.damages.empty() ? text_style::good : text_style::bad;
+  out += styled(style, verdict_of(report), STDOUT_FILENO) + "
+";
   return out;
 }
 
@@ -83,7 +109,8 @@ void add_check_command(CLI::App& app, command_choice& choice) {
       const journal_report report = run_here(check_journal(given->folder, &bar));
       bar.end();
       print(given->json ? json_of(report) : text_of(report));
-      return report.is_sound() ? exit_code::ok : exit_code::bad_end;
+      const bool is_whole = report.is_sound() && unreadable_records(report) == 0;
+      return is_whole ? exit_code::ok : exit_code::bad_end;
     };
   });
 }

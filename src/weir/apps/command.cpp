@@ -6,6 +6,7 @@
 #include <weir/base/text.hpp>
 #include <weir/core/error_group.hpp>
 
+#include <CLI/CLI.hpp>
 #include <boost/json/parse.hpp>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -39,6 +40,7 @@ exit_code code_of(errc code) noexcept {
 
 exit_code tell(exit_code code, std::string_view text) noexcept {
   // Texts hold what strangers sent; a terminal must not obey it.
+  if (text.empty()) return code;
   try {
     const std::string line =
         styled(text_style::bad, "weir:", STDERR_FILENO) + " " + printable(text);
@@ -73,6 +75,20 @@ exit_code run_command(const command_choice& choice) noexcept {
   } catch (...) {
     return tell(std::current_exception());
   }
+}
+
+exit_code refuse_command_line(const CLI::App& app, int argc, char** argv, std::string_view why) {
+  const auto chosen = app.get_subcommands();
+  if (!chosen.empty()) {
+    const std::string command = chosen.front()->get_name();
+    return tell(exit_code::usage, fmt::format("{1}: {0} (see `weir {1} --help`)", why, command));
+  }
+  std::string text = "a command is needed";
+  if (argc > 1) {
+    const bool is_option = argv[1][0] == '-';
+    text = fmt::format("there is no {} '{}'", is_option ? "option" : "command", argv[1]);
+  }
+  return tell(exit_code::usage, text + " (see `weir --help`)");
 }
 
 void raise_problem(int status, std::string_view body) {

@@ -31,7 +31,8 @@ struct command_choice {
   std::function<exit_code()> run;
 };
 
-/// A failure with the exit code that it means; `text` is for standard error.
+/// A failure with the exit code that it means; `text` is for standard error, unless it is empty:
+/// then it has been told already.
 struct command_failure {
   exit_code code;
   std::string text;
@@ -40,6 +41,9 @@ struct command_failure {
 /// Runs what was chosen and tells failures (command_failure, weir's errors, others) on standard
 /// error, each in one line that begins with "weir: ".
 exit_code run_command(const command_choice& choice) noexcept;
+
+/// Tells what is wrong with a command line, in the same way.
+exit_code refuse_command_line(const CLI::App& app, int argc, char** argv, std::string_view why);
 
 /// Raised as a failure: the server's problem in words for people.
 [[noreturn]] void raise_problem(int status, std::string_view body);

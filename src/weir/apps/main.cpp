@@ -21,9 +21,8 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const bool is_help = error.get_exit_code() == 0;
-    app.exit(error);
-    return static_cast<int>(is_help ? weir::exit_code::ok : weir::exit_code::usage);
+    if (error.get_exit_code() == 0) return app.exit(error);  // help was asked for, or the version
+    return static_cast<int>(weir::refuse_command_line(app, argc, argv, error.what()));
   }
   return static_cast<int>(weir::run_command(choice));
 }

@@ -2,6 +2,7 @@
 // tells failures in one line, not with the stack that a server would print.
 #pragma once
 
+#include <weir/apps/command.hpp>
 #include <weir/io/run_program.hpp>
 
 #include <exception>
@@ -29,6 +30,7 @@ T run_here(task<T> work) {
   options.stop_on_signals = false;  // Ctrl-C ends a command as it ends any other program
   run(detail::run_into(std::move(work), &value, &failure), options);
   if (failure) std::rethrow_exception(failure);
+  if (!value) throw command_failure{exit_code::usage, {}};  // no driver: run() has said why
   return std::move(*value);
 }
 

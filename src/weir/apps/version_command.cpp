@@ -12,6 +12,7 @@
 namespace weir {
 
 void add_version_command(CLI::App& app, command_choice& choice) {
+  app.set_version_flag("--version", fmt::format("weir {}", version()), "Print the version");
   CLI::App* command = app.add_subcommand("version", "Print the version");
   const auto json = std::make_shared<bool>(false);
   command->add_flag("--json", *json, "For programs: one JSON object");
