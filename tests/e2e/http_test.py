@@ -159,6 +159,40 @@ class Messages(Case):
         self.assertRegex(shown["submitted_at"], r"^20.*Z$")
         self.assert_problem(self.api.post(f"/v1/leases/{taken['receipt']}/ack"), 409, "stale_receipt")
 
+    def test_a_message_shows_all_that_is_known_of_it(self):
+        moment = r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
+        made = self.make(attempts=2, backoff={"first": "0s", "max": "0s"})
+        self.assertRegex(made.json["created_at"], moment)
+        always = ("id", "queue", "state", "priority", "attempts", "submitted_at", "ready_at", "leased_until", "expires_at",
+                  "kept_until", "last_error", "origin", "result")
+
+        def moments(id, *named):
+            shown = self.message(id)
+            self.assertEqual(sorted(set(shown) - {"result_encoding", "result_content_type"}), sorted(always))
+            for name in ("submitted_at", "ready_at", "leased_until", "expires_at", "kept_until"):
+                if name in named:
+                    self.assertRegex(shown[name], moment, name)
+                else:
+                    self.assertIsNone(shown[name], name)
+            return shown
+
+        later = self.send(b"x", Delay="1h", Ttl="0s")
+        self.assertEqual(moments(later, "submitted_at", "ready_at")["state"], "delayed")
+        done, dies = self.send(b"x", Priority="9"), self.send(b"x")
+        shown = moments(done, "submitted_at", "expires_at")
+        self.assertEqual((shown["state"], shown["priority"], shown["attempts"], shown["last_error"]), ("ready", 9, 0, None))
+        [taken] = self.take()
+        self.assertEqual(taken["id"], done)
+        self.assertEqual(moments(done, "submitted_at", "leased_until", "expires_at")["leased_until"], taken["deadline"])
+        self.api.post(f"/v1/leases/{taken['receipt']}/ack", b"r")
+        self.assertIsNone(moments(done, "submitted_at", "expires_at", "kept_until")["origin"])
+        for _ in range(2):
+            [taken] = self.take()
+            self.api.post(f"/v1/leases/{taken['receipt']}/nack", {"error": "no"})
+        shown = self.message(dies)
+        self.assertEqual((shown["state"], shown["origin"], shown["queue"], shown["result"]),
+                         ("dead", self.queue, self.queue + ".dead", None))
+
     def test_bytes_that_are_no_text_travel_as_base64(self):
         self.make()
         body = bytes(range(256))
@@ -365,7 +399,8 @@ class EventStreams(Case):
         self.assertEqual(events.status, 200)
         id = self.send()
         kind, data = events.next()
-        self.assertEqual((kind, data["id"], data["queue"]), ("submitted", id, self.queue))
+        self.assertEqual((kind, data["id"], data["queue"], data["attempt"]), ("submitted", id, self.queue, 0))
+        self.assertRegex(data["at"], r"^20.*Z$")
         [taken] = self.take()
         self.assertEqual(events.next()[0], "leased")
         self.api.post(f"/v1/leases/{taken['receipt']}/nack", {"error": "oops"})

@@ -4,6 +4,7 @@
 #include <weir/serve/internal/json_reader.hpp>
 #include <weir/serve/json_writer.hpp>
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -75,7 +76,10 @@ class settings_reader {
   template <class N>
   static void whole(detail::json_reader& from, std::string_view field, N& out, N otherwise) {
     std::uint64_t given = 0;
-    if (from.whole(field, std::numeric_limits<N>::max(), given)) out = static_cast<N>(given);
+    // What is too large for the setting is refused with its own bound; a larger type has no say.
+    if (from.whole(field, std::numeric_limits<std::uint64_t>::max(), given)) {
+      out = static_cast<N>(std::min<std::uint64_t>(given, std::numeric_limits<N>::max()));
+    }
     if (from.is_null(field)) out = otherwise;
   }
   static void real(detail::json_reader& from, std::string_view field, double& out,

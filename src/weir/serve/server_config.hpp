@@ -17,6 +17,7 @@ struct server_config {
   std::string token_file;  // empty: none
   broker_limits limits;
   std::uint32_t connections_max = 10'000;
+  std::uint64_t bodies_bytes_max = std::uint64_t{256} << 20;  // of all requests at once
   std::uint32_t event_streams_max = 1'000;
   duration wait_max = duration::seconds(300);
   duration drain_timeout = duration::seconds(10);
@@ -27,7 +28,7 @@ struct server_config {
 };
 
 /// `base` changed by {"data", "listen", "token_file", "drain_timeout", "limits": {"message_bytes",
-/// "batch_messages", "lease_messages", "queues", "keys", "replies", "connections",
+/// "batch_messages", "lease_messages", "queues", "keys", "replies", "connections", "bodies_bytes",
 /// "event_streams", "wait"}, "journal": {"segment_bytes", "snapshot_bytes"}}.
 /// Unknown settings are refused by name.
 answer<server_config> read_config(std::string_view json, const server_config& base);

@@ -11,7 +11,7 @@ TEST(server_config, every_setting_can_be_given) {
   const answer<server_config> config = read_config(
       R"({"data":"/d","listen":"[::1]:1","token_file":"/t","drain_timeout":"3s","limits":{
           "message_bytes":1,"batch_messages":2,"lease_messages":3,"queues":4,"keys":5,"replies":6,
-          "connections":7,"wait":"8s","event_streams":9},
+          "connections":7,"wait":"8s","event_streams":9,"bodies_bytes":10},
           "journal":{"segment_bytes":65536,"snapshot_bytes":10}})",
       {});
   ASSERT_TRUE(config) << config.error().detail;
@@ -30,6 +30,7 @@ TEST(server_config, every_setting_can_be_given) {
   EXPECT_EQ(config->event_streams_max, 9u);
   EXPECT_EQ(config->segment_bytes, 65'536u);
   EXPECT_EQ(config->snapshot_bytes, 10u);
+  EXPECT_EQ(config->bodies_bytes_max, 10u);
 }
 
 TEST(server_config, what_is_not_given_stays) {

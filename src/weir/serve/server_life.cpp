@@ -28,6 +28,7 @@ http::server_limits limits_of(const server_config& config) {
   limits.message.body_bytes_max =
       std::max<std::uint64_t>(batch_bytes_max, config.limits.message_bytes_max);
   limits.connections_max = config.connections_max;
+  limits.bodies_bytes_max = config.bodies_bytes_max;
   limits.drain_timeout = config.drain_timeout;
   return limits;
 }
@@ -101,6 +102,12 @@ result<server_setup> check_setup(const server_config& config,
   result<address> listen = address::parse(config.listen);
   if (!listen) return fail(std::move(listen.error()));
   setup.listen = *listen;
+  if (config.bodies_bytes_max < config.limits.message_bytes_max) {
+    return fail(errc::invalid_argument,
+                fmt::format("limits.bodies_bytes is {}, but one message may have {} bytes "
+                            "(limits.message_bytes)",
+                            config.bodies_bytes_max, config.limits.message_bytes_max));
+  }
   if (token_file) {
     result<token_set> tokens = token_set::parse(*token_file);
     if (!tokens) return fail(std::move(tokens.error()));

@@ -263,15 +263,180 @@ WEIR_TEST("a message's stream begins and ends with its state") {
   });
 }
 
-WEIR_TEST("a queue's stream ends in order when the queue is deleted") {
+WEIR_TEST("a reader of a stream that is too slow is told how many events it has missed") {
   co_await with_server([](api& server, event&) -> task<> {
     co_await server.put("/v1/queues/q");
     http::client_stream stream =
         co_await server.client().open({.url = server.url() + "/v1/queues/q/events"});
-    co_await server.call("DELETE", "/v1/queues/q");
+    std::string batch = R"({"messages":[{"body":"x"})";
+    for (int i = 1; i < 1'000; ++i) batch += R"(,{"body":"x"})";
+    for (int i = 0; i < 5; ++i) co_await server.post("/v1/queues/q/messages:batch", batch + "]}");
     std::string buffer;
+    std::string next;
+    int heard = 0;
+    while (!next.starts_with("dropped ")) {
+      next = co_await next_event(stream, buffer);
+      WEIR_REQUIRE(++heard < 5'000);
+    }
+    EXPECT_TRUE(next.starts_with("dropped {\"count\":")) << next;
+  });
+}
+
+WEIR_TEST("a message that expires is told to those who follow it") {
+  co_await with_server([](api& server, event&) -> task<> {
+    co_await server.put("/v1/queues/q");
+    const std::string id = co_await server.send("q", "x", {{"Weir-Ttl", "5s"}});
+    http::client_stream stream =
+        co_await server.client().open({.url = server.url() + "/v1/messages/" + id + "/events"});
+    std::string buffer;
+    EXPECT_TRUE((co_await next_event(stream, buffer)).starts_with("state "));
+    EXPECT_TRUE((co_await next_event(stream, buffer)).starts_with("expired "));
+    EXPECT_NE((co_await next_event(stream, buffer)).find("\"state\":\"expired\""),
+              std::string::npos);
     EXPECT_EQ(co_await next_event(stream, buffer), "end");
   });
+}
+
+WEIR_TEST("each member of a message in a batch counts") {
+  worker told([](const worker_call&) { return worker_answer{}; });
+  co_await with_worker(told, [&](const std::string& url) -> task<> {
+    co_await with_server([&](api& server, event&) -> task<> {
+      co_await server.put("/v1/queues/q");
+      const reply sent = co_await server.post("/v1/queues/q/messages:batch",
+                                              R"({"messages":[{"body":"last"},
+              {"body":"AP8=","encoding":"base64","content_type":"image/x","priority":9,
+               "delay":"5s","key":"k","reply_to":")" +
+                                                  url + R"(/told","ttl":"1h"},
+              {"body":"short","ttl":"1s"},{"body":"again","key":"k"}]})");
+      EXPECT_EQ(sent.status(), 202);
+      const auto& all = sent.json.at("messages").as_array();
+      EXPECT_EQ(all[3].at("id"), all[1].at("id"));
+      EXPECT_TRUE(all[3].at("duplicate").as_bool());
+      EXPECT_EQ(co_await server.state(reply::text_of(all[1], "id")), "delayed");
+      co_await sleep(6_s);
+      EXPECT_EQ(co_await server.state(reply::text_of(all[2], "id")), "expired");
+      const auto first = co_await server.take("q");
+      EXPECT_EQ(reply::text_of(first, "id"), reply::text_of(all[1], "id"));  // by its priority
+      EXPECT_EQ(reply::text_of(first, "encoding"), "base64");
+      EXPECT_EQ(reply::text_of(first, "body"), "AP8=");
+      EXPECT_EQ(reply::text_of(first, "content_type"), "image/x");
+      co_await server.post("/v1/leases/" + reply::text_of(first, "receipt") + "/ack", "r");
+      co_await told.wait_calls(1);
+      EXPECT_EQ(told.calls[0].target, "/told");
+      EXPECT_EQ(reply::text_of(co_await server.take("q"), "body"), "last");
+    });
+  });
+}
+
+WEIR_TEST("a body that drips is answered 408 and nothing is taken in") {
+  co_await with_server([](api& server, event&) -> task<> {
+    co_await server.put("/v1/queues/q");
+    const std::string where = server.url().substr(std::string_view("http://").size());
+    socket drips = co_await connect(*address::parse(where));
+    co_await drips.send(
+        std::string_view("POST /v1/queues/q/messages HTTP/1.1\r\nHost: localhost\r\n"
+                         "Content-Length: 1000\r\n\r\n"));
+    const duration begin = elapsed();
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        for (;;) {
+          co_await sleep(1_s);
+          if (!co_await as_result(drips.send(std::string_view("x")))) co_return;
+        }
+      });
+      const bytes heard = co_await drips.receive();
+      EXPECT_TRUE(heard.text().starts_with("HTTP/1.1 408 ")) << heard.text();
+      EXPECT_NE(heard.text().find("\"code\":\"timed_out\""), std::string_view::npos);
+      s.cancel("heard");
+    });
+    EXPECT_LT(elapsed() - begin, 32_s);
+    EXPECT_EQ((co_await server.get("/v1/queues/q")).count("ready"), 0);
+  });
+}
+
+WEIR_TEST("streams beyond event_streams are refused with a time to come back") {
+  server_config config = config_in();
+  config.event_streams_max = 1;
+  co_await with_server(config, {}, [](api& server, event&) -> task<> {
+    co_await server.put("/v1/queues/q");
+    const std::string id = co_await server.send("q", "x");
+    http::client_stream stream =
+        co_await server.client().open({.url = server.url() + "/v1/queues/q/events"});
+    EXPECT_EQ(stream.status(), 200);
+    for (const std::string& path :
+         {std::string("/v1/queues/q/events"), "/v1/messages/" + id + "/events"}) {
+      const reply refused = co_await server.get(path);
+      EXPECT_EQ(refused.status(), 503) << path;
+      EXPECT_EQ(refused.text("code"), "too_many_streams") << path;
+      EXPECT_EQ(refused.field("Retry-After"), "5") << path;
+    }
+  });
+}
+
+WEIR_TEST("a full disk refuses messages with 507, /readyz says so, and room ends it") {
+  co_await with_server([](api& server, event&) -> task<> {
+    co_await server.put("/v1/queues/q");
+    virtual_disk& disk = world().disk();
+    const std::string body(4 << 20, 'x');
+    disk.set_quota(disk.used());
+    reply sent;
+    int taken_in = -1;
+    do {
+      sent = co_await server.post("/v1/queues/q/messages", body);
+      WEIR_REQUIRE(++taken_in < 100);
+    } while (sent.status() == 202);
+    EXPECT_EQ(sent.status(), 507);
+    EXPECT_EQ(sent.text("code"), "no_space");
+    EXPECT_EQ(sent.field("Retry-After"), "30");
+    const reply not_ready = co_await server.get("/readyz");
+    EXPECT_EQ(not_ready.status(), 503);
+    EXPECT_EQ(not_ready.text("code"), "not_ready");
+    EXPECT_EQ(not_ready.text("detail"), "the disk is full");
+    const reply metrics = co_await server.get("/metrics");
+    EXPECT_NE(metrics.response.body.find("\nweir_ready 0\n"), std::string::npos);
+    const auto taken = co_await server.take("q");
+    WEIR_REQUIRE(taken.is_object());
+    const reply acked =
+        co_await server.post("/v1/leases/" + reply::text_of(taken, "receipt") + "/ack", "small");
+    EXPECT_EQ(acked.status(), 204) << acked.response.body;
+    disk.set_quota(std::uint64_t{1} << 40);
+    co_await sleep(5_s);
+    EXPECT_EQ((co_await server.post("/v1/queues/q/messages", body)).status(), 202);
+    EXPECT_EQ((co_await server.get("/readyz")).status(), 200);
+  });
+}
+
+WEIR_TEST("whoever waits for room when the server drains hears that it is stopping") {
+  co_await with_server([](api& server, event& stop) -> task<> {
+    co_await server.put("/v1/queues/q", R"({"capacity":{"messages":1}})");
+    co_await server.send("q", "x");
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(
+          [](api* of) -> task<> {
+            const reply refused = co_await of->post("/v1/queues/q/messages?wait=5m", "y");
+            EXPECT_EQ(refused.status(), 503);
+            EXPECT_EQ(refused.text("code"), "stopping");
+            EXPECT_EQ(refused.field("Retry-After"), "5");
+          },
+          &server);
+      co_await sleep(1_s);
+      stop.set();
+      co_await s.join();
+    });
+  });
+}
+
+WEIR_TEST("after a failed sync nothing is confirmed and the server ends") {
+  const auto errors = co_await errors_of(with_server([](api& server, event&) -> task<> {
+    co_await server.put("/v1/queues/q");
+    world().add_fault({.op = io_op::sync, .count = 1'000});
+    const auto sent = co_await as_result(server.post("/v1/queues/q/messages", "x"));
+    if (sent) EXPECT_GE(sent->status(), 500);
+    co_await sleep(1_h);
+  }));
+  WEIR_REQUIRE(!errors.empty());
+  EXPECT_NE(errors[0].find("writing '/data/journal-0000000001.seg' failed"), std::string::npos)
+      << errors[0];
 }
 
 WEIR_TEST("HEAD of a stream is answered at once and leaves the connection free") {

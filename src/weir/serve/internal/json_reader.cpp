@@ -2,7 +2,7 @@
 
 #include <weir/base/text.hpp>
 
-#include <boost/json/parse.hpp>
+#include <boost/json/stream_parser.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,11 +15,15 @@ answer<json::value> parse_json(std::string_view text, std::string_view what) {
   json::parse_options options;
   options.max_depth = json_depth_max;
   boost::system::error_code failure;
-  json::value value = json::parse(json::string_view(text), failure, {}, options);
+  json::stream_parser parser({}, options);
+  const std::size_t read = parser.write_some(text.data(), text.size(), failure);
+  if (!failure && read < text.size()) failure = json::error::extra_data;
+  if (!failure) parser.finish(failure);
   if (failure) {
-    return refused(400, "invalid_json", fmt::format("{} is no JSON: {}", what, failure.message()));
+    return refused(400, "invalid_json",
+                   fmt::format("{} is no JSON: {} at byte {}", what, failure.message(), read));
   }
-  return value;
+  return parser.release();
 }
 
 answer<json::object> parse_json_object(std::string_view text, std::string_view what) {
