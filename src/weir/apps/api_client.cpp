@@ -76,7 +76,7 @@ task<api_reply> server_caller::call(const api_call& call) const {
       throw command_failure{exit_code::unreachable,
                             fmt::format("no server answers at {} (connection refused): is `weir "
                                         "serve` running there? --url or WEIR_URL names another",
-                                        base)};
+                                        base_)};
     }
     raise(
         error(failed.reason().code(), fmt::format("calling {}", base_)).caused_by(failed.reason()));

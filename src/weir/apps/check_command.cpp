@@ -85,8 +85,7 @@ std::string text_of(const journal_report& report) {
   }
   for (const journal_damage& one : report.damages) out += printable(describe(one)) + "\n";
   const text_style style = report.damages.empty() ? text_style::good : text_style::bad;
-  out += styled(style, verdict_of(report), STDOUT_FILENO) + "
-";
+  out += styled(style, verdict_of(report), STDOUT_FILENO) + "\n";
   return out;
 }
 

@@ -2,11 +2,11 @@
 #include <weir/base/log.hpp>
 #include <weir/base/text.hpp>
 #include <weir/broker/internal/broker_core.hpp>
-#include <weir/core/as_result.hpp>
 #include <weir/core/error_group.hpp>
 #include <weir/core/sleep.hpp>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace weir {
@@ -65,15 +65,17 @@ bool is_unreadable(const error& why) noexcept {
 // A message without an id was lost while it was read: its lease ran out, its queue was deleted, or
 // its body is damaged.
 task<> read_body(broker_core* core, const leased_message* lease, taken_message* into) {
-  auto read = co_await as_result(
-      core->read_where(lease->lease.sequence, lease->where, record_kind::submit));
-  if (!read && !is_unreadable(read.error())) raise(std::move(read.error()));
-  if (!read) core->bury(*lease, read.error());
-  if (!read || !*read) {
+  std::optional<stored_record> record;
+  try {  // not as_result(): a cancelled read is no failure
+    record = co_await core->read_where(lease->lease.sequence, lease->where, record_kind::submit);
+  } catch (const exception& failed) {
+    if (!is_unreadable(failed.reason())) throw;
+    core->bury(*lease, failed.reason());
+  }
+  if (!record) {
     into->id.clear();
     co_return;
   }
-  const stored_record* const record = &**read;
   const auto stored = decode<submit_record>(record->payload);
   if (!stored) raise(stored.error());
   const auto from = static_cast<std::size_t>(stored->body.text.data() - record->payload.data());

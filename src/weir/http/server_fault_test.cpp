@@ -210,7 +210,8 @@ WEIR_TEST("bodies that together are over the server's memory for them are answer
         EXPECT_EQ((co_await small.ask(put("/", 30'000))).status, 200);
         is_enough.set();
         EXPECT_EQ((co_await first.hear()).body.size(), 60'000u);
-        EXPECT_EQ(serves.stats().bodies_bytes, 0u);
+        // The last byte of an answer may be heard before the server has put its request away.
+        while (serves.stats().bodies_bytes != 0) co_await sleep(1_ms);
         EXPECT_EQ((co_await first.ask(put("/", 90'000))).status, 200);
       });
 }
