@@ -31,8 +31,8 @@ class connection;
 /// Cancel:  a cancelled read has taken nothing of the body.
 /// Order:   the pieces of a body come in the order of its bytes.
 /// Bound:   server_limits; a body that is not read stays with its client (back-pressure).
-/// Errors:  a read raises `malformed`, `too_large`, `timed_out`, `busy` or `end_of_stream`; a handler
-///          that lets them pass has the server answer 400, 413, 408 or 503.
+/// Errors:  a read raises `malformed`, `too_large`, `timed_out`, `busy` or `end_of_stream`; a
+///          handler that lets them pass has the server answer 400, 413, 408 or 503.
 /// Threads: one loop.
 class request {
  public:
