@@ -70,7 +70,7 @@ target_include_directories(weir PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/s
 target_compile_features(weir PUBLIC cxx_std_23)
 set_source_files_properties(src/weir/serve/version.cpp PROPERTIES COMPILE_DEFINITIONS WEIR_VERSION="${PROJECT_VERSION}")
 target_link_libraries(weir PRIVATE $<BUILD_INTERFACE:weir_options> PUBLIC Threads::Threads
-  PRIVATE fmt::fmt spdlog::spdlog OpenSSL::Crypto PkgConfig::uring PkgConfig::cares Boost::json)
+  PRIVATE fmt::fmt spdlog::spdlog OpenSSL::SSL OpenSSL::Crypto PkgConfig::uring PkgConfig::cares Boost::json)
 
 weir_sources(sources sim)
 if(sources)
@@ -118,7 +118,7 @@ if(WEIR_TESTS)
       add_executable(${floor}_test ${tests})
       # Tests are compiled once and run for milliseconds: without optimisation they compile in half the time.
       target_compile_options(${floor}_test PRIVATE -O0)
-      target_link_libraries(${floor}_test PRIVATE weir weir_options fmt::fmt spdlog::spdlog OpenSSL::Crypto Boost::json PkgConfig::uring PkgConfig::cares GTest::gtest GTest::gmock GTest::gtest_main)
+      target_link_libraries(${floor}_test PRIVATE weir weir_options fmt::fmt spdlog::spdlog OpenSSL::SSL OpenSSL::Crypto Boost::json PkgConfig::uring PkgConfig::cares GTest::gtest GTest::gmock GTest::gtest_main)
       foreach(kit weir_sim weir_testing)
         if(TARGET ${kit})
           target_link_libraries(${floor}_test PRIVATE ${kit})

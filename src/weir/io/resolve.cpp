@@ -3,6 +3,7 @@
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
+#include <weir/io/address_rules.hpp>
 #include <weir/io/blocking.hpp>
 #include <weir/io/readiness.hpp>
 #include <weir/io/socket.hpp>
@@ -150,6 +151,22 @@ bool is_plausible(const std::string& host) {
          !std::all_of(host.begin(), host.end(), is_number);
 }
 
+// The addresses themselves are not told: whoever asked may be a stranger who looks for them.
+void leave_out_denied(std::vector<address>& candidates, const std::string& host,
+                      const address_rules& rules) {
+  std::string rule;
+  std::erase_if(candidates, [&](const address& one) {
+    const std::string_view denying = rules.denying(one);
+    if (!denying.empty()) rule = denying;
+    return !denying.empty();
+  });
+  if (!candidates.empty()) return;
+  raise(error(errc::permission_denied,
+              fmt::format("'{}' is at an address that may not be called: it is denied by the rule "
+                          "'{}'",
+                          host, rule)));
+}
+
 }  // namespace
 
 task<std::vector<address>> resolve(std::string host, std::uint16_t port, resolve_options options) {
@@ -173,8 +190,9 @@ task<std::vector<address>> resolve(std::string host, std::uint16_t port, resolve
   co_return std::move(query.found());
 }
 
-task<socket> connect(std::string host, std::uint16_t port) {
-  const std::vector<address> candidates = co_await resolve(std::move(host), port);
+task<socket> connect(std::string host, std::uint16_t port, const address_rules* rules) {
+  std::vector<address> candidates = co_await resolve(host, port);
+  if (rules) leave_out_denied(candidates, host, *rules);
   for (std::size_t i = 0; i + 1 < candidates.size(); ++i) {
     result<socket> made = co_await as_result(connect(candidates[i]));
     if (made) co_return std::move(*made);

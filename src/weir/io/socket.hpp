@@ -19,6 +19,7 @@
 
 namespace weir {
 
+class address_rules;
 class socket;
 
 namespace detail {
@@ -182,7 +183,9 @@ struct listen_settings {
 
 /// Raises `refused` when nobody listens there, `timed_out` when nobody answers.
 [[nodiscard]] task<socket> connect(address to);
-/// Finds the host's addresses and tries them one after the other.
-[[nodiscard]] task<socket> connect(std::string host, std::uint16_t port);
+/// Finds the host's addresses and tries them one after the other; those that the rules deny are
+/// left out, and `permission_denied` is raised when no other is left.
+[[nodiscard]] task<socket> connect(std::string host, std::uint16_t port,
+                                   const address_rules* rules = nullptr);
 
 }  // namespace weir

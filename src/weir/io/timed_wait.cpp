@@ -28,8 +28,9 @@ result<received_outcome> timed_receive::take() noexcept {
   return received_outcome{.data = std::move(received), .failure = failure()};
 }
 
-timed_send::timed_send(io_handle to, std::span<const io_slice> pieces, duration limit) noexcept
-    : timed_wait(kind_, limit), left_(pieces.data(), pieces.size()) {
+timed_send::timed_send(io_handle to, std::span<const io_slice> pieces, duration limit,
+                       std::size_t* sent) noexcept
+    : timed_wait(kind_, limit), left_(pieces.data(), pieces.size()), sent_(sent) {
   op = io_op::send;
   handle = to;
 }
@@ -43,6 +44,7 @@ bool timed_send::try_now() noexcept {
 bool timed_send::goes_on() noexcept {
   if (outcome < 0) return false;
   left_.advance(static_cast<std::size_t>(outcome));
+  if (sent_) *sent_ += static_cast<std::size_t>(outcome);
   if (left_.is_empty()) return false;
   left_.load(*this);
   return true;

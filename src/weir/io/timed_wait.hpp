@@ -97,10 +97,12 @@ class timed_receive final : public timed_wait<timed_receive, received_outcome> {
   static const wait_kind kind_;
 };
 
-/// Sends all of the pieces; `limit` counts anew whenever the peer has taken something.
+/// Sends all of the pieces; `limit` counts anew whenever the peer has taken something. What it has
+/// taken is added to `sent`, which is right after a cancellation as well.
 class timed_send final : public timed_wait<timed_send, sent_outcome> {
  public:
-  timed_send(io_handle to, std::span<const io_slice> pieces, duration limit) noexcept;
+  timed_send(io_handle to, std::span<const io_slice> pieces, duration limit,
+             std::size_t* sent = nullptr) noexcept;
   bool try_now() noexcept;
   bool goes_on() noexcept;
   result<sent_outcome> take() noexcept;
@@ -108,6 +110,7 @@ class timed_send final : public timed_wait<timed_send, sent_outcome> {
  private:
   static const wait_kind kind_;
   slice_cursor left_;
+  std::size_t* sent_;
 };
 
 }  // namespace weir::detail

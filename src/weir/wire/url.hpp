@@ -34,6 +34,11 @@ struct url {
   bool operator==(const url&) const = default;
 };
 
+/// What may go into logs and errors: queries hold secrets.
+inline std::string_view url_without_query(std::string_view text) noexcept {
+  return text.substr(0, text.find('?'));
+}
+
 /// Reads a URL. Errors: `invalid_argument` with the reason, `too_large` over url_text_bytes_max.
 result<url> parse_url(std::string_view text);
 
