@@ -54,19 +54,11 @@ task<opened> open_at(pool* from, const client_request* what, const url* to) {
   co_return co_await try_once(from, what, to, true, &was_stale);
 }
 
-url parse_target(std::string_view text) {
-  url to = value_or_raise(parse_url(text));
-  if (to.is_tls()) {
-    raise(error(errc::unsupported, "https is not offered by this client: use http"));
-  }
-  return to;
-}
-
 task<opened> open_following(pool* from, client_request what) {
   if (what.method == "CONNECT") {
     raise(error(errc::invalid_argument, "CONNECT makes a tunnel, which this client does not"));
   }
-  url to = parse_target(what.url);
+  url to = value_or_raise(parse_url(what.url));
   std::vector<http_field> kept_headers;
   for (std::uint32_t redirects = 0;; ++redirects) {
     opened made = co_await open_at(from, &what, &to);
@@ -78,7 +70,7 @@ task<opened> open_following(pool* from, client_request what) {
     if (redirects == from->options().redirects_max) {
       raise(error(errc::invalid_argument, "more redirects than redirects_max"));
     }
-    url next = parse_target(value_or_raise(detail::resolve_location(to, *location)));
+    url next = value_or_raise(parse_url(value_or_raise(detail::resolve_location(to, *location))));
     detail::prepare_redirected(what, kept_headers, made.head.status(), to, next);
     to = std::move(next);
     from->give_back(std::move(made.from));
@@ -97,10 +89,10 @@ task<client_response> whole_response(pool* from, client_request what) {
   co_return whole;
 }
 
-// "GET http://...": errors begin with what was asked for.
+// "GET http://...": errors begin with what was asked for, but for the query: it may hold secrets.
 [[noreturn]] void raise_about(const client_request& what, const error& reason) {
   std::string text(what.method);
-  (text += ' ') += what.url.substr(0, url_text_bytes_max);
+  (text += ' ') += url_without_query(what.url.substr(0, url_text_bytes_max));
   raise(error(reason.code(), text).caused_by(reason));
 }
 

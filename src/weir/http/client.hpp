@@ -17,6 +17,11 @@
 #include <string>
 #include <string_view>
 
+namespace weir {
+class address_rules;
+class tls_client;
+}  // namespace weir
+
 namespace weir::http {
 
 namespace detail {
@@ -35,6 +40,8 @@ struct client_options {
   duration body_idle_timeout = duration::seconds(30);
   duration idle_timeout = duration::seconds(60);  // of a connection that nobody uses
   duration timeout = duration::seconds(60);       // of a whole request(), pool and retry included
+  tls_client* tls = nullptr;             // for https; null: who is trusted by the system is trusted
+  const address_rules* rules = nullptr;  // whom may be called; null: everybody
 };
 
 /// What to send. The views live until the call has ended.
@@ -120,8 +127,9 @@ class client_stream {
 /// Cancel:  a cancelled request may or may not have reached the server; its connection is closed.
 /// Order:   requests to a host that wait for a connection get it in the order in which they came.
 /// Bound:   client_options.
-/// Errors:  `invalid_argument` (URL, header), `unsupported` (https), `refused`, `timed_out`,
-///          `broken`, `malformed`, `too_large`. Statuses are no errors.
+/// Errors:  `invalid_argument` (URL, header), `refused`, `timed_out`, `broken`, `malformed`,
+///          `too_large`, `permission_denied` (a certificate, or an address that the rules deny).
+///          Statuses are no errors.
 /// Threads: one loop.
 class client {
  public:

@@ -10,6 +10,7 @@ WEIR_CORO_WRAPPER task<std::string> request::read_all(std::size_t bytes_max) {
   return of_->read_all(bytes_max);
 }
 address request::peer() const { return of_->peer(); }
+const tls_info* request::tls() const noexcept { return of_->tls(); }
 event& request::drain() const noexcept { return of_->drain(); }
 
 WEIR_CORO_WRAPPER task<> body_writer::write(std::string_view text) { return of_->write(text); }

@@ -18,6 +18,7 @@
 namespace weir {
 class address;
 class event;
+struct tls_info;
 }  // namespace weir
 
 namespace weir::http {
@@ -62,6 +63,9 @@ class request {
   bool has_body() const noexcept { return head_->framing != body_framing::none; }
   /// Of the other end of the connection: a proxy, perhaps.
   address peer() const;
+  /// What was agreed with the client over TLS, its certificate's subject included; null: it speaks
+  /// plain HTTP.
+  const tls_info* tls() const noexcept;
   /// Set when the server has begun to drain: what only waits for news should end soon.
   event& drain() const noexcept;
 

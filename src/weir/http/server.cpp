@@ -103,8 +103,10 @@ task<> accept_connections(server_core* core, listener* door) {
     result<socket> arrived = co_await as_result(door->accept());
     if (arrived) {
       ++core->stats.connections_accepted;
+      detail::client_place from;
+      if (core->limits.connections_per_client_max != 0 && !core->admit(*arrived, from)) continue;
       if (is_full(*core)) co_await wait_for_place(core);
-      core->house->spawn(&detail::serve_connection, core, std::move(*arrived));
+      core->house->spawn(&detail::serve_connection, core, std::move(*arrived), from);
       continue;
     }
     co_await checkpoint();  // cancelled: ends here
@@ -126,8 +128,9 @@ server::server(handler answer, server_limits limits)
 
 server::~server() = default;
 
-task<> server::run(listener door) {
+task<> server::run(listener door, tls_server* secure) {
   server_core* core = core_.get();
+  core->secure = secure;
   WEIR_ASSERT(!core->accepting && !core->drain.is_set() && "a server runs once");
   co_await with_scope({.name = "http server"}, [&](scope& around) -> task<> {
     const closing_time at_the_end(*core, door, around);

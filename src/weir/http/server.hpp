@@ -21,7 +21,8 @@
 
 namespace weir {
 class listener;
-}
+class tls_server;
+}  // namespace weir
 
 namespace weir::http {
 
@@ -34,6 +35,9 @@ struct server_core;
 struct server_limits {
   http_limits message = {.body_bytes_max = 64 * 1024 * 1024};  // of each request
   std::uint32_t connections_max = 10'000;  // then the longest idle one ends, or accepting waits
+  /// Of one client, by its IPv4 address or its IPv6 network (/64); more are closed at once. Clients
+  /// on this machine are not counted: a proxy there speaks for many. 0: no limit of its own.
+  std::uint32_t connections_per_client_max = 0;
   std::uint32_t requests_per_connection_max = 1'000'000;
   std::size_t unread_bytes_max = 256 * 1024;        // of a body that no handler read, to keep alive
   duration header_timeout = duration::seconds(10);  // from a head's first byte to its last
@@ -63,6 +67,8 @@ struct server_stats {
   std::uint64_t handler_failures = 0;        // errors that left a handler
   std::uint64_t bodies_bytes = 0;            // memory of the bodies that are held now
   std::uint64_t bodies_refused = 0;          // for bodies_bytes_max
+  std::uint64_t handshake_failures = 0;      // of TLS
+  std::uint64_t connections_refused = 0;     // beyond connections_per_client_max
 };
 
 /// What answers requests: a function, or a function object that outlives the server. An error that
@@ -123,8 +129,8 @@ class server {
   server& operator=(const server&) = delete;
   ~server();
 
-  /// Serves until drain() or a cancellation.
-  task<> run(listener door);
+  /// Serves until drain() or a cancellation; over TLS when `secure` is given, which outlives this.
+  task<> run(listener door, tls_server* secure = nullptr);
   /// Ends run() in order, as a shutdown does. Idempotent.
   void drain() noexcept;
 

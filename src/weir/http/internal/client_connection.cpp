@@ -5,6 +5,8 @@
 #include <weir/http/internal/connection_pool.hpp>
 #include <weir/wire/http1_writer.hpp>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -43,7 +45,12 @@ client_connection::~client_connection() {
 }
 
 task<> client_connection::open(const url& to) {
-  socket_ = co_await with_timeout(pool_.options().connect_timeout, connect(to.host, to.port));
+  socket_ = co_await with_timeout(pool_.options().connect_timeout,
+                                  connect(to.host, to.port, pool_.options().rules));
+  if (!to.is_tls()) co_return;
+  tls_ = std::make_unique<tls_channel>(tls_channel::connecting(
+      pool_.tls(), socket_.handle(), to.host, fmt::format("{} {}", to.host, to.port)));
+  co_await tls_->handshake();
 }
 
 bool client_connection::is_reusable() const noexcept {
@@ -80,8 +87,10 @@ task<errc> client_connection::send_request(const client_request& what, const url
     count = 2;
   }
   pieces[0] = {out_.data(), out_.size()};
+  const std::span<const io_slice> all(pieces, count);
+  const duration limit = pool_.options().write_timeout;
   const sent_outcome sent =
-      co_await timed_send(socket_.handle(), {pieces, count}, pool_.options().write_timeout);
+      tls_ ? co_await tls_->send(all, limit) : co_await timed_send(socket_.handle(), all, limit);
   co_return sent.failure;
 }
 
@@ -108,6 +117,14 @@ task<response_head> client_connection::exchange(const client_request& what, cons
 
 // ---- the response ----
 
+// What TLS has to say against the server is more than that the connection broke.
+task<received_outcome> client_connection::receive_sealed(duration limit) {
+  received_outcome got = co_await tls_->receive(limit);
+  const bool is_cut = got.failure == errc::broken;
+  if (got.failure != errc{} && !is_cut && tls_->failure()) raise(error(*tls_->failure()));
+  co_return got;
+}
+
 task<> client_connection::receive_head(response_to request) {
   loop& on = *loop::current();
   const time_point deadline = on.now() + pool_.options().response_timeout;
@@ -131,7 +148,8 @@ task<> client_connection::receive_head(response_to request) {
       continue;
     }
     const duration left = std::max(deadline - on.now(), duration(0));
-    received_outcome got = co_await timed_receive(socket_.handle(), left);
+    received_outcome got =
+        tls_ ? co_await receive_sealed(left) : co_await timed_receive(socket_.handle(), left);
     if (!got.data.empty()) {
       has_answer_bytes_ = true;
       inbound_.put(std::move(got.data));
@@ -178,8 +196,9 @@ task<bytes> client_connection::read() {
     if (decoder_.is_failed()) raise(as_error(decoder_.fault()));
     if (is_failed_) raise(error(errc::broken, "an earlier read of this response has failed"));
     is_failed_ = true;
+    const duration limit = pool_.options().body_idle_timeout;
     received_outcome got =
-        co_await timed_receive(socket_.handle(), pool_.options().body_idle_timeout);
+        tls_ ? co_await receive_sealed(limit) : co_await timed_receive(socket_.handle(), limit);
     if (!got.data.empty()) {
       is_failed_ = false;
       inbound_.put(std::move(got.data));

@@ -6,9 +6,11 @@
 #include <weir/http/client.hpp>
 #include <weir/http/internal/inbound.hpp>
 #include <weir/io/socket.hpp>
+#include <weir/io/tls_channel.hpp>
 #include <weir/wire/url.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 namespace weir::http::detail {
@@ -27,6 +29,7 @@ class client_connection {
   /// Keeps its place for a new connection.
   void close() noexcept {
     socket_.close();
+    tls_.reset();
     is_used_ = false;
   }
   /// Sends the request and gives the final response's head.
@@ -52,11 +55,13 @@ class client_connection {
   void write_head(const client_request& what, const url& to);
   task<errc> send_request(const client_request& what, const url& to);
   task<> receive_head(response_to request);
+  task<received_outcome> receive_sealed(duration limit);
   response_head take_head() const;
 
   pool& pool_;
   pooled_host& host_;
   socket socket_;
+  std::unique_ptr<tls_channel> tls_;  // null: plain
   inbound inbound_;
   http1_response_parser parser_;
   http1_body_decoder decoder_;

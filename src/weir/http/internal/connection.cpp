@@ -1,5 +1,7 @@
 #include <weir/http/internal/connection.hpp>
 
+#include <weir/base/log.hpp>
+#include <weir/base/text.hpp>
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
@@ -28,8 +30,8 @@ constexpr std::string_view all_methods = "GET, HEAD, POST, PUT, PATCH, DELETE, O
 
 }  // namespace
 
-connection::connection(server_core& of, socket with)
-    : core_(of), socket_(std::move(with)), parser_(of.limits.message) {
+connection::connection(server_core& of, socket with, client_place from)
+    : core_(of), socket_(std::move(with)), from_(from), parser_(of.limits.message) {
   core_.connections.push_back(*this);
 }
 
@@ -37,17 +39,19 @@ connection::~connection() {
   unlink();
   release_body();
   socket_.close();
+  core_.clients.leave(from_);
   core_.room.notify_one();
 }
 
-task<> serve_connection(server_core* core, socket with) {
-  connection here(*core, std::move(with));
+task<> serve_connection(server_core* core, socket with, client_place from) {
+  connection here(*core, std::move(with), from);
   co_await here.run();
 }
 
 task<> connection::run() {
   co_await with_scope({.name = "connection"}, [&](scope& around) -> task<> {
     scope_ = &around;
+    if (core_.secure && !co_await shake_hands()) co_return;
     co_await serve();
   });
   scope_ = nullptr;
@@ -56,7 +60,10 @@ task<> connection::run() {
 task<> connection::serve() {
   while (true) {
     const head_end got = co_await read_head();
-    if (got == head_end::closed) co_return;
+    if (got == head_end::closed) {
+      if (tls_) co_await say_goodbye();
+      co_return;
+    }
     if (got == head_end::faulty) {
       may_keep_ = false;
       begin_exchange();
@@ -67,6 +74,25 @@ task<> connection::serve() {
     if (!is_kept_) break;
   }
   co_await linger();
+}
+
+// Strangers fail here all day long: that is counted and, for those who look, logged.
+task<bool> connection::shake_hands() {
+  tls_ = std::make_unique<tls_channel>(tls_channel::accepting(*core_.secure, socket_.handle()));
+  const result<void> done = co_await as_result(tls_->handshake());
+  if (done) co_return true;
+  co_await checkpoint();
+  ++core_.stats.handshake_failures;
+  if (log::is_on(log::level::debug)) {
+    log::debug("a handshake failed", {{"why", std::string_view(describe(done.error()))}});
+  }
+  co_return false;
+}
+
+// An end in order, so that the client needn't wonder who cut the connection.
+task<> connection::say_goodbye() {
+  phase_ = phase::closing;
+  co_await tls_->end_send(core_.limits.linger_timeout);
 }
 
 // ---- reading ----
@@ -99,7 +125,9 @@ task<connection::head_end> connection::read_head() {
     } else if (core_.drain.is_set()) {
       co_return head_end::closed;
     }
-    received_outcome got = co_await timed_receive(socket_.handle(), std::max(limit, duration(0)));
+    limit = std::max(limit, duration(0));
+    received_outcome got =
+        tls_ ? co_await tls_->receive(limit) : co_await timed_receive(socket_.handle(), limit);
     if (!got.data.empty()) {
       inbound_.put(std::move(got.data));
     } else {
@@ -130,7 +158,8 @@ task<received_outcome> connection::receive_body() {
   duration limit = std::min(core_.limits.body_idle_timeout, body_time_left_);
   if (rate != 0) limit = std::min(limit, body_patience_);
   const time_point before = on.now();
-  received_outcome got = co_await timed_receive(socket_.handle(), limit);
+  received_outcome got =
+      tls_ ? co_await tls_->receive(limit) : co_await timed_receive(socket_.handle(), limit);
   const duration waited = on.now() - before;
   body_time_left_ = std::max(body_time_left_ - waited, duration(0));
   // A byte buys its sender the time that the slowest allowed one would need for it.
@@ -378,6 +407,7 @@ task<> connection::try_problem(int status, std::string_view code, std::string_vi
 task<> connection::linger() {
   if (!socket_ || is_client_gone_ || is_torn_) co_return;
   phase_ = phase::closing;
+  if (tls_ && !co_await tls_->end_send(core_.limits.linger_timeout)) co_return;
   const result<void> ended = co_await as_result(socket_.shutdown_send());
   co_await checkpoint();
   if (!ended) co_return;
@@ -431,7 +461,8 @@ void connection::watch_client() {
 // life. While they wait to be used nothing more is received, so a client that pipelines is found
 // gone only by writing to it.
 task<> connection::watch() {
-  received_outcome got = co_await timed_receive(socket_.handle(), duration::max());
+  received_outcome got = tls_ ? co_await tls_->receive(duration::max())
+                              : co_await timed_receive(socket_.handle(), duration::max());
   if (got.data.empty()) {
     client_left();
   } else {

@@ -16,9 +16,11 @@
 #include <weir/http/internal/inbound.hpp>
 #include <weir/http/internal/server_core.hpp>
 #include <weir/io/socket.hpp>
+#include <weir/io/tls_channel.hpp>
 
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,7 +38,7 @@ struct side_task {
 
 class connection : public list_hook<> {
  public:
-  connection(server_core& of, socket with);
+  connection(server_core& of, socket with, client_place from);
   ~connection();
 
   /// Serves until the connection is to be closed; then the error of a handler leaves it.
@@ -52,6 +54,7 @@ class connection : public list_hook<> {
   task<bytes> read_body();
   task<std::string> read_all(std::size_t bytes_max);
   address peer() const { return socket_.peer(); }
+  const tls_info* tls() const noexcept { return tls_ ? &tls_->info() : nullptr; }
   event& drain() noexcept { return core_.drain; }
 
   // For response and its writers. They raise `broken` when the client is gone.
@@ -79,6 +82,8 @@ class connection : public list_hook<> {
   };
 
   task<> serve();
+  task<bool> shake_hands();
+  task<> say_goodbye();
   task<head_end> read_head();
   head_end judge_end_in_head(errc failure);
   task<> answer();
@@ -117,6 +122,8 @@ class connection : public list_hook<> {
 
   server_core& core_;
   socket socket_;
+  std::unique_ptr<tls_channel> tls_;  // null: plain
+  client_place from_;
   scope* scope_ = nullptr;
   inbound inbound_;
   http1_request_parser parser_;
@@ -150,6 +157,6 @@ class connection : public list_hook<> {
 };
 
 /// The task of one connection.
-task<> serve_connection(server_core* core, socket with);
+task<> serve_connection(server_core* core, socket with, client_place from);
 
 }  // namespace weir::http::detail

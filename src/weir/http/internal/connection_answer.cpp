@@ -34,8 +34,9 @@ void connection::require_client() const {
 // False: the client is gone.
 task<bool> connection::transmit(std::span<const io_slice> pieces) {
   is_torn_ = true;  // (2)
-  const sent_outcome sent =
-      co_await timed_send(socket_.handle(), pieces, core_.limits.write_timeout);
+  const duration limit = core_.limits.write_timeout;
+  const sent_outcome sent = tls_ ? co_await tls_->send(pieces, limit)
+                                 : co_await timed_send(socket_.handle(), pieces, limit);
   if (!sent) {
     if (sent.failure == errc::timed_out) ++core_.stats.timeouts;
     is_client_gone_ = true;
@@ -119,8 +120,10 @@ task<> connection::send_whole(int status, std::string_view content_type, std::st
   }
   pieces[0] = {out_.data(), out_.size()};
   is_torn_ = true;  // (2) as transmit(), without its frame: this is the way of most answers
+  const std::span<const io_slice> all(pieces, count);
+  const duration limit = core_.limits.write_timeout;
   const sent_outcome sent =
-      co_await timed_send(socket_.handle(), {pieces, count}, core_.limits.write_timeout);
+      tls_ ? co_await tls_->send(all, limit) : co_await timed_send(socket_.handle(), all, limit);
   if (!sent) {
     if (sent.failure == errc::timed_out) ++core_.stats.timeouts;
     is_client_gone_ = true;

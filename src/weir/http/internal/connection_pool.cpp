@@ -36,11 +36,18 @@ pool::visit::~visit() {
 
 pooled_host& pool::host_of(const url& to) {
   std::string key = to.host;
-  (key += ' ') += std::to_string(to.port);
+  (key += to.is_tls() ? " tls " : " ") += std::to_string(to.port);
   const auto found = hosts_.find(key);
   if (found != hosts_.end()) return found->second;
   if (hosts_.size() >= options_.hosts_max) make_room_for_host();
   return hosts_[std::move(key)];
+}
+
+tls_client& pool::tls() {
+  if (options_.tls) return *options_.tls;
+  constexpr std::string_view protocol = "http/1.1";
+  if (!own_tls_) own_tls_.emplace(tls_client_settings{.protocols = {&protocol, 1}});
+  return *own_tls_;
 }
 
 void pool::make_room_for_host() {

@@ -9,11 +9,13 @@
 #include <weir/flow/event.hpp>
 #include <weir/http/client.hpp>
 #include <weir/http/internal/client_connection.hpp>
+#include <weir/io/tls_context.hpp>
 #include <weir/wire/url.hpp>
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,6 +60,8 @@ class pool {
   void note_made(pooled_host& host) noexcept;
   void note_gone(pooled_host& host) noexcept;
   const client_options& options() const noexcept { return options_; }
+  /// The options' own, or one made at the first use.
+  tls_client& tls();
   client_stats& counts() noexcept { return counts_; }
   client_stats stats() const noexcept;
 
@@ -79,6 +83,7 @@ class pool {
   client_options options_;
   client_stats counts_;
   expiry expiry_;
+  std::optional<tls_client> own_tls_;
   std::map<std::string, pooled_host, std::less<>> hosts_;
 };
 

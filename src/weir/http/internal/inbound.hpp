@@ -10,6 +10,7 @@
 #include <weir/base/assert.hpp>
 #include <weir/base/buffer.hpp>
 #include <weir/io/timed_wait.hpp>
+#include <weir/io/tls_channel.hpp>
 #include <weir/wire/http1_body.hpp>
 #include <weir/wire/http1_parser.hpp>
 
@@ -22,6 +23,7 @@ using weir::detail::received_outcome;
 using weir::detail::sent_outcome;
 using weir::detail::timed_receive;
 using weir::detail::timed_send;
+using weir::detail::tls_channel;
 
 class inbound {
  public:

@@ -40,7 +40,8 @@ result<std::string> resolve_location(const url& asked, std::string_view location
 
 void prepare_redirected(client_request& what, std::vector<http_field>& kept, int status,
                         const url& from, const url& to) {
-  const bool is_elsewhere = from.host != to.host || from.port != to.port;
+  const bool is_elsewhere =
+      from.scheme != to.scheme || from.host != to.host || from.port != to.port;
   const bool becomes_get = (status == 303 && what.method != "HEAD") ||
                            ((status == 301 || status == 302) && what.method == "POST");
   std::vector<http_field> stay;

@@ -4,6 +4,7 @@
 #include <weir/base/intrusive.hpp>
 #include <weir/core/loop.hpp>
 #include <weir/flow/event.hpp>
+#include <weir/http/internal/client_counts.hpp>
 #include <weir/http/server.hpp>
 #include <weir/io/socket.hpp>
 
@@ -20,8 +21,16 @@ struct server_core {
 
   /// The Date field's value, made once a second.
   std::string_view date();
+  /// False: the client has connections_per_client_max already, and this one is to be closed.
+  bool admit(const socket& arrived, client_place& from) {
+    if (clients.enter(arrived.peer(), limits.connections_per_client_max, from)) return true;
+    ++stats.connections_refused;
+    return false;
+  }
 
   handler answer;
+  tls_server* secure = nullptr;
+  client_counts clients;
   server_limits limits;
   server_stats stats;
   event drain;  // set when it begins
