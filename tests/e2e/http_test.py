@@ -125,7 +125,7 @@ class Queues(Case):
             ({"backoff": {"factor": 0}}, "'backoff.factor'"), ({"backoff": {"jitter": 2}}, "'backoff.jitter'"),
             ({"backoff": {"first": "1m", "max": "1s"}}, "'backoff.max'"), ({"dead_letter": "a/b"}, "'dead_letter'"),
             ({"ttl": "9999d"}, "'ttl'"), ({"result_ttl": 5}, "'result_ttl'"), ({"push": {"rate": 1}}, "'push.url'"),
-            ({"push": {"url": "ftp://x"}}, "'push.url'"), ({"push": {"url": "https://x/"}}, "'push.url'"),
+            ({"push": {"url": "ftp://x"}}, "'push.url'"), ({"push": {"url": "https://a@x/"}}, "'push.url'"),
             ({"push": {"url": "http://x/", "concurrency": 0}}, "'push.concurrency'"),
             ({"push": {"url": "http://x/", "timeout": "0s"}}, "'push.timeout'"),
         ):

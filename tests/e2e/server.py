@@ -112,7 +112,7 @@ class Server:
     def _read(self, process, ready):
         for line in process.stdout:
             self.output.append(line)
-            found = re.search(r"listening on http://[^ ]*:(\d+) ", line)
+            found = re.search(r"listening on https?://[^ ]*:(\d+) ", line)
             if found:
                 self.port = int(found.group(1))
                 ready.set()
@@ -171,9 +171,9 @@ def run_serve(*arguments, env=None):
 
 class Worker:
     """An HTTP server in this process that notes each call and answers what `respond(call)` gives:
-    (status, headers, body)."""
+    (status, headers, body). With an ssl.SSLContext it speaks https."""
 
-    def __init__(self, respond):
+    def __init__(self, respond, tls=None):
         self.calls = []
         self.changed = threading.Condition()
         worker = self
@@ -201,7 +201,10 @@ class Worker:
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
         self.http.handle_error = lambda *_: None  # the server may hang up on a worker that is too slow
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
+        if tls:
+            self.http.socket = tls.wrap_socket(self.http.socket, server_side=True, do_handshake_on_connect=False)
+        scheme = "https" if tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{self.http.server_address[1]}"
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
 
     def wait_calls(self, count, seconds=20):

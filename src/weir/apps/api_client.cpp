@@ -3,6 +3,7 @@
 #include <weir/apps/run_here.hpp>
 #include <weir/base/text.hpp>
 #include <weir/http/client.hpp>
+#include <weir/io/tls_context.hpp>
 #include <weir/wire/percent.hpp>
 
 #include <CLI/CLI.hpp>
@@ -16,6 +17,7 @@ namespace weir {
 namespace {
 
 constexpr std::size_t token_file_bytes_max = 64 * 1024;
+constexpr std::size_t ca_file_bytes_max = 16u << 20;
 constexpr std::size_t reply_bytes_max = 1u << 30;
 // Each call has a patience of its own, which covers this.
 constexpr duration response_timeout = duration::seconds(86'400);
@@ -43,6 +45,11 @@ void client_options::add_to(CLI::App& command) {
   command.add_option("--token-file", token_file, "File whose first token is sent to the server")
       ->envname("WEIR_TOKEN_FILE")
       ->type_name("FILE");
+  command
+      .add_option("--ca", ca,
+                  "Whose certificates are trusted for https, a PEM file (default: as the system)")
+      ->envname("WEIR_CA")
+      ->type_name("FILE");
   command.add_flag("--json", json, "For programs: print what the server answers");
 }
 
@@ -54,6 +61,11 @@ server_caller::server_caller(const client_options& options, std::uint32_t connec
   of.message.body_bytes_max = reply_bytes_max;
   of.connections_per_host_max = connections;
   of.response_timeout = response_timeout;
+  if (!options.ca.empty()) {
+    const std::string ca = read_file(options.ca, ca_file_bytes_max);
+    trust_ = std::make_unique<tls_client>(tls_client_settings{.ca = ca, .ca_name = options.ca});
+    of.tls = trust_.get();
+  }
   client_ = std::make_unique<http::client>(of);
 }
 

@@ -19,9 +19,10 @@ namespace weir {
 struct client_options {
   std::string url;
   std::string token_file;
+  std::string ca;
   bool json = false;
 
-  /// Adds --url, --token-file and --json.
+  /// Adds --url, --token-file, --ca and --json.
   void add_to(CLI::App& command);
 };
 
@@ -38,6 +39,7 @@ struct api_reply {
   std::string body;
 };
 
+class tls_client;
 namespace http {
 class client;
 }
@@ -64,7 +66,8 @@ class server_caller {
 
  private:
   std::string base_;
-  std::string authorization_;  // empty: none
+  std::string authorization_;          // empty: none
+  std::unique_ptr<tls_client> trust_;  // null: as the system
   std::unique_ptr<http::client> client_;
 };
 

@@ -1,9 +1,12 @@
 // weir serve
 #include <weir/apps/command.hpp>
+#include <weir/apps/file_guard.hpp>
 #include <weir/apps/progress_bar.hpp>
 #include <weir/apps/run_here.hpp>
 #include <weir/base/log.hpp>
+#include <weir/base/text.hpp>
 #include <weir/core/with_scope.hpp>
+#include <weir/io/blocking.hpp>
 #include <weir/io/descriptor_limit.hpp>
 #include <weir/io/signals.hpp>
 #include <weir/serve/server_life.hpp>
@@ -26,9 +29,43 @@ struct settings {
   std::optional<std::string> data;
   std::optional<std::string> listen;
   std::optional<std::string> token_file;
+  std::optional<std::string> tls_cert;
+  std::optional<std::string> tls_key;
+  std::optional<std::string> tls_client_ca;
   std::string config;
   bool accept_loss = false;
 };
+
+server_files read_files(const server_config& config) {
+  const auto read = [](const std::string& path) {
+    return path.empty() ? std::nullopt : std::optional(read_file(path, file_bytes_max));
+  };
+  return {.tokens = read(config.token_file),
+          .tls_cert = read(config.tls_cert),
+          .tls_key = read(config.tls_key),
+          .tls_client_ca = read(config.tls_client_ca),
+          .calls_ca = read(config.calls.ca)};
+}
+
+/// Things that work and are dangerous.
+void warn_of_danger(const server_setup& setup) {
+  const server_config& config = setup.config;
+  for (const std::string& secret : {config.token_file, config.tls_key}) {
+    if (const std::string advice = loose_file_advice(secret); !advice.empty()) {
+      log::warn("a secret can be read by other users of this machine",
+                {{"file", secret}, {"do", advice}});
+    }
+  }
+  if (const std::string advice = loose_folder_advice(config.data); !advice.empty()) {
+    log::warn("messages can be read by other users of this machine",
+              {{"folder", config.data}, {"do", advice}});
+  }
+  if (!setup.listen.is_loopback() && !setup.secrets->tls()) {
+    log::warn("tokens and messages cross the network in clear text",
+              {{"listen", config.listen},
+               {"do", "give --tls-cert and --tls-key, or put a proxy with TLS in front"}});
+  }
+}
 
 server_setup setup_of(const settings& given) {
   server_config config;
@@ -43,10 +80,11 @@ server_setup setup_of(const settings& given) {
   if (given.data) config.data = *given.data;
   if (given.listen) config.listen = *given.listen;
   if (given.token_file) config.token_file = *given.token_file;
+  if (given.tls_cert) config.tls_cert = *given.tls_cert;
+  if (given.tls_key) config.tls_key = *given.tls_key;
+  if (given.tls_client_ca) config.tls_client_ca = *given.tls_client_ca;
   config.accept_loss = given.accept_loss;
-  std::optional<std::string> tokens;
-  if (!config.token_file.empty()) tokens = read_file(config.token_file, file_bytes_max);
-  result<server_setup> setup = check_setup(config, tokens);
+  result<server_setup> setup = check_setup(config, read_files(config));
   if (!setup) throw command_failure{exit_code::usage, std::string(setup.error().message())};
   return std::move(*setup);
 }
@@ -83,12 +121,40 @@ task<> stop_at(int signal_number, event* stop) {
   stop->set();
 }
 
+/// New tokens and certificates at SIGHUP; when a file is wrong, what was before stays.
+task<> reload_at_hangup(server_config config, std::shared_ptr<server_secrets> secrets) {
+  for (;;) {
+    co_await wait_signal(SIGHUP);
+    std::string why;
+    server_files files;
+    co_await blocking([&] {
+      try {
+        files = read_files(config);
+      } catch (const command_failure& failed) {
+        why = failed.text;
+      }
+    });
+    if (why.empty()) {
+      const result<void> done = secrets->reload(config, files);
+      if (!done) why = describe(done.error());
+    }
+    if (!why.empty()) {
+      log::error("nothing was reloaded", {{"why", std::string_view(why)}});
+      continue;
+    }
+    log::info("reloaded", {{"tokens", secrets->tokens() ? secrets->tokens()->size() : 0},
+                           {"tls", secrets->tls() != nullptr}});
+  }
+}
+
 task<int> serve(server_setup setup) {
+  warn_of_danger(setup);
   event stop;
   greeter tell(setup);
   co_await with_scope({.name = "process"}, [&](scope& process) -> task<> {
     process.spawn(stop_at, SIGTERM, &stop);
     process.spawn(stop_at, SIGINT, &stop);
+    process.spawn(reload_at_hangup, setup.config, setup.secrets);
     co_await run_server(std::move(setup), stop, tell);
     process.cancel("the server has ended");
   });
@@ -101,7 +167,7 @@ void add_serve_command(CLI::App& app, command_choice& choice) {
   CLI::App* command = app.add_subcommand("serve", "Run the server");
   command->footer(
       "SIGTERM and SIGINT end it in order: what is in flight is answered (10 s at most), what was\n"
-      "confirmed is on disk, and the exit code is 0.");
+      "confirmed is on disk, and the exit code is 0. SIGHUP reads tokens and certificates anew.");
   const auto given = std::make_shared<settings>();
   command->add_option("--data", given->data, "The data folder (default weir-data)")
       ->type_name("DIR");
@@ -112,6 +178,16 @@ void add_serve_command(CLI::App& app, command_choice& choice) {
   command
       ->add_option("--token-file", given->token_file,
                    "Secrets of clients, one a line; needed when others can reach the address")
+      ->type_name("FILE");
+  command
+      ->add_option("--tls-cert", given->tls_cert,
+                   "Speak https: the certificate with its chain, a PEM file")
+      ->type_name("FILE");
+  command->add_option("--tls-key", given->tls_key, "The certificate's private key, a PEM file")
+      ->type_name("FILE");
+  command
+      ->add_option("--tls-client-ca", given->tls_client_ca,
+                   "Only clients with a certificate of these CAs may connect, a PEM file")
       ->type_name("FILE");
   command->add_option("--config", given->config, "Settings as a JSON object; options win")
       ->type_name("FILE");

@@ -9,8 +9,10 @@ namespace weir {
 namespace {
 
 /// A push's own time-out rules; the client's other ones only must not come first.
-http::client_options client_options_for(const broker_limits& limits) {
+http::client_options client_options_for(const broker_limits& limits, call_policy policy) {
   http::client_options options;
+  options.tls = policy.tls;
+  options.rules = policy.callable;
   options.message.body_bytes_max = limits.message_bytes_max;
   options.connections_per_host_max = 10'000;  // lanes bound the calls: push.concurrency
   options.write_timeout = setting_duration_max;
@@ -21,9 +23,9 @@ http::client_options client_options_for(const broker_limits& limits) {
 
 }  // namespace
 
-pusher::pusher(broker& of, service_counters& counters)
+pusher::pusher(broker& of, service_counters& counters, call_policy policy)
     : broker_(of),
-      client_(client_options_for(of.limits())),
+      client_(client_options_for(of.limits(), policy)),
       context_{of, client_, counters},
       replies_(context_) {}
 

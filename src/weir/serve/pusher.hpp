@@ -17,6 +17,12 @@
 
 namespace weir {
 
+/// Whom calls trust, and whom they may go to; both outlive the pusher.
+struct call_policy {
+  tls_client* tls = nullptr;                // null: who is trusted by the system
+  const address_rules* callable = nullptr;  // null: everybody
+};
+
 /// Pushes the messages of all queues that say so, and delivers replies.
 ///
 /// Cancel:  drain() first lets calls on their way end; a cancelled run() cuts them off.
@@ -26,7 +32,7 @@ namespace weir {
 /// Threads: one loop.
 class pusher final : public queues_observer {
  public:
-  pusher(broker& of, service_counters& counters);
+  pusher(broker& of, service_counters& counters, call_policy policy = {});
 
   /// Until drain(), and then until the calls on their way have ended.
   task<> run();

@@ -5,6 +5,7 @@
 #include <weir/core/with_scope.hpp>
 #include <weir/serve/answer_json.hpp>
 #include <weir/serve/until_drained.hpp>
+#include <weir/wire/url.hpp>
 
 #include <array>
 #include <utility>
@@ -60,7 +61,7 @@ task<> reply_sender::call(due_reply reply) {
   if (outcome.kind == call_kind::gone) settled = reply_outcome::given_up;
   if (settled != reply_outcome::delivered) {
     log::info("a reply address did not take a result",
-              {{"id", reply.id}, {"url", reply.url}, {"why", outcome.text}});
+              {{"id", reply.id}, {"url", url_without_query(reply.url)}, {"why", outcome.text}});
   }
   co_await context_.from.settle_reply(reply, settled, outcome.retry_after.value_or(duration()));
   --in_flight_;

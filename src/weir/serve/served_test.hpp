@@ -119,8 +119,8 @@ inline server_config config_in(std::string folder = "/data") {
 /// Several calls in one test are several lives of one server.
 template <class Body>
 task<> with_server(server_config config, std::string_view tokens, Body body) {
-  result<server_setup> setup =
-      check_setup(config, tokens.empty() ? std::nullopt : std::optional(tokens));
+  result<server_setup> setup = check_setup(
+      config, tokens.empty() ? server_files() : server_files{.tokens = std::string(tokens)});
   WEIR_REQUIRE(setup);
   event stop;
   server_place where;

@@ -23,6 +23,29 @@ void read_limit(detail::json_reader& from, std::string_view field, std::uint64_t
   out = static_cast<N>(given);
 }
 
+/// An array of texts.
+bool read_texts(detail::json_reader& from, std::string_view field, std::vector<std::string>& out) {
+  const boost::json::array* given = from.array(field);
+  if (!given) return false;
+  out.clear();
+  for (const boost::json::value& one : *given) {
+    if (!one.is_string()) {
+      from.refuse(field, "must be an array of texts");
+      return false;
+    }
+    out.emplace_back(one.get_string());
+  }
+  return true;
+}
+
+void read_calls(detail::json_reader from, call_rules& out) {
+  std::vector<std::string> deny;
+  if (read_texts(from, "deny", deny)) out.deny = std::move(deny);
+  read_texts(from, "allow", out.allow);
+  from.text("ca", out.ca);
+  from.finish();
+}
+
 }  // namespace
 
 answer<server_config> read_config(std::string_view text, const server_config& base) {
@@ -35,6 +58,16 @@ answer<server_config> read_config(std::string_view text, const server_config& ba
   from.text("listen", out.listen);
   from.text("token_file", out.token_file);
   from.length("drain_timeout", out.drain_timeout);
+  if (const boost::json::object* tls = from.object("tls")) {
+    detail::json_reader inside = from.child(*tls, "tls");
+    inside.text("cert", out.tls_cert);
+    inside.text("key", out.tls_key);
+    inside.text("client_ca", out.tls_client_ca);
+    inside.finish();
+  }
+  if (const boost::json::object* calls = from.object("calls")) {
+    read_calls(from.child(*calls, "calls"), out.calls);
+  }
   if (const boost::json::object* limits = from.object("limits")) {
     detail::json_reader inside = from.child(*limits, "limits");
     read_limit(inside, "message_bytes", 64u << 20, out.limits.message_bytes_max);
@@ -45,6 +78,7 @@ answer<server_config> read_config(std::string_view text, const server_config& ba
     read_limit(inside, "replies", 1'000'000'000, out.limits.replies_max);
     read_limit(inside, "connections", 1'000'000, out.connections_max);
     read_limit(inside, "bodies_bytes", std::uint64_t{1} << 40, out.bodies_bytes_max);
+    read_limit(inside, "connections_per_client", 1'000'000, out.connections_per_client_max);
     read_limit(inside, "event_streams", 1'000'000, out.event_streams_max);
     inside.length("wait", out.wait_max);
     inside.finish();

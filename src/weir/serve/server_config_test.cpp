@@ -11,7 +11,9 @@ TEST(server_config, every_setting_can_be_given) {
   const answer<server_config> config = read_config(
       R"({"data":"/d","listen":"[::1]:1","token_file":"/t","drain_timeout":"3s","limits":{
           "message_bytes":1,"batch_messages":2,"lease_messages":3,"queues":4,"keys":5,"replies":6,
-          "connections":7,"wait":"8s","event_streams":9,"bodies_bytes":10},
+          "connections":7,"connections_per_client":10,"wait":"8s","event_streams":9,"bodies_bytes":11},
+          "tls":{"cert":"/c","key":"/k","client_ca":"/a"},
+          "calls":{"deny":["private","10.0.0.1"],"allow":["all"],"ca":"/w"},
           "journal":{"segment_bytes":65536,"snapshot_bytes":10}})",
       {});
   ASSERT_TRUE(config) << config.error().detail;
@@ -26,6 +28,14 @@ TEST(server_config, every_setting_can_be_given) {
   EXPECT_EQ(config->limits.keys_max, 5u);
   EXPECT_EQ(config->limits.replies_max, 6u);
   EXPECT_EQ(config->connections_max, 7u);
+  EXPECT_EQ(config->connections_per_client_max, 10u);
+  EXPECT_EQ(config->tls_cert, "/c");
+  EXPECT_EQ(config->tls_key, "/k");
+  EXPECT_EQ(config->tls_client_ca, "/a");
+  ASSERT_TRUE(config->calls.deny);
+  EXPECT_EQ(*config->calls.deny, (std::vector<std::string>{"private", "10.0.0.1"}));
+  EXPECT_EQ(config->calls.allow, std::vector<std::string>{"all"});
+  EXPECT_EQ(config->calls.ca, "/w");
   EXPECT_EQ(config->wait_max, 8_s);
   EXPECT_EQ(config->event_streams_max, 9u);
   EXPECT_EQ(config->segment_bytes, 65'536u);
@@ -48,8 +58,12 @@ TEST(server_config, mistakes_are_refused_by_name) {
     std::string_view detail;
   } table[] = {
       {R"({"lisen":"x"})",
-       "unknown setting 'lisen'; known are: data, drain_timeout, journal, limits, listen, "
-       "token_file"},
+       "unknown setting 'lisen'; known are: calls, data, drain_timeout, journal, limits, listen, "
+       "tls, token_file"},
+      {R"({"tls":{"certificate":"x"}})",
+       "unknown setting 'tls.certificate'; known are: cert, client_ca, key"},
+      {R"({"calls":{"deny":[1]}})", "setting 'calls.deny' must be an array of texts"},
+      {R"({"calls":{"allow":"all"}})", "setting 'calls.allow' must be an array"},
       {R"({"limits":{"message_byte":1}})", "unknown setting 'limits.message_byte'; known are: "},
       {R"({"limits":{"queues":0}})", "setting 'limits.queues' must be at least 1"},
       {R"({"limits":{"message_bytes":67108865}})",

@@ -14,7 +14,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
+#include <vector>
 
 namespace weir {
 
@@ -29,6 +31,7 @@ http::server_limits limits_of(const server_config& config) {
       std::max<std::uint64_t>(batch_bytes_max, config.limits.message_bytes_max);
   limits.connections_max = config.connections_max;
   limits.bodies_bytes_max = config.bodies_bytes_max;
+  limits.connections_per_client_max = config.connections_per_client_max;
   limits.drain_timeout = config.drain_timeout;
   return limits;
 }
@@ -57,11 +60,12 @@ broker_options store_of(const server_config& config) {
 struct parts {
   parts(broker& from, server_setup& setup)
       : answers(from,
-                {.tokens = std::move(setup.tokens),
+                {.secrets = setup.secrets.get(),
+                 .callable = &setup.callable,
                  .wait_max = setup.config.wait_max,
                  .event_streams_max = setup.config.event_streams_max},
                 &pushes),
-        pushes(from, answers.counters()),
+        pushes(from, answers.counters(), {setup.secrets->calls(), &setup.callable}),
         door(answers, limits_of(setup.config)) {}
 
   service answers;
@@ -86,19 +90,18 @@ task<> drain_at_stop(drain_plan plan) {
 }
 
 /// Serves until the drain is over.
-task<> serve_front(parts& all, listener door, event& stop, duration drain_timeout) {
+task<> serve_front(parts& all, listener door, event& stop, const server_setup& setup) {
   co_await with_scope({.name = "front"}, [&](scope& front) -> task<> {
-    front.spawn(drain_at_stop, drain_plan{stop, all, front, drain_timeout});
+    front.spawn(drain_at_stop, drain_plan{stop, all, front, setup.config.drain_timeout});
     front.spawn([](pusher* pushes) -> task<> { co_await pushes->run(); }, &all.pushes);
-    co_await all.door.run(std::move(door));
+    co_await all.door.run(std::move(door), setup.secrets->tls());
   });
 }
 
 }  // namespace
 
-result<server_setup> check_setup(const server_config& config,
-                                 std::optional<std::string_view> token_file) {
-  server_setup setup{.config = config, .listen = {}, .tokens = {}};
+result<server_setup> check_setup(const server_config& config, const server_files& files) {
+  server_setup setup{.config = config, .listen = {}, .secrets = {}, .callable = {}};
   result<address> listen = address::parse(config.listen);
   if (!listen) return fail(std::move(listen.error()));
   setup.listen = *listen;
@@ -108,11 +111,9 @@ result<server_setup> check_setup(const server_config& config,
                             "(limits.message_bytes)",
                             config.bodies_bytes_max, config.limits.message_bytes_max));
   }
-  if (token_file) {
-    result<token_set> tokens = token_set::parse(*token_file);
-    if (!tokens) return fail(std::move(tokens.error()));
-    setup.tokens = std::move(*tokens);
-  }
+  result<std::shared_ptr<server_secrets>> secrets = server_secrets::load(config, files);
+  if (!secrets) return fail(std::move(secrets.error()));
+  setup.secrets = std::move(*secrets);
   if (config.segment_bytes / 2 < group_needed(config)) {
     return fail(errc::invalid_argument,
                 fmt::format("messages of up to {} bytes (limits.message_bytes) need a "
@@ -120,12 +121,26 @@ result<server_setup> check_setup(const server_config& config,
                             config.limits.message_bytes_max,
                             (2 * group_needed(config) + 4095) / 4096 * 4096));
   }
-  if (!setup.listen.is_loopback() && !setup.tokens) {
+  const bool is_guarded = setup.secrets->tokens() || setup.secrets->verifies_clients();
+  if (!setup.listen.is_loopback() && !is_guarded) {
     return fail(errc::invalid_argument,
                 fmt::format("{} can be reached from other machines: give a --token-file with "
                             "secrets for its clients, or listen on 127.0.0.1",
                             config.listen));
   }
+  std::vector<std::string> deny;
+  if (config.calls.deny) {
+    deny = *config.calls.deny;
+  } else if (!setup.listen.is_loopback()) {
+    deny.assign(std::begin(call_deny_default), std::end(call_deny_default));
+  }
+  result<address_rules> callable = address_rules::parse(deny, config.calls.allow);
+  if (!callable) {
+    return fail(errc::invalid_argument,
+                fmt::format("the rules for calls (calls.deny, calls.allow): {}",
+                            callable.error().message()));
+  }
+  setup.callable = std::move(*callable);
   return setup;
 }
 
@@ -141,15 +156,15 @@ task<> run_server(server_setup setup, event& stop, server_observer& observer) {
     back.spawn([](service* of) -> task<> { co_await of->sample_rates(); }, &all.answers);
     listener door = co_await listen_at(where);
     observer.listening(door.local());
-    co_await serve_front(all, std::move(door), stop, config.drain_timeout);
+    co_await serve_front(all, std::move(door), stop, setup);
     co_await store->close();
     back.cancel("the server has ended");
   });
 }
 
 std::string greeting(const server_setup& setup, const address& at, std::string_view driver) {
-  const std::string url = "http://" + at.text();
-  const std::string auth = setup.tokens ? "-H 'Authorization: Bearer TOKEN' " : "";
+  const std::string url = (setup.secrets->tls() ? "https://" : "http://") + at.text();
+  const std::string auth = setup.secrets->tokens() ? "-H 'Authorization: Bearer TOKEN' " : "";
   return fmt::format(
       "weir {0} listening on {1} ({2}), data in {3}\n"
       "Try:\n"

@@ -8,11 +8,13 @@
 #include <weir/core/task.hpp>
 #include <weir/flow/event.hpp>
 #include <weir/io/address.hpp>
+#include <weir/io/address_rules.hpp>
 #include <weir/serve/server_config.hpp>
-#include <weir/serve/token_set.hpp>
+#include <weir/serve/server_secrets.hpp>
 
-#include <optional>
+#include <memory>
 #include <string>
+#include <string_view>
 
 namespace weir {
 
@@ -20,13 +22,13 @@ namespace weir {
 struct server_setup {
   server_config config;
   address listen;
-  std::optional<token_set> tokens;
+  std::shared_ptr<server_secrets> secrets;
+  address_rules callable;  // whom the server may call
 };
 
-/// Checks addresses and tokens. `token_file` is the text of that file, absent when there is none.
-/// An address that others can reach needs one: `invalid_argument`.
-result<server_setup> check_setup(const server_config& config,
-                                 std::optional<std::string_view> token_file);
+/// Checks addresses, tokens and certificates. An address that others can reach needs tokens or
+/// certificates of its clients: `invalid_argument`.
+result<server_setup> check_setup(const server_config& config, const server_files& files = {});
 
 /// Told when the server answers.
 struct server_observer {

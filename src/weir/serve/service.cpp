@@ -4,8 +4,12 @@
 #include <weir/base/text.hpp>
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
+#include <weir/io/address_rules.hpp>
+#include <weir/io/tls_channel.hpp>
 #include <weir/wire/percent.hpp>
 #include <weir/wire/url.hpp>
+
+#include <fmt/format.h>
 
 #include <utility>
 
@@ -39,7 +43,8 @@ void set_fields(http::response& response, const api_problem& problem) {
 std::optional<api_problem> check_browser(const http::request& request) {
   const std::string_view host = request.host();
   if (const auto origin = request.field("Origin")) {
-    const bool is_ours = origin->starts_with("http://") && origin->substr(7) == host;
+    const std::string_view scheme = request.tls() ? "https://" : "http://";
+    const bool is_ours = origin->starts_with(scheme) && origin->substr(scheme.size()) == host;
     if (!is_ours) {
       return api_problem{.status = 403,
                          .code = "cross_origin",
@@ -62,12 +67,31 @@ service::service(broker& of, service_options options, queues_observer* observer)
 /// Who may go on; a problem for all others, also at paths that are none.
 std::optional<api_problem> service::check_caller(const answer<route>& to,
                                                  const http::request& request) const {
-  if (!options_.tokens) return check_browser(request);
+  const token_set* tokens = nullptr;
+  if (options_.secrets && options_.secrets->tokens()) tokens = &*options_.secrets->tokens();
+  const bool has_certificate = request.tls() && !request.tls()->peer.empty();
+  if (!tokens) return has_certificate ? std::nullopt : check_browser(request);
   if (to && (to->to == endpoint::healthz || to->to == endpoint::readyz)) return std::nullopt;
-  if (options_.tokens->admits(request.field("Authorization"))) return std::nullopt;
+  if (tokens->admits(request.field("Authorization"))) return std::nullopt;
   return api_problem{.status = 401,
                      .code = "unauthorized",
                      .detail = "a token is needed: Authorization: Bearer TOKEN"};
+}
+
+std::optional<api_problem> service::check_callable(std::string_view what, std::string_view code,
+                                                   std::string_view url) const {
+  if (!options_.callable || url.empty()) return std::nullopt;
+  const result<weir::url> parsed = parse_url(url);
+  if (!parsed || parsed->kind == host_kind::name) return std::nullopt;
+  const result<address> at = address::parse(parsed->host, parsed->port);
+  const std::string_view rule = at ? options_.callable->denying(*at) : std::string_view();
+  if (rule.empty()) return std::nullopt;
+  return api_problem{
+      .status = 400,
+      .code = std::string(code),
+      .detail = fmt::format("{} is at an address that this server may not call: it is denied by "
+                            "the rule '{}' of its setting calls.deny",
+                            what, rule)};
 }
 
 task<> service::operator()(http::request& request, http::response& response) {

@@ -8,8 +8,8 @@
 #include <weir/serve/api_problem.hpp>
 #include <weir/serve/query_params.hpp>
 #include <weir/serve/routes.hpp>
+#include <weir/serve/server_secrets.hpp>
 #include <weir/serve/service_counters.hpp>
-#include <weir/serve/token_set.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -18,8 +18,11 @@
 
 namespace weir {
 
+class address_rules;
+
 struct service_options {
-  std::optional<token_set> tokens;             // absent: whoever can connect may do everything
+  const server_secrets* secrets = nullptr;     // null: whoever can connect may do everything
+  const address_rules* callable = nullptr;     // null: every address
   duration wait_max = duration::seconds(300);  // of ?wait=; longer ones are cut
   std::size_t json_bytes_max = 64u << 20;      // of a batch
   std::uint32_t event_streams_max = 1'000;     // at once; then 503
@@ -70,6 +73,9 @@ class service {
 
   std::optional<api_problem> check_caller(const answer<route>& to,
                                           const http::request& request) const;
+  /// Refuses URLs of addresses that may not be called; names are looked at when they are called.
+  std::optional<api_problem> check_callable(std::string_view what, std::string_view code,
+                                            std::string_view url) const;
   /// Both give the status that was answered.
   task<int> answer_at(route to, http::request& request, http::response& response);
   static task<int> send(http::response& response, outcome what);

@@ -58,6 +58,9 @@ task<service::outcome> service::submit(exchange& with) {
   if (!wait) co_return std::unexpected(wait.error());
   const answer<submit_fields> fields = read_submit_fields(with.request.fields());
   if (!fields) co_return std::unexpected(fields.error());
+  if (auto problem = check_callable("field 'Weir-Reply-To'", "invalid_field", fields->reply_to)) {
+    co_return std::unexpected(std::move(*problem));
+  }
   // Asked before the body is read: nobody should upload to a queue that is not there.
   if (const auto queue = broker_.queue(with.argument); !queue) {
     co_return std::unexpected(problem_of(queue.error()));

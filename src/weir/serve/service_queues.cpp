@@ -52,7 +52,9 @@ task<service::outcome> service::put_queue(exchange& with) {
       read_settings(body, before ? before->settings : queue_settings{});
   if (!settings) co_return std::unexpected(std::move(settings.error()));
   if (settings->push) {
-    auto problem = check_address("setting 'push.url'", "invalid_setting", settings->push->url);
+    constexpr std::string_view what = "setting 'push.url'";
+    auto problem = check_address(what, "invalid_setting", settings->push->url);
+    if (!problem) problem = check_callable(what, "invalid_setting", settings->push->url);
     if (problem) co_return std::unexpected(std::move(*problem));
   }
   const verdict<put_outcome> put = co_await broker_.put_queue(with.argument, *settings);

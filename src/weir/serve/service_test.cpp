@@ -503,45 +503,45 @@ TEST(service, an_address_that_others_can_reach_needs_tokens) {
   for (const char* listen : {"0.0.0.0:1", "*:1", "[::]:1", "10.0.0.1:1"}) {
     server_config config = config_in();
     config.listen = listen;
-    const result<server_setup> setup = check_setup(config, std::nullopt);
+    const result<server_setup> setup = check_setup(config);
     ASSERT_FALSE(setup) << listen;
     EXPECT_EQ(setup.error().code(), errc::invalid_argument);
     EXPECT_NE(setup.error().message().find("--token-file"), std::string_view::npos);
-    EXPECT_TRUE(check_setup(config, "0123456789abcdef")) << listen;
+    EXPECT_TRUE(check_setup(config, {.tokens = "0123456789abcdef"})) << listen;
   }
   for (const char* listen : {"127.0.0.1:1", "127.5.0.1:0", "[::1]:1", "localhost:1"}) {
     server_config config = config_in();
     config.listen = listen;
-    EXPECT_TRUE(check_setup(config, std::nullopt)) << listen;
+    EXPECT_TRUE(check_setup(config)) << listen;
   }
 }
 
 TEST(service, a_wrong_setup_says_what_is_wrong) {
   server_config config = config_in();
-  EXPECT_FALSE(check_setup(config, "short"));
+  EXPECT_FALSE(check_setup(config, {.tokens = "short"}));
   config.listen = "nonsense";
-  EXPECT_FALSE(check_setup(config, std::nullopt));
+  EXPECT_FALSE(check_setup(config));
 }
 
 TEST(service, a_message_must_fit_into_half_a_segment) {
   server_config config;
   config.segment_bytes = 1u << 20;
-  const result<server_setup> refused = check_setup(config, std::nullopt);
+  const result<server_setup> refused = check_setup(config);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message(),
             "messages of up to 8388608 bytes (limits.message_bytes) need a journal.segment_bytes "
             "of at least 16793600");
   config.segment_bytes = 16'793'600;
-  EXPECT_TRUE(check_setup(config, std::nullopt));
+  EXPECT_TRUE(check_setup(config));
   config.segment_bytes = 1u << 20;
   config.limits.message_bytes_max = 500'000;
-  EXPECT_TRUE(check_setup(config, std::nullopt));
+  EXPECT_TRUE(check_setup(config));
 }
 
 TEST(service, the_greeting_says_where_and_gives_three_commands) {
   const server_config config = config_in("/d");
-  const result<server_setup> open = check_setup(config, std::nullopt);
-  const result<server_setup> closed = check_setup(config, "0123456789abcdef");
+  const result<server_setup> open = check_setup(config);
+  const result<server_setup> closed = check_setup(config, {.tokens = "0123456789abcdef"});
   ASSERT_TRUE(open && closed);
   const address at = *address::parse("127.0.0.1:8420");
   EXPECT_EQ(greeting(*open, at, "io_uring"),
