@@ -13,6 +13,13 @@ add_test(NAME tools.bench_test COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE
 # An installed weir is found and used by a project of its own (tests/consumer).
 add_test(NAME tools.consumer COMMAND ${PROJECT_SOURCE_DIR}/tests/consumer/check ${PROJECT_BINARY_DIR} ${CMAKE_CXX_COMPILER})
 
+# The Debian packages are made, installed, started and removed.
+find_program(WEIR_DPKG_SHLIBDEPS dpkg-shlibdeps)
+if(WEIR_DPKG_SHLIBDEPS)
+  add_test(NAME tools.package COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tests/package/package_test.py ${PROJECT_BINARY_DIR})
+  set_tests_properties(tools.package PROPERTIES TIMEOUT 600)
+endif()
+
 # A compiler that miscompiles coroutines is refused with one line that says what to install.
 find_program(WEIR_OLD_GCC g++-12)
 if(WEIR_OLD_GCC)

@@ -40,7 +40,7 @@ TEST(server_config, every_setting_can_be_given) {
   EXPECT_EQ(config->event_streams_max, 9u);
   EXPECT_EQ(config->segment_bytes, 65'536u);
   EXPECT_EQ(config->snapshot_bytes, 10u);
-  EXPECT_EQ(config->bodies_bytes_max, 10u);
+  EXPECT_EQ(config->bodies_bytes_max, 11u);
 }
 
 TEST(server_config, what_is_not_given_stays) {
