@@ -197,10 +197,14 @@ verdict<queue_view> broker::queue(std::string_view name) const {
   return view_of(*found);
 }
 
-std::vector<queue_view> broker::queues() const {
-  std::vector<queue_view> all;
-  for (const queue_info& one : core_->state->queues({}, SIZE_MAX)) all.push_back(view_of(one));
-  return all;
+bool broker::has_queue(std::string_view name) const { return core_->state->has_queue(name); }
+
+std::vector<queue_view> broker::queues() const { return queues({}, SIZE_MAX); }
+
+std::vector<queue_view> broker::queues(std::string_view after, std::size_t max) const {
+  std::vector<queue_view> list;
+  for (const queue_info& one : core_->state->queues(after, max)) list.push_back(view_of(one));
+  return list;
 }
 
 bool broker::is_accepting() const { return why_not().empty(); }

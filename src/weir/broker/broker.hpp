@@ -71,8 +71,11 @@ class broker {
   task<verdict<put_outcome>> put_queue(std::string_view name, const queue_settings& settings);
   task<verdict<void>> delete_queue(std::string_view name);
   verdict<queue_view> queue(std::string_view name) const;
+  bool has_queue(std::string_view name) const;
   /// All queues, by name.
   std::vector<queue_view> queues() const;
+  /// Up to `max` of them, from the first after `after`: for walks that others shouldn't wait for.
+  std::vector<queue_view> queues(std::string_view after, std::size_t max) const;
 
   /// Waits up to `wait_for_room` while the queue is full. Nobody overtakes those who wait: a call
   /// that would not wait is refused as long as others do.

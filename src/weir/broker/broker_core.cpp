@@ -19,7 +19,8 @@ broker_core::broker_core(broker_options given, hash_key key, file held)
       secret(key),
       ids(key),
       lock(std::move(held)),
-      state(std::make_unique<broker_state>(key, options.limits)) {}
+      state(std::make_unique<broker_state>(key, options.limits)),
+      lines(0, keyed_hash{key}) {}
 
 result<std::uint64_t> broker_core::commit(append_class who) {
   records.clear();
@@ -36,15 +37,23 @@ result<std::uint64_t> broker_core::commit(append_class who) {
     applying = batch[i].kind;
     const auto applied = state->apply(batch[i], places[i]);
     WEIR_ASSERT(applied && "what was decided can be applied");
-    // Changes that make room where no message changed by itself.
-    if (applying == record_kind::queue_set || applying == record_kind::redrive) {
-      for (auto& [name, at] : lines) at.room.wake();
-    }
+    wake_room_made_by(batch[i]);
   }
   applying = {};
   appended.notify_all();
   nudge();
   return lsn;
+}
+
+// Changes that make room where no message changed by itself.
+void broker_core::wake_room_made_by(broker_record record) {
+  if (record.kind == record_kind::redrive) {
+    for (auto& [name, at] : lines) at.room.wake();
+  } else if (record.kind == record_kind::queue_set) {
+    const auto changed = weir::decode<queue_set_record>(record.payload);
+    const auto found = lines.find(changed->name);
+    if (found != lines.end()) found->second.room.wake();
+  }
 }
 
 void broker_core::begin_close() noexcept {
@@ -96,7 +105,7 @@ queue_lines& broker_core::lines_of(std::string_view queue) {
     std::erase_if(lines, [this](const auto& one) {
       const queue_lines& at = one.second;
       const bool is_used = at.leases.is_busy() || at.room.is_busy() || at.is_fresh;
-      return !is_used && !state->find_queue(one.first);
+      return !is_used && !state->has_queue(one.first);
     });
     lines_sweep_at = std::max<std::size_t>(64, 2 * lines.size());
   }

@@ -33,7 +33,7 @@ bool broker_state::is_possible(const submit_record& record) const {
 bool broker_state::is_possible(const end_record& record) const { return has_ended(record.outcome); }
 
 broker_state::broker_state(hash_key secret, broker_limits limits)
-    : secret_(secret), limits_(limits), store_(limits.error_texts_bytes_max) {}
+    : secret_(secret), limits_(limits), store_(secret, limits.error_texts_bytes_max) {}
 
 template <class Record>
 result<void> broker_state::apply_payload(std::string_view payload, location where) {

@@ -116,6 +116,9 @@ class broker_state {
   // Questions.
   std::optional<message_info> find_message(std::uint64_t sequence, time_point now) const;
   std::optional<queue_info> find_queue(std::string_view name) const;
+  bool has_queue(std::string_view name) const noexcept {
+    return store_.find_queue(name) != nullptr;
+  }
   /// Up to `max` queues by name, from the first after `after`.
   std::vector<queue_info> queues(std::string_view after, std::size_t max) const;
   std::size_t memory_bytes() const noexcept { return store_.memory_bytes(); }

@@ -64,7 +64,7 @@ task<verdict<accepted_message>> broker::submit(std::string_view queue, new_messa
 
 task<verdict<std::vector<verdict<accepted_message>>>> broker::submit_batch(
     std::string_view queue, std::span<const new_message> messages) {
-  if (!core_->state->find_queue(queue)) co_return detail::unknown_queue(queue);
+  if (!core_->state->has_queue(queue)) co_return detail::unknown_queue(queue);
   std::vector<submit_message> commands;
   commands.reserve(messages.size());
   for (const new_message& one : messages) commands.push_back(command_of(queue, one));

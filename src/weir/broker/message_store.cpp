@@ -25,7 +25,11 @@ message_queue& message_store::set_queue(std::uint32_t number, std::string_view n
     slot->created = created;
   }
   slot->settings = settings;
-  if (!slot->is_deleted) names_.insert_or_assign(slot->name, number);
+  if (!slot->is_deleted) {
+    names_.insert_or_assign(slot->name, number);
+    by_name_.erase(slot->name);  // its key may be that of a queue before
+    by_name_.emplace(slot->name, slot.get());
+  }
   next_queue = std::max(next_queue, number + 1);
   return *slot;
 }
@@ -35,6 +39,7 @@ void message_store::delete_queue(std::uint32_t number) {
   if (!of || of->is_deleted) return;
   of->is_deleted = true;
   if (const auto found = names_.find(of->name); found != names_.end() && found->second == number) {
+    by_name_.erase(of->name);
     names_.erase(found);
   }
   wake_at(*of, INT64_MIN);
@@ -69,8 +74,8 @@ const message_queue* message_store::live_queue(std::uint32_t number) const noexc
 }
 
 const message_queue* message_store::find_queue(std::string_view name) const noexcept {
-  const auto found = names_.find(name);
-  return found == names_.end() ? nullptr : queue(found->second);
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : found->second;
 }
 
 std::uint32_t message_store::find(std::uint64_t sequence) const noexcept {

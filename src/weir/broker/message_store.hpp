@@ -56,7 +56,9 @@ class message_store {
  public:
   using queue_names = std::map<std::string, std::uint32_t, std::less<>>;
 
-  explicit message_store(std::size_t error_texts_bytes_max) : texts_(error_texts_bytes_max) {}
+  /// The secret is for names, which come from outside.
+  message_store(hash_key secret, std::size_t error_texts_bytes_max)
+      : texts_(error_texts_bytes_max), by_name_(0, keyed_hash{secret}) {}
 
   // Queues. Numbers are never used again, names are.
   message_queue& set_queue(std::uint32_t number, std::string_view name, time_point created,
@@ -150,8 +152,9 @@ class message_store {
   slot_table<weir::detail::slab<message_note>> note_table_;
   text_pool texts_;
   reply_book replies_;
-  std::vector<std::unique_ptr<message_queue>> queues_;  // by number
-  queue_names names_;
+  std::vector<std::unique_ptr<message_queue>> queues_;                        // by number
+  queue_names names_;                                                         // in order, for lists
+  std::unordered_map<std::string_view, message_queue*, keyed_hash> by_name_;  // keys are theirs
   wake_set wakes_;
   std::unordered_map<std::uint32_t, std::uint64_t, mixing_hash> live_;
   std::unordered_map<std::uint32_t, std::uint64_t, mixing_hash> dead_letters_;  // by origin

@@ -38,9 +38,10 @@ void pusher::drain() noexcept {
 task<> pusher::run() {
   co_await with_scope({.name = "pusher"}, [&](scope& lanes) -> task<> {
     lanes.spawn([](reply_sender* replies) -> task<> { co_await replies->run(); }, &replies_);
+    note_all();
     while (!is_draining_) {
       changed_.reset();
-      match_lanes(lanes);
+      for (const std::string& queue : std::exchange(changed_queues_, {})) match_lane(lanes, queue);
       co_await changed_.wait();
     }
     for (auto& [queue, lane] : lanes_) lane->stop();
@@ -48,33 +49,41 @@ task<> pusher::run() {
   });
 }
 
-/// A lane for each queue that pushes, with its settings; the others stop.
-void pusher::match_lanes(scope& lanes) {
-  std::map<std::string, push_settings, std::less<>> wanted;
+void pusher::queue_changed(std::string_view queue) {
+  changed_queues_.emplace(queue);
+  changed_.set();
+}
+
+void pusher::note_all() {
   for (const queue_view& queue : broker_.queues()) {
-    if (queue.settings.push) wanted.emplace(queue.name, *queue.settings.push);
+    if (queue.settings.push) changed_queues_.insert(queue.name);
   }
-  for (auto& [queue, lane] : lanes_) {
-    if (!wanted.contains(queue)) lane->stop();
-  }
-  for (const auto& [queue, settings] : wanted) {
-    const auto found = lanes_.find(queue);
-    if (found != lanes_.end()) {
-      // One that is stopping may have left its loop already: it is followed by a new one.
-      if (!found->second->is_stopping()) found->second->update(settings);
-      continue;
+}
+
+/// A queue that pushes has a lane with its settings; the lane of another stops.
+void pusher::match_lane(scope& lanes, const std::string& queue) {
+  const verdict<queue_view> known = broker_.queue(queue);
+  const bool is_wanted = known && known->settings.push;
+  if (const auto found = lanes_.find(queue); found != lanes_.end()) {
+    // One that is stopping may have left its loop already: it is followed by a new one.
+    if (!is_wanted) {
+      found->second->stop();
+    } else if (!found->second->is_stopping()) {
+      found->second->update(*known->settings.push);
     }
-    auto lane = std::make_unique<push_lane>(context_, queue, settings);
-    lanes.spawn([](pusher* all, push_lane* one) -> task<> { co_await all->run_lane(one); }, this,
-                lane.get());
-    lanes_.emplace(queue, std::move(lane));
+    return;
   }
+  if (!is_wanted) return;
+  auto lane = std::make_unique<push_lane>(context_, queue, *known->settings.push);
+  lanes.spawn([](pusher* all, push_lane* one) -> task<> { co_await all->run_lane(one); }, this,
+              lane.get());
+  lanes_.emplace(queue, std::move(lane));
 }
 
 task<> pusher::run_lane(push_lane* lane) {
   co_await lane->run();
-  lanes_.erase(lanes_.find(lane->queue()));
-  changed_.set();  // the queue may want a lane again
+  const auto ended = lanes_.extract(lanes_.find(lane->queue()));
+  queue_changed(ended.key());  // it may want a lane again
 }
 
 }  // namespace weir

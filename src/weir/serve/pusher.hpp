@@ -13,6 +13,7 @@
 #include <functional>  // tidy-allow(heavy-includes): std::less<> of the map below
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 namespace weir {
@@ -37,12 +38,13 @@ class pusher final : public queues_observer {
   /// Until drain(), and then until the calls on their way have ended.
   task<> run();
   void drain() noexcept;
-  void queues_changed() override { changed_.set(); }
+  void queue_changed(std::string_view queue) override;
 
   const char* name() const noexcept { return "pusher"; }
 
  private:
-  void match_lanes(scope& lanes);
+  void note_all();
+  void match_lane(scope& lanes, const std::string& queue);
   task<> run_lane(push_lane* lane);
 
   broker& broker_;
@@ -50,7 +52,8 @@ class pusher final : public queues_observer {
   push_context context_;
   reply_sender replies_;
   std::map<std::string, std::unique_ptr<push_lane>, std::less<>> lanes_;
-  event changed_;  // queues, lanes that ended, or drain()
+  std::set<std::string, std::less<>> changed_queues_;  // or whose lanes ended: to be matched
+  event changed_;                                      // there are some, or drain()
   bool is_draining_ = false;
 };
 

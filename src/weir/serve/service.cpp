@@ -189,9 +189,19 @@ task<service::outcome> service::call(endpoint to, exchange& with) {
 }
 
 task<> service::sample_rates() {
+  constexpr std::size_t at_once = 256;  // so that requests go on between many queues
   for (;;) {
-    rates_.sample(broker_.queues(), loop::current()->now());
-    co_await sleep(queue_rate_book::sample_interval);
+    const time_point begin = loop::current()->now();
+    rates_.begin_round();
+    for (std::string last;;) {
+      const std::vector<queue_view> some = broker_.queues(last, at_once);
+      rates_.sample(some, loop::current()->now());
+      if (some.size() < at_once) break;
+      last = some.back().name;
+      co_await yield();
+    }
+    rates_.end_round();
+    co_await sleep_until(begin + queue_rate_book::sample_interval);
   }
 }
 

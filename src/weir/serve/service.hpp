@@ -39,7 +39,7 @@ struct api_answer {
 /// Told when queues were created, changed or deleted: whoever pushes must look again.
 struct queues_observer {
   virtual ~queues_observer() = default;
-  virtual void queues_changed() = 0;
+  virtual void queue_changed(std::string_view queue) = 0;
 };
 
 /// Answers the requests of version 1 from a broker.

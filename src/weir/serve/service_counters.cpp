@@ -6,7 +6,6 @@
 namespace weir {
 
 void queue_rate_book::sample(std::span<const queue_view> queues, time_point now) {
-  ++round_;
   for (const queue_view& queue : queues) {
     meters& of = queues_[queue.name];
     of.round = round_;
@@ -15,6 +14,9 @@ void queue_rate_book::sample(std::span<const queue_view> queues, time_point now)
     of.completed.sample(queue.totals.completed, now);
     of.failed.sample(queue.totals.failed, now);
   }
+}
+
+void queue_rate_book::end_round() {
   std::erase_if(queues_, [&](const auto& entry) { return entry.second.round != round_; });
 }
 

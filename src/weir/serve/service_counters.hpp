@@ -27,7 +27,10 @@ class queue_rate_book {
  public:
   static constexpr duration sample_interval = duration::seconds(5);
 
+  /// A round samples each queue once, some at a time; those that it does not name are gone.
+  void begin_round() noexcept { ++round_; }
   void sample(std::span<const queue_view> queues, time_point now);
+  void end_round();
   queue_rates of(std::string_view queue) const;
 
  private:

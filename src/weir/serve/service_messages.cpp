@@ -62,8 +62,8 @@ task<service::outcome> service::submit(exchange& with) {
     co_return std::unexpected(std::move(*problem));
   }
   // Asked before the body is read: nobody should upload to a queue that is not there.
-  if (const auto queue = broker_.queue(with.argument); !queue) {
-    co_return std::unexpected(problem_of(queue.error()));
+  if (!broker_.has_queue(with.argument)) {
+    co_return std::unexpected(problem_of(broker_.queue(with.argument).error()));
   }
   answer<std::string> body =
       co_await read_message(with.request, broker_.limits().message_bytes_max);
@@ -90,8 +90,8 @@ task<service::outcome> service::submit(exchange& with) {
 task<service::outcome> service::submit_batch(exchange& with) {
   const answer<query_params> params = query_params::parse(with.request.query(), {});
   if (!params) co_return std::unexpected(params.error());
-  if (const auto queue = broker_.queue(with.argument); !queue) {
-    co_return std::unexpected(problem_of(queue.error()));
+  if (!broker_.has_queue(with.argument)) {
+    co_return std::unexpected(problem_of(broker_.queue(with.argument).error()));
   }
   const std::string body = co_await with.request.read_all(options_.json_bytes_max);
   auto batch = read_batch(body, broker_.limits().batch_max);

@@ -59,7 +59,7 @@ task<service::outcome> service::put_queue(exchange& with) {
   }
   const verdict<put_outcome> put = co_await broker_.put_queue(with.argument, *settings);
   if (!put) co_return std::unexpected(problem_of(put.error()));
-  if (observer_) observer_->queues_changed();
+  if (observer_) observer_->queue_changed(with.argument);
   const verdict<queue_view> after = broker_.queue(with.argument);
   if (!after) co_return std::unexpected(problem_of(after.error()));  // deleted meanwhile
   co_return queue_answer(*put == put_outcome::created ? 201 : 200, *after, rates_.of(after->name),
@@ -70,7 +70,7 @@ task<service::outcome> service::delete_queue(exchange& with) {
   if (auto problem = no_params(with.request)) co_return std::unexpected(std::move(*problem));
   const verdict<void> deleted = co_await broker_.delete_queue(with.argument);
   if (!deleted) co_return std::unexpected(problem_of(deleted.error()));
-  if (observer_) observer_->queues_changed();
+  if (observer_) observer_->queue_changed(with.argument);
   co_return api_answer{.status = 204};
 }
 

@@ -11,7 +11,6 @@
 
 #include <deque>
 #include <exception>
-#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -58,6 +57,7 @@ struct broker_core final : journal_client, state_observer {
       -> task<decltype(std::declval<broker_state>().decide(command, {},
                                                            std::declval<record_batch&>()))>;
   queue_lines& lines_of(std::string_view queue);
+  void wake_room_made_by(broker_record record);
   /// Another call may wait: false when waiters_max do.
   bool may_wait() const noexcept { return waiters < options.waiters_max; }
   /// True when `command` is refused for what it is, whoever waits: no reason to queue up.
@@ -121,7 +121,7 @@ struct broker_core final : journal_client, state_observer {
   std::uint64_t lsn_last = 0;  // of the last record appended
   record_kind applying = {};   // no kind: time alone changes something
 
-  std::map<std::string, queue_lines, std::less<>> lines;
+  std::unordered_map<std::string, queue_lines, keyed_hash, std::equal_to<>> lines;
   std::size_t lines_sweep_at = 64;  // then those of queues that are gone are taken out
   std::vector<queue_lines*> fresh;
   std::unordered_map<std::uint64_t, end_waiters, mixing_hash> ends;
