@@ -96,6 +96,8 @@ class broker {
                                                   std::optional<duration> lease_time);
   task<verdict<void>> ack(std::string_view receipt, std::string_view result,
                           std::string_view content_type);
+  /// One verdict an acknowledgement, all after one wait for the disk.
+  task<std::vector<verdict<void>>> ack_batch(std::span<const lease_result> acks);
   task<verdict<nacked>> nack(std::string_view receipt, std::optional<duration> delay,
                              std::string_view error, attempt_use use = attempt_use::counts);
   /// A dead letter at once.

@@ -166,6 +166,26 @@ task<verdict<void>> broker::ack(std::string_view receipt, std::string_view resul
   co_return outcome;
 }
 
+task<std::vector<verdict<void>>> broker::ack_batch(std::span<const lease_result> acks) {
+  std::vector<verdict<void>> verdicts;
+  verdicts.reserve(acks.size());
+  std::uint64_t last = 0;
+  for (const lease_result& one : acks) {
+    const auto lease = core_->ids.parse_receipt(one.receipt);
+    if (!lease) {
+      verdicts.push_back(detail::unknown_receipt());
+      continue;
+    }
+    std::uint64_t lsn = 0;
+    verdicts.push_back(co_await core_->perform(
+        ack_lease{.lease = *lease, .result = one.result, .content_type = one.content_type},
+        append_class::completion, lsn));
+    last = std::max(last, lsn);
+  }
+  co_await core_->log->wait_durable(last);
+  co_return verdicts;
+}
+
 task<verdict<nacked>> broker::nack(std::string_view receipt, std::optional<duration> delay,
                                    std::string_view error, attempt_use use) {
   const auto lease = core_->ids.parse_receipt(receipt);

@@ -41,6 +41,13 @@ struct taken_message {
   time_point deadline = {};  // wall time
 };
 
+/// What became of a message on lease. The views must live until the call ends.
+struct lease_result {
+  std::string_view receipt = {};
+  std::string_view result = {};
+  std::string_view content_type = {};
+};
+
 struct message_view {
   std::string id = {};
   std::string queue = {};

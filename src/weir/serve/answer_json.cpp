@@ -80,6 +80,14 @@ void append_queue(json_writer& out, const queue_view& queue, const queue_rates& 
   out.end_object();
 }
 
+void append_problem(json_writer& out, const api_problem& problem) {
+  out.begin_object()
+      .field("status", problem.status)
+      .field("code", problem.code)
+      .field("detail", problem.detail)
+      .end_object();
+}
+
 std::string message_json(const message_view& message) {
   json_writer out;
   out.begin_object()

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <weir/broker/broker.hpp>
+#include <weir/serve/api_problem.hpp>
 #include <weir/serve/json_writer.hpp>
 
 #include <span>
@@ -24,6 +25,8 @@ struct queue_rates {
 enum class body_encoding : unsigned char { by_content, base64 };
 
 /// {"name", "settings", "counts", "oldest_age", "rates", "created_at"} as the next object of `out`.
+/// One refused item of a batch's answer.
+void append_problem(json_writer& out, const api_problem& problem);
 void append_queue(json_writer& out, const queue_view& queue, const queue_rates& rates,
                   time_point now);
 /// {"id", "queue", "state", "attempts", times, "last_error", "result" ...}

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
+#include <cstring>
 #include <iterator>
 #include <utility>
 
@@ -34,6 +36,20 @@ void append_escaped(std::string& out, char c) {
   }
 }
 
+/// True when none of eight characters needs an escape. The borrow of a subtraction may only make a
+/// neighbour of one that does look like another.
+bool is_plain(std::string_view text, std::size_t at) {
+  constexpr std::uint64_t ones = 0x0101'0101'0101'0101;
+  constexpr std::uint64_t tops = ones * 0x80;
+  std::uint64_t word;
+  std::memcpy(&word, text.data() + at, sizeof word);
+  const auto has_below = [&](std::uint64_t in, std::uint64_t limit) {
+    return (in - ones * limit) & ~in & tops;
+  };
+  return (has_below(word, 0x20) | has_below(word ^ ones * '"', 1) |
+          has_below(word ^ ones * '\\', 1) | has_below(word ^ ones * 0x7f, 1)) == 0;
+}
+
 }  // namespace
 
 void append_json_string(std::string& out, std::string_view text) {
@@ -41,7 +57,9 @@ void append_json_string(std::string& out, std::string_view text) {
   if (!is_utf8(text)) text = repaired = repair_utf8(text);
   out += '"';
   std::size_t plain = 0;  // where the run of characters that need no escape began
-  for (std::size_t at = 0; at < text.size(); ++at) {
+  for (std::size_t at = 0;; ++at) {
+    while (at + 8 <= text.size() && is_plain(text, at)) at += 8;
+    if (at == text.size()) break;
     const auto c = static_cast<unsigned char>(text[at]);
     if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) continue;
     out += text.substr(plain, at - plain);

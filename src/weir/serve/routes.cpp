@@ -28,6 +28,7 @@ constexpr std::array<row, endpoints> table{{
     {"GET", "/v1/messages/*", "get_message"},
     {"GET", "/v1/messages/*/events", "message_events"},
     {"POST", "/v1/leases/*/ack", "ack"},
+    {"POST", "/v1/leases:ack", "ack_batch"},
     {"POST", "/v1/leases/*/nack", "nack"},
     {"POST", "/v1/leases/*/extend", "extend"},
     {"GET", "/healthz", "healthz"},

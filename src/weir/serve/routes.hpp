@@ -25,13 +25,14 @@ enum class endpoint : std::uint8_t {
   get_message,
   message_events,
   ack,
+  ack_batch,
   nack,
   extend,
   healthz,
   readyz,
   metrics,
 };
-constexpr std::size_t endpoints = 17;
+constexpr std::size_t endpoints = 18;
 
 /// "list_queues": for logs and the labels of metrics.
 std::string_view name(endpoint of) noexcept;

@@ -27,6 +27,7 @@ constexpr row table[] = {
     {"GET", "/v1/messages/m", endpoint::get_message, "m"},
     {"GET", "/v1/messages/m/events", endpoint::message_events, "m"},
     {"POST", "/v1/leases/r/ack", endpoint::ack, "r"},
+    {"POST", "/v1/leases:ack", endpoint::ack_batch, ""},
     {"POST", "/v1/leases/r/nack", endpoint::nack, "r"},
     {"POST", "/v1/leases/r/extend", endpoint::extend, "r"},
     {"GET", "/healthz", endpoint::healthz, ""},

@@ -166,6 +166,8 @@ task<service::outcome> service::call(endpoint to, exchange& with) {
       co_return co_await get_message(with);
     case endpoint::ack:
       co_return co_await ack(with);
+    case endpoint::ack_batch:
+      co_return co_await ack_batch(with);
     case endpoint::nack:
       co_return co_await nack(with);
     case endpoint::extend:

@@ -36,7 +36,7 @@ struct api_answer {
   std::string location = {};
 };
 
-/// Told when queues were created, changed or deleted: whoever pushes must look again.
+/// Told when a queue was created, changed or deleted: whoever pushes must look again.
 struct queues_observer {
   virtual ~queues_observer() = default;
   virtual void queue_changed(std::string_view queue) = 0;
@@ -94,6 +94,7 @@ class service {
   // service_leases.cpp
   task<outcome> lease(exchange& with);
   task<outcome> ack(exchange& with);
+  task<outcome> ack_batch(exchange& with);
   task<outcome> nack(exchange& with);
   task<outcome> extend(exchange& with);
   // service_events.cpp: streams answer by themselves; a problem comes before they begin.

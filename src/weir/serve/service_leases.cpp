@@ -1,6 +1,7 @@
 // Leases: take messages, acknowledge, return, extend.
 #include <weir/serve/service.hpp>
 
+#include <weir/serve/answer_json.hpp>
 #include <weir/serve/internal/json_reader.hpp>
 #include <weir/serve/submit_fields.hpp>
 #include <weir/serve/until_drained.hpp>
@@ -113,6 +114,30 @@ task<service::outcome> service::ack(exchange& with) {
   const verdict<void> done = co_await broker_.ack(with.argument, body, type);
   if (!done) co_return std::unexpected(problem_of(done.error()));
   co_return api_answer{.status = 204};
+}
+
+task<service::outcome> service::ack_batch(exchange& with) {
+  const std::string body = co_await with.request.read_all(options_.json_bytes_max);
+  const auto batch = read_acks(body, broker_.limits().batch_max);
+  if (!batch) co_return std::unexpected(batch.error());
+  std::vector<lease_result> acks;
+  for (const answer<batch_ack>& one : *batch) {
+    if (one) acks.push_back({one->receipt, one->result, one->content_type});
+  }
+  const std::vector<verdict<void>> verdicts = co_await broker_.ack_batch(acks);
+  json_writer out;
+  out.begin_object().begin_array("acks");
+  std::size_t next = 0;
+  for (const answer<batch_ack>& one : *batch) {
+    if (!one) {
+      append_problem(out, one.error());
+    } else if (const verdict<void>& done = verdicts[next++]; !done) {
+      append_problem(out, problem_of(done.error()));
+    } else {
+      out.begin_object().field("status", 204).end_object();
+    }
+  }
+  co_return api_answer{.body = out.end_array().end_object().take()};
 }
 
 task<service::outcome> service::nack(exchange& with) {

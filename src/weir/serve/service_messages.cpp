@@ -41,14 +41,6 @@ void append_item(json_writer& out, const accepted_message& message) {
   out.end_object();
 }
 
-void append_item(json_writer& out, const api_problem& problem) {
-  out.begin_object()
-      .field("status", problem.status)
-      .field("code", problem.code)
-      .field("detail", problem.detail)
-      .end_object();
-}
-
 }  // namespace
 
 task<service::outcome> service::submit(exchange& with) {
@@ -120,11 +112,11 @@ task<service::outcome> service::submit_batch(exchange& with) {
   std::size_t next = 0;
   for (const answer<batch_message>& one : *batch) {
     if (!one) {
-      append_item(out, one.error());
+      append_problem(out, one.error());
     } else if (const verdict<accepted_message>& accepted = verdicts[next++]; accepted) {
       append_item(out, *accepted);
     } else {
-      append_item(out, problem_of(accepted.error()));
+      append_problem(out, problem_of(accepted.error()));
     }
   }
   co_return api_answer{.status = 202, .body = out.end_array().end_object().take()};

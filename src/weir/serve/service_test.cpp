@@ -51,6 +51,32 @@ WEIR_TEST("a lease that runs out comes back as the next attempt, and its receipt
   });
 }
 
+WEIR_TEST("several leases are acknowledged at once, and a stale one does not stop the others") {
+  co_await with_server([](api& server, event&) -> task<> {
+    co_await server.put("/v1/queues/q");
+    co_await server.send("q", "a");
+    co_await server.send("q", "b");
+    const auto first = co_await server.take("q");
+    const auto second = co_await server.take("q");
+    const std::string one = reply::text_of(first, "receipt");
+    const std::string two = reply::text_of(second, "receipt");
+    const reply acked = co_await server.post(
+        "/v1/leases:ack", R"({"acks":[{"receipt":")" + one +
+                              R"(","result":"fine"},{"receipt":"nonsense"},{"receipt":")" + two +
+                              R"("},{"receipt":")" + two + R"("},{}]})");
+    EXPECT_EQ(acked.status(), 200);
+    std::vector<std::int64_t> statuses;
+    for (const auto& ack : acked.json.at("acks").as_array()) {
+      statuses.push_back(ack.at("status").to_number<std::int64_t>());
+    }
+    EXPECT_EQ(statuses, (std::vector<std::int64_t>{204, 409, 204, 409, 400}));
+    const reply done = co_await server.get("/v1/messages/" + reply::text_of(first, "id"));
+    EXPECT_EQ(done.text("state"), "done");
+    EXPECT_EQ(done.text("result"), "fine");
+    EXPECT_EQ((co_await server.get("/v1/queues/q")).count("done"), 2);
+  });
+}
+
 WEIR_TEST("a lease may be taken for another time, and be extended") {
   co_await with_server([](api& server, event&) -> task<> {
     co_await server.put("/v1/queues/q", R"({"backoff":{"first":"0s","max":"0s"}})");

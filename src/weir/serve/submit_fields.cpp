@@ -117,12 +117,23 @@ class field_reader {
   const http_fields& from_;
 };
 
+/// A body as its encoding says; the names are those of the fields.
+std::optional<api_problem> decode_body(std::string_view encoding, std::string& body,
+                                       std::string_view body_name, std::string_view encoding_name) {
+  if (encoding == "text") return std::nullopt;
+  if (encoding != "base64") return bad(encoding_name, "must be text or base64");
+  result<std::string> decoded = decode_base64(body, body.size());
+  if (!decoded) return bad(body_name, "is no base64 with padding");
+  body = std::move(*decoded);
+  return std::nullopt;
+}
+
+std::string_view type_of(std::string_view encoding) {
+  return encoding == "text" ? "text/plain; charset=utf-8" : default_media_type;
+}
+
 /// One element of a batch's array.
-answer<batch_message> read_batch_message(const json::value& value, std::size_t at) {
-  const std::string path = fmt::format("messages[{}]", at);
-  if (!value.is_object()) {
-    return refused(400, "invalid_field", fmt::format("field '{}' must be an object", path));
-  }
+answer<batch_message> read_batch_message(const json::value& value, const std::string& path) {
   std::optional<api_problem> problem;
   detail::json_reader from(value.get_object(), problem, {}, path);
   batch_message out;
@@ -153,17 +164,68 @@ answer<batch_message> read_batch_message(const json::value& value, std::size_t a
   if (has_key) note(check_text(quoted("key"), out.key, key_bytes_max));
   if (has_type) note(check_text(quoted("content_type"), out.content_type, content_type_bytes_max));
   if (has_reply) note(check_address(quoted("reply_to"), "invalid_field", out.reply_to));
-  if (encoding == "base64") {
-    result<std::string> decoded = decode_base64(out.body, out.body.size());
-    if (!decoded) note(bad(quoted("body"), "is no base64 with padding"));
-    if (decoded) out.body = std::move(*decoded);
-  } else if (encoding != "text") {
-    note(bad(quoted("encoding"), "must be text or base64"));
-  }
-  if (!has_type) {
-    out.content_type = encoding == "text" ? "text/plain; charset=utf-8" : default_media_type;
-  }
+  note(decode_body(encoding, out.body, quoted("body"), quoted("encoding")));
+  if (!has_type) out.content_type = type_of(encoding);
   if (problem) return std::unexpected(std::move(*problem));
+  return out;
+}
+
+/// One element of an array of acknowledgements.
+answer<batch_ack> read_batch_ack(const json::value& value, const std::string& path) {
+  std::optional<api_problem> problem;
+  detail::json_reader from(value.get_object(), problem, {}, path);
+  batch_ack out;
+  std::string encoding = "text";
+  if (!from.text("receipt", out.receipt)) from.refuse("receipt", "is needed");
+  from.text("result", out.result);
+  from.text("encoding", encoding);
+  const bool has_type = from.text("content_type", out.content_type);
+  from.finish();
+  const auto quoted = [&](std::string_view name) {
+    return fmt::format("field '{}.{}'", path, name);
+  };
+  if (!problem && has_type) {
+    problem = check_text(quoted("content_type"), out.content_type, content_type_bytes_max);
+  }
+  if (!problem) {
+    problem = decode_body(encoding, out.result, quoted("result"), quoted("encoding"));
+  }
+  if (!has_type) out.content_type = type_of(encoding);
+  if (problem) return std::unexpected(std::move(*problem));
+  return out;
+}
+
+/// The objects of the one array that a batch is.
+template <class Item>
+answer<std::vector<answer<Item>>> read_items(std::string_view text, std::string_view field,
+                                             std::string_view noun, std::size_t items_max,
+                                             answer<Item> (*read)(const json::value&,
+                                                                  const std::string&)) {
+  answer<json::object> object = detail::parse_json_object(text, "the body");
+  if (!object) return std::unexpected(std::move(object.error()));
+  std::optional<api_problem> problem;
+  detail::json_reader from(*object, problem);
+  const json::array* items = from.array(field);
+  from.finish();
+  if (!items) from.refuse(field, fmt::format("is needed: an array of {}s", noun));
+  if (items && items->empty()) from.refuse(field, fmt::format("must have at least one {}", noun));
+  if (problem) return std::unexpected(std::move(*problem));
+  if (items->size() > items_max) {
+    return refused(
+        413, fmt::format("too_many_{}s", noun),
+        fmt::format("the batch has {} {}s, {} are allowed", items->size(), noun, items_max));
+  }
+  std::vector<answer<Item>> out;
+  out.reserve(items->size());
+  for (const json::value& one : *items) {
+    const std::string path = fmt::format("{}[{}]", field, out.size());
+    if (one.is_object()) {
+      out.push_back(read(one, path));
+    } else {
+      out.push_back(
+          refused(400, "invalid_field", fmt::format("field '{}' must be an object", path)));
+    }
+  }
   return out;
 }
 
@@ -199,26 +261,11 @@ std::optional<api_problem> check_address(std::string_view what, std::string_view
 
 answer<std::vector<answer<batch_message>>> read_batch(std::string_view text,
                                                       std::size_t messages_max) {
-  answer<json::object> object = detail::parse_json_object(text, "the body");
-  if (!object) return std::unexpected(std::move(object.error()));
-  std::optional<api_problem> problem;
-  detail::json_reader from(*object, problem);
-  const json::array* messages = from.array("messages");
-  from.finish();
-  if (!messages) from.refuse("messages", "is needed: an array of messages");
-  if (messages && messages->empty()) from.refuse("messages", "must have at least one message");
-  if (problem) return std::unexpected(std::move(*problem));
-  if (messages->size() > messages_max) {
-    return refused(
-        413, "too_many_messages",
-        fmt::format("the batch has {} messages, {} are allowed", messages->size(), messages_max));
-  }
-  std::vector<answer<batch_message>> out;
-  out.reserve(messages->size());
-  for (std::size_t at = 0; at < messages->size(); ++at) {
-    out.push_back(read_batch_message((*messages)[at], at));
-  }
-  return out;
+  return read_items<batch_message>(text, "messages", "message", messages_max, read_batch_message);
+}
+
+answer<std::vector<answer<batch_ack>>> read_acks(std::string_view text, std::size_t acks_max) {
+  return read_items<batch_ack>(text, "acks", "ack", acks_max, read_batch_ack);
 }
 
 }  // namespace weir

@@ -54,4 +54,15 @@ struct batch_message {
 answer<std::vector<answer<batch_message>>> read_batch(std::string_view json,
                                                       std::size_t messages_max);
 
+/// One acknowledgement of a batch, with its result decoded.
+struct batch_ack {
+  std::string receipt;
+  std::string result;
+  std::string content_type;
+};
+
+/// The acknowledgements of {"acks":[{"receipt", "result", "encoding", "content_type"}]}, by the
+/// same rules.
+answer<std::vector<answer<batch_ack>>> read_acks(std::string_view json, std::size_t acks_max);
+
 }  // namespace weir

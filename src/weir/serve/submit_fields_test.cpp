@@ -169,5 +169,33 @@ TEST(submit_fields, what_is_no_batch_is_refused_as_a_whole) {
   }
 }
 
+TEST(submit_fields, a_batch_of_acknowledgements_gives_each_with_its_result) {
+  const auto acks = read_acks(
+      R"({"acks":[{"receipt":"r1"},
+          {"receipt":"r2","result":"AP8=","encoding":"base64","content_type":"image/x"},
+          {"result":"x"},
+          7,
+          {"receipt":"r3","result":"?","encoding":"base64"},
+          {"receipt":"r4","content_type":""},
+          {"receipt":"r5","extra":1}]})",
+      10);
+  ASSERT_TRUE(acks);
+  ASSERT_EQ(acks->size(), 7u);
+  EXPECT_EQ(acks->at(0)->receipt, "r1");
+  EXPECT_EQ(acks->at(0)->result, "");
+  EXPECT_EQ(acks->at(0)->content_type, "text/plain; charset=utf-8");
+  EXPECT_EQ(acks->at(1)->receipt, "r2");
+  EXPECT_EQ(acks->at(1)->result, std::string("\0\xff", 2));
+  EXPECT_EQ(acks->at(1)->content_type, "image/x");
+  EXPECT_EQ(acks->at(2).error().detail, "field 'acks[2].receipt' is needed");
+  EXPECT_EQ(acks->at(3).error().detail, "field 'acks[3]' must be an object");
+  EXPECT_EQ(acks->at(4).error().detail, "field 'acks[4].result' is no base64 with padding");
+  EXPECT_EQ(acks->at(5).error().detail, "field 'acks[5].content_type' must have 1 to 256 bytes");
+  EXPECT_EQ(acks->at(6).error().code, "unknown_field");
+  EXPECT_EQ(read_acks(R"({"acks":[{"receipt":"a"},{"receipt":"b"}]})", 1).error().code,
+            "too_many_acks");
+  EXPECT_EQ(read_acks("{}", 1).error().detail, "field 'acks' is needed: an array of acks");
+}
+
 }  // namespace
 }  // namespace weir
