@@ -1,4 +1,4 @@
-// What a durable group of records costs: 1 KiB records in groups of 1, 10 and 100 through the
+// What a durable group of records costs: 1 KiB records in groups of 1 to 1,000 through the
 // journal, beside a plain pwrite and fdatasync of as many bytes into a file of zeros. Both take
 // turns on one disk, so that its moods hit both; the value is the median time of a group, from the
 // first append until all of it is durable.
@@ -24,7 +24,7 @@
 namespace {
 
 constexpr std::size_t record_bytes = 1'024;
-constexpr std::array<int, 3> group_sizes{1, 10, 100};
+constexpr std::array<int, 4> group_sizes{1, 10, 100, 1'000};
 
 /// Keeps nothing: the benchmark never looks back.
 class no_state final : public weir::journal_client {

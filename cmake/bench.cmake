@@ -5,6 +5,10 @@
 #   bench/peers/x_PEER.go, x_PEER.rs            the same where go or cargo is installed; target `bench_peers`
 # As tests they run with small parameters: that shows that they work and that all sides compute the same.
 pkg_check_modules(libuv QUIET IMPORTED_TARGET libuv)
+pkg_check_modules(librabbitmq QUIET IMPORTED_TARGET librabbitmq)
+# Servers that a peer starts itself; Debian keeps RabbitMQ's away from the path.
+find_program(WEIR_REDIS redis-server)
+find_program(WEIR_RABBITMQ rabbitmq-server PATHS /usr/lib/rabbitmq/bin NO_DEFAULT_PATH)
 find_package(Boost 1.81 QUIET)
 find_package(TBB QUIET)
 find_library(WEIR_CAF caf_core)  # Debian's package has no CMake files
@@ -28,6 +32,14 @@ function(weir_peer_libraries peer out available)
     set(libraries ${WEIR_CAF} Threads::Threads)  # not weir_options, which ask for C++23
   elseif(peer STREQUAL "uring")
     list(APPEND libraries PkgConfig::uring)
+  elseif(peer STREQUAL "redis")
+    set(found ${WEIR_REDIS})
+  elseif(peer STREQUAL "rabbitmq")
+    set(found ${WEIR_RABBITMQ})
+    if(NOT librabbitmq_FOUND)
+      set(found FALSE)
+    endif()
+    list(APPEND libraries PkgConfig::librabbitmq)
   endif()
   set(${out} ${libraries} PARENT_SCOPE)
   set(${available} ${found} PARENT_SCOPE)
@@ -48,6 +60,13 @@ foreach(source ${sources})
   if(name MATCHES "_(bench|server)$")
     string(REGEX REPLACE "_(bench|server)$" "" name ${name})
     list(APPEND weir_benches ${name})
+  endif()
+endforeach()
+
+# They start the server themselves.
+foreach(name durable_bench scale_bench)
+  if(TARGET ${name} AND TARGET weir_app)
+    add_dependencies(${name} weir_app)
   endif()
 endforeach()
 
