@@ -222,24 +222,30 @@ snapshot_loader::snapshot_loader(broker_state& state) : state_(state) {
 }
 
 result<void> snapshot_loader::feed(std::string_view bytes) {
-  rest_.append(bytes);
+  // Slices mostly come whole: then they are read where they are, and nothing is copied.
+  const bool is_cut = !rest_.empty();
+  if (is_cut) bytes = rest_.append(bytes);
   std::size_t used = 0;
-  while (rest_.size() - used >= slice_head_bytes) {
+  while (bytes.size() - used >= slice_head_bytes) {
     std::array<std::uint32_t, 2> head{};
-    std::memcpy(head.data(), rest_.data() + used, slice_head_bytes);
+    std::memcpy(head.data(), bytes.data() + used, slice_head_bytes);
     const std::size_t size = head[0];
     if (size == 0 || size > slice_bytes_max) {
       return fail(errc::corrupt, "snapshot: a slice has an impossible length");
     }
-    if (rest_.size() - used - slice_head_bytes < size) break;
-    const std::string_view slice = std::string_view(rest_).substr(used + slice_head_bytes, size);
+    if (bytes.size() - used - slice_head_bytes < size) break;
+    const std::string_view slice = bytes.substr(used + slice_head_bytes, size);
     if (crc32c(slice) != head[1]) {
       return fail(errc::corrupt, "snapshot: a slice's checksum is wrong");
     }
     if (auto ok = read_slice(slice); !ok) return ok;
     used += slice_head_bytes + size;
   }
-  rest_.erase(0, used);
+  if (is_cut) {
+    rest_.erase(0, used);
+  } else {
+    rest_.assign(bytes.substr(used));
+  }
   return {};
 }
 

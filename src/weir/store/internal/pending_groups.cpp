@@ -2,6 +2,8 @@
 
 #include <weir/base/assert.hpp>
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace weir::detail {
@@ -68,13 +70,33 @@ bool pending_groups::add_mark() {
 void pending_groups::pop_front() {
   pending_group& done = groups_.front();
   bytes_ -= done.bytes.size();
-  if (done.bytes.capacity() <= kept_buffer_max) spare_ = std::move(done.bytes);
+  if (done.count == 0) {  // a mark
+    spare_ = std::move(done.bytes);
+  } else {
+    // A small group in the memory of a large one would drive out many others.
+    if (done.bytes.capacity() / 4 > done.bytes.size()) done.bytes.shrink_to_fit();
+    recent_bytes_ += done.bytes.capacity();
+    recent_.push_back(std::move(done));
+  }
   groups_.pop_front();
+  while (recent_bytes_ > recent_bytes_max) {  // (4)
+    std::string& oldest = recent_.front().bytes;
+    recent_bytes_ -= oldest.capacity();
+    if (oldest.capacity() <= kept_buffer_max) spare_ = std::move(oldest);
+    recent_.pop_front();
+  }
 }
 
 std::optional<std::string> pending_groups::find(location where) const {
-  for (const pending_group& group : groups_) {
-    if (group.segment != where.segment || where.offset < group.batch_offset()) continue;
+  const auto is_behind = [](location at, const pending_group& group) {
+    return at.segment != group.segment ? at.segment < group.segment
+                                       : at.offset < group.batch_offset();
+  };
+  for (const auto* groups : {&groups_, &recent_}) {
+    const auto next = std::upper_bound(groups->begin(), groups->end(), where, is_behind);
+    if (next == groups->begin()) continue;
+    const pending_group& group = *std::prev(next);
+    if (group.segment != where.segment) continue;
     const std::size_t at = where.offset - group.offset;
     if (at + where.size <= group.bytes.size()) return group.bytes.substr(at, where.size);
   }

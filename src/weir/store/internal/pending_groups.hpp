@@ -1,12 +1,14 @@
 // The part of the journal that is only in memory yet: groups in the order of their places. The last
-// one takes appends until the writer takes it. The hard idea: places are given before anything is
-// written, so the bytes of a group are laid out once, where they will be written from; sealing only
-// fills the room that was left for the headers.
+// one takes appends until the writer takes it. The latest of the written ones stay for a while, so
+// that whoever keeps up with the producers reads without a system call. The hard idea: places are
+// given before anything is written, so the bytes of a group are laid out once, where they will be
+// written from; sealing only fills the room that was left for the headers.
 //
 //   segment 7: ... |batch|batch|[ front: sealed, in flight ][ back: filling ]
 //
 // Invariants: (1) only the back takes records, and only until it is sealed; (2) offsets of groups
-// in one segment grow and never overlap; (3) bytes() is the sum of the sizes of all groups.
+// in one segment grow and never overlap; (3) bytes() is the sum of the sizes of all groups
+// that are not written; (4) the memory of those that are is recent_bytes_max at most.
 #pragma once
 
 #include <weir/store/journal_format.hpp>
@@ -64,9 +66,9 @@ class pending_groups {
 
   bool is_empty() const noexcept { return groups_.empty(); }
   pending_group& front() noexcept { return groups_.front(); }
-  /// The front is written: forget it.
+  /// The front is written.
   void pop_front();
-  /// A copy of a framed record that is still here.
+  /// A copy of a framed record that is still here, written or not.
   std::optional<std::string> find(location where) const;
 
   std::size_t bytes() const noexcept { return bytes_; }
@@ -80,10 +82,13 @@ class pending_groups {
  private:
   pending_group& begin_group();
 
-  static constexpr std::size_t kept_buffer_max = std::size_t{1} << 20;
+  static constexpr std::size_t kept_buffer_max = std::size_t{4} << 20;
+  static constexpr std::size_t recent_bytes_max = std::size_t{4} << 20;
   std::size_t group_bytes_max_;
   std::deque<pending_group> groups_;
-  std::string spare_;  // the memory of the last group, for the next
+  std::deque<pending_group> recent_;  // written, oldest first
+  std::size_t recent_bytes_ = 0;      // of their memory
+  std::string spare_;                 // the memory of a group, for the next
   current_segment current_;
   std::uint64_t lsn_next_ = 1;
   std::size_t bytes_ = 0;  // (3)
