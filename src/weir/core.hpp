@@ -7,9 +7,11 @@
 #include <weir/core/as_result.hpp>
 #include <weir/core/combine.hpp>
 #include <weir/core/error_group.hpp>
+#include <weir/core/generator.hpp>
 #include <weir/core/loop.hpp>
 #include <weir/core/run.hpp>
 #include <weir/core/scope.hpp>
+#include <weir/core/select.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/start.hpp>
 #include <weir/core/task.hpp>

@@ -187,5 +187,79 @@ WEIR_TEST("when_any inside when_all inside a time-out ends in time") {
   EXPECT_EQ(elapsed(), 5_ms);
 }
 
+WEIR_TEST("race returns the value of a loser that was there before its cancellation reached it") {
+  const auto finishes_anyway = []() -> task<int> {
+    co_await shield(nap(7_ms));
+    co_return 2;
+  };
+  auto [first, second] = co_await race(after(1_ms, 1), finishes_anyway());
+  EXPECT_EQ(*first, 1);
+  EXPECT_EQ(*second, 2);
+  auto [quick, slow] = co_await race(after(1_ms, 3), after(1_h, 4));
+  EXPECT_EQ(*quick, 3);
+  EXPECT_FALSE(slow);
+}
+
+WEIR_TEST("an error of a branch ends a race, and arrives in a group") {
+  std::string log;
+  EXPECT_THAT(co_await errors_of(race(failing(1_ms, "first"), marked_nap(&log, 'c', 1_h))),
+              ElementsAre(HasSubstr("first")));
+  EXPECT_EQ(log, "c");
+}
+
+WEIR_TEST("first_success passes over errors and cancels the rest") {
+  std::string log;
+  const auto loser = [](std::string* out) -> task<int> {
+    const mark local(*out, 'l');
+    co_await sleep(1_h);
+    co_return 3;
+  };
+  EXPECT_EQ(co_await first_success(failing(1_ms, "down"), after(2_ms, 2), loser(&log)), 2);
+  EXPECT_EQ(log, "l");
+  EXPECT_EQ(elapsed(), 2_ms);
+}
+
+WEIR_TEST("first_success raises all errors in the order of the arguments when none succeeds") {
+  EXPECT_THAT(co_await errors_of(first_success(failing(2_ms, "one"), failing(1_ms, "two"))),
+              ElementsAre(HasSubstr("one"), HasSubstr("two")));
+}
+
+WEIR_TEST("first_success of several types gives a variant by position") {
+  const std::variant<int, unit> winner = co_await first_success(failing(1_ms, "x"), nap(2_ms));
+  EXPECT_EQ(winner.index(), 1u);
+}
+
+WEIR_TEST("all_settled gives every outcome and lets no error cancel a branch") {
+  auto [value, failed, nothing] =
+      co_await all_settled(after(5_ms, 1), failing(1_ms, "down"), nap(2_ms));
+  EXPECT_EQ(*value, 1);
+  EXPECT_TRUE(failed.failure());
+  EXPECT_THAT(testing::texts_of(failed.failure()), ElementsAre(HasSubstr("down")));
+  EXPECT_TRUE(nothing);
+  EXPECT_EQ(elapsed(), 5_ms);
+}
+
+WEIR_TEST("cancelling around first_success, race and all_settled ends all branches") {
+  std::string log;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> {
+      co_await first_success(marked_nap(&log, 'a', 1_h), marked_nap(&log, 'b', 1_h));
+      log += '!';
+    });
+    s.spawn([&]() -> task<> {
+      co_await race(marked_nap(&log, 'c', 1_h), marked_nap(&log, 'd', 1_h));
+      log += '!';
+    });
+    s.spawn([&]() -> task<> {
+      co_await all_settled(marked_nap(&log, 'e', 1_h), marked_nap(&log, 'f', 1_h));
+      log += '!';
+    });
+    co_await sleep(1_ms);
+    s.cancel();
+  });
+  EXPECT_EQ(log.size(), 6u);
+  EXPECT_EQ(log.find('!'), std::string::npos) << log;
+}
+
 }  // namespace
 }  // namespace weir

@@ -4,6 +4,7 @@
 #include <weir/core/error_trace.hpp>
 #include <weir/core/loop.hpp>
 #include <weir/core/scope.hpp>
+#include <weir/core/select.hpp>
 #include <weir/core/wait.hpp>
 
 #include <exception>
@@ -27,11 +28,15 @@ void wait::begin() noexcept {
 // away in memory: so the header is written only, and the misses of many waits that end in one turn
 // overlap.
 void wait::complete() noexcept {
+  if (is_branch()) [[unlikely]]
+    return wait_branch::of(*this).end(branch_state::done);
   task->waiting = nullptr;
   loop::current()->make_ready(*task);
 }
 
 void wait::complete_cancelled() noexcept {
+  if (is_branch()) [[unlikely]]
+    return wait_branch::of(*this).end(branch_state::left);
   task->is_unwinding = true;
   complete();
 }

@@ -104,9 +104,11 @@ struct wait_kind {
                    text_sink&) noexcept = nullptr;  // "until 12 s", "fd 7"; may be null
 };
 
+struct wait_branch;
+
 /// Base of every awaiter that suspends. It lives in the awaiting frame.
 struct wait {
-  const wait_kind* kind;
+  const wait_kind* kind;  // with the low bit set: a wait_branch*, while it is part of a select
   task_header* task = nullptr;
 
   explicit wait(const wait_kind& of) noexcept : kind(&of) {}
@@ -120,6 +122,8 @@ struct wait {
   void complete() noexcept;
   /// The wait was cancelled and has left its resource: the task becomes ready to end its frames.
   void complete_cancelled() noexcept;
+
+  bool is_branch() const noexcept { return (reinterpret_cast<std::uintptr_t>(kind) & 1) != 0; }
 };
 
 enum class task_state : std::uint8_t { ready, running, waiting, done };

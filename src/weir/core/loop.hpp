@@ -110,6 +110,15 @@ class loop {
   detail::task_header* running() const noexcept { return running_; }
   /// Takes one from the step's budget; false: the task should go back to the queue first.
   bool spend() noexcept { return step_budget_ != 0 && step_budget_-- != 0; }
+  /// A number below `count`, drawn by lot: who is looked at first where several could be.
+  std::uint32_t lot(std::uint32_t count) noexcept {
+    if (lot_ == 0) [[unlikely]]
+      lot_ = static_cast<std::uint32_t>(driver_.random()) | 1;
+    lot_ ^= lot_ << 13;
+    lot_ ^= lot_ >> 17;
+    lot_ ^= lot_ << 5;
+    return static_cast<std::uint32_t>((std::uint64_t{lot_} * count) >> 32);
+  }
   /// Hands a node to the loop's thread; never fails while the loop lives. Any thread.
   void post_node(detail::post_node& node) noexcept;
   void end_post() noexcept;
@@ -136,6 +145,7 @@ class loop {
   std::size_t ready_count_ = 0;
   detail::task_header* running_ = nullptr;
   std::uint32_t step_budget_ = 0;
+  std::uint32_t lot_ = 0;  // state of a xorshift (Marsaglia 2003), seeded by the driver; 0: not yet
   time_point turn_time_;
   detail::timer_wheel timers_;
   scope* root_ = nullptr;

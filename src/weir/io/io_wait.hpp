@@ -57,6 +57,7 @@ class io_wait : public leaf_wait<Derived, T>, protected io_part {
   }
   void enlist() noexcept {}  // try_now has submitted
   bool goes_on() noexcept { return false; }
+  static constexpr bool starts_in_try_now = true;  // a select must undo it when another was first
 
   /// The two halves of a wait_kind.
   static void leave(wait& w) noexcept {

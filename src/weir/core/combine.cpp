@@ -1,0 +1,29 @@
+#include <weir/core/combine.hpp>
+
+#include <weir/core/error_trace.hpp>
+
+#include <new>
+
+namespace weir::detail {
+
+namespace {
+error_list& new_list() {
+  error_list* made = make_error_list();
+  if (!made) throw std::bad_alloc();
+  return *made;
+}
+}  // namespace
+
+failed_branches::failed_branches() : list_(&new_list()), group_(list_) {}
+
+void failed_branches::add(const std::exception_ptr& failure) noexcept {
+  const task_header* by = loop::current()->running();
+  list_->add({.what = failure,
+              .task = by ? by->id : 0,
+              .spawned_at = by ? by->here : std::source_location(),
+              .scope = "first_success"});
+}
+
+void failed_branches::raise() { throw error_group(group_); }
+
+}  // namespace weir::detail
