@@ -1,46 +1,91 @@
-// Waiting for something to have happened: event (stays set) and condition (wakes who waits now).
-// The hard idea: on one loop nothing runs between a check and the wait that follows it, so neither
-// needs a lock, nor can a wake-up be lost.
+// Waiting for something to have happened: event (stays set), auto_event (lets one pass) and
+// condition (wakes who waits now). The hard idea: on one loop nothing runs between a check and the
+// wait that follows it, so none of them needs a lock, nor can a wake-up be lost. Their twins in
+// weir::cross may be set from any thread.
 #pragma once
 
-#include <weir/base/intrusive.hpp>
-#include <weir/core/wait.hpp>
+#include <weir/flow/detail/reach.hpp>
+
+#include <cstddef>
 
 namespace weir {
 
+/// How many tasks wait for an object, for consoles and tests.
+struct line_stats {
+  std::size_t waiting = 0;
+};
+
 namespace detail {
 
-/// The waits of one object, first in, first out.
-class wait_queue {
+/// An event of either kind; one that resets itself lets one waiter pass for each set().
+template <class Reach, bool ResetsItself>
+class basic_event {
  public:
-  /// A place in the queue, inside a wait.
-  struct place : list_hook<> {
-    wait* waiting = nullptr;
-    place() = default;
-    place(place&&) noexcept {}  // only before the wait begins
-  };
+  basic_event() = default;
+  explicit basic_event(const char* name) noexcept : name_(name) {}
+  basic_event(const basic_event&) = delete;
+  basic_event& operator=(const basic_event&) = delete;
+  ~basic_event() { WEIR_ASSERT(line_.is_empty() && "destroyed while tasks wait for it"); }
 
-  wait_queue() = default;
-  ~wait_queue() { WEIR_ASSERT(is_empty() && "destroyed while tasks wait for it"); }
-
-  bool is_empty() const noexcept { return places_.is_empty(); }
-  void push(place& at, wait& waiting) noexcept {
-    at.waiting = &waiting;
-    places_.push_back(at);
-  }
-  /// Wakes the first; false when nobody waits.
-  bool wake_one() noexcept {
-    if (is_empty()) return false;
-    places_.pop_front().waiting->complete();
-    return true;
-  }
-  void wake_all() noexcept {
-    while (wake_one()) {
+  void set() noexcept {
+    typename Reach::wakes woken;
+    const typename Reach::guard held(lock_);
+    if constexpr (ResetsItself) {
+      if (line_.is_empty()) {
+        is_set_ = true;
+      } else {
+        woken.add(line_.pop_front());
+      }
+    } else {
+      is_set_ = true;
+      while (!line_.is_empty()) woken.add(line_.pop_front());
     }
   }
+  void reset() noexcept {
+    const typename Reach::guard held(lock_);
+    is_set_ = false;
+  }
+  bool is_set() const noexcept {
+    const typename Reach::guard held(lock_);
+    return is_set_;
+  }
+  const char* name() const noexcept { return name_; }
+  line_stats stats() const noexcept {
+    const typename Reach::guard held(lock_);
+    return {.waiting = line_.count()};
+  }
+
+  class awaiter final : public line_wait<awaiter, void, basic_event, Reach> {
+    using base = line_wait<awaiter, void, basic_event, Reach>;
+
+   public:
+    explicit awaiter(basic_event& of) noexcept : base(kind_, &of) {}
+    bool admit(typename Reach::wakes&) noexcept {
+      if (!this->of_->is_set_) return false;
+      if constexpr (ResetsItself) this->of_->is_set_ = false;
+      return true;
+    }
+    auto& line() noexcept { return this->of_->line_; }
+    result<void> take() noexcept { return {}; }
+
+   private:
+    static void describe(const wait& w, text_sink& out) noexcept {
+      out.put(static_cast<const awaiter&>(w).of_->name_);
+    }
+    static constexpr wait_kind kind_{"event", &base::leave, &describe};
+  };
+  /// Waits until the event is set; passes at once when it is.
+  [[nodiscard]] awaiter wait() noexcept { return awaiter(*this); }
 
  private:
-  intrusive_list<place> places_;
+  friend class awaiter;
+  template <class, class, class, class>
+  friend class line_wait;
+
+  [[no_unique_address]] mutable typename Reach::lock lock_;
+  bool is_set_ = false;
+  const char* name_ = ResetsItself ? "auto_event" : "event";
+  intrusive_list<awaiter> line_;
 };
 
 }  // namespace detail
@@ -51,40 +96,52 @@ class wait_queue {
 /// Order:   waiters go on in the order in which they came.
 /// Bound:   nothing is allocated; waiters are bounded by their scopes.
 /// Errors:  destroying it while tasks wait stops the process.
-/// Threads: one loop.
-class event {
+/// Threads: one loop; cross::event is for several.
+class event final : public detail::basic_event<detail::one_loop, false> {
  public:
-  void set() noexcept {
-    is_set_ = true;
-    waits_.wake_all();
-  }
-  void reset() noexcept { is_set_ = false; }
-  bool is_set() const noexcept { return is_set_; }
-
-  class awaiter final : public detail::leaf_wait<awaiter, void> {
-   public:
-    explicit awaiter(event& of) noexcept : leaf_wait(kind_), of_(of) {}
-    awaiter(awaiter&&) noexcept = default;
-    bool try_now() noexcept { return of_.is_set_; }
-    void enlist() noexcept { of_.waits_.push(place_, *this); }
-    result<void> take() noexcept { return {}; }
-
-   private:
-    static void leave(detail::wait& w) noexcept {
-      static_cast<awaiter&>(w).place_.unlink();
-      w.complete_cancelled();
-    }
-    static constexpr detail::wait_kind kind_{"event", &leave};
-    event& of_;
-    detail::wait_queue::place place_;
-  };
-  /// Waits until the event is set; passes at once when it is.
-  [[nodiscard]] awaiter wait() noexcept { return awaiter(*this); }
-
- private:
-  bool is_set_ = false;
-  detail::wait_queue waits_;
+  using basic_event::basic_event;
 };
+
+/// A flag that lets one waiter pass for each set(); a second set() before somebody passed changes
+/// nothing.
+///
+/// Cancel:  a cancelled wait leaves the event as it is; one that was let pass goes on first.
+/// Order:   who has waited longest passes first.
+/// Bound:   nothing is allocated; at most one pass is kept.
+/// Errors:  destroying it while tasks wait stops the process.
+/// Threads: one loop; cross::auto_event is for several.
+class auto_event final : public detail::basic_event<detail::one_loop, true> {
+ public:
+  using basic_event::basic_event;
+};
+
+namespace cross {
+
+/// weir::event for tasks of several loops; set() and reset() from any thread.
+///
+/// Cancel:  a cancelled wait leaves the event as it is.
+/// Order:   waiters of one loop go on in the order in which they came.
+/// Bound:   nothing is allocated; waiters are bounded by their scopes.
+/// Errors:  destroying it while tasks wait stops the process.
+/// Threads: any; it outlives every call of its own.
+class event final : public detail::basic_event<detail::many_loops, false> {
+ public:
+  using basic_event::basic_event;
+};
+
+/// weir::auto_event for tasks of several loops; set() and reset() from any thread.
+///
+/// Cancel:  a cancelled wait leaves the event as it is; one that was let pass goes on first.
+/// Order:   who has waited longest passes first.
+/// Bound:   nothing is allocated; at most one pass is kept.
+/// Errors:  destroying it while tasks wait stops the process.
+/// Threads: any; it outlives every call of its own.
+class auto_event final : public detail::basic_event<detail::many_loops, true> {
+ public:
+  using basic_event::basic_event;
+};
+
+}  // namespace cross
 
 /// Wakes tasks that wait at the moment of the call; keeps nothing for those who come later. Waiters
 /// check what they wait for in a loop: `while (items.empty()) co_await changed.wait();`
@@ -94,36 +151,52 @@ class event {
 /// Order:   first come, first woken.
 /// Bound:   nothing is allocated; waiters are bounded by their scopes.
 /// Errors:  destroying it while tasks wait stops the process.
-/// Threads: one loop.
+/// Threads: one loop: between loops the check before the wait would need a lock around both.
 class condition {
  public:
-  /// Wakes the task that has waited longest; false when none waits.
-  bool notify_one() noexcept { return waits_.wake_one(); }
-  void notify_all() noexcept { waits_.wake_all(); }
-  bool has_waiters() const noexcept { return !waits_.is_empty(); }
+  condition() = default;
+  explicit condition(const char* name) noexcept : name_(name) {}
+  condition(const condition&) = delete;
+  condition& operator=(const condition&) = delete;
+  ~condition() { WEIR_ASSERT(line_.is_empty() && "destroyed while tasks wait for it"); }
 
-  class awaiter final : public detail::leaf_wait<awaiter, void> {
+  /// Wakes the task that has waited longest; false when none waits.
+  bool notify_one() noexcept {
+    if (line_.is_empty()) return false;
+    line_.pop_front().complete();
+    return true;
+  }
+  void notify_all() noexcept {
+    while (notify_one()) {
+    }
+  }
+  bool has_waiters() const noexcept { return !line_.is_empty(); }
+  const char* name() const noexcept { return name_; }
+  line_stats stats() const noexcept { return {.waiting = line_.count()}; }
+
+  class awaiter final : public detail::line_wait<awaiter, void, condition, detail::one_loop> {
    public:
-    explicit awaiter(condition& of) noexcept : leaf_wait(kind_), of_(of) {}
-    awaiter(awaiter&&) noexcept = default;
-    bool try_now() noexcept { return false; }
-    void enlist() noexcept { of_.waits_.push(place_, *this); }
+    explicit awaiter(condition& of) noexcept : line_wait(kind_, &of) {}
+    bool admit(detail::one_loop::wakes&) noexcept { return false; }
+    auto& line() noexcept { return of_->line_; }
     result<void> take() noexcept { return {}; }
 
    private:
-    static void leave(detail::wait& w) noexcept {
-      static_cast<awaiter&>(w).place_.unlink();
-      w.complete_cancelled();
+    static void describe(const detail::wait& w, detail::text_sink& out) noexcept {
+      out.put(static_cast<const awaiter&>(w).of_->name_);
     }
-    static constexpr detail::wait_kind kind_{"condition", &leave};
-    condition& of_;
-    detail::wait_queue::place place_;
+    static constexpr detail::wait_kind kind_{"condition", &leave, &describe};
   };
   /// Waits for a notification that comes after this call.
   [[nodiscard]] awaiter wait() noexcept { return awaiter(*this); }
 
  private:
-  detail::wait_queue waits_;
+  template <class, class, class, class>
+  friend class detail::line_wait;
+
+  [[no_unique_address]] detail::one_loop::lock lock_;
+  const char* name_ = "condition";
+  intrusive_list<awaiter> line_;
 };
 
 }  // namespace weir

@@ -1,12 +1,18 @@
-// What the halves of a channel share: the ring of items and the waits on both sides.
+// What the halves of a channel share: the ring of items and the lines on both sides.
 //
-// Invariants: (1) senders wait only while the channel is full and no receiver waits;
-//             (2) receivers wait only while it is empty and no sender waits.
+// Invariants: (1) senders stand in line only while the channel is full and no receiver of another
+//                 task waits;
+//             (2) receivers stand in line only while it is empty and no sender of another task
+//             waits.
+// A task stands on both sides when it selects over a send and a receive of one channel; it must not
+// meet itself.
 #pragma once
 
 #include <weir/base/assert.hpp>
-#include <weir/base/intrusive.hpp>
-#include <weir/core/wait.hpp>
+#include <weir/base/error.hpp>
+#include <weir/flow/channel_options.hpp>
+#include <weir/flow/detail/item_ring.hpp>
+#include <weir/flow/detail/reach.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -16,207 +22,268 @@
 
 namespace weir {
 
-/// What a channel holds and who waits on it, for consoles and tests.
-struct channel_stats {
-  std::size_t capacity = 0;
-  std::size_t queued = 0;
-  std::size_t senders = 0;
-  std::size_t receivers = 0;
-  std::size_t sends_waiting = 0;
-  std::size_t receives_waiting = 0;
-};
-
 namespace detail {
 
-template <class T>
+template <class T, class Reach>
 class channel_state;
 
-template <class T>
-class channel_send_wait final : public leaf_wait<channel_send_wait<T>, void>, public list_hook<> {
- public:
-  channel_send_wait(channel_state<T>* of, T item) noexcept
-      : leaf_wait<channel_send_wait, void>(kind_), of_(of), item_(std::move(item)) {}
-  channel_send_wait(channel_send_wait&& other) noexcept
-      : leaf_wait<channel_send_wait, void>(
-            static_cast<leaf_wait<channel_send_wait, void>&&>(other)),
-        list_hook<>(),
-        of_(other.of_),
-        item_(std::move(other.item_)) {}
+/// Raises what a send or a receive failed with.
+[[noreturn]] void raise_send_failure(errc code);
+[[noreturn]] void raise_receive_failure();
+/// Raises `invalid_argument` when no channel can be made like that.
+void check_channel_options(const channel_options& options, std::size_t item_size);
 
-  bool try_now() noexcept;
-  void enlist() noexcept { of_->senders_waiting.push_back(*this); }
+template <class T, class Reach>
+class channel_send_wait final
+    : public counted_wait<channel_send_wait<T, Reach>, void, channel_state<T, Reach>, Reach> {
+  using base = counted_wait<channel_send_wait, void, channel_state<T, Reach>, Reach>;
+
+ public:
+  channel_send_wait(channel_state<T, Reach>* of, std::uint32_t half, T item) noexcept
+      : base(kind_, of), half_(half), item_(std::move(item)) {}
+  channel_send_wait(channel_send_wait&& other) noexcept
+      : base(static_cast<base&&>(other)), half_(other.half_), item_(std::move(other.item_)) {}
+
+  bool admit(typename Reach::wakes& woken) noexcept { return this->of_->admit(*this, woken); }
+  void fail_closed() noexcept { failed_ = errc::closed; }
+  auto& line() noexcept { return this->of_->sends_; }
   result<void> take() noexcept {
     if (failed_ == errc{}) return {};
     return fail(failed_);
   }
+  void await_resume() {
+    if (failed_ != errc{}) [[unlikely]]
+      raise_send_failure(failed_);
+  }
 
  private:
-  friend class channel_state<T>;
-  static void leave(wait& w) noexcept {
-    static_cast<channel_send_wait&>(w).unlink();
-    w.complete_cancelled();
+  friend class channel_state<T, Reach>;
+  static void describe(const wait& w, text_sink& out) noexcept {
+    out.put(static_cast<const channel_send_wait&>(w).of_->name());
   }
-  static constexpr wait_kind kind_{"room in a channel", &leave};
-  channel_state<T>* of_;
-  T item_;
+  static constexpr wait_kind kind_{"room in a channel", &base::leave, &describe};
   errc failed_{};
+  std::uint32_t half_;
+  T item_;
 };
 
-template <class T>
-class channel_receive_wait final : public leaf_wait<channel_receive_wait<T>, std::optional<T>>,
-                                   public list_hook<> {
-  using base = leaf_wait<channel_receive_wait, std::optional<T>>;
+template <class T, class Reach>
+class channel_receive_wait final
+    : public counted_wait<channel_receive_wait<T, Reach>, std::optional<T>, channel_state<T, Reach>,
+                          Reach> {
+  using base = counted_wait<channel_receive_wait, std::optional<T>, channel_state<T, Reach>, Reach>;
 
  public:
-  explicit channel_receive_wait(channel_state<T>* of) noexcept : base(kind_), of_(of) {}
+  channel_receive_wait(channel_state<T, Reach>* of, std::uint32_t half) noexcept
+      : base(kind_, of), half_(half) {}
   channel_receive_wait(channel_receive_wait&& other) noexcept
-      : base(static_cast<base&&>(other)), list_hook<>(), of_(other.of_) {}
+      : base(static_cast<base&&>(other)), half_(other.half_) {}
 
-  bool try_now() noexcept;
-  void enlist() noexcept { of_->receivers_waiting.push_back(*this); }
+  bool admit(typename Reach::wakes& woken) noexcept { return this->of_->admit(*this, woken); }
+  void fail_closed() noexcept { failed_ = errc::closed; }
+  auto& line() noexcept { return this->of_->receives_; }
   result<std::optional<T>> take() noexcept {
     if (failed_ != errc{}) return fail(failed_);
     return std::move(item_);
   }
+  std::optional<T> await_resume() {
+    if (failed_ != errc{}) [[unlikely]]
+      raise_receive_failure();
+    return std::move(item_);
+  }
 
  private:
-  friend class channel_state<T>;
-  static void leave(wait& w) noexcept {
-    static_cast<channel_receive_wait&>(w).unlink();
-    w.complete_cancelled();
+  friend class channel_state<T, Reach>;
+  static void describe(const wait& w, text_sink& out) noexcept {
+    out.put(static_cast<const channel_receive_wait&>(w).of_->name());
   }
-  static constexpr wait_kind kind_{"item of a channel", &leave};
-  channel_state<T>* of_;
-  std::optional<T> item_;
+  static constexpr wait_kind kind_{"item of a channel", &base::leave, &describe};
   errc failed_{};
+  std::uint32_t half_;
+  std::optional<T> item_;
 };
 
-template <class T>
-class channel_state {
+template <class T, class Reach>
+class channel_state final : public counted_state<channel_state<T, Reach>, Reach> {
+  using wakes = typename Reach::wakes;
+  using guard = typename Reach::guard;
+  using send_wait = channel_send_wait<T, Reach>;
+  using receive_wait = channel_receive_wait<T, Reach>;
+
  public:
-  explicit channel_state(std::size_t capacity)
-      : capacity_(capacity),
-        ring_(capacity == 0 ? nullptr : static_cast<T*>(::operator new(capacity * sizeof(T)))) {}
+  explicit channel_state(const channel_options& options)
+      : name_(options.name),
+        when_full_(options.when_full == overflow::latest ? overflow::drop_oldest
+                                                         : options.when_full),
+        ring_(options.when_full == overflow::latest ? 1 : options.capacity) {}
   channel_state(const channel_state&) = delete;
   channel_state& operator=(const channel_state&) = delete;
-  ~channel_state() {
-    while (size_ != 0) static_cast<void>(pop());
-    ::operator delete(ring_);
+  ~channel_state() = default;
+
+  const char* name() const noexcept { return name_; }
+
+  std::uint32_t add_sender() noexcept {
+    const guard held(this->lock_);
+    ++this->senders;
+    return ++halves_;
+  }
+  std::uint32_t add_receiver() noexcept {
+    const guard held(this->lock_);
+    ++this->receivers;
+    return ++halves_;
   }
 
-  /// Takes the item if there is a receiver waiting or room; leaves it alone otherwise.
-  bool offer(T& item) noexcept {
-    if (!receivers_waiting.is_empty()) {
-      channel_receive_wait<T>& first = receivers_waiting.pop_front();
-      first.item_.emplace(std::move(item));
-      first.complete();
+  bool admit(send_wait& one, wakes& woken) noexcept {
+    if (this->receivers == 0) [[unlikely]]
+      return one.failed_ = errc::broken, true;
+    if (give(one.item_, one.task, woken)) [[likely]]
+      return true;
+    return when_full_ != overflow::wait && (one.failed_ = overflow_to(one.item_), true);
+  }
+  bool admit(receive_wait& one, wakes& woken) noexcept {
+    return poll(one.item_, one.task, woken) || this->senders == 0;
+  }
+  /// errc{} when the item was taken or a policy has dealt with it.
+  errc try_send(T& item) noexcept {
+    wakes woken;
+    const guard held(this->lock_);
+    if (this->receivers == 0) return errc::broken;
+    if (give(item, nullptr, woken)) return {};
+    return when_full_ == overflow::wait ? errc::full : overflow_to(item);
+  }
+  std::optional<T> try_receive() noexcept {
+    std::optional<T> item;
+    wakes woken;
+    const guard held(this->lock_);
+    static_cast<void>(poll(item, nullptr, woken));
+    return item;
+  }
+  bool is_at_end() const noexcept {
+    const guard held(this->lock_);
+    return this->senders == 0 && ring_.size() == 0;
+  }
+
+  void sender_gone(std::uint32_t half) noexcept {
+    bool is_last = false;
+    {
+      wakes woken;
+      const guard held(this->lock_);
+      --this->senders;
+      fail_all(sends_, woken, errc::closed, half);
+      if (this->senders == 0) fail_all(receives_, woken, errc{}, any_half);
+      is_last = this->is_unused();
+    }
+    if (is_last) delete this;
+  }
+  void receiver_gone(std::uint32_t half) noexcept {
+    bool is_last = false;
+    std::optional<item_ring<T>> unread;  // items are destroyed when the lock is free
+    {
+      wakes woken;
+      const guard held(this->lock_);
+      --this->receivers;
+      fail_all(receives_, woken, errc::closed, half);
+      if (this->receivers == 0) {
+        unread.emplace(std::move(ring_));
+        fail_all(sends_, woken, errc::broken, any_half);
+      }
+      is_last = this->is_unused();
+    }
+    if (is_last) delete this;
+  }
+  channel_stats stats() const noexcept {
+    const guard held(this->lock_);
+    return {.capacity = ring_.capacity(),
+            .queued = ring_.size(),
+            .senders = this->senders,
+            .receivers = this->receivers,
+            .sends_waiting = sends_.count(),
+            .receives_waiting = receives_.count(),
+            .dropped = dropped_};
+  }
+
+ private:
+  friend send_wait;
+  friend receive_wait;
+  static constexpr std::uint32_t any_half = 0;
+
+  /// Who has waited longest in a line, but for the task itself; null when nobody else waits.
+  template <class W>
+  static W* partner(intrusive_list<W>& line, const task_header* task) noexcept {
+    for (W& one : line) {
+      if (one.task != task) [[likely]]
+        return &one;
+    }
+    return nullptr;
+  }
+  /// To the receiver that has waited longest, or into the ring; false when there is no room.
+  bool give(T& item, const task_header* from, wakes& woken) noexcept {
+    if (receive_wait* const first = partner(receives_, from)) {
+      first->unlink();
+      first->item_.emplace(std::move(item));
+      woken.add(*first);
       return true;
     }
-    if (size_ == capacity_) return false;
-    ::new (static_cast<void*>(ring_ + (first_ + size_) % capacity_)) T(std::move(item));
-    ++size_;
+    if (ring_.is_full() || !sends_.is_empty()) return false;
+    ring_.push(item);
     return true;
   }
   /// The next item, queued or straight from a waiting sender; the freed place goes to the first
   /// waiting sender.
-  std::optional<T> poll() noexcept {
-    std::optional<T> item;
-    if (size_ != 0) {
-      item.emplace(pop());
-      if (!senders_waiting.is_empty()) {
-        channel_send_wait<T>& next = senders_waiting.pop_front();
-        offer(next.item_);
-        next.complete();
+  bool poll(std::optional<T>& into, const task_header* to, wakes& woken) noexcept {
+    if (ring_.size() != 0) {
+      into.emplace(ring_.pop());
+      if (sends_.is_empty()) return true;
+      send_wait& next = sends_.pop_front();
+      ring_.push(next.item_);
+      woken.add(next);
+      return true;
+    }
+    send_wait* const next = partner(sends_, to);
+    if (!next) return false;
+    next->unlink();
+    into.emplace(std::move(next->item_));
+    woken.add(*next);
+    return true;
+  }
+  /// What becomes of an item for which there is no room. A dropped one goes out through `item`, to
+  /// be destroyed by its sender.
+  errc overflow_to(T& item) noexcept {
+    if (when_full_ == overflow::fail) return errc::full;
+    ++dropped_;
+    if (when_full_ == overflow::drop_oldest) {
+      T oldest = ring_.pop();
+      ring_.push(item);
+      item.~T();
+      ::new (static_cast<void*>(&item)) T(std::move(oldest));
+    }
+    return {};
+  }
+  /// Ends the waits of a half, or of all. One by one from the front: what is told may take others
+  /// out of the line.
+  template <class Line>
+  static void fail_all(Line& line, wakes& woken, errc code, std::uint32_t half) noexcept {
+    for (auto at = line.begin(); at != line.end();) {
+      auto& one = *at;
+      if (half != any_half && one.half_ != half) {
+        ++at;
+        continue;
       }
-    } else if (!senders_waiting.is_empty()) {
-      channel_send_wait<T>& next = senders_waiting.pop_front();
-      item.emplace(std::move(next.item_));
-      next.complete();
+      one.unlink();
+      one.failed_ = code;
+      woken.add(one);
+      at = line.begin();
     }
-    return item;
   }
 
-  void sender_gone() noexcept {
-    if (--senders == 0) {
-      while (!receivers_waiting.is_empty()) receivers_waiting.pop_front().complete();
-    }
-    free_if_unused();
-  }
-  void receiver_gone() noexcept {
-    if (--receivers == 0) {
-      while (!senders_waiting.is_empty()) {
-        channel_send_wait<T>& one = senders_waiting.pop_front();
-        one.failed_ = errc::broken;
-        one.complete();
-      }
-      while (size_ != 0) static_cast<void>(pop());
-    }
-    free_if_unused();
-  }
-  channel_stats stats() noexcept {
-    return {.capacity = capacity_,
-            .queued = size_,
-            .senders = senders,
-            .receivers = receivers,
-            .sends_waiting = count(senders_waiting),
-            .receives_waiting = count(receivers_waiting)};
-  }
-
-  std::size_t senders = 0;
-  std::size_t receivers = 0;
-  intrusive_list<channel_send_wait<T>> senders_waiting;       // (1)
-  intrusive_list<channel_receive_wait<T>> receivers_waiting;  // (2)
-
- private:
-  T pop() noexcept {
-    T* at = ring_ + first_;
-    T item = std::move(*at);
-    at->~T();
-    first_ = (first_ + 1) % capacity_;
-    --size_;
-    return item;
-  }
-  void free_if_unused() noexcept {
-    if (senders == 0 && receivers == 0) delete this;
-  }
-  template <class List>
-  static std::size_t count(List& list) noexcept {
-    std::size_t n = 0;
-    for (auto& one : list) {
-      static_cast<void>(one);
-      ++n;
-    }
-    return n;
-  }
-
-  std::size_t capacity_;
-  T* ring_;
-  std::size_t first_ = 0;
-  std::size_t size_ = 0;
+  const char* name_;
+  overflow when_full_;
+  std::uint32_t halves_ = any_half;
+  std::uint64_t dropped_ = 0;
+  item_ring<T> ring_;
+  intrusive_list<send_wait> sends_;        // (1)
+  intrusive_list<receive_wait> receives_;  // (2)
 };
-
-template <class T>
-bool channel_send_wait<T>::try_now() noexcept {
-  if (!of_) {
-    failed_ = errc::closed;
-    return true;
-  }
-  if (of_->receivers == 0) {
-    failed_ = errc::broken;
-    return true;
-  }
-  return of_->senders_waiting.is_empty() && of_->offer(item_);
-}
-
-template <class T>
-bool channel_receive_wait<T>::try_now() noexcept {
-  if (!of_) {
-    failed_ = errc::closed;
-    return true;
-  }
-  item_ = of_->poll();
-  return item_.has_value() || of_->senders == 0;
-}
 
 }  // namespace detail
 

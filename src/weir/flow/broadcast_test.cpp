@@ -1,0 +1,147 @@
+#include <weir/flow/broadcast.hpp>
+
+#include <weir/core.hpp>
+#include <weir/flow/event_bus.hpp>
+#include <weir/testing/cancel_points.hpp>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+
+WEIR_TEST("every receiver gets every item that was sent after it came") {
+  auto news = broadcast<int>(4);
+  EXPECT_EQ(news.send(0), 0u) << "nobody is there";
+  auto early = news.subscribe();
+  EXPECT_EQ(news.send(1), 1u);
+  auto late = news.subscribe();
+  EXPECT_EQ(news.send(2), 2u);
+  EXPECT_EQ((co_await early.receive())->value, 1);
+  EXPECT_EQ((co_await early.receive())->value, 2);
+  EXPECT_EQ((co_await late.receive())->value, 2);
+  EXPECT_FALSE(late.try_receive());
+}
+
+WEIR_TEST("a receiver that lags is told how many it missed, and goes on with the oldest kept") {
+  auto news = broadcast<int>(3);
+  auto mine = news.subscribe();
+  for (int i = 0; i < 10; ++i) news.send(i);
+  auto next = co_await mine.receive();
+  EXPECT_EQ(next->value, 7);
+  EXPECT_EQ(next->missed, 7u);
+  next = co_await mine.receive();
+  EXPECT_EQ(next->value, 8);
+  EXPECT_EQ(next->missed, 0u);
+  EXPECT_EQ(news.stats().missed, 7u);
+}
+
+WEIR_TEST("receivers that wait are woken by a send, and drain what is left at the end") {
+  auto news = broadcast<std::string>(4);
+  std::vector<std::string> heard;
+  co_await with_scope([&](scope& s) -> task<> {
+    for (int i = 0; i < 2; ++i) {
+      s.spawn(
+          [](broadcast_receiver<std::string> mine, std::vector<std::string>* log) -> task<> {
+            while (auto next = co_await mine.receive()) log->push_back(next->value);
+          },
+          news.subscribe(), &heard);
+    }
+    co_await sleep(1_ms);
+    EXPECT_EQ(news.stats().receives_waiting, 2u);
+    news.send("a");
+    news.send("b");
+    news.close();
+  });
+  EXPECT_EQ(heard.size(), 4u);
+}
+
+WEIR_TEST("a receiver that is closed while it waits is told, others wait on") {
+  auto news = broadcast<int>(4);
+  auto mine = news.subscribe();
+  auto other = mine;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> { co_await testing::expect_raises<errc::closed>(mine.receive()); });
+    s.spawn([&]() -> task<> { EXPECT_EQ((co_await other.receive())->value, 1); });
+    co_await sleep(1_ms);
+    mine.close();
+    news.send(1);
+  });
+  EXPECT_EQ(news.stats().receivers, 1u);
+  EXPECT_THROW(static_cast<void>(broadcast<int>(0)), exception);
+}
+
+TEST(Broadcast, a_cancelled_receive_takes_no_item) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    auto news = broadcast<int>(8);
+    auto mine = news.subscribe();
+    int next = 0;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        for (int i = 0; i < 4; ++i) {
+          news.send(i);
+          co_await yield();
+        }
+        news.close();
+      });
+      const auto follow = [&]() -> task<> {
+        while (auto item = co_await mine.receive()) {
+          EXPECT_EQ(item->value, next);
+          ++next;
+        }
+      };
+      co_await v.run(follow());
+      co_await follow();
+    });
+    EXPECT_EQ(next, 4);
+  });
+}
+
+struct order_placed {
+  int id;
+};
+struct order_paid {
+  int id;
+};
+
+WEIR_TEST("the type of an event is its topic, and a name tells topics of one type apart") {
+  event_bus bus({.capacity = 8, .topics_max = 3});
+  EXPECT_EQ(bus.publish(order_placed{0}), 0u);
+  auto placed = bus.subscribe<order_placed>();
+  auto placed_too = bus.subscribe<order_placed>();
+  auto paid = bus.subscribe<order_paid>();
+  auto express = bus.subscribe<order_placed>("express");
+  EXPECT_EQ(bus.publish(order_placed{1}), 2u);
+  EXPECT_EQ(bus.publish(order_paid{2}), 1u);
+  EXPECT_EQ(bus.publish(order_placed{3}, "express"), 1u);
+  EXPECT_EQ((co_await placed.receive())->value.id, 1);
+  EXPECT_EQ((co_await placed_too.receive())->value.id, 1);
+  EXPECT_EQ((co_await paid.receive())->value.id, 2);
+  EXPECT_EQ((co_await express.receive())->value.id, 3);
+  EXPECT_FALSE(placed.try_receive());
+  EXPECT_EQ(bus.stats().topics, 3u);
+  EXPECT_EQ(bus.stats().subscribers, 4u);
+  try {
+    static_cast<void>(bus.subscribe<int>());
+    ADD_FAILURE() << "no error";
+  } catch (const exception& e) {
+    EXPECT_EQ(e.reason().code(), errc::full);
+  }
+}
+
+WEIR_TEST("subscribers outlive their bus: they hear what is left and then the end") {
+  std::optional<broadcast_receiver<int>> mine;
+  {
+    event_bus bus;
+    mine = bus.subscribe<int>();
+    bus.publish(1);
+  }
+  EXPECT_EQ((co_await mine->receive())->value, 1);
+  EXPECT_FALSE(co_await mine->receive());
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,212 @@
+// Who can reach an object of flow: the tasks of one loop, or those of several. The hard idea: the
+// rules of a channel or a lock are written once; the reach decides whether a lock guards them and
+// how a waiter of another loop is told.
+//
+//   one_loop    nothing to lock, no atomics; a waiter is made ready at once
+//   many_loops  a short lock; a waiter of this loop is made ready, one of another gets a post, both
+//               after the lock has been released, since the object may be gone the moment they know
+//
+// Invariants: (1) a place is linked exactly while its wait is undecided; both are changed under the
+//                 lock, so a cancellation that finds it unlinked has lost to a result on its way.
+#pragma once
+
+#include <weir/base/intrusive.hpp>
+#include <weir/core/frame_pool.hpp>
+#include <weir/core/loop.hpp>
+#include <weir/core/wait.hpp>
+#include <weir/flow/short_lock.hpp>
+
+#include <cstddef>
+#include <utility>
+
+namespace weir::detail {
+
+struct one_loop {
+  static constexpr bool is_shared = false;
+
+  struct lock {};
+  struct [[maybe_unused]] guard {
+    explicit guard(lock&) noexcept {}
+  };
+  /// A place in a line, inside a wait.
+  struct place : list_hook<> {
+    place() = default;
+    place(place&&) noexcept {}  // only before the wait begins
+    void stand(wait&) noexcept {}
+  };
+  /// Tells waits that they are over.
+  struct [[maybe_unused]] wakes {
+    template <class W>
+    void add(W& one) noexcept {
+      one.complete();
+    }
+  };
+};
+
+struct many_loops {
+  static constexpr bool is_shared = true;
+
+  using lock = short_lock;
+  class guard {
+   public:
+    explicit guard(lock& of) noexcept : of_(of) { of_.lock(); }
+    guard(const guard&) = delete;
+    guard& operator=(const guard&) = delete;
+    ~guard() { of_.unlock(); }
+
+   private:
+    lock& of_;
+  };
+  struct place : list_hook<>, post_node {
+    wait* waiting = nullptr;
+    loop* home = nullptr;
+    place() = default;
+    place(place&&) noexcept {}
+    void stand(wait& one) noexcept {
+      waiting = &one;
+      home = loop::current();
+      run = [](post_node& node) noexcept { static_cast<place&>(node).waiting->complete(); };
+    }
+  };
+  /// Declared before the guard, so that it tells them after the unlock.
+  class wakes {
+   public:
+    wakes() = default;
+    wakes(const wakes&) = delete;
+    wakes& operator=(const wakes&) = delete;
+    ~wakes() {
+      if (first_) [[unlikely]]
+        tell();
+    }
+    void add(place& one) noexcept {
+      one.next = nullptr;
+      (last_ ? last_->next : first_) = &one;
+      last_ = &one;
+    }
+
+   private:
+    void tell() noexcept;
+
+    post_node* first_ = nullptr;
+    post_node* last_ = nullptr;
+  };
+};
+
+/// A wait in a line of an object. Derived offers: `bool admit(wakes&) noexcept`, called under the
+/// lock: what it waits for is there, and taken; `line()`, where it stands otherwise; `take()`; and
+/// may offer `left(wakes&)`: it has left the line undecided, and `stood()`: it has taken its place.
+/// Object offers `lock_`.
+template <class Derived, class T, class Object, class Reach>
+class line_wait : public leaf_wait<Derived, T>, public Reach::place {
+ public:
+  line_wait(const wait_kind& kind, Object* of) noexcept : leaf_wait<Derived, T>(kind), of_(of) {}
+  line_wait(line_wait&& other) noexcept = default;
+
+  bool try_now() noexcept {
+    typename Reach::wakes woken;
+    const typename Reach::guard held(of_->lock_);
+    return self().admit(woken);
+  }
+  void enlist() noexcept {
+    if constexpr (Reach::is_shared) {
+      if (stand_or_admit()) this->complete();
+    } else {
+      self().line().push_back(self());
+      self().stood();
+    }
+  }
+  void left(typename Reach::wakes&) noexcept {}
+  void stood() noexcept {}
+
+  static void leave(wait& w) noexcept {
+    auto& self = static_cast<Derived&>(w);
+    if (self.leave_line()) w.complete_cancelled();
+  }
+
+ protected:
+  Object* of_;
+
+ private:
+  Derived& self() noexcept { return static_cast<Derived&>(*this); }
+  // Between try_now and here another loop may have been busy.
+  bool stand_or_admit() noexcept {
+    typename Reach::wakes woken;
+    const typename Reach::guard held(of_->lock_);
+    if (self().admit(woken)) return true;
+    this->stand(*this);
+    self().line().push_back(self());
+    self().stood();
+    return false;
+  }
+  bool leave_line() noexcept {
+    typename Reach::wakes woken;
+    const typename Reach::guard held(of_->lock_);
+    if (!this->is_linked()) return false;  // (1)
+    this->unlink();
+    self().left(woken);
+    return true;
+  }
+};
+
+/// What halves share. It lives until the last of them has gone, and between loops until the last
+/// wait that stood in line, too: a cancelled one looks at the lock even if its place has just been
+/// decided elsewhere. Derived is what is deleted.
+template <class Derived, class Reach>
+struct counted_state {
+  [[no_unique_address]] mutable typename Reach::lock lock_;
+  std::size_t senders = 0;
+  std::size_t receivers = 0;
+  std::size_t standing = 0;  // waits that stand or have stood; between loops only
+
+  static void* operator new(std::size_t size) { return allocate_frame(size); }
+  static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
+
+  bool is_unused() const noexcept { return senders == 0 && receivers == 0 && standing == 0; }
+  void add_one(std::size_t& to) noexcept {
+    const typename Reach::guard held(lock_);
+    ++to;
+  }
+  static void wait_gone(Derived* of) noexcept {
+    bool is_last = false;
+    {
+      const typename Reach::guard held(of->lock_);
+      --of->standing;
+      is_last = of->is_unused();
+    }
+    if (is_last) delete of;
+  }
+};
+
+/// A line_wait on a counted_state, or on none when its half was closed before: then try_now asks
+/// Derived to `fail_closed()`. Keeps: the state is kept while the wait exists.
+template <class Derived, class T, class State, class Reach, bool Keeps = Reach::is_shared>
+class counted_wait : public line_wait<Derived, T, State, Reach> {
+  using base = line_wait<Derived, T, State, Reach>;
+
+ public:
+  using base::base;
+  counted_wait(counted_wait&& other) noexcept : base(static_cast<base&&>(other)) {}
+  ~counted_wait() {
+    if constexpr (Keeps) {
+      if (has_stood_) State::wait_gone(this->of_);
+    }
+  }
+
+  bool try_now() noexcept {
+    if (this->of_) [[likely]]
+      return base::try_now();
+    static_cast<Derived*>(this)->fail_closed();
+    return true;
+  }
+  void stood() noexcept {
+    if constexpr (Keeps) {
+      ++this->of_->standing;
+      has_stood_ = true;
+    }
+  }
+
+ private:
+  bool has_stood_ = false;
+};
+
+}  // namespace weir::detail

@@ -1,0 +1,143 @@
+// What flow allocates while it works: nothing. ThreadSanitizer keeps the allocator for itself, so
+// there this file is empty.
+#include <weir/core.hpp>
+#include <weir/flow/flow_contract_test.hpp>
+#include <weir/flow/rate_limiter.hpp>
+#include <weir/flow/shared_mutex.hpp>
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <new>
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WEIR_ALLOCATOR_IS_TAKEN 1
+#endif
+#endif
+
+#ifndef WEIR_ALLOCATOR_IS_TAKEN
+
+namespace {
+thread_local std::size_t allocations = 0;
+}
+
+void* operator new(std::size_t size) {
+  ++allocations;
+  void* memory = std::malloc(size);
+  if (!memory) throw std::bad_alloc();
+  return memory;
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+
+constexpr int rounds = 1000;
+
+WEIR_TEST("the counter sees allocations") {
+  const std::size_t before = allocations;
+  delete new int(1);
+  EXPECT_EQ(allocations, before + 1);
+  co_return;
+}
+
+FLOW_CONTRACT("sending and receiving allocates nothing, waiting or not") {
+  auto [to, from] = Kit::template channel<int>(4);
+  auto [back, returned] = Kit::template channel<int>(0);
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> {
+      while (auto item = co_await from.receive()) {
+        if (*item < 0) co_await back.send(*item);
+      }
+    });
+    co_await yield();
+    co_await to.send(-1);
+    co_await returned.receive();
+    const std::size_t before = allocations;
+    for (int i = 0; i < rounds; ++i) {
+      co_await to.send(i);
+      if (i % 5 != 0) continue;
+      co_await to.send(-1);
+      co_await returned.receive();
+    }
+    EXPECT_EQ(allocations, before);
+    to.close();
+  });
+}
+
+FLOW_CONTRACT("locks, permits and events allocate nothing, waiting or not") {
+  typename Kit::mutex door;
+  typename Kit::semaphore slots(1);
+  typename Kit::auto_event turn;
+  co_await with_scope([&](scope& s) -> task<> {
+    bool is_over = false;
+    s.spawn([&]() -> task<> {
+      while (!is_over) {
+        auto held = co_await door.lock();
+        auto slot = co_await slots.acquire();
+        turn.set();
+        co_await yield();
+      }
+    });
+    co_await turn.wait();
+    const std::size_t before = allocations;
+    for (int i = 0; i < rounds; ++i) {
+      {
+        auto held = co_await door.lock();
+      }
+      {
+        auto slot = co_await slots.acquire();
+      }
+      co_await turn.wait();
+    }
+    EXPECT_EQ(allocations, before);
+    is_over = true;
+  });
+}
+
+FLOW_CONTRACT("a select of two allocates nothing, whoever wins") {
+  auto [to, from] = Kit::template channel<int>(1);
+  typename Kit::event never;
+  co_await sleep(1_ms);
+  const std::size_t before = allocations;
+  for (int i = 0; i < rounds; ++i) {
+    co_await to.send(i);
+    auto [item, heard] = co_await select(from.receive(), never.wait());
+    EXPECT_EQ(**item, i);
+    auto [nothing, late] = co_await select(from.receive(), sleep(1_ns));
+    EXPECT_TRUE(late);
+  }
+  EXPECT_EQ(allocations, before);
+}
+
+WEIR_TEST("timers, shared locks, tokens and generators allocate nothing while they work") {
+  shared_mutex door;
+  rate_limiter calls({.tokens = 1'000'000, .per = 1_s, .burst = 1});
+  const auto count = []() -> generator<int> {
+    for (int i = 0;; ++i) co_yield i;
+  };
+  auto numbers = count();
+  co_await sleep(1_ms);
+  const std::size_t before = allocations;
+  for (int i = 0; i < rounds; ++i) {
+    {
+      auto reading = co_await door.lock_shared();
+    }
+    {
+      auto writing = co_await door.lock();
+    }
+    co_await calls.acquire();
+    co_await sleep(1_us);
+    EXPECT_EQ(co_await numbers.next(), i);
+  }
+  EXPECT_EQ(allocations, before);
+}
+
+}  // namespace
+}  // namespace weir
+
+#endif

@@ -1,0 +1,90 @@
+// One contract for both reaches: a test written with FLOW_CONTRACT runs with the types for one loop
+// and again with their twins for several.
+#pragma once
+
+#include <weir/flow/channel.hpp>
+#include <weir/flow/event.hpp>
+#include <weir/flow/mutex.hpp>
+#include <weir/flow/oneshot.hpp>
+#include <weir/flow/semaphore.hpp>
+#include <weir/flow/watch.hpp>
+#include <weir/testing/test.hpp>
+
+#include <source_location>
+#include <string>
+#include <utility>
+
+namespace weir {
+
+struct local_flow {
+  template <class T>
+  using sender = weir::sender<T>;
+  template <class T>
+  using receiver = weir::receiver<T>;
+  template <class T, class Options>
+  static auto channel(Options options) {
+    return weir::channel<T>(options);
+  }
+  template <class T>
+  static auto channel(channel_options options) {
+    return weir::channel<T>(options);
+  }
+  template <class T>
+  static auto oneshot() {
+    return weir::oneshot<T>();
+  }
+  template <class T>
+  static auto watch(T initial) {
+    return weir::watch<T>(std::move(initial));
+  }
+  using event = weir::event;
+  using auto_event = weir::auto_event;
+  using mutex = weir::mutex;
+  using semaphore = weir::semaphore;
+};
+
+struct cross_flow {
+  template <class T>
+  using sender = cross::sender<T>;
+  template <class T>
+  using receiver = cross::receiver<T>;
+  template <class T, class Options>
+  static auto channel(Options options) {
+    return cross::channel<T>(options);
+  }
+  template <class T>
+  static auto channel(channel_options options) {
+    return cross::channel<T>(options);
+  }
+  template <class T>
+  static auto oneshot() {
+    return cross::oneshot<T>();
+  }
+  template <class T>
+  static auto watch(T initial) {
+    return cross::watch<T>(std::move(initial));
+  }
+  using event = cross::event;
+  using auto_event = cross::auto_event;
+  using mutex = cross::mutex;
+  using semaphore = cross::semaphore;
+};
+
+inline bool add_for_both(const char* sentence, task<> (*local)(), task<> (*between)(),
+                         std::source_location place = std::source_location::current()) {
+  testing::add_test(sentence, local, place);
+  return testing::add_test(("between loops: " + std::string(sentence)).c_str(), between, place);
+}
+
+}  // namespace weir
+
+#define FLOW_CONTRACT_NAMED(sentence, body)                                                 \
+  template <class Kit>                                                                      \
+  static ::weir::task<> body();                                                             \
+  [[maybe_unused]] static const bool WEIR_TEST_JOIN(body, _added) =                         \
+      ::weir::add_for_both(sentence, &body<::weir::local_flow>, &body<::weir::cross_flow>); \
+  template <class Kit>                                                                      \
+  static ::weir::task<> body()
+/// A test of both reaches; its types come from `Kit`.
+#define FLOW_CONTRACT(sentence) \
+  FLOW_CONTRACT_NAMED(sentence, WEIR_TEST_JOIN(flow_contract_body_, __LINE__))

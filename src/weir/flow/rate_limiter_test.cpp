@@ -1,0 +1,85 @@
+#include <weir/flow/rate_limiter.hpp>
+
+#include <weir/core.hpp>
+#include <weir/testing/cancel_points.hpp>
+
+#include <utility>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using testing::elapsed;
+
+WEIR_TEST("a burst passes at once, and then tokens come evenly") {
+  rate_limiter calls({.tokens = 10, .per = 1_s, .burst = 3});
+  std::vector<std::int64_t> passed_ms;
+  for (int i = 0; i < 6; ++i) {
+    co_await calls.acquire();
+    passed_ms.push_back(elapsed().ns / 1'000'000);
+  }
+  EXPECT_EQ(passed_ms, (std::vector<std::int64_t>{0, 0, 0, 100, 200, 300}));
+  co_await sleep(1_h);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(calls.try_acquire());
+  EXPECT_FALSE(calls.try_acquire()) << "a full bucket holds no more than its size";
+  EXPECT_EQ(calls.stats().admitted, 9u);
+}
+
+WEIR_TEST("a wait for many tokens is not overtaken, and one that gives up lets the next move up") {
+  rate_limiter calls({.tokens = 10, .per = 1_s, .burst = 5});
+  co_await calls.acquire(5);
+  std::vector<int> order;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> {
+      co_await testing::expect_raises<errc::timed_out>(with_timeout(150_ms, calls.acquire(4)));
+      order.push_back(4);
+    });
+    co_await sleep(1_ms);
+    s.spawn([&]() -> task<> {
+      co_await calls.acquire(1);
+      order.push_back(1);
+      EXPECT_EQ(elapsed(), 150_ms) << "its token was there, but it was not first";
+    });
+    s.spawn([&]() -> task<> {
+      co_await sleep(1_ms);
+      co_await calls.acquire(2);
+      order.push_back(2);
+      EXPECT_EQ(elapsed(), 300_ms);
+    });
+    EXPECT_FALSE(calls.try_acquire());
+    co_await s.join();
+  });
+  EXPECT_EQ(order.back(), 2);
+}
+
+WEIR_TEST("what can never be given is an error") {
+  rate_limiter calls({.tokens = 1, .burst = 2});
+  co_await testing::expect_raises<errc::invalid_argument>(calls.acquire(3));
+  EXPECT_FALSE(calls.try_acquire(3));
+  EXPECT_THROW(rate_limiter({.tokens = 0}), exception);
+  EXPECT_THROW(rate_limiter({.burst = 0}), exception);
+}
+
+TEST(RateLimiter, a_cancelled_acquire_takes_no_token) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    rate_limiter calls({.tokens = 1000, .per = 1_s, .burst = 1});
+    std::uint64_t taken = 0;
+    const auto take_three = [&]() -> task<> {
+      for (int i = 0; i < 3; ++i) {
+        co_await calls.acquire();
+        ++taken;
+      }
+    };
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(take_three);
+      co_await v.run(take_three());
+    });
+    EXPECT_GE(taken, 3u);
+    EXPECT_EQ(calls.stats().admitted, taken);
+    EXPECT_EQ(calls.stats().waiting, 0u);
+  });
+}
+
+}  // namespace
+}  // namespace weir
