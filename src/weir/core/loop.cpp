@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <mutex>
+#include <thread>
 #include <utility>
 
 namespace weir {
@@ -25,6 +26,9 @@ struct post_inbox {
   std::atomic<bool> is_asleep{false};
   std::atomic<std::size_t> waiting{0};
   std::atomic<bool> is_closed{false};
+  // Threads inside post_node(). What a node wakes may end the loop while its poster still looks at
+  // whether to wake the driver, so the loop's end waits for these.
+  std::atomic<std::uint32_t> posters{0};
 };
 
 }  // namespace detail
@@ -70,6 +74,7 @@ loop::loop(driver& io, loop_options options)
 loop::~loop() {
   loop_registry::remove(*this);
   inbox_->is_closed = true;
+  while (inbox_->posters.load(std::memory_order_acquire) != 0) std::this_thread::yield();
   drain_posts();
   delete root_;
   delete inbox_;
@@ -258,6 +263,7 @@ void loop::give_up_post() noexcept { inbox_->waiting.fetch_sub(1, std::memory_or
 void loop::end_post() noexcept { ++ended_posts_; }
 
 void loop::post_node(detail::post_node& node) noexcept {
+  inbox_->posters.fetch_add(1, std::memory_order_relaxed);  // published by the exchange below
   detail::post_node* head = inbox_->head.load(std::memory_order_relaxed);
   do {
     node.next = head;
@@ -266,6 +272,7 @@ void loop::post_node(detail::post_node& node) noexcept {
   if (inbox_->is_asleep.load(std::memory_order_seq_cst) &&
       inbox_->is_asleep.exchange(false, std::memory_order_relaxed))
     driver_.wake();
+  inbox_->posters.fetch_sub(1, std::memory_order_release);
 }
 
 void loop::drain_posts() noexcept {
