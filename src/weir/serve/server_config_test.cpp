@@ -11,7 +11,8 @@ TEST(server_config, every_setting_can_be_given) {
   const answer<server_config> config = read_config(
       R"({"data":"/d","listen":"[::1]:1","token_file":"/t","drain_timeout":"3s","limits":{
           "message_bytes":1,"batch_messages":2,"lease_messages":3,"queues":4,"keys":5,"replies":6,
-          "connections":7,"connections_per_client":10,"wait":"8s","event_streams":9,"bodies_bytes":11},
+          "connections":7,"connections_per_client":10,"wait":"8s","event_streams":9,
+          "bodies_bytes":11},
           "tls":{"cert":"/c","key":"/k","client_ca":"/a"},
           "calls":{"deny":["private","10.0.0.1"],"allow":["all"],"ca":"/w"},
           "journal":{"segment_bytes":65536,"snapshot_bytes":10}})",
