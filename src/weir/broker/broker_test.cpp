@@ -522,7 +522,9 @@ WEIR_TEST("a folder whose secret is gone is refused, for nobody's ids would be k
 }
 
 WEIR_TEST("a message whose body is damaged on the disk becomes a dead letter and blocks nobody") {
-  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+  broker_options options = small_broker();
+  options.journal.recent_bytes_max = 0;  // so that bodies come from the disk
+  co_await with_broker(options, [](broker& b) -> task<> {
     co_await b.put_queue("q", {});
     const std::string bad = co_await submit_text(b, "q", "a body that rots");
     const std::string good = co_await submit_text(b, "q", "a good one");

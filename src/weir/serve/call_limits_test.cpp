@@ -12,7 +12,25 @@ namespace {
 
 using namespace weir::testing;
 
-/// Accepts calls, reads some of each, and then behaves.
+/// Reads one whole request, whose body has a Content-Length or none.
+task<> read_request(socket& from) {
+  constexpr std::string_view head_end = "\r\n\r\n";
+  constexpr std::string_view length = "\r\nContent-Length: ";
+  std::string text;
+  std::size_t size = std::string::npos;
+  while (text.size() < size) {
+    const bytes piece = co_await from.receive();
+    if (!piece) co_return;
+    text += piece.text();
+    const std::size_t end = text.find(head_end);
+    if (end == std::string::npos) continue;
+    size = end + head_end.size();
+    const std::size_t at = text.find(length);
+    if (at < end) size += std::stoul(text.substr(at + length.size()));
+  }
+}
+
+/// Accepts calls, reads each, and then behaves.
 template <class How, class Body>
 task<> with_hostile(How how, Body body) {
   listener door = co_await listen({});
@@ -25,7 +43,7 @@ task<> with_hostile(How how, Body body) {
         ++calls;
         s.spawn(
             [](How* rude, socket with) -> task<> {
-              std::ignore = co_await with.receive();
+              co_await read_request(with);
               std::ignore = co_await as_result((*rude)(with));
             },
             &how, std::move(peer));

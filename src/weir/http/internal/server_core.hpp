@@ -21,10 +21,14 @@ struct server_core {
 
   /// The Date field's value, made once a second.
   std::string_view date();
-  /// False: the client has connections_per_client_max already, and this one is to be closed.
+  /// False: the client has connections_per_client_max already, or is gone; this one is to be closed.
   bool admit(const socket& arrived, client_place& from) {
-    if (clients.enter(arrived.peer(), limits.connections_per_client_max, from)) return true;
-    ++stats.connections_refused;
+    try {
+      if (clients.enter(arrived.peer(), limits.connections_per_client_max, from)) return true;
+      ++stats.connections_refused;
+    } catch (const exception&) {  // reset since it was accepted: there is no peer any more
+      ++stats.accept_failures;
+    }
     return false;
   }
 

@@ -17,7 +17,7 @@ journal_state::journal_state(std::string where, journal_options chosen, journal_
       options(chosen),
       client(of),
       io(loop::current()->io()),
-      pending(chosen.group_bytes_max) {}
+      pending(chosen.group_bytes_max, chosen.recent_bytes_max) {}
 
 journal_state::~journal_state() { WEIR_ASSERT(durable_waits.is_empty() && room_waits.is_empty()); }
 

@@ -79,7 +79,7 @@ void pending_groups::pop_front() {
     recent_.push_back(std::move(done));
   }
   groups_.pop_front();
-  while (recent_bytes_ > recent_bytes_max) {  // (4)
+  while (recent_bytes_ > recent_bytes_max_) {  // (4)
     std::string& oldest = recent_.front().bytes;
     recent_bytes_ -= oldest.capacity();
     if (oldest.capacity() <= kept_buffer_max) spare_ = std::move(oldest);

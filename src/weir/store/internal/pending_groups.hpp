@@ -8,7 +8,7 @@
 //
 // Invariants: (1) only the back takes records, and only until it is sealed; (2) offsets of groups
 // in one segment grow and never overlap; (3) bytes() is the sum of the sizes of all groups
-// that are not written; (4) the memory of those that are is recent_bytes_max at most.
+// that are not written; (4) the memory of those that are is recent_bytes_max_ at most.
 #pragma once
 
 #include <weir/store/journal_format.hpp>
@@ -51,8 +51,8 @@ class pending_groups {
  public:
   enum class fit : std::uint8_t { extends_group, new_group, new_segment };
 
-  explicit pending_groups(std::size_t group_bytes_max) noexcept
-      : group_bytes_max_(group_bytes_max) {}
+  pending_groups(std::size_t group_bytes_max, std::size_t recent_bytes_max) noexcept
+      : group_bytes_max_(group_bytes_max), recent_bytes_max_(recent_bytes_max) {}
 
   /// Where records of `size` framed bytes would go.
   fit fit_of(std::size_t size) const noexcept;
@@ -83,8 +83,8 @@ class pending_groups {
   pending_group& begin_group();
 
   static constexpr std::size_t kept_buffer_max = std::size_t{4} << 20;
-  static constexpr std::size_t recent_bytes_max = std::size_t{4} << 20;
   std::size_t group_bytes_max_;
+  std::size_t recent_bytes_max_;
   std::deque<pending_group> groups_;
   std::deque<pending_group> recent_;  // written, oldest first
   std::size_t recent_bytes_ = 0;      // of their memory
