@@ -17,12 +17,13 @@ namespace {
 using sender = weir::cross::sender<std::uint64_t>;
 using receiver = weir::cross::receiver<std::uint64_t>;
 
-// Runs f(args...) on a loop and thread of its own.
+// Runs f(args...) on a loop and thread of its own. The arguments are given away: a half of a
+// channel that the thread kept would leave the channel open for ever.
 template <class F, class... A>
 std::thread on_thread(F f, A... args) {
-  return std::thread([f, args...] {
+  return std::thread([f, ... args = std::move(args)]() mutable {
     const auto driver = weir::make_driver();
-    weir::run_on(*driver, f(args...));
+    weir::run_on(*driver, f(std::move(args)...));
   });
 }
 

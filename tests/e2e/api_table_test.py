@@ -54,7 +54,7 @@ def wanted():
         "Parameters": [f"?{name}" for name in dict.fromkeys(re.findall(r'params->(?:length|whole|text)\("(\w+)"', answers))],
         "Fields of a request": [f"{name}:" for name in found(r'"(Weir-[A-Z][A-Za-z-]*)"', sources("serve/submit_fields.cpp"))
                                 + ["Content-Type", "Authorization", "Origin", "Host"]],
-        "Members of a message in a batch": found(r'from\.(?:text|length|whole)\("(\w+)"', sources("serve/submit_fields.cpp")) ,
+        "Members of an entry of a batch": found(r'from\.(?:text|length|whole)\("(\w+)"', sources("serve/submit_fields.cpp")) ,
         "Settings of a queue": names,
         "Members of answers": [f'"{name}"' for name in found(r'(?:field|begin_object|begin_array|null)\(\s*"(\w+)"', answers)
                                + found(r'append_\w+\(\s*out, "(\w+)"', answers) + found(r'append_bytes\(out, "\w+", "(\w+)"', answers)],

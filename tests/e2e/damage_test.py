@@ -94,7 +94,7 @@ class Damage(unittest.TestCase):
         ids, said, left, _ = self.life(lambda data: self.flip(self.segment(data, 1), 8))
         self.assertIn("journal-0000000001.seg", said)
         self.assertLess(len(left), len(ids))
-        self.assertEqual(left, ids[-len(left):])
+        self.assertEqual(left, ids[len(ids) - len(left):])
 
     def test_a_damaged_batch_header_in_a_sealed_segment_is_refused(self):
         ids, said, left, _ = self.life(lambda data: self.flip(self.segment(data, 1), 64 + 3000))
