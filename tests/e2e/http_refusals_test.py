@@ -69,6 +69,10 @@ class Limits(unittest.TestCase):
         self.assert_problem(self.api.post(path, {"messages": [{"body": "x"}] * 3}), 413, "too_many_messages", "2 are allowed")
         self.assertEqual(self.api.post(path, {"messages": [{"body": "x"}] * 2}).status, 202)
 
+    def test_too_many_acknowledgements_in_a_batch_is_413(self):
+        acks = {"acks": [{"receipt": "x"}] * 3}
+        self.assert_problem(self.api.post("/v1/leases:ack", acks), 413, "too_many_acks", "2 are allowed")
+
     def test_a_lease_of_more_than_lease_messages_is_400(self):
         self.assert_problem(self.api.post("/v1/queues/q/leases?max=3"), 400, "invalid_parameter", "1 to 2")
 

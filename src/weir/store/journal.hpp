@@ -34,7 +34,7 @@ struct journal_options {
   std::size_t pending_bytes_max = std::size_t{16} << 20;  // appended and not yet durable
   std::size_t group_bytes_max = std::size_t{4} << 20;     // one group, and so one append; twice, at
                                                           // most, must fit into a segment
-  std::size_t recent_bytes_max = std::size_t{4} << 20;  // just written, and read from memory
+  std::size_t recent_bytes_max = std::size_t{4} << 20;    // just written, and read from memory
   std::uint64_t snapshot_bytes = std::uint64_t{256} << 20;  // appended between two snapshots
   std::size_t snapshot_slice_bytes = std::size_t{256} << 10;
   std::uint32_t open_files_max = 64;                 // of sealed segments

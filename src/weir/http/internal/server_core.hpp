@@ -21,7 +21,7 @@ struct server_core {
 
   /// The Date field's value, made once a second.
   std::string_view date();
-  /// False: the client has connections_per_client_max already, or is gone; this one is to be closed.
+  /// False: the client has connections_per_client_max already, or is gone: close this one.
   bool admit(const socket& arrived, client_place& from) {
     try {
       if (clients.enter(arrived.peer(), limits.connections_per_client_max, from)) return true;
