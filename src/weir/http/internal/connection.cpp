@@ -434,15 +434,24 @@ void connection::begin_aside(side_task& what, side_body body) {
 }
 
 task<> connection::run_aside(connection* self, side_task* what, side_body body) {
+  // In a destructor: a cancelled task does not come to its last line.
+  const struct end_note {
+    side_task* of;
+    explicit end_note(side_task* task) noexcept : of(task) {}
+    end_note(const end_note&) = delete;
+    end_note& operator=(const end_note&) = delete;
+    ~end_note() {
+      of->inside = nullptr;
+      of->is_live = false;
+      of->ended.set();
+    }
+  } at_the_end(what);
   if (!what->is_unwanted) {
     co_await with_scope([&](scope& inside) -> task<> {
       what->inside = &inside;
       co_await (self->*body)();
     });
   }
-  what->inside = nullptr;
-  what->is_live = false;
-  what->ended.set();
 }
 
 task<> connection::end_aside(side_task& what) {
