@@ -19,10 +19,10 @@ def result_of(body):
 class Claim:
     """Something that was asked for at `begun` and confirmed at `sure` (None: not, or not yet)."""
 
-    __slots__ = ("value", "begun", "sure")
+    __slots__ = ("value", "begun", "sure", "attempt")
 
-    def __init__(self, value, begun):
-        self.value, self.begun, self.sure = value, begun, None
+    def __init__(self, value, begun, attempt=0):
+        self.value, self.begun, self.sure, self.attempt = value, begun, None, attempt  # attempt: of an end
 
     def is_sure(self, at):
         return self.sure is not None and self.sure <= at
@@ -74,15 +74,16 @@ class Books:
                 raise AssertionError(f"{one} was never submitted")
             if known.submitted not in (None, claim):
                 raise AssertionError(f"{one['id']} came back with another body")
-            if any(end.is_sure(self.now()) for end in known.ends):
+            # An older lease may be heard of late: when it is, another worker may have had the message since.
+            if any(end.is_sure(self.now()) and end.attempt < one["attempt"] for end in known.ends):
                 raise AssertionError(f"{one['id']} was given out again after it was done")
             known.submitted = claim
             claim.value = one["id"]
             known.attempts.append((one["attempt"], self.now()))
 
-    def ask_end(self, id, result):
+    def ask_end(self, id, result, attempt):
         with self.lock:
-            claim = Claim(result, self.now())
+            claim = Claim(result, self.now(), attempt)
             self.messages[id].ends.append(claim)
             return claim
 

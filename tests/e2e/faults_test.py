@@ -61,6 +61,11 @@ class Case(unittest.TestCase):
         server.reader.join()
         return server.output[-1]
 
+    def heard(self, server, refused):
+        """Who waited for the disk hears 500, who came between the failure and the end 503; neither names a file."""
+        self.assertIn((refused.status, refused.json["code"]), ((500, "internal"), (503, "unavailable")), refused)
+        self.assertNotIn(server.data, refused.json["detail"])
+
     def all_there(self, client, ids, state="ready"):
         for id in ids:
             answer = client.get(f"/v1/messages/{id}")
@@ -79,8 +84,7 @@ class FailingDisk(Case):
             with contextlib.suppress(*BROKEN):
                 refused = submit(client, "may be lost")[0]
             if refused is not None:
-                self.assertEqual((refused.status, refused.json["code"]), (500, "internal"), refused)
-                self.assertNotIn(server.data, refused.json["detail"])
+                self.heard(server, refused)
             last = self.ends(server)
             self.assertRegex(last, r"^weir: io: writing '.*journal-\d+\.seg' failed; the journal takes nothing more "
                                    r"until it is opened anew; because ")
@@ -103,7 +107,7 @@ class FailingDisk(Case):
     def test_a_sync_that_fails_once_is_not_tried_again(self):
         """The second one would succeed and prove nothing."""
         with self.serving("epoll") as (server, faults, client):
-            faults.fail(shim.SYNC, ".seg", count=1)
+            faults.fail(shim.SYNC, ".seg$", count=1)  # not of the next one, .seg.tmp, which is made beside
             with contextlib.suppress(*BROKEN):
                 self.assertEqual(submit(client, "lost")[0].status, 500)
             self.ends(server)
@@ -115,7 +119,7 @@ class FailingDisk(Case):
             ids = []
             with contextlib.suppress(*BROKEN):  # at the next segment
                 ids, refused = fill(client, "x" * 4000)
-                self.assertEqual(refused.status, 500, refused)
+                self.heard(server, refused)
             self.assertIn("syncing the journal's folder failed", self.ends(server))
             faults.heal()
             server.start()
@@ -226,6 +230,7 @@ class ReadOnlyDisk(Case):
 
 
 class NoDescriptors(Case):
+    @unittest.skipIf("asan" in APP, "UBSan takes a pipe to look at an object, and without one it calls the object damaged")
     def test_a_server_without_descriptors_serves_who_is_connected_and_then_the_others(self):
         limit = 64
         for driver in DRIVERS:

@@ -80,7 +80,7 @@ class Load:
             choice = rng.random()
             if choice < 0.85:
                 result = result_of(one["body"])
-                claim = self.books.ask_end(one["id"], result)
+                claim = self.books.ask_end(one["id"], result, one["attempt"])
                 answer = client.post(f"/v1/leases/{one['receipt']}/ack", result)
                 if answer.status == 204:
                     self.books.settle(claim)

@@ -26,32 +26,42 @@ class SoakRun(unittest.TestCase):
             self.assertIn("is no duration", done.stderr)
 
 
+def lease(id, body, attempt=1):
+    return {"id": id, "body": body, "attempt": attempt}
+
+
 class TheBooks(unittest.TestCase):
-    def test_a_message_that_was_confirmed_and_not_done_is_lost(self):
+    def books(self):
         books = soak.Books()
         books.ask("a", "b")
         books.confirm("a", "1")
+        return books
+
+    def test_a_message_that_was_confirmed_and_not_done_is_lost(self):
+        books = self.books()
         books.confirm("b", "2")
-        books.take({"id": "1", "body": "a"})
-        books.complete("1", True)
+        books.take(lease("1", "a"))
+        books.complete(lease("1", "a"), True)
         self.assertEqual((books.lost(), books.errors), (["2"], []))
 
     def test_what_comes_back_or_was_never_sent_is_an_error(self):
-        books = soak.Books()
-        books.ask("a")
-        books.confirm("a", "1")
-        books.complete("1", True)
-        books.take({"id": "1", "body": "a"})
-        books.take({"id": "2", "body": "b"})
+        books = self.books()
+        books.complete(lease("1", "a"), True)
+        books.take(lease("1", "a", attempt=2))
+        books.take(lease("2", "c"))
         self.assertEqual(len(books.errors), 2)
 
+    def test_an_older_lease_that_is_heard_of_late_is_none(self):
+        books = self.books()
+        books.complete(lease("1", "a", attempt=2), True)
+        books.take(lease("1", "a", attempt=1))
+        self.assertEqual(books.errors, [])
+
     def test_a_completion_without_an_answer_leaves_both_possible(self):
-        books = soak.Books()
-        books.ask("a")
-        books.confirm("a", "1")
-        books.complete("1", False)
+        books = self.books()
+        books.complete(lease("1", "a"), False)
         self.assertEqual(books.lost(), [])
-        books.take({"id": "1", "body": "a"})
+        books.take(lease("1", "a", attempt=2))
         self.assertEqual(books.errors, [])
 
     def test_memory_that_grows_is_told(self):

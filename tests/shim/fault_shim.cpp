@@ -33,6 +33,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 namespace {
 
@@ -49,8 +50,9 @@ enum class op : std::uint8_t {
   sync_dir,
 };
 
-/// A call of this kind on a path that contains `path` fails with `error`, `count` times (-1: for
-/// ever), after `after` calls that were let through. A count of 0 switches the rule off.
+/// A call of this kind on a path that contains `path` (or ends with it, if `path` ends with '$')
+/// fails with `error`, `count` times (-1: for ever), after `after` calls that were let through. A
+/// count of 0 switches the rule off.
 struct rule {
   std::uint32_t kind;
   std::int32_t error;
@@ -116,6 +118,10 @@ shim_state& state() {
   return *one;
 }
 
+/// Made before the first thread: the guard of a static is not seen by ThreadSanitizer in this
+/// library, which would take the first use on another thread for a race.
+[[gnu::constructor]] void make_state() { state(); }
+
 template <class F>
 F* next(const char* name) {
   return reinterpret_cast<F*>(::dlsym(RTLD_NEXT, name));
@@ -140,13 +146,19 @@ std::uint64_t number_of(int handle) {
   return ::fstat(handle, &found) == 0 ? found.st_ino : 0;
 }
 
+bool is_meant(std::string_view rule, std::string_view path) {
+  if (!rule.ends_with('$')) return path.find(rule) != std::string_view::npos;
+  rule.remove_suffix(1);
+  return path.ends_with(rule);
+}
+
 /// What a rule says: 0 or an errno.
 int failure_of(op kind, const std::string& path) {
   page* shared = state().shared;
   if (!shared) return 0;
   for (rule& one : shared->rules) {
     if (one.count.load() == 0 || one.kind != static_cast<std::uint32_t>(kind)) continue;
-    if (path.find(one.path) == std::string::npos) continue;
+    if (!is_meant(one.path, path)) continue;
     if (one.after.load() > 0) {
       one.after.fetch_sub(1);
       continue;

@@ -35,8 +35,11 @@ api_problem problem_of(const refusal& why) {
       problem.status = 429;
       problem.retry_after = queue_retry_after;
       break;
-    case broker_errc::busy:
     case broker_errc::unavailable:
+      // The broker's own text names files, which are nobody's business on the network.
+      problem.detail = "the server is closing, or its journal has failed; its log says why";
+      [[fallthrough]];
+    case broker_errc::busy:
       problem.status = 503;
       problem.retry_after = queue_retry_after;
       break;

@@ -28,6 +28,15 @@ TEST(api_problem, each_refusal_of_the_broker_has_its_status_and_keeps_its_name_a
   }
 }
 
+TEST(api_problem, a_failed_journal_is_told_without_its_files) {
+  const api_problem problem =
+      problem_of(refusal{broker_errc::unavailable, "sync '/var/weir/a.seg'"});
+  EXPECT_EQ(problem.status, 503);
+  EXPECT_EQ(problem.code, "unavailable");
+  EXPECT_EQ(problem.detail, "the server is closing, or its journal has failed; its log says why");
+  EXPECT_GT(problem.retry_after, 0_s);
+}
+
 TEST(api_problem, errors_of_the_world_have_a_status_of_their_own) {
   const struct {
     errc code;
