@@ -126,7 +126,7 @@ class sse_writer {
 /// begin_events(). To HEAD, and with statuses that have no body, the body is left out by itself.
 ///
 /// Cancel:  as body_writer.
-/// Order:   responses leave in the order of their requests.
+/// Order:   responses leave in the order of their requests, small ones together where they can.
 /// Bound:   fields_bytes_max of own header fields.
 /// Errors:  `broken` when the client is gone; `invalid_argument` for a field that would break out
 ///          of its line or that is the server's own (Content-Length, Transfer-Encoding, Connection,

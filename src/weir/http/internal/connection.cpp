@@ -61,7 +61,7 @@ task<> connection::serve() {
   while (true) {
     const head_end got = co_await read_head();
     if (got == head_end::closed) {
-      if (tls_) co_await say_goodbye();
+      if (tls_ && !is_client_gone_) co_await say_goodbye();
       co_return;
     }
     if (got == head_end::faulty) {
@@ -99,9 +99,6 @@ task<> connection::say_goodbye() {
 
 task<connection::head_end> connection::read_head() {
   const server_limits& limits = core_.limits;
-  phase_ = phase::idle;
-  unlink();
-  core_.connections.push_back(*this);  // (3)
   fault_ = {};
   parser_.reset();
   inbound_.begin_head();
@@ -115,6 +112,14 @@ task<connection::head_end> connection::read_head() {
         fault_ = parser_.fault();
         co_return head_end::faulty;
       }
+    }
+    if (phase_ == phase::exchange) {  // no whole request is left: what was answered leaves now
+      if ((held_ != 0 || is_leaving_) && !co_await send_held()) {
+        ++core_.stats.clients_gone;
+        socket_.reset();
+        co_return head_end::closed;
+      }
+      become_idle();
     }
     loop& on = scope_->on();
     duration limit = requests_ == 0 ? limits.header_timeout : limits.keep_alive_timeout;
@@ -134,6 +139,12 @@ task<connection::head_end> connection::read_head() {
       co_return judge_end_in_head(got.failure);
     }
   }
+}
+
+void connection::become_idle() noexcept {
+  phase_ = phase::idle;
+  unlink();
+  core_.connections.push_back(*this);  // (3)
 }
 
 // A client that goes between requests, or without ever having sent one, is no event; one that stops
@@ -185,8 +196,9 @@ task<bytes> connection::read_body() {
     if (decoder_.is_done()) co_return bytes();
     if (decoder_.is_failed()) fail_body(decoder_.fault());
     if (std::exchange(is_continue_due_, false) && answer_ == answer_state::none) {
-      const io_slice line{continue_response.data(), continue_response.size()};
-      if (!co_await transmit({&line, 1})) continue;
+      const io_slice line[] = {{out_.data(), held_},
+                               {continue_response.data(), continue_response.size()}};
+      if (!co_await transmit(line)) continue;
     }
     received_outcome got = co_await receive_body();
     if (!got.data.empty()) {
@@ -275,6 +287,7 @@ void connection::begin_exchange() {
   is_continue_due_ = head.expects_continue;
   body_time_left_ = core_.limits.body_timeout;
   body_patience_ = core_.limits.body_grace;
+  turn_of_exchange_ = scope_->on().turn_time();
 }
 
 task<> connection::answer() {
@@ -337,6 +350,7 @@ bool connection::is_of_client(const std::exception_ptr& failure) const {
 }
 
 task<> connection::conclude(std::exception_ptr failure) {
+  if (held_ != 0 || is_leaving_) std::ignore = co_await send_held();
   if (watch_.is_live) co_await end_aside(watch_);
   const bool is_broken = failure || is_client_gone_ || is_torn_;
   if (is_broken && beat_.is_live) co_await end_aside(beat_);

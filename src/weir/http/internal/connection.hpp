@@ -7,7 +7,9 @@
 //             (2) is_torn_ is true exactly while bytes of a message are on their way; found true
 //             later, the send was cut off in the middle and the connection is worth nothing;
 //             (3) idle connections stand in the server's list in the order in which they became so;
-//             (4) the server's stats.bodies_bytes is the sum of body_held_ of all connections.
+//             (4) the server's stats.bodies_bytes is the sum of body_held_ of all connections;
+//             (5) answers that are held until others join them are the first held_ bytes of out_,
+//             and while there are any, leave_ stands ready to send them as soon as this task waits.
 #pragma once
 
 #include <weir/base/intrusive.hpp>
@@ -99,6 +101,7 @@ class connection : public list_hook<> {
   task<> linger();
 
   task<received_outcome> receive_body();
+  void become_idle() noexcept;
   void grow_body(std::string& all, std::size_t needed, std::size_t expected);
   void release_body() noexcept;
   [[noreturn]] void fail_body(http_fault fault);
@@ -108,6 +111,12 @@ class connection : public list_hook<> {
   bool will_keep() const noexcept;
   bool leaves_out_body(int status) const noexcept;
   task<bool> transmit(std::span<const io_slice> pieces);
+  task<bool> transmit_behind(std::span<const io_slice> pieces);
+  task<bool> push(std::span<const io_slice> pieces);
+  bool may_hold() const noexcept;
+  bool hold() noexcept;
+  task<bool> send_held();
+  task<> leave();
   task<bool> transmit_chunk(std::string_view text);
   void require_client() const;
   task<> write_scratch();
@@ -128,8 +137,8 @@ class connection : public list_hook<> {
   inbound inbound_;
   http1_request_parser parser_;
   http1_body_decoder decoder_;
-  std::string out_;          // a head, a chunk's first line: what is to be sent before the data
-  std::string scratch_;      // an event as text
+  std::string out_;      // held answers; a head, a chunk's first line: what is sent before the data
+  std::string scratch_;  // an event as text
   std::string fields_text_;  // of the handler's own fields, name by value
   std::vector<own_field> fields_;
   http_fault fault_;            // of the head or the body
@@ -138,8 +147,11 @@ class connection : public list_hook<> {
   duration body_patience_;       // what is left of body_grace; bytes that come add to it
   std::uint64_t body_held_ = 0;  // (4)
   time_point last_write_;
+  time_point turn_of_exchange_;  // of the loop, when the exchange began
+  std::size_t held_ = 0;         // (5)
   side_task watch_;
   side_task beat_;
+  side_task leave_;
   condition beaten_;
   std::uint32_t requests_ = 0;
   phase phase_ = phase::idle;
@@ -152,6 +164,7 @@ class connection : public list_hook<> {
   bool is_continue_due_ = false;
   bool is_event_stream_ = false;
   bool is_beating_ = false;  // a comment is on its way
+  bool is_leaving_ = false;  // answers that were held are on their way
   bool is_torn_ = false;     // (2)
   bool is_client_gone_ = false;
 };

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t joined_body_max = 4 * 1024;  // smaller bodies are copied behind their head
 constexpr std::size_t out_kept_max = 16 * 1024;
+constexpr std::size_t held_max = 8 * 1024;  // then held answers leave, whatever comes behind them
 
 bool has_no_body(int status) noexcept { return status == 204 || status == 304; }
 
@@ -28,11 +29,23 @@ bool is_servers_own(std::string_view name) noexcept {
 
 void connection::require_client() const {
   if (is_client_gone_) raise(error(errc::broken, "the client is gone"));
-  if (is_torn_) raise(error(errc::broken, "an earlier write of this answer was cut off"));
+  if (is_torn_ && !is_leaving_)
+    raise(error(errc::broken, "an earlier write of this answer was cut off"));
 }
 
-// False: the client is gone.
-task<bool> connection::transmit(std::span<const io_slice> pieces) {
+// False: the client is gone. What is held is in out_, with which the pieces begin then.
+WEIR_CORO_WRAPPER task<bool> connection::transmit(std::span<const io_slice> pieces) {
+  return is_leaving_ ? transmit_behind(pieces) : push(pieces);
+}
+
+task<bool> connection::transmit_behind(std::span<const io_slice> pieces) {
+  co_await leave_.ended.wait();
+  if (is_client_gone_ || is_torn_) co_return false;
+  co_return co_await push(pieces);
+}
+
+task<bool> connection::push(std::span<const io_slice> pieces) {
+  held_ = 0;
   is_torn_ = true;  // (2)
   const duration limit = core_.limits.write_timeout;
   const sent_outcome sent = tls_ ? co_await tls_->send(pieces, limit)
@@ -46,6 +59,58 @@ task<bool> connection::transmit(std::span<const io_slice> pieces) {
   co_return true;
 }
 
+// ---- answers that wait for company ----
+//
+// A send costs the kernel more than a small answer costs us. So when a client has sent several
+// requests at once, answers are gathered: one is held while the next request is there already, and
+// whatever is held leaves with the first answer that is not. Two rules keep a client from waiting
+// for an answer that is ready: a handler that has waited is taken as a sign that the next one will
+// wait as well, so nothing is held behind it; and leave() runs as soon as this task waits for
+// anything at all, since it stands in the loop's queue of ready tasks.
+
+bool connection::may_hold() const noexcept {
+  return is_kept_ && !inbound_.is_empty() && decoder_.is_done() && out_.size() <= held_max &&
+         !is_leaving_ && scope_->on().turn_time() == turn_of_exchange_;
+}
+
+// False: there is no memory for the task.
+bool connection::hold() noexcept {
+  try {
+    if (!leave_.is_live) begin_aside(leave_, &connection::leave);
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  held_ = out_.size();  // (5)
+  return true;
+}
+
+// False: the client is gone. Nothing is held or on its way then.
+task<bool> connection::send_held() {
+  if (is_leaving_) co_await leave_.ended.wait();
+  if (is_client_gone_ || is_torn_) co_return false;
+  if (held_ == 0) co_return true;
+  const io_slice piece{out_.data(), held_};
+  const bool sent = co_await push({&piece, 1});
+  out_.erase(0, piece.size);
+  co_return sent;
+}
+
+// Beside a handler, which may put its own answer into out_ meanwhile.
+task<> connection::leave() {
+  if (held_ == 0) co_return;
+  const std::string leaving = out_.substr(0, held_);
+  out_.erase(0, held_);
+  const struct end_note {
+    bool& is_leaving;
+    explicit end_note(bool& flag) noexcept : is_leaving(flag) { is_leaving = true; }
+    end_note(const end_note&) = delete;
+    end_note& operator=(const end_note&) = delete;
+    ~end_note() { is_leaving = false; }
+  } at_the_end(is_leaving_);
+  const io_slice piece{leaving.data(), leaving.size()};
+  co_await push({&piece, 1});
+}
+
 // ---- heads ----
 
 void connection::add_field(std::string_view name, std::string_view value) {
@@ -53,8 +118,9 @@ void connection::add_field(std::string_view name, std::string_view value) {
   if (is_servers_own(name)) {
     raise(error(errc::invalid_argument, "this header field is written by the server itself"));
   }
-  out_.clear();
+  out_.resize(held_);
   http1_head_writer::response(out_, 200).field(name, value);  // refuses what is no field
+  out_.resize(held_);
   if (fields_text_.size() + name.size() + value.size() > response::fields_bytes_max) {
     raise(error(errc::too_large, "header fields are over fields_bytes_max"));
   }
@@ -78,8 +144,8 @@ void connection::write_head(int status, std::string_view content_type, body_fram
     raise(error(errc::invalid_argument, "the status of an answer is from 200 to 599"));
   }
   is_kept_ = will_keep() && framing != body_framing::until_close;
-  if (out_.capacity() > out_kept_max) out_ = std::string();
-  out_.clear();
+  if (held_ == 0 && out_.capacity() > out_kept_max) out_ = std::string();
+  out_.resize(held_);
   http1_head_writer head = http1_head_writer::response(out_, status);
   head.field("Date", core_.date());
   if (!content_type.empty()) head.field("Content-Type", content_type);
@@ -106,6 +172,7 @@ void connection::write_head(int status, std::string_view content_type, body_fram
 
 task<> connection::send_whole(int status, std::string_view content_type, std::string_view body) {
   WEIR_ASSERT(answer_ == answer_state::none && "a request is answered once");
+  if (is_leaving_) co_await leave_.ended.wait();
   require_client();
   write_head(status, content_type, body_framing::length, body.size());
   answer_ = answer_state::done;  // (1)
@@ -118,8 +185,10 @@ task<> connection::send_whole(int status, std::string_view content_type, std::st
     pieces[1] = {body.data(), body.size()};
     count = 2;
   }
+  if (count == 1 && may_hold() && hold()) co_return;
   pieces[0] = {out_.data(), out_.size()};
-  is_torn_ = true;  // (2) as transmit(), without its frame: this is the way of most answers
+  held_ = 0;
+  is_torn_ = true;  // (2) as push(), without its frame: this is the way of most answers
   const std::span<const io_slice> all(pieces, count);
   const duration limit = core_.limits.write_timeout;
   const sent_outcome sent =
