@@ -1,0 +1,8 @@
+// What nearly every test includes, parsed once in the builds of the sanitizers: cmake/weir.cmake.
+#include <weir/core.hpp>
+#include <weir/testing/test.hpp>
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
