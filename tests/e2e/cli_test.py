@@ -210,6 +210,8 @@ class Alone(unittest.TestCase):
             code, script, _ = weir("completion", shell)
             self.assertEqual(code, 0)
             self.assertIn("send", script)
+            read = subprocess.run([shell, "-n"], input=script, capture_output=True, text=True)
+            self.assertEqual((read.returncode, read.stdout, read.stderr), (0, "", ""), shell)
         script = weir("completion", "bash")[1]
         asked = script + "\nCOMP_WORDS=(weir send --pri); COMP_CWORD=2; _weir; echo ${COMPREPLY[@]}"
         self.assertEqual(subprocess.run(["bash", "-c", asked], capture_output=True, text=True).stdout, "--priority\n")

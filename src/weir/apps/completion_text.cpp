@@ -48,9 +48,16 @@ complete -o default -F _weir weir
 std::string zsh_text(const std::vector<completable>& commands) {
   std::string names;
   std::string cases;
+  std::string words;  // of commands that take words of their own instead of files
   for (const completable& one : commands) {
     names += fmt::format("    {}\n", quoted(one.name + ":" + one.help));
     cases += fmt::format("    {}) compadd -- {} ;;\n", one.name, fmt::join(one.options, " "));
+    std::vector<std::string_view> plain;
+    for (const std::string& option : one.options) {
+      if (!option.starts_with("--")) plain.push_back(option);
+    }
+    if (plain.empty()) continue;
+    words += fmt::format("      {}) compadd -- {} ;;\n", one.name, fmt::join(plain, " "));
   }
   return fmt::format(R"(#compdef weir
 _weir() {{
@@ -61,13 +68,18 @@ _weir() {{
     _describe 'command' commands
     return
   fi
-  [[ "$PREFIX" == -* ]] || {{ _files; return }}
+  if [[ "$PREFIX" != -* ]]; then
+    case "$words[2]" in
+{}      *) _files ;;
+    esac
+    return
+  fi
   case "$words[2]" in
 {}  esac
 }}
 compdef _weir weir
 )",
-                     names, cases);
+                     names, words, cases);
 }
 
 std::string fish_text(const std::vector<completable>& commands) {

@@ -22,6 +22,16 @@ TEST(completion_text, zsh_shows_the_help_of_commands) {
   EXPECT_NE(text.find("send) compadd -- --key --ttl ;;"), text.npos);
 }
 
+TEST(completion_text, zsh_offers_the_words_of_a_command_where_it_takes_no_files) {
+  const std::vector<completable> some{{"completion", "Print it", {"zsh", "fish", "--help"}},
+                                      {"send", "Submit", {"--key"}}};
+  const std::string text = completion_text(shell::zsh, some);
+  EXPECT_NE(text.find("    case \"$words[2]\" in\n      completion) compadd -- zsh fish ;;\n"
+                      "      *) _files ;;\n"),
+            text.npos)
+      << text;
+}
+
 TEST(completion_text, fish_has_one_line_an_option) {
   const std::string text = completion_text(shell::fish, commands);
   EXPECT_NE(text.find("-a send -d 'Submit a message'\n"), text.npos);
