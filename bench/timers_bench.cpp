@@ -22,7 +22,7 @@ std::uint64_t create_and_cancel(std::int64_t count) {
     weir::loop& loop = *weir::loop::current();
     const weir::time_point now = loop.now();
     std::uint64_t cancelled = 0;
-    weir::detail::timer timer;
+    weir::detail::callback_timer timer;
     for (std::int64_t i = 0; i < n; ++i) {
       timer.due = now + length_of(i);
       loop.add_timer(timer);

@@ -18,17 +18,13 @@ namespace detail {
 error caught_error();
 
 template <class T>
-class task_result_awaiter final : public boundary {
+class task_result_awaiter final : public inner_boundary {
  public:
   explicit task_result_awaiter(weir::task<T> body) noexcept : child_(std::move(body)) {}
   task_result_awaiter(const task_result_awaiter&) = delete;
   task_result_awaiter& operator=(const task_result_awaiter&) = delete;
 
-  void bind(frame_base& above) noexcept {
-    parent = reinterpret_cast<std::uintptr_t>(&above);
-    here = above.here;
-    owner = above.owner;
-  }
+  void bind(frame_base& from) noexcept { above = &from; }
   bool await_ready() const noexcept { return false; }
   template <class P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P>) noexcept {
@@ -48,11 +44,11 @@ class task_result_awaiter final : public boundary {
     }
   }
 
-  std::coroutine_handle<> child_done() noexcept override { return handle_of(parent_frame()); }
-  std::coroutine_handle<> child_stopped() noexcept override {
+  std::coroutine_handle<> child_done(frame_base&) noexcept override { return handle_of(above); }
+  std::coroutine_handle<> child_stopped(frame_base*) noexcept override {
     child_.reset();
     is_stopped_ = true;
-    return handle_of(parent_frame());
+    return handle_of(above);
   }
   const char* label() const noexcept override { return "as_result"; }
 
@@ -62,7 +58,7 @@ class task_result_awaiter final : public boundary {
 };
 
 template <class Leaf>
-class leaf_result_awaiter final : public boundary {
+class leaf_result_awaiter final : public inner_boundary {
  public:
   using value_type = typename Leaf::value_type;
 
@@ -72,11 +68,9 @@ class leaf_result_awaiter final : public boundary {
   leaf_result_awaiter(const leaf_result_awaiter&) = delete;
   leaf_result_awaiter& operator=(const leaf_result_awaiter&) = delete;
 
-  void bind(frame_base& above) noexcept {
-    parent = reinterpret_cast<std::uintptr_t>(&above);
-    here = above.here;
-    owner = above.owner;
-    leaf_.bind(above);
+  void bind(frame_base& from) noexcept {
+    above = &from;
+    leaf_.bind(from);
   }
   bool await_ready() noexcept { return leaf_.await_ready(); }
   template <class P>
@@ -88,12 +82,12 @@ class leaf_result_awaiter final : public boundary {
     return leaf_.take();
   }
 
-  std::coroutine_handle<> child_done() noexcept override { return handle_of(parent_frame()); }
-  std::coroutine_handle<> child_stopped() noexcept override {
+  std::coroutine_handle<> child_done(frame_base&) noexcept override { return handle_of(above); }
+  std::coroutine_handle<> child_stopped(frame_base*) noexcept override {
     is_stopped_ = true;
-    return handle_of(parent_frame());
+    return handle_of(above);
   }
-  std::coroutine_handle<> resumed() noexcept override { return handle_of(parent_frame()); }
+  std::coroutine_handle<> resumed() noexcept override { return handle_of(above); }
   const char* label() const noexcept override { return "as_result"; }
 
  private:

@@ -104,28 +104,26 @@ struct tree_walker {
   void print_frames(const task_header& task, int depth) noexcept {
     constexpr int frames_max = 64;
     std::uintptr_t at = task.leaf;
-    for (int i = 0; at != 0; ++i) {
-      const bool is_boundary = (at & 1) != 0;
-      const frame_base* frame =
-          is_boundary
-              ? static_cast<const frame_base*>(reinterpret_cast<boundary*>(at & ~std::uintptr_t{1}))
-              : reinterpret_cast<const frame_base*>(at);
-      if (frame == &task) return;
+    for (int i = 0; (at & ~frame_base::bits) != 0; ++i) {
+      const boundary* met = (at & frame_base::boundary_bit) != 0
+                                ? reinterpret_cast<boundary*>(at & ~frame_base::bits)
+                                : nullptr;
+      if (met == &task) return;
       indent(depth);
       if (i == frames_max) return out.put("... and the frames above\n");
-      if (is_boundary) {
+      if (met) {
         out.put("in \"");
-        out.put(reinterpret_cast<boundary*>(at & ~std::uintptr_t{1})->label());
+        out.put(met->label());
         out.put("\"\n");
-      } else {
-        out.put("in ");
-        out.put(frame->function.function_name());
-        if (frame->here.line() != 0) {
-          out.put(" at ");
-          out.put_place(frame->here);
-        }
-        out.put("\n");
+        at = reinterpret_cast<std::uintptr_t>(static_cast<const inner_boundary*>(met)->above);
+        continue;
       }
+      const auto* frame = reinterpret_cast<const frame_base*>(at & ~frame_base::bits);
+      out.put("in ");
+      out.put(frame->here.function_name());
+      out.put(" at ");
+      out.put_place(frame->here);
+      out.put("\n");
       at = frame->parent;
     }
   }
@@ -138,7 +136,7 @@ struct tree_walker {
     out.put_number(task.id);
     out.put(" ");
     out.put(state_name(task));
-    if (const wait* w = task.waiting) {
+    if (const wait* w = task.waits_for()) {
       out.put(" for ");
       out.put(w->kind->name);
       if (w->kind->describe) {
@@ -159,7 +157,7 @@ struct tree_walker {
     } else {
       print_frames(task, depth + 1);
     }
-    print_inner_scopes(*task.home, task, depth + 1);
+    print_inner_scopes(scope::home_of(task), task, depth + 1);
   }
 
   // The scopes that `task` has open directly below `outer`.

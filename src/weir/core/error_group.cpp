@@ -29,11 +29,9 @@ void print_trace(const error_trace& trace, text_sink& out) noexcept {
       trace.count < error_trace::places_max ? trace.count : error_trace::places_max;
   for (std::uint32_t i = 0; i < shown; ++i) {
     out.put("\n    in ");
-    out.put(trace.places[i].function.function_name());
-    if (trace.places[i].here.line() != 0) {
-      out.put(i == 0 ? ", last wait at " : " at ");
-      out.put_place(trace.places[i].here);
-    }
+    out.put(trace.places[i].function_name());
+    out.put(i == 0 ? ", last seen at " : " at ");
+    out.put_place(trace.places[i]);
   }
   if (trace.count > shown) {
     out.put("\n    ... ");

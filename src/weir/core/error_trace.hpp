@@ -15,11 +15,7 @@ namespace weir::detail {
 struct error_trace {
   static constexpr std::uint32_t places_max =
       16;  // the first 16, nearest to the throw; the rest is counted
-  struct place {
-    std::source_location function;
-    std::source_location here;
-  };
-  place places[places_max];
+  std::source_location places[places_max];
   std::uint32_t count = 0;
   const frame_base* expected = nullptr;  // who will be crossed next if this climb goes on
   std::exception_ptr climbing;  // kept, since a new exception may have the address of an old one
@@ -27,10 +23,17 @@ struct error_trace {
   void note(const frame_base& frame, std::exception_ptr failure) noexcept {
     if (expected != &frame || climbing != failure) count = 0;
     climbing = static_cast<std::exception_ptr&&>(failure);
-    if (count < places_max) places[count] = {frame.function, frame.here};
+    if (count < places_max) places[count] = frame.here;
     ++count;
-    expected =
-        frame.parent_is_boundary() ? frame.parent_boundary()->parent_frame() : frame.parent_frame();
+    expected = awaiting(frame);
+  }
+
+ private:
+  // Behind a task's root there is nobody.
+  static const frame_base* awaiting(const frame_base& frame) noexcept {
+    if (!frame.parent_is_boundary()) return frame.parent_frame();
+    boundary* above = frame.parent_boundary();
+    return above == running_task ? nullptr : static_cast<inner_boundary*>(above)->above;
   }
 };
 

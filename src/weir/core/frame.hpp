@@ -5,7 +5,7 @@
 //   task_header (a boundary)            a spawned task's root: never a coroutine, owns the first
 //   frame
 //     ^ parent|1
-//   frame_base  of serve()              a coroutine's promise begins with one
+//   frame_base  of serve()              a coroutine's promise begins with one: two words
 //     ^ parent
 //   with_scope (a boundary)             not a coroutine either: decides what an end or a
 //   cancellation means
@@ -19,11 +19,13 @@
 //   happens next.
 #pragma once
 
+#include <weir/base/assert.hpp>
 #include <weir/base/time.hpp>
 
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <source_location>
 
 namespace weir {
@@ -36,19 +38,43 @@ namespace detail {
 struct task_header;
 struct boundary;
 
-/// First part of every coroutine promise. Kept at 32 bytes.
+/// First part of every coroutine promise. Kept at 16 bytes, since a program has millions of them:
+/// the place names the function, too; the task is the one that runs; and an error takes the room of
+/// the place, which nobody asks for once the coroutine has ended.
 struct frame_base {
-  std::uintptr_t parent =
-      0;  // frame_base* of the awaiting coroutine, or boundary* with the low bit set
-  std::source_location here;      // where this coroutine awaits now
-  std::source_location function;  // its name, from the promise's constructor
-  task_header* owner = nullptr;   // the task that it runs in
+  static constexpr std::uintptr_t boundary_bit = 1;  // the parent is a boundary
+  static constexpr std::uintptr_t value_bit = 2;     // it ended with a value
+  static constexpr std::uintptr_t failed_bit = 4;    // it ended with `failure`
+  static constexpr std::uintptr_t bits = 7;
 
-  bool parent_is_boundary() const noexcept { return (parent & 1) != 0; }
+  std::uintptr_t parent = 0;  // frame_base* of the awaiting coroutine, or boundary*; and the bits
+  union {
+    std::source_location here;  // where it awaits now; before its first await, where it is declared
+    std::exception_ptr failure;
+  };
+
+  explicit frame_base(std::source_location declared) noexcept : here(declared) {}
+  frame_base(const frame_base&) = delete;
+  frame_base& operator=(const frame_base&) = delete;
+  ~frame_base() {
+    if (has_failed()) [[unlikely]]
+      failure.~exception_ptr();
+  }
+
+  bool has_value() const noexcept { return (parent & value_bit) != 0; }
+  bool has_failed() const noexcept { return (parent & failed_bit) != 0; }
+  /// The error in flight is what it ended with.
+  void fail() noexcept;
+  bool parent_is_boundary() const noexcept { return (parent & boundary_bit) != 0; }
   boundary* parent_boundary() const noexcept;
-  frame_base* parent_frame() const noexcept { return reinterpret_cast<frame_base*>(parent); }
+  frame_base* parent_frame() const noexcept {
+    return reinterpret_cast<frame_base*>(parent & ~bits);
+  }
 };
-static_assert(sizeof(frame_base) == 32);
+static_assert(sizeof(frame_base) == 16);
+
+/// The task whose step runs on this thread; null outside of steps.
+extern constinit thread_local task_header* running_task;
 
 // Every promise derives from frame_base first and is aligned to at most 16, so one cast serves all
 // coroutines.
@@ -59,24 +85,32 @@ inline std::coroutine_handle<> handle_of(frame_base* frame) noexcept {
 /// A place in the await chain where an end or a cancellation of what is below is decided: a task's
 /// root, a scope, a shield, as_result. Each of the three verbs returns the coroutine to resume
 /// next.
-struct boundary : frame_base {
-  virtual std::coroutine_handle<>
-  child_done() noexcept = 0;  // the body ended with a value or an exception
-  virtual std::coroutine_handle<>
-  child_stopped() noexcept = 0;  // the body was cancelled: destroy its frames, decide
-  virtual std::coroutine_handle<>
-  resumed() noexcept;                              // this boundary itself was the leaf of the wait
+struct boundary {
+  /// The body ended with a value or an exception.
+  virtual std::coroutine_handle<> child_done(frame_base& body) noexcept = 0;
+  /// The body was cancelled: destroy its frames, decide. Null: the boundary waited by itself.
+  virtual std::coroutine_handle<> child_stopped(frame_base* body) noexcept = 0;
+  /// This boundary itself was the leaf of the wait.
+  virtual std::coroutine_handle<> resumed() noexcept;
   virtual const char* label() const noexcept = 0;  // for the async stack: "scope", "task"
 
  protected:
   ~boundary() = default;
 };
 
+/// A boundary inside an awaiting frame: all but a task's root.
+struct inner_boundary : boundary {
+  frame_base* above = nullptr;
+
+ protected:
+  ~inner_boundary() = default;
+};
+
 inline boundary* frame_base::parent_boundary() const noexcept {
-  return reinterpret_cast<boundary*>(parent & ~std::uintptr_t{1});
+  return reinterpret_cast<boundary*>(parent & ~bits);
 }
 inline std::uintptr_t as_parent(boundary* b) noexcept {
-  return reinterpret_cast<std::uintptr_t>(b) | 1;
+  return reinterpret_cast<std::uintptr_t>(b) | frame_base::boundary_bit;
 }
 
 /// Receives text piece by piece; safe to use inside a signal handler.
@@ -95,6 +129,7 @@ class text_sink {
 };
 
 struct wait;
+struct timer;
 
 /// What all waits of one kind have in common: a hand-made vtable, so that a wait is two words.
 struct wait_kind {
@@ -102,6 +137,7 @@ struct wait_kind {
   void (*cancel)(wait&) noexcept;  // leave the resource (now or soon); null: can't be cancelled
   void (*describe)(const wait&,
                    text_sink&) noexcept = nullptr;  // "until 12 s", "fd 7"; may be null
+  void (*fire)(timer&) noexcept = nullptr;          // of a wait that is a timer: its time has come
 };
 
 struct wait_branch;
@@ -117,55 +153,96 @@ struct wait {
   wait& operator=(wait&&) = delete;
 
   /// Suspends the task on this wait: from await_suspend.
-  void begin() noexcept;
+  inline void begin() noexcept;
   /// The wait is over: the task becomes ready.
   void complete() noexcept;
   /// The wait was cancelled and has left its resource: the task becomes ready to end its frames.
   void complete_cancelled() noexcept;
 
   bool is_branch() const noexcept { return (reinterpret_cast<std::uintptr_t>(kind) & 1) != 0; }
+  /// What kind of wait it is, also while it is part of a select.
+  const wait_kind& own_kind() const noexcept { return is_branch() ? branch_kind() : *kind; }
+
+ private:
+  const wait_kind& branch_kind() const noexcept;
 };
 
 enum class task_state : std::uint8_t { ready, running, waiting, done };
 
 struct error_trace;
 
-/// One task: its place in the tree, its state and what it waits for.
+enum class task_end : std::uint8_t { running, value, failed, stopped };
+
+/// One task: its place in the tree, its state and what it waits for. A million of them are no rare
+/// thing, so it is kept at 96 bytes: what is never needed at the same time shares its room.
 struct task_header : boundary {
-  task_header* next_ready = nullptr;
+  std::source_location here;  // where it was spawned
   task_header* next_in_scope = nullptr;
   task_header* prev_in_scope = nullptr;
-  scope* home = nullptr;     // the scope that it was spawned into
   scope* current = nullptr;  // the innermost scope around what it runs now
-  wait* waiting = nullptr;   // (1)
-  std::uintptr_t leaf = 0;  // what resumes next: a frame_base*, or a boundary* with the low bit set
+  union {
+    task_header* next_ready = nullptr;  // while it is ready
+    wait* waiting;                      // while it waits (1)
+  };
+  std::uintptr_t leaf;  // what resumes next: a frame_base*, or a boundary* with the low bit set; at
+                        // the end the body's frame, which holds the result, or 0 without one
+  wait* awaiter = nullptr;  // who waits for its end: one, the owner of its handle
   error_trace* trace =
       nullptr;  // places that the error in flight has crossed; null while there is none
   std::uint64_t id = 0;
-  time_point since;  // when the present wait began (the loop's time of that turn)
+  time_point since;  // the turn of its last step, in which the present wait began
   std::uint32_t resumes = 0;
   task_state state = task_state::ready;
-  bool is_unwinding = false;    // ready, but to end its frames rather than to go on
-  std::uint8_t references = 1;  // the run itself, plus a handle that somebody keeps
+  task_end end = task_end::running;
+  std::uint8_t references = 2;        // the run itself, and the handle that somebody keeps
+  bool is_unwinding : 1 = false;      // ready, but to end its frames rather than to go on
+  bool is_wait_finished : 1 = false;  // what it awaits was over before a wait began ...
+  bool is_wait_refused : 1 = false;   // ... or may not begin, since its scope is cancelled
 
-  const char* label() const noexcept override { return "task"; }
-  /// Creates and starts the body: called by the loop for the first step.
-  virtual std::coroutine_handle<> start() noexcept = 0;
+  explicit task_header(std::source_location place) noexcept : here(place) {}
+  task_header(const task_header&) = delete;
+  task_header& operator=(const task_header&) = delete;
+
+  std::coroutine_handle<> child_done(frame_base& body) noexcept final;
+  std::coroutine_handle<> child_stopped(frame_base* body) noexcept final;
+  const char* label() const noexcept final { return "task"; }
   virtual void destroy() noexcept = 0;  // frees the header; references is 0
 
+  bool is_done() const noexcept { return end != task_end::running; }
   bool is_cancelled() const noexcept;
+  /// What it waits for, or null.
+  wait* waits_for() const noexcept { return state == task_state::waiting ? waiting : nullptr; }
+  /// The frame that it was spawned with: before its first step, and after its last one.
+  frame_base* body() const noexcept { return reinterpret_cast<frame_base*>(leaf); }
+  void drop_body() noexcept {
+    if (leaf == 0) return;
+    handle_of(body()).destroy();
+    leaf = 0;
+  }
   void release() noexcept {
-    if (--references == 0) destroy();
+    if (--references != 0) return;
+    drop_body();
+    destroy();
   }
 
  protected:
   ~task_header() = default;
+
+ private:
+  std::coroutine_handle<> finish() noexcept;
 };
+static_assert(sizeof(task_header) == 96);
+
+inline void wait::begin() noexcept {
+  WEIR_ASSERT(task->state != task_state::waiting);  // (1)
+  task->waiting = this;
+  task->state = task_state::waiting;
+}
 
 /// Ends the frames from the task's leaf up to the nearest boundary and asks it what comes next.
 std::coroutine_handle<> unwind(task_header& task) noexcept;
 /// The same, starting at a boundary that passes a cancellation on to what is above it.
-std::coroutine_handle<> unwind_above(boundary& from) noexcept;
+std::coroutine_handle<> unwind_above(inner_boundary& from) noexcept;
 
 /// Notes that the error in flight crossed `frame`; called while an exception is handled.
 void note_error_crossed(frame_base& frame) noexcept;

@@ -12,21 +12,15 @@ namespace weir::detail {
 
 namespace {
 
-constexpr std::size_t class_step = 16;
-constexpr std::size_t class_count = frame_size_max / class_step;
+constexpr std::size_t class_step = frame_class_step;
+constexpr std::size_t class_count = frame_class_count;
+using free_block = free_frame_block;
 constexpr std::size_t slab_bytes = 64 * 1024;
 // A program with many frames takes larger slabs, which the system may back with huge pages: among a
 // million frames nearly each access would miss the table of pages, too.
 constexpr std::size_t large_slab_bytes = 2 * 1024 * 1024;
 constexpr std::size_t small_slabs_total = 8 * 1024 * 1024;
 constexpr std::size_t batch_blocks = frame_cached_max / 2;
-
-// A free block; the first of a batch speaks for all of them.
-struct free_block {
-  free_block* next;
-  free_block* next_batch;
-  std::size_t batch_size;
-};
 
 constexpr std::size_t block_bytes(std::size_t c) noexcept {
   constexpr std::size_t least = (sizeof(free_block) + class_step - 1) / class_step * class_step;
@@ -79,22 +73,15 @@ depot& shared_depot() noexcept {
   return *instance;
 }
 
-// Two batches a class, as in Bonwick's magazines: one that is filled and emptied, and a whole one
-// in reserve. Neither overflow nor refill ever walks a list, and a thread that swings around the
-// edge of a batch does not meet the depot at each turn.
+// The rest of a thread's memory, beside its magazines. Neither overflow nor refill ever walks a
+// list, and a thread that swings around the edge of a batch does not meet the depot at each turn.
 struct thread_cache {
-  struct magazine {
-    free_block* loose = nullptr;
-    free_block* whole = nullptr;  // null, or batch_blocks blocks
-    std::size_t loose_count = 0;
-  };
-  magazine classes[class_count];
   char* slab = nullptr;
   std::size_t slab_left = 0;
 
   void give_up_all() noexcept {
     for (std::size_t c = 0; c < class_count; ++c) {
-      magazine& m = classes[c];
+      frame_magazine& m = frame_magazines[c];
       if (m.loose) shared_depot().give(c, m.loose, m.loose_count);
       if (m.whole) shared_depot().give(c, m.whole, batch_blocks);
       m = {};
@@ -103,7 +90,7 @@ struct thread_cache {
   }
 
   void* refill(std::size_t c) {
-    magazine& m = classes[c];
+    frame_magazine& m = frame_magazines[c];
     if (m.whole) {
       m.loose = std::exchange(m.whole, nullptr);
       m.loose_count = batch_blocks;
@@ -113,6 +100,10 @@ struct thread_cache {
     } else {
       return carve(block_bytes(c));
     }
+    return pop(c);
+  }
+  void* pop(std::size_t c) noexcept {
+    frame_magazine& m = frame_magazines[c];
     free_block* block = m.loose;
     m.loose = block->next;
     --m.loose_count;
@@ -142,7 +133,7 @@ struct thread_cache {
 
   // Before a block joins a full loose list.
   void rotate(std::size_t c) noexcept {
-    magazine& m = classes[c];
+    frame_magazine& m = frame_magazines[c];
     if (m.whole) shared_depot().give(c, m.whole, batch_blocks);
     m.whole = std::exchange(m.loose, nullptr);
     m.loose_count = 0;
@@ -158,46 +149,28 @@ struct thread_end {
 };
 thread_local thread_end at_thread_end;
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WEIR_FRAMES_UNPOOLED 1
-#endif
-#endif
-
 }  // namespace
 
+constinit thread_local frame_magazine frame_magazines[frame_class_count];
+
 #ifdef WEIR_FRAMES_UNPOOLED
-void* allocate_frame(std::size_t size) { return ::operator new(size); }
-void free_frame(void* memory, std::size_t size) noexcept { ::operator delete(memory, size); }
+void* allocate_frame_slowly(std::size_t size) { return ::operator new(size); }
+void free_frame_slowly(void* memory, std::size_t size) noexcept { ::operator delete(memory, size); }
 #else
-void* allocate_frame(std::size_t size) {
-  if (size > frame_size_max) [[unlikely]]
-    return ::operator new(size);
-  const std::size_t c = (size - 1) / class_step;
-  thread_cache::magazine& m = cache.classes[c];
-  if (free_block* block = m.loose) [[likely]] {
-    m.loose = block->next;
-    __builtin_prefetch(m.loose, 1);
-    --m.loose_count;
-    return block;
-  }
+void* allocate_frame_slowly(std::size_t size) {
+  if (size > frame_size_max) return ::operator new(size);
   at_thread_end.registered = true;
-  return cache.refill(c);
+  const std::size_t c = (size - 1) / class_step;
+  // Code that was built with AddressSanitizer comes here for every block.
+  return frame_magazines[c].loose ? cache.pop(c) : cache.refill(c);
 }
 
-void free_frame(void* memory, std::size_t size) noexcept {
-  if (size > frame_size_max) [[unlikely]]
-    return ::operator delete(memory, size);
+void free_frame_slowly(void* memory, std::size_t size) noexcept {
+  if (size > frame_size_max) return ::operator delete(memory, size);
+  at_thread_end.registered = true;
   const std::size_t c = (size - 1) / class_step;
-  thread_cache::magazine& m = cache.classes[c];
-  if (m.loose_count == batch_blocks) [[unlikely]] {
-    at_thread_end.registered = true;
-    cache.rotate(c);
-  }
-  auto* block = static_cast<free_block*>(memory);
-  block->next = m.loose;
-  m.loose = block;
-  ++m.loose_count;
+  if (frame_magazines[c].loose_count == batch_blocks) cache.rotate(c);
+  free_frame(memory, size);
 }
 #endif
 

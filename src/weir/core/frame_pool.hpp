@@ -9,14 +9,68 @@
 
 namespace weir::detail {
 
-/// `size` bytes aligned to 16; throws std::bad_alloc. Sizes over frame_size_max go to the heap.
-void* allocate_frame(std::size_t size);
-/// Gives back what allocate_frame(size) returned; the size must be the same. Any thread.
-void free_frame(void* memory, std::size_t size) noexcept;
-
 inline constexpr std::size_t frame_size_max = 2048;  // larger blocks are not pooled
 inline constexpr std::size_t frame_cached_max =
     4096;  // free blocks per class and thread; more go to the depot, half of it at a time
+
+/// A free block; the first of a batch speaks for all of them.
+struct free_frame_block {
+  free_frame_block* next;
+  free_frame_block* next_batch;
+  std::size_t batch_size;
+};
+/// A thread's free blocks of one size. Two batches, as in Bonwick's magazines: one that is filled
+/// and emptied, and a whole one in reserve.
+struct frame_magazine {
+  free_frame_block* loose = nullptr;
+  free_frame_block* whole = nullptr;  // null, or half of frame_cached_max blocks
+  std::size_t loose_count = 0;
+};
+inline constexpr std::size_t frame_class_step = 16;
+inline constexpr std::size_t frame_class_count = frame_size_max / frame_class_step;
+extern constinit thread_local frame_magazine frame_magazines[frame_class_count];
+
+void* allocate_frame_slowly(std::size_t size);
+void free_frame_slowly(void* memory, std::size_t size) noexcept;
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WEIR_FRAMES_UNPOOLED 1
+#endif
+#endif
+
+/// `size` bytes aligned to 16; throws std::bad_alloc. Sizes over frame_size_max go to the heap.
+inline void* allocate_frame(std::size_t size) {
+#ifndef WEIR_FRAMES_UNPOOLED
+  if (size <= frame_size_max) [[likely]] {
+    frame_magazine& m = frame_magazines[(size - 1) / frame_class_step];
+    if (free_frame_block* block = m.loose) [[likely]] {
+      m.loose = block->next;
+      __builtin_prefetch(m.loose, 1);
+      --m.loose_count;
+      return block;
+    }
+  }
+#endif
+  return allocate_frame_slowly(size);
+}
+
+/// Gives back what allocate_frame(size) returned; the size must be the same. Any thread.
+inline void free_frame(void* memory, std::size_t size) noexcept {
+#ifndef WEIR_FRAMES_UNPOOLED
+  if (size <= frame_size_max) [[likely]] {
+    frame_magazine& m = frame_magazines[(size - 1) / frame_class_step];
+    if (m.loose_count != frame_cached_max / 2) [[likely]] {
+      auto* block = static_cast<free_frame_block*>(memory);
+      block->next = m.loose;
+      m.loose = block;
+      ++m.loose_count;
+      return;
+    }
+  }
+#endif
+  free_frame_slowly(memory, size);
+}
 
 struct frame_pool_stats {
   std::size_t

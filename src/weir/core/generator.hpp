@@ -43,13 +43,11 @@ struct generator_promise final : promise_base {
   }
   void return_void() noexcept { is_running = false; }
   void unhandled_exception() noexcept {
-    note_error_crossed(*this);
-    failure = std::current_exception();
+    fail();
     is_running = false;
   }
 
   std::optional<T> value;
-  std::exception_ptr failure;
   bool is_running = false;  // asked, and neither a value nor the end is there yet
 };
 
@@ -97,7 +95,7 @@ class WEIR_TASK_ATTRIBUTES [[nodiscard]] generator {
     bool await_ready() const noexcept { return false; }
     template <class P>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<P>) noexcept {
-      detail::task_header& task = *above_->owner;
+      detail::task_header& task = *detail::running_task;
       if (task.is_cancelled()) [[unlikely]] {
         task.leaf = reinterpret_cast<std::uintptr_t>(above_);
         return detail::unwind(task);
@@ -106,7 +104,6 @@ class WEIR_TASK_ATTRIBUTES [[nodiscard]] generator {
       promise_type& body = of_->handle_.promise();
       WEIR_ASSERT(!body.is_running && "one next() of a generator at a time");
       body.parent = reinterpret_cast<std::uintptr_t>(above_);
-      body.owner = &task;
       body.is_running = has_begun_ = true;
       if (detail::may_finish_now(task)) [[likely]]
         return of_->handle_;
@@ -116,8 +113,8 @@ class WEIR_TASK_ATTRIBUTES [[nodiscard]] generator {
     std::optional<T> await_resume() {
       if (!of_->handle_) raise(error(errc::cancelled, "the generator was cancelled"));
       promise_type& body = of_->handle_.promise();
-      if (body.failure) [[unlikely]]
-        std::rethrow_exception(std::exchange(body.failure, nullptr));
+      if (body.has_failed() && body.failure) [[unlikely]]
+        body.rethrow();  // once: it moves the error out
       return std::exchange(body.value, std::nullopt);
     }
 

@@ -66,6 +66,7 @@ loop::loop(driver& io, loop_options options)
       turn_time_(io.now()),
       timers_(turn_time_),
       policy_(io.policy()),
+      is_watched_(policy_ != nullptr),
       inbox_(new detail::post_inbox) {
   root_ = new scope(*this, nullptr, nullptr, scope_options{.name = options.name});
   loop_registry::add(*this);
@@ -86,29 +87,6 @@ loop_stats loop::stats() const noexcept {
   return now;
 }
 
-void loop::note_spawned(detail::task_header& task) noexcept {
-  task.id = ++stats_.tasks_spawned;
-  ++stats_.tasks_live;
-  if (observer_) [[unlikely]]
-    observer_->task_spawned(task.id);
-}
-
-void loop::note_exited(detail::task_header& task) noexcept {
-  --stats_.tasks_live;
-  if (observer_) [[unlikely]]
-    observer_->task_exited(task.id);
-}
-
-void loop::make_ready(detail::task_header& task) noexcept {
-  task.state = detail::task_state::ready;
-  task.next_ready = nullptr;
-  (ready_tail_ ? ready_tail_->next_ready : ready_head_) = &task;
-  ready_tail_ = &task;
-  ++ready_count_;
-  if (observer_) [[unlikely]]
-    observer_->task_scheduled(task.id);
-}
-
 // First in, first out; or the one that the policy chooses, which takes a walk along the list:
 // policies are for tests.
 detail::task_header* loop::next_ready() noexcept {
@@ -126,48 +104,58 @@ detail::task_header* loop::next_ready() noexcept {
   return chosen;
 }
 
-void loop::step(detail::task_header& task) noexcept {
-  if (observer_) [[unlikely]]
-    observer_->before_step(task.id);
-  const std::uint64_t id = task.id;
-  ++stats_.steps;
-  running_ = &task;
-  step_budget_ = options_.step_waits_max;
-  task.state = detail::task_state::running;
-  std::coroutine_handle<> next;
-  if (task.resumes++ == 0) [[unlikely]] {
-    next = task.start();
-  } else if (task.is_unwinding) [[unlikely]] {
-    task.is_unwinding = false;
-    next = detail::unwind(task);
-  } else if ((task.leaf & 1) != 0) {
-    next = reinterpret_cast<detail::boundary*>(task.leaf & ~std::uintptr_t{1})->resumed();
-  } else {
-    next = detail::handle_of(reinterpret_cast<detail::frame_base*>(task.leaf));
-  }
-  next.resume();
-  running_ = nullptr;
-  if (observer_) [[unlikely]]
-    observer_->after_step(id);
-}
-
 namespace {
 // What the next step will touch, asked for while this one runs: where it resumes, and its
 // neighbours in its scope, which it leaves when it ends.
 void prefetch_step(const detail::task_header& task) noexcept {
-  __builtin_prefetch(reinterpret_cast<const void*>(task.leaf & ~std::uintptr_t{1}), 1);
+  __builtin_prefetch(reinterpret_cast<const void*>(task.leaf & ~detail::frame_base::bits), 1);
   __builtin_prefetch(task.next_in_scope, 1);
   __builtin_prefetch(task.prev_in_scope, 1);
 }
 }  // namespace
 
+std::coroutine_handle<> loop::begin_step(detail::task_header& task) noexcept {
+  if (ready_head_) prefetch_step(*ready_head_);
+  ++stats_.steps;
+  detail::running_task = &task;
+  step_budget_ = options_.step_waits_max;
+  task.state = detail::task_state::running;
+  task.since = turn_time_;
+  ++task.resumes;
+  if (task.is_unwinding) [[unlikely]] {
+    task.is_unwinding = false;
+    return detail::unwind(task);
+  }
+  if ((task.leaf & detail::frame_base::boundary_bit) != 0)
+    return reinterpret_cast<detail::boundary*>(task.leaf & ~detail::frame_base::bits)->resumed();
+  return detail::handle_of(reinterpret_cast<detail::frame_base*>(task.leaf));
+}
+
+// A chain is as long as the clock may be left alone. Where somebody watches or chooses, each step
+// is a chain of its own.
+std::coroutine_handle<> loop::next_step() noexcept {
+  if (!ready_head_ || steps_left_ % steps_between_clocks == 0 || is_watched_)
+    return std::noop_coroutine();
+  --steps_left_;
+  return begin_step(*next_ready());
+}
+
+void loop::step(detail::task_header& task) noexcept {
+  const std::uint64_t id = task.id;
+  if (observer_) [[unlikely]]
+    observer_->before_step(id);
+  begin_step(task).resume();
+  detail::running_task = nullptr;
+  if (observer_) [[unlikely]]
+    observer_->after_step(id);
+}
+
 void loop::run_ready() noexcept {
-  constexpr std::uint32_t steps_between_clocks = 16;
-  for (std::uint32_t steps = 1; ready_head_ && steps <= options_.turn_steps_max; ++steps) {
-    detail::task_header& task = *next_ready();
-    if (ready_head_) prefetch_step(*ready_head_);
-    step(task);
-    if (steps % steps_between_clocks == 0 && driver_.now() - turn_time_ > options_.turn_time_max)
+  for (steps_left_ = options_.turn_steps_max; ready_head_ && steps_left_ != 0;) {
+    --steps_left_;
+    step(*next_ready());
+    if (steps_left_ % steps_between_clocks == 0 &&
+        driver_.now() - turn_time_ > options_.turn_time_max)
       break;
   }
 }

@@ -96,7 +96,10 @@ class loop {
   time_point turn_time() const noexcept { return turn_time_; }
   const char* name() const noexcept { return options_.name; }
   loop_stats stats() const noexcept;
-  void observe(loop_observer* observer) noexcept { observer_ = observer; }
+  void observe(loop_observer* observer) noexcept {
+    observer_ = observer;
+    is_watched_ = observer_ || policy_;
+  }
 
   /// Runs `function` on the loop's thread, between task steps. False: posts_max are waiting
   /// (those that were taken together and are being run count), or the loop has ended.
@@ -104,10 +107,13 @@ class loop {
   bool post(F function);
 
   // For waits, timers and drivers.
-  void make_ready(detail::task_header& task) noexcept;
+  inline void make_ready(detail::task_header& task) noexcept;
   void add_timer(detail::timer& t) noexcept { timers_.insert(t); }
   void remove_timer(detail::timer& t) noexcept { timers_.remove(t); }
-  detail::task_header* running() const noexcept { return running_; }
+  detail::task_header* running() const noexcept { return detail::running_task; }
+  /// Begins the step of the next ready task inside of the present one, which has ended or waits: so
+  /// a turn is a chain of transfers. A no-op when it is time to look at the clock.
+  std::coroutine_handle<> next_step() noexcept;
   /// Takes one from the step's budget; false: the task should go back to the queue first.
   bool spend() noexcept { return step_budget_ != 0 && step_budget_-- != 0; }
   /// A number below `count`, drawn by lot: who is looked at first where several could be.
@@ -122,13 +128,14 @@ class loop {
   /// Hands a node to the loop's thread; never fails while the loop lives. Any thread.
   void post_node(detail::post_node& node) noexcept;
   void end_post() noexcept;
-  void note_spawned(detail::task_header& task) noexcept;
-  void note_exited(detail::task_header& task) noexcept;
+  inline void note_spawned(detail::task_header& task) noexcept;
+  inline void note_exited(detail::task_header& task) noexcept;
 
  private:
   void turn();
   void run_ready() noexcept;
   void step(detail::task_header& task) noexcept;
+  std::coroutine_handle<> begin_step(detail::task_header& task) noexcept;
   detail::task_header* next_ready() noexcept;
   void drain_posts() noexcept;
   bool hears_post_soon() noexcept;
@@ -143,14 +150,16 @@ class loop {
   detail::task_header* ready_head_ = nullptr;
   detail::task_header* ready_tail_ = nullptr;
   std::size_t ready_count_ = 0;
-  detail::task_header* running_ = nullptr;
   std::uint32_t step_budget_ = 0;
   std::uint32_t lot_ = 0;  // state of a xorshift (Marsaglia 2003), seeded by the driver; 0: not yet
+  std::uint32_t steps_left_ = 0;  // of this turn
+  static constexpr std::uint32_t steps_between_clocks = 16;
   time_point turn_time_;
   detail::timer_wheel timers_;
   scope* root_ = nullptr;
   scheduling_policy* policy_ = nullptr;
   loop_observer* observer_ = nullptr;
+  bool is_watched_ = false;  // there is an observer or a policy: no short cuts
   detail::post_inbox* inbox_;
   std::size_t ended_posts_ = 0;  // run, but not yet taken from the number of waiting ones
   static constexpr std::uint32_t look_outs_max = 4;
@@ -161,6 +170,29 @@ class loop {
   loop* next_live_ = nullptr;  // the process's list of loops, for dumps
   friend struct loop_registry;
 };
+
+inline void loop::note_spawned(detail::task_header& task) noexcept {
+  task.id = ++stats_.tasks_spawned;
+  ++stats_.tasks_live;
+  if (observer_) [[unlikely]]
+    observer_->task_spawned(task.id);
+}
+
+inline void loop::note_exited(detail::task_header& task) noexcept {
+  --stats_.tasks_live;
+  if (observer_) [[unlikely]]
+    observer_->task_exited(task.id);
+}
+
+inline void loop::make_ready(detail::task_header& task) noexcept {
+  task.state = detail::task_state::ready;
+  task.next_ready = nullptr;
+  (ready_tail_ ? ready_tail_->next_ready : ready_head_) = &task;
+  ready_tail_ = &task;
+  ++ready_count_;
+  if (observer_) [[unlikely]]
+    observer_->task_scheduled(task.id);
+}
 
 namespace detail {
 template <class F>

@@ -16,7 +16,7 @@ scope::scope(loop& on, scope* parent, detail::task_header* host, scope_options o
     : loop_(&on), parent_(parent), host_(host), options_(options) {
   deadline_timer_.due = time_point::never();
   deadline_timer_.owner = this;
-  deadline_timer_.fire = [](detail::timer& t) noexcept {
+  deadline_timer_.on_fire = [](detail::timer& t) noexcept {
     static_cast<deadline_timer&>(t).owner->cancel(
         {.kind = cancel_kind::deadline, .text = "deadline passed"});
   };
@@ -52,20 +52,26 @@ scope* scope::current() noexcept {
   return on && on->running() ? on->running()->current : nullptr;
 }
 
-void scope::add(detail::task_header& child, std::source_location place) {
-  if (!has_room()) {
-    raise(error(errc::full,
-                "spawn: the scope has tasks_max live tasks; use spawn_when_room to wait"));
-  }
+void scope::refuse() const {
   if (is_closed_) raise(error(errc::closed, "spawn: the scope has ended"));
-  child.home = this;
+  raise(
+      error(errc::full, "spawn: the scope has tasks_max live tasks; use spawn_when_room to wait"));
+}
+
+void scope::add(detail::task_header& child, detail::frame_base& body) noexcept {
   child.current = this;
-  child.owner = &child;
-  child.here = place;
+  child.leaf = reinterpret_cast<std::uintptr_t>(&body);
+  body.parent = detail::as_parent(&child);
   link(child);
   ++stats_.spawned;
   loop_->note_spawned(child);
   loop_->make_ready(child);
+}
+
+scope& scope::home_of(const detail::task_header& task) noexcept {
+  scope* home = task.current;
+  while (home->host_ == &task) home = home->parent_;
+  return *home;
 }
 
 void scope::link(detail::task_header& child) noexcept {
@@ -85,7 +91,7 @@ void scope::unlink(detail::task_header& child) noexcept {
 void scope::remove(detail::task_header& child) noexcept {
   unlink(child);
   loop_->note_exited(child);
-  wake_waiters();
+  if (waiters_ || owner_waits_) wake_waiters();
 }
 
 // A freed place is given to the task that has waited longest for one: from then on it counts as
@@ -103,7 +109,7 @@ void scope::wake_waiters() noexcept {
   }
   if (owner_waits_ && !is_closed_ && stats_.live == 0 && places_given_ == 0) {
     is_closed_ = true;
-    host_->waiting->complete();
+    host_->waits_for()->complete();
   }
 }
 
@@ -158,9 +164,8 @@ void scope::propagate() noexcept {
 }
 
 void scope::deliver(detail::task_header& task) noexcept {
-  if (task.waiting && task.current->cancelled_ && task.waiting->kind->cancel) {
-    task.waiting->kind->cancel(*task.waiting);
-  }
+  detail::wait* waiting = task.waits_for();
+  if (waiting && task.current->cancelled_ && waiting->kind->cancel) waiting->kind->cancel(*waiting);
 }
 
 void scope::set_deadline(time_point at) noexcept {
@@ -197,12 +202,11 @@ time_point scope::effective_deadline() const noexcept {
 namespace detail {
 
 void move_to_scope(task_header& task, scope& target) noexcept {
-  scope& source = *task.home;
+  scope& source = scope::home_of(task);
   WEIR_ASSERT(source.loop_ == target.loop_ && "a task stays on its loop");
   source.unlink(task);
   target.link(task);
   ++target.stats_.spawned;
-  task.home = &target;
   if (task.current == &source) task.current = &target;
   for (scope* inner = source.first_child_; inner;) {
     scope* following = inner->next_sibling_;
@@ -217,12 +221,67 @@ void move_to_scope(task_header& task, scope& target) noexcept {
   source.wake_waiters();
 }
 
-void leave_scope(task_header& ended, std::exception_ptr failure) noexcept {
-  ended.state = task_state::done;
-  WEIR_ASSERT(ended.current == ended.home);  // scopes opened by the task are closed
-  if (failure) ended.home->take_failure(ended, std::move(failure), ended.home->options_.failures);
-  if (ended.trace) free_error_trace(std::exchange(ended.trace, nullptr));
-  ended.home->remove(ended);
+// A plain task: nothing but its frame is kept.
+class plain_task final : public task_header {
+ public:
+  using task_header::task_header;
+  static void* operator new(std::size_t size) { return allocate_frame(size); }
+  static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
+  void destroy() noexcept override { delete this; }
+};
+
+task_header& start_task(scope& in, std::source_location place, frame_base* body) {
+  try {
+    in.make_sure_of_room();
+    auto* made = new plain_task(place);
+    in.add(*made, *body);
+    return *made;
+  } catch (...) {
+    handle_of(body).destroy();
+    throw;
+  }
+}
+
+void start_task(scope& in, task_header& made, frame_base* body) {
+  try {
+    in.make_sure_of_room();
+  } catch (...) {
+    handle_of(body).destroy();
+    throw;
+  }
+  in.add(made, *body);
+}
+
+std::coroutine_handle<> task_header::child_done(frame_base& body) noexcept {
+  leaf = reinterpret_cast<std::uintptr_t>(&body);
+  end = body.has_failed() ? task_end::failed : task_end::value;
+  return finish();
+}
+
+std::coroutine_handle<> task_header::child_stopped(frame_base* body) noexcept {
+  handle_of(body).destroy();
+  leaf = 0;
+  end = task_end::stopped;
+  return finish();
+}
+
+// The task's last act: it leaves its scope, then whoever waits for it goes on.
+std::coroutine_handle<> task_header::finish() noexcept {
+  std::exception_ptr failure;
+  if (end == task_end::failed) [[unlikely]]
+    failure = body()->failure;
+  if (references == 1) drop_body();  // nobody keeps a handle: the frame goes now
+  state = task_state::done;
+  scope& home = *current;
+  WEIR_ASSERT(home.host_ != this);  // scopes opened by the task are closed
+  if (end == task_end::failed) [[unlikely]]
+    home.take_failure(*this, std::move(failure), home.options_.failures);
+  if (trace) free_error_trace(std::exchange(trace, nullptr));
+  loop& on = *home.loop_;
+  home.remove(*this);
+  if (awaiter) awaiter->complete();
+  release();
+  return on.next_step();
 }
 
 namespace {
@@ -277,24 +336,26 @@ room_wait** room_wait::queue_of(scope& s) noexcept { return &s.waiters_; }
 scope_frame::exit_wait::exit_wait() noexcept : wait(exit_kind) {}
 
 scope& scope_frame::enter() noexcept {
-  scope* outer = owner->current;
-  ::new (static_cast<void*>(&scope_)) scope(outer->on(), outer, owner, options_);
-  owner->current = &scope_;
+  scope* outer = owner_->current;
+  ::new (static_cast<void*>(&scope_)) scope(outer->on(), outer, owner_, options_);
+  owner_->current = &scope_;
   return scope_;
 }
 
 std::coroutine_handle<> scope_frame::fail_at_start(std::exception_ptr failure) noexcept {
-  scope_.take_failure(*owner, std::move(failure), failure_policy::fail_fast);
+  scope_.take_failure(*owner_, std::move(failure), failure_policy::fail_fast);
   return after_body();
 }
 
-std::coroutine_handle<> scope_frame::child_done() noexcept {
-  if (std::exception_ptr failure = body_failure())
-    scope_.take_failure(*owner, std::move(failure), failure_policy::fail_fast);
+std::coroutine_handle<> scope_frame::child_done(frame_base& body) noexcept {
+  if (body.has_failed()) [[unlikely]] {
+    std::exception_ptr failure = body.failure;
+    scope_.take_failure(*owner_, std::move(failure), failure_policy::fail_fast);
+  }
   return after_body();
 }
 
-std::coroutine_handle<> scope_frame::child_stopped() noexcept {
+std::coroutine_handle<> scope_frame::child_stopped(frame_base*) noexcept {
   destroy_body();
   is_stopped_ = true;
   return after_body();
@@ -303,14 +364,14 @@ std::coroutine_handle<> scope_frame::child_stopped() noexcept {
 std::coroutine_handle<> scope_frame::after_body() noexcept {
   if (scope_.stats_.live == 0 && scope_.places_given_ == 0) return finish();
   scope_.owner_waits_ = true;
-  exit_.task = owner;
-  owner->leaf = as_parent(this);
+  exit_.task = owner_;
+  owner_->leaf = as_parent(this);
   exit_.begin();
-  return std::noop_coroutine();
+  return next_step();
 }
 
 std::coroutine_handle<> scope_frame::finish() noexcept {
-  owner->current = scope_.parent_;
+  owner_->current = scope_.parent_;
   reason_ = scope_.cancel_called_ ? scope_.reason_ : cancel_reason{.kind = cancel_kind::none};
   if (scope_.errors_) {
     failure_ = std::make_exception_ptr(error_group(std::exchange(scope_.errors_, nullptr)));
@@ -318,7 +379,7 @@ std::coroutine_handle<> scope_frame::finish() noexcept {
   const bool passes_on = is_stopped_ && reason_.kind == cancel_kind::none && !failure_;
   scope_.~scope();
   if (passes_on) return unwind_above(*this);
-  return handle_of(parent_frame());
+  return handle_of(above);
 }
 
 bool scope_frame::was_cut_short() {

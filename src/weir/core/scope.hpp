@@ -58,14 +58,13 @@ template <class T>
 class spawned;
 
 namespace detail {
-template <class T>
-struct spawned_state;
 struct room_wait;
 struct error_list;
 class scope_frame;
 struct tree_walker;
 void move_to_scope(task_header& task, scope& target) noexcept;
-void leave_scope(task_header& ended, std::exception_ptr failure) noexcept;
+task_header& start_task(scope& in, std::source_location place, frame_base* body);
+void start_task(scope& in, task_header& made, frame_base* body);
 /// The value type of the task that f(args...) returns.
 template <class F, class... A>
 using task_value_t = typename std::invoke_result_t<F&, A...>::value_type;
@@ -85,8 +84,9 @@ class scope {
   scope(const scope&) = delete;
   scope& operator=(const scope&) = delete;
 
-  /// Starts f(args...) as a child. The child keeps `f` and its arguments, so they can't dangle. The
-  /// handle may be dropped: the scope owns the child, not the handle.
+  /// Starts f(args...) as a child: the call is made here, its body runs from the child's first
+  /// turn. The child keeps `f` and its arguments, so they can't dangle. The handle may be dropped:
+  /// the scope owns the child, not the handle.
   template <class F>
   auto spawn(F f, std::source_location place = std::source_location::current()) {
     return spawn_at(place, std::move(f));
@@ -144,16 +144,23 @@ class scope {
   friend class loop;
   friend class detail::scope_frame;
   friend void detail::move_to_scope(detail::task_header&, scope&) noexcept;
-  friend void detail::leave_scope(detail::task_header&, std::exception_ptr) noexcept;
+  friend detail::task_header& detail::start_task(scope&, std::source_location, detail::frame_base*);
+  friend void detail::start_task(scope&, detail::task_header&, detail::frame_base*);
+  friend struct detail::task_header;
   friend struct detail::room_wait;
-  template <class T>
-  friend struct detail::spawned_state;
   friend struct detail::tree_walker;
 
   scope(loop& on, scope* parent, detail::task_header* host, scope_options options) noexcept;
   ~scope();
 
-  void add(detail::task_header& child, std::source_location place);
+  /// The outermost scope around a task: the one that it was spawned into.
+  static scope& home_of(const detail::task_header& task) noexcept;
+  void make_sure_of_room() const {
+    if (is_closed_ || !has_room()) [[unlikely]]
+      refuse();
+  }
+  [[noreturn]] void refuse() const;
+  void add(detail::task_header& child, detail::frame_base& body) noexcept;
   void remove(detail::task_header& child) noexcept;
   void link(detail::task_header& child) noexcept;
   void unlink(detail::task_header& child) noexcept;
@@ -183,7 +190,7 @@ class scope {
   bool is_closed_ = false;          // (1) holds and the owner is on its way out
   std::uint32_t places_given_ = 0;  // to tasks that waited for room and will spawn when they run
   cancel_reason reason_{.kind = cancel_kind::none};
-  struct deadline_timer : detail::timer {
+  struct deadline_timer : detail::callback_timer {
     scope* owner = nullptr;
   } deadline_timer_;
   detail::error_list* errors_ = nullptr;

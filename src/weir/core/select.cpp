@@ -2,6 +2,8 @@
 
 namespace weir::detail {
 
+const wait_kind& wait::branch_kind() const noexcept { return *wait_branch::of(*this).kind; }
+
 void wait_branch::end(branch_state how) noexcept {
   WEIR_ASSERT(state == branch_state::pending);
   state = how;

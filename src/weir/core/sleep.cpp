@@ -2,16 +2,16 @@
 
 namespace weir::detail {
 
-constinit const wait_kind sleep_wait::kind_{"sleep", &sleep_wait::leave, &sleep_wait::describe};
+constinit const wait_kind sleep_wait::kind_{"sleep", &sleep_wait::leave, &sleep_wait::describe,
+                                            [](timer& t) noexcept { t.complete(); }};
 
 bool sleep_wait::try_now() noexcept {
-  const time_point now = task->current->on().now();
-  if (length_.ns >= 0) due = now + length_;
-  fire = [](timer& t) noexcept { static_cast<sleep_wait&>(t).complete(); };
+  const time_point now = loop::current()->now();
+  if (due.ns < 0) due = now + duration(-due.ns);
   return due <= now;
 }
 
-void sleep_wait::enlist() noexcept { task->current->on().add_timer(*this); }
+void sleep_wait::enlist() noexcept { loop::current()->add_timer(*this); }
 
 void sleep_wait::leave(wait& w) noexcept {
   auto& self = static_cast<sleep_wait&>(w);

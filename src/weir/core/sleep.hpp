@@ -10,14 +10,14 @@ namespace weir {
 namespace detail {
 
 /// A wait for a moment.
-class sleep_wait final : public leaf_wait<sleep_wait, void>, private timer {
+class sleep_wait final : public leaf_wait<sleep_wait, void, timer> {
  public:
-  explicit sleep_wait(time_point until) noexcept : leaf_wait(kind_) { due = until; }
-  /// For a length that starts when the wait does.
-  explicit sleep_wait(duration length) noexcept : leaf_wait(kind_), length_(length) {}
-  sleep_wait(sleep_wait&& other) noexcept
-      : leaf_wait(static_cast<leaf_wait&&>(other)), timer(), length_(other.length_) {
-    due = other.due;
+  explicit sleep_wait(time_point until) noexcept : leaf_wait(kind_) {
+    due = until.ns < 0 ? time_point(0) : until;
+  }
+  /// For a length that starts when the wait does; until then it is kept as a negative moment.
+  explicit sleep_wait(duration length) noexcept : leaf_wait(kind_) {
+    due = time_point(length.ns < 0 ? 0 : -length.ns);
   }
 
   bool try_now() noexcept;
@@ -28,7 +28,6 @@ class sleep_wait final : public leaf_wait<sleep_wait, void>, private timer {
   static void leave(wait& w) noexcept;
   static void describe(const wait& w, text_sink& out) noexcept;
   static const wait_kind kind_;
-  duration length_{-1};
 };
 
 class yield_wait final : public leaf_wait<yield_wait, void> {

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <string_view>
 
 namespace weir {
 namespace {
@@ -22,6 +23,20 @@ task<> serve(readiness<int>& ready, std::string* log, duration before, duration 
   log->push_back('r');
   co_await sleep(after);
   log->push_back('e');
+}
+
+task<> copy_later(std::string_view viewed, std::string* copy) {
+  co_await sleep(1_ms);
+  *copy = viewed;
+}
+WEIR_TEST("arguments that a child's parameters only view are kept for it") {
+  const std::string text(100, 'x');
+  std::string copy;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn(&copy_later, std::string(text), &copy);
+    co_return;
+  });
+  EXPECT_EQ(copy, text);
 }
 
 WEIR_TEST("start waits for the child's word, and the child lives on in the given scope") {

@@ -44,9 +44,7 @@ template <class T>
 inline constexpr bool is_task<task<T>> = true;
 
 struct promise_base : frame_base {
-  explicit promise_base(std::source_location name) noexcept { function = name; }
-  promise_base(const promise_base&) = delete;
-  promise_base& operator=(const promise_base&) = delete;
+  using frame_base::frame_base;
 
   static void* operator new(std::size_t size) { return allocate_frame(size); }
   static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
@@ -58,12 +56,13 @@ struct promise_base : frame_base {
     template <class P>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<P> ended) const noexcept {
       frame_base& frame = ended.promise();
-      if (frame.parent_is_boundary()) return frame.parent_boundary()->child_done();
+      if (frame.parent_is_boundary()) return frame.parent_boundary()->child_done(frame);
       return handle_of(frame.parent_frame());
     }
     void await_resume() const noexcept {}
   };
   final_awaiter final_suspend() const noexcept { return {}; }
+  void unhandled_exception() noexcept { fail(); }
 
   /// Notes the place and tells the awaitable who waits. What can be awaited: tasks, boundaries,
   /// waits, and types whose operator co_await gives one of these; a foreign awaitable would be
@@ -85,6 +84,12 @@ struct promise_base : frame_base {
     }
   }
 
+  /// Throws what the coroutine ended with.
+  [[noreturn]] void rethrow() {
+    WEIR_ASSERT(has_failed());
+    std::rethrow_exception(std::move(failure));
+  }
+
  private:
   template <class W>
   W bound(W&& made) noexcept {
@@ -95,39 +100,30 @@ struct promise_base : frame_base {
 
 template <class T>
 struct task_promise final : promise_base {
-  enum class outcome : unsigned char { none, value, failed };
-
   // NOLINTNEXTLINE(google-explicit-constructor)
   task_promise(std::source_location name = std::source_location::current()) noexcept
       : promise_base(name) {}
   ~task_promise() {
-    if (state == outcome::value) stored.~T();
-    if (state == outcome::failed) failure.~exception_ptr();
+    if constexpr (!std::is_trivially_destructible_v<T>) {
+      if (has_value()) stored.~T();
+    }
   }
   task<T> get_return_object() noexcept;
   template <class U = T>
     requires std::is_constructible_v<T, U&&>
   void return_value(U&& value) noexcept(std::is_nothrow_constructible_v<T, U&&>) {
     ::new (static_cast<void*>(&stored)) T(std::forward<U>(value));
-    state = outcome::value;
-  }
-  void unhandled_exception() noexcept {
-    note_error_crossed(*this);
-    ::new (static_cast<void*>(&failure)) std::exception_ptr(std::current_exception());
-    state = outcome::failed;
+    parent |= value_bit;
   }
   T take() {
-    if (state == outcome::failed) [[unlikely]]
-      std::rethrow_exception(std::move(failure));
-    WEIR_ASSERT(state == outcome::value);
+    if (!has_value()) [[unlikely]]
+      rethrow();
     return std::move(stored);
   }
 
   union {
     T stored;
-    std::exception_ptr failure;
   };
-  outcome state = outcome::none;
 };
 
 template <>
@@ -137,26 +133,11 @@ struct task_promise<void> final : promise_base {
       : promise_base(name) {}
   task<void> get_return_object() noexcept;
   void return_void() const noexcept {}
-  void unhandled_exception() noexcept {
-    note_error_crossed(*this);
-    failure = std::current_exception();
-  }
   void take() {
-    if (failure) [[unlikely]]
-      std::rethrow_exception(std::move(failure));
+    if (has_failed()) [[unlikely]]
+      rethrow();
   }
-
-  std::exception_ptr failure;
 };
-
-template <class T>
-std::exception_ptr failure_of(const task_promise<T>& promise) noexcept {
-  if constexpr (std::is_void_v<T>) {
-    return promise.failure;
-  } else {
-    return promise.state == task_promise<T>::outcome::failed ? promise.failure : nullptr;
-  }
-}
 
 }  // namespace detail
 
@@ -201,7 +182,6 @@ class WEIR_TASK_ATTRIBUTES [[nodiscard]] task {
       detail::frame_base& below = child.promise();
       WEIR_ASSERT(below.parent == 0 && "a task is awaited once");
       below.parent = reinterpret_cast<std::uintptr_t>(&above);
-      below.owner = above.owner;
       return child;
     }
     T await_resume() const { return child.promise().take(); }
@@ -217,8 +197,12 @@ class WEIR_TASK_ATTRIBUTES [[nodiscard]] task {
     WEIR_ASSERT(handle_);
     detail::frame_base& below = handle_.promise();
     below.parent = detail::as_parent(&above);
-    below.owner = above.owner;
     return handle_;
+  }
+  /// Gives the frame away, to a boundary that destroys it.
+  detail::frame_base* release() noexcept {
+    WEIR_ASSERT(handle_);
+    return &std::exchange(handle_, nullptr).promise();
   }
   promise_type& promise() const noexcept { return handle_.promise(); }
   void reset() noexcept {

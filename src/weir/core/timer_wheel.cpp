@@ -16,7 +16,7 @@ void push_back(timer_link& head, timer_link& node) noexcept {
   head.prev = &node;
 }
 
-timer& timer_of(timer_link* link) noexcept { return *static_cast<timer*>(link); }
+timer& timer_of(timer_link* link) noexcept { return static_cast<timer&>(*link); }
 
 // Stable merge of two chains that end in null, by due time.
 timer_link* merge(timer_link* a, timer_link* b) noexcept {
@@ -77,6 +77,10 @@ void sort(timer_link& head) noexcept {
 }
 
 }  // namespace
+
+constinit const wait_kind callback_timer::kind_{"timer", nullptr, nullptr, [](timer& t) noexcept {
+                                                  static_cast<callback_timer&>(t).on_fire(t);
+                                                }};
 
 timer_wheel::timer_wheel(time_point start) noexcept
     : current_(static_cast<std::uint64_t>(start.ns) >> tick_shift) {
@@ -187,7 +191,7 @@ void timer_wheel::advance(time_point now) noexcept {
   while (!is_empty(expired)) {
     timer& t = timer_of(expired.next);
     remove(t);
-    t.fire(t);
+    t.own_kind().fire(t);
   }
 }
 

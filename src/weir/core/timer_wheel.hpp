@@ -11,6 +11,7 @@
 #pragma once
 
 #include <weir/base/time.hpp>
+#include <weir/core/frame.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -22,12 +23,25 @@ struct timer_link {
   timer_link* prev = nullptr;
 };
 
-/// One timer, inside whatever waits for it. Neither moves nor dies while it is in a wheel.
-struct timer : timer_link {
+/// One timer, inside whatever waits for it. Neither moves nor dies while it is in a wheel. It is a
+/// wait, too, so that one word says what kind of wait it is and what is done when it fires.
+struct timer : wait, timer_link {
   time_point due;
-  void (*fire)(timer&) noexcept = nullptr;
+
+  explicit timer(const wait_kind& of) noexcept : wait(of) {}
+  timer(timer&& other) noexcept : wait(static_cast<wait&&>(other)), due(other.due) {}
 
   bool is_set() const noexcept { return next != nullptr; }
+};
+
+/// A timer that no task waits for: it calls a function.
+struct callback_timer : timer {
+  void (*on_fire)(timer&) noexcept = nullptr;
+
+  callback_timer() noexcept : timer(kind_) {}
+
+ private:
+  static const wait_kind kind_;
 };
 
 /// The timers of one loop.

@@ -20,7 +20,7 @@ struct fired {
 };
 
 /// A timer that tells when it fires.
-struct probe : timer {
+struct probe : callback_timer {
   std::size_t id = 0;
   const time_point* now = nullptr;
   std::vector<fired>* log = nullptr;
@@ -43,7 +43,7 @@ class TimerWheel : public ::testing::Test {
   }
   void set(probe& one, time_point due) {
     one.due = due;
-    one.fire = [](timer& t) noexcept {
+    one.on_fire = [](timer& t) noexcept {
       auto& self = static_cast<probe&>(t);
       self.log->push_back({self.id, self.due, *self.now});
     };
@@ -114,13 +114,13 @@ TEST_F(TimerWheel, removing_twice_or_after_firing_is_harmless) {
 }
 
 TEST_F(TimerWheel, a_timer_set_by_one_that_fires_is_left_for_the_next_advance) {
-  struct again : timer {
+  struct again : callback_timer {
     timer_wheel* wheel;
     int fires = 0;
   } one;
   one.wheel = &wheel_;
   one.due = now_;
-  one.fire = [](timer& t) noexcept {
+  one.on_fire = [](timer& t) noexcept {
     auto& self = static_cast<again&>(t);
     ++self.fires;
     self.wheel->insert(self);
@@ -134,13 +134,13 @@ TEST_F(TimerWheel, a_timer_set_by_one_that_fires_is_left_for_the_next_advance) {
 }
 
 TEST_F(TimerWheel, a_timer_that_fires_may_remove_one_that_is_due_with_it) {
-  struct remover : timer {
+  struct remover : callback_timer {
     timer_wheel* wheel;
     timer* victim;
   } first;
   first.wheel = &wheel_;
   first.due = now_ + duration(5);
-  first.fire = [](timer& t) noexcept {
+  first.on_fire = [](timer& t) noexcept {
     auto& self = static_cast<remover&>(t);
     self.wheel->remove(*self.victim);
   };

@@ -16,20 +16,25 @@ namespace weir::detail {
 /// The three verbs of the check that need the loop; compiled once.
 bool may_finish_now(task_header& task) noexcept;  // takes one from the step's budget
 std::coroutine_handle<> requeue(task_header& task) noexcept;
+/// The step of the next ready task, when it may begin without a look at the clock; else nothing.
+std::coroutine_handle<> next_step() noexcept;
 
 /// Derived offers: bool try_now() noexcept; void enlist() noexcept; result<T> take() noexcept.
-template <class Derived, class T>
-struct leaf_wait : wait {
+/// Base is `wait`, or `timer` for a wait that time ends.
+template <class Derived, class T, class Base = wait>
+struct leaf_wait : Base {
   using value_type = T;
-  using wait::wait;
+  using Base::Base;
 
-  void bind(frame_base& frame) noexcept { task = frame.owner; }
+  void bind(frame_base&) noexcept { this->task = running_task; }
 
   bool await_ready() noexcept {
-    if (task->is_cancelled()) [[unlikely]]
+    task_header& task = *this->task;
+    task.is_wait_refused = task.is_cancelled();
+    if (task.is_wait_refused) [[unlikely]]
       return false;
-    is_finished_ = self().try_now();
-    return is_finished_ && may_finish_now(*task);
+    task.is_wait_finished = self().try_now();
+    return task.is_wait_finished && may_finish_now(task);
   }
   template <class P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> from) noexcept {
@@ -40,18 +45,18 @@ struct leaf_wait : wait {
 
   /// The second half of an await: `leaf` is what resumes when the wait ends.
   std::coroutine_handle<> suspend(std::uintptr_t leaf) noexcept {
-    task->leaf = leaf;
-    if (is_finished_) return requeue(*task);  // done, but the step's budget is spent
-    if (task->is_cancelled()) [[unlikely]]
-      return unwind(*task);
-    begin();
+    task_header& task = *this->task;
+    task.leaf = leaf;
+    if (task.is_wait_refused) [[unlikely]]
+      return unwind(task);
+    if (task.is_wait_finished) return requeue(task);  // done, but the step's budget is spent
+    this->begin();
     self().enlist();
-    return std::noop_coroutine();
+    return next_step();
   }
 
  private:
   Derived& self() noexcept { return static_cast<Derived&>(*this); }
-  bool is_finished_ = false;
 };
 
 }  // namespace weir::detail

@@ -16,20 +16,19 @@ namespace weir {
 namespace detail {
 
 /// The boundary around a scope's body, without the body's type.
-class scope_frame : public boundary {
+class scope_frame : public inner_boundary {
  public:
   scope_frame(const scope_frame&) = delete;
   scope_frame& operator=(const scope_frame&) = delete;
 
-  void bind(frame_base& above) noexcept {
-    parent = reinterpret_cast<std::uintptr_t>(&above);
-    here = above.here;
-    owner = above.owner;
+  void bind(frame_base& from) noexcept {
+    above = &from;
+    owner_ = running_task;
   }
   bool await_ready() const noexcept { return false; }
 
-  std::coroutine_handle<> child_done() noexcept final;
-  std::coroutine_handle<> child_stopped() noexcept final;
+  std::coroutine_handle<> child_done(frame_base& body) noexcept final;
+  std::coroutine_handle<> child_stopped(frame_base* body) noexcept final;
   std::coroutine_handle<> resumed() noexcept final { return finish(); }
   const char* label() const noexcept final { return options_.name; }
 
@@ -40,12 +39,12 @@ class scope_frame : public boundary {
   scope& enter() noexcept;
   /// The body could not be started: its error is the scope's.
   std::coroutine_handle<> fail_at_start(std::exception_ptr failure) noexcept;
-  virtual std::exception_ptr body_failure() noexcept = 0;
   virtual void destroy_body() noexcept = 0;
   /// Rethrows the group if there is one; true: the body was cut short by the scope's own
   /// cancellation.
   bool was_cut_short();
 
+  task_header* owner_ = nullptr;  // whose body the scope is part of
   scope_options options_;
   cancel_reason reason_{.kind = cancel_kind::none};  // why it was cut short
 
@@ -92,7 +91,6 @@ class scope_awaiter final : public scope_frame {
   }
 
  private:
-  std::exception_ptr body_failure() noexcept override { return failure_of(child_.promise()); }
   void destroy_body() noexcept override { child_.reset(); }
 
   Body body_;

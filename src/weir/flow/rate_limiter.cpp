@@ -15,7 +15,7 @@ rate_limiter::rate_limiter(rate_options options) : options_(options) {
     raise(error(errc::invalid_argument,
                 "rate_limiter: tokens, per and burst must be above 0, or nothing would ever pass"));
   turn_.of = this;
-  turn_.fire = [](detail::timer& t) noexcept { static_cast<turn&>(t).of->serve(); };
+  turn_.on_fire = [](detail::timer& t) noexcept { static_cast<turn&>(t).of->serve(); };
 }
 
 rate_limiter::~rate_limiter() {

@@ -70,7 +70,7 @@ class rate_limiter {
  private:
   template <class, class, class, class>
   friend class detail::line_wait;
-  struct turn : detail::timer {
+  struct turn : detail::callback_timer {
     rate_limiter* of = nullptr;
   };
 

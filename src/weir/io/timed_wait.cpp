@@ -6,7 +6,7 @@ namespace weir::detail {
 
 void wait_timer::set() noexcept {
   due = on->now() + limit;
-  fire = [](timer& t) noexcept {
+  on_fire = [](timer& t) noexcept {
     auto& self = static_cast<wait_timer&>(t);
     if (self.waiting->is_cancel_asked) return;  // the scope was faster
     self.has_fired = true;

@@ -27,7 +27,7 @@ struct received_outcome {
 };
 
 /// The part of a timed wait that does not depend on its type.
-struct wait_timer : timer {
+struct wait_timer : callback_timer {
   io_part* waiting = nullptr;
   loop* on = nullptr;
   duration limit;

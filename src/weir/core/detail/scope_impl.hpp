@@ -31,31 +31,6 @@ struct room_wait final : leaf_wait<room_wait, void> {
   static room_wait** queue_of(scope& s) noexcept;
 };
 
-enum class task_end : std::uint8_t { running, value, failed, stopped };
-
-/// The part of a spawned task that depends on its result only.
-template <class T>
-struct spawned_state : task_header {
-  task<T> child;
-  wait* waiter = nullptr;  // one at a time: the handle is awaited by its owner
-  task_end end = task_end::running;
-
-  std::coroutine_handle<> child_done() noexcept final {
-    std::exception_ptr failure = failure_of(child.promise());
-    end = failure ? task_end::failed : task_end::value;
-    return finish(static_cast<std::exception_ptr&&>(failure));
-  }
-  std::coroutine_handle<> child_stopped() noexcept final {
-    child.reset();
-    end = task_end::stopped;
-    return finish(nullptr);
-  }
-  std::coroutine_handle<> finish(std::exception_ptr failure) noexcept;
-
- protected:
-  ~spawned_state() = default;
-};
-
 /// f(args...), also for pointers to member functions: `spawn(&server::run, this)`. std::invoke
 /// would cost the header the weight of <functional>.
 template <class F, class... A>
@@ -67,43 +42,53 @@ WEIR_CORO_WRAPPER R invoke_body(R (C::*f)(P...), O* on, A&&... args) {
   return (on->*f)(static_cast<A&&>(args)...);
 }
 
-template <class T, class F, class... A>
-struct spawned_task final : spawned_state<T> {
+/// Whether a call's coroutine has copies of all that it was called with, so that nothing else needs
+/// to be kept for it: a function whose parameters are values of the very types that are given. A
+/// std::string that is given for a std::string_view has to be kept.
+template <class F, class... A>
+inline constexpr bool takes_values = false;
+template <class R, class... A>
+inline constexpr bool takes_values<R (*)(A...), A...> = true;
+template <class R, class... A>
+inline constexpr bool takes_values<R (*)(A...) noexcept, A...> = true;
+template <class R, class C, class O, class... A>
+inline constexpr bool takes_values<R (C::*)(A...), O*, A...> = true;
+template <class T>
+inline constexpr bool takes_values<given_task<T>> = true;
+
+/// A task that keeps the callable and the arguments for its coroutine.
+template <class F, class... A>
+struct keeping_task final : task_header {
   [[no_unique_address]] F function;
   [[no_unique_address]] std::tuple<A...> arguments;
 
-  explicit spawned_task(F f, A... args) : function(std::move(f)), arguments(std::move(args)...) {}
+  keeping_task(std::source_location place, F f, A... args)
+      : task_header(place), function(std::move(f)), arguments(std::move(args)...) {}
   static void* operator new(std::size_t size) { return allocate_frame(size); }
   static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
 
-  std::coroutine_handle<> start() noexcept override {
-    try {
-      call(std::index_sequence_for<A...>{});
-    } catch (...) {  // the function itself threw before there was a coroutine: the task has failed
-      this->end = task_end::failed;
-      return this->finish(std::current_exception());
-    }
-    return this->child.begin_under(*this);
+  frame_base* call() {
+    return std::apply(
+        [this](A&... args) { return invoke_body(function, std::move(args)...).release(); },
+        arguments);
   }
   void destroy() noexcept override { delete this; }
-
- private:
-  template <std::size_t... Index>
-  void call(std::index_sequence<Index...>) {
-    this->child = invoke_body(function, std::move(std::get<Index>(arguments))...);
-  }
 };
 
-/// Tells the scope that a task ended, and takes it out; shared by all result types.
-void leave_scope(task_header& ended, std::exception_ptr failure) noexcept;
-
+/// What a function that threw, instead of giving a task, would have given.
 template <class T>
-std::coroutine_handle<> spawned_state<T>::finish(std::exception_ptr failure) noexcept {
-  if (this->references == 1) child.reset();  // nobody keeps a handle: the frame goes now
-  leave_scope(*this, static_cast<std::exception_ptr&&>(failure));
-  if (waiter) std::exchange(waiter, nullptr)->complete();
-  this->release();
-  return std::noop_coroutine();
+task<T> failed_task(std::exception_ptr failure) {
+  if (failure) std::rethrow_exception(std::move(failure));
+  co_return co_await failed_task<T>(nullptr);  // never reached: makes this a coroutine
+}
+
+template <class T, class Call>
+frame_base* frame_of_call(Call call) {
+  try {
+    return call();
+  } catch (...) {
+    return failed_task<T>(std::current_exception()).release();
+  }
 }
 
 }  // namespace weir::detail
@@ -126,9 +111,8 @@ struct unit {
 template <class T>
 class spawned {
  public:
-  explicit spawned(detail::spawned_state<T>* state) noexcept : state_(state) {
-    ++state_->references;
-  }
+  /// Takes over the reference that a new task has for its handle.
+  explicit spawned(detail::task_header& state) noexcept : state_(&state) {}
   spawned(spawned&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
   spawned& operator=(spawned&& other) noexcept {
     std::swap(state_, other.state_);
@@ -140,67 +124,73 @@ class spawned {
 
   std::uint64_t id() const noexcept { return state_->id; }
   bool has_value() const noexcept { return state_->end == detail::task_end::value; }
-  bool is_done() const noexcept { return state_->end != detail::task_end::running; }
+  bool is_done() const noexcept { return state_->is_done(); }
 
   /// The result of a task that is done: moved out, or its error thrown. For combinators; others
   /// await.
   auto take_value() {
     WEIR_ASSERT(is_done());
-    if (state_->end == detail::task_end::stopped)
-      raise(error(errc::cancelled, "the task was cancelled"));
     if constexpr (std::is_void_v<T>) {
-      state_->child.promise().take();
+      take(*state_);
       return unit{};
     } else {
-      return state_->child.promise().take();
+      return take(*state_);
     }
   }
 
   class awaiter final : public detail::leaf_wait<awaiter, T> {
    public:
     awaiter(awaiter&&) noexcept = default;
-    explicit awaiter(detail::spawned_state<T>& state) noexcept
+    explicit awaiter(detail::task_header& state) noexcept
         : detail::leaf_wait<awaiter, T>(kind_), state_(state) {}
-    bool try_now() noexcept { return state_.end != detail::task_end::running; }
+    bool try_now() noexcept { return state_.is_done(); }
     void enlist() noexcept {
-      WEIR_ASSERT(!state_.waiter && "a spawned task's handle has one awaiter at a time");
-      state_.waiter = this;
+      WEIR_ASSERT(!state_.awaiter && "a spawned task's handle has one awaiter at a time");
+      state_.awaiter = this;
     }
     result<T> take() noexcept { return fail(errc::internal); }
-    T await_resume() {
-      if (state_.end == detail::task_end::stopped)
-        raise(error(errc::cancelled, "the awaited task was cancelled"));
-      return state_.child.promise().take();
-    }
+    T await_resume() { return spawned::take(state_); }
 
    private:
     static void leave(detail::wait& w) noexcept {
       auto& self = static_cast<awaiter&>(w);
-      self.state_.waiter = nullptr;
+      self.state_.awaiter = nullptr;
       self.complete_cancelled();
     }
     static constexpr detail::wait_kind kind_{"task", &leave};
-    detail::spawned_state<T>& state_;
+    detail::task_header& state_;
   };
   awaiter operator co_await() const noexcept { return awaiter(*state_); }
 
  private:
-  detail::spawned_state<T>* state_;
+  static T take(detail::task_header& ended) {
+    if (ended.end == detail::task_end::stopped) [[unlikely]]
+      raise(error(errc::cancelled, "the awaited task was cancelled"));
+    return static_cast<detail::task_promise<T>&>(*ended.body()).take();
+  }
+
+  detail::task_header* state_;
 };
 
 template <class F, class... A>
 auto scope::spawn_at(std::source_location place, F f, A... args)
     -> spawned<detail::task_value_t<F, A...>> {
   using value = detail::task_value_t<F, A...>;
-  auto* made = new detail::spawned_task<value, F, A...>(std::move(f), std::move(args)...);
-  spawned<value> handle(made);
-  try {
-    add(*made, place);
-  } catch (...) {
-    made->release();
-    throw;
+  if constexpr (detail::takes_values<F, A...>) {
+    return spawned<value>(detail::start_task(*this, place, detail::frame_of_call<value>([&] {
+      return detail::invoke_body(f, std::move(args)...).release();
+    })));
+  } else {
+    auto* made = new detail::keeping_task<F, A...>(place, std::move(f), std::move(args)...);
+    try {
+      detail::start_task(*this, *made,
+                         detail::frame_of_call<value>([made] { return made->call(); }));
+    } catch (...) {
+      made->destroy();
+      throw;
+    }
+    return spawned<value>(*made);
   }
-  return handle;
 }
 
 inline detail::room_wait scope::join() noexcept { return detail::room_wait(*this, true); }

@@ -123,7 +123,7 @@ void pool::set_expiry() noexcept {
   expiry_.of = this;
   expiry_.on = loop::current();
   expiry_.due = expiry_.on->now() + options_.idle_timeout;
-  expiry_.fire = [](weir::detail::timer& t) noexcept {
+  expiry_.on_fire = [](weir::detail::timer& t) noexcept {
     static_cast<expiry&>(t).of->close_expired();
   };
   expiry_.on->add_timer(expiry_);

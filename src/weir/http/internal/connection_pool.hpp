@@ -68,7 +68,7 @@ class pool {
  private:
   friend class client_connection;
   class place_in_line;
-  struct expiry : weir::detail::timer {
+  struct expiry : weir::detail::callback_timer {
     pool* of = nullptr;
     loop* on = nullptr;
   };

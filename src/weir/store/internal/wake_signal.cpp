@@ -2,14 +2,16 @@
 
 namespace weir::detail {
 
-constinit const wait_kind wake_wait::kind_{"work of the journal", &wake_wait::leave};
+constinit const wait_kind wake_wait::kind_{"work of the journal", &wake_wait::leave, nullptr,
+                                           &wake_wait::time_is_over};
+
+void wake_wait::time_is_over(timer& t) noexcept {
+  auto& self = static_cast<wake_wait&>(t);
+  self.of_->waiter_ = nullptr;
+  self.complete();
+}
 
 bool wake_wait::try_now() noexcept {
-  fire = [](timer& t) noexcept {
-    auto& self = static_cast<wake_wait&>(t);
-    self.of_->waiter_ = nullptr;
-    self.complete();
-  };
   if (std::exchange(of_->is_set_, false)) return true;
   return due <= task->current->on().now();
 }

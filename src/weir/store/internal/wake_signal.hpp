@@ -13,14 +13,10 @@ namespace weir::detail {
 class wake_signal;
 
 /// The wait of the one task that a wake_signal belongs to.
-class wake_wait final : public leaf_wait<wake_wait, void>, private timer {
+class wake_wait final : public leaf_wait<wake_wait, void, timer> {
  public:
   wake_wait(wake_signal& of, time_point until) noexcept : leaf_wait(kind_), of_(&of) {
     due = until;
-  }
-  wake_wait(wake_wait&& other) noexcept
-      : leaf_wait(static_cast<leaf_wait&&>(other)), timer(), of_(other.of_) {
-    due = other.due;
   }
 
   bool try_now() noexcept;
@@ -31,6 +27,7 @@ class wake_wait final : public leaf_wait<wake_wait, void>, private timer {
 
  private:
   static void leave(wait& w) noexcept;
+  static void time_is_over(timer& t) noexcept;
   void withdraw() noexcept;
   static const wait_kind kind_;
   wake_signal* of_;
