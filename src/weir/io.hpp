@@ -6,7 +6,6 @@
 #include <weir/io/address.hpp>
 #include <weir/io/blocking.hpp>
 #include <weir/io/file.hpp>
-#include <weir/io/make_driver.hpp>
 #include <weir/io/readiness.hpp>
 #include <weir/io/resolve.hpp>
 #include <weir/io/run_program.hpp>

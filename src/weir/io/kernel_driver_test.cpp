@@ -6,6 +6,7 @@
 #include <weir/io/child_process_test.hpp>
 #include <weir/io/contract_test.hpp>
 #include <weir/io/file.hpp>
+#include <weir/io/make_driver.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -7,6 +7,7 @@
 #include <weir/core/unhandled.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/io/crash_dump.hpp>
+#include <weir/io/make_driver.hpp>
 
 #include <fmt/format.h>
 #include <sched.h>
@@ -16,6 +17,7 @@
 #include <atomic>
 #include <cerrno>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <system_error>

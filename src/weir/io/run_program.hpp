@@ -3,9 +3,8 @@
 #pragma once
 
 #include <weir/core/run.hpp>
-#include <weir/io/make_driver.hpp>
+#include <weir/io/driver_options.hpp>
 
-#include <memory>
 #include <tuple>
 #include <type_traits>
 #include <utility>

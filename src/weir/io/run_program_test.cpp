@@ -4,6 +4,7 @@
 
 #include <weir/core.hpp>
 #include <weir/io/child_process_test.hpp>
+#include <weir/io/make_driver.hpp>
 #include <weir/io/signals.hpp>
 #include <weir/io/socket.hpp>
 
