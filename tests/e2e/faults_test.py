@@ -10,6 +10,7 @@ import os
 import resource
 import socket
 import sys
+import threading
 import tempfile
 import unittest
 
@@ -17,6 +18,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 import shim  # noqa: E402
 from server import APP, Server, check, run_serve, small_journal  # noqa: E402
 
+SPARE_MEMORY = 24 << 20
 DRIVERS = ("epoll", "io_uring")
 BROKEN = (OSError, http.client.HTTPException)
 libc = ctypes.CDLL(None, use_errno=True)
@@ -262,40 +264,87 @@ class NoDescriptors(Case):
                 self.all_there(server.client(), ids)
 
 
+@contextlib.contextmanager
+def control_group():
+    """Gives a function that puts a process under a limit of memory, a little more than it has."""
+    found = [(path, name) for path, name in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max"))
+             if os.path.exists(os.path.join(path, "cgroup.procs"))]
+    if not found:
+        raise unittest.SkipTest("there are no control groups here")
+    folder = os.path.join(found[0][0], f"weir-test-{os.getpid()}")
+    try:
+        os.mkdir(folder)
+    except OSError as error:
+        raise unittest.SkipTest(f"no control group can be made here: {error}")
+
+    def limit(process):
+        with open(f"/proc/{process.pid}/statm") as file:
+            resident = int(file.read().split()[1]) * resource.getpagesize()
+        with open(os.path.join(folder, found[0][1]), "w") as file:
+            file.write(str(resident + SPARE_MEMORY))
+        with open(os.path.join(folder, "cgroup.procs"), "w") as file:
+            file.write(str(process.pid))
+
+    try:
+        if not os.path.exists(os.path.join(folder, found[0][1])):
+            raise unittest.SkipTest("control groups here have no limit of memory")
+        yield limit
+    finally:
+        os.rmdir(folder)
+
+
 class NoMemory(Case):
     """A lack of memory is answered where it shows, or ends the server; what was confirmed is there afterwards."""
 
     @unittest.skipIf("asan" in APP or "tsan" in APP, "sanitizers map terabytes of addresses")
     def test_a_server_without_memory_loses_nothing(self):
+        def limit(process):
+            with open(f"/proc/{process.pid}/statm") as file:
+                now = int(file.read().split()[0]) * resource.getpagesize()
+            resource.prlimit(process.pid, resource.RLIMIT_AS, (now + SPARE_MEMORY,) * 2)
+
         for driver in DRIVERS:
-            with self.subTest(driver=driver), small_journal(message_bytes=8 << 20, segment_bytes=32 << 20) as config, \
-                    Server("--config", config, env={"WEIR_DRIVER": driver}) as server:
+            self.fill_memory(driver, limit)
+
+    def test_a_server_in_a_full_control_group_loses_nothing(self):
+        """There the kernel takes no request back: it kills."""
+        for driver in DRIVERS:
+            with control_group() as group:
+                self.fill_memory(driver, group)
+
+    def fill_memory(self, driver, limit):
+        with self.subTest(driver=driver), small_journal(message_bytes=8 << 20, segment_bytes=32 << 20) as config, \
+                Server("--config", config, env={"WEIR_DRIVER": driver}) as server:
+            client = server.client()
+            self.assertEqual(client.put("/v1/queues/q", {"attempts": 0}).status, 201)
+            ids = [submit(client, f"kept {i}")[1] for i in range(20)]
+            limit(server.process)
+            answers = []
+
+            def submit_large():
                 client = server.client()
-                self.assertEqual(client.put("/v1/queues/q", {"attempts": 0}).status, 201)
-                ids = [submit(client, f"kept {i}")[1] for i in range(20)]
-                with open(f"/proc/{server.process.pid}/statm") as file:
-                    now = int(file.read().split()[0]) * resource.getpagesize()
-                limit = now + (24 << 20)
-                resource.prlimit(server.process.pid, resource.RLIMIT_AS, (limit, limit))
-                answers = []
-                clients = [server.client() for _ in range(8)]
-                for round in range(6):
-                    for one in clients:
-                        try:
-                            answer, id = submit(one, bytes(6 << 20))
-                        except BROKEN:
-                            continue
-                        answers.append(answer.status)
-                        self.assertIn(answer.status, (202, 500, 503, 507), answer)
-                        if id:
-                            ids.append(id)
-                self.assertIn(202, answers)
-                for one in clients:
-                    one.close()
-                if server.process.poll() is None:
-                    server.kill()
-                server.start()
-                self.all_there(server.client(), ids)
+                for _ in range(6):
+                    try:
+                        answer, id = submit(client, bytes(6 << 20))
+                    except BROKEN:
+                        continue
+                    answers.append(answer)
+                    if id:
+                        ids.append(id)
+                client.close()
+
+            clients = [threading.Thread(target=submit_large) for _ in range(8)]
+            for one in clients:
+                one.start()
+            for one in clients:
+                one.join()
+            for answer in answers:
+                self.assertIn(answer.status, (202, 500, 503, 507), answer)
+            was_killed = server.process.poll() is not None
+            self.assertTrue(was_killed or any(answer.status != 202 for answer in answers), "there was memory enough")
+            server.kill()
+            server.start()
+            self.all_there(server.client(), ids)
 
 
 if __name__ == "__main__":
