@@ -48,6 +48,21 @@ bool rate_limiter::try_acquire(std::uint64_t tokens) noexcept {
   return tokens <= options_.burst && line_.is_empty() && try_take(tokens, loop::current()->now());
 }
 
+duration rate_limiter::delay(std::uint64_t tokens) noexcept {
+  if (tokens > options_.burst) return duration::max();
+  const time_point now = loop::current()->now();
+  const duration bucket = cost_of(options_.burst);
+  time_point at = now;  // when the one before has been served
+  time_point full_at = full_at_;
+  for (const awaiter& one : line_) {
+    const duration cost = cost_of(one.tokens_);
+    if (full_at - (bucket - cost) > at) at = full_at - (bucket - cost);
+    full_at = (full_at < at ? at : full_at) + cost;
+  }
+  const time_point mine = full_at - (bucket - cost_of(tokens));
+  return (mine > at ? mine : at) - now;
+}
+
 void rate_limiter::serve() noexcept {
   loop& on = *loop::current();
   on.remove_timer(turn_);

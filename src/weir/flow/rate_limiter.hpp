@@ -64,6 +64,10 @@ class rate_limiter {
   /// Never waits: false when they are not there now, or others wait.
   [[nodiscard]] bool try_acquire(std::uint64_t tokens = 1) noexcept;
 
+  /// How long an acquire() would wait that came now; duration::max() when it asks for more than the
+  /// bucket holds.
+  duration delay(std::uint64_t tokens = 1) noexcept;
+
   const char* name() const noexcept { return options_.name; }
   rate_stats stats() const noexcept { return {.admitted = admitted_, .waiting = line_.count()}; }
 

@@ -1,0 +1,173 @@
+// Policies for calls that may fail, one function for each; docs/guide/resilience.md shows them. It
+// runs to its end by itself.
+#include <weir/flow/resilience.hpp>
+
+#include <weir/io.hpp>
+
+#include <cstdio>
+#include <string>
+
+using namespace weir::literals;
+
+namespace {
+
+// What stands for a service somewhere else: it fails so many times, and then answers.
+struct pricing {
+  int failures_left = 0;
+  int calls = 0;
+  weir::duration takes = 1_ms;
+
+  weir::task<int> quote(const char* item) {
+    ++calls;
+    co_await weir::sleep(takes);
+    if (failures_left > 0) {
+      --failures_left;
+      weir::raise(weir::error(weir::errc::busy, "pricing has no free worker"));
+    }
+    co_return item[0];
+  }
+};
+
+// [retry]
+weir::task<int> patient_quote(pricing& server) {
+  co_return co_await weir::retry(
+      weir::exponential(2_ms, 1_s).jittered().recurs(5).up_to(30_s),
+      [&]() -> weir::task<int> { co_return co_await server.quote("apples"); });
+}
+// [/retry]
+
+// [gave_up]
+weir::task<> tell_why(pricing& server) {
+  try {
+    co_await weir::retry(weir::fixed(1_ms).recurs(1),
+                         [&]() -> weir::task<int> { co_return co_await server.quote("pears"); },
+                         {.name = "pricing"});
+  } catch (const weir::attempts_failed& e) {
+    for (const weir::error* why = e.reason().cause(); why; why = why->cause())
+      std::printf("%s\n", std::string(why->message()).c_str());
+  }
+}
+// [/gave_up]
+
+// [breaker]
+weir::task<> spare_a_broken_service(pricing& server) {
+  weir::circuit_breaker breaker(
+      {.name = "pricing", .failure_percent = 50, .window_calls = 20, .calls_min = 4});
+  for (int i = 0; i < 6; ++i) {
+    try {
+      co_await breaker.run([&]() -> weir::task<int> { co_return co_await server.quote("plums"); });
+    } catch (const weir::call_refused&) {
+      std::printf("breaker: not asked\n");  // and e.retry_after() says when to come again
+    } catch (const weir::exception&) {
+      std::printf("breaker: failed\n");
+    }
+  }
+}
+// [/breaker]
+
+// [limits]
+weir::task<> guard_a_database() {
+  weir::bulkhead pool({.name = "db", .calls_max = 2, .queue_max = 1});
+  weir::load_shed front(pool);  // for those who would rather hear "no" than wait
+  const auto query = []() -> weir::task<> { co_await weir::sleep(5_ms); };
+  int refused = 0;
+  co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
+    for (int i = 0; i < 5; ++i) {
+      s.spawn([&]() -> weir::task<> {
+        if (!co_await weir::as_result(front.run(query))) ++refused;
+      });
+    }
+    co_await s.join();
+  });
+  std::printf("limits: %d of 5 refused\n", refused);
+}
+// [/limits]
+
+// [adaptive]
+weir::concurrency_limit learned() {
+  return weir::concurrency_limit({.name = "search", .queue_max = 1000},
+                                 {.limit_initial = 20, .limit_max = 400});
+}
+// [/adaptive]
+
+// [hedge]
+weir::task<int> quick_quote(pricing& near, pricing& far) {
+  int asked = 0;
+  co_return co_await weir::hedge({.delay = 5_ms}, [&]() -> weir::task<int> {
+    pricing& server = ++asked == 1 ? near : far;
+    co_return co_await server.quote("cherries");
+  });
+}
+// [/hedge]
+
+// [fallback]
+weir::task<int> some_quote(pricing& server) {
+  co_return co_await weir::fallback(
+      [&]() -> weir::task<int> { co_return co_await server.quote("figs"); },
+      [](const weir::call_failure& why) {
+        std::printf("fallback: %s\n", why.text().c_str());
+        return 100;  // or a task that asks somebody else
+      });
+}
+// [/fallback]
+
+// [cache]
+weir::task<> ask_together(pricing& server) {
+  weir::call_cache<std::string, int> quotes({.fresh_for = 1_min, .stale_for = 1_h});
+  const auto load = [&](const std::string& item) -> weir::task<int> {
+    co_return co_await server.quote(item.c_str());
+  };
+  co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
+    for (int i = 0; i < 10; ++i)
+      s.spawn([&]() -> weir::task<> { co_await quotes.get("dates", load); });
+    co_await s.join();
+  });
+  std::printf("cache: 10 asked, %d call\n", server.calls);
+}
+// [/cache]
+
+// [layers]
+weir::task<> all_together(pricing& server) {
+  weir::retry_budget budget;  // shared by all calls of the program: retries stay a fifth of them
+  weir::circuit_breaker breaker({.name = "pricing"});
+  weir::bulkhead pool({.calls_max = 10});
+  auto guarded =
+      weir::layers(weir::time_limit(30_s),  // outermost: of all attempts together
+                   weir::retry_policy(weir::exponential(1_ms, 1_s).jittered(), {.budget = &budget}),
+                   breaker, pool,
+                   weir::time_limit(5_s));  // innermost: of each attempt
+  const int price =
+      co_await guarded.run([&]() -> weir::task<int> { co_return co_await server.quote("grapes"); });
+  std::printf("layers: %d after %d calls\n", price, server.calls);
+}
+// [/layers]
+
+// [repeat]
+weir::task<> clean_up_at_night() {
+  co_await weir::follow(weir::cron("0 3 * * mon-fri"), []() -> weir::task<> { co_return; });
+}
+// [/repeat]
+
+weir::task<> tour() {
+  pricing shaky{.failures_left = 2};
+  std::printf("retry: %d after %d calls\n", co_await patient_quote(shaky), shaky.calls);
+  pricing down{.failures_left = 1000};
+  co_await tell_why(down);
+  co_await spare_a_broken_service(down);
+  co_await guard_a_database();
+  const weir::concurrency_limit search = learned();
+  std::printf("adaptive: begins with %d\n", static_cast<int>(search.stats().limit));
+  pricing slow{.takes = 1_min};
+  pricing fast;
+  std::printf("hedge: %d\n", co_await quick_quote(slow, fast));
+  std::printf("fallback: %d\n", co_await some_quote(down));
+  pricing fine;
+  co_await ask_together(fine);
+  pricing again{.failures_left = 2};
+  co_await all_together(again);
+  static_cast<void>(co_await weir::as_result(weir::with_timeout(1_ms, clean_up_at_night())));
+}
+
+}  // namespace
+
+int main() { return weir::run(tour()); }

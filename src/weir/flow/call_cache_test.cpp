@@ -1,0 +1,180 @@
+#include <weir/flow/call_cache.hpp>
+
+#include <weir/core.hpp>
+#include <weir/flow/flow_calls_test.hpp>
+#include <weir/testing/cancel_points.hpp>
+
+#include <string>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using testing::elapsed;
+using testing::scripted;
+
+using pages = call_cache<std::string, int>;
+
+WEIR_TEST("a value is made once and then kept as long as it is fresh") {
+  pages cache({.fresh_for = 1_min});
+  scripted server({{10_ms}});
+  const auto make = [&]() -> task<int> { co_return co_await server.call(); };
+  EXPECT_EQ(co_await cache.get("a", make), 1);
+  EXPECT_EQ(co_await cache.get("a", make), 1);
+  EXPECT_EQ(co_await cache.get("b", make), 2);
+  co_await sleep(1_min - 11_ms);
+  EXPECT_EQ(cache.find("a"), 1);
+  co_await sleep(1_ms);
+  EXPECT_EQ(cache.find("a"), std::nullopt);
+  EXPECT_EQ(co_await cache.get("a", make), 3);
+  EXPECT_EQ(cache.stats().made, 3u);
+  EXPECT_EQ(cache.stats().hits, 2u);
+}
+
+WEIR_TEST("many who ask at once share one call") {
+  pages cache;
+  scripted server({{10_ms}});
+  std::vector<int> found;
+  co_await with_scope([&](scope& s) -> task<> {
+    for (int i = 0; i < 100; ++i) {
+      s.spawn([&]() -> task<> {
+        found.push_back(co_await cache.get("a", [&](const std::string& key) -> task<int> {
+          EXPECT_EQ(key, "a");
+          co_return co_await server.call();
+        }));
+      });
+    }
+    co_await s.join();
+  });
+  EXPECT_EQ(found, std::vector<int>(100, 1));
+  EXPECT_EQ(cache.stats().shared, 99u);
+  EXPECT_EQ(elapsed(), 10_ms);
+}
+
+WEIR_TEST("a failure is raised to all who waited for it, and not kept") {
+  pages cache;
+  scripted server({{10_ms, errc::busy}, {10_ms}});
+  int failures = 0;
+  const auto make = [&]() -> task<int> { co_return co_await server.call(); };
+  co_await with_scope([&](scope& s) -> task<> {
+    for (int i = 0; i < 5; ++i) {
+      s.spawn([&]() -> task<> {
+        const auto end = co_await as_result(cache.get("a", make));
+        failures += !end && end.error().message() == "call 1" ? 1 : 0;
+      });
+    }
+    co_await s.join();
+  });
+  EXPECT_EQ(failures, 5);
+  EXPECT_EQ(server.calls, 1u);
+  EXPECT_EQ(co_await cache.get("a", make), 2);
+}
+
+WEIR_TEST("when the maker is cancelled, one of those who wait makes it") {
+  pages cache;
+  scripted server({{1_h}, {10_ms}});
+  const auto make = [&]() -> task<int> { co_return co_await server.call(); };
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> {
+      co_await testing::expect_raises<errc::timed_out>(with_timeout(1_s, cache.get("a", make)));
+    });
+    co_await sleep(1_ms);
+    for (int i = 0; i < 3; ++i) {
+      s.spawn([&]() -> task<> { EXPECT_EQ(co_await cache.get("a", make), 2); });
+    }
+    co_await s.join();
+  });
+  EXPECT_EQ(server.calls, 2u);
+  EXPECT_EQ(elapsed(), 1010_ms);
+}
+
+WEIR_TEST("the value that was not used for the longest time makes room") {
+  pages cache({.entries_max = 2});
+  cache.put("a", 1);
+  cache.put("b", 2);
+  EXPECT_EQ(cache.find("a"), 1);
+  cache.put("c", 3);
+  EXPECT_EQ(cache.find("b"), std::nullopt);
+  EXPECT_EQ(cache.find("a"), 1);
+  EXPECT_EQ(cache.find("c"), 3);
+  cache.put("a", 10);
+  EXPECT_EQ(cache.find("a"), 10);
+  EXPECT_EQ(cache.stats().entries, 2u);
+  EXPECT_EQ(cache.stats().evicted, 1u);
+  co_return;
+}
+
+WEIR_TEST("a stale value serves while no new one can be made, and no longer than allowed") {
+  pages cache({.fresh_for = 1_s, .stale_for = 10_s});
+  scripted server({{0_ms}, {0_ms, errc::broken}});
+  const auto make = [&]() -> task<int> { co_return co_await server.call(); };
+  EXPECT_EQ(co_await cache.get("a", make), 1);
+  co_await sleep(5_s);
+  EXPECT_EQ(co_await cache.get("a", make), 1);
+  EXPECT_EQ(server.calls, 2u) << "a new one was tried";
+  EXPECT_EQ(cache.stats().served_stale, 1u);
+  co_await sleep(6_s);
+  co_await testing::expect_raises<errc::broken>(cache.get("a", make));
+}
+
+WEIR_TEST("with nothing kept, calls are still made together") {
+  call_cache<int, int> flights({.fresh_for = 0_s});
+  scripted server({{10_ms}});
+  const auto make = [&]() -> task<int> { co_return co_await server.call(); };
+  auto [one, other] = co_await when_all(flights.get(7, make), flights.get(7, make));
+  EXPECT_EQ(one, 1);
+  EXPECT_EQ(other, 1);
+  EXPECT_EQ(co_await flights.get(7, make), 2);
+  EXPECT_EQ(flights.stats().entries, 0u);
+}
+
+WEIR_TEST("what is erased or put while it is being made is not overwritten by the older value") {
+  pages cache;
+  scripted server({{10_ms}});
+  const auto make = [&]() -> task<int> { co_return co_await server.call(); };
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> { EXPECT_EQ(co_await cache.get("a", make), 1); });
+    s.spawn([&]() -> task<> {
+      co_await sleep(1_ms);
+      EXPECT_FALSE(cache.erase("a"));
+      EXPECT_EQ(co_await cache.get("a", make), 2) << "who asks after the erasure gets a new one";
+    });
+    s.spawn([&]() -> task<> {
+      co_await sleep(2_ms);
+      cache.put("a", 77);
+    });
+    co_await s.join();
+  });
+  EXPECT_EQ(cache.find("a"), 77);
+  EXPECT_TRUE(cache.erase("a"));
+  EXPECT_EQ(cache.find("a"), std::nullopt);
+  cache.put("b", 1);
+  cache.clear();
+  EXPECT_EQ(cache.stats().entries, 0u);
+}
+
+TEST(CallCache, a_cancelled_get_makes_nobody_wait_for_ever) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    pages cache({.fresh_for = 0_s});
+    scripted server({{2_ms}});
+    int found = 0;
+    const auto ask = [](pages* in, scripted* from, int* count) -> task<> {
+      for (int i = 0; i < 2; ++i) {
+        co_await in->get("a", [&]() -> task<int> { co_return co_await from->call(); });
+        ++*count;
+      }
+    };
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(ask, &cache, &server, &found);
+      s.spawn(ask, &cache, &server, &found);
+      co_await v.run(ask(&cache, &server, &found));
+    });
+    EXPECT_GE(found, 4);
+    EXPECT_EQ(cache.stats().in_flight, 0u);
+    EXPECT_EQ(server.inside_now, 0u);
+  });
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,114 @@
+// Places for calls: so many at once, and so many that wait for one, for so long. What bulkhead and
+// concurrency_limit are made of. The hard idea: the limit may fall below what runs; then places are
+// not given away again until it fits.
+//
+// Invariants: (1) calls stand in line only while `running` >= `limit`.
+#pragma once
+
+#include <weir/core/timer_wheel.hpp>
+#include <weir/flow/call_failure.hpp>
+#include <weir/flow/detail/reach.hpp>
+
+#include <cstdint>
+#include <utility>
+
+namespace weir {
+
+struct slots_stats {
+  std::uint32_t limit = 0;
+  std::uint32_t running = 0;
+  std::uint32_t waiting = 0;
+  std::uint64_t admitted = 0;
+  std::uint64_t refused = 0;  // the line was full, or the wait too long
+};
+
+namespace detail {
+
+struct slots_options {
+  const char* name;
+  std::uint32_t limit;
+  std::uint32_t queue_max;
+  duration wait_max;
+};
+
+class call_slots {
+ public:
+  /// A place that goes back when it is destroyed.
+  class [[nodiscard]] slot {
+   public:
+    explicit slot(call_slots* of) noexcept : of_(of) {}
+    slot(slot&& other) noexcept : of_(std::exchange(other.of_, nullptr)) {}
+    slot& operator=(slot&&) = delete;
+    void succeeded() const noexcept {}
+    void failed(const call_failure&) const noexcept {}
+    ~slot() {
+      if (of_) of_->give_back();
+    }
+
+   private:
+    call_slots* of_;
+  };
+
+  explicit call_slots(const slots_options& options) noexcept : options_(options) {}
+  call_slots(const call_slots&) = delete;
+  call_slots& operator=(const call_slots&) = delete;
+  ~call_slots() { WEIR_ASSERT(line_.is_empty() && running_ == 0 && "destroyed under a call"); }
+
+  class awaiter final : public line_wait<awaiter, slot, call_slots, one_loop> {
+    using base = line_wait<awaiter, slot, call_slots, one_loop>;
+
+   public:
+    explicit awaiter(call_slots& of) noexcept : base(kind_, &of) {}
+    awaiter(awaiter&& other) noexcept : base(static_cast<base&&>(other)) {}
+    bool admit(one_loop::wakes&) noexcept;
+    void stood() noexcept;
+    void left(one_loop::wakes&) noexcept;
+    auto& line() noexcept { return of_->line_; }
+    result<slot> take() noexcept;
+    /// Raises call_refused when the line was full or the wait too long.
+    slot await_resume();
+
+   private:
+    friend class call_slots;
+    struct wait_timer : callback_timer {
+      awaiter* of = nullptr;
+    };
+    enum class end : std::uint8_t { admitted, full, too_late };
+    error why() const noexcept;
+    static void describe(const wait& w, text_sink& out) noexcept;
+    static const wait_kind kind_;
+    end end_ = end::admitted;
+    wait_timer timer_;
+  };
+  [[nodiscard]] awaiter acquire() noexcept { return awaiter(*this); }
+
+  /// True when a call would get a place at once.
+  bool is_ready() const noexcept { return running_ < options_.limit; }
+  std::uint32_t running() const noexcept { return running_; }
+  void set_limit(std::uint32_t limit) noexcept;
+  const char* name() const noexcept { return options_.name; }
+  slots_stats stats() const noexcept;
+
+ private:
+  friend class awaiter;
+  template <class, class, class, class>
+  friend class line_wait;
+
+  void take_one() noexcept {
+    ++running_;
+    ++admitted_;
+  }
+  void give_back() noexcept;
+  void serve() noexcept;
+
+  [[no_unique_address]] one_loop::lock lock_;
+  slots_options options_;
+  std::uint32_t running_ = 0;
+  std::uint32_t waiting_ = 0;
+  std::uint64_t admitted_ = 0;
+  std::uint64_t refused_ = 0;
+  intrusive_list<awaiter> line_;  // (1)
+};
+
+}  // namespace detail
+}  // namespace weir

@@ -1,0 +1,120 @@
+// Policies together: the order is the meaning.
+#include <weir/flow/layers.hpp>
+
+#include <weir/core.hpp>
+#include <weir/flow/flow_calls_test.hpp>
+#include <weir/flow/resilience.hpp>
+#include <weir/testing/cancel_points.hpp>
+
+#include <string>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using testing::elapsed;
+using testing::scripted;
+
+WEIR_TEST("a time limit outside of a retry bounds all attempts, inside of it each one") {
+  scripted slow({{1_h}});
+  const auto call = [&]() -> task<int> { co_return co_await slow.call(); };
+  auto each = layers(retry_policy(fixed(100_ms).recurs(2)), time_limit(1_s));
+  co_await testing::expect_raises<errc::timed_out>(each.run(call));
+  EXPECT_EQ(slow.calls, 3u);
+  EXPECT_EQ(elapsed(), 3_s + 200_ms);
+  auto all = layers(time_limit(1_s), retry_policy(fixed(100_ms).recurs(2)));
+  co_await testing::expect_raises<errc::timed_out>(all.run(call));
+  EXPECT_EQ(slow.calls, 4u);
+}
+
+WEIR_TEST("a breaker inside of a retry hears of each attempt, and its refusal is waited out") {
+  circuit_breaker breaker({.window_calls = 3, .calls_min = 3, .open_for = 5_s, .probes = 1});
+  scripted server({{0_ms, errc::io}, {0_ms, errc::busy}, {0_ms, errc::busy}, {0_ms}});
+  auto guarded = layers(retry_policy(fixed(1_ms), {.should_retry = is_any_failure}), breaker);
+  EXPECT_EQ(co_await guarded.run([&]() -> task<int> { co_return co_await server.call(); }), 4);
+  EXPECT_EQ(elapsed(), 5_s + 2_ms);
+  EXPECT_EQ(breaker.stats().refused, 1u);
+  EXPECT_EQ(guarded.get<0>().stats().attempts, 5u);
+}
+
+WEIR_TEST("everything together, around a call that gives a single wait, too") {
+  rate_limiter bucket({.tokens = 1000, .per = 1_s, .burst = 10});
+  circuit_breaker breaker({});
+  bulkhead pool({.calls_max = 2});
+  concurrency_limit limit({}, gradient_options{});
+  auto all = layers(fallback_policy([] { return -1; }), time_limit(10_s),
+                    retry_policy(exponential(10_ms).recurs(3)), load_shed(pool), breaker,
+                    rate_limit(bucket), limit, hedge_policy({.delay = 1_s}));
+  scripted server({{5_ms, errc::busy}, {5_ms, errc::busy}, {5_ms}, {5_ms, errc::corrupt}});
+  const auto call = [&]() -> task<int> { co_return co_await server.call(); };
+  EXPECT_EQ(co_await all.run(call), 3) << "the hedge took two, the retry the third";
+  EXPECT_EQ(co_await all.run(call), -1);
+  auto around_sleep = layers(time_limit(1_s), pool);
+  co_await around_sleep.run([] { return sleep(10_ms); });
+  co_await testing::expect_raises<errc::timed_out>(around_sleep.run([] { return sleep(2_s); }));
+  EXPECT_EQ(pool.stats().running, 0u);
+}
+
+WEIR_TEST("who would wait too long for a token is told when to come again") {
+  rate_limiter bucket({.tokens = 1, .per = 1_s, .burst = 1, .name = "mails"});
+  rate_limit patient(bucket, 2_s);
+  const auto call = []() -> task<> { co_return; };
+  EXPECT_TRUE(patient.is_ready());
+  co_await patient.run(call);
+  EXPECT_FALSE(patient.is_ready());
+  co_await with_scope([&](scope& s) -> task<> {
+    for (int i = 0; i < 2; ++i) s.spawn([&]() -> task<> { co_await patient.run(call); });
+    co_await sleep(1_ms);
+    try {
+      co_await patient.run(call);
+      ADD_FAILURE() << "two wait already";
+    } catch (const call_refused& e) {
+      EXPECT_EQ(e.retry_after(), 3_s - 1_ms);
+      EXPECT_EQ(e.reason().code(), errc::full);
+      EXPECT_STREQ(e.by(), "mails");
+    }
+    co_await s.join();
+  });
+  EXPECT_EQ(elapsed(), 2_s);
+}
+
+WEIR_TEST("a bucket knows how long a wait for it would be") {
+  rate_limiter bucket({.tokens = 10, .per = 1_s, .burst = 5});
+  EXPECT_EQ(bucket.delay(5), 0_s);
+  EXPECT_EQ(bucket.delay(6), duration::max());
+  co_await bucket.acquire(5);
+  EXPECT_EQ(bucket.delay(), 100_ms);
+  EXPECT_EQ(bucket.delay(5), 500_ms);
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> { co_await bucket.acquire(3); });
+    co_await sleep(100_ms);
+    const duration foretold = bucket.delay(2);
+    const time_point before = loop::current()->now();
+    EXPECT_EQ(foretold, 400_ms) << "three for the one in line, and two more, less 100 ms";
+    co_await bucket.acquire(2);
+    EXPECT_EQ(loop::current()->now() - before, foretold);
+  });
+}
+
+TEST(Layers, a_cancelled_call_leaves_nothing_behind_in_any_policy) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    circuit_breaker breaker({});
+    bulkhead pool({.calls_max = 1});
+    concurrency_limit limit({}, gradient_options{});
+    load_shed shed(pool);
+    scripted server({{3_ms, errc::busy}, {3_ms}});
+    auto all = layers(retry_policy(fixed(1_ms)), time_limit(1_s), shed, breaker, limit,
+                      hedge_policy({.delay = 1_ms}));
+    co_await v.run([](auto* by, scripted* to) -> task<> {
+      static_cast<void>(co_await by->run([&]() -> task<int> { co_return co_await to->call(); }));
+    }(&all, &server));
+    EXPECT_EQ(pool.stats().running, 0u);
+    EXPECT_EQ(limit.stats().running, 0u);
+    EXPECT_EQ(server.inside_now, 0u);
+    EXPECT_LE(breaker.stats().failed, server.ended);
+  });
+}
+
+}  // namespace
+}  // namespace weir

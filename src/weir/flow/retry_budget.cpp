@@ -1,0 +1,47 @@
+#include <weir/flow/retry_budget.hpp>
+
+#include <weir/base/error.hpp>
+
+namespace weir {
+
+namespace {
+
+const retry_budget_options& checked(const retry_budget_options& options) {
+  // Written so that numbers that are none are refused, too.
+  if (!(options.ratio >= 0) || !(options.retries_per_second_min >= 0) ||
+      options.window < duration::milliseconds(1))
+    raise(error(errc::invalid_argument,
+                "retry_budget: ratio and retries_per_second_min must not be negative, and the "
+                "window must be at least a millisecond"));
+  return options;
+}
+
+}  // namespace
+
+retry_budget::retry_budget(retry_budget_options options)
+    : options_(checked(options)), window_(options.window) {}
+
+void retry_budget::deposit(time_point now) noexcept {
+  window_.add({.calls = 1}, now);
+  ++stats_.calls;
+}
+
+double retry_budget::balance(time_point now) noexcept {
+  const counts& in_window = window_.sum(now);
+  const double seconds = static_cast<double>(options_.window.ns) * 1e-9;
+  return options_.retries_per_second_min * seconds +
+         options_.ratio * static_cast<double>(in_window.calls) -
+         static_cast<double>(in_window.retries);
+}
+
+bool retry_budget::try_withdraw(time_point now) noexcept {
+  if (balance(now) < 1) {
+    ++stats_.refused;
+    return false;
+  }
+  window_.add({.retries = 1}, now);
+  ++stats_.retries;
+  return true;
+}
+
+}  // namespace weir
