@@ -98,6 +98,26 @@ class Load:
         time.sleep(0.02)
 
 
+class Model(unittest.TestCase):
+    """The model of the disk, before it judges anybody."""
+
+    def test_a_durable_write_covers_its_own_bytes_and_no_others(self):
+        file = shim.DiskFile()
+        file.pending = [[1, 2, 0, None, 100], [3, 4, 10, b"old", 3], [5, 6, 50, b"mine", 4], [9, None, 52, b"--", 2]]
+        file.sync(7, 50, 4)
+        self.assertEqual(file.blocks[0][50:54], b"mine")
+        self.assertEqual(file.blocks[0][10:13], bytes(3))
+        file.tear(random.Random(1), "all")
+        self.assertEqual(file.blocks[0][:100], bytes(10) + b"old" + bytes(37) + b"mi--" + bytes(46))
+
+    def test_a_sync_covers_what_was_done_before_it_began(self):
+        file = shim.DiskFile()
+        file.pending = [[1, 2, 0, b"a", 1], [3, 8, 1, b"b", 1], [4, None, 2, b"c", 1]]
+        file.sync(7)
+        self.assertEqual(file.blocks[0][:3], b"a" + bytes(2))
+        self.assertEqual(len(file.pending), 2)
+
+
 class PowerCut(unittest.TestCase):
     def run_lives(self, driver):
         rng = random.Random(f"{SEED} {driver}")

@@ -117,13 +117,18 @@ class DiskFile:
         else:
             self.put(offset, data)
 
-    def sync(self, begun):
+    def sync(self, begun, begin=0, size=0):
+        """All that was written before the sync is durable, or only that of a range: a size of 0 is all."""
+        end = begin + size if size else None
         kept = []
         for change in self.pending:
-            if change[1] is not None and change[1] < begun:
-                self.apply(change)
-            else:
+            if change[1] is None or change[1] >= begun:
                 kept.append(change)
+                continue
+            before, inside, behind = split(change, begin, end)
+            if inside:
+                self.apply(inside)
+            kept += [part for part in (before, behind) if part]
         self.pending = kept
 
     def tear(self, rng, mode):
@@ -142,6 +147,20 @@ class DiskFile:
                 if rng.random() < 0.5:
                     self.put(at, data[at - offset:stop - offset])
                 at = stop
+
+
+def split(change, begin, end):
+    """The parts of a change before, in and behind a range of the file; None for those that are empty."""
+    began, done, offset, data, size = change
+    stop = offset + size
+    end = stop if end is None else end
+
+    def part(low, high):
+        if low >= high:
+            return None
+        return [began, done, low, data if data is None else data[low - offset:high - offset], high - low]
+
+    return part(offset, min(stop, begin)), part(max(offset, begin), min(stop, end)), part(max(offset, end), stop)
 
 
 class Disk:
@@ -184,7 +203,7 @@ class Disk:
         elif kind in (WRITE, PREALLOCATE):
             self.begun.pop(begun)[1] = position
         elif kind == SYNC and done:
-            self.files[number].sync(begun)
+            self.files[number].sync(begun, offset, size)
         elif kind == SYNC_DIR and done:
             kept = []
             for change in self.changes:

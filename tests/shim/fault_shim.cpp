@@ -6,6 +6,10 @@
 // What is written down keeps this order, and `position` in the shared page says how far it is; so
 // whoever reads the position after it got an answer knows that a cut from there on is behind it.
 //
+// A write that is durable by itself (RWF_DSYNC) is written down as a write and, once it has
+// returned, as a sync of its own bytes and no others, which is all that Linux promises. A rule for
+// syncs strikes it behind its write.
+//
 // With io_uring, writes and syncs do not pass through libc. The shim looks at the submission queue
 // before each call of liburing that hands it over, and at the completions when the call returns.
 //
@@ -72,7 +76,7 @@ struct page {
 
 enum class phase : std::uint8_t { begin, done };
 
-/// One entry of the log, before its path and its data.
+/// One entry of the log, before its path and its data. A sync of a size of 0 is one of all bytes.
 struct entry {
   std::uint32_t path_bytes = 0;
   op kind = op::open;
@@ -88,12 +92,19 @@ struct entry {
 };
 static_assert(sizeof(entry) == 56);
 
+/// A write or sync that the ring has, until its completion.
+struct ring_call {
+  entry begun;
+  bool is_durable = false;  // a write that syncs
+  int sync_failure = 0;     // what is said instead of its outcome
+};
+
 struct shim_state {
   page* shared = nullptr;
   int log = -1;
   std::string folder;
   std::mutex mutex;
-  std::map<std::uint64_t, std::pair<op, entry>> in_ring;  // by user_data
+  std::map<std::uint64_t, ring_call> in_ring;  // by user_data
 
   shim_state() {
     const char* where = std::getenv("WEIR_SHIM");
@@ -204,6 +215,13 @@ void note_done(entry begun, std::uint64_t at, const std::string& path) {
   note(begun, path, nullptr, 0);
 }
 
+/// What a durable write has synced when it returns.
+void note_own_sync(const entry& write, std::size_t written) {
+  if (written == 0) return;
+  entry what{.kind = op::sync, .file = write.file, .offset = write.offset, .size = written};
+  note_done(what, note(what, "", nullptr, 0), "");
+}
+
 /// The frame of every call on an open file: fail it, or write it down around the call.
 template <class Call>
 ssize_t around(op kind, int handle, off_t offset, std::size_t size, const struct iovec* pieces,
@@ -257,6 +275,17 @@ int open_seen(const char* path, int flags, mode_t mode, int (*call)(const char*,
              .size = (flags & O_TRUNC) != 0 ? 1u : 0u};
   if (what.is_new != 0 || what.size != 0) note(what, path, nullptr, 0);
   return outcome;
+}
+
+std::size_t size_of(const struct iovec* pieces, int count) {
+  std::size_t size = 0;
+  for (int i = 0; i < count; ++i) size += pieces[i].iov_len;
+  return size;
+}
+
+ssize_t real_fdatasync(int handle) {
+  static auto* const real = next<int(int)>("fdatasync");
+  return real(handle);
 }
 
 bool is_folder(int handle) {
@@ -313,14 +342,35 @@ ssize_t pwrite64(int handle, const void* from, std::size_t size, off_t offset) {
 
 ssize_t pwritev(int handle, const struct iovec* pieces, int count, off_t offset) {
   static auto* const real = next<ssize_t(int, const struct iovec*, int, off_t)>("pwritev");
-  std::size_t size = 0;
-  for (int i = 0; i < count; ++i) size += pieces[i].iov_len;
-  return around(op::write, handle, offset, size, pieces, count,
+  return around(op::write, handle, offset, size_of(pieces, count), pieces, count,
                 [&] { return real(handle, pieces, count, offset); });
 }
 
 ssize_t pwritev64(int handle, const struct iovec* pieces, int count, off_t offset) {
   return pwritev(handle, pieces, count, offset);
+}
+
+ssize_t pwritev2(int handle, const struct iovec* pieces, int count, off_t offset, int flags) {
+  static auto* const real = next<ssize_t(int, const struct iovec*, int, off_t, int)>("pwritev2");
+  if ((flags & RWF_DSYNC) == 0) {
+    return around(op::write, handle, offset, size_of(pieces, count), pieces, count,
+                  [&] { return real(handle, pieces, count, offset, flags); });
+  }
+  const std::string path = state().shared ? path_of(handle) : std::string();
+  if (!is_seen(path)) return real(handle, pieces, count, offset, flags);
+  const ssize_t written =
+      around(op::write, handle, offset, size_of(pieces, count), pieces, count,
+             [&] { return real(handle, pieces, count, offset, flags & ~RWF_DSYNC); });
+  if (written < 0) return written;
+  const auto size = static_cast<std::size_t>(written);
+  if (around(op::sync, handle, offset, size, nullptr, 0, [&] { return real_fdatasync(handle); }) !=
+      0)
+    return -1;
+  return written;
+}
+
+ssize_t pwritev64v2(int handle, const struct iovec* pieces, int count, off_t offset, int flags) {
+  return pwritev2(handle, pieces, count, offset, flags);
 }
 
 int fsync(int handle) {
@@ -330,9 +380,8 @@ int fsync(int handle) {
 }
 
 int fdatasync(int handle) {
-  static auto* const real = next<int(int)>("fdatasync");
   return static_cast<int>(
-      around(op::sync, handle, 0, 0, nullptr, 0, [&] { return ssize_t{real(handle)}; }));
+      around(op::sync, handle, 0, 0, nullptr, 0, [&] { return real_fdatasync(handle); }));
 }
 
 int fallocate(int handle, int mode, off_t offset, off_t size) {
@@ -406,9 +455,12 @@ void look_at(struct io_uring_sqe& sqe) {
   }
   const std::uint64_t offset = is_write ? std::uint64_t{sqe.off} : 0;
   entry what{.kind = kind, .file = number_of(sqe.fd), .offset = offset};
-  for (int i = 0; is_write && i < count; ++i) what.size += pieces[i].iov_len;
+  if (is_write) what.size = size_of(pieces, count);
   what.begun = note(what, path, is_write ? pieces : nullptr, count);
-  state().in_ring[sqe.user_data] = {kind, what};
+  const bool is_durable = is_write && (sqe.rw_flags & RWF_DSYNC) != 0;
+  const int sync_failure = is_durable ? failure_of(op::sync, path) : 0;
+  if (sync_failure != 0) sqe.rw_flags &= ~RWF_DSYNC;
+  state().in_ring[sqe.user_data] = {what, is_durable, sync_failure};
 }
 
 void look_at_submissions(struct io_uring& ring) {
@@ -425,10 +477,18 @@ void look_at_completions(struct io_uring& ring) {
   const unsigned mask = ring.cq.ring_mask;
   const unsigned end = __atomic_load_n(ring.cq.ktail, __ATOMIC_ACQUIRE);
   for (unsigned at = *ring.cq.khead; at != end; ++at) {
-    const struct io_uring_cqe& cqe = ring.cq.cqes[at & mask];
+    struct io_uring_cqe& cqe = ring.cq.cqes[at & mask];
     const auto found = my.in_ring.find(cqe.user_data);
     if (found == my.in_ring.end()) continue;
-    if (cqe.res >= 0) note_done(found->second.second, found->second.second.begun, "");
+    const ring_call& call = found->second;
+    if (cqe.res >= 0) {
+      note_done(call.begun, call.begun.begun, "");
+      if (call.sync_failure != 0) {
+        cqe.res = -call.sync_failure;
+      } else if (call.is_durable) {
+        note_own_sync(call.begun, static_cast<std::size_t>(cqe.res));
+      }
+    }
     my.in_ring.erase(found);
   }
 }
