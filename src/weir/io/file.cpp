@@ -84,9 +84,10 @@ result<std::size_t> read_wait::take() noexcept {
   return static_cast<std::size_t>(outcome);
 }
 
-write_wait::write_wait(io_handle to, std::uint64_t at, slice_cursor what) noexcept
+write_wait::write_wait(io_handle to, std::uint64_t at, slice_cursor what, bool is_durable) noexcept
     : io_wait(write_kind), left_(what) {
   op = io_op::write_at;
+  flags = is_durable ? 1 : 0;
   handle = to;
   offset = at;
 }

@@ -64,9 +64,10 @@ std::int64_t sync_dir(const char* path) noexcept {
 std::int64_t write_at(const io_request& request) noexcept {
   static_assert(sizeof(io_slice) == sizeof(struct iovec));
   const int count = static_cast<int>(std::min<std::size_t>(request.slice_count, IOV_MAX));
+  const int flags = request.flags == 1 ? RWF_DSYNC : 0;
   return outcome_of([&] {
-    return ::pwritev(request.handle, reinterpret_cast<const struct iovec*>(request.slices), count,
-                     static_cast<off_t>(request.offset));
+    return ::pwritev2(request.handle, reinterpret_cast<const struct iovec*>(request.slices), count,
+                      static_cast<off_t>(request.offset), flags);
   });
 }
 

@@ -49,6 +49,19 @@ TEST_P(file_contract, what_was_written_is_read) {
   });
 }
 
+TEST_P(file_contract, a_durable_write_is_a_write) {
+  run([&]() -> task<> {
+    file f = co_await open_file(path("a"), make_new);
+    const std::string text(200'000, 'x');
+    co_await f.write_durably_at(3, text);
+    co_await f.write_durably_at(0, "abc");
+    co_await f.write_durably_at(0, "");
+    EXPECT_EQ(co_await read_whole(path("a")), "abc" + text);
+    file reader = co_await open_file(path("a"));
+    EXPECT_EQ(co_await code_of(reader.write_durably_at(0, "x")), errc::closed);
+  });
+}
+
 TEST_P(file_contract, pieces_are_written_one_after_the_other) {
   run([&]() -> task<> {
     file f = co_await open_file(path("a"), make_new);

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -267,6 +268,7 @@ void uring_driver::prepare_call(io_request& request, io_uring_sqe& entry) noexce
           &entry, handle, reinterpret_cast<const struct iovec*>(request.slices),
           static_cast<unsigned>(std::min<std::size_t>(request.slice_count, IOV_MAX)),
           request.offset);
+      if (request.flags == 1) entry.rw_flags = RWF_DSYNC;
       return;
     default:
       io_uring_prep_fsync(&entry, handle, request.flags == 1 ? IORING_FSYNC_DATASYNC : 0);

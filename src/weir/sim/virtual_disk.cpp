@@ -354,6 +354,17 @@ int virtual_disk::sync(io_handle handle) {
   return 0;
 }
 
+int virtual_disk::sync_range(io_handle handle, std::uint64_t offset, std::uint64_t size) {
+  const auto found = open_.find(handle);
+  if (found == open_.end()) return -EBADF;
+  node& file = *found->second.file;
+  const auto begin = file.before.lower_bound(offset / page_size);
+  const auto end = file.before.lower_bound((offset + size + page_size - 1) / page_size);
+  for (auto at = begin; at != end;) at = at->second.is_lost ? std::next(at) : file.before.erase(at);
+  file.synced_size = std::max(file.synced_size, offset + size);
+  return 0;
+}
+
 void virtual_disk::lose_sync(io_handle handle) {
   const auto found = open_.find(handle);
   if (found == open_.end()) return;

@@ -69,6 +69,8 @@ class virtual_disk {
   std::int64_t read_at(io_handle handle, char* into, std::size_t size, std::uint64_t offset);
   std::int64_t write_at(io_handle handle, std::string_view data, std::uint64_t offset);
   int sync(io_handle handle);
+  /// Of the pages that hold these bytes only.
+  int sync_range(io_handle handle, std::uint64_t offset, std::uint64_t size);
   /// A sync that fails: what was dirty counts as clean from then on, but is not on the platter, as
   /// Linux has it.
   void lose_sync(io_handle handle);

@@ -70,6 +70,26 @@ class VirtualDriver : public ::testing::TestWithParam<bool> {
     r.start(io_);
     return finish(r);
   }
+  /// A new file whose name is durable.
+  io_handle make_file(const char* path) {
+    asked open(io_op::open);
+    open.path = path;
+    open.flags = O_RDWR | O_CREAT;
+    const auto made = static_cast<io_handle>(run(open));
+    asked dir(io_op::sync_dir);
+    dir.path = "/";
+    EXPECT_EQ(run(dir), 0);
+    return made;
+  }
+  std::int64_t write(io_handle to, std::string_view text, std::uint64_t offset, bool is_durable) {
+    const io_slice slice{.data = text.data(), .size = text.size()};
+    asked r(io_op::write_at, to);
+    r.slices = &slice;
+    r.slice_count = 1;
+    r.offset = offset;
+    r.flags = is_durable ? 1 : 0;
+    return run(r);
+  }
   std::string receive(io_handle on) {
     asked r(io_op::receive, on);
     r.start(io_);
@@ -354,6 +374,29 @@ TEST_P(VirtualDriver, a_fault_can_cut_a_transfer_short) {
   EXPECT_EQ(send(client, "abcdef"), 3);
   EXPECT_EQ(send(client, "def"), 3);
   EXPECT_EQ(receive(server), "abcdef");
+}
+
+TEST_P(VirtualDriver, a_durable_write_survives_a_crash_and_fails_when_its_sync_fails) {
+  const io_handle file = make_file("/a");
+  EXPECT_EQ(write(file, "text", 0, true), 4);
+  world_.add_fault({.op = io_op::sync, .code = EIO});
+  EXPECT_EQ(write(file, "more", 4, true), -EIO);
+  world_.crash();
+  const auto left = world_.disk().content_of("/a");
+  ASSERT_TRUE(left);
+  EXPECT_EQ(*left, "text");
+}
+
+TEST_P(VirtualDriver, a_durable_write_says_nothing_of_what_was_written_before) {
+  constexpr std::size_t page = virtual_disk::page_size;
+  const io_handle file = make_file("/a");
+  EXPECT_EQ(write(file, "text", 0, false), 4);
+  EXPECT_EQ(write(file, "text", 2 * page, false), 4);
+  EXPECT_EQ(write(file, "text", page, true), 4);
+  world_.crash();
+  const auto left = world_.disk().content_of("/a");
+  ASSERT_TRUE(left);
+  EXPECT_EQ(*left, std::string(page, '\0') + "text");
 }
 
 TEST_P(VirtualDriver, after_a_crash_the_old_driver_is_dead_and_a_new_one_finds_what_was_synced) {

@@ -98,6 +98,21 @@ std::int64_t virtual_world::write(const io_request& request) {
   return disk_.write_at(request.handle, data, request.offset);
 }
 
+// As a write and then a sync of its bytes, so that faults and crashes can strike between them.
+std::int64_t virtual_world::write_durably(const io_request& request) {
+  const std::int64_t written = write(request);
+  if (written <= 0) return written;
+  io_request sync;
+  sync.op = io_op::sync;
+  sync.flags = 1;  // the data
+  sync.handle = request.handle;
+  sync.offset = request.offset;
+  sync.size = static_cast<std::size_t>(written);
+  if (const int code = begin(sync)) return -code;
+  const std::int64_t synced = run_on_disk(sync);
+  return synced < 0 ? synced : written;
+}
+
 std::int64_t virtual_world::run_on_disk(io_request& request) {
   ++disk_operations_;
   if (crash_at_ != 0 && disk_operations_ >= crash_at_) {
@@ -117,9 +132,10 @@ std::int64_t virtual_world::run_on_disk(io_request& request) {
                            request.offset);
     }
     case io_op::write_at:
-      return write(request);
+      return request.flags == 1 ? write_durably(request) : write(request);
     case io_op::sync:
-      return disk_.sync(request.handle);
+      if (request.size == 0) return disk_.sync(request.handle);
+      return disk_.sync_range(request.handle, request.offset, request.size);
     case io_op::preallocate:
       return disk_.preallocate(request.handle, request.offset, request.size);
     case io_op::truncate:

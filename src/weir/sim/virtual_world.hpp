@@ -102,6 +102,7 @@ class virtual_world final : private network_host {
   int begin(const io_request& request);
   std::int64_t run_on_disk(io_request& request);
   std::int64_t write(const io_request& request);
+  std::int64_t write_durably(const io_request& request);
   bool wait_signal(io_request& request);
   bool forget_signal(io_request& request);
   int close(io_handle handle);

@@ -60,8 +60,13 @@ task<> write_front(journal_state& state, bool is_synced) {
   pending_group& group = state.pending.front();
   seal(state, group);
   const std::shared_ptr<file> to = state.segments.at(group.segment).open;
-  co_await to->write_at(group.offset, std::string_view(group.bytes));
-  if (is_synced) co_await to->sync_data();
+  if (is_synced && !state.is_mark_unsynced) {  // one trip to the disk, for these bytes alone
+    co_await to->write_durably_at(group.offset, group.bytes);
+  } else {
+    co_await to->write_at(group.offset, std::string_view(group.bytes));
+    if (is_synced) co_await to->sync_data();
+    state.is_mark_unsynced = !is_synced;
+  }
   const std::uint64_t lsn_last = group.lsn_last();
   const bool is_mark = group.count == 0;
   state.pending.pop_front();
