@@ -1,4 +1,4 @@
-// Memory for received bytes: blocks of 16 KiB that are filled piece by piece and handed out as
+// Memory for received bytes: blocks of 16 KiB and a bit, filled piece by piece and handed out as
 // counted views. The hard idea: the next piece goes behind the last one in the same block, so that
 // a thousand small messages that are kept pin a few blocks, not a thousand; and when all views of
 // the block in use are gone, it is filled from its start again, while it is still in the cache.
@@ -20,7 +20,9 @@ namespace weir::detail {
 /// Threads: one loop. Views may outlive the arena, on its thread.
 class receive_arena {
  public:
-  static constexpr std::size_t block_bytes = 16 * 1024;
+  // Powers of two are what people send, and a receive that fills its room says nothing of what is
+  // left: a message of 16 KiB and one cache line of room need no second look at the socket.
+  static constexpr std::size_t block_bytes = 16 * 1024 + 64;
   static constexpr std::size_t piece_bytes_min = 4 * 1024;  // less room than this is left unused
 
   struct space {

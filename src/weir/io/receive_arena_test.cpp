@@ -24,6 +24,12 @@ TEST(receive_arena, small_pieces_that_are_kept_share_blocks) {
   EXPECT_EQ(arena.blocks_live(), 1u);
 }
 
+// Else a driver that knows only readiness asks once more for nothing.
+TEST(receive_arena, a_message_of_16_kib_does_not_fill_a_block) {
+  receive_arena arena(1);
+  EXPECT_GT(arena.room().size, std::size_t{16} * 1024);
+}
+
 TEST(receive_arena, memory_is_used_again_once_its_views_are_gone) {
   receive_arena arena(100);
   const char* first = put(arena, "a").data();

@@ -117,7 +117,7 @@ class socket_owner {
 ///          how much.
 /// Order:   bytes arrive as they were sent. One receive and one send at a time; both may wait at
 ///          once.
-/// Bound:   receive() gives at most 16 KiB; the driver's arena bounds all views together.
+/// Bound:   receive() gives at most 16,448 bytes; the driver's arena bounds all views together.
 /// Errors:  end of stream is empty; `broken` on reset; `closed` after close(). A failed send says
 ///          how much was sent.
 /// Threads: one loop.
