@@ -169,7 +169,8 @@ class select_wait final : public leaf_wait<select_wait<Order, Leaf...>,
         std::rethrow_exception(failure);
       } catch (const exception& e) {
         return std::unexpected<error>(e.reason());
-      } catch (...) {  // not one of weir's: it stays in its branch
+      } catch (...) {
+        return all;  // not one of weir's: it stays in its branch
       }
     }
     return all;
