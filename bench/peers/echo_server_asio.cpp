@@ -20,7 +20,8 @@ asio::awaitable<void> echo(tcp::socket peer) {
           co_await peer.async_read_some(asio::buffer(buffer.get(), buffer_bytes), use_awaitable);
       co_await asio::async_write(peer, asio::buffer(buffer.get(), size), use_awaitable);
     }
-  } catch (const boost::system::system_error&) {  // the peer is gone
+  } catch (const boost::system::system_error&) {
+    co_return;  // the peer is gone
   }
 }
 

@@ -28,7 +28,8 @@ asio::awaitable<void> serve_peer(boost::beast::tcp_stream peer) {
       co_await http::async_write(peer, response, use_awaitable);
       if (!request.keep_alive()) co_return;
     }
-  } catch (const boost::system::system_error&) {  // the client is gone
+  } catch (const boost::system::system_error&) {
+    co_return;  // the client is gone
   }
 }
 

@@ -30,7 +30,7 @@ void drop(connection* one) {
 void serve(connection* one) {
   for (;;) {
     const std::size_t kept = one->head.size();
-    std::memcpy(buffer, one->head.data(), kept);
+    one->head.copy(buffer, kept);
     const ssize_t got = recv(one->handle, buffer + kept, sizeof buffer - kept, 0);
     if (got < 0 && errno == EAGAIN) return;
     if (got <= 0) return drop(one);
