@@ -572,7 +572,7 @@ def refresh_docs(tree):
 
 
 TRACED = "docs/reference/rules.md"
-TRACED_RULES = 25
+TRACED_RULES = {"T": 25, "A": 11}  # letter: how many
 
 
 def names_of_tests(tree):
@@ -587,13 +587,13 @@ def names_of_tests(tree):
 
 
 def rule_traced(tree):
-    """Each rule T1 to T25 stands in a row of the document, whose last cell names tests that exist."""
+    """Each rule T1 to T25 and A1 to A11 stands in a row of the document, whose last cell names tests that exist."""
     if TRACED not in tree.by_path:
         return
     names = names_of_tests(tree)
-    missing = {f"T{number}" for number in range(1, TRACED_RULES + 1)}
+    missing = {f"{letter}{number}" for letter, last in TRACED_RULES.items() for number in range(1, last + 1)}
     for number, line in enumerate(tree.by_path[TRACED].lines, 1):
-        match = re.match(r"\| (T\d+) \|.*\|([^|]*)\|$", line)
+        match = re.match(rf"\| ([{''.join(TRACED_RULES)}]\d+) \|.*\|([^|]*)\|$", line)
         if not match:
             continue
         missing.discard(match.group(1))

@@ -337,6 +337,7 @@ class Traced(TidyTest):
     def setUp(self):
         super().setUp()
         self.rows = [f"| T{number} | text | `noun.does` |" for number in range(1, 26)]
+        self.rows += [f"| A{number} | text | `noun.does` |" for number in range(1, 12)]
         self.write("src/weir/base/noun_test.cpp", 'TEST_P(noun, does) {}\nWEIR_TEST(\n    "a sentence, with a comma") {}\n')
 
     def check(self):
@@ -356,6 +357,9 @@ class Traced(TidyTest):
         self.assert_one(self.check(), "T1 names no test")
         del self.rows[0]
         self.assert_one(self.check(), "T1 has no row")
+        self.rows.insert(0, "| T1 | text | `noun.does` |")
+        del self.rows[-1]
+        self.assert_one(self.check(), "A11 has no row")
 
 
 class NeedsKernel(TidyTest):

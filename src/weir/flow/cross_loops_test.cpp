@@ -2,7 +2,7 @@
 // when partners run at the same time. Nothing here depends on who is faster.
 #include <weir/core.hpp>
 #include <weir/flow/flow_contract_test.hpp>
-#include <weir/sim/virtual_driver.hpp>
+#include <weir/flow/thread_loop_test.hpp>
 
 #include <gtest/gtest.h>
 
@@ -15,17 +15,6 @@
 
 namespace weir {
 namespace {
-
-/// Runs a task to its end on a loop of a thread of its own.
-template <class F>
-std::thread run_on_thread(F body) {
-  return std::thread([body]() mutable {
-    virtual_driver driver(virtual_options{.threads = true});
-    loop on(driver);
-    on.root().spawn(body);
-    on.run();
-  });
-}
 
 constexpr std::int64_t items = 4000;
 

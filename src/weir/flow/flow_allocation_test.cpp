@@ -2,6 +2,7 @@
 // there this file is empty.
 #include <weir/core.hpp>
 #include <weir/flow/flow_contract_test.hpp>
+#include <weir/flow/gather.hpp>
 #include <weir/flow/rate_limiter.hpp>
 #include <weir/flow/shared_mutex.hpp>
 
@@ -118,6 +119,31 @@ FLOW_CONTRACT("a select of two allocates nothing, whoever wins") {
   }
   EXPECT_EQ(allocations, before);
 }
+
+// AddressSanitizer builds have no pool, so there frames are counted, too.
+#if !__has_feature(address_sanitizer)
+WEIR_TEST("promises, handlers and their combinations live in the frame pool") {
+  const auto round = [](int n) -> task<> {
+    promise<int> source;
+    auto result = source.get_future().then([](int value) { return value + 1; });
+    promise<int> outer;
+    outer.resolve(std::move(result));
+    source.resolve(n);
+    EXPECT_EQ(co_await outer.get_future(), n + 1);
+    promise<int> late;
+    EXPECT_EQ(co_await race(resolved_future(n), late.get_future()), n);
+    late.resolve(0);
+    auto [one, other] = co_await all(resolved_future(n), resolved_future());
+    EXPECT_EQ(one, n);
+    EXPECT_EQ(co_await spawn_future([](int same) -> task<int> { co_return same; }(n)), n);
+  };
+  for (int i = 0; i < 8; ++i) co_await round(i);
+  const std::size_t before = allocations;
+  for (int i = 0; i < rounds; ++i) co_await round(i);
+  EXPECT_EQ(allocations, before);
+}
+
+#endif
 
 WEIR_TEST("timers, shared locks, tokens and generators allocate nothing while they work") {
   shared_mutex door;

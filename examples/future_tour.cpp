@@ -1,0 +1,117 @@
+// Promises and futures, one function for each use; docs/guide/futures.md shows them. It runs to its
+// end by itself.
+#include <weir/flow/gather.hpp>
+#include <weir/flow/promise.hpp>
+#include <weir/io.hpp>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+using namespace weir::literals;
+
+namespace {
+
+weir::task<int> add(int a, int b) {
+  co_await weir::sleep(1_ms);
+  co_return a + b;
+}
+weir::task<std::string> load_user(int id) {
+  co_await weir::sleep(1_ms);
+  if (id < 0) weir::raise(weir::error(weir::errc::not_found, "no such user"));
+  co_return "user " + std::to_string(id);
+}
+
+// [then]
+weir::task<> handlers() {
+  weir::future<int> sum = weir::spawn_future(add(2, 3));
+  co_await sum.then([](int n) { return 2 * n; })
+      .then(load_user)  // a task is adopted, as another future is
+      .then([](const std::string& name) { std::printf("loaded %s\n", name.c_str()); })
+      .catch_error([](const weir::error&) { std::printf("this error never comes\n"); })
+      .finally([] { std::printf("done\n"); });
+}
+// [/then]
+
+// [thread]
+void measure(weir::promise<double> result) {  // on a thread of somebody else's, without a loop
+  result.resolve(36.6);
+}
+weir::task<> from_a_thread() {
+  weir::promise<double> asked;
+  weir::future<double> temperature = asked.get_future();
+  std::thread sensor(measure, std::move(asked));
+  std::printf("temperature: %.1f\n", co_await temperature);
+  sensor.join();
+}
+// [/thread]
+
+// [errors]
+weir::task<> errors() {
+  auto user = weir::spawn_future(load_user(-1));
+  co_await user.catch_error([](const weir::error& reason) -> std::string {
+    std::printf("no user: %.*s\n", static_cast<int>(reason.message().size()),
+                reason.message().data());
+    return "nobody";
+  });
+  weir::future<int> answer = [] { return weir::promise<int>().get_future(); }();
+  const weir::result<int> outcome = co_await weir::as_result(answer);
+  std::printf("%s\n", outcome.error() == weir::errc::broken ? "the promise was broken" : "?");
+}
+// [/errors]
+
+// [shared]
+weir::task<> shared() {
+  weir::promise<std::string> config;
+  const weir::shared_future<std::string> loaded = config.get_future();
+  auto length = loaded.then([](const std::string& text) { return text.size(); });
+  auto first = loaded.then([](const std::string& text) { return text.front(); });
+  config.resolve("port = 7000");
+  auto [size, letter] = co_await weir::all(std::move(length), std::move(first));
+  std::printf("%zu letters, the first is %c\n", size, letter);
+}
+// [/shared]
+
+// [gather]
+weir::task<> gather() {
+  auto [user, sum] =
+      co_await weir::all(weir::spawn_future(load_user(7)), weir::spawn_future(add(1, 2)));
+  std::printf("%s has %d\n", user.c_str(), sum);
+
+  std::vector<weir::future<std::string>> mirrors;
+  for (int id : {-1, 8, -2}) mirrors.push_back(weir::spawn_future(load_user(id)));
+  std::printf("any: %s\n", (co_await weir::any(std::move(mirrors))).c_str());
+
+  auto [good, bad] = co_await weir::all_settled(weir::spawn_future(load_user(9)),
+                                                weir::spawn_future(load_user(-9)));
+  std::printf("settled: %s, and one %s\n", good->c_str(), bad.failure() ? "failed" : "did not");
+}
+// [/gather]
+
+// [block]
+int from_outside(weir::future<int> answer) {  // on a thread without a loop
+  return answer.get();
+}
+// [/block]
+
+weir::task<> block_tour() {
+  auto answer = weir::spawn_future(add(40, 2));
+  const int got = co_await weir::blocking([&] { return from_outside(std::move(answer)); });
+  std::printf("got %d\n", got);
+}
+
+weir::task<> tour() {
+  co_await handlers();
+  co_await from_a_thread();
+  co_await errors();
+  co_await shared();
+  co_await gather();
+  co_await block_tour();
+}
+
+}  // namespace
+
+int main() { return weir::run(tour()); }

@@ -1,0 +1,41 @@
+#include <weir/flow/gather.hpp>
+
+namespace weir::detail {
+
+void gather_part::source_settled() noexcept { whole->note_settled(*this); }
+
+void gather_core::begin(gather_part* parts, std::size_t count) noexcept {
+  parts_ = parts;
+  count_ = count;
+  keep();
+  left_.store(count + 1, std::memory_order_relaxed);  // one more, so that none is the last yet
+  for (std::size_t i = 0; i < count; ++i) {
+    parts[i].whole = this;
+    if (!parts[i].source->listen(parts[i])) note_settled(parts[i]);
+  }
+  note_part();
+}
+
+void gather_core::note_settled(gather_part& which) noexcept {
+  one_settled(which);
+  note_part();
+}
+
+void gather_core::note_part() noexcept {
+  if (left_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  all_were_settled();
+  for (std::size_t i = 0; i < count_; ++i) std::exchange(parts_[i].source, nullptr)->drop();
+  drop();
+}
+
+std::exception_ptr group_of(gather_part* parts, std::size_t count) noexcept {
+  try {
+    failed_branches all;
+    for (std::size_t i = 0; i < count; ++i) all.add(parts[i].source->hear_failure());
+    all.raise();
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
+}  // namespace weir::detail
