@@ -1,10 +1,14 @@
 // Promises and futures, one function for each use; docs/guide/futures.md shows them. It runs to its
 // end by itself.
+#include <weir/flow/c_callback.hpp>
+#include <weir/flow/callback.hpp>
 #include <weir/flow/gather.hpp>
 #include <weir/flow/promise.hpp>
+#include <weir/flow/to_callback.hpp>
 #include <weir/io.hpp>
 
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -103,6 +107,65 @@ weir::task<> block_tour() {
   std::printf("got %d\n", got);
 }
 
+// [once]
+// A library that calls back, on a thread of its own.
+std::thread fetch(const std::string& url, std::function<void(int, std::string)> done) {
+  return std::thread([url, done = std::move(done)] { done(200, "<" + url + ">"); });
+}
+weir::task<> callbacks() {
+  std::thread library;
+  auto [status, body] = co_await weir::from_callback<int, std::string>(
+      [&](auto done) { library = fetch("example.org", done); });
+  std::printf("%d %s\n", status, body.c_str());
+  library.join();
+}
+// [/once]
+
+// [many]
+struct keyboard {
+  std::function<void(char)> on_key;
+  void type(const char* keys) {
+    while (*keys) on_key(*keys++);
+  }
+};
+weir::task<> keys() {
+  keyboard board;
+  auto typed = weir::from_callback_many<char>({.capacity = 4}, [&](auto on_key) {
+    board.on_key = on_key;  // never waits: a full buffer drops, and counts
+  });
+  board.type("weir is late");
+  board.on_key = nullptr;  // the last copy goes: the end
+  while (auto key = co_await typed.receive()) std::printf("%c", *key);
+  std::printf(", dropped: %d\n", static_cast<int>(typed.stats().dropped));
+}
+// [/many]
+
+// [c]
+// A C library: a function and user data.
+using on_line = void(const char* text, int number, void* user);
+void read_line(on_line* function, void* user) { function("first", 1, user); }
+void each_line(on_line* function, void* user) {
+  for (int i = 1; i <= 3; ++i) function("line", i, user);
+}
+weir::task<> c_callbacks() {
+  auto [text, number] = co_await weir::from_c_callback<on_line, std::string, int>(
+      [](auto function, void* user) { read_line(function, user); });
+  int sum = number;
+  auto add_up = weir::make_c_callback<on_line>([&](const char*, int n) { sum += n; });
+  each_line(add_up.function(), add_up.user());  // as long as add_up lives
+  std::printf("%s, %d\n", text.c_str(), sum);
+}
+// [/c]
+
+// [to]
+weir::task<> for_others() {
+  co_await weir::with_scope([](weir::scope&) -> weir::task<> {
+    weir::to_callback(add(20, 3), [](weir::result<int> sum) { std::printf("sum %d\n", *sum); });
+    co_return;
+  });  // the scope waits for the task, and so for the call
+}
+// [/to]
+
 weir::task<> tour() {
   co_await handlers();
   co_await from_a_thread();
@@ -110,6 +173,10 @@ weir::task<> tour() {
   co_await shared();
   co_await gather();
   co_await block_tour();
+  co_await callbacks();
+  co_await keys();
+  co_await c_callbacks();
+  co_await for_others();
 }
 
 }  // namespace
