@@ -279,6 +279,35 @@ TEST(CrossFuture, is_resolved_from_a_thread_without_a_loop_and_read_on_two_loops
   }
 }
 
+// The first handlers may be told by the resolving thread while later ones find the future settled.
+TEST(CrossFuture, handlers_keep_their_order_while_another_thread_resolves) {
+  virtual_driver driver(virtual_options{.threads = true});
+  loop on(driver);
+  event stop;
+  std::atomic<int> ended{0};
+  std::thread running([&] {
+    on.root().spawn([&]() -> task<> { co_await stop.wait(); });
+    on.run();
+  });
+  constexpr int rounds = 500;
+  std::vector<std::string> orders(rounds);
+  for (int round = 0; round < rounds; ++round) {
+    promise<> later;
+    const shared_future<> source = later.get_future();
+    std::string& order = orders[static_cast<std::size_t>(round)];
+    for (char mark : {'a', 'b', 'c', 'd'}) {
+      EXPECT_TRUE(
+          on.post([&order, source, mark] { source.then([&order, mark] { order += mark; }); }));
+    }
+    EXPECT_TRUE(on.post([&, source] { source.then([&] { ++ended; }); }));
+    later.resolve();
+    while (ended != round + 1) std::this_thread::yield();
+  }
+  EXPECT_TRUE(on.post([&] { stop.set(); }));
+  running.join();
+  for (const std::string& order : orders) EXPECT_EQ(order, "abcd");
+}
+
 TEST(CrossFuture, one_of_several_threads_resolves_it_and_the_others_are_told) {
   for (int round = 0; round < 50; ++round) {
     promise<int> contested;

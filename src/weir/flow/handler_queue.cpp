@@ -100,6 +100,32 @@ void handler_queue::make_due(reaction& one) noexcept {
   wake();
 }
 
+// One that stood and whose source has been settled; then those behind it, up to the next that is on
+// its way (3).
+void handler_queue::arrive(reaction& one) noexcept {
+  promise_core* const from = one.source;
+  from->standing_handlers.fetch_sub(1, std::memory_order_relaxed);
+  make_due(one);
+  if (behind_ == 0) [[likely]]
+    return;
+  for (auto at = standing_.begin(); at != standing_.end();) {
+    reaction& next = *at;
+    ++at;
+    if (next.source != from) continue;
+    if (!next.is_behind_) break;
+    next.is_behind_ = false;
+    --behind_;
+    make_due(next);
+  }
+}
+
+bool handler_queue::has_earlier(const reaction& one) noexcept {
+  for (const reaction& other : standing_) {
+    if (&other != &one && other.source == one.source) return true;
+  }
+  return false;
+}
+
 // Each one's future is rejected, which may make others due that stand here. What is no longer in
 // its source's line stays: it has been settled on another thread, and its post is on its way (2).
 void handler_queue::cancel_standing() noexcept {
@@ -107,6 +133,7 @@ void handler_queue::cancel_standing() noexcept {
   while (!standing_.is_empty()) {
     reaction& one = standing_.pop_front();
     if (one.source->leave(one)) {
+      one.source->standing_handlers.fetch_sub(1, std::memory_order_relaxed);
       one.cancel();
     } else {
       coming.push_back(one);
@@ -119,7 +146,7 @@ reaction::reaction(void* value, std::source_location place) noexcept : promise_c
   claim();
   post_node::run = [](post_node& node) noexcept {
     auto& self = static_cast<reaction&>(node);
-    self.home_->make_due(self);
+    self.home_->arrive(self);
   };
 }
 
@@ -135,14 +162,19 @@ void reaction::begin(handler_queue& at, core_handle from) noexcept {
     return drop();
   }
   at.standing_.push_back(*this);
-  if (!source->listen(*this)) at.make_due(*this);
+  source->standing_handlers.fetch_add(1, std::memory_order_relaxed);
+  if (source->listen(*this)) return;
+  const bool is_alone = source->standing_handlers.fetch_sub(1, std::memory_order_relaxed) == 1;
+  if (is_alone || !at.has_earlier(*this)) return at.make_due(*this);
+  is_behind_ = true;
+  ++at.behind_;
 }
 
 // On the thread that settled the source: the handler's loop lives, for (2).
 void reaction::source_settled() noexcept {
   if (!home_) return promise_core::source_settled();  // the handler gave a future: follow it
   if (&home_->loop_ == loop::current()) {
-    home_->make_due(*this);
+    home_->arrive(*this);
   } else {
     home_->loop_.post_node(*this);
   }

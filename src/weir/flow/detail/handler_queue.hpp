@@ -8,7 +8,8 @@
 //
 // Invariants: (1) a reaction is in exactly one of standing_, due_, or running; (2) one that stands
 //             and is no longer in its source's line is on its way here, so the task stays until it
-//             has come.
+//             has come; (3) handlers of one source become due in the order of their registration
+//             (A6): one that is registered while an earlier one is on its way stands behind it.
 #pragma once
 
 #include <weir/core/task.hpp>
@@ -42,6 +43,7 @@ class reaction : public promise_core, public list_hook<handler_queue>, public po
   void cancel() noexcept;
 
   handler_queue* home_ = nullptr;  // while the handler has not run
+  bool is_behind_ = false;         // (3)
 };
 
 class handler_queue {
@@ -65,6 +67,8 @@ class handler_queue {
   static task<> serve(handler_queue* taken);
   bool is_idle() const noexcept { return standing_.is_empty() && due_.is_empty(); }
   void make_due(reaction& one) noexcept;
+  void arrive(reaction& one) noexcept;
+  bool has_earlier(const reaction& one) noexcept;
   void cancel_standing() noexcept;
   void wake() noexcept;
 
@@ -74,6 +78,7 @@ class handler_queue {
   handler_queue* next_of_thread_ = nullptr;
   intrusive_list<reaction, handler_queue> standing_;  // (1)
   intrusive_list<reaction, handler_queue> due_;
+  std::size_t behind_ = 0;  // of those that stand (3)
 };
 
 /// The scope for what is started on behalf of a promise: that of the running task, else the loop's

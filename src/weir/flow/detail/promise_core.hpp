@@ -93,6 +93,10 @@ class promise_core : public settle_listener {
   /// Blocks this thread until it is settled.
   void block() noexcept;
 
+  /// Handlers that stand: registered, and not yet due. Those of one queue are counted on its
+  /// thread.
+  std::atomic<std::uint32_t> standing_handlers{0};
+
   // For line_wait.
   mutable many_loops::lock lock_;
   intrusive_list<many_loops::place> waits_;
