@@ -156,6 +156,7 @@ if(WEIR_TESTS)
   endif()
   if(WEIR_CHECKS)
     include(cmake/checks.cmake)
+    include(cmake/client.cmake)
   endif()
 endif()
 

@@ -25,7 +25,7 @@ class DevTest(unittest.TestCase):
         (self.root / "installed").write_text("")
         for tool in ("apt-get", "cmake", "ctest", "sudo"):
             self.tool(tool, f'echo "{tool} $*" >> {self.root}/calls')
-        # Answers as the real one does with -f '${{db:Status-Status}} ${{Package}}\n'.
+        # Answers as the real one does with -f '${{db:Status-Status}} ${{Package}}, ${{Provides}}\n'.
         self.tool("dpkg-query", f"echo query >> {self.root}/queries; sed 's/^/installed /' {self.root}/installed; exit 1")
         self.tool("id", "echo 0")
 
@@ -121,6 +121,15 @@ class DevTest(unittest.TestCase):
         out, _ = process.communicate()
         self.assertEqual(process.returncode, 7)  # the server's own exit code, so Ctrl-C and SIGTERM reach it too
         self.assertEqual(out, f"{process.pid} {self.root} serve --listen 127.0.0.1:0\n")
+
+    def test_what_an_installed_package_provides_and_an_alternative_count_as_installed(self):
+        (self.root / "packages.txt").write_text("# build\nninja-build\nclang-19\nnpm\nlibnode-dev | nodejs-dev\n")
+        (self.root / "installed").write_text("clang-19, \nninja-build, nodejs-dev, npm (= 9)\n")
+        self.dev("build")
+        self.assertEqual([call for call in self.calls() if call.startswith("apt-get")], [])
+        (self.root / "installed").write_text("clang-19, \nninja-build, npm\n")
+        self.dev("build")
+        self.assertIn("libnode-dev", [call for call in self.calls() if call.startswith("apt-get")][-1])
 
     def test_the_list_of_packages_has_the_sections_that_dev_asks_for(self):
         sections = [line[2:] for line in (ROOT / "packages.txt").read_text().splitlines() if line in ("# build", "# test", "# bench")]

@@ -1,0 +1,48 @@
+"""The public test suite of Promises/A+ (872 cases) against weir's promise: aplus_test.py NODE NPM ADDON FOLDER.
+
+The suite comes from npm, by the lock file beside this script, into FOLDER, where it stays. Without a network, and without
+packages that are there already, the test is skipped (77) and says so.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+SKIPPED = 77
+NO_NETWORK = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "EHOSTUNREACH", "ETIMEDOUT", "ENOTCACHED")
+
+
+def install(npm, folder):
+    """Brings the packages that the lock file names into the folder; false when there is no network."""
+    lock = (HERE / "package-lock.json").read_text()
+    stamp = folder / "installed-lock.json"
+    if stamp.exists() and stamp.read_text() == lock:
+        return True
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(HERE / name, folder)
+    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--no-update-notifier"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode == 0:
+        stamp.write_text(lock)
+        return True
+    said = done.stdout + done.stderr
+    if any(code in said for code in NO_NETWORK):
+        return False
+    sys.exit(f"npm ci failed:\n{said}")
+
+
+def main():
+    node, npm, addon, folder = sys.argv[1:]
+    if not install(npm, Path(folder)):
+        print("skipped: the suite is not installed yet, and npm can't reach its registry")
+        return SKIPPED
+    environment = os.environ | {"WEIR_PROMISE_ADDON": addon}
+    return subprocess.run([node, HERE / "run.js", folder], env=environment).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
