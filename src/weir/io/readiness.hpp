@@ -3,6 +3,8 @@
 
 #include <weir/io/io_wait.hpp>
 
+#include <poll.h>
+
 namespace weir {
 
 namespace detail {
@@ -29,6 +31,16 @@ class ready_wait final : public io_wait<ready_wait, int> {
 /// meanwhile, and gives those that do, POLLERR and POLLHUP included.
 [[nodiscard]] inline auto wait_ready(int descriptor, int flags) noexcept {
   return detail::ready_wait(descriptor, flags);
+}
+
+/// Waits until a read of the descriptor would not block: there is something, the end, or an error.
+/// A cancelled wait has read nothing.
+[[nodiscard]] inline auto wait_readable(int descriptor) noexcept {
+  return detail::ready_wait(descriptor, POLLIN);
+}
+/// Waits until a write to the descriptor would not block.
+[[nodiscard]] inline auto wait_writable(int descriptor) noexcept {
+  return detail::ready_wait(descriptor, POLLOUT);
 }
 
 }  // namespace weir

@@ -1,0 +1,124 @@
+#include <weir/bridge/asio_token.hpp>
+
+#include <weir/core.hpp>
+#include <weir/testing/test.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/connect_pair.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+
+namespace weir {
+namespace {
+
+namespace asio = boost::asio;
+
+/// Asio's loop on a thread of its own.
+class asio_thread {
+ public:
+  asio_thread() : work_(context.get_executor()), thread_([this] { context.run(); }) {}
+  asio_thread(const asio_thread&) = delete;
+  asio_thread& operator=(const asio_thread&) = delete;
+  ~asio_thread() {
+    work_.reset();
+    thread_.join();
+  }
+  asio::io_context context;
+
+ private:
+  asio::executor_work_guard<asio::io_context::executor_type> work_;
+  std::thread thread_;
+};
+
+struct socket_pair {
+  asio::local::stream_protocol::socket left;
+  asio::local::stream_protocol::socket right;
+};
+socket_pair connected_pair(asio::io_context& context) {
+  socket_pair made{.left = asio::local::stream_protocol::socket(context),
+                   .right = asio::local::stream_protocol::socket(context)};
+  asio::local::connect_pair(made.left, made.right);
+  return made;
+}
+
+void run(task<> body) { testing::run_virtual(std::move(body), {.world = {.threads = true}}); }
+
+TEST(CrossAsio, operations_are_awaited_with_their_results) {
+  run([]() -> task<> {
+    asio_thread theirs;
+    auto [left, right] = connected_pair(theirs.context);
+    std::string text(5, ' ');
+    auto reading = asio::async_read(right, asio::buffer(text), use_weir);
+    EXPECT_EQ(co_await asio::async_write(left, asio::buffer("hello", 5), use_weir), 5u);
+    EXPECT_EQ(co_await reading, 5u);
+    EXPECT_EQ(text, "hello");
+    asio::steady_timer timer(theirs.context);
+    timer.expires_at(asio::steady_timer::time_point::min());
+    co_await timer.async_wait(use_weir);
+    co_await asio::post(theirs.context, use_weir);
+  }());
+}
+
+TEST(CrossAsio, errors_are_those_of_weir) {
+  run([]() -> task<> {
+    asio_thread theirs;
+    auto [left, right] = connected_pair(theirs.context);
+    std::string text(5, ' ');
+    auto reading = asio::async_read(right, asio::buffer(text), use_weir);
+    left.close();
+    co_await testing::expect_raises<errc::end_of_stream>(std::move(reading));
+    auto closed = co_await as_result(left.async_read_some(asio::buffer(text), use_weir));
+    EXPECT_EQ(closed.error().os_code(), EBADF);
+  }());
+}
+
+asio::awaitable<int> add(int a, int b) {
+  co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+  if (b < 0) throw std::runtime_error("theirs");
+  co_return a + b;
+}
+
+TEST(CrossAsio, an_awaitable_gives_its_value_or_its_exception) {
+  run([]() -> task<> {
+    asio_thread theirs;
+    EXPECT_EQ(co_await asio::co_spawn(theirs.context, add(2, 3), use_weir), 5);
+    auto failed = asio::co_spawn(theirs.context, add(2, -3), use_weir);
+    try {
+      co_await failed;
+      ADD_FAILURE() << "it throws";
+    } catch (const std::runtime_error& e) {
+      EXPECT_STREQ(e.what(), "theirs");
+    }
+  }());
+}
+
+TEST(CrossAsio, a_context_that_goes_breaks_what_it_has_not_done) {
+  future<> waiting;
+  {
+    asio::io_context context;
+    asio::steady_timer timer(context);
+    timer.expires_at(asio::steady_timer::time_point::max());
+    waiting = timer.async_wait(use_weir);
+    timer.cancel();  // its handler is queued, and nobody runs it
+  }
+  EXPECT_TRUE(waiting.is_ready());
+  const auto reason = detail::error_of(waiting.failure());
+  EXPECT_EQ(reason.code(), errc::broken);
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,62 @@
+// std::future both ways. The hard idea: a std::future can only be waited for by a thread, so one of
+// the blocking pool waits, in slices that are short enough to be cancelled between them.
+#pragma once
+
+#include <weir/flow/promise.hpp>
+#include <weir/io/blocking.hpp>
+
+#include <future>
+#include <utility>
+
+namespace weir {
+
+/// The longest time that a cancelled wait for a std::future still waits.
+inline constexpr int std_future_slice_ms = 20;
+
+/// Waits for a std::future on a thread of the blocking pool, which it occupies meanwhile:
+/// `int n = co_await from_std_future(std::async(work));` A cancelled wait ends within
+/// std_future_slice_ms and leaves the work alone. A deferred one (std::launch::deferred) runs on
+/// the pool, and then it has no slices.
+template <class T>
+[[nodiscard]] task<T> from_std_future(std::future<T> from) {
+  using std::chrono::milliseconds;
+  if (from.wait_for(milliseconds(0)) == std::future_status::deferred)
+    co_return co_await blocking([&] { return from.get(); });
+  while (from.wait_for(milliseconds(0)) != std::future_status::ready)
+    co_await blocking([&] { from.wait_for(milliseconds(std_future_slice_ms)); });
+  co_return from.get();
+}
+
+namespace detail {
+
+template <class T>
+struct std_future_relay final : settle_listener {
+  std::promise<T> to;
+
+  void source_settled() noexcept override {
+    const core_handle from(std::exchange(source, nullptr));
+    if (from->phase() == settled_as::rejected) {
+      to.set_exception(from->hear_failure());
+    } else if constexpr (std::is_void_v<T>) {
+      to.set_value();
+    } else {
+      to.set_value(std::move(value_of<T>(*from)));
+    }
+    delete this;
+  }
+};
+
+}  // namespace detail
+
+/// The same result for code that knows std::future only; any thread.
+template <class T>
+[[nodiscard]] std::future<T> to_std_future(future<T> from) {
+  auto* relay = new detail::std_future_relay<T>();
+  std::future<T> given = relay->to.get_future();
+  relay->source = from.release();
+  WEIR_ASSERT(relay->source && "an empty future is given away");
+  if (!relay->source->listen(*relay)) relay->source_settled();
+  return given;
+}
+
+}  // namespace weir
