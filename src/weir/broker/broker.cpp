@@ -212,8 +212,12 @@ bool broker::is_accepting() const { return why_not().empty(); }
 std::string broker::why_not() const {
   if (!core_->failure.empty()) return core_->failure;
   if (core_->is_closing) return "the broker is closing";
-  if (core_->log->stats().is_out_of_space) return "the disk is full";
-  return {};
+  // Anybody may ask, so nothing is said of paths; the log has the whole reason.
+  const error* const stuck = core_->log->growth_failure();
+  if (!stuck) return {};
+  if (*stuck == errc::no_space) return "the disk is full";
+  if (*stuck == errc::full) return "no file descriptors are left";
+  return "the journal can't grow: the log says why";
 }
 
 time_point broker::wall_now() const { return core_->wall_now(); }

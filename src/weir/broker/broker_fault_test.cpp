@@ -75,6 +75,22 @@ WEIR_TEST("working a full disk empty makes room by itself") {
   });
 }
 
+WEIR_TEST("a lack of descriptors is not told as a full disk, and ends") {
+  co_await with_broker(tiny_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    testing::world().add_fault({.op = io_op::open, .code = EMFILE, .count = 10});
+    const std::string body(2'000, 'x');
+    auto sent = co_await b.submit("q", {.body = body});
+    for (int i = 0; i < 1'000 && sent; ++i) sent = co_await b.submit("q", {.body = body});
+    WEIR_REQUIRE(!sent);
+    EXPECT_EQ(sent.error().code, broker_errc::busy) << sent.error().detail;
+    EXPECT_EQ(b.why_not(), "no file descriptors are left");
+    co_await sleep(60_s);
+    EXPECT_TRUE(b.is_accepting()) << b.why_not();
+    EXPECT_TRUE(co_await b.submit("q", {.body = body}));
+  });
+}
+
 WEIR_TEST("a failed sync is final: nothing is acknowledged after it, and everybody hears why") {
   std::vector<std::string> kept;
   {

@@ -197,6 +197,10 @@ location journal::durable_place() const noexcept {
 
 const journal_recovery& journal::recovery() const noexcept { return state_->recovery; }
 
+const error* journal::growth_failure() const noexcept {
+  return state_->prepare_error ? &*state_->prepare_error : nullptr;
+}
+
 journal_stats journal::stats() const noexcept {
   journal_stats now = state_->stats;
   now.lsn_appended = state_->pending.lsn_next() - 1;
@@ -204,7 +208,7 @@ journal_stats journal::stats() const noexcept {
   now.pending_bytes = state_->pending.bytes();
   now.segments = state_->segments.size();
   now.segments_prepared = state_->prepared.size();
-  now.is_out_of_space = state_->prepare_error.has_value();
+  now.is_out_of_space = state_->prepare_error && *state_->prepare_error == errc::no_space;
   for (const auto& [number, segment] : state_->segments) now.disk_bytes += segment.capacity;
   for (const detail::prepared_segment& one : state_->prepared) now.disk_bytes += one.capacity;
   return now;

@@ -61,7 +61,7 @@ struct journal_stats {
   std::uint64_t snapshots_written = 0;
   std::uint64_t snapshots_failed = 0;
   std::uint64_t disk_bytes = 0;  // segments, prepared ones included
-  bool is_out_of_space = false;  // intake is refused
+  bool is_out_of_space = false;  // the disk is full: intake is refused
 };
 
 /// What opening found.
@@ -180,6 +180,8 @@ class journal {
   location durable_place() const noexcept;
   const journal_recovery& recovery() const noexcept;
   journal_stats stats() const noexcept;
+  /// Why no segment can be made at the moment, so that new messages are refused; null: one can.
+  const error* growth_failure() const noexcept;
   /// The folder.
   const std::string& name() const noexcept;
 
