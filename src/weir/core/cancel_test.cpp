@@ -334,6 +334,55 @@ WEIR_TEST("the error of a cancelled scope names the reason and the task behind i
                                             std::to_string(behind) + ": first reason")));
 }
 
+WEIR_TEST("a scope without a value tells whether its own cancellation cut it short, and why") {
+  const scope_end whole = co_await with_scope([](scope&) -> task<> { co_await yield(); });
+  EXPECT_FALSE(whole.is_cancel_called());
+  EXPECT_FALSE(whole.was_cut_short());
+  const scope_end in_time = co_await with_scope([](scope& s) -> task<> {
+    s.cancel("after the last wait");
+    co_return;
+  });
+  EXPECT_TRUE(in_time.is_cancel_called());
+  EXPECT_FALSE(in_time.was_cut_short());
+  const scope_end late =
+      co_await with_scope({.timeout = 1_ms}, [](scope&) -> task<> { co_await sleep(1_h); });
+  EXPECT_TRUE(late.was_cut_short());
+  EXPECT_EQ(late.reason.kind, cancel_kind::deadline);
+  bool has_inner_told = false;
+  const scope_end outer = co_await with_scope([&](scope& s) -> task<> {
+    s.cancel("outside");
+    co_await with_scope([](scope&) -> task<> { co_await checkpoint(); });
+    has_inner_told = true;
+  });
+  EXPECT_FALSE(has_inner_told) << "an outer cancellation passes through";
+  EXPECT_TRUE(outer.was_cut_short());
+  EXPECT_EQ(outer.reason.kind, cancel_kind::user);
+  EXPECT_STREQ(outer.reason.text, "outside");
+}
+
+WEIR_TEST("the deadline of a scope that cut its tasks short is told when its body had ended") {
+  const auto run_for = [](duration length) -> task<scope_end> {
+    co_return co_await with_scope({.timeout = 10_ms}, [&](scope& s) -> task<> {
+      s.spawn([](duration of) -> task<> { co_await sleep(of); }, length);
+      co_return;
+    });
+  };
+  const scope_end done = co_await run_for(5_ms);
+  EXPECT_FALSE(done.is_cancel_called());
+  const scope_end cut = co_await run_for(15_ms);
+  EXPECT_TRUE(cut.was_cut_short());
+  EXPECT_EQ(cut.reason.kind, cancel_kind::deadline);
+  const scope_end from_outside = co_await with_scope([&](scope& outer) -> task<> {
+    const scope_end inner = co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([]() -> task<> { co_await sleep(1_h); });
+      outer.cancel("outside");
+      co_return;
+    });
+    EXPECT_FALSE(inner.was_cut_short()) << "what ended its task was not its own";
+  });
+  EXPECT_TRUE(from_outside.is_cancel_called());
+}
+
 WEIR_TEST("a body that returns although its scope was cancelled gives its value") {
   EXPECT_EQ(co_await with_scope([](scope& s) -> task<int> {
               s.cancel();

@@ -274,6 +274,7 @@ std::coroutine_handle<> task_header::finish() noexcept {
   state = task_state::done;
   scope& home = *current;
   WEIR_ASSERT(home.host_ != this);  // scopes opened by the task are closed
+  home.stats_.cancelled += end == task_end::stopped;
   if (end == task_end::failed) [[unlikely]]
     home.take_failure(*this, std::move(failure), home.options_.failures);
   if (trace) free_error_trace(std::exchange(trace, nullptr));
@@ -372,17 +373,20 @@ std::coroutine_handle<> scope_frame::after_body() noexcept {
 
 std::coroutine_handle<> scope_frame::finish() noexcept {
   owner_->current = scope_.parent_;
-  reason_ = scope_.cancel_called_ ? scope_.reason_ : cancel_reason{.kind = cancel_kind::none};
+  if (scope_.cancel_called_) {
+    end_ = {.reason = scope_.reason_,
+            .has_ended_work = is_stopped_ || scope_.stats_.cancelled != 0};
+  }
   if (scope_.errors_) {
     failure_ = std::make_exception_ptr(error_group(std::exchange(scope_.errors_, nullptr)));
   }
-  const bool passes_on = is_stopped_ && reason_.kind == cancel_kind::none && !failure_;
+  const bool passes_on = is_stopped_ && !end_.is_cancel_called() && !failure_;
   scope_.~scope();
   if (passes_on) return unwind_above(*this);
   return handle_of(above);
 }
 
-bool scope_frame::was_cut_short() {
+bool scope_frame::is_body_cut() {
   if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   return is_stopped_;
 }

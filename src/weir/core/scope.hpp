@@ -50,6 +50,7 @@ struct scope_options {
 
 struct scope_stats {
   std::uint64_t spawned = 0;
+  std::uint64_t cancelled = 0;  // tasks that a cancellation ended
   std::uint32_t live = 0;
   std::uint32_t failed = 0;
 };

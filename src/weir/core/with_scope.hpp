@@ -13,6 +13,17 @@
 
 namespace weir {
 
+/// How a scope whose body has no value came to its end.
+struct scope_end {
+  cancel_reason reason{.kind = cancel_kind::none};  // of its own cancellation
+  bool has_ended_work = false;  // which ended the body or a task before their own ends
+
+  /// The scope itself was cancelled, by cancel() or its deadline.
+  bool is_cancel_called() const noexcept { return reason.kind != cancel_kind::none; }
+  /// That ended something inside. False when all was done already, and when an outer scope did it.
+  bool was_cut_short() const noexcept { return has_ended_work; }
+};
+
 namespace detail {
 
 /// The boundary around a scope's body, without the body's type.
@@ -42,11 +53,11 @@ class scope_frame : public inner_boundary {
   virtual void destroy_body() noexcept = 0;
   /// Rethrows the group if there is one; true: the body was cut short by the scope's own
   /// cancellation.
-  bool was_cut_short();
+  bool is_body_cut();
 
   task_header* owner_ = nullptr;  // whose body the scope is part of
   scope_options options_;
-  cancel_reason reason_{.kind = cancel_kind::none};  // why it was cut short
+  scope_end end_;
 
  private:
   struct exit_wait : wait {
@@ -63,7 +74,7 @@ class scope_frame : public inner_boundary {
   bool is_stopped_ = false;
 };
 
-enum class cut_short : std::uint8_t { absorb, raise_timed_out };
+enum class cut_short : std::uint8_t { tell, raise_error };
 
 [[noreturn]] void raise_cut_short(const cancel_reason& reason);
 
@@ -82,12 +93,15 @@ class scope_awaiter final : public scope_frame {
     }
     return child_.begin_under(*this);
   }
-  T await_resume() {
-    if (was_cut_short()) {
-      if constexpr (std::is_void_v<T> && Cut == cut_short::absorb) return;
-      raise_cut_short(reason_);
+  auto await_resume() {
+    const bool is_cut = is_body_cut();
+    if constexpr (std::is_void_v<T> && Cut == cut_short::tell) {
+      if (!is_cut) child_.promise().take();
+      return end_;
+    } else {
+      if (is_cut) raise_cut_short(end_.reason);
+      return child_.promise().take();
     }
-    return child_.promise().take();
   }
 
  private:
@@ -101,12 +115,13 @@ class scope_awaiter final : public scope_frame {
 
 /// Runs body(scope&) and then waits for everything that was spawned into the scope:
 /// `co_await with_scope({.tasks_max = 100}, [&](scope& s) -> task<> { ... });`
-/// Cut short by its own cancel() or timeout, a body without a value just ends; one with a value
-/// raises `cancelled` or `timed_out`. Errors of the body and of children arrive as one error_group.
+/// Cut short by its own cancel() or timeout, a body without a value just ends, which the scope_end
+/// that the await gives tells; one with a value raises `cancelled` or `timed_out`. Errors of the
+/// body and of children arrive as one error_group.
 template <class Body>
 [[nodiscard]] auto with_scope(scope_options options, Body body) {
   using value = detail::task_value_t<Body, scope&>;
-  return detail::scope_awaiter<value, Body, detail::cut_short::absorb>(options, std::move(body));
+  return detail::scope_awaiter<value, Body, detail::cut_short::tell>(options, std::move(body));
 }
 template <class Body>
 [[nodiscard]] auto with_scope(Body body) {

@@ -25,7 +25,7 @@ template <class T>
 task<T> run_bounded(scope_options options, task<T> body, time_point at = time_point::never()) {
   if (at != time_point::never()) options.timeout = at - loop::current()->now();
   try {
-    co_return co_await scope_awaiter<T, given_body<T>, cut_short::raise_timed_out>(
+    co_return co_await scope_awaiter<T, given_body<T>, cut_short::raise_error>(
         options, given_body<T>{std::move(body)});
   } catch (const std::exception& e) {
     rethrow_single(e);
