@@ -44,11 +44,11 @@ class task_result_awaiter final : public inner_boundary {
     }
   }
 
-  std::coroutine_handle<> child_done(frame_base&) noexcept override { return handle_of(above); }
+  std::coroutine_handle<> child_done(frame_base&) noexcept override { return resume_above(); }
   std::coroutine_handle<> child_stopped(frame_base*) noexcept override {
     child_.reset();
     is_stopped_ = true;
-    return handle_of(above);
+    return resume_above();
   }
   const char* label() const noexcept override { return "as_result"; }
 
@@ -82,12 +82,12 @@ class leaf_result_awaiter final : public inner_boundary {
     return leaf_.take();
   }
 
-  std::coroutine_handle<> child_done(frame_base&) noexcept override { return handle_of(above); }
+  std::coroutine_handle<> child_done(frame_base&) noexcept override { return resume_above(); }
   std::coroutine_handle<> child_stopped(frame_base*) noexcept override {
     is_stopped_ = true;
-    return handle_of(above);
+    return resume_above();
   }
-  std::coroutine_handle<> resumed() noexcept override { return handle_of(above); }
+  std::coroutine_handle<> resumed() noexcept override { return resume_above(); }
   const char* label() const noexcept override { return "as_result"; }
 
  private:

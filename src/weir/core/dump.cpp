@@ -103,7 +103,8 @@ struct tree_walker {
 
   void print_frames(const task_header& task, int depth) noexcept {
     constexpr int frames_max = 64;
-    std::uintptr_t at = task.leaf;
+    const bool is_running = task.state == task_state::running && on.running_leaf_;
+    std::uintptr_t at = is_running ? *on.running_leaf_ : task.leaf;
     for (int i = 0; (at & ~frame_base::bits) != 0; ++i) {
       const boundary* met = (at & frame_base::boundary_bit) != 0
                                 ? reinterpret_cast<boundary*>(at & ~frame_base::bits)
@@ -121,7 +122,8 @@ struct tree_walker {
       const auto* frame = reinterpret_cast<const frame_base*>(at & ~frame_base::bits);
       out.put("in ");
       out.put(frame->here.function_name());
-      out.put(" at ");
+      // A running frame has gone on from the place where it last waited.
+      out.put(is_running && i == 0 ? ", last wait at " : " at ");
       out.put_place(frame->here);
       out.put("\n");
       at = frame->parent;
@@ -151,12 +153,7 @@ struct tree_walker {
       out.put_place(task.here);
     }
     out.put("\n");
-    if (task.state == task_state::running) {
-      indent(depth + 1);
-      out.put("(running: its frames are on the thread's stack)\n");
-    } else {
-      print_frames(task, depth + 1);
-    }
+    print_frames(task, depth + 1);
     print_inner_scopes(scope::home_of(task), task, depth + 1);
   }
 

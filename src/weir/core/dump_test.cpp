@@ -1,6 +1,8 @@
 #include <weir/core/dump.hpp>
 
+#include <weir/core/as_result.hpp>
 #include <weir/core/combine.hpp>
+#include <weir/core/generator.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/testing/test.hpp>
 
@@ -9,6 +11,7 @@
 
 #include <regex>
 #include <string>
+#include <tuple>
 #include <utility>
 
 namespace weir {
@@ -16,6 +19,7 @@ namespace {
 
 using namespace weir::literals;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class string_sink final : public detail::text_sink {
  public:
@@ -35,11 +39,15 @@ std::string tree() {
   std::string text =
       std::regex_replace(plain_tree(), std::regex(R"([./\w]*\w+\.[ch]pp:\d+)"), "PLACE");
   text = std::regex_replace(
-      text, std::regex(R"(in task<[^\n]*weir::\(anonymous namespace\)::(\w+)[^\n]* at)"),
-      "in $1 at");
+      text,
+      std::regex(
+          R"(in task<[^\n]*weir::\(anonymous namespace\)::(\w+)[^\n]*?(, last wait)? at PLACE)"),
+      "in $1$2 at PLACE");
   return std::regex_replace(
-      text, std::regex(R"(in [^\n"]*::(?:\(lambda|\(anonymous class|operator\(\))[^\n]* at)"),
-      "in LAMBDA at");
+      text,
+      std::regex(R"(in [^\n"]*::(?:\(lambda|\(anonymous class|operator\(\))[^\n]*?)"
+                 R"((, last wait)? at PLACE)"),
+      "in LAMBDA$1 at PLACE");
 }
 
 task<> load(duration length) { co_await sleep(length); }
@@ -64,7 +72,9 @@ TEST(Dump, shows_every_scope_and_task_with_its_wait_its_age_and_its_stack) {
   EXPECT_EQ(text, R"(loop "main" (virtual): 3 tasks, 3 timers, 4 steps
   scope "main" with 1 task
     task 1 running, spawned at PLACE
-      (running: its frames are on the thread's stack)
+      in LAMBDA, last wait at PLACE
+      in "peers"
+      in LAMBDA at PLACE
       scope "peers" with 2 tasks
         task 2 waiting for sleep with 1.4 s left since 5 ms, spawned at PLACE
           in load at PLACE
@@ -174,6 +184,61 @@ TEST(Dump, a_thousand_nested_scopes_are_cut_and_said_to_be) {
   EXPECT_THAT(text, HasSubstr("... deeper scopes are not shown\n"));
   EXPECT_THAT(text, HasSubstr("... and the frames above\n"));
   EXPECT_LT(text.size(), 30'000u);
+}
+
+task<> inner(std::string* text) {
+  co_await yield();
+  *text = tree();
+}
+
+struct tells_at_its_end {
+  std::string* text;
+  ~tells_at_its_end() { *text = tree(); }
+};
+
+generator<int> numbers(std::string* text) {
+  co_await yield();
+  *text = tree();
+  co_yield 1;
+}
+
+TEST(Dump, a_running_task_shows_the_frames_that_are_alive_and_no_others) {
+  virtual_driver driver;
+  loop on(driver);
+  std::string within;
+  std::string after_child;
+  std::string after_result;
+  std::string in_destructor;
+  std::string in_generator;
+  std::string after_generator;
+  const auto program = [&]() -> task<> {
+    co_await inner(&within);
+    after_child = tree();
+    std::ignore = co_await as_result(inner(&after_result));
+    std::ignore = co_await as_result(sleep(1_ms));
+    after_result = tree();
+    co_await with_scope({.name = "cut"}, [&](scope& s) -> task<> {
+      const tells_at_its_end teller{&in_destructor};
+      s.cancel();
+      co_await yield();
+    });
+    generator<int> source = numbers(&in_generator);
+    co_await source.next();
+    after_generator = tree();
+  };
+  on.root().spawn([&]() -> task<> { co_await program(); });
+  on.run();
+  EXPECT_THAT(within, HasSubstr("      in inner, last wait at PLACE\n      in LAMBDA at PLACE\n"));
+  for (const std::string* text : {&after_child, &after_result, &after_generator}) {
+    EXPECT_THAT(*text, Not(HasSubstr("in inner")));
+    EXPECT_THAT(*text, Not(HasSubstr("as_result")));
+    EXPECT_THAT(*text, Not(HasSubstr("numbers")));
+    EXPECT_THAT(*text,
+                HasSubstr("      in LAMBDA, last wait at PLACE\n      in LAMBDA at PLACE\n"));
+  }
+  EXPECT_THAT(in_destructor,
+              HasSubstr("      in \"cut\"\n      in LAMBDA at PLACE\n      in LAMBDA at PLACE\n"));
+  EXPECT_THAT(in_generator, HasSubstr("::numbers("));
 }
 
 TEST(TextSink, writes_numbers_and_lengths_for_people) {

@@ -12,6 +12,7 @@
 namespace weir::detail {
 
 constinit thread_local task_header* running_task = nullptr;
+constinit thread_local std::uintptr_t running_leaf = 0;
 
 std::coroutine_handle<> boundary::resumed() noexcept {
   detail::assertion_failed("this boundary waits by itself", __FILE__, __LINE__, __func__);
@@ -49,6 +50,7 @@ namespace {
 // Stops the body below the nearest boundary above a frame.
 std::coroutine_handle<> stop_body_around(frame_base* frame) noexcept {
   while (!frame->parent_is_boundary()) frame = frame->parent_frame();
+  running_leaf = as_parent(frame->parent_boundary());  // (4)
   return frame->parent_boundary()->child_stopped(frame);
 }
 }  // namespace

@@ -16,7 +16,8 @@
 //   (1) a task has at most one wait, and its leaf is the frame (or boundary) that resumes when the
 //   wait ends; (2) a cancelled wait has left its resource before the frames above it are destroyed;
 //   (3) frames are destroyed innermost first, up to the nearest boundary, which decides what
-//   happens next.
+//   happens next; (4) running_leaf is the innermost frame of the task that runs, so that a crash
+//   shows the whole async stack: the thread's own stack holds the last of these frames only.
 #pragma once
 
 #include <weir/base/assert.hpp>
@@ -75,6 +76,8 @@ static_assert(sizeof(frame_base) == 16);
 
 /// The task whose step runs on this thread; null outside of steps.
 extern constinit thread_local task_header* running_task;
+/// The frame or boundary of that task in which the thread is now (4), as in task_header::leaf.
+extern constinit thread_local std::uintptr_t running_leaf;
 
 // Every promise derives from frame_base first and is aligned to at most 16, so one cast serves all
 // coroutines.
@@ -103,6 +106,11 @@ struct inner_boundary : boundary {
   frame_base* above = nullptr;
 
  protected:
+  /// Goes on in the coroutine that awaits this boundary.
+  std::coroutine_handle<> resume_above() const noexcept {
+    running_leaf = reinterpret_cast<std::uintptr_t>(above);  // (4)
+    return handle_of(above);
+  }
   ~inner_boundary() = default;
 };
 

@@ -105,9 +105,12 @@ class WEIR_TASK_ATTRIBUTES [[nodiscard]] generator {
       WEIR_ASSERT(!body.is_running && "one next() of a generator at a time");
       body.parent = reinterpret_cast<std::uintptr_t>(above_);
       body.is_running = has_begun_ = true;
-      if (detail::may_finish_now(task)) [[likely]]
+      const auto leaf = reinterpret_cast<std::uintptr_t>(static_cast<detail::frame_base*>(&body));
+      if (detail::may_finish_now(task)) [[likely]] {
+        detail::running_leaf = leaf;  // (4) of frame.hpp
         return of_->handle_;
-      task.leaf = reinterpret_cast<std::uintptr_t>(static_cast<detail::frame_base*>(&body));
+      }
+      task.leaf = leaf;
       return detail::requeue(task);
     }
     std::optional<T> await_resume() {

@@ -118,6 +118,7 @@ std::coroutine_handle<> loop::begin_step(detail::task_header& task) noexcept {
   if (ready_head_) prefetch_step(*ready_head_);
   ++stats_.steps;
   detail::running_task = &task;
+  detail::running_leaf = task.leaf;
   step_budget_ = options_.step_waits_max;
   task.state = detail::task_state::running;
   task.since = turn_time_;
@@ -219,10 +220,12 @@ bool loop::hears_post_soon() noexcept {
 void loop::run() {
   WEIR_ASSERT(!current_ && "one loop runs on a thread at a time");
   current_ = this;
+  running_leaf_ = &detail::running_leaf;
   if (observer_) observer_->before_run();
   while (root_->first_task_) turn();
   if (observer_) observer_->after_run();
   current_ = nullptr;
+  running_leaf_ = nullptr;
   if (detail::error_list* errors = root_->errors_) {
     root_->errors_ = nullptr;
     const error_group group(errors);

@@ -64,6 +64,7 @@ struct post_node {
 };
 
 struct post_inbox;
+struct tree_walker;
 
 }  // namespace detail
 
@@ -147,6 +148,7 @@ class loop {
 
   driver& driver_;
   loop_options options_;
+  const std::uintptr_t* running_leaf_ = nullptr;  // of the thread that runs it
   detail::task_header* ready_head_ = nullptr;
   detail::task_header* ready_tail_ = nullptr;
   std::size_t ready_count_ = 0;
@@ -169,6 +171,7 @@ class loop {
   loop_stats stats_;
   loop* next_live_ = nullptr;  // the process's list of loops, for dumps
   friend struct loop_registry;
+  friend struct detail::tree_walker;
 };
 
 inline void loop::note_spawned(detail::task_header& task) noexcept {

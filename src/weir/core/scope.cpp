@@ -383,7 +383,7 @@ std::coroutine_handle<> scope_frame::finish() noexcept {
   const bool passes_on = is_stopped_ && !end_.is_cancel_called() && !failure_;
   scope_.~scope();
   if (passes_on) return unwind_above(*this);
-  return handle_of(above);
+  return resume_above();
 }
 
 bool scope_frame::is_body_cut() {

@@ -56,6 +56,7 @@ struct promise_base : frame_base {
     template <class P>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<P> ended) const noexcept {
       frame_base& frame = ended.promise();
+      running_leaf = frame.parent;  // (4) of frame.hpp
       if (frame.parent_is_boundary()) return frame.parent_boundary()->child_done(frame);
       return handle_of(frame.parent_frame());
     }
@@ -182,6 +183,7 @@ class WEIR_TASK_ATTRIBUTES [[nodiscard]] task {
       detail::frame_base& below = child.promise();
       WEIR_ASSERT(below.parent == 0 && "a task is awaited once");
       below.parent = reinterpret_cast<std::uintptr_t>(&above);
+      detail::running_leaf = reinterpret_cast<std::uintptr_t>(&below);  // (4) of frame.hpp
       return child;
     }
     T await_resume() const { return child.promise().take(); }
@@ -197,6 +199,7 @@ class WEIR_TASK_ATTRIBUTES [[nodiscard]] task {
     WEIR_ASSERT(handle_);
     detail::frame_base& below = handle_.promise();
     below.parent = detail::as_parent(&above);
+    detail::running_leaf = reinterpret_cast<std::uintptr_t>(&below);
     return handle_;
   }
   /// Gives the frame away, to a boundary that destroys it.

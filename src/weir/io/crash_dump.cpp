@@ -1,9 +1,11 @@
 #include <weir/io/crash_dump.hpp>
 
 #include <weir/base/assert.hpp>
+#include <weir/base/standard_error.hpp>
 #include <weir/core/dump.hpp>
 #include <weir/core/loop.hpp>
 
+#include <execinfo.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -97,6 +99,18 @@ void print_all() noexcept {
   is_dumping = false;
 }
 
+// The thread's own stack, as addresses in files: below a coroutine's frame it tells which plain
+// function was at work. Names would need debug information, which is for other programs to read.
+void print_native_stack() noexcept {
+  constexpr int frames_max = 64;
+  void* frames[frames_max];
+  const int count = ::backtrace(frames, frames_max);
+  constexpr const char* head =
+      "weir: the thread's stack (names: addr2line -Cfe FILE +OFFSET for each FILE(+OFFSET)):\n";
+  write_standard_error(head, __builtin_strlen(head));
+  ::backtrace_symbols_fd(frames, count, STDERR_FILENO);
+}
+
 bool is_seat(const void* pointer) noexcept {
   return pointer >= static_cast<const void*>(&seats[0]) &&
          pointer <= static_cast<const void*>(&seats[crash_dump::loops_max - 1]);
@@ -122,13 +136,16 @@ void on_fatal(int number, siginfo_t*, void*) noexcept {
     out.put("; its tasks:\n");
     out.flush();
     print_all();
+    print_native_stack();
   }
   ::signal(number, SIG_DFL);
   ::syscall(SYS_tgkill, ::getpid(), this_thread(), number);  // takes effect when we return
 }
 
 void on_assertion() noexcept {
-  if (!is_dying.exchange(true)) print_all();
+  if (is_dying.exchange(true)) return;
+  print_all();
+  print_native_stack();
 }
 
 void catch_signal(int number, void (*handler)(int, siginfo_t*, void*) noexcept,
@@ -145,6 +162,8 @@ crash_dump::crash_dump(bool wanted) : is_wanted_(wanted) {
   if (!is_wanted_) return;
   const std::lock_guard guard(install_lock);
   if (installed++ != 0) return;
+  void* first_frame = nullptr;
+  ::backtrace(&first_frame, 1);  // the first call loads a library, which no handler may do
   catch_signal(SIGQUIT, &on_quit, former_quit);
   for (int i = 0; i < fatal_count; ++i) catch_signal(fatal_signals[i], &on_fatal, former[i]);
   former_hook = set_assertion_hook(&on_assertion);

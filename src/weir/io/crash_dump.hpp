@@ -14,7 +14,8 @@ class loop;
 namespace detail {
 
 /// Handlers for SIGQUIT (prints, goes on) and SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT (prints,
-/// dies of the same signal), and the hook of failed assertions.
+/// dies of the same signal), and the hook of failed assertions. Of a task that dies the tree shows
+/// every function that awaits, and after the trees comes the stack of its thread.
 ///
 /// Cancel:  no waits.
 /// Order:   the loop that crashed comes first, then the others one after the other.

@@ -62,13 +62,13 @@ TEST(crash_dump, sigquit_shows_every_loop_also_one_that_hangs_in_a_computation) 
       [](const std::string& text) {
         // Hangs for ever, so it is killed when the last word is there; the test's time limit is the
         // other way out.
-        for (const char* word : {"core 0\"", "core 1\"", "core 2\"", "(running", "in \"core\""})
+        for (const char* word : {"core 0\"", "core 1\"", "core 2\"", " running, ", "in \"core\""})
           if (text.find(word) == text.npos) return false;
         return true;
       });
   EXPECT_EQ(outcome.signal, SIGKILL);
   EXPECT_THAT(outcome.text, AllOf(HasSubstr("loop \"core 0\""), HasSubstr("loop \"core 1\""),
-                                  HasSubstr("loop \"core 2\""), HasSubstr("(running"),
+                                  HasSubstr("loop \"core 2\""), HasSubstr(" running, "),
                                   HasSubstr("waits_for_ever")));
 }
 
@@ -91,6 +91,46 @@ TEST(crash_dump, a_crash_prints_the_tree_and_dies_of_its_signal) {
     EXPECT_THAT(outcome.text, AllOf(HasSubstr("died of signal " + std::to_string(number)),
                                     HasSubstr("scope \"workers\""), HasSubstr("waits_for_ever")));
   }
+}
+
+// What the task that dies shows: itself, and whoever awaits it.
+const auto shows_its_frames = testing::ContainsRegex(
+    "running, spawned at [^\n]*\n *in task<> [^\n]*innermost[^\n]*, last wait at [^\n]*\n"
+    " *in task<> [^\n]*middle[^\n]* at [^\n]*\n *in [^\n]*\n *in \"nested\"\n"
+    " *in task<> [^\n]*outermost");
+
+task<> innermost(void (*die)()) {
+  co_await yield();
+  die();
+}
+task<> middle(void (*die)()) { co_await innermost(die); }
+task<> outermost(void (*die)()) {
+  co_await with_scope({.name = "nested"}, [&](scope&) -> task<> { co_await middle(die); });
+}
+
+void run_and_die(void (*die)()) {
+  const rlimit no_core{0, 0};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+  run(outermost(die));
+}
+
+TEST(crash_dump, the_task_that_crashed_shows_every_function_that_awaits_and_its_thread_s_stack) {
+  const child_outcome outcome = in_child([] {
+    run_and_die([] { ::raise(SIGSEGV); });
+    return 0;
+  });
+  EXPECT_EQ(outcome.signal, SIGSEGV);
+  EXPECT_THAT(outcome.text, shows_its_frames);
+  EXPECT_THAT(outcome.text, testing::ContainsRegex("the thread's stack [^\n]*\n[^\n]*\\+0x"));
+}
+
+TEST(crash_dump, the_task_of_a_failed_assertion_shows_every_function_that_awaits) {
+  const child_outcome outcome = in_child([] {
+    run_and_die([] { WEIR_ASSERT(false && "on purpose"); });
+    return 0;
+  });
+  EXPECT_EQ(outcome.signal, SIGABRT);
+  EXPECT_THAT(outcome.text, shows_its_frames);
 }
 
 task<> nest(int depth) {
