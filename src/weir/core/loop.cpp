@@ -83,31 +83,42 @@ loop::~loop() {
 
 loop_stats loop::stats() const noexcept {
   loop_stats now = stats_;
+  now.tasks_live = now.tasks_spawned - tasks_ended_;
   now.timers_live = timers_.count();
   return now;
+}
+
+detail::task_header* loop::first_ready() noexcept {
+  detail::task_header* first = ready_head_;
+  ready_head_ = first->next_ready;
+  if (!ready_head_) ready_tail_ = nullptr;
+  --ready_count_;
+  return first;
 }
 
 // First in, first out; or the one that the policy chooses, which takes a walk along the list:
 // policies are for tests.
 detail::task_header* loop::next_ready() noexcept {
-  detail::task_header* before = nullptr;
-  detail::task_header* chosen = ready_head_;
-  if (policy_ && ready_count_ > 1) [[unlikely]] {
-    for (std::size_t skip = policy_->choose(ready_count_); skip != 0; --skip) {
-      before = chosen;
-      chosen = chosen->next_ready;
-    }
-  }
-  (before ? before->next_ready : ready_head_) = chosen->next_ready;
+  std::size_t skip = policy_ && ready_count_ > 1 ? policy_->choose(ready_count_) : 0;
+  if (skip == 0) [[likely]]
+    return first_ready();
+  detail::task_header* before = ready_head_;
+  while (--skip != 0) before = before->next_ready;
+  detail::task_header* chosen = before->next_ready;
+  before->next_ready = chosen->next_ready;
   if (chosen == ready_tail_) ready_tail_ = before;
   --ready_count_;
   return chosen;
 }
 
 namespace {
-// What the next step will touch, asked for while this one runs: where it resumes, and its
-// neighbours in its scope, which it leaves when it ends.
-void prefetch_step(const detail::task_header& task) noexcept {
+// What the step after the next will touch, asked for in time: where it resumes, its neighbours in
+// its scope, which it leaves when it ends, and who comes after it. With fewer that are ready all is
+// in the cache still.
+void prefetch_after(const detail::task_header& next) noexcept {
+  if (!next.next_ready) return;
+  const detail::task_header& task = *next.next_ready;
+  __builtin_prefetch(task.next_ready, 1);
   __builtin_prefetch(reinterpret_cast<const void*>(task.leaf & ~detail::frame_base::bits), 1);
   __builtin_prefetch(task.next_in_scope, 1);
   __builtin_prefetch(task.prev_in_scope, 1);
@@ -115,7 +126,7 @@ void prefetch_step(const detail::task_header& task) noexcept {
 }  // namespace
 
 std::coroutine_handle<> loop::begin_step(detail::task_header& task) noexcept {
-  if (ready_head_) prefetch_step(*ready_head_);
+  if (ready_head_) prefetch_after(*ready_head_);
   ++stats_.steps;
   detail::running_task = &task;
   detail::running_leaf = task.leaf;
@@ -138,7 +149,7 @@ std::coroutine_handle<> loop::next_step() noexcept {
   if (!ready_head_ || steps_left_ % steps_between_clocks == 0 || is_watched_)
     return std::noop_coroutine();
   --steps_left_;
-  return begin_step(*next_ready());
+  return begin_step(*first_ready());
 }
 
 void loop::step(detail::task_header& task) noexcept {
@@ -175,7 +186,7 @@ void pause_processor() noexcept {
 void loop::turn() {
   turn_time_ = driver_.now();
   ++stats_.turns;
-  timers_.advance(turn_time_);
+  timers_.advance(turn_time_, options_.turn_steps_max);
   drain_posts();
   run_ready();
   if (!root_->first_task_) return;

@@ -137,6 +137,7 @@ class loop {
   void run_ready() noexcept;
   void step(detail::task_header& task) noexcept;
   std::coroutine_handle<> begin_step(detail::task_header& task) noexcept;
+  detail::task_header* first_ready() noexcept;
   detail::task_header* next_ready() noexcept;
   void drain_posts() noexcept;
   bool hears_post_soon() noexcept;
@@ -168,7 +169,8 @@ class loop {
   static constexpr std::uint32_t drains_until_look_out = 64;
   std::uint32_t look_outs_ = 0;  // how often more to look out for a post before sleeping
   std::uint32_t drains_ = 0;
-  loop_stats stats_;
+  loop_stats stats_;  // without what stats() counts by itself
+  std::uint64_t tasks_ended_ = 0;
   loop* next_live_ = nullptr;  // the process's list of loops, for dumps
   friend struct loop_registry;
   friend struct detail::tree_walker;
@@ -176,13 +178,12 @@ class loop {
 
 inline void loop::note_spawned(detail::task_header& task) noexcept {
   task.id = ++stats_.tasks_spawned;
-  ++stats_.tasks_live;
   if (observer_) [[unlikely]]
     observer_->task_spawned(task.id);
 }
 
 inline void loop::note_exited(detail::task_header& task) noexcept {
-  --stats_.tasks_live;
+  ++tasks_ended_;
   if (observer_) [[unlikely]]
     observer_->task_exited(task.id);
 }

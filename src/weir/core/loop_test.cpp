@@ -9,6 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -176,6 +177,34 @@ TEST(Loop, an_observer_hears_every_event_in_order) {
   on.root().spawn([]() -> task<> { co_await sleep(1_ms); });
   on.run();
   EXPECT_EQ(observer.log, "n1 s1 ( <1 >1 w W s1 <1 x1 >1 ) ");
+}
+
+class wake_up_counter final : public loop_observer {
+ public:
+  void task_scheduled(std::uint64_t) noexcept override { most = std::max(most, ++in_a_row); }
+  void before_step(std::uint64_t) noexcept override { in_a_row = 0; }
+  std::size_t in_a_row = 0;
+  std::size_t most = 0;
+};
+
+TEST(Loop, a_turn_fires_no_more_timers_than_it_runs_steps) {
+  virtual_driver driver;
+  loop on(driver, {.turn_steps_max = 16});
+  std::vector<int> order;
+  for (int i = 0; i < 100; ++i) {
+    on.root().spawn(
+        [](int number, std::vector<int>* out) -> task<> {
+          co_await sleep(1_ms);
+          out->push_back(number);
+        },
+        i, &order);
+  }
+  wake_up_counter observer;
+  on.observe(&observer);
+  on.run();
+  EXPECT_EQ(observer.most, 16u);
+  ASSERT_EQ(order.size(), 100u);
+  EXPECT_TRUE(std::ranges::is_sorted(order));
 }
 
 TEST(Loop, stats_count_what_happened) {

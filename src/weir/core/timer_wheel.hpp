@@ -21,15 +21,14 @@ namespace weir::detail {
 struct timer_link {
   timer_link* next = nullptr;
   timer_link* prev = nullptr;
+  time_point due;  // beside the links, since timers are moved and sorted by both
 };
 
 /// One timer, inside whatever waits for it. Neither moves nor dies while it is in a wheel. It is a
 /// wait, too, so that one word says what kind of wait it is and what is done when it fires.
-struct timer : wait, timer_link {
-  time_point due;
-
+struct timer : timer_link, wait {
   explicit timer(const wait_kind& of) noexcept : wait(of) {}
-  timer(timer&& other) noexcept : wait(static_cast<wait&&>(other)), due(other.due) {}
+  timer(timer&& other) noexcept : wait(static_cast<wait&&>(other)) { due = other.due; }
 
   bool is_set() const noexcept { return next != nullptr; }
 };
@@ -66,9 +65,9 @@ class timer_wheel {
     t.next = t.prev = nullptr;
     --count_;
   }
-  /// Fires all timers with due <= now. A timer set by one that fires is left for the next call,
-  /// whatever its due time.
-  void advance(time_point now) noexcept;
+  /// Fires the timers with due <= now, at most fires_max of them; the rest is due at the next call.
+  /// A timer set by one that fires is left for a later call, whatever its due time.
+  void advance(time_point now, std::size_t fires_max = ~std::size_t{0}) noexcept;
   /// Not later than the due time of the first timer; never() when there is none.
   time_point next_due() const noexcept;
   std::size_t count() const noexcept { return count_; }
@@ -98,8 +97,7 @@ class timer_wheel {
   }
 
   struct slot {
-    timer_link head;
-    time_point earliest;
+    timer_link head;  // whose due time is the earliest in the slot (2)
   };
 
   static int level_of(std::uint64_t differing_bits) noexcept;
@@ -108,11 +106,15 @@ class timer_wheel {
   bool first_slot(int& level, int& index) const noexcept;
   std::uint64_t start_of(int level, int index) const noexcept;
   void place(timer& t) noexcept;
-  /// Moves what is due from a level-0 slot to the end of `expired`.
-  void collect(slot& s, time_point now, timer_link& expired) noexcept;
+  /// Moves what is due from a level-0 slot to the end of expired_.
+  std::size_t collect(slot& s, time_point now) noexcept;
+  /// The same for all slots, in their order, until `wanted` or more are collected.
+  void collect(time_point now, std::size_t wanted) noexcept;
+  void sink(slot& s) noexcept;
 
   std::uint64_t current_;  // (1) ticks
   std::size_t count_ = 0;
+  timer_link expired_;                                // what an advance() had no room for
   mutable std::uint64_t used_[slot_count / 64] = {};  // a bit per slot that may hold timers
   slot slots_[slot_count];
 };

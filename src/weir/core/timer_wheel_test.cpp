@@ -99,6 +99,24 @@ TEST_F(TimerWheel, equal_due_times_fire_in_the_order_of_insertion) {
   for (std::size_t i = 0; i < 100; ++i) EXPECT_EQ(log_[i].id, i);
 }
 
+TEST_F(TimerWheel, what_an_advance_had_no_room_for_fires_next_in_order_unless_removed) {
+  for (int i = 0; i < 10; ++i) add(now_ + duration(i));
+  now_ = now_ + duration(9);
+  wheel_.advance(now_, 4);
+  EXPECT_EQ(log_.size(), 4u);
+  EXPECT_EQ(wheel_.next_due(), probes_[4]->due);
+  wheel_.remove(*probes_[4]);
+  wheel_.remove(*probes_[9]);
+  add(now_);
+  wheel_.advance(now_, 4);
+  wheel_.advance(now_, 4);
+  std::vector<std::size_t> ids;
+  for (const fired& one : log_) ids.push_back(one.id);
+  EXPECT_EQ(ids, (std::vector<std::size_t>{0, 1, 2, 3, 5, 6, 7, 8, 10}));
+  EXPECT_EQ(wheel_.count(), 0u);
+  EXPECT_EQ(wheel_.next_due(), time_point::never());
+}
+
 TEST_F(TimerWheel, removing_twice_or_after_firing_is_harmless) {
   probe& one = add(now_ + duration(10));
   wheel_.remove(one);
@@ -163,7 +181,13 @@ class TimerWheelModel : public TimerWheel, public ::testing::WithParamInterface<
     const time_point due_next = model_.empty() ? time_point::never() : model_.begin()->first;
     ASSERT_LE(wheel_.next_due(), due_next) << "next_due() is later than the first timer";
     log_.clear();
-    advance(to);
+    now_ = to;
+    const std::size_t at_most = 1 + random_.below(20);
+    do {
+      const std::size_t before = log_.size();
+      wheel_.advance(to, at_most);
+      ASSERT_LE(log_.size() - before, at_most);
+    } while (wheel_.next_due() <= to);
     std::vector<std::pair<time_point, std::size_t>> wanted;
     while (!model_.empty() && model_.begin()->first <= to) {
       wanted.emplace_back(model_.begin()->first, model_.begin()->second);
