@@ -28,7 +28,7 @@ template <class T>
 [[nodiscard]] task<T> cancel_on_stop(std::stop_token token, task<T> body) {
   cross::event stopped("std::stop_token");
   const std::stop_callback on_stop(token, [&] { stopped.set(); });
-  co_return co_await with_scope({.name = "cancel_on_stop"}, [&](scope& s) -> task<T> {
+  const auto run = [&](scope& s) -> task<T> {
     if (stopped.is_set()) {
       s.cancel("a std::stop_token was stopped");
     } else {
@@ -42,7 +42,12 @@ template <class T>
       s.cancel("its work has ended");
       co_return value;
     }
-  });
+  };
+  if constexpr (std::is_void_v<T>) {
+    co_await with_scope({.name = "cancel_on_stop"}, run);
+  } else {
+    co_return co_await with_scope({.name = "cancel_on_stop"}, run);
+  }
 }
 
 /// Runs f(token) with a token that is stopped when the scope around it is cancelled; for code that
@@ -52,7 +57,7 @@ template <class F>
 [[nodiscard]] auto with_stop_token(F f) -> std::invoke_result_t<F&, std::stop_token> {
   using value = typename std::invoke_result_t<F&, std::stop_token>::value_type;
   std::stop_source source;
-  co_return co_await with_scope({.name = "with_stop_token"}, [&](scope& s) -> task<value> {
+  const auto run = [&](scope& s) -> task<value> {
     s.spawn(detail::stop_when_cancelled, source);
     if constexpr (std::is_void_v<value>) {
       co_await f(source.get_token());
@@ -62,7 +67,12 @@ template <class F>
       s.cancel("its work has ended");
       co_return got;
     }
-  });
+  };
+  if constexpr (std::is_void_v<value>) {
+    co_await with_scope({.name = "with_stop_token"}, run);
+  } else {
+    co_return co_await with_scope({.name = "with_stop_token"}, run);
+  }
 }
 
 }  // namespace weir
