@@ -153,8 +153,9 @@ WEIR_TEST("a client that is silent, or speaks no TLS, is closed and counted") {
     EXPECT_EQ(co_await silent.rest(), "");
     EXPECT_EQ(loop::current()->now() - before, 10_s);  // handshake_timeout
     talker plain = co_await talker::to(at);
-    co_await plain.say("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-    std::ignore = co_await plain.rest();
+    // The server may have heard enough, and reset the connection, before all is said.
+    std::ignore = co_await as_result(plain.say("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+    std::ignore = co_await as_result(plain.rest());
     EXPECT_EQ(serves.stats().handshake_failures, 2u);
     EXPECT_EQ(serves.stats().connections_live, 0u);
   });
