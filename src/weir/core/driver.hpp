@@ -13,6 +13,11 @@
 
 namespace weir {
 
+class loop;
+namespace detail {
+struct task_header;
+}
+
 /// A socket or file of a driver. Real drivers use descriptors; the virtual world numbers its own.
 /// -1 is none.
 using io_handle = int;
@@ -94,18 +99,23 @@ struct file_status {
   std::int64_t modified_wall_ns = 0;
 };
 
-/// Chooses the order of ready tasks; absent (null) means first in, first out.
+/// Keeps a loop's ready tasks and says which goes next; absent (null) means first in, first out.
 ///
-/// Cancel:  no waits.
+/// Cancel:  no waits; a cancelled task comes here as any other, to end its frames.
 /// Order:   its whole purpose.
-/// Bound:   holds no tasks.
+/// Bound:   by the tasks of the loop.
 /// Errors:  none.
 /// Threads: the loop's.
 class scheduling_policy {
  public:
   virtual ~scheduling_policy() = default;
-  /// A number in [0, count): which of `count` ready tasks goes next.
-  virtual std::size_t choose(std::size_t count) noexcept = 0;
+  /// A task is ready. `goes_on`: it is running, and what it awaits was there at once, so that it
+  /// could go on without a switch.
+  virtual void add(detail::task_header& task, bool goes_on) noexcept = 0;
+  /// The task that runs next leaves. Called only while there is one.
+  virtual detail::task_header& take() noexcept = 0;
+  /// A number in [0, count): which of several equals comes first.
+  virtual std::uint32_t lot(std::uint32_t count) noexcept = 0;
 };
 
 /// The world as one loop sees it.
@@ -170,6 +180,9 @@ class driver {
   virtual bool can_be_woken() const noexcept { return true; }
   /// Null: tasks run first in, first out.
   virtual scheduling_policy* policy() noexcept { return nullptr; }
+  /// Every task waits and nothing can wake one. True: the driver has seen to it that the loop goes
+  /// on, for example by cancelling its root scope; false: the process ends with the task tree.
+  virtual bool end_deadlock(loop& /*on*/) noexcept { return false; }
 };
 
 }  // namespace weir

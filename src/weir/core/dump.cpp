@@ -97,36 +97,59 @@ struct tree_walker {
   time_point now;
   std::size_t printed = 0;
 
+  static void visit(const scope& s, void (*meet)(void*, const met_task&), void* context) {
+    for (const task_header* t = s.first_task_; t; t = t->next_in_scope) {
+      meet(context, {.task = *t, .parent = s.host_ ? s.host_->id : 0});
+    }
+    for (const scope* inner = s.first_child_; inner; inner = inner->next_sibling_) {
+      visit(*inner, meet, context);
+    }
+  }
+
   void indent(int depth) noexcept {
     for (int i = 0; i < depth; ++i) out.put("  ");
   }
 
+  // The stack from a frame or boundary up to the task, innermost first.
+  static std::size_t read_frames(std::uintptr_t at, const task_header& task, stack_line* lines,
+                                 std::size_t count) noexcept {
+    std::size_t read = 0;
+    for (; (at & ~frame_base::bits) != 0 && read < count; ++read) {
+      if ((at & frame_base::boundary_bit) != 0) {
+        const auto* met = reinterpret_cast<const boundary*>(at & ~frame_base::bits);
+        if (met == &task) break;
+        lines[read] = {.label = met->label()};
+        at = reinterpret_cast<std::uintptr_t>(static_cast<const inner_boundary*>(met)->above);
+      } else {
+        const auto* frame = reinterpret_cast<const frame_base*>(at & ~frame_base::bits);
+        lines[read] = {.function = frame->here.function_name(), .here = frame->here};
+        at = frame->parent;
+      }
+    }
+    return read;
+  }
+
   void print_frames(const task_header& task, int depth) noexcept {
-    constexpr int frames_max = 64;
+    constexpr std::size_t frames_max = 64;
     const bool is_running = task.state == task_state::running && on.running_leaf_;
-    std::uintptr_t at = is_running ? *on.running_leaf_ : task.leaf;
-    for (int i = 0; (at & ~frame_base::bits) != 0; ++i) {
-      const boundary* met = (at & frame_base::boundary_bit) != 0
-                                ? reinterpret_cast<boundary*>(at & ~frame_base::bits)
-                                : nullptr;
-      if (met == &task) return;
+    stack_line lines[frames_max + 1];
+    const std::size_t count =
+        read_frames(is_running ? *on.running_leaf_ : task.leaf, task, lines, frames_max + 1);
+    for (std::size_t i = 0; i < count; ++i) {
       indent(depth);
       if (i == frames_max) return out.put("... and the frames above\n");
-      if (met) {
+      if (lines[i].label) {
         out.put("in \"");
-        out.put(met->label());
+        out.put(lines[i].label);
         out.put("\"\n");
-        at = reinterpret_cast<std::uintptr_t>(static_cast<const inner_boundary*>(met)->above);
         continue;
       }
-      const auto* frame = reinterpret_cast<const frame_base*>(at & ~frame_base::bits);
       out.put("in ");
-      out.put(frame->here.function_name());
+      out.put(lines[i].function);
       // A running frame has gone on from the place where it last waited.
       out.put(is_running && i == 0 ? ", last wait at " : " at ");
-      out.put_place(frame->here);
+      out.put_place(lines[i].here);
       out.put("\n");
-      at = frame->parent;
     }
   }
 
@@ -195,6 +218,14 @@ struct tree_walker {
     if (s.host_) print_inner_scopes(s, *s.host_, depth + 1);
   }
 };
+
+std::size_t read_stack(const task_header& task, stack_line* lines, std::size_t count) noexcept {
+  return tree_walker::read_frames(task.leaf, task, lines, count);
+}
+
+void visit_tasks(loop& on, void (*visit)(void*, const met_task&), void* context) {
+  tree_walker::visit(on.root(), visit, context);
+}
 
 void print_task_tree(loop& on, text_sink& out) noexcept {
   const loop_stats stats = on.stats();

@@ -146,6 +146,9 @@ struct wait_kind {
   void (*describe)(const wait&,
                    text_sink&) noexcept = nullptr;  // "until 12 s", "fd 7"; may be null
   void (*fire)(timer&) noexcept = nullptr;          // of a wait that is a timer: its time has come
+  /// The task that alone can end the wait, such as a lock's holder. Only to be compared with the
+  /// tasks that live: it may have ended.
+  const task_header* (*held_by)(const wait&) noexcept = nullptr;
 };
 
 struct wait_branch;

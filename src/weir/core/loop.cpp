@@ -96,19 +96,12 @@ detail::task_header* loop::first_ready() noexcept {
   return first;
 }
 
-// First in, first out; or the one that the policy chooses, which takes a walk along the list:
-// policies are for tests.
+// First in, first out; or the one that the policy chooses.
 detail::task_header* loop::next_ready() noexcept {
-  std::size_t skip = policy_ && ready_count_ > 1 ? policy_->choose(ready_count_) : 0;
-  if (skip == 0) [[likely]]
+  if (!policy_) [[likely]]
     return first_ready();
-  detail::task_header* before = ready_head_;
-  while (--skip != 0) before = before->next_ready;
-  detail::task_header* chosen = before->next_ready;
-  before->next_ready = chosen->next_ready;
-  if (chosen == ready_tail_) ready_tail_ = before;
   --ready_count_;
-  return chosen;
+  return &policy_->take();
 }
 
 namespace {
@@ -163,7 +156,7 @@ void loop::step(detail::task_header& task) noexcept {
 }
 
 void loop::run_ready() noexcept {
-  for (steps_left_ = options_.turn_steps_max; ready_head_ && steps_left_ != 0;) {
+  for (steps_left_ = options_.turn_steps_max; ready_count_ != 0 && steps_left_ != 0;) {
     --steps_left_;
     step(*next_ready());
     if (steps_left_ % steps_between_clocks == 0 &&
@@ -190,9 +183,10 @@ void loop::turn() {
   drain_posts();
   run_ready();
   if (!root_->first_task_) return;
-  const time_point until = ready_head_ ? turn_time_ : timers_.next_due();
+  const time_point until = ready_count_ != 0 ? turn_time_ : timers_.next_due();
   if (until == time_point::never() && !driver_.is_waiting_for_io() && !driver_.can_be_woken() &&
       !inbox_->head.load(std::memory_order_acquire)) {
+    if (driver_.end_deadlock(*this)) return;
     report_deadlock();
   }
   if (observer_) [[unlikely]]

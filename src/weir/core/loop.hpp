@@ -4,6 +4,7 @@
 // that nothing starves.
 #pragma once
 
+#include <weir/base/assert.hpp>
 #include <weir/core/driver.hpp>
 #include <weir/core/frame.hpp>
 #include <weir/core/frame_pool.hpp>
@@ -97,6 +98,12 @@ class loop {
   time_point turn_time() const noexcept { return turn_time_; }
   const char* name() const noexcept { return options_.name; }
   loop_stats stats() const noexcept;
+  /// Counts from zero again, task ids too. For running one program after another on an idle loop.
+  void restart_counts() noexcept {
+    WEIR_ASSERT(stats().tasks_live == 0);
+    stats_ = {};
+    tasks_ended_ = 0;
+  }
   void observe(loop_observer* observer) noexcept {
     observer_ = observer;
     is_watched_ = observer_ || policy_;
@@ -119,8 +126,10 @@ class loop {
   bool spend() noexcept { return step_budget_ != 0 && step_budget_-- != 0; }
   /// A number below `count`, drawn by lot: who is looked at first where several could be.
   std::uint32_t lot(std::uint32_t count) noexcept {
-    if (lot_ == 0) [[unlikely]]
+    if (lot_ == 0) [[unlikely]] {
+      if (policy_) return policy_->lot(count);
       lot_ = static_cast<std::uint32_t>(driver_.random()) | 1;
+    }
     lot_ ^= lot_ << 13;
     lot_ ^= lot_ >> 17;
     lot_ ^= lot_ << 5;
@@ -189,10 +198,14 @@ inline void loop::note_exited(detail::task_header& task) noexcept {
 }
 
 inline void loop::make_ready(detail::task_header& task) noexcept {
+  if (policy_) [[unlikely]] {
+    policy_->add(task, task.state == detail::task_state::running);
+  } else {
+    task.next_ready = nullptr;
+    (ready_tail_ ? ready_tail_->next_ready : ready_head_) = &task;
+    ready_tail_ = &task;
+  }
   task.state = detail::task_state::ready;
-  task.next_ready = nullptr;
-  (ready_tail_ ? ready_tail_->next_ready : ready_head_) = &task;
-  ready_tail_ = &task;
   ++ready_count_;
   if (observer_) [[unlikely]]
     observer_->task_scheduled(task.id);

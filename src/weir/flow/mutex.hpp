@@ -68,7 +68,11 @@ class basic_mutex {
     static void describe(const wait& w, text_sink& out) noexcept {
       out.put(static_cast<const awaiter&>(w).of_->name_);
     }
-    static constexpr wait_kind kind_{"mutex", &base::leave, &describe};
+    static const task_header* held_by(const wait& w) noexcept {
+      return static_cast<const awaiter&>(w).of_->holder_;
+    }
+    static constexpr wait_kind kind_{
+        .name = "mutex", .cancel = &base::leave, .describe = &describe, .held_by = &held_by};
   };
   /// `auto held = co_await accounts.lock();`
   [[nodiscard]] awaiter lock() noexcept { return awaiter(*this); }

@@ -92,7 +92,7 @@ struct virtual_disk::node {
   }
 };
 
-virtual_disk::virtual_disk(const virtual_clock& clock, random_source random)
+virtual_disk::virtual_disk(const virtual_clock& clock, choice_stream random)
     : clock_(clock), random_(random), used_(std::make_shared<std::uint64_t>(0)) {
   root_ = make_node(kind_folder);
   root_->entries["tmp"] = make_node(kind_folder);
@@ -299,7 +299,8 @@ int virtual_disk::list_dir(const char* path, std::vector<std::string>& out, bool
   if (at.found->kind != kind_folder) return -ENOTDIR;
   for (const auto& [name, entry] : at.found->entries) out.push_back(name);
   if (shuffled) {
-    for (std::size_t i = out.size(); i > 1; --i) std::swap(out[i - 1], out[random_.below(i)]);
+    for (std::size_t i = out.size(); i > 1; --i)
+      std::swap(out[i - 1], out[i - 1 - random_.below(i)]);
   }
   return 0;
 }

@@ -8,8 +8,8 @@
 //             change in the log reaches: a removal frees its space when it is durable.
 #pragma once
 
-#include <weir/base/random.hpp>
 #include <weir/core/driver.hpp>
+#include <weir/sim/choice.hpp>
 #include <weir/sim/virtual_clock.hpp>
 
 #include <cstdint>
@@ -46,7 +46,7 @@ class virtual_disk {
   static constexpr std::size_t changes_max = 100'000;  // unsynced changes of entries; then the
                                                        // oldest become durable by themselves
 
-  virtual_disk(const virtual_clock& clock, random_source random);
+  virtual_disk(const virtual_clock& clock, choice_stream random);
   virtual_disk(const virtual_disk&) = delete;
   virtual_disk& operator=(const virtual_disk&) = delete;
   ~virtual_disk();
@@ -123,7 +123,7 @@ class virtual_disk {
   void drop_unsynced(node& file, crash_loss loss);
 
   const virtual_clock& clock_;
-  random_source random_;
+  choice_stream random_;
   std::shared_ptr<std::uint64_t> used_;
   std::uint64_t quota_ = std::uint64_t{1} << 40;
   std::uint64_t nodes_made_ = 0;

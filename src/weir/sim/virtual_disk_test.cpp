@@ -24,7 +24,8 @@ class VirtualDisk : public ::testing::Test {
   }
 
   virtual_clock clock_;
-  virtual_disk disk_{clock_, random_source(1)};
+  choices choices_{1};
+  virtual_disk disk_{clock_, {choices_, choice_kind::disk}};
   io_handle next_ = 3;
 };
 

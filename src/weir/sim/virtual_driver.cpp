@@ -25,19 +25,12 @@ bool is_disk_operation(io_op op) noexcept { return op >= io_op::open && op <= io
 }  // namespace
 
 virtual_driver::virtual_driver(virtual_options options)
-    : own_(std::make_unique<virtual_world>(options)),
-      world_(*own_),
-      epoch_(world_.crashes()),
-      shuffle_(world_.random_schedule_) {}
+    : own_(std::make_unique<virtual_world>(options)), world_(*own_), epoch_(world_.crashes()) {}
 
 virtual_driver::virtual_driver(virtual_world& world) noexcept
-    : world_(world), epoch_(world.crashes()), shuffle_(world.random_schedule_) {}
+    : world_(world), epoch_(world.crashes()) {}
 
 virtual_driver::~virtual_driver() { WEIR_ASSERT(due_.empty() && "a driver outlives its requests"); }
-
-scheduling_policy* virtual_driver::policy() noexcept {
-  return world_.options().shuffle ? &shuffle_ : nullptr;
-}
 
 bool virtual_driver::submit(io_request& request) noexcept {
   request.driver_data = this;

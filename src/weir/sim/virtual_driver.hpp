@@ -32,14 +32,17 @@ class virtual_driver final : public driver {
   virtual_driver& operator=(const virtual_driver&) = delete;
   ~virtual_driver() override;
 
-  virtual_world& world() noexcept { return world_; }
+  virtual_world& world() noexcept {
+    world_.was_given_out_ = true;
+    return world_;
+  }
   /// True after the world has crashed: this driver belonged to the program that died.
   bool is_dead() const noexcept { return epoch_ != world_.crashes(); }
 
   const char* name() const noexcept override { return "virtual"; }
   time_point now() noexcept override { return world_.clock().now(); }
   time_point wall_now() noexcept override { return world_.clock().wall_now(); }
-  std::uint64_t random() noexcept override { return world_.random_program_.next(); }
+  std::uint64_t random() noexcept override { return world_.random(); }
 
   bool submit(io_request& request) noexcept override;
   void cancel(io_request& request) noexcept override;
@@ -60,19 +63,13 @@ class virtual_driver final : public driver {
   void close_now(io_handle handle) noexcept override;
 
   bool can_be_woken() const noexcept override { return world_.options().threads; }
-  scheduling_policy* policy() noexcept override;
+  scheduling_policy* policy() noexcept override { return world_.begin_loop(); }
+  bool end_deadlock(loop& on) noexcept override {
+    return world_.on_deadlock && world_.on_deadlock(world_.on_deadlock_context, on);
+  }
 
  private:
   friend class virtual_world;
-  struct shuffle_policy final : scheduling_policy {
-    explicit shuffle_policy(random_source& from) noexcept : random(from) {}
-    // Among the first only: the loop walks its list to the one that is chosen.
-    static constexpr std::size_t window = 256;
-    std::size_t choose(std::size_t count) noexcept override {
-      return static_cast<std::size_t>(random.below(count < window ? count : window));
-    }
-    random_source& random;
-  };
   struct due_key {
     time_point at;
     std::uint64_t number = 0;
@@ -91,7 +88,6 @@ class virtual_driver final : public driver {
   std::unique_ptr<virtual_world> own_;
   virtual_world& world_;
   std::uint64_t epoch_;
-  shuffle_policy shuffle_;
   std::map<due_key, io_request*> due_;
   std::unordered_map<io_request*, due_key> keys_;  // of what is in due_
   std::uint64_t scheduled_ = 0;

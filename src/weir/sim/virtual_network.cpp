@@ -155,7 +155,7 @@ struct virtual_network::endpoint {
   std::size_t room() const noexcept { return inbox_max > unread() ? inbox_max - unread() : 0; }
 };
 
-virtual_network::virtual_network(network_host& host, virtual_disk& disk, random_source random,
+virtual_network::virtual_network(network_host& host, virtual_disk& disk, choice_stream random,
                                  std::size_t inbox_max)
     : host_(host), disk_(disk), random_(random), inbox_max_(inbox_max), next_port_(first_port) {}
 virtual_network::~virtual_network() = default;

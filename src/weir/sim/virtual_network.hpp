@@ -6,8 +6,8 @@
 //                                                   send() on one end fills the other's inbox
 #pragma once
 
-#include <weir/base/random.hpp>
 #include <weir/core/driver.hpp>
+#include <weir/sim/choice.hpp>
 #include <weir/sim/virtual_disk.hpp>
 
 #include <cstdint>
@@ -51,7 +51,7 @@ class virtual_network {
  public:
   static constexpr std::size_t receive_max = 16 * 1024;  // the size of a driver's buffer
 
-  virtual_network(network_host& host, virtual_disk& disk, random_source random,
+  virtual_network(network_host& host, virtual_disk& disk, choice_stream random,
                   std::size_t inbox_max);
   virtual_network(const virtual_network&) = delete;
   virtual_network& operator=(const virtual_network&) = delete;
@@ -99,7 +99,7 @@ class virtual_network {
 
   network_host& host_;
   virtual_disk& disk_;
-  random_source random_;
+  choice_stream random_;
   std::size_t inbox_max_;
   int next_port_;
   std::unordered_map<io_handle, std::unique_ptr<endpoint>> sockets_;

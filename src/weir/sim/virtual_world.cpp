@@ -16,15 +16,29 @@ constexpr int signals_max = 64;
 
 virtual_world::virtual_world(virtual_options options)
     : options_(options),
-      random_program_(mix(options.seed)),
-      random_schedule_(mix(options.seed + 1)),
-      random_io_(mix(options.seed + 2)),
-      disk_(clock_, random_source(mix(options.seed + 3))),
-      network_(*this, disk_, random_source(mix(options.seed + 4)), options.socket_buffer_max) {}
+      own_choices_(options.seed),
+      choices_(options.decisions ? *options.decisions : own_choices_),
+      own_schedule_(choices_),
+      disk_(clock_, {choices_, choice_kind::disk}),
+      network_(*this, disk_, {choices_, choice_kind::network}, options.socket_buffer_max) {
+  own_schedule_.restart(strategy::random);
+}
 virtual_world::~virtual_world() = default;
 
 std::size_t virtual_world::open_handles() const noexcept {
   return network_.open_sockets() + disk_.open_files();
+}
+
+bool virtual_world::is_untouched() const noexcept {
+  return !was_given_out_ && clock_.now() == virtual_clock::start && next_handle_ == first_handle &&
+         operations_ == 0 && crashes_ == 0;
+}
+
+scheduling_policy* virtual_world::begin_loop() noexcept {
+  if (options_.schedule) return options_.schedule;
+  if (!options_.shuffle) return nullptr;
+  own_schedule_.begin_loop();
+  return &own_schedule_;
 }
 
 void virtual_world::add_fault(virtual_fault fault) {
@@ -50,6 +64,7 @@ void virtual_world::crash(crash_loss loss) {
 }
 
 int virtual_world::begin(const io_request& request) {
+  ++operations_;
   const std::uint64_t number = ++counts_[static_cast<std::size_t>(request.op)];
   part_max_ = -1;
   for (const order_to_fail& one : faults_) {
@@ -70,13 +85,15 @@ int virtual_world::begin(const io_request& request) {
 std::size_t virtual_world::part_of(std::size_t count) {
   if (part_max_ >= 0)
     count = std::min(count, static_cast<std::size_t>(std::max<std::int64_t>(part_max_, 1)));
-  if (count > 1 && random_io_.chance(options_.short_chance)) count = 1 + random_io_.below(count);
+  if (count > 1 && choices_.chance(choice_kind::transfer, options_.short_chance)) {
+    count -= static_cast<std::size_t>(choices_.below(choice_kind::transfer, count));
+  }
   return count;
 }
 
 duration virtual_world::draw_latency() {
-  return duration(random_io_.between(options_.latency_min.ns,
-                                     std::max(options_.latency_min.ns, options_.latency_max.ns)));
+  return duration(choices_.between(choice_kind::transfer, options_.latency_min.ns,
+                                   std::max(options_.latency_min.ns, options_.latency_max.ns)));
 }
 
 void virtual_world::finished(io_request& request) {

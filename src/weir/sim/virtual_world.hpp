@@ -1,11 +1,12 @@
 // What a program finds outside of itself, in memory: clock, network, disk, signals, randomness and
 // the faults of all of them. The hard idea: everything that can vary (order, partial transfers,
-// latencies, what a crash leaves) is drawn from one seed, in separate streams, so that a run is
-// repeated by its seed and one kind of draw doesn't move the others.
+// latencies, what a crash leaves) is a decision of one `choices` object (choice.hpp), so that a run
+// is repeated by its seed, or by the few decisions in which it differs from the plain one.
 #pragma once
 
-#include <weir/base/random.hpp>
 #include <weir/core/driver.hpp>
+#include <weir/sim/choice.hpp>
+#include <weir/sim/explored_schedule.hpp>
 #include <weir/sim/virtual_clock.hpp>
 #include <weir/sim/virtual_disk.hpp>
 #include <weir/sim/virtual_network.hpp>
@@ -29,6 +30,8 @@ struct virtual_options {
                          // no deadlock
   std::size_t socket_buffer_max = 64 * 1024;  // bytes on their way in one direction
   std::size_t handles_max = 65'536;           // open sockets and files
+  choices* decisions = nullptr;               // who decides; null: the world's own, from `seed`
+  explored_schedule* schedule = nullptr;      // over the same decisions; null: as `shuffle` says
 
   /// What a test explores: order, short transfers and late completions by lot.
   static virtual_options explored(std::uint64_t seed) noexcept {
@@ -82,6 +85,15 @@ class virtual_world final : private network_host {
   std::uint64_t crashes() const noexcept { return crashes_; }
   /// Sockets and files that are open: 0 when a program has cleaned up after itself.
   std::size_t open_handles() const noexcept;
+  choices& decisions() noexcept { return choices_; }
+  /// True while nothing has been asked of it but turns of tasks and random numbers, so that the
+  /// next run may have it.
+  bool is_untouched() const noexcept;
+
+  /// What to do when every task of a loop waits and nothing can wake one; see
+  /// driver::end_deadlock. Null: the process ends.
+  bool (*on_deadlock)(void* context, loop& on) noexcept = nullptr;
+  void* on_deadlock_context = nullptr;
 
  private:
   friend class virtual_driver;
@@ -98,6 +110,8 @@ class virtual_world final : private network_host {
   std::size_t part_of(std::size_t count) override;
 
   // For drivers.
+  std::uint64_t random() noexcept { return choices_.bits(choice_kind::program); }
+  scheduling_policy* begin_loop() noexcept;
   /// Counts the operation; the errno of a fault that strikes it, or 0.
   int begin(const io_request& request);
   std::int64_t run_on_disk(io_request& request);
@@ -107,16 +121,19 @@ class virtual_world final : private network_host {
   bool forget_signal(io_request& request);
   int close(io_handle handle);
   duration draw_latency();
-  bool draws_queued() { return random_io_.chance(options_.queued_chance); }
+  bool draws_queued() { return choices_.chance(choice_kind::transfer, options_.queued_chance); }
 
   virtual_options options_;
   virtual_clock clock_;
-  random_source random_program_;   // what the program under test draws
-  random_source random_schedule_;  // order of tasks
-  random_source random_io_;        // latencies, short transfers
+  choices own_choices_;
+  choices& choices_;
+  explored_schedule own_schedule_;
   virtual_disk disk_;
   virtual_network network_;
-  io_handle next_handle_ = 3;
+  static constexpr io_handle first_handle = 3;
+  io_handle next_handle_ = first_handle;
+  std::uint64_t operations_ = 0;
+  bool was_given_out_ = false;  // somebody outside of the driver has seen it
   std::uint64_t counts_[op_count] = {};
   std::vector<order_to_fail> faults_;
   std::int64_t part_max_ = -1;  // of the operation that runs, by a fault

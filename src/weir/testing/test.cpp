@@ -1,75 +1,16 @@
 #include <weir/testing/test.hpp>
 
-#include <weir/core/run.hpp>
-#include <weir/core/unhandled.hpp>
-
 #include <fmt/format.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <cctype>
-#include <charconv>
-#include <csignal>
+#include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <optional>
 #include <string_view>
 
 namespace weir::testing {
 
 namespace {
-
-// Where the handlers below find the run: handlers are plain functions, and one run happens at a
-// time on a thread.
-thread_local virtual_outcome* heard_by = nullptr;
-
-void hear(const unhandled_error& what) noexcept {
-  if (!heard_by) {
-    std::fprintf(stderr, "an error outside of a virtual run: %s\n", what.text);
-    std::abort();
-  }
-  if (what.is_report) {
-    heard_by->reports.emplace_back(what.text);
-  } else {
-    heard_by->is_failed = true;
-    heard_by->failure = what.text;
-  }
-}
-
-// A deadlock or an assertion ends the process; the seed must be known even then.
-char death_note[128];
-void write_death_note(int) {
-  const auto written = ::write(STDERR_FILENO, death_note, std::strlen(death_note));
-  static_cast<void>(written);
-  std::signal(SIGABRT, SIG_DFL);
-}
-
-class death_note_scope {
- public:
-  explicit death_note_scope(const std::string& schedule) {
-    fmt::format_to_n(death_note, sizeof death_note - 1, "weir: the test died in {}\n{}", schedule,
-                     '\0');
-    before_ = std::signal(SIGABRT, &write_death_note);
-  }
-  death_note_scope(const death_note_scope&) = delete;
-  death_note_scope& operator=(const death_note_scope&) = delete;
-  ~death_note_scope() { std::signal(SIGABRT, before_); }
-
- private:
-  void (*before_)(int);
-};
-
-std::optional<std::uint64_t> number_from_environment(const char* name) {
-  const char* text = std::getenv(name);
-  if (!text || !*text) return std::nullopt;
-  std::uint64_t number = 0;
-  const char* end = text + std::strlen(text);
-  const auto [at, error] = std::from_chars(text, end, number);
-  if (error != std::errc() || at != end) {
-    std::fprintf(stderr, "%s=%s is not a number\n", name, text);
-    std::exit(2);
-  }
-  return number;
-}
 
 void check(const virtual_outcome& outcome, std::source_location place) {
   if (outcome.is_failed) {
@@ -116,38 +57,6 @@ class task_test final : public ::testing::Test {
 
 }  // namespace
 
-virtual_outcome run_outcome(task<> body, virtual_run_options options) {
-  virtual_world world(options.world);
-  return run_outcome_in(world, std::move(body), options);
-}
-
-virtual_outcome run_outcome_in(virtual_world& world, task<> body, virtual_run_options options) {
-  virtual_outcome outcome;
-  const time_point began = world.clock().now();
-  virtual_outcome* const outer = std::exchange(heard_by, &outcome);
-  const unhandled_handler before = set_unhandled_handler(&hear);
-  {
-    virtual_driver driver(world);
-    loop on(driver, options.loop);
-    on.root().spawn(weir::detail::given_task<void>{std::move(body)});
-    on.run();
-    outcome.stats = on.stats();
-  }
-  set_unhandled_handler(before);
-  heard_by = outer;
-  outcome.passed = world.clock().now() - began;
-  if (outcome.stats.tasks_live != 0 || outcome.stats.timers_live != 0) {
-    outcome.is_failed = true;
-    outcome.failure += fmt::format("left behind: {} tasks, {} timers", outcome.stats.tasks_live,
-                                   outcome.stats.timers_live);
-  }
-  if (!options.may_leave_handles && world.open_handles() != 0) {
-    outcome.is_failed = true;
-    outcome.failure += fmt::format("left open: {} sockets or files", world.open_handles());
-  }
-  return outcome;
-}
-
 void run_virtual(task<> body, virtual_run_options options, std::source_location place) {
   check(run_outcome(std::move(body), options), place);
 }
@@ -168,25 +77,6 @@ virtual_world& world() {
 }
 
 duration elapsed() { return world().clock().now() - virtual_clock::start; }
-
-void run_schedules(task<> (*body)(), std::source_location place) {
-  const auto only = number_from_environment("WEIR_TEST_SEED");
-  const std::uint64_t count =
-      number_from_environment("WEIR_TEST_SCHEDULES").value_or(schedules_default);
-  const std::uint64_t first = only.value_or(0);
-  const std::uint64_t last = only ? first : count;
-  for (std::uint64_t seed = first; seed <= last; ++seed) {
-    // Seed 0 is the schedule in order.
-    const std::string schedule =
-        fmt::format("schedule {} ({}); replay it with WEIR_TEST_SEED={}", seed,
-                    seed == 0 ? "everything in order" : "order by lot", seed);
-    const ::testing::ScopedTrace trace(place.file_name(), static_cast<int>(place.line()), schedule);
-    const death_note_scope note(schedule);
-    run_virtual(body(), {.world = seed == 0 ? virtual_options{} : virtual_options::explored(seed)},
-                place);
-    if (::testing::Test::HasFailure() || ::testing::Test::IsSkipped()) return;
-  }
-}
 
 bool add_test(const char* sentence, task<> (*body)(), std::source_location place) {
   ::testing::RegisterTest(

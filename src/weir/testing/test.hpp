@@ -1,7 +1,10 @@
 // Tests of tasks: WEIR_TEST("a sentence") { co_await ...; } on GoogleTest. The hard idea: a body is
-// run many times in a virtual world, once with everything in order and then with tasks, transfers
-// and completions in orders drawn from seeds, so that no test can rely on a lucky order. The seed
-// of a failure is printed; WEIR_TEST_SEED=n replays it, WEIR_TEST_SCHEDULES=n sets how many.
+// run many times in a virtual world, once with everything in order and then under schedules that
+// strategies choose (sim/explored_schedule.hpp), so that no test can rely on a lucky order. What
+// fails is shrunk to the few switches that it takes and printed with the command that replays it.
+//
+//   WEIR_REPLAY=log:t3=1    runs one schedule only, as a failure has printed it
+//   WEIR_TEST_SCHEDULES=n   how many are tried
 #pragma once
 
 #include <weir/core/as_result.hpp>
@@ -10,6 +13,7 @@
 #include <weir/core/scope.hpp>
 #include <weir/core/task.hpp>
 #include <weir/sim/virtual_driver.hpp>
+#include <weir/sim/virtual_run.hpp>
 
 #include <gtest/gtest.h>
 
@@ -21,27 +25,14 @@
 
 namespace weir::testing {
 
-inline constexpr std::uint64_t schedules_default = 20;  // seeds per test, besides the one in order
+inline constexpr std::uint64_t schedules_default = 100;       // per test, besides the one in order
+inline constexpr std::uint64_t schedules_least = 20;          // also for tests with many steps
+inline constexpr std::uint64_t schedule_steps_max = 200'000;  // of all schedules of one test
 
-struct virtual_run_options {
-  virtual_options world = {};
-  loop_options loop = {};
-  bool may_leave_handles = false;  // true: sockets and files may stay open
-};
-
-/// What a run in a virtual world came to.
-struct virtual_outcome {
-  bool is_failed = false;  // an error left the body, or something was left behind
-  std::string failure;     // its description with the async stack; empty when there was none
-  std::vector<std::string> reports;  // of scopes with failures = report
-  loop_stats stats;
-  duration passed;  // virtual time
-};
-
-/// Runs a task to its end in a world of its own and says what came of it. Fails no test by itself.
-virtual_outcome run_outcome(task<> body, virtual_run_options options = {});
-/// The same in a world that the caller keeps, for a program that ends and starts again in it.
-virtual_outcome run_outcome_in(virtual_world& world, task<> body, virtual_run_options options = {});
+using weir::run_outcome;
+using weir::run_outcome_in;
+using weir::virtual_outcome;
+using weir::virtual_run_options;
 
 /// Runs a task to its end; an error that leaves it, a report, or an open handle fails the test.
 void run_virtual(task<> body, virtual_run_options options = {},
@@ -54,7 +45,8 @@ virtual_world& world();
 /// Virtual time since the world began.
 duration elapsed();
 
-/// Calls body() under each schedule, as WEIR_TEST does, until one fails.
+/// Calls body() under each schedule, as WEIR_TEST does, until one fails. Fails also when two runs
+/// of one schedule differ, and when a sometimes() in `place`'s file is never met.
 void run_schedules(task<> (*body)(), std::source_location place);
 /// Registers a test with GoogleTest; for WEIR_TEST.
 bool add_test(const char* sentence, task<> (*body)(),

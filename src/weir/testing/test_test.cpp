@@ -53,34 +53,6 @@ TEST(Schedules, explore_every_order_of_three_tasks_and_begin_with_the_plain_one)
   EXPECT_EQ(plain, "abc");
 }
 
-int runs_until_failure = 0;
-task<> fails_in_some_order() {
-  ++runs_until_failure;
-  std::string order;
-  co_await with_scope([&](scope& s) -> task<> {
-    s.spawn(append, &order, 'a');
-    s.spawn(append, &order, 'b');
-    co_await s.join();
-  });
-  EXPECT_EQ(order, "ab");
-}
-
-TEST(Schedules, stop_at_the_first_that_fails_and_print_its_seed) {
-  runs_until_failure = 0;
-  ::testing::TestPartResultArray results;
-  {
-    const ::testing::ScopedFakeTestPartResultReporter catcher(
-        ::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &results);
-    testing::run_schedules(&fails_in_some_order, std::source_location::current());
-  }
-  // HasFailure() of the intercepted test stays false, so every schedule ran; what counts is the
-  // text.
-  ASSERT_GT(results.size(), 0);
-  const std::string text = results.GetTestPartResult(0).message();
-  EXPECT_NE(text.find("WEIR_TEST_SEED="), std::string::npos) << text;
-  EXPECT_EQ(text.find("WEIR_TEST_SEED=0\n"), std::string::npos) << "in order it passes: " << text;
-}
-
 TEST(Run, an_error_that_leaves_the_body_fails_the_test_with_its_text) {
   EXPECT_NONFATAL_FAILURE(testing::run_virtual([]() -> task<> {
                             co_await sleep(1_ms);
@@ -137,13 +109,6 @@ WEIR_TEST("expect_raises passes for the error that was raised") {
     raise(error(errc::full));
   };
   co_await testing::expect_raises<errc::full>(fails());
-}
-
-TEST(DeathTest, a_deadlock_prints_the_waiting_task_and_the_schedule) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
-  EXPECT_DEATH(testing::run_schedules([]() -> task<> { co_await sleep_until(time_point::never()); },
-                                      std::source_location::current()),
-               "deadlock(.|\n)*waiting for sleep(.|\n)*WEIR_TEST_SEED=0");
 }
 
 }  // namespace

@@ -1,0 +1,141 @@
+#include <weir/sim/choice.hpp>
+
+#include <weir/base/text.hpp>
+#include <weir/sim/odometer.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace weir {
+
+namespace {
+
+struct kind_text {
+  char letter;
+  const char* name;
+};
+constexpr kind_text kind_texts[choice_kinds] = {
+    {'p', "random number"}, {'t', "next task"}, {'x', "transfer"}, {'d', "disk"},
+    {'n', "network"},       {'s', "select"},    {'m', "maybe"},    {'k', "knob"},
+};
+
+const kind_text& text_of(choice_kind kind) noexcept {
+  return kind_texts[static_cast<std::size_t>(kind)];
+}
+
+constexpr std::size_t recorded_expected = 4096;
+
+// What a program draws when a log says nothing: the numbers of seed 0 rather than zeros, on which
+// many a generator hangs.
+std::uint64_t plain_bits(std::uint32_t index) noexcept { return mix(index); }
+
+}  // namespace
+
+const char* name(choice_kind kind) noexcept { return text_of(kind).name; }
+
+std::string choice_log::text() const {
+  std::string text;
+  for (const choice& one : exceptions) {
+    if (!text.empty()) text += ',';
+    fmt::format_to(std::back_inserter(text), "{}{}={}", text_of(one.kind).letter, one.index,
+                   one.value);
+  }
+  return text;
+}
+
+std::optional<choice_log> choice_log::parse(std::string_view text) {
+  choice_log log;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(','), text.size());
+    const std::string_view one = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::size_t equals = one.find('=');
+    if (one.empty() || equals == std::string_view::npos) return std::nullopt;
+    const auto* kind = std::find_if(std::begin(kind_texts), std::end(kind_texts),
+                                    [&](const kind_text& k) { return k.letter == one[0]; });
+    const auto index = parse_number(one.substr(1, equals - 1), UINT32_MAX);
+    const auto value = parse_number(one.substr(equals + 1), UINT64_MAX);
+    if (kind == std::end(kind_texts) || !index || !value) return std::nullopt;
+    log.exceptions.push_back({.kind = static_cast<choice_kind>(kind - kind_texts),
+                              .index = static_cast<std::uint32_t>(*index),
+                              .value = *value});
+  }
+  return log;
+}
+
+std::size_t choice_log::count(choice_kind kind) const noexcept {
+  return static_cast<std::size_t>(
+      std::count_if(exceptions.begin(), exceptions.end(),
+                    [kind](const choice& one) { return one.kind == kind; }));
+}
+
+void choices::restart(std::uint64_t seed) noexcept {
+  seed_ = seed;
+  mode_ = mode::seed;
+  is_recording_ = std::exchange(will_record_, false);
+  if (is_recording_) recorded_.exceptions.reserve(recorded_expected);
+  counts_ = {};
+  for (auto& stream : streams_) stream.reset();
+}
+
+void choices::replay(const choice_log& log) {
+  restart(0);
+  mode_ = mode::replay;
+  next_ = {};
+  for (auto& one : replayed_) one.clear();
+  for (const choice& one : log.exceptions) {
+    replayed_[static_cast<std::size_t>(one.kind)].push_back(one);
+  }
+  for (auto& one : replayed_) std::sort(one.begin(), one.end());
+}
+
+void choices::follow(odometer& all) noexcept {
+  restart(0);
+  mode_ = mode::odometer;
+  all_ = &all;
+  all.rewind();
+}
+
+choice_log choices::take_record() noexcept {
+  is_recording_ = will_record_ = false;
+  return std::exchange(recorded_, {});
+}
+
+std::int64_t choices::between(choice_kind kind, std::int64_t first, std::int64_t last) noexcept {
+  WEIR_ASSERT(first <= last);
+  const auto width = static_cast<std::uint64_t>(last) - static_cast<std::uint64_t>(first);
+  if (width == 0) return first;
+  WEIR_ASSERT(width != UINT64_MAX);
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(first) + below(kind, width + 1));
+}
+
+std::uint64_t choices::bits(choice_kind kind) noexcept {
+  const std::uint32_t index = count(kind);
+  const std::uint64_t plain = plain_bits(index);
+  // As a difference, so that 0 is plain here too.
+  const std::uint64_t drawn = is_replay() ? 0 : stream(kind).next() ^ plain;
+  return decide(kind, UINT64_MAX, drawn) ^ plain;
+}
+
+std::uint64_t choices::decide_slowly(choice_kind kind, std::uint32_t index, std::uint64_t n,
+                                     std::uint64_t proposed) noexcept {
+  std::uint64_t value = proposed;
+  if (mode_ == mode::replay) {
+    const auto which = static_cast<std::size_t>(kind);
+    const std::vector<choice>& all = replayed_[which];
+    std::size_t& at = next_[which];
+    while (at < all.size() && all[at].index < index) ++at;
+    value = at < all.size() && all[at].index == index ? all[at].value : 0;
+    // In a run that has become another one by shortening, the answer may be out of range.
+    if (value >= n) value = n - 1;
+  }
+  if (mode_ == mode::odometer) value = all_->answer(kind, index, n);
+  if (is_recording_ && value != 0 && recorded_.exceptions.size() < recorded_max) {
+    recorded_.exceptions.push_back({.kind = kind, .index = index, .value = value});
+  }
+  return value;
+}
+
+}  // namespace weir

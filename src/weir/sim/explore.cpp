@@ -1,0 +1,268 @@
+#include <weir/sim/explore.hpp>
+
+#include <weir/base/text.hpp>
+#include <weir/core/scope.hpp>
+#include <weir/sim/run_story.hpp>
+#include <weir/sim/shrink.hpp>
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace weir {
+
+struct explorer::machine {
+  machine(const virtual_run_options& options, bool is_in_order)
+      : in_order(is_in_order), world(options.world), driver(world), on(driver, options.loop) {}
+
+  /// The next run can have it, as a new one.
+  bool is_as_new() const noexcept {
+    return world.is_untouched() && !on_root_cancelled() && on.stats().tasks_live == 0 &&
+           on.stats().timers_live == 0;
+  }
+  bool on_root_cancelled() const noexcept { return const_cast<loop&>(on).root().is_cancelled(); }
+
+  bool in_order;
+  virtual_world world;
+  virtual_driver driver;
+  loop on;
+};
+
+std::string run_name::text() const {
+  if (log) return "log:" + log->text();
+  if (how == strategy::in_order) return name(how);
+  return fmt::format("{}:{}", name(how), seed);
+}
+
+std::optional<run_name> run_name::parse(std::string_view text) {
+  const std::size_t colon = std::min(text.find(':'), text.size());
+  const std::string_view head = text.substr(0, colon);
+  const std::string_view rest = text.substr(std::min(colon + 1, text.size()));
+  if (head == "log") {
+    auto log = choice_log::parse(rest);
+    if (!log) return std::nullopt;
+    return run_name{.log = std::move(log)};
+  }
+  for (std::size_t i = 0; i < strategy_count; ++i) {
+    const auto how = static_cast<strategy>(i);
+    if (head != name(how)) continue;
+    if (how == strategy::in_order && rest.empty()) return run_name{};
+    const auto seed = parse_number(rest);
+    if (!seed) return std::nullopt;
+    return run_name{.how = how, .seed = *seed};
+  }
+  return std::nullopt;
+}
+
+strategy portfolio(std::uint64_t schedule) noexcept {
+  constexpr strategy turns[] = {strategy::pos, strategy::pct2, strategy::urw,
+                                strategy::pos, strategy::pct3, strategy::random};
+  return turns[(schedule - 1) % std::size(turns)];
+}
+
+explorer::explorer(explored_program& program, const explore_options& options)
+    : program_(program),
+      options_(options),
+      choices_(0),
+      schedule_(choices_),
+      probes_(choices_),
+      listener_(std::make_unique<detail::outcome_listener>()) {
+  for (virtual_run_options* one : {&options_.run, &options_.run_in_order}) {
+    one->world.decisions = &choices_;
+    one->world.schedule = &schedule_;
+  }
+  options_.run.loop.step_waits_max = 0;  // each await is a schedule point
+}
+explorer::~explorer() = default;
+
+const virtual_outcome& explorer::run_prepared(bool in_order, schedule_trace* trace) {
+  const virtual_run_options& options = in_order ? options_.run_in_order : options_.run;
+  outcome_ = {};
+  if (machine_ && (machine_->in_order != in_order || !machine_->is_as_new())) machine_.reset();
+  if (!machine_) machine_ = std::make_unique<machine>(options, in_order);
+  machine& on = *machine_;
+  on.on.restart_counts();
+  schedule_.trace(trace);
+  listener_->listen(outcome_, on.world);
+  probes_.restart();
+  probe_listener* const outer = set_probe_listener(&probes_);
+  const time_point began = on.world.clock().now();
+  on.on.root().spawn(detail::given_task<void>{program_.body()});
+  on.on.run();
+  set_probe_listener(outer);
+  outcome_.stats = on.on.stats();
+  outcome_.passed = on.world.clock().now() - began;
+  if (schedule_.has_no_end()) outcome_.fail(run_failure::no_end, "the run has no end");
+  detail::note_left_behind(outcome_, on.world, options.may_leave_handles);
+  if (std::string verdict = program_.verdict(); !verdict.empty()) {
+    outcome_.fail(run_failure::expectation, std::move(verdict));
+  }
+  if (!outcome_.reports.empty()) {
+    outcome_.fail(run_failure::error, "a task failed: " + outcome_.reports.front());
+  }
+  ++runs_;
+  steps_ += schedule_.steps();
+  return outcome_;
+}
+
+// What strategies must know comes from the run in order, in every campaign and every replay, so
+// that a seed means the same in all of them.
+void explorer::learn() {
+  if (has_learned_) return;
+  run({});
+}
+
+const virtual_outcome& explorer::run(const run_name& which, schedule_trace* trace) {
+  const bool in_order = !which.log && which.how == strategy::in_order;
+  if (!in_order && !which.log) learn();
+  program_.begins(which);
+  if (which.log) {
+    choices_.replay(*which.log);
+  } else {
+    choices_.restart(which.seed);
+  }
+  schedule_.restart(which.log ? strategy::in_order : which.how, &known_);
+  const virtual_outcome& outcome = run_prepared(in_order, trace);
+  if (in_order && !has_learned_) {
+    known_ = schedule_.learned();
+    has_learned_ = true;
+  }
+  return outcome;
+}
+
+const virtual_outcome& explorer::run(odometer& all) {
+  choices_.follow(all);
+  schedule_.restart(strategy::in_order);
+  return run_prepared(false, nullptr);
+}
+
+choice_log explorer::record(const run_name& which) {
+  choices_.record_next();
+  run(which);
+  return choices_.take_record();
+}
+
+bool explorer::still_fails(const choice_log& log, run_failure how, choice_log& used) {
+  used = record({.log = log});
+  return outcome_.is_failed && outcome_.how == how;
+}
+
+// A log that fails in the same way as the last run, with as few exceptions as could be found.
+choice_log explorer::shrink_from(choice_log from, std::uint64_t& runs) {
+  const run_failure how = outcome_.how;
+  struct trial final : shrink_trial {
+    trial(explorer& on, run_failure as) noexcept : with(on), wanted(as) {}
+    bool fails(const choice_log& log, choice_log& used) override {
+      return with.still_fails(log, wanted, used);
+    }
+    explorer& with;
+    run_failure wanted;
+  } once(*this, how);
+  choice_log best = weir::shrink(std::move(from), once, options_.shrink_runs_max, runs);
+  // Taking away can end where only another way would be shorter: few exceptions can all be tried.
+  constexpr std::size_t tried_max = 2;
+  for (std::uint32_t few = 1; few <= tried_max && few < best.exceptions.size(); ++few) {
+    odometer all(few);
+    for (std::uint64_t n = 0; n < options_.shrink_runs_max; ++n) {
+      ++runs;
+      const virtual_outcome& outcome = run(all);
+      if (outcome.is_failed && outcome.how == how) return all.log();
+      if (!all.advance()) break;
+    }
+  }
+  return best;
+}
+
+std::string explorer::part_of_two(const run_name& which) {
+  schedule_trace first;
+  run(which, &first);
+  schedule_trace second;
+  second.expected = &first;
+  run(which, &second);
+  if (second.parted_at() == UINT64_MAX && first.steps() == second.steps()) return {};
+  if (second.parted_at() == UINT64_MAX) {
+    return fmt::format("two runs of {} took {} and {} steps\n", which.text(), first.steps(),
+                       second.steps());
+  }
+  schedule_trace third;
+  third.stack_wanted_at = second.parted_at();
+  run(which, &third);
+  return fmt::format("two runs of {} part at step {}\n  one:   {}\n  other: {}\n", which.text(),
+                     second.parted_at() + 1, third.stack(), second.stack());
+}
+
+found_failure explorer::describe(const run_name& which, std::uint64_t runs) {
+  found_failure made{.found = which, .outcome = outcome_, .runs = runs};
+  made.shrunk = record(which);
+  made.exceptions_found = made.shrunk.exceptions.size();
+  if (outcome_.is_failed && options_.shrink_runs_max != 0) {
+    made.shrunk = shrink_from(std::move(made.shrunk), made.shrink_runs);
+  }
+  schedule_trace failing;
+  failing.keeps_notes = true;
+  run({.log = made.shrunk}, &failing);
+  if (!outcome_.is_failed) {
+    made.words =
+        "  it did not happen again in a replay: something outside of the virtual world "
+        "(a static variable, an address, the real clock) decides, too\n";
+    return made;
+  }
+  made.has_repeated = true;
+  made.outcome = outcome_;
+  schedule_trace in_order;
+  in_order.keeps_notes = true;
+  run({.log = choice_log{}}, &in_order);
+  made.words = words_of(made.shrunk, failing);
+  made.timeline = timeline_of(in_order, failing);
+  return made;
+}
+
+exploration explore(explorer& with, const explore_options& options) {
+  exploration made;
+  run_name which;
+  for (std::uint64_t n = 0; n <= options.schedules; ++n) {
+    if (n != 0) {
+      if (with.steps() >= options.steps_max && n > options.schedules_min) break;
+      which = {.how = options.only.value_or(portfolio(n)), .seed = options.first_seed + n - 1};
+    }
+    const bool is_failed = with.run(which).is_failed;
+    made.runs = n + 1;
+    made.steps = with.steps();
+    if (is_failed) {
+      made.failure = with.describe(which, made.runs);
+      break;
+    }
+    if (n != 0 && options.twice_every != 0 && n % options.twice_every == 0) {
+      made.divergence = with.part_of_two(which);
+      if (!made.divergence.empty()) break;
+    }
+  }
+  return made;
+}
+
+exploration explore(explored_program& program, const explore_options& options) {
+  explorer with(program, options);
+  return explore(with, options);
+}
+
+exploration explore_all(explored_program& program, std::uint32_t switches_max,
+                        std::uint64_t runs_max, const explore_options& options) {
+  explorer with(program, options);
+  exploration made;
+  odometer all(switches_max);
+  while (made.runs < runs_max) {
+    ++made.runs;
+    if (with.run(all).is_failed) {
+      made.failure = with.describe({.log = all.log()}, made.runs);
+      break;
+    }
+    if (!all.advance()) {
+      made.is_complete = true;
+      break;
+    }
+  }
+  made.steps = with.steps();
+  return made;
+}
+
+}  // namespace weir

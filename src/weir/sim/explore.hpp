@@ -1,0 +1,151 @@
+// Running a program under many schedules until one fails, then finding the shortest way to say why.
+// The hard idea: a run is nothing but its decisions (choice.hpp), so trying schedules, replaying
+// one, trying all of them and shrinking one are the same loop with another source of answers.
+//
+//   explore()          in order once, then a seed for each schedule; strategies take turns
+//   explore_all()      every decision's every answer, by an odometer, up to a number of switches
+//   explorer::run()    one run, from its name: "pos:17" or "log:t3=1,t9=2"
+//   describe()         takes exceptions out of a log and lowers them while the run still fails
+#pragma once
+
+#include <weir/base/probe.hpp>
+#include <weir/sim/choice.hpp>
+#include <weir/sim/explored_schedule.hpp>
+#include <weir/sim/odometer.hpp>
+#include <weir/sim/probe_book.hpp>
+#include <weir/sim/virtual_run.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace weir {
+
+/// One run's name: what it takes to repeat it.
+struct run_name {
+  strategy how = strategy::in_order;
+  std::uint64_t seed = 0;
+  std::optional<choice_log> log = {};  // instead of a strategy and a seed
+
+  /// "fifo", "pos:17" or "log:t3=1,t9=2".
+  std::string text() const;
+  static std::optional<run_name> parse(std::string_view text);
+};
+
+/// A program that can be run many times.
+///
+/// Cancel:  its runs end by themselves, or are cancelled where they are stuck.
+/// Order:   body(), the run, verdict(); then the next.
+/// Bound:   as its body's.
+/// Errors:  those of the body; a verdict says what else is wrong.
+/// Threads: one.
+class explored_program {
+ public:
+  virtual ~explored_program() = default;
+  /// A run begins.
+  virtual void begins(const run_name& /*which*/) {}
+  /// Its main task.
+  virtual task<> body() = 0;
+  /// What the program's own checks have found in the run that has just ended; empty: nothing.
+  virtual std::string verdict() { return {}; }
+};
+
+struct explore_options {
+  std::uint64_t schedules = 100;         // besides the one in order
+  std::uint64_t schedules_min = 0;       // so many even when steps_max is reached
+  std::uint64_t steps_max = UINT64_MAX;  // of all schedules together: then it is enough
+  std::uint64_t first_seed = 1;
+  std::optional<strategy> only = {};      // nothing: the portfolio
+  std::uint64_t twice_every = 20;         // runs that are made twice and must be equal; 0: none
+  std::uint64_t shrink_runs_max = 3'000;  // 0: the failure is given as found
+  virtual_run_options run = {.world = {.short_chance = 0.2, .queued_chance = 0.5}};
+  virtual_run_options run_in_order = {};
+};
+
+/// A run that failed.
+struct found_failure {
+  run_name found = {};
+  virtual_outcome outcome = {};  // of the shrunk run
+  choice_log shrunk = {};        // empty: it fails in order
+  bool has_repeated = false;     // false: `shrunk` does not fail, so something else decides, too
+  std::uint64_t runs = 0;        // until it was found
+  std::uint64_t exceptions_found = 0;
+  std::uint64_t shrink_runs = 0;
+  std::string words = {};     // the switches that it takes, one a line
+  std::string timeline = {};  // beside the run in order
+};
+
+/// What a campaign came to.
+struct exploration {
+  std::uint64_t runs = 0;
+  std::uint64_t steps = 0;
+  std::optional<found_failure> failure;
+  std::string divergence;    // two runs of one seed differed: where, and both stacks
+  bool is_complete = false;  // explore_all: nothing is left to try
+};
+
+/// One program and the machine that it runs on.
+///
+/// Cancel:  no waits of its own.
+/// Order:   one run after the other; each begins in a new world.
+/// Bound:   explored_schedule's limits for a run.
+/// Errors:  in outcomes.
+/// Threads: one.
+class explorer {
+ public:
+  explorer(explored_program& program, const explore_options& options);
+  explorer(const explorer&) = delete;
+  explorer& operator=(const explorer&) = delete;
+  ~explorer();
+
+  /// One run; what it came to stays until the next.
+  const virtual_outcome& run(const run_name& which, schedule_trace* trace = nullptr);
+  /// The same, and its decisions as a log.
+  choice_log record(const run_name& which);
+  /// Everything worth telling about a run that fails.
+  found_failure describe(const run_name& which, std::uint64_t runs);
+  /// Runs twice; empty when both were equal, else where they parted and both stacks there.
+  std::string part_of_two(const run_name& which);
+  /// One run of an odometer.
+  const virtual_outcome& run(odometer& all);
+
+  /// Longer runs fail.
+  void limit_steps(std::uint64_t steps_max) noexcept { schedule_.limit_steps(steps_max); }
+  std::uint64_t runs() const noexcept { return runs_; }
+  std::uint64_t steps() const noexcept { return steps_; }
+  probe_book& probes() noexcept { return probes_; }
+
+ private:
+  struct machine;
+
+  const virtual_outcome& run_prepared(bool in_order, schedule_trace* trace);
+  choice_log shrink_from(choice_log from, std::uint64_t& runs);
+  bool still_fails(const choice_log& log, run_failure how, choice_log& used);
+  void learn();
+
+  explored_program& program_;
+  explore_options options_;
+  choices choices_;
+  explored_schedule schedule_;
+  schedule_knowledge known_;
+  bool has_learned_ = false;
+  probe_book probes_;
+  std::unique_ptr<detail::outcome_listener> listener_;
+  std::unique_ptr<machine> machine_;
+  virtual_outcome outcome_;
+  std::uint64_t runs_ = 0;
+  std::uint64_t steps_ = 0;
+};
+
+/// Until a schedule fails or `options.schedules` have passed.
+exploration explore(explored_program& program, const explore_options& options = {});
+exploration explore(explorer& with, const explore_options& options);
+/// Every schedule that differs from the one in order by at most `switches_max` decisions.
+exploration explore_all(explored_program& program, std::uint32_t switches_max,
+                        std::uint64_t runs_max, const explore_options& options = {});
+/// The strategy of the n-th schedule of a campaign, from 1.
+strategy portfolio(std::uint64_t schedule) noexcept;
+
+}  // namespace weir

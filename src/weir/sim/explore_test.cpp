@@ -1,0 +1,355 @@
+#include <weir/sim/explore.hpp>
+
+#include <weir/core/select.hpp>
+#include <weir/core/sleep.hpp>
+#include <weir/core/with_scope.hpp>
+#include <weir/flow/channel.hpp>
+#include <weir/flow/mutex.hpp>
+#include <weir/sim/run_story.hpp>
+#include <weir/sim/shrink.hpp>
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+
+// A program made of a function, whose verdict is what the function has written into `wrong`.
+class program final : public explored_program {
+ public:
+  explicit program(task<> (*body)(std::string* wrong)) : body_(body) {}
+  WEIR_CORO_WRAPPER task<> body() override {
+    wrong_.clear();
+    return body_(&wrong_);
+  }
+  std::string verdict() override { return wrong_; }
+
+ private:
+  task<> (*body_)(std::string*);
+  std::string wrong_;
+};
+
+task<> append(std::string* to, char what) {
+  to->push_back(what);
+  co_return;
+}
+
+// Fails in one order of six: "cba", which takes two switches.
+task<> last_of_six(std::string* wrong) {
+  std::string order;
+  co_await with_scope([&](scope& s) -> task<> {
+    for (const char c : {'a', 'b', 'c'}) s.spawn(append, &order, c);
+    co_await s.join();
+  });
+  if (order == "cba") *wrong = order;
+}
+
+task<> add_one(int* count) {
+  const int read = *count;
+  co_await checkpoint();  // an await that need not wait, and so a schedule point
+  *count = read + 1;
+}
+
+task<> lost_update(std::string* wrong) {
+  int count = 0;
+  co_await with_scope([&](scope& s) -> task<> {
+    for (int i = 0; i < 3; ++i) s.spawn(add_one, &count);
+    co_await s.join();
+  });
+  if (count != 3) *wrong = "an update was lost";
+}
+
+task<> lock_both(mutex* first, mutex* second) {
+  const auto one = co_await first->lock();
+  const auto two = co_await second->lock();
+}
+
+task<> ab_ba(std::string*) {
+  mutex accounts("accounts");
+  mutex audit("audit");
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn(lock_both, &accounts, &audit);
+    s.spawn(lock_both, &audit, &accounts);
+    co_await s.join();
+  });
+}
+
+task<> passes(std::string*) {
+  co_await sleep(1_h);
+  co_await yield();
+}
+
+TEST(ChoiceLog, is_text_and_back) {
+  const choice_log log{{{.kind = choice_kind::task, .index = 3, .value = 1},
+                        {.kind = choice_kind::program, .index = 0, .value = UINT64_MAX},
+                        {.kind = choice_kind::knob, .index = 7, .value = 2}}};
+  EXPECT_EQ(log.text(), "t3=1,p0=18446744073709551615,k7=2");
+  const auto parsed = choice_log::parse(log.text());
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->exceptions, log.exceptions);
+  EXPECT_TRUE(choice_log::parse(""));
+  for (const char* bad : {"t", "t=1", "t1", "z1=1", "t1=", "t1=x", "t1=1,", "t4294967296=1"}) {
+    const auto made = choice_log::parse(bad);
+    EXPECT_TRUE(!made || std::string_view(bad) == "t1=1,") << bad;
+  }
+}
+
+TEST(RunName, is_text_and_back) {
+  for (const char* text : {"fifo", "pos:17", "pct3:0", "log:t3=1,s0=2", "log:"}) {
+    const auto name = run_name::parse(text);
+    ASSERT_TRUE(name) << text;
+    EXPECT_EQ(name->text(), text);
+  }
+  for (const char* text : {"", "pos", "pos:x", "best:1", "log:q1=1"}) {
+    EXPECT_FALSE(run_name::parse(text)) << text;
+  }
+}
+
+TEST(Choices, of_one_kind_do_not_move_those_of_another) {
+  choices one(7);
+  choices other(7);
+  for (int i = 0; i < 100; ++i) static_cast<void>(other.below(choice_kind::transfer, 10));
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(one.below(choice_kind::task, 1000), other.below(choice_kind::task, 1000));
+  }
+}
+
+TEST(Choices, replayed_from_a_record_are_the_same_and_plain_beyond_it) {
+  choices first(3);
+  first.record_next();
+  first.restart(3);
+  std::vector<std::uint64_t> drawn;
+  for (int i = 0; i < 20; ++i) drawn.push_back(first.below(choice_kind::disk, 5));
+  const std::uint64_t bits = first.bits(choice_kind::program);
+  choices second(0);
+  second.replay(first.take_record());
+  for (const std::uint64_t one : drawn) EXPECT_EQ(second.below(choice_kind::disk, 5), one);
+  EXPECT_EQ(second.below(choice_kind::disk, 5), 0u);
+  EXPECT_EQ(second.bits(choice_kind::program), bits);
+  EXPECT_NE(second.bits(choice_kind::program), 0u) << "zeros would hang many a generator";
+}
+
+TEST(Explore, finds_each_fault_with_each_strategy_but_the_one_in_order) {
+  for (auto* body : {&last_of_six, &lost_update, &ab_ba}) {
+    program one(body);
+    EXPECT_FALSE(explore(one, {.schedules = 0}).failure) << "in order it passes";
+    for (std::size_t how = 1; how < strategy_count; ++how) {
+      const auto only = static_cast<strategy>(how);
+      const exploration made = explore(one, {.schedules = 1000, .only = only});
+      ASSERT_TRUE(made.failure) << name(only);
+      EXPECT_TRUE(made.failure->has_repeated);
+    }
+  }
+}
+
+TEST(Explore, shrinks_to_the_least_number_of_switches) {
+  program order(&last_of_six);
+  const exploration two = explore(order);
+  ASSERT_TRUE(two.failure);
+  EXPECT_LE(two.failure->shrunk.exceptions.size(), 2u) << two.failure->shrunk.text();
+  program update(&lost_update);
+  const exploration one = explore(update);
+  ASSERT_TRUE(one.failure);
+  EXPECT_EQ(one.failure->shrunk.exceptions.size(), 1u) << one.failure->shrunk.text();
+}
+
+TEST(Explore, replays_a_failure_from_its_seed_and_from_its_log) {
+  program one(&lost_update);
+  const exploration made = explore(one);
+  ASSERT_TRUE(made.failure);
+  explorer again(one, {});
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(again.run(made.failure->found).is_failed);
+    EXPECT_TRUE(again.run({.log = made.failure->shrunk}).is_failed);
+    EXPECT_FALSE(again.run({.log = choice_log{}}).is_failed);
+  }
+}
+
+TEST(Explore, tells_the_switches_and_shows_both_runs_side_by_side) {
+  program one(&lost_update);
+  const exploration made = explore(one);
+  ASSERT_TRUE(made.failure);
+  const std::string& words = made.failure->words;
+  EXPECT_NE(words.find("stops and task"), std::string::npos) << words;
+  EXPECT_NE(words.find("explore_test.cpp:"), std::string::npos) << words;
+  const std::string& timeline = made.failure->timeline;
+  EXPECT_NE(timeline.find("in order"), std::string::npos) << timeline;
+  EXPECT_NE(timeline.find(" * "), std::string::npos) << timeline;
+  EXPECT_NE(timeline.find("add_one"), std::string::npos) << timeline;
+}
+
+TEST(Explore, a_deadlock_is_an_outcome_with_the_graph_of_who_waits_for_whom) {
+  program one(&ab_ba);
+  const exploration made = explore(one);
+  ASSERT_TRUE(made.failure);
+  EXPECT_EQ(made.failure->outcome.how, run_failure::deadlock);
+  const std::string& text = made.failure->outcome.failure;
+  EXPECT_NE(text.find("waits for mutex audit"), std::string::npos) << text;
+  EXPECT_NE(text.find("held by task"), std::string::npos) << text;
+  EXPECT_NE(text.find("in a circle: task"), std::string::npos) << text;
+}
+
+task<> spins(std::string*) {
+  for (int turn = 0; turn >= 0; turn = (turn + 1) % 2) co_await yield();
+}
+
+TEST(Explore, a_run_without_end_is_ended_and_fails) {
+  program one(&spins);
+  explorer with(one, {});
+  with.limit_steps(10'000);
+  EXPECT_EQ(with.run({.how = strategy::pos, .seed = 1}).how, run_failure::no_end);
+}
+
+// Waits by yielding for another task, which a strategy that never yields would starve.
+task<> set_flag(bool* flag) {
+  *flag = true;
+  co_return;
+}
+task<> polls(std::string*) {
+  bool flag = false;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn(set_flag, &flag);
+    while (!flag) co_await yield();
+  });
+}
+
+TEST(Explore, no_strategy_starves_a_task_that_another_one_polls_for) {
+  program one(&polls);
+  const exploration made = explore(one, {.schedules = 300});
+  EXPECT_FALSE(made.failure) << made.failure->outcome.failure;
+}
+
+TEST(ExploreAll, tries_each_order_once_and_says_when_nothing_is_left) {
+  static std::multiset<std::string> seen;
+  seen.clear();
+  program one([](std::string*) -> task<> {
+    std::string order;
+    co_await with_scope([&](scope& s) -> task<> {
+      for (const char c : {'a', 'b', 'c'}) s.spawn(append, &order, c);
+      co_await s.join();
+    });
+    seen.insert(order);
+  });
+  const exploration made = explore_all(one, 100, 10'000);
+  EXPECT_TRUE(made.is_complete);
+  EXPECT_EQ(std::set<std::string>(seen.begin(), seen.end()).size(), 6u);
+}
+
+TEST(ExploreAll, with_a_bound_finds_what_needs_so_many_switches_and_not_more) {
+  program one(&last_of_six);
+  const exploration few = explore_all(one, 1, 10'000);
+  EXPECT_TRUE(few.is_complete);
+  EXPECT_FALSE(few.failure);
+  const exploration enough = explore_all(one, 2, 10'000);
+  ASSERT_TRUE(enough.failure);
+  EXPECT_EQ(enough.failure->shrunk.exceptions.size(), 2u);
+}
+
+TEST(Divergence, is_found_with_both_stacks_at_the_first_step_that_differs) {
+  static int runs = 0;
+  program one([](std::string*) -> task<> {
+    co_await yield();
+    if (++runs % 2 == 0) co_await yield();  // decided by something outside of the world
+    co_await sleep(1_ms);
+  });
+  const exploration made = explore(one, {.twice_every = 1});
+  EXPECT_NE(made.divergence.find("part at step"), std::string::npos) << made.divergence;
+  EXPECT_NE(made.divergence.find("explore_test.cpp"), std::string::npos) << made.divergence;
+  EXPECT_NE(made.divergence.find("other:"), std::string::npos) << made.divergence;
+}
+
+TEST(Divergence, is_not_seen_where_there_is_none) {
+  for (auto* body : {&passes, &polls}) {
+    program one(body);
+    EXPECT_EQ(explore(one, {.schedules = 30, .twice_every = 1}).divergence, "");
+  }
+}
+
+TEST(Select, begins_where_the_choices_say) {
+  static std::set<int> winners;
+  winners.clear();
+  program one([](std::string*) -> task<> {
+    auto [to_a, a] = channel<int>(1);
+    auto [to_b, b] = channel<int>(1);
+    co_await to_a.send(1);
+    co_await to_b.send(2);
+    auto [from_a, from_b] = co_await select(a.receive(), b.receive());
+    winners.insert(from_a ? 1 : 2);
+  });
+  EXPECT_TRUE(explore_all(one, 1, 1000).is_complete);
+  EXPECT_EQ(winners.size(), 2u);
+}
+
+task<> breaks_when_full(std::string* wrong) {
+  if (maybe("queue is full")) *wrong = "it was full";
+  co_return;
+}
+
+TEST(Probes, maybe_is_never_true_outside_and_sometimes_in_a_campaign) {
+  EXPECT_FALSE(maybe("queue is full"));
+  program one(&breaks_when_full);
+  EXPECT_FALSE(explore(one, {.schedules = 0, .run_in_order = {}}).divergence.size());
+  const exploration made = explore(one, {.schedules = 1000});
+  ASSERT_TRUE(made.failure);
+  EXPECT_EQ(made.failure->shrunk.text(), "m0=1,m1=1");
+}
+
+TEST(Probes, sometimes_tells_how_often_a_condition_was_met) {
+  program one([](std::string*) -> task<> {
+    for (int i = 0; i < 4; ++i) sometimes(i == 3, "three");
+    sometimes(false, "never");
+    co_return;
+  });
+  explorer with(one, {});
+  static_cast<void>(explore(with, {.schedules = 9, .twice_every = 0}));
+  const auto seen = with.probes().seen();
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[0].name, "never");
+  EXPECT_EQ(seen[0].met, 0u);
+  EXPECT_EQ(seen[1].met, 10u);
+  EXPECT_EQ(seen[1].reached, 40u);
+}
+
+class needs_two final : public shrink_trial {
+ public:
+  bool fails(const choice_log& log, choice_log& used) override {
+    used = log;
+    bool has_three = false;
+    bool has_seven = false;
+    for (const choice& one : log.exceptions) {
+      has_three = has_three || (one.index == 3 && one.value >= 2);
+      has_seven = has_seven || one.index == 7;
+    }
+    return has_three && has_seven;
+  }
+};
+
+TEST(Shrink, leaves_out_and_lowers_until_nothing_more_can_go) {
+  choice_log log;
+  for (std::uint32_t i = 0; i < 40; ++i) {
+    log.exceptions.push_back(
+        {.kind = i % 3 == 1 ? choice_kind::task : choice_kind::disk, .index = i, .value = i + 5});
+  }
+  needs_two trial;
+  std::uint64_t runs = 0;
+  const choice_log made = shrink(log, trial, 1000, runs);
+  EXPECT_EQ(made.text(), "d3=2,t7=1");
+  EXPECT_LT(runs, 150u);
+}
+
+TEST(ShortName, is_the_function_alone) {
+  EXPECT_EQ(short_name("task<> weir::(anonymous namespace)::producer(int, sender<int> &)"),
+            "producer");
+  EXPECT_EQ(short_name("task<void> work(void (*)(int))"), "work");
+  EXPECT_EQ(short_name("auto f()::(anonymous class)::operator()(scope &) const"), "lambda");
+  EXPECT_EQ(short_name("static task<> weir::weir_test_body_58()"), "the test");
+  EXPECT_EQ(short_name(""), "");
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,29 @@
+#include <weir/sim/probe_book.hpp>
+
+namespace weir {
+
+bool probe_book::maybe(const char* name, std::source_location /*place*/) noexcept {
+  auto found = maybes_.find(std::string_view(name));
+  if (found == maybes_.end()) {
+    found = maybes_.emplace(name, choices_.chance(choice_kind::maybe, on_chance)).first;
+  }
+  return found->second && choices_.chance(choice_kind::maybe, true_chance);
+}
+
+void probe_book::sometimes(bool condition, const char* name, std::source_location place) noexcept {
+  auto found = sometimes_.find(std::string_view(name));
+  if (found == sometimes_.end()) {
+    found = sometimes_.emplace(name, entry{.name = name, .place = place}).first;
+  }
+  ++found->second.reached;
+  found->second.met += condition ? 1 : 0;
+}
+
+std::vector<probe_book::entry> probe_book::seen() const {
+  std::vector<entry> all;
+  all.reserve(sometimes_.size());
+  for (const auto& [name, one] : sometimes_) all.push_back(one);
+  return all;
+}
+
+}  // namespace weir

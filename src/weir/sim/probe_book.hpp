@@ -1,0 +1,54 @@
+// What maybe() and sometimes() of the program under test mean in a campaign.
+#pragma once
+
+#include <weir/base/probe.hpp>
+#include <weir/sim/choice.hpp>
+
+#include <cstdint>
+#include <map>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace weir {
+
+/// The probes of one campaign.
+///
+/// Cancel:  no waits.
+/// Order:   a name's `maybe` is on in a quarter of the runs, and then true in a quarter of its
+///          calls (as FoundationDB's buggify); both are decisions like all others.
+/// Bound:   by the names in the program, which are literals.
+/// Errors:  none.
+/// Threads: one.
+class probe_book final : public probe_listener {
+ public:
+  static constexpr double on_chance = 0.25;
+  static constexpr double true_chance = 0.25;
+
+  struct entry {
+    std::string name;
+    std::source_location place;
+    std::uint64_t reached = 0;
+    std::uint64_t met = 0;
+  };
+
+  explicit probe_book(choices& decisions) noexcept : choices_(decisions) {}
+  /// A run begins.
+  void restart() noexcept {
+    if (!maybes_.empty()) maybes_.clear();
+  }
+
+  bool maybe(const char* name, std::source_location place) noexcept override;
+  void sometimes(bool condition, const char* name, std::source_location place) noexcept override;
+
+  /// What sometimes() has told, by name.
+  std::vector<entry> seen() const;
+
+ private:
+  choices& choices_;
+  std::map<std::string, bool, std::less<>> maybes_;  // of this run: on or off
+  std::map<std::string, entry, std::less<>> sometimes_;
+};
+
+}  // namespace weir

@@ -1,0 +1,132 @@
+#include <weir/sim/run_story.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+
+namespace weir {
+
+namespace {
+
+std::string_view file_of(const std::source_location& place) noexcept {
+  const std::string_view path = place.file_name();
+  return path.substr(std::min(path.size(), path.rfind('/') + 1));
+}
+
+std::string who(const step_note& note) {
+  const std::string function = short_name(note.function);
+  return function.empty() ? fmt::format("task {}", note.task)
+                          : fmt::format("task {} ({})", note.task, function);
+}
+
+std::string doing(const step_note& note) {
+  return fmt::format("{} {}:{}", note.is_first ? "begins, spawned at" : "goes on at",
+                     file_of(note.here), note.here.line());
+}
+
+constexpr std::size_t column = 46;
+
+std::string cell(const std::vector<step_note>& notes, std::size_t at) {
+  if (at >= notes.size()) return at == notes.size() ? "(end)" : "";
+  const step_note& note = notes[at];
+  std::string text = fmt::format("{} {}{}:{}", note.task,
+                                 *note.function ? short_name(note.function) + " " : "new ",
+                                 file_of(note.here), note.here.line());
+  if (text.size() > column) text = text.substr(0, column - 3) + "...";
+  return text;
+}
+
+bool is_same(const step_note& a, const step_note& b) noexcept {
+  return a.task == b.task && a.here.line() == b.here.line() && a.is_first == b.is_first;
+}
+
+std::string row(const std::vector<step_note>& left, const std::vector<step_note>& right,
+                std::size_t at) {
+  const bool has_switch = at < right.size() && right[at].passed_over != 0;
+  return fmt::format("{:>6} {:<{}} {} {}\n", at + 1, cell(left, at), column, has_switch ? '*' : '|',
+                     cell(right, at));
+}
+
+}  // namespace
+
+std::string short_name(const char* function) {
+  std::string_view text = function;
+  // The parameters begin at the bracket that the last one closes, "(anonymous namespace)" and
+  // function types aside.
+  std::size_t end = std::string_view::npos;
+  int depth = 0;
+  const std::size_t last = text.rfind(')');
+  for (std::size_t i = last == std::string_view::npos ? 0 : last + 1; i-- != 0;) {
+    if (text[i] == ')') ++depth;
+    if (text[i] == '(' && --depth == 0) {
+      end = i;
+      break;
+    }
+  }
+  if (end == std::string_view::npos) return std::string(text);
+  text = text.substr(0, end);
+  if (text.ends_with("operator()") || text.ends_with("operator")) return "lambda";
+  text = text.substr(text.find_last_of(":* &>") + 1);
+  if (text.starts_with("weir_test_body_")) return "the test";
+  return std::string(text);
+}
+
+std::string words_of(const choice_log& log, const schedule_trace& trace) {
+  if (log.exceptions.empty()) return "  it fails with everything in order\n";
+  std::string text;
+  std::size_t lines = 0;
+  for (std::size_t i = 0; i < trace.notes().size() && lines < story_lines_max; ++i) {
+    const step_note& note = trace.notes()[i];
+    if (note.passed_over == 0) continue;
+    ++lines;
+    if (note.over_goes_on) {
+      text += fmt::format("  at step {}, task {} stops and {} {}\n", i + 1, note.over_task,
+                          who(note), doing(note));
+    } else {
+      text += fmt::format("  at step {}, {} {} before task {}, which was first in line\n", i + 1,
+                          who(note), doing(note), note.over_task);
+    }
+  }
+  for (const choice& one : log.exceptions) {
+    if (one.kind == choice_kind::task) continue;
+    if (++lines > story_lines_max) break;
+    if (one.kind == choice_kind::program) {
+      text += fmt::format("  {} {} is another one\n", name(one.kind), one.index + 1);
+    } else {
+      text += fmt::format("  {} {} is {} instead of 0\n", name(one.kind), one.index + 1, one.value);
+    }
+  }
+  if (log.exceptions.size() > lines) {
+    text += fmt::format("  ... and {} more\n", log.exceptions.size() - lines);
+  }
+  return text;
+}
+
+std::string timeline_of(const schedule_trace& in_order, const schedule_trace& failing) {
+  const std::vector<step_note>& left = in_order.notes();
+  const std::vector<step_note>& right = failing.notes();
+  const std::size_t rows = std::max(left.size(), right.size());
+  std::size_t parted = 0;
+  while (parted < std::min(left.size(), right.size()) && is_same(left[parted], right[parted])) {
+    ++parted;
+  }
+  constexpr std::size_t before = 3;
+  constexpr std::size_t at_end = 8;
+  const std::size_t first = parted > before ? parted - before : 0;
+  std::string text =
+      fmt::format("{:>6} {:<{}} | {}\n", "step", "in order", column, "this run (* a switch)");
+  if (first != 0) text += fmt::format("{:>6} the same in both\n", fmt::format("1-{}", first));
+  const std::size_t shown = std::min(rows, first + story_lines_max - at_end);
+  for (std::size_t at = first; at < shown; ++at) text += row(left, right, at);
+  const std::size_t tail = std::max(shown, right.size() > at_end ? right.size() - at_end : 0);
+  if (tail > shown) text += fmt::format("{:>6}\n", "...");
+  for (std::size_t at = tail; at < std::min(rows, tail + at_end); ++at)
+    text += row(left, right, at);
+  if (failing.steps() > right.size()) {
+    text += fmt::format("  ... and {} more steps\n", failing.steps() - right.size());
+  }
+  return text;
+}
+
+}  // namespace weir

@@ -1,0 +1,20 @@
+// A run told to people: which switches it takes to fail, and what happened beside the run in order.
+#pragma once
+
+#include <weir/sim/choice.hpp>
+#include <weir/sim/schedule_trace.hpp>
+
+#include <string>
+
+namespace weir {
+
+inline constexpr std::size_t story_lines_max = 40;  // of words, and of the timeline
+
+/// A line for each exception of the run that `trace` has noted.
+std::string words_of(const choice_log& log, const schedule_trace& trace);
+/// Two columns: the run in order and this one, step by step, from where they part.
+std::string timeline_of(const schedule_trace& in_order, const schedule_trace& failing);
+/// "producer" of "task<> weir::(anonymous namespace)::producer(int)".
+std::string short_name(const char* function);
+
+}  // namespace weir

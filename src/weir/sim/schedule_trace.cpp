@@ -1,0 +1,66 @@
+#include <weir/sim/schedule_trace.hpp>
+
+#include <weir/base/hash.hpp>
+#include <weir/core/dump.hpp>
+#include <weir/core/frame.hpp>
+
+#include <fmt/format.h>
+
+namespace weir {
+
+namespace {
+
+constexpr std::size_t lines_max = 32;
+
+std::string stack_text(const detail::task_header& task) {
+  std::string text =
+      fmt::format("task {}, spawned at {}:{}", task.id, task.here.file_name(), task.here.line());
+  detail::stack_line lines[lines_max];
+  const std::size_t count = detail::read_stack(task, lines, lines_max);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (lines[i].label) {
+      text += fmt::format("\n    in \"{}\"", lines[i].label);
+    } else {
+      text += fmt::format("\n    in {} at {}:{}", lines[i].function, lines[i].here.file_name(),
+                          lines[i].here.line());
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+void schedule_trace::add(const detail::task_header& task, time_point now, std::uint64_t rank,
+                         std::size_t ready, const step_note& about) {
+  const std::uint64_t step = steps_++;
+  detail::stack_line innermost;
+  step_note note = about;
+  note.task = task.id;
+  note.at = now;
+  note.here = task.here;
+  note.is_first = true;
+  detail::stack_line lines[lines_max];
+  const std::size_t count = detail::read_stack(task, lines, keeps_notes ? lines_max : 2);
+  for (std::size_t i = count; i-- != 0;) {
+    if (lines[i].label) continue;
+    if (!*note.function) note.function = lines[i].function;
+    innermost = lines[i];
+  }
+  if (task.resumes != 0) {
+    note.here = innermost.here;
+    note.is_first = false;
+  }
+  if (keeps_notes && notes_.size() < notes_max) notes_.push_back(note);
+  hash_ = mix(hash_ ^ task.id ^
+              mix(static_cast<std::uint64_t>(now.ns) ^
+                  mix(rank ^ (ready << 20) ^ (std::uint64_t{note.here.line()} << 40))));
+  if (hashes_.size() < hashes_max) hashes_.push_back(hash_);
+  if (expected && parted_at_ == UINT64_MAX && step < expected->hashes_.size() &&
+      expected->hashes_[step] != hash_) {
+    parted_at_ = step;
+    stack_ = stack_text(task);
+  }
+  if (step == stack_wanted_at) stack_ = stack_text(task);
+}
+
+}  // namespace weir

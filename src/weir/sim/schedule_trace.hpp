@@ -1,0 +1,71 @@
+// What a run did, step by step: for telling people, and for finding where two runs of one seed
+// part.
+#pragma once
+
+#include <weir/base/time.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <source_location>
+#include <string>
+#include <vector>
+
+namespace weir {
+
+namespace detail {
+struct task_header;
+}
+
+/// One step of one task.
+struct step_note {
+  std::uint64_t task = 0;
+  const char* function = "";       // the task's outermost coroutine; empty before its first step
+  std::source_location here = {};  // where it goes on, or where it was spawned
+  bool is_first = false;           // its first step
+  time_point at = {};
+  std::uint32_t passed_over = 0;  // ready tasks that had waited longer
+  std::uint64_t over_task = 0;    // the first of them
+  bool over_goes_on = false;      // that one was running and need not have stopped
+};
+
+/// The steps of a run.
+///
+/// Cancel:  plain value, no waits.
+/// Order:   as they happened.
+/// Bound:   notes_max notes and hashes_max hashes; what comes later is counted only.
+/// Errors:  none.
+/// Threads: one at a time.
+class schedule_trace {
+ public:
+  static constexpr std::size_t notes_max = 100'000;
+  static constexpr std::size_t hashes_max = 4'000'000;
+
+  /// Keeps a note of each step; else only hashes.
+  bool keeps_notes = false;
+  /// The run that this one should repeat: the first step that differs is noted. May be null.
+  const schedule_trace* expected = nullptr;
+  /// The step whose stack is wanted.
+  std::uint64_t stack_wanted_at = UINT64_MAX;
+
+  void add(const detail::task_header& task, time_point now, std::uint64_t rank, std::size_t ready,
+           const step_note& about);
+
+  const std::vector<step_note>& notes() const noexcept { return notes_; }
+  std::uint64_t steps() const noexcept { return steps_; }
+  /// A rolling hash of task, place, time and choice after each step.
+  const std::vector<std::uint64_t>& hashes() const noexcept { return hashes_; }
+  /// The first step at which this run was not the expected one; UINT64_MAX: none.
+  std::uint64_t parted_at() const noexcept { return parted_at_; }
+  /// The stack of the task at the wanted step, or at the one that differs.
+  const std::string& stack() const noexcept { return stack_; }
+
+ private:
+  std::vector<step_note> notes_;
+  std::vector<std::uint64_t> hashes_;
+  std::uint64_t steps_ = 0;
+  std::uint64_t hash_ = 0;
+  std::uint64_t parted_at_ = UINT64_MAX;
+  std::string stack_;
+};
+
+}  // namespace weir

@@ -1,0 +1,136 @@
+#include <weir/sim/virtual_run.hpp>
+
+#include <weir/core/dump.hpp>
+#include <weir/core/scope.hpp>
+#include <weir/core/wait_graph.hpp>
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+namespace weir {
+
+namespace {
+
+// Where the handlers below find the run: handlers are plain functions, and one run happens at a
+// time on a thread.
+thread_local virtual_outcome* heard_by = nullptr;
+
+void hear(const unhandled_error& what) noexcept {
+  if (!heard_by) {
+    std::fprintf(stderr, "an error outside of a virtual run: %s\n", what.text);
+    std::abort();
+  }
+  if (what.is_report) {
+    heard_by->reports.emplace_back(what.text);
+  } else {
+    heard_by->fail(run_failure::error, what.text);
+  }
+}
+
+class string_sink final : public detail::text_sink {
+ public:
+  using text_sink::put;
+  void put(const char* text, std::size_t size) noexcept override { text_.append(text, size); }
+  std::string take() noexcept { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+// Writes down who waits for whom and cancels what waits, so that the run ends as any other. A
+// second time means that something waits under a shield: nothing ends that.
+bool end_deadlock(void* context, loop& on) noexcept {
+  auto& outcome = *static_cast<virtual_outcome*>(context);
+  if (on.root().is_cancelled()) return false;
+  string_sink text;
+  text.put("deadlock: every task waits and nothing can wake one\n");
+  detail::print_wait_graph(on, text);
+  detail::print_task_tree(on, text);
+  outcome.fail(run_failure::deadlock, text.take());
+  on.root().cancel("deadlock");
+  return true;
+}
+
+}  // namespace
+
+const char* name(run_failure how) noexcept {
+  switch (how) {
+    case run_failure::none:
+      return "none";
+    case run_failure::error:
+      return "error";
+    case run_failure::deadlock:
+      return "deadlock";
+    case run_failure::no_end:
+      return "no end";
+    case run_failure::left_behind:
+      return "left behind";
+    case run_failure::expectation:
+      return "expectation";
+  }
+  return "?";
+}
+
+// The first failure is the one that counts: what follows may be its consequence.
+void virtual_outcome::fail(run_failure in, std::string text) {
+  if (is_failed && how != run_failure::left_behind) return;
+  if (is_failed) text = failure + "\n" + text;
+  is_failed = true;
+  how = in;
+  failure = std::move(text);
+}
+
+detail::outcome_listener::outcome_listener() noexcept
+    : outer_(heard_by), before_(set_unhandled_handler(&hear)) {}
+
+detail::outcome_listener::~outcome_listener() {
+  set_unhandled_handler(before_);
+  heard_by = outer_;
+}
+
+void detail::outcome_listener::listen(virtual_outcome& into, virtual_world& world) noexcept {
+  heard_by = &into;
+  world.on_deadlock = &end_deadlock;
+  world.on_deadlock_context = &into;
+}
+
+void detail::note_left_behind(virtual_outcome& outcome, virtual_world& world,
+                              bool may_leave_handles) {
+  if (outcome.stats.tasks_live != 0 || outcome.stats.timers_live != 0) {
+    outcome.fail(run_failure::left_behind,
+                 fmt::format("left behind: {} tasks, {} timers", outcome.stats.tasks_live,
+                             outcome.stats.timers_live));
+  }
+  if (!may_leave_handles && world.open_handles() != 0) {
+    outcome.fail(run_failure::left_behind,
+                 fmt::format("left open: {} sockets or files", world.open_handles()));
+  }
+}
+
+virtual_outcome run_outcome(task<> body, virtual_run_options options) {
+  virtual_world world(options.world);
+  return run_outcome_in(world, std::move(body), options);
+}
+
+virtual_outcome run_outcome_in(virtual_world& world, task<> body, virtual_run_options options) {
+  virtual_outcome outcome;
+  const time_point began = world.clock().now();
+  {
+    detail::outcome_listener listener;
+    listener.listen(outcome, world);
+    virtual_driver driver(world);
+    loop on(driver, options.loop);
+    on.root().spawn(detail::given_task<void>{std::move(body)});
+    on.run();
+    outcome.stats = on.stats();
+    world.on_deadlock = nullptr;
+  }
+  outcome.passed = world.clock().now() - began;
+  detail::note_left_behind(outcome, world, options.may_leave_handles);
+  return outcome;
+}
+
+}  // namespace weir

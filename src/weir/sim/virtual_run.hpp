@@ -1,0 +1,71 @@
+// Running a task to its end in a virtual world, and what came of it.
+#pragma once
+
+#include <weir/core/loop.hpp>
+#include <weir/core/task.hpp>
+#include <weir/core/unhandled.hpp>
+#include <weir/sim/virtual_driver.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace weir {
+
+struct virtual_run_options {
+  virtual_options world = {};
+  loop_options loop = {};
+  bool may_leave_handles = false;  // true: sockets and files may stay open
+};
+
+/// In which way a run failed.
+enum class run_failure : std::uint8_t {
+  none,
+  error,        // one left the body, or a scope reported one
+  deadlock,     // every task waits and nothing can wake one
+  no_end,       // more steps than a run may have
+  left_behind,  // tasks, timers, sockets or files
+  expectation,  // a check of the program's own
+};
+const char* name(run_failure how) noexcept;
+
+/// What a run in a virtual world came to.
+struct virtual_outcome {
+  bool is_failed = false;
+  run_failure how = run_failure::none;
+  std::string failure;  // its description with the async stack; empty when there was none
+  std::vector<std::string> reports;  // of scopes with failures = report
+  loop_stats stats;
+  duration passed;  // virtual time
+
+  void fail(run_failure in, std::string text);
+};
+
+/// Runs a task to its end in a world of its own and says what came of it.
+virtual_outcome run_outcome(task<> body, virtual_run_options options = {});
+/// The same in a world that the caller keeps, for a program that ends and starts again in it.
+virtual_outcome run_outcome_in(virtual_world& world, task<> body, virtual_run_options options = {});
+
+namespace detail {
+
+/// While it exists, this thread's unhandled errors and a world's deadlocks go to an outcome.
+class outcome_listener {
+ public:
+  outcome_listener() noexcept;
+  outcome_listener(const outcome_listener&) = delete;
+  outcome_listener& operator=(const outcome_listener&) = delete;
+  ~outcome_listener();
+
+  /// From here on they go there.
+  void listen(virtual_outcome& into, virtual_world& world) noexcept;
+
+ private:
+  virtual_outcome* outer_;
+  unhandled_handler before_;
+};
+
+/// Notes what a run has left behind.
+void note_left_behind(virtual_outcome& outcome, virtual_world& world, bool may_leave_handles);
+
+}  // namespace detail
+}  // namespace weir

@@ -1,0 +1,32 @@
+#include <weir/testing/fault_points.hpp>
+
+#include <fmt/format.h>
+
+namespace weir::testing {
+
+std::size_t for_each_fault(fault_kind kind, task<> (*scenario)(), std::source_location place) {
+  const auto line = static_cast<int>(place.line());
+  for (std::uint64_t nth = 1; nth <= fault_points_max; ++nth) {
+    const ::testing::ScopedTrace trace(place.file_name(), line,
+                                       fmt::format("the fault strikes operation {}", nth));
+    virtual_world world;
+    world.add_fault({.op = kind.op,
+                     .nth = nth,
+                     .code = kind.code,
+                     .count = kind.count,
+                     .partial = kind.partial});
+    run_virtual_in(world, scenario(), {}, place);
+    if (::testing::Test::HasFailure()) return nth - 1;
+    if (world.faults_struck() != 0) continue;
+    if (nth == 1) {
+      ADD_FAILURE_AT(place.file_name(), line)
+          << "the scenario asks for no such operation: this test shows nothing";
+    }
+    return nth - 1;
+  }
+  ADD_FAILURE_AT(place.file_name(), line)
+      << "the scenario asks for more than " << fault_points_max << " operations: it never ends?";
+  return fault_points_max;
+}
+
+}  // namespace weir::testing

@@ -1,0 +1,46 @@
+#include <weir/testing/fault_points.hpp>
+
+#include <weir/io/file.hpp>
+
+#include <errno.h>
+#include <gtest/gtest-spi.h>
+
+#include <string>
+
+namespace weir {
+namespace {
+
+// A file of two records; true when both are there for good.
+task<bool> save(bool is_careless) {
+  file log = co_await open_file("/log", {.write = true, .create = true});
+  if (!co_await as_result(log.write_at(0, "first"))) co_return false;
+  const auto second = co_await as_result(log.write_at(5, "second"));
+  if (!second && !is_careless) co_return false;
+  co_return (co_await as_result(log.sync())).has_value();
+}
+
+void check_saved(bool is_saved) {
+  const auto content = testing::world().disk().content_of("/log");
+  if (is_saved) EXPECT_EQ(*content, "firstsecond");
+}
+
+task<> saves() { check_saved(co_await save(false)); }
+task<> saves_carelessly() { check_saved(co_await save(true)); }
+
+TEST(ForEachFault, strikes_each_operation_of_its_kind_once) {
+  EXPECT_EQ(testing::for_each_fault({.op = io_op::write_at}, &saves), 2u);
+  EXPECT_EQ(testing::for_each_fault({.op = io_op::sync, .code = ENOSPC}, &saves), 1u);
+}
+
+TEST(ForEachFault, finds_the_one_that_is_ignored) {
+  EXPECT_NONFATAL_FAILURE(testing::for_each_fault({.op = io_op::write_at}, &saves_carelessly),
+                          "the fault strikes operation 2");
+}
+
+TEST(ForEachFault, fails_when_there_is_nothing_to_strike) {
+  EXPECT_NONFATAL_FAILURE(testing::for_each_fault({.op = io_op::rename}, &saves),
+                          "the scenario asks for no such operation");
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,226 @@
+// What WEIR_TEST does with a body: a campaign of schedules, and a report of what was found.
+#include <weir/base/standard_error.hpp>
+#include <weir/base/text.hpp>
+#include <weir/core/dump.hpp>
+#include <weir/sim/explore.hpp>
+#include <weir/testing/test.hpp>
+
+#include <errno.h>
+#include <fmt/format.h>
+#include <gtest/gtest-spi.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+namespace weir::testing {
+
+namespace {
+
+// An assertion ends the process; the schedule must be known even then.
+struct death_note {
+  const char* strategy = nullptr;  // null: the log
+  std::uint64_t seed = 0;
+  char log[512];
+};
+death_note note;
+
+void write_death_note(int) {
+  weir::detail::stderr_sink out;
+  out.put("weir: the test died in one of its schedules; replay it with WEIR_REPLAY=");
+  if (note.strategy) {
+    out.put(note.strategy);
+    out.put(":");
+    out.put_number(note.seed);
+  } else {
+    out.put(note.log);
+  }
+  out.put("\n");
+  out.flush();
+  std::signal(SIGABRT, SIG_DFL);
+}
+
+class death_note_scope {
+ public:
+  death_note_scope() : before_(std::signal(SIGABRT, &write_death_note)) {}
+  death_note_scope(const death_note_scope&) = delete;
+  death_note_scope& operator=(const death_note_scope&) = delete;
+  ~death_note_scope() { std::signal(SIGABRT, before_); }
+
+ private:
+  void (*before_)(int);
+};
+
+// A body whose GoogleTest expectations are its checks.
+class tested_body final : public explored_program {
+ public:
+  explicit tested_body(task<> (*body)())
+      : body_(body),
+        results_(std::make_unique<::testing::TestPartResultArray>()),
+        catcher_(::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD,
+                 results_.get()) {}
+
+  void begins(const run_name& which) override {
+    note.strategy = which.log ? nullptr : name(which.how);
+    note.seed = which.seed;
+    if (which.log) std::snprintf(note.log, sizeof note.log, "%s", which.text().c_str());
+  }
+  WEIR_CORO_WRAPPER task<> body() override { return body_(); }
+  std::string verdict() override {
+    std::string text;
+    for (; seen_ < results_->size(); ++seen_) {
+      const ::testing::TestPartResult& one = results_->GetTestPartResult(seen_);
+      if (one.skipped()) skipped_ = one.message();
+      if (!one.failed()) continue;
+      if (!text.empty()) text += '\n';
+      text += fmt::format("{}:{}: {}", one.file_name() ? one.file_name() : "?", one.line_number(),
+                          one.message());
+    }
+    return text;
+  }
+  const std::optional<std::string>& skipped() const noexcept { return skipped_; }
+
+ private:
+  task<> (*body_)();
+  std::unique_ptr<::testing::TestPartResultArray> results_;
+  ::testing::ScopedFakeTestPartResultReporter catcher_;
+  int seen_ = 0;
+  std::optional<std::string> skipped_;
+};
+
+std::optional<std::string_view> from_environment(const char* name) {
+  const char* text = std::getenv(name);
+  if (!text || !*text) return std::nullopt;
+  return text;
+}
+
+[[noreturn]] void refuse(const char* name, std::string_view text, const char* wanted) {
+  std::fprintf(stderr, "%s=%.*s is not %s\n", name, static_cast<int>(text.size()), text.data(),
+               wanted);
+  std::exit(2);
+}
+
+std::uint64_t schedules_wanted() {
+  const auto text = from_environment("WEIR_TEST_SCHEDULES");
+  if (!text) return schedules_default;
+  const auto count = parse_number(*text);
+  if (!count) refuse("WEIR_TEST_SCHEDULES", *text, "a number");
+  return *count;
+}
+
+std::optional<run_name> replay_wanted() {
+  const auto text = from_environment("WEIR_REPLAY");
+  if (!text) return std::nullopt;
+  auto which = run_name::parse(*text);
+  if (!which) {
+    refuse("WEIR_REPLAY", *text,
+           "a schedule such as fifo, pos:17 or log:t3=1,t9=2 (a failing test prints it)");
+  }
+  return which;
+}
+
+std::string replay_command(const run_name& which) {
+  const ::testing::TestInfo* test = ::testing::UnitTest::GetInstance()->current_test_info();
+  return fmt::format("WEIR_REPLAY={} {} --gtest_filter={}.{}", which.text(),
+                     program_invocation_name, test ? test->test_suite_name() : "*",
+                     test ? test->name() : "*");
+}
+
+std::string count_of(std::uint64_t count, const char* what) {
+  const std::string_view plural = std::string_view(what).ends_with("ch") ? "es" : "s";
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : plural);
+}
+
+std::string text_of(const found_failure& failure) {
+  const std::size_t count = failure.shrunk.exceptions.size();
+  const bool by_tasks = failure.shrunk.count(choice_kind::task) == count;
+  std::string text =
+      fmt::format("{}\nfailed ({}) in run {}, schedule {}\n", failure.outcome.failure,
+                  name(failure.outcome.how), failure.runs, failure.found.text());
+  if (failure.has_repeated) {
+    text += fmt::format("{} needed ({} when found, {} to shrink it):\n",
+                        count_of(count, by_tasks ? "switch" : "exception"),
+                        failure.exceptions_found, count_of(failure.shrink_runs, "run"));
+  }
+  text += failure.words + failure.timeline;
+  return text;
+}
+
+void fail_at(std::source_location place, const std::string& text) {
+  GTEST_MESSAGE_AT_(place.file_name(), static_cast<int>(place.line()), text.c_str(),
+                    ::testing::TestPartResult::kNonFatalFailure);
+}
+
+void report(const found_failure& failure, std::source_location place) {
+  run_name which = failure.found;
+  if (failure.has_repeated) which = {.log = failure.shrunk};
+  fail_at(place, text_of(failure) + "replay it:  " + replay_command(which));
+}
+
+void check_probes(const std::vector<probe_book::entry>& seen, std::source_location place) {
+  for (const probe_book::entry& one : seen) {
+    if (one.met != 0 || std::string_view(one.place.file_name()) != place.file_name()) continue;
+    fail_at(one.place, fmt::format("sometimes(\"{}\") was reached {} times and never met", one.name,
+                                   one.reached));
+  }
+}
+
+explore_options options_of_tests() {
+  explore_options options;
+  options.schedules = schedules_wanted();
+  options.schedules_min = schedules_least;
+  options.steps_max = schedule_steps_max;
+  return options;
+}
+
+// One run, as it was printed: no shrinking, the whole story.
+void replay(task<> (*body)(), const run_name& which, std::source_location place) {
+  std::optional<found_failure> failure;
+  {
+    tested_body program(body);
+    explore_options options = options_of_tests();
+    options.shrink_runs_max = 0;
+    explorer with(program, options);
+    if (with.run(which).is_failed) failure = with.describe(which, 1);
+  }
+  if (failure) {
+    report(*failure, place);
+  } else {
+    std::printf("WEIR_REPLAY=%s passes\n", which.text().c_str());
+  }
+}
+
+}  // namespace
+
+void run_schedules(task<> (*body)(), std::source_location place) {
+  const death_note_scope scope;
+  if (const auto which = replay_wanted()) return replay(body, *which, place);
+  const explore_options options = options_of_tests();
+  exploration made;
+  std::optional<std::string> skipped;
+  std::vector<probe_book::entry> seen;
+  {
+    tested_body program(body);
+    explorer with(program, options);
+    made = explore(with, options);
+    skipped = program.skipped();
+    seen = with.probes().seen();
+  }
+  if (made.failure) {
+    report(*made.failure, place);
+  } else if (!made.divergence.empty()) {
+    fail_at(place, made.divergence + "the same schedule must do the same twice");
+  } else if (skipped) {
+    GTEST_MESSAGE_AT_(place.file_name(), static_cast<int>(place.line()), skipped->c_str(),
+                      ::testing::TestPartResult::kSkip);
+  } else {
+    check_probes(seen, place);
+  }
+}
+
+}  // namespace weir::testing

@@ -1,0 +1,214 @@
+// Planted faults, and what WEIR_TEST says about each.
+#include <weir/base/probe.hpp>
+#include <weir/core/sleep.hpp>
+#include <weir/core/with_scope.hpp>
+#include <weir/flow/mutex.hpp>
+#include <weir/testing/test.hpp>
+
+#include <gtest/gtest-spi.h>
+
+#include <cstdlib>
+#include <string>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+
+// What run_schedules() reports; empty when it passes.
+std::string report_of(task<> (*body)()) {
+  ::testing::TestPartResultArray results;
+  {
+    const ::testing::ScopedFakeTestPartResultReporter catcher(
+        ::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &results);
+    testing::run_schedules(body, std::source_location::current());
+  }
+  std::string text;
+  for (int i = 0; i < results.size(); ++i) text += results.GetTestPartResult(i).message();
+  return text;
+}
+
+// The word after `head`.
+std::string word_after(const std::string& text, const std::string& head) {
+  const std::size_t begin = text.find(head);
+  if (begin == std::string::npos) return {};
+  const std::size_t from = begin + head.size();
+  return text.substr(from, text.find(' ', from) - from);
+}
+
+class with_environment {
+ public:
+  with_environment(const char* name, const std::string& value) : name_(name) {
+    ::setenv(name, value.c_str(), 1);
+  }
+  with_environment(const with_environment&) = delete;
+  with_environment& operator=(const with_environment&) = delete;
+  ~with_environment() { ::unsetenv(name_); }
+
+ private:
+  const char* name_;
+};
+
+int runs_of_update = 0;
+task<> add_one(int* count) {
+  const int read = *count;
+  co_await checkpoint();
+  *count = read + 1;
+}
+task<> loses_an_update() {
+  ++runs_of_update;
+  int count = 0;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn(add_one, &count);
+    s.spawn(add_one, &count);
+    co_await s.join();
+  });
+  EXPECT_EQ(count, 2) << "an update was lost";
+}
+
+TEST(Report, has_the_expectation_the_schedule_the_switch_in_words_and_the_timeline) {
+  const std::string text = report_of(&loses_an_update);
+  for (const char* part : {"an update was lost", "run_schedules_test.cpp:", "schedule ",
+                           "1 switch needed", "stops and task", "in order", "this run",
+                           "replay it:  WEIR_REPLAY=log:t", "--gtest_filter=Report.has_the_exp"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << " is missing in:\n" << text;
+  }
+}
+
+TEST(Report, names_a_command_that_replays_the_failure_and_nothing_else) {
+  const std::string log = word_after(report_of(&loses_an_update), "WEIR_REPLAY=");
+  ASSERT_TRUE(log.starts_with("log:t")) << log;
+  const with_environment replay("WEIR_REPLAY", log);
+  runs_of_update = 0;
+  const std::string again = report_of(&loses_an_update);
+  EXPECT_NE(again.find("an update was lost"), std::string::npos) << again;
+  EXPECT_EQ(word_after(again, "WEIR_REPLAY="), log);
+  EXPECT_LE(runs_of_update, 5) << "a replay is no campaign";
+}
+
+TEST(Report, a_seed_replays_too_and_a_schedule_that_passes_passes) {
+  {
+    const std::string seed = word_after(report_of(&loses_an_update), ", schedule ");
+    const with_environment replay("WEIR_REPLAY", seed.substr(0, seed.find('\n')));
+    EXPECT_NE(report_of(&loses_an_update).find("an update was lost"), std::string::npos) << seed;
+  }
+  const with_environment replay("WEIR_REPLAY", "fifo");
+  EXPECT_EQ(report_of(&loses_an_update), "");
+}
+
+TEST(Report, is_not_made_when_the_schedules_wanted_do_not_meet_the_fault) {
+  const with_environment none("WEIR_TEST_SCHEDULES", "0");
+  runs_of_update = 0;
+  EXPECT_EQ(report_of(&loses_an_update), "");
+  EXPECT_EQ(runs_of_update, 1);
+}
+
+TEST(DeathTest, a_replay_that_is_no_schedule_is_refused) {
+  const with_environment replay("WEIR_REPLAY", "pos:first");
+  EXPECT_EXIT(report_of(&loses_an_update), ::testing::ExitedWithCode(2),
+              "WEIR_REPLAY=pos:first is not a schedule");
+}
+
+task<> lock_both(mutex* first, mutex* second) {
+  const auto one = co_await first->lock();
+  const auto two = co_await second->lock();
+}
+task<> locks_crosswise() {
+  mutex accounts("accounts");
+  mutex audit("audit");
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn(lock_both, &accounts, &audit);
+    s.spawn(lock_both, &audit, &accounts);
+    co_await s.join();
+  });
+}
+
+TEST(Report, of_a_deadlock_has_the_wait_graph_and_one_switch) {
+  const std::string text = report_of(&locks_crosswise);
+  for (const char* part :
+       {"deadlock: every task waits", "waits for mutex audit", "waits for mutex accounts",
+        "held by task", "in a circle: task", "failed (deadlock)", "1 switch needed"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << " is missing in:\n" << text;
+  }
+}
+
+task<> fails_in_order() {
+  co_await sleep(1_ms);
+  raise(error(errc::not_found, "no such queue"));
+}
+
+TEST(Report, of_what_fails_in_order_too_says_so) {
+  const std::string text = report_of(&fails_in_order);
+  EXPECT_NE(text.find("no such queue"), std::string::npos) << text;
+  EXPECT_NE(text.find("it fails with everything in order"), std::string::npos) << text;
+}
+
+task<> reports_an_error() {
+  co_await with_scope({.failures = weir::report}, [](scope& s) -> task<> {
+    s.spawn([]() -> task<> {
+      co_await yield();
+      raise(error(errc::busy, "a reported one"));
+    });
+    co_await s.join();
+  });
+}
+
+TEST(Report, of_an_error_that_nobody_took_fails_the_test) {
+  const std::string text = report_of(&reports_an_error);
+  EXPECT_NE(text.find("a reported one"), std::string::npos) << text;
+}
+
+task<> leaves_a_socket() {
+  co_await yield();
+  loop::current()->io().make_socket(2);
+}
+
+TEST(Report, of_a_descriptor_that_is_left_open_fails_the_test) {
+  const std::string text = report_of(&leaves_a_socket);
+  EXPECT_NE(text.find("left open: 1"), std::string::npos) << text;
+}
+
+int runs_of_counter = 0;
+task<> depends_on_a_static() {
+  const int turns = ++runs_of_counter % 7;
+  for (int i = 0; i < turns; ++i) co_await yield();
+}
+
+TEST(Report, of_two_runs_that_differ_has_both_stacks) {
+  const std::string text = report_of(&depends_on_a_static);
+  EXPECT_NE(text.find("two runs of "), std::string::npos) << text;
+  EXPECT_NE(text.find("the same schedule must do the same twice"), std::string::npos) << text;
+}
+
+task<> never_meets() {
+  sometimes(testing::elapsed() > 1_s, "it takes more than a second");
+  co_return;
+}
+task<> meets() {
+  co_await sleep(2_s);
+  sometimes(testing::elapsed() > 1_s, "it takes more than a second");
+}
+
+TEST(Report, of_a_sometimes_that_is_never_met_names_it) {
+  EXPECT_NE(report_of(&never_meets).find("\"it takes more than a second\""), std::string::npos);
+  EXPECT_EQ(report_of(&meets), "");
+}
+
+task<> asserts_when_late() {
+  int done = 0;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn(add_one, &done);
+    co_await checkpoint();
+    WEIR_ASSERT(done == 0 && "planted");
+    co_await s.join();
+  });
+}
+
+TEST(DeathTest, an_assertion_in_a_schedule_ends_the_process_and_names_it) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(testing::run_schedules(&asserts_when_late, std::source_location::current()),
+               "planted(.|\n)*replay it with WEIR_REPLAY=[a-z0-9]+:[0-9]");
+}
+
+}  // namespace
+}  // namespace weir
