@@ -1,0 +1,191 @@
+// What the explorer makes of each kernel of the corpora, and the table of it.
+#include <weir/sim/explore.hpp>
+
+#include "corpus.hpp"
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cctype>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+namespace weir::corpora {
+
+task<> together(std::initializer_list<part> parts) {
+  co_await with_scope([&](scope& s) -> task<> {
+    for (const part& one : parts) s.spawn(one);
+    co_await s.join();
+  });
+}
+
+void wrong(const char* what) { raise(error(errc::internal, what)); }
+
+namespace {
+
+constexpr std::uint64_t schedules_max = 1000;      // until a kernel of GoKer must be found
+constexpr std::uint64_t schedules_demo_max = 100;  // and a demo
+constexpr std::uint64_t seeds = 5;                 // campaigns with other seeds
+constexpr std::uint64_t all_runs_max = 50'000;     // to know the least number of switches
+
+class explored_kernel final : public explored_program {
+ public:
+  explicit explored_kernel(const kernel& of) : of_(of) {}
+  WEIR_CORO_WRAPPER task<> body() override { return of_.body(); }
+
+ private:
+  const kernel& of_;
+};
+
+struct line {
+  std::string set;
+  const kernel* of;
+  std::uint64_t runs = 0;  // until found, on average
+  std::size_t found = 0;   // exceptions
+  std::size_t shrunk = 0;
+  std::size_t least = 0;  // 0 and not complete: not known
+};
+
+std::vector<line>& table() {
+  static std::vector<line> lines;
+  return lines;
+}
+
+// The least number of exceptions with which it fails; `most` when nothing smaller is known to.
+std::size_t least_of(explored_kernel& one, std::size_t most) {
+  for (std::uint32_t few = 0; few < most; ++few) {
+    const exploration made = explore_all(one, few, all_runs_max, {.shrink_runs_max = 0});
+    if (made.failure) return few;
+    if (!made.is_complete) break;
+  }
+  return most;
+}
+
+void check_replays(explored_kernel& one, const found_failure& failure) {
+  explorer again(one, {});
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(again.run(failure.found).is_failed) << failure.found.text();
+    EXPECT_TRUE(again.run({.log = failure.shrunk}).is_failed) << failure.shrunk.text();
+  }
+}
+
+void check_found(const std::string& set, const kernel& of, std::uint64_t most) {
+  explored_kernel one(of);
+  line made{.set = set, .of = &of};
+  for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+    const exploration seen = explore(one, {.schedules = most, .first_seed = 1 + seed * 1'000'000});
+    ASSERT_TRUE(seen.failure) << "not found in " << most << " schedules";
+    EXPECT_TRUE(seen.failure->has_repeated);
+    check_replays(one, *seen.failure);
+    made.runs += seen.runs;
+    if (seed != 0) continue;
+    made.found = seen.failure->exceptions_found;
+    made.shrunk = seen.failure->shrunk.exceptions.size();
+    made.least = least_of(one, made.shrunk);
+    EXPECT_LE(static_cast<double>(made.shrunk), 1.5 * static_cast<double>(made.least))
+        << seen.failure->shrunk.text();
+  }
+  table().push_back(made);
+}
+
+void check_impossible(const std::string& set, const kernel& of) {
+  explored_kernel one(of);
+  const exploration made = explore(one, {.schedules = schedules_max});
+  ASSERT_FALSE(made.failure) << made.failure->outcome.failure;
+  EXPECT_EQ(made.divergence, "");
+  table().push_back({.set = set, .of = &of, .runs = made.runs});
+}
+
+void check_assertion(const std::string& set, const kernel& of) {
+  explored_kernel one(of);
+  EXPECT_DEATH(static_cast<void>(explore(one)), "holds the mutex already");
+  table().push_back({.set = set, .of = &of});
+}
+
+class kernel_test final : public ::testing::Test {
+ public:
+  kernel_test(std::string set, const kernel& of, std::uint64_t most)
+      : set_(std::move(set)), of_(of), most_(most) {}
+  void TestBody() override {
+    switch (of_.verdict) {
+      case expected::found:
+        return check_found(set_, of_, most_);
+      case expected::impossible:
+        return check_impossible(set_, of_);
+      case expected::assertion:
+        return check_assertion(set_, of_);
+    }
+  }
+
+ private:
+  std::string set_;
+  const kernel& of_;
+  std::uint64_t most_;
+};
+
+std::string name_of(const char* text) {
+  std::string name;
+  for (; *text; ++text) {
+    name += std::isalnum(static_cast<unsigned char>(*text)) != 0 ? *text : '_';
+  }
+  return name;
+}
+
+void add(const char* set, std::span<const kernel> kernels, std::uint64_t most) {
+  for (const kernel& one : kernels) {
+    ::testing::RegisterTest(
+        set, name_of(one.name).c_str(), nullptr, nullptr, __FILE__, __LINE__,
+        [set, &one, most]() -> ::testing::Test* { return new kernel_test(set, one, most); });
+  }
+}
+
+std::string row_of(const line& one) {
+  const kernel& of = *one.of;
+  switch (of.verdict) {
+    case expected::found:
+      return fmt::format("| {} | {} | {} | {:.1f} | {} | {} | {} |\n", one.set, of.name, of.kind,
+                         static_cast<double>(one.runs) / seeds, one.found, one.shrunk, one.least);
+    case expected::impossible:
+      return fmt::format("| {} | {} | {} | impossible: {} | | | |\n", one.set, of.name, of.kind,
+                         of.reason);
+    case expected::assertion:
+      return fmt::format("| {} | {} | {} | asserts: {} | | | |\n", one.set, of.name, of.kind,
+                         of.reason);
+  }
+  return {};
+}
+
+}  // namespace
+
+bool add_all() {
+  add("goker", goker_resource(), schedules_max);
+  add("goker", goker_communication(), schedules_max);
+  add("goker", goker_mixed(), schedules_max);
+  add("node_fz", event_loop_shapes(), schedules_demo_max);
+  add("demos", demos(), schedules_demo_max);
+  return true;
+}
+
+std::string table_text() {
+  std::string text =
+      "| corpus | kernel | kind | runs until found | switches found | shrunk | least |\n"
+      "|---|---|---|---|---|---|---|\n";
+  for (const line& one : table()) text += row_of(one);
+  return text;
+}
+
+}  // namespace weir::corpora
+
+int main(int argc, char** argv) {
+  ::testing::InitGoogleTest(&argc, argv);
+  weir::corpora::add_all();
+  const int result = RUN_ALL_TESTS();
+  if (const char* path = std::getenv("WEIR_CORPORA_TABLE")) {
+    if (std::FILE* out = std::fopen(path, "w")) {
+      std::fputs(weir::corpora::table_text().c_str(), out);
+      std::fclose(out);
+    }
+  }
+  return result;
+}
