@@ -43,6 +43,7 @@ void print_trace(const error_trace& trace, text_sink& out) noexcept {
 void print_failure(const failure& one, text_sink& out) noexcept {
   describe_exception(one.what, out);
   if (one.trace) print_trace(*one.trace, out);
+  if (one.task == 0 && one.spawned_at.line() == 0) return;  // gathered by hand: no scope knows more
   out.put("\n    task ");
   out.put_number(one.task);
   out.put(" of scope \"");
@@ -52,6 +53,12 @@ void print_failure(const failure& one, text_sink& out) noexcept {
     out.put(" spawned at ");
     out.put_place(one.spawned_at);
   }
+}
+
+void add_failure(error_list& to, const error_list& from, std::size_t at) noexcept {
+  failure copy = from.failures[at];
+  if (copy.trace) copy.trace = new (std::nothrow) error_trace(*copy.trace);
+  to.add(std::move(copy));
 }
 
 namespace {
@@ -82,6 +89,21 @@ void free_list(error_list* list) noexcept {
 error_group::error_group(const error_group& other) noexcept
     : std::exception(other), list_(other.list_) {
   __atomic_add_fetch(&list_->owners, 1u, __ATOMIC_RELAXED);
+}
+
+error_group error_group::of(const std::exception_ptr* errors, std::size_t count, const char* name) {
+  detail::error_list* list = detail::make_error_list();
+  if (!list) throw std::bad_alloc();
+  const error_group made(list);
+  for (std::size_t i = 0; i < count; ++i)
+    list->add({.what = errors[i], .spawned_at = {}, .scope = name});
+  return made;
+}
+
+void error_group::raise_if_any() const {
+  if (is_empty()) return;
+  if (size() == 1 && dropped() == 0) std::rethrow_exception(first());
+  throw error_group(*this);
 }
 
 error_group::~error_group() {

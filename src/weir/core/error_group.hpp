@@ -9,9 +9,14 @@
 
 namespace weir {
 
+struct error_split;
+
 namespace detail {
 struct error_list;
-}
+error_list* make_error_list() noexcept;
+/// Adds an error of one list to another, with all that is known about it.
+void add_failure(error_list& to, const error_list& from, std::size_t at) noexcept;
+}  // namespace detail
 
 /// The errors of a scope's tasks, in the order in which they happened.
 ///
@@ -26,6 +31,8 @@ class error_group : public std::exception {
 
   explicit error_group(detail::error_list* taken) noexcept : list_(taken) {}  // takes the list over
   error_group(const error_group& other) noexcept;
+  /// Of errors that no scope has gathered; `name` stands for it in the text.
+  static error_group of(const std::exception_ptr* errors, std::size_t count, const char* name);
   error_group& operator=(const error_group&) = delete;
   ~error_group() override;
 
@@ -33,6 +40,18 @@ class error_group : public std::exception {
   std::size_t dropped() const noexcept;
   const std::exception_ptr& operator[](std::size_t at) const noexcept;
   const std::exception_ptr& first() const noexcept { return (*this)[0]; }
+  bool is_empty() const noexcept { return size() == 0; }
+
+  /// Two groups: the errors that `wanted` says true to, and the rest. The order stays, and so do
+  /// traces; either may be empty. `auto [late, others] = group.split(is_timed_out);`
+  template <class Test>
+  error_split split(Test wanted) const;
+  /// The same by type: `group.split_by<std::bad_alloc>()`.
+  template <class E>
+  error_split split_by() const;
+  /// Throws the group, or its only error as it is; does nothing when it is empty.
+  void raise_if_any() const;
+
   /// "2 errors: [1] not_found: ...; [2] ...", with the async stack of each on lines of its own.
   const char* what() const noexcept override;
 
@@ -40,8 +59,36 @@ class error_group : public std::exception {
   detail::error_list* list_;
 };
 
+/// What error_group::split() gives.
+struct error_split {
+  error_group wanted;
+  error_group rest;
+};
+
 /// "not_found: queue 'x'" for weir's exceptions, what() for std's, "unknown exception" for others;
 /// written to `out`.
 void describe_exception(const std::exception_ptr& failure, detail::text_sink& out) noexcept;
+
+template <class Test>
+error_split error_group::split(Test wanted) const {
+  error_split parts{of(nullptr, 0, ""), of(nullptr, 0, "")};
+  for (std::size_t i = 0; i < size(); ++i) {
+    detail::add_failure(*(wanted((*this)[i]) ? parts.wanted : parts.rest).list_, *list_, i);
+  }
+  return parts;
+}
+
+template <class E>
+error_split error_group::split_by() const {
+  return split([](const std::exception_ptr& one) {
+    try {
+      std::rethrow_exception(one);
+    } catch (const E&) {
+      return true;
+    } catch (...) {
+      return false;
+    }
+  });
+}
 
 }  // namespace weir

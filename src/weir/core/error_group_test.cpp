@@ -94,5 +94,41 @@ TEST(ErrorGroup, keeps_64_errors_and_counts_the_rest) {
   EXPECT_THAT(std::string(group.what()), HasSubstr("and 6 more that were not kept"));
 }
 
+TEST(ErrorGroup, is_split_by_a_question_or_by_type_and_keeps_order_and_traces) {
+  detail::error_list* list = detail::make_error_list();
+  auto* trace = detail::make_error_trace();
+  trace->count = 1;
+  list->add({.what = made("a"), .trace = trace, .task = 7, .spawned_at = {}, .scope = "s"});
+  list->add({.what = std::make_exception_ptr(std::runtime_error("b")), .spawned_at = {}});
+  list->add({.what = made("c"), .spawned_at = {}});
+  const error_group all(list);
+  const auto [ours, others] = all.split_by<exception>();
+  EXPECT_EQ(ours.size(), 2u);
+  EXPECT_EQ(ours.first(), all[0]);
+  EXPECT_EQ(ours[1], all[2]);
+  EXPECT_EQ(others.size(), 1u);
+  EXPECT_THAT(std::string(ours.what()), HasSubstr("in "));
+  EXPECT_THAT(std::string(ours.what()), HasSubstr("task 7"));
+  const auto [first, rest] =
+      all.split([&](const std::exception_ptr& one) { return one == all[0]; });
+  EXPECT_EQ(first.size(), 1u);
+  EXPECT_EQ(rest.size(), 2u);
+  EXPECT_TRUE(all.split([](const auto&) { return false; }).wanted.is_empty());
+}
+
+TEST(ErrorGroup, is_raised_whole_or_as_its_only_error_or_not_at_all) {
+  const std::exception_ptr errors[] = {made("a"), std::make_exception_ptr(std::runtime_error("b"))};
+  error_group::of(errors, 0, "by hand").raise_if_any();
+  EXPECT_THROW(error_group::of(errors, 1, "by hand").raise_if_any(), exception);
+  EXPECT_THROW(error_group::of(errors + 1, 1, "by hand").raise_if_any(), std::runtime_error);
+  try {
+    error_group::of(errors, 2, "by hand").raise_if_any();
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const error_group& e) {
+    EXPECT_EQ(e.size(), 2u);
+    EXPECT_THAT(std::string(e.what()), HasSubstr("[2] b"));
+  }
+}
+
 }  // namespace
 }  // namespace weir

@@ -1,10 +1,8 @@
 #include <weir/flow/attempts_failed.hpp>
 
 #include <weir/base/text.hpp>
-#include <weir/core/error_trace.hpp>
 #include <weir/flow/call_failure.hpp>
 
-#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -36,13 +34,7 @@ error failure_list::chain(std::string_view text) const {
 
 void failure_list::raise(const char* name, std::string_view text) const {
   if (count_ == 1) std::rethrow_exception(last());
-  error_list* list = make_error_list();
-  if (!list) throw std::bad_alloc();
-  const error_group group(list);
-  for (const std::exception_ptr& one : kept_)
-    list->add({.what = one, .spawned_at = {}, .scope = name});
-  list->dropped = static_cast<std::size_t>(count_) - kept_.size();
-  throw attempts_failed(chain(text), group);
+  throw attempts_failed(chain(text), error_group::of(kept_.data(), kept_.size(), name));
 }
 
 }  // namespace weir::detail
