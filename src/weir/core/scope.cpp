@@ -2,6 +2,7 @@
 
 #include <weir/base/assert.hpp>
 #include <weir/base/error.hpp>
+#include <weir/base/log.hpp>
 #include <weir/core/error_group.hpp>
 #include <weir/core/error_trace.hpp>
 #include <weir/core/unhandled.hpp>
@@ -11,6 +12,22 @@
 #include <utility>
 
 namespace weir {
+
+const char* name(cancel_kind kind) noexcept {
+  switch (kind) {
+    case cancel_kind::none:
+      return "none";
+    case cancel_kind::user:
+      return "user";
+    case cancel_kind::deadline:
+      return "deadline";
+    case cancel_kind::sibling:
+      return "sibling";
+    case cancel_kind::shutdown:
+      return "shutdown";
+  }
+  return "unknown";
+}
 
 scope::scope(loop& on, scope* parent, detail::task_header* host, scope_options options) noexcept
     : loop_(&on), parent_(parent), host_(host), options_(options) {
@@ -149,6 +166,14 @@ void scope::cancel(cancel_reason reason) noexcept {
   if (cancel_called_) return;
   cancel_called_ = true;
   reason_ = reason;
+  if (log::is_on(log::level::debug)) {
+    log::debug("scope cancelled", {{"scope", options_.name},
+                                   {"kind", weir::name(reason.kind)},
+                                   {"reason", reason.text},
+                                   {"by_task", reason.task},
+                                   {"file", reason.place.file_name()},
+                                   {"line", reason.place.line()}});
+  }
   if (!cancelled_) propagate();
 }
 

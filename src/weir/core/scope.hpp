@@ -24,6 +24,9 @@ namespace weir {
 /// Who ended a scope's work, and why.
 enum class cancel_kind : std::uint8_t { none, user, deadline, sibling, shutdown };
 
+/// "deadline", for logs.
+const char* name(cancel_kind kind) noexcept;
+
 struct cancel_reason {
   cancel_kind kind = cancel_kind::user;
   const char* text = "";         // a literal: it is not copied
@@ -40,12 +43,17 @@ enum class failure_policy : std::uint8_t {
 inline constexpr failure_policy fail_fast = failure_policy::fail_fast;
 inline constexpr failure_policy report = failure_policy::report;
 
+namespace detail {
+struct local_binding;
+}
+
 struct scope_options {
   const char* name = "scope";
   std::uint32_t tasks_max = 1'000'000;
   failure_policy failures = failure_policy::fail_fast;
   duration timeout = duration::max();  // from the moment at which the scope is entered
   bool shield = false;  // keeps outer cancellations out (its own deadline still counts)
+  const detail::local_binding* local = nullptr;  // with_local's
 };
 
 struct scope_stats {
@@ -137,6 +145,7 @@ class scope {
   const char* name() const noexcept { return options_.name; }
   scope_stats stats() const noexcept { return stats_; }
   scope* parent() const noexcept { return parent_; }
+  const detail::local_binding* local() const noexcept { return options_.local; }
   loop& on() const noexcept { return *loop_; }
   /// The innermost scope around the running task; null outside of tasks.
   static scope* current() noexcept;
