@@ -5,9 +5,11 @@
 #include <weir/base/result.hpp>
 #include <weir/base/time.hpp>
 #include <weir/core/as_result.hpp>
+#include <weir/core/cleanup.hpp>
 #include <weir/core/combine.hpp>
 #include <weir/core/error_group.hpp>
 #include <weir/core/generator.hpp>
+#include <weir/core/local.hpp>
 #include <weir/core/loop.hpp>
 #include <weir/core/run.hpp>
 #include <weir/core/scope.hpp>

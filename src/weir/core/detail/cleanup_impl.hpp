@@ -1,0 +1,40 @@
+// Bodies of cleanup.hpp's templates.
+#pragma once
+
+#include <weir/core/as_result.hpp>
+#include <weir/core/cleanup.hpp>
+#include <weir/core/combine.hpp>
+#include <weir/core/sleep.hpp>
+#include <weir/core/with_scope.hpp>
+
+namespace weir {
+
+namespace detail {
+
+/// The call itself may throw, too, before there is a task.
+template <class Body>
+task<task_value_t<Body, cleanups&>> body_with(Body* body, cleanups* after) {
+  co_return co_await (*body)(*after);
+}
+
+}  // namespace detail
+
+template <class Body>
+task<detail::task_value_t<Body, cleanups&>> with_cleanups(Body body) {
+  using value = detail::task_value_t<Body, cleanups&>;
+  cleanups after;
+  selected<value> outcome;
+  // keep_outcome takes every exception, so all that can be left is a cancellation.
+  const bool is_stopped =
+      !co_await as_result(detail::keep_outcome(detail::body_with(&body, &after), &outcome));
+  if (outcome.failure()) after.note_failure(outcome.failure());
+  co_await shield(after.run());
+  after.raise_failures(outcome.failure() != nullptr);
+  if (is_stopped) {
+    co_await checkpoint();  // the scope is still cancelled, so this ends here
+    raise(error(errc::cancelled, "the body was cancelled"));
+  }
+  if constexpr (!std::is_void_v<value>) co_return std::move(*outcome);
+}
+
+}  // namespace weir
