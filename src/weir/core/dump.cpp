@@ -71,22 +71,6 @@ const char* state_name(const task_header& task) noexcept {
   return "?";
 }
 
-const char* kind_name(cancel_kind kind) noexcept {
-  switch (kind) {
-    case cancel_kind::none:
-      return "none";
-    case cancel_kind::user:
-      return "user";
-    case cancel_kind::deadline:
-      return "deadline";
-    case cancel_kind::sibling:
-      return "sibling failed";
-    case cancel_kind::shutdown:
-      return "shutdown";
-  }
-  return "?";
-}
-
 }  // namespace
 
 // Walks scopes and tasks. Lists may be edited by the interrupted thread while a signal handler
@@ -204,7 +188,7 @@ struct tree_walker {
     if (s.is_cancelled()) {
       const cancel_reason why = s.reason();
       out.put(", cancelled by ");
-      out.put(kind_name(why.kind));
+      out.put(name(why.kind));
       if (why.text && *why.text) {
         out.put(": ");
         out.put(why.text);

@@ -22,7 +22,7 @@ const char* name(cancel_kind kind) noexcept {
     case cancel_kind::deadline:
       return "deadline";
     case cancel_kind::sibling:
-      return "sibling";
+      return "sibling failed";
     case cancel_kind::shutdown:
       return "shutdown";
   }
