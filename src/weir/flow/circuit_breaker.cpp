@@ -26,7 +26,7 @@ breaker_verdict judge_failure(const call_failure& what) {
 
 namespace {
 
-const breaker_options& checked(const breaker_options& options) {
+breaker_options checked(breaker_options options) {
   const auto is_percent = [](std::uint32_t n) { return n >= 1 && n <= 100; };
   const char* wrong = nullptr;
   if (!is_percent(options.failure_percent) || !is_percent(options.slow_percent))

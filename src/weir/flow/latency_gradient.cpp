@@ -12,7 +12,7 @@ namespace {
 // After the start it is measured soon what is usual, since the first guess may be a bad one.
 constexpr std::uint32_t rounds_before_first_probe = 5;
 
-const gradient_options& checked(const gradient_options& o) {
+gradient_options checked(gradient_options o) {
   const bool is_fine = o.limit_min >= 1 && o.limit_min <= o.limit_initial &&
                        o.limit_initial <= o.limit_max && o.tolerance >= 1 && o.smoothing > 0 &&
                        o.smoothing <= 1 && o.backoff > 0 && o.backoff < 1 && o.window_calls >= 1 &&

@@ -6,7 +6,7 @@ namespace weir {
 
 namespace {
 
-const retry_budget_options& checked(const retry_budget_options& options) {
+retry_budget_options checked(retry_budget_options options) {
   // Written so that numbers that are none are refused, too.
   if (!(options.ratio >= 0) || !(options.retries_per_second_min >= 0) ||
       options.window < duration::milliseconds(1))
