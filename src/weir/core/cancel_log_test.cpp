@@ -57,7 +57,8 @@ WEIR_TEST("a cancelled scope tells its name, the kind of the reason, who gave it
     co_return;
   }())));
   WEIR_REQUIRE(heard.lines.size() == 1);
-  EXPECT_THAT(heard.lines[0], AllOf(HasSubstr("scope=when_all"), HasSubstr("kind=\"sibling failed\"")));
+  EXPECT_THAT(heard.lines[0],
+              AllOf(HasSubstr("scope=when_all"), HasSubstr("kind=\"sibling failed\"")));
 }
 
 }  // namespace
