@@ -66,7 +66,8 @@ struct on_thread {
     operation(const operation&) = delete;  // operations don't move
     operation& operator=(const operation&) = delete;
     void start() noexcept {
-      where =
+      std::thread& thread = where;  // set_value() may free this operation before start() returns
+      thread =
           std::thread([receiver = std::move(to)]() mutable { std::move(receiver).set_value(); });
     }
   };

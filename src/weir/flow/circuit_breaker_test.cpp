@@ -16,11 +16,14 @@ using testing::scripted;
 
 // What a call through the breaker came to: ok, the name of an error's code, or "not let in".
 task<std::string> through(circuit_breaker& breaker, scripted& server) {
-  const std::size_t before = server.calls;
+  bool was_called = false;
   try {
-    co_await breaker.run([&]() -> task<int> { co_return co_await server.call(); });
+    co_await breaker.run([&]() -> task<int> {
+      was_called = true;
+      co_return co_await server.call();
+    });
   } catch (const call_refused& e) {
-    EXPECT_EQ(server.calls, before) << "it said that it let no call in";
+    EXPECT_FALSE(was_called) << "it said that it let no call in";
     co_return "not let in";
   } catch (const exception& e) {
     co_return std::string(name(e.reason().code()));
