@@ -24,7 +24,7 @@ queue_settings one_attempt() {
   return settings;
 }
 
-class broker_letters : public testing::Test {
+class broker_letters : public ::testing::Test {
  protected:
   void TearDown() override {
     EXPECT_EQ(b.state.audit(), "");

@@ -458,7 +458,7 @@ class lock_step {
   std::vector<receipt> receipts_;
 };
 
-class broker_model : public testing::TestWithParam<int> {};
+class broker_model : public ::testing::TestWithParam<int> {};
 
 TEST_P(broker_model, agrees_with_the_reference_after_every_random_command) {
   lock_step run(static_cast<std::uint64_t>(GetParam()));
@@ -503,7 +503,7 @@ TEST_P(broker_model, a_fuzzy_snapshot_and_the_tail_give_the_same_state_at_any_ti
   EXPECT_GT(snapshots, 5);
 }
 
-INSTANTIATE_TEST_SUITE_P(seeds, broker_model, testing::Range(1, 9));
+INSTANTIATE_TEST_SUITE_P(seeds, broker_model, ::testing::Range(1, 9));
 
 }  // namespace
 }  // namespace weir

@@ -21,7 +21,7 @@ queue_settings plain() {
   return settings;
 }
 
-class broker : public testing::Test {
+class broker : public ::testing::Test {
  protected:
   /// After each test: the counts fit a scan, and the journal alone gives the same state.
   void TearDown() override {

@@ -33,7 +33,7 @@ TEST(address, refuses_what_is_none_and_shows_the_text) {
     const result<address> parsed = address::parse(text);
     ASSERT_FALSE(parsed) << text;
     EXPECT_EQ(parsed.error().code(), errc::invalid_argument);
-    EXPECT_THAT(std::string(parsed.error().message()), testing::HasSubstr("'")) << text;
+    EXPECT_THAT(std::string(parsed.error().message()), ::testing::HasSubstr("'")) << text;
   }
 }
 

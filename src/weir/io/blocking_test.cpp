@@ -20,7 +20,7 @@ using namespace weir::literals;
 using namespace weir::contract;
 
 class blocking_call : public contract::fixture {};
-INSTANTIATE_TEST_SUITE_P(drivers, blocking_call, testing::ValuesIn(kernel_drivers()), name_of);
+INSTANTIATE_TEST_SUITE_P(drivers, blocking_call, ::testing::ValuesIn(kernel_drivers()), name_of);
 
 TEST_P(blocking_call, gives_its_value_from_another_thread) {
   run([]() -> task<> {

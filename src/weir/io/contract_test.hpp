@@ -68,7 +68,9 @@ inline std::vector<factory> all_drivers() {
   return all;
 }
 
-inline std::string name_of(const testing::TestParamInfo<factory>& info) { return info.param.name; }
+inline std::string name_of(const ::testing::TestParamInfo<factory>& info) {
+  return info.param.name;
+}
 
 /// The code of the error that a task or wait ends with; errc{} when it does not fail.
 template <class Awaitable>
@@ -113,7 +115,7 @@ inline task<std::string> receive_at_least(socket& from, std::size_t size) {
 /// Bound:   a folder of its own, removed at the end.
 /// Errors:  one that leaves the body fails the test.
 /// Threads: the test's.
-class fixture : public testing::TestWithParam<factory> {
+class fixture : public ::testing::TestWithParam<factory> {
  public:
   ~fixture() override {
     set_unhandled_handler(before_);
@@ -139,7 +141,7 @@ class fixture : public testing::TestWithParam<factory> {
 
  private:
   static std::string make_folder() {
-    std::string name = testing::TempDir() + "weir-io-XXXXXX";
+    std::string name = ::testing::TempDir() + "weir-io-XXXXXX";
     return ::mkdtemp(name.data());
   }
   std::string folder_;

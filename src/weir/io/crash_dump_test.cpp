@@ -18,8 +18,8 @@ namespace weir {
 namespace {
 
 using namespace weir::literals;
-using testing::AllOf;
-using testing::HasSubstr;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 
 task<> waits_for_ever() { co_await sleep(3600_s); }
 
@@ -94,7 +94,7 @@ TEST(crash_dump, a_crash_prints_the_tree_and_dies_of_its_signal) {
 }
 
 // What the task that dies shows: itself, and whoever awaits it.
-const auto shows_its_frames = testing::ContainsRegex(
+const auto shows_its_frames = ::testing::ContainsRegex(
     "running, spawned at [^\n]*\n *in task<> [^\n]*innermost[^\n]*, last wait at [^\n]*\n"
     " *in task<> [^\n]*middle[^\n]* at [^\n]*\n *in [^\n]*\n *in \"nested\"\n"
     " *in task<> [^\n]*outermost");
@@ -121,7 +121,7 @@ TEST(crash_dump, the_task_that_crashed_shows_every_function_that_awaits_and_its_
   });
   EXPECT_EQ(outcome.signal, SIGSEGV);
   EXPECT_THAT(outcome.text, shows_its_frames);
-  EXPECT_THAT(outcome.text, testing::ContainsRegex("the thread's stack [^\n]*\n[^\n]*\\+0x"));
+  EXPECT_THAT(outcome.text, ::testing::ContainsRegex("the thread's stack [^\n]*\n[^\n]*\\+0x"));
 }
 
 TEST(crash_dump, the_task_of_a_failed_assertion_shows_every_function_that_awaits) {

@@ -23,7 +23,7 @@ class file_contract : public contract::fixture {
  protected:
   static constexpr open_options make_new{.write = true, .create = true};
 };
-INSTANTIATE_TEST_SUITE_P(drivers, file_contract, testing::ValuesIn(all_drivers()), name_of);
+INSTANTIATE_TEST_SUITE_P(drivers, file_contract, ::testing::ValuesIn(all_drivers()), name_of);
 
 task<std::string> read_whole(std::string path) {
   file from = co_await open_file(std::move(path));
@@ -91,8 +91,8 @@ TEST_P(file_contract, opening_says_what_is_wrong) {
     EXPECT_FALSE(missing);
     if (!missing) {
       EXPECT_EQ(missing.error().code(), errc::not_found);
-      EXPECT_THAT(std::string(missing.error().message()), testing::HasSubstr("missing'"));
-      EXPECT_THAT(missing.error().place().file_name(), testing::HasSubstr("file_contract_test"));
+      EXPECT_THAT(std::string(missing.error().message()), ::testing::HasSubstr("missing'"));
+      EXPECT_THAT(missing.error().place().file_name(), ::testing::HasSubstr("file_contract_test"));
     }
     std::ignore = co_await open_file(path("a"), make_new);
     EXPECT_EQ(
@@ -139,7 +139,7 @@ TEST_P(file_contract, folders_are_made_listed_and_removed) {
     std::ignore = co_await open_file(path("d/one"), make_new);
     std::ignore = co_await open_file(path("d/two"), make_new);
     co_await sync_dir(path("d"));
-    EXPECT_THAT(list_dir(path("d")), testing::UnorderedElementsAre("one", "two"));
+    EXPECT_THAT(list_dir(path("d")), ::testing::UnorderedElementsAre("one", "two"));
     EXPECT_NE(co_await code_of(remove_dir(path("d"))), errc{}) << "it is not empty";
     co_await remove_path(path("d/one"));
     co_await remove_path(path("d/two"));

@@ -31,10 +31,10 @@ namespace {
 
 using namespace weir::literals;
 using namespace weir::contract;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 class kernel_limits : public contract::fixture {};
-INSTANTIATE_TEST_SUITE_P(drivers, kernel_limits, testing::ValuesIn(kernel_drivers()), name_of);
+INSTANTIATE_TEST_SUITE_P(drivers, kernel_limits, ::testing::ValuesIn(kernel_drivers()), name_of);
 
 // Lowers a limit of the process for as long as it lives.
 class lowered_limit {
@@ -267,8 +267,8 @@ bool deny(unsigned system_call, unsigned code) {
 }
 constexpr int exit_unfiltered = 77;
 
-class denied_with : public testing::TestWithParam<unsigned> {};
-INSTANTIATE_TEST_SUITE_P(errors, denied_with, testing::Values(EPERM, ENOSYS),
+class denied_with : public ::testing::TestWithParam<unsigned> {};
+INSTANTIATE_TEST_SUITE_P(errors, denied_with, ::testing::Values(EPERM, ENOSYS),
                          [](const auto& one) { return one.param == EPERM ? "EPERM" : "ENOSYS"; });
 
 TEST_P(denied_with, io_uring_falls_back_to_epoll_and_says_so_once) {

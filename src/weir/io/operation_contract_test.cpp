@@ -25,7 +25,7 @@ class operation_contract : public contract::fixture {
  protected:
   static constexpr open_options make_new{.write = true, .create = true};
 };
-INSTANTIATE_TEST_SUITE_P(drivers, operation_contract, testing::ValuesIn(all_drivers()), name_of);
+INSTANTIATE_TEST_SUITE_P(drivers, operation_contract, ::testing::ValuesIn(all_drivers()), name_of);
 
 /// Awaits `wait` in a scope that is cancelled already.
 template <class Make>
@@ -113,7 +113,7 @@ TEST_P(operation_contract, a_cancel_in_flight_leaves_all_of_it_or_none) {
         for (int turns = round % 4; turns > 0; --turns) co_await yield();
         s.cancel("test");
       });
-      EXPECT_THAT(a.size(), testing::AnyOf(100u, 7u));
+      EXPECT_THAT(a.size(), ::testing::AnyOf(100u, 7u));
       if (was_truncated) EXPECT_EQ(a.size(), 7u);
       EXPECT_NE(path_status(old_name).has_value(), path_status(new_name).has_value());
       if (was_renamed) EXPECT_TRUE(path_status(new_name));

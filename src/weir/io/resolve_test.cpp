@@ -105,7 +105,7 @@ class name_server {
 };
 
 class resolving : public contract::fixture {};
-INSTANTIATE_TEST_SUITE_P(drivers, resolving, testing::ValuesIn(kernel_drivers()), name_of);
+INSTANTIATE_TEST_SUITE_P(drivers, resolving, ::testing::ValuesIn(kernel_drivers()), name_of);
 
 std::vector<std::string> texts(const std::vector<address>& all) {
   std::vector<std::string> out;
@@ -118,10 +118,10 @@ TEST_P(resolving, numbers_and_localhost_ask_nobody) {
   run([&]() -> task<> {
     const resolve_options options{.servers = server.where()};
     EXPECT_THAT(texts(co_await resolve("10.1.2.3", 80, options)),
-                testing::ElementsAre("10.1.2.3:80"));
-    EXPECT_THAT(texts(co_await resolve("::1", 80, options)), testing::ElementsAre("[::1]:80"));
+                ::testing::ElementsAre("10.1.2.3:80"));
+    EXPECT_THAT(texts(co_await resolve("::1", 80, options)), ::testing::ElementsAre("[::1]:80"));
     EXPECT_THAT(texts(co_await resolve("localhost", 80, options)),
-                testing::ElementsAre("127.0.0.1:80"));
+                ::testing::ElementsAre("127.0.0.1:80"));
   });
   EXPECT_EQ(server.questions(), 0);
 }
@@ -131,8 +131,9 @@ TEST_P(resolving, all_addresses_of_a_name_are_found) {
   run([&]() -> task<> {
     const resolve_options options{.servers = server.where()};
     EXPECT_THAT(texts(co_await resolve("two.test", 80, options)),
-                testing::UnorderedElementsAre("127.0.0.2:80", "127.0.0.3:80"));
-    EXPECT_THAT(texts(co_await resolve("six.test", 81, options)), testing::ElementsAre("[::1]:81"));
+                ::testing::UnorderedElementsAre("127.0.0.2:80", "127.0.0.3:80"));
+    EXPECT_THAT(texts(co_await resolve("six.test", 81, options)),
+                ::testing::ElementsAre("[::1]:81"));
   });
 }
 
@@ -144,7 +145,7 @@ TEST_P(resolving, a_name_without_address_is_not_found) {
     EXPECT_FALSE(outcome);
     if (outcome) co_return;
     EXPECT_EQ(outcome.error().code(), errc::not_found);
-    EXPECT_THAT(std::string(outcome.error().message()), testing::HasSubstr("missing.test"));
+    EXPECT_THAT(std::string(outcome.error().message()), ::testing::HasSubstr("missing.test"));
   });
 }
 

@@ -25,7 +25,7 @@ namespace weir {
 namespace {
 
 using namespace weir::literals;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 // A port that was free a moment ago: the loops have to agree on one before they listen.
 std::uint16_t free_port() {
@@ -146,7 +146,8 @@ TEST(run_program, an_error_on_one_core_ends_the_others_and_the_process) {
   });
   EXPECT_EQ(outcome.signal, SIGABRT);
   EXPECT_THAT(outcome.text, HasSubstr("core 1 is broken"));
-  EXPECT_THAT(outcome.text, testing::ContainsRegex("cleaned up(.|\n)*cleaned up(.|\n)*cleaned up"));
+  EXPECT_THAT(outcome.text,
+              ::testing::ContainsRegex("cleaned up(.|\n)*cleaned up(.|\n)*cleaned up"));
 }
 
 TEST(run_program, an_unknown_driver_is_told_in_a_line) {
@@ -158,7 +159,7 @@ TEST(run_program, an_unknown_driver_is_told_in_a_line) {
                           : run(give(0));
     });
     EXPECT_EQ(outcome.code, 2);
-    EXPECT_THAT(outcome.text, testing::StartsWith("weir: invalid_argument: there is no driver "));
+    EXPECT_THAT(outcome.text, ::testing::StartsWith("weir: invalid_argument: there is no driver "));
     EXPECT_EQ(outcome.text.find('\n'), outcome.text.size() - 1);
   }
 }

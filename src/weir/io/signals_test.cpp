@@ -17,7 +17,7 @@ using namespace weir::literals;
 using namespace weir::contract;
 
 class signals : public contract::fixture {};
-INSTANTIATE_TEST_SUITE_P(drivers, signals, testing::ValuesIn(kernel_drivers()), name_of);
+INSTANTIATE_TEST_SUITE_P(drivers, signals, ::testing::ValuesIn(kernel_drivers()), name_of);
 
 TEST_P(signals, a_signal_ends_all_waits_for_it_and_no_other) {
   run([]() -> task<> {

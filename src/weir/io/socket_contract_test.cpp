@@ -16,7 +16,7 @@ using namespace weir::literals;
 using namespace weir::contract;
 
 class socket_contract : public contract::fixture {};
-INSTANTIATE_TEST_SUITE_P(drivers, socket_contract, testing::ValuesIn(all_drivers()), name_of);
+INSTANTIATE_TEST_SUITE_P(drivers, socket_contract, ::testing::ValuesIn(all_drivers()), name_of);
 
 std::string pattern(std::size_t size) {
   std::string made(size, '\0');
