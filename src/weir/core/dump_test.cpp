@@ -4,6 +4,7 @@
 #include <weir/core/combine.hpp>
 #include <weir/core/generator.hpp>
 #include <weir/core/sleep.hpp>
+#include <weir/core/string_sink.hpp>
 #include <weir/testing/test.hpp>
 
 #include <gmock/gmock.h>
@@ -21,17 +22,10 @@ using namespace weir::literals;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class string_sink final : public detail::text_sink {
- public:
-  using text_sink::put;
-  void put(const char* text, std::size_t size) noexcept override { text_.append(text, size); }
-  std::string text_;
-};
-
 std::string plain_tree() {
-  string_sink out;
+  detail::string_sink out;
   detail::print_task_tree(*loop::current(), out);
-  return std::move(out.text_);
+  return std::move(out.text);
 }
 
 /// The tree with places as FILE:LINE and without what compilers write around names.
@@ -242,7 +236,7 @@ TEST(Dump, a_running_task_shows_the_frames_that_are_alive_and_no_others) {
 }
 
 TEST(TextSink, writes_numbers_and_lengths_for_people) {
-  string_sink out;
+  detail::string_sink out;
   for (const std::uint64_t number : {std::uint64_t{0}, std::uint64_t{10}, UINT64_MAX}) {
     out.put_number(number);
     out.put(" ");
@@ -251,7 +245,7 @@ TEST(TextSink, writes_numbers_and_lengths_for_people) {
     out.put_duration(length);
     out.put("; ");
   }
-  EXPECT_EQ(out.text_,
+  EXPECT_EQ(out.text,
             "0 10 18446744073709551615 0 us; 0 us; 1 ms; 999 ms; 1.0 s; 5400.0 s; 0 us; ");
 }
 

@@ -2,6 +2,7 @@
 
 #include <weir/base/text.hpp>
 #include <weir/core/error_trace.hpp>
+#include <weir/core/string_sink.hpp>
 
 #include <new>
 #include <string>
@@ -63,20 +64,6 @@ void add_failure(error_list& to, const error_list& from, std::size_t at) noexcep
 
 namespace {
 
-class string_sink final : public text_sink {
- public:
-  using text_sink::put;
-  void put(const char* text, std::size_t size) noexcept override {
-    try {
-      text_.append(text, size);
-    } catch (const std::bad_alloc&) {
-      is_cut_ = true;  // the text shown is then shorter; nothing else depends on it
-    }
-  }
-  std::string text_;
-  bool is_cut_ = false;
-};
-
 void free_list(error_list* list) noexcept {
   for (std::size_t i = 0; i < list->count; ++i) free_error_trace(list->failures[i].trace);
   delete[] list->text;
@@ -132,7 +119,7 @@ const char* error_group::what() const noexcept {
     out.put_number(list_->dropped);
     out.put(" more that were not kept");
   }
-  shown = std::move(out.text_);
+  shown = std::move(out.text);
   return shown.c_str();
 }
 

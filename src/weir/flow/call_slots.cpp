@@ -1,5 +1,6 @@
 #include <weir/flow/detail/call_slots.hpp>
 
+#include <weir/base/error.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/loop.hpp>
 #include <weir/core/scope.hpp>
@@ -7,6 +8,13 @@
 #include <string>
 
 namespace weir::detail {
+
+slots_options checked(const char* policy, const slots_options& given) {
+  if (given.limit == 0 || given.wait_max < duration())
+    raise(error(errc::invalid_argument,
+                std::string(policy) + ": calls_max must be above 0, and wait_max not negative"));
+  return given;
+}
 
 constinit const wait_kind call_slots::awaiter::kind_{"a place for a call", &base::leave,
                                                      &call_slots::awaiter::describe};

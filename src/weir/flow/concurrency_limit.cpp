@@ -8,13 +8,10 @@ namespace weir {
 namespace {
 
 detail::slots_options slots_of(const limit_options& options, std::uint32_t limit) {
-  if (limit == 0 || options.wait_max < duration())
-    raise(error(errc::invalid_argument,
-                "concurrency_limit: calls_max must be above 0, and wait_max not negative"));
-  return {.name = options.name,
-          .limit = limit,
-          .queue_max = options.queue_max,
-          .wait_max = options.wait_max};
+  return detail::checked("concurrency_limit", {.name = options.name,
+                                               .limit = limit,
+                                               .queue_max = options.queue_max,
+                                               .wait_max = options.wait_max});
 }
 
 bool is_overload(const call_failure& what) noexcept {

@@ -1,6 +1,7 @@
 #include <weir/flow/detail/promise_core.hpp>
 
 #include <weir/core/error_group.hpp>
+#include <weir/core/string_sink.hpp>
 #include <weir/core/unhandled.hpp>
 
 #include <condition_variable>
@@ -10,21 +11,6 @@
 namespace weir::detail {
 
 namespace {
-
-class text_of final : public text_sink {
- public:
-  using text_sink::put;
-  void put(const char* text, std::size_t size) noexcept override {
-    try {
-      text_.append(text, size);
-    } catch (const std::exception&) {  // no memory: the text is cut
-    }
-  }
-  const char* text() const noexcept { return text_.c_str(); }
-
- private:
-  std::string text_;
-};
 
 constinit short_lock following_lock;  // (4)
 
@@ -162,11 +148,11 @@ void promise_core::block() noexcept {
 void promise_core::end() noexcept {
   if (phase() == settled_as::rejected && !is_heard_.load(std::memory_order_relaxed) &&
       !is_cancellation(failure_)) {
-    text_of out;
+    string_sink out;
     describe_exception(failure_, out);
     out.put("\n    of a promise whose future nobody asked; made at ");
     out.put_place(place_);
-    report_unhandled({.text = out.text(),
+    report_unhandled({.text = out.text.c_str(),
                       .what = failure_,
                       .is_report = is_given_up_.load(std::memory_order_relaxed)});
   }
@@ -189,9 +175,9 @@ error error_of(const std::exception_ptr& failure) noexcept {
   } catch (const exception& e) {
     return e.reason();
   } catch (...) {
-    text_of out;
+    string_sink out;
     describe_exception(failure, out);
-    return {errc::internal, out.text()};
+    return {errc::internal, out.text};
   }
 }
 

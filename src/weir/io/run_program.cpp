@@ -4,6 +4,7 @@
 #include <weir/base/standard_error.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/error_group.hpp>
+#include <weir/core/string_sink.hpp>
 #include <weir/core/unhandled.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/io/crash_dump.hpp>
@@ -252,11 +253,7 @@ int run_cores(core_program& program, run_options options) {
   run_core_or_fail(0, program, group, options, std::move(first));
   for (std::thread& one : threads) one.join();
   if (!group.failure()) return group.is_without_driver() ? exit_without_driver : 0;
-  struct string_sink final : text_sink {
-    std::string text;
-    using text_sink::put;
-    void put(const char* piece, std::size_t size) noexcept override { text.append(piece, size); }
-  } description;
+  string_sink description;
   describe_exception(group.failure(), description);
   report_unhandled({.text = description.text.c_str(), .what = group.failure(), .is_report = false});
   return 1;

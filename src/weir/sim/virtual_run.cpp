@@ -2,6 +2,7 @@
 
 #include <weir/core/dump.hpp>
 #include <weir/core/scope.hpp>
+#include <weir/core/string_sink.hpp>
 #include <weir/core/wait_graph.hpp>
 
 #include <fmt/format.h>
@@ -30,26 +31,16 @@ void hear(const unhandled_error& what) noexcept {
   }
 }
 
-class string_sink final : public detail::text_sink {
- public:
-  using text_sink::put;
-  void put(const char* text, std::size_t size) noexcept override { text_.append(text, size); }
-  std::string take() noexcept { return std::move(text_); }
-
- private:
-  std::string text_;
-};
-
 // Writes down who waits for whom and cancels what waits, so that the run ends as any other. A
 // second time means that something waits under a shield: nothing ends that.
 bool end_deadlock(void* context, loop& on) noexcept {
   auto& outcome = *static_cast<virtual_outcome*>(context);
   if (on.root().is_cancelled()) return false;
-  string_sink text;
-  text.put("deadlock: every task waits and nothing can wake one\n");
-  detail::print_wait_graph(on, text);
-  detail::print_task_tree(on, text);
-  outcome.fail(run_failure::deadlock, text.take());
+  detail::string_sink out;
+  out.put("deadlock: every task waits and nothing can wake one\n");
+  detail::print_wait_graph(on, out);
+  detail::print_task_tree(on, out);
+  outcome.fail(run_failure::deadlock, std::move(out.text));
   on.root().cancel("deadlock");
   return true;
 }

@@ -31,6 +31,9 @@ struct slots_options {
   duration wait_max;
 };
 
+/// What was given, or `invalid_argument` in the name of `policy` when it can't be meant.
+slots_options checked(const char* policy, const slots_options& given);
+
 class call_slots {
  public:
   /// A place that goes back when it is destroyed.
