@@ -121,12 +121,13 @@ if(WEIR_TESTS)
   set(test_libraries weir weir_sim weir_testing weir_options fmt::fmt spdlog::spdlog OpenSSL::SSL OpenSSL::Crypto
     Boost::json PkgConfig::uring PkgConfig::cares GTest::gtest GTest::gmock)
   # In the sanitizers' builds the tests share the parsed headers that all of them include; the dev build compiles each
-  # alone, so that a forgotten include is noticed. It is a PCH made by hand, since CMake's own names absolute paths,
-  # which ccache can't share between clones: the "object" of this library is the PCH.
+  # alone, so that a forgotten include is noticed. It is a PCH made by hand: the "object" of this library is the PCH. It
+  # names its sources by absolute paths, so it is never taken from ccache, where another clone may have put its own.
   if(WEIR_SANITIZE)
     add_library(weir_test_headers OBJECT tests/shared/shared_headers.cpp)
     target_compile_options(weir_test_headers PRIVATE -O0 -x c++-header "SHELL:-Xclang -fno-pch-timestamp" -fpch-instantiate-templates)
     target_link_libraries(weir_test_headers PRIVATE ${test_libraries})
+    set_target_properties(weir_test_headers PROPERTIES CXX_COMPILER_LAUNCHER "")
     set(shared_headers CMakeFiles/weir_test_headers.dir/tests/shared/shared_headers.cpp.o)
   endif()
   set_source_files_properties(src/weir/serve/limits_test.cpp PROPERTIES COMPILE_DEFINITIONS WEIR_LIMITS_PAGE="${PROJECT_SOURCE_DIR}/docs/reference/limits.md")
