@@ -8,6 +8,9 @@ import hashlib
 import re
 import resource
 import subprocess
+import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
@@ -66,10 +69,34 @@ def key_of(tree, file, *more):
     return digest.hexdigest()
 
 
+class Progress:
+    """Says on standard error how far a slow rule is: on a terminal in one line that is rewritten, else twice a minute."""
+
+    def __init__(self, kind, count):
+        self.kind, self.count, self.at, self.lock = kind, count, 0, threading.Lock()
+        self.rewrites = sys.stderr.isatty()
+        self.next_line = time.monotonic() + 30
+
+    def step(self, path):
+        with self.lock:
+            self.at += 1
+            if self.rewrites:
+                sys.stderr.write(f"\r\033[Ktidy: {self.kind}: {self.at} of {self.count}: {path}")
+                if self.at == self.count:
+                    sys.stderr.write("\r\033[K")
+                sys.stderr.flush()
+            elif time.monotonic() > self.next_line:
+                self.next_line = time.monotonic() + 30
+                print(f"tidy: {self.kind}: {self.at} of {self.count}: {path}", file=sys.stderr, flush=True)
+
+
 def each(tree, cache, jobs, kind, files, extra, command):
     """Runs command(file) for each file without a clean answer; yields (file, output) of those that fail."""
 
+    progress = Progress(kind, len(files))
+
     def one(file):
+        progress.step(file.path)
         key = kind + "-" + key_of(tree, file, *extra)
         if cache.has(key):
             return None
