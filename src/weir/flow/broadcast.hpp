@@ -35,28 +35,28 @@ struct broadcast_stats {
 
 namespace detail {
 
-template <class T>
+template <class T, class Reach>
 class broadcast_state;
 
 /// Raises `invalid_argument` for a capacity of none.
 void check_broadcast_capacity(std::size_t capacity);
 
 // Woken when there is something; the copy is made by the one who asked, since it may throw.
-template <class T>
+template <class T, class Reach>
 class broadcast_wait final
-    : public counted_wait<broadcast_wait<T>, std::optional<broadcast_item<T>>, broadcast_state<T>,
-                          one_loop, true> {
-  using base = counted_wait<broadcast_wait, std::optional<broadcast_item<T>>, broadcast_state<T>,
-                            one_loop, true>;
+    : public counted_wait<broadcast_wait<T, Reach>, std::optional<broadcast_item<T>>,
+                          broadcast_state<T, Reach>, Reach, true> {
+  using base = counted_wait<broadcast_wait, std::optional<broadcast_item<T>>,
+                            broadcast_state<T, Reach>, Reach, true>;
 
  public:
-  broadcast_wait(broadcast_state<T>* of, std::uint64_t* next) noexcept
+  broadcast_wait(broadcast_state<T, Reach>* of, std::uint64_t* next) noexcept
       : base(kind_, of), next_(next) {}
   broadcast_wait(broadcast_wait&& other) noexcept
       : base(static_cast<base&&>(other)), next_(other.next_) {}
 
-  bool admit(one_loop::wakes&) noexcept {
-    return *next_ != this->of_->sent() || this->of_->senders == 0;
+  bool admit(typename Reach::wakes&) noexcept {
+    return *next_ != this->of_->sent_ || this->of_->senders == 0;
   }
   void fail_closed() noexcept { is_closed_ = true; }
   auto& line() noexcept { return this->of_->line_; }
@@ -66,14 +66,17 @@ class broadcast_wait final
   }
 
  private:
-  friend class broadcast_state<T>;
+  friend class broadcast_state<T, Reach>;
   static constexpr wait_kind kind_{"item of a broadcast", &base::leave};
   std::uint64_t* next_;  // the receiver's
   bool is_closed_ = false;
 };
 
-template <class T>
-class broadcast_state final : public counted_state<broadcast_state<T>, one_loop> {
+template <class T, class Reach>
+class broadcast_state final : public counted_state<broadcast_state<T, Reach>, Reach> {
+  using wakes = typename Reach::wakes;
+  using guard = typename Reach::guard;
+
  public:
   explicit broadcast_state(std::size_t capacity)
       : capacity_(capacity), items_(new std::optional<T>[capacity]) {}
@@ -81,17 +84,20 @@ class broadcast_state final : public counted_state<broadcast_state<T>, one_loop>
   broadcast_state& operator=(const broadcast_state&) = delete;
   ~broadcast_state() = default;
 
-  std::uint64_t sent() const noexcept { return sent_; }
-
   std::size_t send(T item) {
+    std::optional<T> place(
+        std::move(item));  // then what was there before; it goes after the unlock
+    wakes woken;
+    const guard held(this->lock_);
     if (this->receivers == 0) return 0;  // nobody who comes later may ask for it
-    items_[sent_ % capacity_].emplace(std::move(item));
+    items_[sent_ % capacity_].swap(place);
     ++sent_;
-    wake_all();
+    wake_all(woken);
     return this->receivers;
   }
   /// What a receiver gets whose next item is number `next`.
   std::optional<broadcast_item<T>> take(std::uint64_t& next) {
+    const guard held(this->lock_);
     if (next == sent_) return std::nullopt;  // woken by the end
     const std::uint64_t oldest = sent_ > capacity_ ? sent_ - capacity_ : 0;
     const std::uint64_t missed = next < oldest ? oldest - next : 0;
@@ -100,26 +106,36 @@ class broadcast_state final : public counted_state<broadcast_state<T>, one_loop>
     missed_ += missed;
     return item;
   }
-  void sender_gone() noexcept {
-    if (--this->senders == 0) wake_all();
-    if (this->is_unused()) delete this;
+  /// A receiver that comes now: the number of its first item.
+  std::uint64_t receiver_came() noexcept {
+    const guard held(this->lock_);
+    ++this->receivers;
+    return sent_;
   }
-  void receiver_gone(const std::uint64_t* next) noexcept {
-    for (auto at = line_.begin(); at != line_.end();) {
-      auto& one = *at;
-      if (one.next_ != next) {
-        ++at;
-        continue;
-      }
-      one.is_closed_ = true;
-      one.unlink();
-      one.complete();
-      at = line_.begin();
+  void sender_gone() noexcept {
+    bool is_last = false;
+    {
+      wakes woken;
+      const guard held(this->lock_);
+      if (--this->senders == 0) wake_all(woken);
+      is_last = this->is_unused();
     }
-    --this->receivers;
-    if (this->is_unused()) delete this;
+    if (is_last) delete this;
+  }
+  /// Ends the waits of the receiver whose place this is, too.
+  void receiver_gone(const std::uint64_t* next) noexcept {
+    bool is_last = false;
+    {
+      wakes woken;
+      const guard held(this->lock_);
+      end_waits(next, woken);
+      --this->receivers;
+      is_last = this->is_unused();
+    }
+    if (is_last) delete this;
   }
   broadcast_stats stats() const noexcept {
+    const guard held(this->lock_);
     return {.capacity = capacity_,
             .senders = this->senders,
             .receivers = this->receivers,
@@ -129,17 +145,30 @@ class broadcast_state final : public counted_state<broadcast_state<T>, one_loop>
   }
 
  private:
-  friend class broadcast_wait<T>;
+  friend class broadcast_wait<T, Reach>;
 
-  void wake_all() noexcept {
-    while (!line_.is_empty()) line_.pop_front().complete();
+  void wake_all(wakes& woken) noexcept {
+    while (!line_.is_empty()) woken.add(line_.pop_front());
+  }
+  void end_waits(const std::uint64_t* next, wakes& woken) noexcept {
+    for (auto at = line_.begin(); at != line_.end();) {
+      auto& one = *at;
+      if (one.next_ != next) {
+        ++at;
+        continue;
+      }
+      one.is_closed_ = true;
+      one.unlink();
+      woken.add(one);
+      at = line_.begin();
+    }
   }
 
   std::size_t capacity_;
   std::uint64_t sent_ = 0;
   std::uint64_t missed_ = 0;
   std::unique_ptr<std::optional<T>[]> items_;
-  intrusive_list<broadcast_wait<T>> line_;
+  intrusive_list<broadcast_wait<T, Reach>> line_;
 };
 
 }  // namespace detail
@@ -151,30 +180,30 @@ class broadcast_state final : public counted_state<broadcast_state<T>, one_loop>
 /// Bound:   the broadcast's capacity: who is further behind misses the oldest, and is told.
 /// Errors:  the end (all senders gone, nothing left) is an empty optional; `closed` after this
 ///          half's own close().
-/// Threads: one loop.
-template <class T>
-class broadcast_receiver {
-  using state = detail::broadcast_state<T>;
+/// Threads: one loop; that of cross::broadcast any, one at a time.
+template <class T, class Reach>
+class basic_broadcast_receiver {
+  using state = detail::broadcast_state<T, Reach>;
 
  public:
-  explicit broadcast_receiver(state* of) noexcept : of_(of), next_(of->sent()) { ++of_->receivers; }
-  broadcast_receiver(const broadcast_receiver& other) noexcept
+  explicit basic_broadcast_receiver(state* of) noexcept : of_(of), next_(of->receiver_came()) {}
+  basic_broadcast_receiver(const basic_broadcast_receiver& other) noexcept
       : of_(other.of_), next_(other.next_) {
-    if (of_) ++of_->receivers;
+    if (of_) of_->add_one(of_->receivers);
   }
   /// Not while a task waits in receive().
-  broadcast_receiver(broadcast_receiver&& other) noexcept
+  basic_broadcast_receiver(basic_broadcast_receiver&& other) noexcept
       : of_(std::exchange(other.of_, nullptr)), next_(other.next_) {}
-  broadcast_receiver& operator=(broadcast_receiver other) noexcept {
+  basic_broadcast_receiver& operator=(basic_broadcast_receiver other) noexcept {
     std::swap(of_, other.of_);
     std::swap(next_, other.next_);
     return *this;
   }
-  ~broadcast_receiver() { close(); }
+  ~basic_broadcast_receiver() { close(); }
 
   /// `while (auto next = co_await news.receive()) show(next->value, next->missed);`
-  [[nodiscard]] detail::broadcast_wait<T> receive() noexcept {
-    return detail::broadcast_wait<T>(of_, &next_);
+  [[nodiscard]] detail::broadcast_wait<T, Reach> receive() noexcept {
+    return detail::broadcast_wait<T, Reach>(of_, &next_);
   }
   /// Never waits: empty when nothing is there now.
   [[nodiscard]] std::optional<broadcast_item<T>> try_receive() {
@@ -198,22 +227,23 @@ class broadcast_receiver {
 /// Order:   every receiver gets the items in the order of their sends.
 /// Bound:   the broadcast's capacity; sending never waits.
 /// Errors:  none; an item that nobody is there to receive is dropped, and send() says 0.
-/// Threads: one loop.
-template <class T>
-class broadcast_sender {
-  using state = detail::broadcast_state<T>;
+/// Threads: one loop; that of cross::broadcast any thread.
+template <class T, class Reach>
+class basic_broadcast_sender {
+  using state = detail::broadcast_state<T, Reach>;
 
  public:
-  explicit broadcast_sender(state* of) noexcept : of_(of) { ++of_->senders; }
-  broadcast_sender(const broadcast_sender& other) noexcept : of_(other.of_) {
-    if (of_) ++of_->senders;
+  explicit basic_broadcast_sender(state* of) noexcept : of_(of) { of_->add_one(of_->senders); }
+  basic_broadcast_sender(const basic_broadcast_sender& other) noexcept : of_(other.of_) {
+    if (of_) of_->add_one(of_->senders);
   }
-  broadcast_sender(broadcast_sender&& other) noexcept : of_(std::exchange(other.of_, nullptr)) {}
-  broadcast_sender& operator=(broadcast_sender other) noexcept {
+  basic_broadcast_sender(basic_broadcast_sender&& other) noexcept
+      : of_(std::exchange(other.of_, nullptr)) {}
+  basic_broadcast_sender& operator=(basic_broadcast_sender other) noexcept {
     std::swap(of_, other.of_);
     return *this;
   }
-  ~broadcast_sender() { close(); }
+  ~basic_broadcast_sender() { close(); }
 
   /// Never waits. The number of receivers that can get it.
   std::size_t send(T item) {
@@ -221,9 +251,9 @@ class broadcast_sender {
     return of_->send(std::move(item));
   }
   /// A new receiver, which gets what is sent from now on.
-  [[nodiscard]] broadcast_receiver<T> subscribe() const {
+  [[nodiscard]] basic_broadcast_receiver<T, Reach> subscribe() const {
     if (!of_) raise(error(errc::closed, "subscribe: this half of the broadcast was closed"));
-    return broadcast_receiver<T>(of_);
+    return basic_broadcast_receiver<T, Reach>(of_);
   }
   /// Gives this half up; idempotent.
   void close() noexcept {
@@ -235,12 +265,32 @@ class broadcast_sender {
   state* of_;
 };
 
+template <class T>
+using broadcast_sender = basic_broadcast_sender<T, detail::one_loop>;
+template <class T>
+using broadcast_receiver = basic_broadcast_receiver<T, detail::one_loop>;
+
 /// `auto news = weir::broadcast<headline>(64); auto mine = news.subscribe();` T can be copied.
 /// Raises `invalid_argument` for capacity 0.
 template <class T>
 [[nodiscard]] broadcast_sender<T> broadcast(std::size_t capacity) {
   detail::check_broadcast_capacity(capacity);
-  return broadcast_sender<T>(new detail::broadcast_state<T>(capacity));
+  return broadcast_sender<T>(new detail::broadcast_state<T, detail::one_loop>(capacity));
 }
 
+namespace cross {
+
+template <class T>
+using broadcast_sender = basic_broadcast_sender<T, detail::many_loops>;
+template <class T>
+using broadcast_receiver = basic_broadcast_receiver<T, detail::many_loops>;
+
+/// weir::broadcast between loops. T is copied under a lock: keep it small, or make it a shared_ptr.
+template <class T>
+[[nodiscard]] broadcast_sender<T> broadcast(std::size_t capacity) {
+  detail::check_broadcast_capacity(capacity);
+  return broadcast_sender<T>(new detail::broadcast_state<T, detail::many_loops>(capacity));
+}
+
+}  // namespace cross
 }  // namespace weir

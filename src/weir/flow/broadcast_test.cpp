@@ -2,6 +2,7 @@
 
 #include <weir/core.hpp>
 #include <weir/flow/event_bus.hpp>
+#include <weir/flow/flow_contract_test.hpp>
 #include <weir/testing/cancel_points.hpp>
 
 #include <string>
@@ -13,8 +14,8 @@ namespace {
 
 using namespace weir::literals;
 
-WEIR_TEST("every receiver gets every item that was sent after it came") {
-  auto news = broadcast<int>(4);
+FLOW_CONTRACT("every receiver gets every item that was sent after it came") {
+  auto news = Kit::template broadcast<int>(4);
   EXPECT_EQ(news.send(0), 0u) << "nobody is there";
   auto early = news.subscribe();
   EXPECT_EQ(news.send(1), 1u);
@@ -26,8 +27,8 @@ WEIR_TEST("every receiver gets every item that was sent after it came") {
   EXPECT_FALSE(late.try_receive());
 }
 
-WEIR_TEST("a receiver that lags is told how many it missed, and goes on with the oldest kept") {
-  auto news = broadcast<int>(3);
+FLOW_CONTRACT("a receiver that lags is told how many it missed, and goes on with the oldest kept") {
+  auto news = Kit::template broadcast<int>(3);
   auto mine = news.subscribe();
   for (int i = 0; i < 10; ++i) news.send(i);
   auto next = co_await mine.receive();
@@ -39,13 +40,14 @@ WEIR_TEST("a receiver that lags is told how many it missed, and goes on with the
   EXPECT_EQ(news.stats().missed, 7u);
 }
 
-WEIR_TEST("receivers that wait are woken by a send, and drain what is left at the end") {
-  auto news = broadcast<std::string>(4);
+FLOW_CONTRACT("receivers that wait are woken by a send, and drain what is left at the end") {
+  auto news = Kit::template broadcast<std::string>(4);
   std::vector<std::string> heard;
   co_await with_scope([&](scope& s) -> task<> {
     for (int i = 0; i < 2; ++i) {
       s.spawn(
-          [](broadcast_receiver<std::string> mine, std::vector<std::string>* log) -> task<> {
+          [](typename Kit::template broadcast_receiver<std::string> mine,
+             std::vector<std::string>* log) -> task<> {
             while (auto next = co_await mine.receive()) log->push_back(next->value);
           },
           news.subscribe(), &heard);
@@ -59,8 +61,8 @@ WEIR_TEST("receivers that wait are woken by a send, and drain what is left at th
   EXPECT_EQ(heard.size(), 4u);
 }
 
-WEIR_TEST("a receiver that is closed while it waits is told, others wait on") {
-  auto news = broadcast<int>(4);
+FLOW_CONTRACT("a receiver that is closed while it waits is told, others wait on") {
+  auto news = Kit::template broadcast<int>(4);
   auto mine = news.subscribe();
   auto other = mine;
   co_await with_scope([&](scope& s) -> task<> {
@@ -71,12 +73,13 @@ WEIR_TEST("a receiver that is closed while it waits is told, others wait on") {
     news.send(1);
   });
   EXPECT_EQ(news.stats().receivers, 1u);
-  EXPECT_THROW(static_cast<void>(broadcast<int>(0)), exception);
+  EXPECT_THROW(static_cast<void>(Kit::template broadcast<int>(0)), exception);
 }
 
-TEST(Broadcast, a_cancelled_receive_takes_no_item) {
+template <class Kit>
+void a_cancelled_receive_takes_no_item() {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
-    auto news = broadcast<int>(8);
+    auto news = Kit::template broadcast<int>(8);
     auto mine = news.subscribe();
     int next = 0;
     co_await with_scope([&](scope& s) -> task<> {
@@ -98,6 +101,10 @@ TEST(Broadcast, a_cancelled_receive_takes_no_item) {
     });
     EXPECT_EQ(next, 4);
   });
+}
+TEST(Broadcast, a_cancelled_receive_takes_no_item) {
+  a_cancelled_receive_takes_no_item<local_flow>();
+  a_cancelled_receive_takes_no_item<cross_flow>();
 }
 
 struct order_placed {

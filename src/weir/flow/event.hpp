@@ -151,7 +151,7 @@ class auto_event final : public detail::basic_event<detail::many_loops, true> {
 /// Order:   first come, first woken.
 /// Bound:   nothing is allocated; waiters are bounded by their scopes.
 /// Errors:  destroying it while tasks wait stops the process.
-/// Threads: one loop: between loops the check before the wait would need a lock around both.
+/// Threads: one loop; cross::condition is for several.
 class condition {
  public:
   condition() = default;

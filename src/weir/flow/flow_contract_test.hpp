@@ -2,11 +2,15 @@
 // and again with their twins for several.
 #pragma once
 
+#include <weir/flow/broadcast.hpp>
 #include <weir/flow/channel.hpp>
 #include <weir/flow/event.hpp>
+#include <weir/flow/latch.hpp>
 #include <weir/flow/mutex.hpp>
+#include <weir/flow/once.hpp>
 #include <weir/flow/oneshot.hpp>
 #include <weir/flow/semaphore.hpp>
+#include <weir/flow/shared_mutex.hpp>
 #include <weir/flow/watch.hpp>
 #include <weir/testing/test.hpp>
 
@@ -41,6 +45,17 @@ struct local_flow {
   using auto_event = weir::auto_event;
   using mutex = weir::mutex;
   using semaphore = weir::semaphore;
+  using shared_mutex = weir::shared_mutex;
+  using latch = weir::latch;
+  using barrier = weir::barrier;
+  template <class T>
+  using once = weir::once<T>;
+  template <class T>
+  using broadcast_receiver = weir::broadcast_receiver<T>;
+  template <class T>
+  static auto broadcast(std::size_t capacity) {
+    return weir::broadcast<T>(capacity);
+  }
 };
 
 struct cross_flow {
@@ -68,6 +83,17 @@ struct cross_flow {
   using auto_event = cross::auto_event;
   using mutex = cross::mutex;
   using semaphore = cross::semaphore;
+  using shared_mutex = cross::shared_mutex;
+  using latch = cross::latch;
+  using barrier = cross::barrier;
+  template <class T>
+  using once = cross::once<T>;
+  template <class T>
+  using broadcast_receiver = cross::broadcast_receiver<T>;
+  template <class T>
+  static auto broadcast(std::size_t capacity) {
+    return cross::broadcast<T>(capacity);
+  }
 };
 
 inline bool add_for_both(const char* sentence, task<> (*local)(), task<> (*between)(),

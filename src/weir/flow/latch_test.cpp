@@ -1,6 +1,7 @@
 #include <weir/flow/latch.hpp>
 
 #include <weir/core.hpp>
+#include <weir/flow/flow_contract_test.hpp>
 #include <weir/flow/once.hpp>
 #include <weir/testing/cancel_points.hpp>
 
@@ -12,8 +13,8 @@ namespace {
 
 using namespace weir::literals;
 
-WEIR_TEST("a latch lets everybody go when its count is zero, and later ones at once") {
-  latch ready(3);
+FLOW_CONTRACT("a latch lets everybody go when its count is zero, and later ones at once") {
+  typename Kit::latch ready(3);
   int gone = 0;
   co_await with_scope([&](scope& s) -> task<> {
     for (int i = 0; i < 2; ++i) {
@@ -32,12 +33,12 @@ WEIR_TEST("a latch lets everybody go when its count is zero, and later ones at o
   EXPECT_EQ(gone, 2);
   EXPECT_TRUE(ready.is_reached());
   co_await ready.wait();
-  latch none(0);
+  typename Kit::latch none(0);
   co_await none.wait();
 }
 
-WEIR_TEST("a barrier lets nobody into the next round before all have ended this one") {
-  barrier round(3);
+FLOW_CONTRACT("a barrier lets nobody into the next round before all have ended this one") {
+  typename Kit::barrier round(3);
   int inside[4] = {};
   int last = 0;
   co_await with_scope([&](scope& s) -> task<> {
@@ -59,8 +60,8 @@ WEIR_TEST("a barrier lets nobody into the next round before all have ended this 
   EXPECT_EQ(last, 4) << "one of each round came last";
 }
 
-WEIR_TEST("a party that drops out of a barrier completes the meeting of the others") {
-  barrier round(3);
+FLOW_CONTRACT("a party that drops out of a barrier completes the meeting of the others") {
+  typename Kit::barrier round(3);
   co_await with_scope([&](scope& s) -> task<> {
     for (int i = 0; i < 2; ++i) s.spawn([&]() -> task<> { co_await round.arrive_and_wait(); });
     co_await sleep(1_ms);
@@ -71,9 +72,10 @@ WEIR_TEST("a party that drops out of a barrier completes the meeting of the othe
   EXPECT_EQ(round.meetings(), 1u);
 }
 
-TEST(Barrier, a_cancelled_arrival_is_taken_back) {
+template <class Kit>
+void a_cancelled_arrival_is_taken_back() {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
-    barrier round(2);
+    typename Kit::barrier round(2);
     bool has_met = false;
     co_await with_scope([&](scope& s) -> task<> {
       co_await v.run([&]() -> task<> {
@@ -90,6 +92,10 @@ TEST(Barrier, a_cancelled_arrival_is_taken_back) {
     EXPECT_TRUE(has_met);
   });
 }
+TEST(Barrier, a_cancelled_arrival_is_taken_back) {
+  a_cancelled_arrival_is_taken_back<local_flow>();
+  a_cancelled_arrival_is_taken_back<cross_flow>();
+}
 
 task<std::string> made_after(duration length, int* runs) {
   ++*runs;
@@ -97,8 +103,8 @@ task<std::string> made_after(duration length, int* runs) {
   co_return "made";
 }
 
-WEIR_TEST("a once is made by the first that asks, and all get the same") {
-  once<std::string> text;
+FLOW_CONTRACT("a once is made by the first that asks, and all get the same") {
+  typename Kit::template once<std::string> text;
   int runs = 0;
   const auto make = [&]() -> task<std::string> { co_return co_await made_after(1_ms, &runs); };
   co_await with_scope([&](scope& s) -> task<> {
@@ -115,8 +121,8 @@ WEIR_TEST("a once is made by the first that asks, and all get the same") {
   EXPECT_EQ(testing::elapsed(), 1_ms);
 }
 
-WEIR_TEST("when the maker of a once fails, it hears of it, and the next tries again") {
-  once<int> number;
+FLOW_CONTRACT("when the maker of a once fails, it hears of it, and the next tries again") {
+  typename Kit::template once<int> number;
   int tries = 0;
   int failures = 0;
   int successes = 0;
@@ -138,9 +144,10 @@ WEIR_TEST("when the maker of a once fails, it hears of it, and the next tries ag
   EXPECT_EQ(successes, 3);
 }
 
-TEST(Once, when_its_maker_is_cancelled_the_next_that_waits_makes_it) {
+template <class Kit>
+void when_its_maker_is_cancelled_the_next_makes_it() {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
-    once<std::string> text;
+    typename Kit::template once<std::string> text;
     int runs = 0;
     const auto make = [&]() -> task<std::string> { co_return co_await made_after(1_ms, &runs); };
     int got = 0;
@@ -156,6 +163,10 @@ TEST(Once, when_its_maker_is_cancelled_the_next_that_waits_makes_it) {
     EXPECT_GE(got, 2) << "those who were not cancelled got it";
     EXPECT_LE(runs, 2);
   });
+}
+TEST(Once, when_its_maker_is_cancelled_the_next_that_waits_makes_it) {
+  when_its_maker_is_cancelled_the_next_makes_it<local_flow>();
+  when_its_maker_is_cancelled_the_next_makes_it<cross_flow>();
 }
 
 }  // namespace

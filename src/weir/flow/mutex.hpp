@@ -34,6 +34,8 @@ class basic_mutex {
       if (of_) std::exchange(of_, nullptr)->unlock();
     }
     bool holds() const noexcept { return of_ != nullptr; }
+    /// Null when it holds nothing.
+    basic_mutex* held_mutex() const noexcept { return of_; }
 
    private:
     friend class basic_mutex;

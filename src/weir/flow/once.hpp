@@ -1,15 +1,102 @@
 // once<T>: a value that is made when it is first asked for, by a task that may wait. The hard idea:
 // whoever asks first makes it and the others wait; if the maker fails or is cancelled, the next of
 // those who wait makes it, in its own scope, so nobody waits for a task that has gone.
+//
+// Invariants: (1) the value is written by the only maker and read after is_made_ only.
 #pragma once
 
+#include <weir/base/assert.hpp>
 #include <weir/core/task.hpp>
-#include <weir/flow/event.hpp>
+#include <weir/flow/detail/reach.hpp>
 
 #include <optional>
 #include <utility>
 
 namespace weir {
+
+namespace detail {
+
+template <class T, class Reach>
+class basic_once {
+ public:
+  basic_once() = default;
+  basic_once(const basic_once&) = delete;
+  basic_once& operator=(const basic_once&) = delete;
+  ~basic_once() { WEIR_ASSERT(line_.is_empty() && "destroyed while tasks wait for it"); }
+
+  /// The value, made by `co_await make()` if there is none: `settings* s = co_await
+  /// config.get(load_settings);`
+  template <class F>
+  task<T*> get(F make) {
+    if (co_await turn(*this)) {
+      const maker_end end(*this);
+      value_.emplace(co_await make());
+    }
+    co_return &*value_;
+  }
+  /// Null when it has not been made yet.
+  T* value() noexcept {
+    const typename Reach::guard held(lock_);
+    return is_made_ ? &*value_ : nullptr;  // (1)
+  }
+  bool is_being_made() const noexcept {
+    const typename Reach::guard held(lock_);
+    return is_being_made_;
+  }
+
+ private:
+  /// Waits for the value, or for one's turn to make it: true.
+  class turn final : public line_wait<turn, bool, basic_once, Reach> {
+    using base = line_wait<turn, bool, basic_once, Reach>;
+
+   public:
+    explicit turn(basic_once& of) noexcept : base(kind_, &of) {}
+    bool admit(typename Reach::wakes&) noexcept {
+      if (this->of_->is_made_) return true;
+      if (this->of_->is_being_made_) return false;
+      this->of_->is_being_made_ = makes_it_ = true;
+      return true;
+    }
+    auto& line() noexcept { return this->of_->line_; }
+    result<bool> take() noexcept { return makes_it_; }
+
+   private:
+    friend class basic_once;
+    static constexpr wait_kind kind_{"once", &base::leave};
+    bool makes_it_ = false;
+  };
+  friend class turn;
+  template <class, class, class, class>
+  friend class line_wait;
+
+  struct maker_end {
+    basic_once& of;
+    explicit maker_end(basic_once& what) noexcept : of(what) {}
+    maker_end(const maker_end&) = delete;
+    maker_end& operator=(const maker_end&) = delete;
+    ~maker_end() { of.end_making(); }
+  };
+  void end_making() noexcept {
+    typename Reach::wakes woken;
+    const typename Reach::guard held(lock_);
+    is_made_ = value_.has_value();
+    is_being_made_ = !is_made_ && !line_.is_empty();
+    if (is_being_made_) {
+      turn& next = line_.pop_front();
+      next.makes_it_ = true;
+      woken.add(next);
+    }
+    while (is_made_ && !line_.is_empty()) woken.add(line_.pop_front());
+  }
+
+  [[no_unique_address]] mutable typename Reach::lock lock_;
+  bool is_made_ = false;
+  bool is_being_made_ = false;
+  std::optional<T> value_;  // (1)
+  intrusive_list<turn> line_;
+};
+
+}  // namespace detail
 
 /// A value made on first demand, once.
 ///
@@ -17,51 +104,21 @@ namespace weir {
 /// Order:   who has waited longest makes it next.
 /// Bound:   one value, one maker at a time.
 /// Errors:  an error of the maker is raised in the get() that ran it; others try again.
-/// Threads: one loop.
+/// Threads: one loop; cross::once is for several.
 template <class T>
-class once {
- public:
-  once() = default;
-  once(const once&) = delete;
-  once& operator=(const once&) = delete;
+class once final : public detail::basic_once<T, detail::one_loop> {};
 
-  /// The value, made by `co_await make()` if there is none: `settings* s = co_await
-  /// config.get(load_settings);`
-  template <class F>
-  task<T*> get(F make) {
-    while (!value_) {
-      if (is_being_made_) {
-        co_await changed_.wait();
-        continue;
-      }
-      const maker_end end(*this);
-      value_.emplace(co_await make());
-    }
-    co_return &*value_;
-  }
-  /// Null when it has not been made yet.
-  T* value() noexcept { return value_ ? &*value_ : nullptr; }
-  bool is_being_made() const noexcept { return is_being_made_; }
+namespace cross {
 
- private:
-  struct maker_end {
-    once& of;
-    explicit maker_end(once& what) noexcept : of(what) { of.is_being_made_ = true; }
-    maker_end(const maker_end&) = delete;
-    maker_end& operator=(const maker_end&) = delete;
-    ~maker_end() {
-      of.is_being_made_ = false;
-      if (of.value_) {
-        of.changed_.notify_all();
-      } else {
-        of.changed_.notify_one();
-      }
-    }
-  };
+/// weir::once for tasks of several loops; the value is made on the loop of its maker.
+///
+/// Cancel:  a cancelled get() has made nothing; the next that waits makes it instead.
+/// Order:   who has waited longest makes it next.
+/// Bound:   one value, one maker at a time.
+/// Errors:  an error of the maker is raised in the get() that ran it; others try again.
+/// Threads: any; it outlives every get().
+template <class T>
+class once final : public detail::basic_once<T, detail::many_loops> {};
 
-  std::optional<T> value_;
-  bool is_being_made_ = false;
-  condition changed_{"once"};
-};
-
+}  // namespace cross
 }  // namespace weir

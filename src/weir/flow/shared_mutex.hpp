@@ -15,14 +15,10 @@
 
 namespace weir {
 
-/// A lock for one writer or many readers, held across waits.
-///
-/// Cancel:  a cancelled lock holds nothing; one that was given the lock goes on with it first.
-/// Order:   first come, first served; readers next to each other in line go in together.
-/// Bound:   nothing is allocated; waiters are bounded by their scopes.
-/// Errors:  destroying it while it is held stops the process.
-/// Threads: one loop.
-class shared_mutex {
+namespace detail {
+
+template <class Reach>
+class basic_shared_mutex {
  public:
   enum class mode : std::uint8_t { exclusive, shared };
 
@@ -42,38 +38,40 @@ class shared_mutex {
     }
 
    private:
-    friend class shared_mutex;
-    guard(shared_mutex* of, mode how) noexcept : of_(of), mode_(how) {}
-    shared_mutex* of_;
+    friend class basic_shared_mutex;
+    guard(basic_shared_mutex* of, mode how) noexcept : of_(of), mode_(how) {}
+    basic_shared_mutex* of_;
     mode mode_;
   };
 
-  shared_mutex() = default;
-  explicit shared_mutex(const char* name) noexcept : name_(name) {}
-  shared_mutex(const shared_mutex&) = delete;
-  shared_mutex& operator=(const shared_mutex&) = delete;
-  ~shared_mutex() {
+  basic_shared_mutex() = default;
+  explicit basic_shared_mutex(const char* name) noexcept : name_(name) {}
+  basic_shared_mutex(const basic_shared_mutex&) = delete;
+  basic_shared_mutex& operator=(const basic_shared_mutex&) = delete;
+  ~basic_shared_mutex() {
     WEIR_ASSERT(!has_writer_ && readers_ == 0 && line_.is_empty() && "destroyed while it is held");
   }
 
-  class awaiter final : public detail::line_wait<awaiter, guard, shared_mutex, detail::one_loop> {
+  class awaiter final : public line_wait<awaiter, guard, basic_shared_mutex, Reach> {
+    using base = line_wait<awaiter, guard, basic_shared_mutex, Reach>;
+
    public:
-    awaiter(shared_mutex& of, mode how) noexcept : line_wait(kind_, &of), mode_(how) {}
-    bool admit(detail::one_loop::wakes&) noexcept {
-      return of_->line_.is_empty() && of_->let_in(mode_);
+    awaiter(basic_shared_mutex& of, mode how) noexcept : base(kind_, &of), mode_(how) {}
+    bool admit(typename Reach::wakes&) noexcept {
+      return this->of_->line_.is_empty() && this->of_->let_in(mode_);
     }
-    void left(detail::one_loop::wakes&) noexcept { of_->serve(); }
-    auto& line() noexcept { return of_->line_; }
-    result<guard> take() noexcept { return guard(of_, mode_); }
+    void left(typename Reach::wakes& woken) noexcept { this->of_->serve(woken); }
+    auto& line() noexcept { return this->of_->line_; }
+    result<guard> take() noexcept { return guard(this->of_, mode_); }
 
    private:
-    friend class shared_mutex;
-    static void describe(const detail::wait& w, detail::text_sink& out) noexcept {
+    friend class basic_shared_mutex;
+    static void describe(const wait& w, text_sink& out) noexcept {
       const auto& self = static_cast<const awaiter&>(w);
       out.put(self.mode_ == mode::shared ? "shared, " : "exclusive, ");
       out.put(self.of_->name_);
     }
-    static constexpr detail::wait_kind kind_{"shared_mutex", &leave, &describe};
+    static constexpr wait_kind kind_{"shared_mutex", &base::leave, &describe};
     mode mode_;
   };
   /// Waits until nobody else holds it.
@@ -84,14 +82,24 @@ class shared_mutex {
   [[nodiscard]] std::optional<guard> try_lock() noexcept { return try_in(mode::exclusive); }
   [[nodiscard]] std::optional<guard> try_lock_shared() noexcept { return try_in(mode::shared); }
 
-  std::size_t readers() const noexcept { return readers_; }
-  bool has_writer() const noexcept { return has_writer_; }
+  std::size_t readers() const noexcept {
+    const typename Reach::guard held(lock_);
+    return readers_;
+  }
+  bool has_writer() const noexcept {
+    const typename Reach::guard held(lock_);
+    return has_writer_;
+  }
   const char* name() const noexcept { return name_; }
-  line_stats stats() const noexcept { return {.waiting = line_.count()}; }
+  line_stats stats() const noexcept {
+    const typename Reach::guard held(lock_);
+    return {.waiting = line_.count()};
+  }
 
  private:
+  friend class awaiter;
   template <class, class, class, class>
-  friend class detail::line_wait;
+  friend class line_wait;
 
   bool let_in(mode how) noexcept {
     if (has_writer_ || (how == mode::exclusive && readers_ != 0)) return false;  // (1)
@@ -103,26 +111,58 @@ class shared_mutex {
     return true;
   }
   std::optional<guard> try_in(mode how) noexcept {
+    const typename Reach::guard held(lock_);
     if (!line_.is_empty() || !let_in(how)) return std::nullopt;
     return guard(this, how);
   }
   void unlock(mode how) noexcept {
+    typename Reach::wakes woken;
+    const typename Reach::guard held(lock_);
     if (how == mode::exclusive) {
       has_writer_ = false;
     } else {
       --readers_;
     }
-    serve();
+    serve(woken);
   }
-  void serve() noexcept {
-    while (!line_.is_empty() && let_in(line_.front().mode_)) line_.pop_front().complete();  // (2)
+  void serve(typename Reach::wakes& woken) noexcept {
+    while (!line_.is_empty() && let_in(line_.front().mode_)) woken.add(line_.pop_front());  // (2)
   }
 
-  [[no_unique_address]] detail::one_loop::lock lock_;
+  [[no_unique_address]] mutable typename Reach::lock lock_;
   bool has_writer_ = false;
   std::size_t readers_ = 0;
   const char* name_ = "shared_mutex";
   intrusive_list<awaiter> line_;
 };
 
+}  // namespace detail
+
+/// A lock for one writer or many readers, held across waits.
+///
+/// Cancel:  a cancelled lock holds nothing; one that was given the lock goes on with it first.
+/// Order:   first come, first served; readers next to each other in line go in together.
+/// Bound:   nothing is allocated; waiters are bounded by their scopes.
+/// Errors:  destroying it while it is held stops the process.
+/// Threads: one loop; cross::shared_mutex is for several.
+class shared_mutex final : public detail::basic_shared_mutex<detail::one_loop> {
+ public:
+  using basic_shared_mutex::basic_shared_mutex;
+};
+
+namespace cross {
+
+/// weir::shared_mutex for tasks of several loops.
+///
+/// Cancel:  a cancelled lock holds nothing; one that was given the lock goes on with it first.
+/// Order:   first come, first served; readers next to each other in line go in together.
+/// Bound:   nothing is allocated; waiters are bounded by their scopes.
+/// Errors:  destroying it while it is held stops the process.
+/// Threads: any; it outlives every holder.
+class shared_mutex final : public detail::basic_shared_mutex<detail::many_loops> {
+ public:
+  using basic_shared_mutex::basic_shared_mutex;
+};
+
+}  // namespace cross
 }  // namespace weir

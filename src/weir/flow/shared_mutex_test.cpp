@@ -1,6 +1,7 @@
 #include <weir/flow/shared_mutex.hpp>
 
 #include <weir/core.hpp>
+#include <weir/flow/flow_contract_test.hpp>
 #include <weir/testing/cancel_points.hpp>
 
 #include <string>
@@ -10,19 +11,20 @@ namespace weir {
 namespace {
 
 using namespace weir::literals;
-using mode = shared_mutex::mode;
-
 /// Takes the lock at a time, holds it for a time, and notes when it got it.
-task<> hold(shared_mutex* on, mode how, duration at, duration length, std::string* log, char name) {
+template <class Lock>
+task<> hold(Lock* on, typename Lock::mode how, duration at, duration length, std::string* log,
+            char name) {
   co_await sleep(at);
-  auto held = co_await (how == mode::shared ? on->lock_shared() : on->lock());
+  auto held = co_await (how == Lock::mode::shared ? on->lock_shared() : on->lock());
   log->push_back(name);
   co_await sleep(length);
   log->push_back('.');
 }
 
-WEIR_TEST("readers are inside together, a writer is alone, and nobody is overtaken") {
-  shared_mutex door;
+FLOW_CONTRACT("readers are inside together, a writer is alone, and nobody is overtaken") {
+  using mode = typename Kit::shared_mutex::mode;
+  typename Kit::shared_mutex door;
   std::string log;
   co_await with_scope([&](scope& s) -> task<> {
     const auto start = [&](mode how, int at, char name) {
@@ -44,8 +46,8 @@ WEIR_TEST("readers are inside together, a writer is alone, and nobody is overtak
   EXPECT_TRUE(log == "ab..W.cd..X." || log == "ab..W.dc..X.") << log;
 }
 
-WEIR_TEST("a writer that gives up lets the readers behind it in") {
-  shared_mutex door;
+FLOW_CONTRACT("a writer that gives up lets the readers behind it in") {
+  typename Kit::shared_mutex door;
   auto reading = co_await door.lock_shared();
   co_await with_scope([&](scope& s) -> task<> {
     s.spawn([&]() -> task<> {
@@ -62,9 +64,11 @@ WEIR_TEST("a writer that gives up lets the readers behind it in") {
   EXPECT_TRUE(door.try_lock());
 }
 
-TEST(SharedMutex, a_cancelled_lock_holds_nothing_and_loses_nothing) {
+template <class Kit>
+void a_cancelled_lock_holds_nothing_and_loses_nothing() {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
-    shared_mutex door;
+    using mode = typename Kit::shared_mutex::mode;
+    typename Kit::shared_mutex door;
     std::string log;
     co_await with_scope([&](scope& s) -> task<> {
       s.spawn([&]() -> task<> { co_await hold(&door, mode::shared, 0_ms, 2_ms, &log, 'r'); });
@@ -80,6 +84,10 @@ TEST(SharedMutex, a_cancelled_lock_holds_nothing_and_loses_nothing) {
     EXPECT_NE(log.find('w'), std::string::npos) << "the others got their turns: " << log;
     EXPECT_NE(log.find('s'), std::string::npos) << log;
   });
+}
+TEST(SharedMutex, a_cancelled_lock_holds_nothing_and_loses_nothing) {
+  a_cancelled_lock_holds_nothing_and_loses_nothing<local_flow>();
+  a_cancelled_lock_holds_nothing_and_loses_nothing<cross_flow>();
 }
 
 }  // namespace

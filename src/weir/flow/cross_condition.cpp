@@ -1,0 +1,51 @@
+#include <weir/flow/cross_condition.hpp>
+
+#include <weir/base/assert.hpp>
+
+namespace weir::cross {
+
+class condition::parked final
+    : public detail::line_wait<parked, void, condition, detail::many_loops> {
+ public:
+  parked(condition& of, mutex::guard& held) noexcept : line_wait(kind_, &of), held_(&held) {}
+  bool admit(detail::many_loops::wakes&) noexcept { return false; }
+  // Whoever takes the mutex from now on finds this wait in line.
+  void stood() noexcept { held_->unlock(); }
+  auto& line() noexcept { return of_->line_; }
+  result<void> take() noexcept { return {}; }
+
+ private:
+  static void describe(const detail::wait& w, detail::text_sink& out) noexcept {
+    out.put(static_cast<const parked&>(w).of_->name_);
+  }
+  static constexpr detail::wait_kind kind_{"condition", &leave, &describe};
+  mutex::guard* held_;
+};
+
+bool condition::notify_one() noexcept {
+  detail::many_loops::wakes woken;
+  const detail::many_loops::guard held(lock_);
+  if (line_.is_empty()) return false;
+  woken.add(line_.pop_front());
+  return true;
+}
+
+void condition::notify_all() noexcept {
+  detail::many_loops::wakes woken;
+  const detail::many_loops::guard held(lock_);
+  while (!line_.is_empty()) woken.add(line_.pop_front());
+}
+
+task<> condition::wait(mutex::guard& held) {
+  auto* const door = held.held_mutex();
+  WEIR_ASSERT(door && "a condition is waited for with the mutex held");
+  co_await parked(*this, held);
+  held = co_await door->lock();
+}
+
+line_stats condition::stats() const noexcept {
+  const detail::many_loops::guard held(lock_);
+  return {.waiting = line_.count()};
+}
+
+}  // namespace weir::cross

@@ -1,0 +1,244 @@
+// Twins for several loops that tasks wait in together, between real threads. Nothing here depends
+// on who is faster.
+#include <weir/core.hpp>
+#include <weir/flow/cross_condition.hpp>
+#include <weir/flow/flow_contract_test.hpp>
+#include <weir/flow/thread_loop_test.hpp>
+#include <weir/testing/cancel_points.hpp>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+
+/// Runs the same body on loops of two threads.
+template <class F>
+void on_two_loops(F body) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 2; ++t)
+    threads.push_back(run_on_thread([&body, t]() -> task<> { co_await body(t); }));
+  for (std::thread& one : threads) one.join();
+}
+
+TEST(CrossSharedMutex, lets_readers_in_together_and_a_writer_alone) {
+  cross::shared_mutex door;
+  std::int64_t written = 0;  // guarded by the lock alone: a sanitizer would see a race
+  std::atomic<int> inside{0};
+  std::atomic<bool> was_shared_with_a_writer{false};
+  on_two_loops([&](int) -> task<> {
+    co_await with_scope([&](scope& s) -> task<> {
+      for (int i = 0; i < 3; ++i) {
+        s.spawn(
+            [&](int me) -> task<> {
+              for (int r = 0; r < 200; ++r) {
+                if ((r + me) % 4 == 0) {
+                  auto held = co_await door.lock();
+                  if (inside != 0) was_shared_with_a_writer = true;
+                  ++written;
+                  if (r % 16 == 0) co_await yield();
+                } else {
+                  auto held = co_await door.lock_shared();
+                  ++inside;
+                  EXPECT_GE(written, 0);
+                  if (r % 8 == 0) co_await yield();
+                  --inside;
+                }
+              }
+            },
+            i);
+      }
+      co_return;
+    });
+  });
+  EXPECT_EQ(written, 2 * 3 * 50);
+  EXPECT_FALSE(was_shared_with_a_writer);
+  EXPECT_EQ(door.readers(), 0u);
+}
+
+TEST(CrossLatch, lets_every_loop_go_when_threads_have_counted_it_down) {
+  for (int round = 0; round < 50; ++round) {
+    cross::latch ready(4);
+    std::int64_t made = 0;
+    std::thread outside([&] {
+      made = 1;
+      ready.count_down(2);
+    });
+    on_two_loops([&](int) -> task<> {
+      co_await ready.arrive_and_wait();
+      EXPECT_EQ(made, 1);
+    });
+    outside.join();
+    EXPECT_TRUE(ready.is_reached());
+  }
+}
+
+TEST(CrossBarrier, lets_no_loop_into_the_next_round_before_all_have_ended_this_one) {
+  constexpr int rounds = 200;
+  cross::barrier round(4);
+  std::atomic<int> inside[rounds] = {};
+  std::atomic<int> last{0};
+  on_two_loops([&](int) -> task<> {
+    co_await with_scope([&](scope& s) -> task<> {
+      for (int i = 0; i < 2; ++i) {
+        s.spawn([&]() -> task<> {
+          for (std::atomic<int>& r : inside) {
+            ++r;
+            if (co_await round.arrive_and_wait()) ++last;
+            EXPECT_EQ(r, 4);
+          }
+        });
+      }
+      co_return;
+    });
+  });
+  EXPECT_EQ(round.meetings(), static_cast<std::uint64_t>(rounds));
+  EXPECT_EQ(last, rounds);
+}
+
+TEST(CrossOnce, is_made_once_for_all_loops_and_again_only_after_a_failure) {
+  for (int round = 0; round < 50; ++round) {
+    cross::once<std::vector<int>> table;
+    std::atomic<int> tries{0};
+    std::atomic<int> failures{0};
+    on_two_loops([&](int) -> task<> {
+      co_await with_scope([&](scope& s) -> task<> {
+        for (int i = 0; i < 3; ++i) {
+          s.spawn([&]() -> task<> {
+            auto got = co_await as_result(table.get([&]() -> task<std::vector<int>> {
+              co_await yield();
+              if (++tries == 1) raise(error(errc::io));
+              co_return std::vector<int>{1, 2, 3};
+            }));
+            if (!got) {
+              ++failures;
+            } else {
+              EXPECT_EQ((*got)->size(), 3u);
+            }
+          });
+        }
+        co_return;
+      });
+    });
+    EXPECT_EQ(tries, 2);
+    EXPECT_EQ(failures, 1);
+    EXPECT_TRUE(table.value());
+  }
+}
+
+TEST(CrossBroadcast, brings_every_item_to_every_loop_in_order_or_tells_what_was_missed) {
+  auto news = cross::broadcast<std::shared_ptr<int>>(16);
+  std::vector<cross::broadcast_receiver<std::shared_ptr<int>>> receivers{news.subscribe(),
+                                                                         news.subscribe()};
+  std::atomic<std::int64_t> counted{0};
+  std::vector<std::thread> threads;
+  for (auto& mine : receivers) {
+    threads.push_back(run_on_thread([&counted, &mine]() -> task<> {
+      std::int64_t next = 0;
+      while (auto item = co_await mine.receive()) {
+        next += static_cast<std::int64_t>(item->missed);
+        EXPECT_EQ(*item->value, next);
+        ++next;
+      }
+      counted += next;
+    }));
+  }
+  for (int i = 0; i < 5000; ++i) EXPECT_EQ(news.send(std::make_shared<int>(i)), 2u);
+  news.close();
+  for (std::thread& one : threads) one.join();
+  EXPECT_EQ(counted, 10'000);
+}
+
+TEST(CrossCondition, loses_no_wake_up_between_the_check_and_the_wait) {
+  cross::mutex door;
+  cross::condition changed;
+  std::deque<int> items;  // guarded by the mutex
+  std::atomic<int> sum{0};
+  on_two_loops([&](int t) -> task<> {
+    for (int i = 1; i <= 1000; ++i) {
+      auto held = co_await door.lock();
+      if (t == 0) {
+        items.push_back(i);
+        changed.notify_one();
+        continue;
+      }
+      while (items.empty()) co_await changed.wait(held);
+      sum += items.front();
+      items.pop_front();
+    }
+  });
+  EXPECT_EQ(sum, 500'500);
+  EXPECT_FALSE(door.is_locked());
+  EXPECT_FALSE(changed.has_waiters());
+}
+
+WEIR_TEST(
+    "a condition between loops gives the mutex up while it waits, and has it again after it") {
+  cross::mutex door;
+  cross::condition changed;
+  bool is_open = false;
+  int passed = 0;
+  co_await with_scope([&](scope& s) -> task<> {
+    for (int i = 0; i < 3; ++i) {
+      s.spawn([&]() -> task<> {
+        auto held = co_await door.lock();
+        while (!is_open) co_await changed.wait(held);
+        EXPECT_TRUE(held.holds());
+        ++passed;
+      });
+    }
+    co_await sleep(1_ms);
+    EXPECT_EQ(changed.stats().waiting, 3u);
+    {
+      auto held = co_await door.lock();
+      is_open = true;
+      changed.notify_all();
+    }
+    co_await s.join();
+  });
+  EXPECT_EQ(passed, 3);
+  EXPECT_FALSE(changed.notify_one());
+}
+
+TEST(CrossCondition, a_cancelled_wait_takes_no_wake_up_and_leaves_the_mutex_free) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    cross::mutex door;
+    cross::condition changed;
+    int tokens = 0;
+    int taken = 0;
+    const auto take = [&]() -> task<> {
+      auto held = co_await door.lock();
+      while (tokens == 0) co_await changed.wait(held);
+      --tokens;
+      ++taken;
+    };
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(take);
+      s.spawn([&]() -> task<> {
+        for (int i = 0; i < 2; ++i) {
+          co_await sleep(1_ms);
+          auto held = co_await door.lock();
+          ++tokens;
+          changed.notify_all();
+        }
+      });
+      co_await v.run(take());
+    });
+    EXPECT_GE(taken, 1);
+    EXPECT_EQ(taken + tokens, 2);
+    EXPECT_FALSE(door.is_locked());
+    EXPECT_FALSE(changed.has_waiters());
+  });
+}
+
+}  // namespace
+}  // namespace weir
