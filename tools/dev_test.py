@@ -57,11 +57,22 @@ class DevTest(unittest.TestCase):
         self.assertIn("unknown command 'tets'", done.stderr)
 
     def test_arguments_that_mean_nothing_are_refused_in_one_line_before_anything_is_done(self):
+        for source in ("bench/echo_server.cpp", "bench/tasks_bench.cpp", "src/weir/wire/http1_fuzz.cpp"):
+            path = self.root / source
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
         for arguments, line in (
             (("test", "a", "b"), "dev: test takes one NAME, a regular expression, but was given: a b\n"),
             (("build", "dev", "asan"), "dev: build takes one PRESET, but was given: dev asan\n"),
             (("build", "nonsense"), "dev: there is no preset 'nonsense'; there are dev, asan, tsan and release\n"),
             (("docs", "x"), "dev: docs takes no arguments, but was given: x\n"),
+            (("package", "x"), "dev: package takes no arguments, but was given: x\n"),
+            (("test", "("), "dev: '(' is no regular expression\n"),
+            (("bench", "nonsense"), "dev: there is no benchmark 'nonsense'; there are: tasks echo\n"),
+            (("bench", "--frob"), "dev: bench has no option '--frob'; it has --json, --markdown, --page, --small and --rounds N\n"),
+            (("fuzz", "nonsense"), "dev: there is no fuzzer 'nonsense'; there are: http1\n"),
+            (("fuzz", "http1", "5", "6"), "dev: fuzz takes a NAME and SECONDS, but was given: http1 5 6\n"),
+            (("soak", "soon"), "dev: 'soon' is no duration: give a number with s, m or h, such as 10m\n"),
         ):
             done = self.dev(*arguments)
             self.assertEqual((done.returncode, done.stderr), (2, line))
