@@ -449,7 +449,7 @@ class Push(Case):
             return (503, {"Retry-After": "1"}, b"") if busy and busy.pop() else (200, {}, b"")
 
         with Worker(respond) as worker:
-            self.make(attempts=1, backoff={"first": "10ms", "max": "10ms"}, push={"url": worker.url, "concurrency": 1})
+            self.make(attempts=1, backoff={"first": "10ms", "max": "10ms"}, push={"url": worker.url})
             shown = self.message(self.send(), "?wait=20s")
             self.assertEqual(shown["state"], "done")  # the refused call was no attempt
             first, second = worker.wait_calls(2)

@@ -70,7 +70,8 @@ task<> push_lane::feed(scope& calls) {
       co_await wait_until(pacer_.next(now));
       continue;
     }
-    // Only news of settings end this wait, not each call: messages that were taken are kept.
+    // Only news of settings and a worker that is too busy end this wait, not each call; what was
+    // taken by then is given back by the broker.
     auto waited = co_await until_drained(
         changed_, context_.from.lease(queue_, room, lease_wait, settings_.timeout + lease_margin));
     if (!waited && waited.error() == errc::cancelled) continue;
@@ -80,13 +81,35 @@ task<> push_lane::feed(scope& calls) {
       co_await wait_until(now + refusal_pause);
       continue;
     }
-    pacer_.began(static_cast<std::uint32_t>(taken->size()), loop::current()->now());
-    for (taken_message& message : *taken) {
+    begin(calls, *taken);
+  }
+}
+
+/// Calls the worker with as many as it bears by now: while they were taken, an answer may have said
+/// that it is too busy. The others go back to the queue.
+void push_lane::begin(scope& calls, std::vector<taken_message>& taken) {
+  const time_point now = loop::current()->now();
+  const std::uint32_t room = pacer_.available(static_cast<std::uint32_t>(taken.size()), now);
+  pacer_.began(room, now);
+  for (std::size_t i = 0; i < taken.size(); ++i) {
+    if (i < room) {
       calls.spawn(
           [](push_lane* lane, taken_message one) -> task<> { co_await lane->call(std::move(one)); },
-          this, std::move(message));
+          this, std::move(taken[i]));
+    } else {
+      calls.spawn(
+          [](push_lane* lane, std::string receipt) -> task<> {
+            co_await lane->give_back(std::move(receipt));
+          },
+          this, std::move(taken[i].receipt));
     }
   }
+}
+
+/// As if it had not been taken. A lease that has ended by now is somebody else's.
+task<> push_lane::give_back(std::string receipt) {
+  static_cast<void>(
+      co_await context_.from.nack(receipt, duration(), {}, attempt_use::is_given_back));
 }
 
 task<> push_lane::call(taken_message message) {
@@ -105,6 +128,7 @@ task<> push_lane::call(taken_message message) {
       break;
     case call_kind::busy:
       pacer_.refused(outcome.retry_after, end);
+      changed_.set();  // the feeder may wait for messages, with room that is gone
       break;
   }
   woken_.set();

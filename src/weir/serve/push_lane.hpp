@@ -15,6 +15,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace weir {
 
@@ -29,7 +30,8 @@ struct push_context {
 ///
 /// Cancel:  a cancelled run() leaves calls without an outcome: their leases run out and count as
 ///          failed attempts. stop() ends it without that.
-/// Order:   messages are taken in the queue's order; calls end in any.
+/// Order:   messages are taken in the queue's order; calls end in any. After a 429 or 503 no call
+///          begins before its pause is over, whatever was taken or waited for before.
 /// Bound:   push_settings::concurrency calls, fewer while the worker is too busy.
 /// Errors:  what the broker raises. Failures of the worker are failed attempts.
 /// Threads: one loop.
@@ -54,7 +56,9 @@ class push_lane {
  private:
   task<> feed(scope& calls);
   task<> wait_until(time_point when);
+  void begin(scope& calls, std::vector<taken_message>& taken);
   task<> call(taken_message message);
+  task<> give_back(std::string receipt);
   task<call_outcome> call_worker(const taken_message& message, http::client_response& answer);
   task<> settle(const taken_message& message, const call_outcome& outcome,
                 const http::client_response& answer);
@@ -63,7 +67,7 @@ class push_lane {
   std::string queue_;
   push_settings settings_;
   call_pacer pacer_;
-  event changed_;  // new settings, or a stop
+  event changed_;  // new settings, a stop, or a worker that is too busy
   event woken_;    // the same, or a call that ended
   bool is_stopping_ = false;
 };

@@ -81,6 +81,30 @@ WEIR_TEST("a busy worker is left alone as long as it says, and no attempt is cou
   });
 }
 
+WEIR_TEST("a pause holds at any concurrency, also for messages that come during it") {
+  worker busy([&busy](const worker_call&) {
+    return busy.calls.size() == 1 ? worker_answer{.status = 503, .retry_after = "120"}
+                                  : worker_answer{};
+  });
+  co_await with_worker(busy, [&](std::string url) -> task<> {
+    co_await with_server([&](api& server, event&) -> task<> {
+      co_await server.put("/v1/queues/q", push_to(url, R"(,"concurrency":16)"));
+      co_await server.send("q", "refused");
+      co_await busy.wait_calls(1);
+      for (int i = 0; i < 3; ++i) {
+        co_await sleep(20_s);
+        co_await server.send("q", "in the pause");
+      }
+      co_await busy.wait_calls(5);
+      for (std::size_t i = 1; i < 5; ++i) {
+        EXPECT_GE(busy.calls[i].at - busy.calls[0].at, 120_s) << i;
+        EXPECT_LT(busy.calls[i].at - busy.calls[0].at, 125_s) << i;
+        EXPECT_EQ(busy.calls[i].field("Weir-Attempt"), "1");
+      }
+    });
+  });
+}
+
 WEIR_TEST("a worker that says gone makes a dead letter at once") {
   worker gone([](const worker_call&) { return worker_answer{.status = 410}; });
   co_await with_worker(gone, [&](std::string url) -> task<> {
