@@ -146,7 +146,8 @@ class Commands(unittest.TestCase):
                 (4, ["redrive", "nobody"], "(queue_not_found)"),
                 (3, ["bench", "server", "--url", nobody], "no server answers at " + nobody),
                 (3, ["queues", "--url", nobody], "no server answers at " + nobody),
-                (2, ["queues", "--url", "nonsense"], "URL"),
+                (3, ["queues", "--url", "http://no-such-host.invalid"], "http://no-such-host.invalid"),  # with a network or without
+                (2, ["queues", "--url", "nonsense/"], "weir: 'nonsense/' (--url, WEIR_URL) is no URL: must start with http:// or https://\n"),
                 (2, ["send", self.queue, "/no/such/file"], "/no/such/file: No such file"),
                 (2, ["queues", "--token-file", "/no/such/file"], "/no/such/file: No such file"),
             ):
@@ -182,7 +183,7 @@ class Alone(unittest.TestCase):
             ([], "a command is needed (see `weir --help`)"), (["serv"], "there is no command 'serv'"),
             (["--frob"], "--frob"), (["serve", "--datta", "x"], "serve: "), (["send"], "send: queue is required (see `weir send --help`)"),
             (["send", "q", "--priority", "10"], "--priority"), (["send", "q", "--delay", "5"], "ends without a unit"),
-            (["take", "q", "--max", "0"], "--max"), (["completion", "tcsh"], "tcsh"), (["serve", "--listen", "nonsense"], "nonsense"),
+            (["take", "q", "--max", "0"], "--max"), (["completion", "tcsh"], "there is no completion for 'tcsh'; write bash, zsh or fish (see"), (["serve", "--listen", "nonsense"], "nonsense"),
             (["check"], "folder is required"), (["redrive"], "queue is required"), (["bench"], "subcommand is required"),
             (["bench", "disk", "--bytes", "0"], "--bytes"), (["bench", "server", "--time", "soon"], "--time"),
         ):
@@ -227,9 +228,7 @@ class Alone(unittest.TestCase):
                 "write and sync, by hand, one at a time", "journal, one at a time", "journal, 64 at once"])
             self.assertTrue(all(row["count"] > 0 for row in rows), rows)
             self.assertEqual(os.listdir(folder), [])
-        code, out, err = weir("bench", "disk", "/no/such/folder")
-        self.assertEqual((code, out), (1, ""))
-        self.assertIn("weir: not_found: make folder '/no/such/folder/", err)
+        self.assertEqual(weir("bench", "disk", "/no/such/folder"), (2, "", "weir: there is no folder '/no/such/folder'\n"))
 
     def test_colours_are_for_terminals(self):
         with Server() as server:
@@ -287,7 +286,28 @@ class Alone(unittest.TestCase):
             again = Server(data=server.data).start()  # said once, the loss need not be said again
             self.assertEqual(again.client().get("/v1/queues/q").json["counts"]["leased"], 49)
             self.assertEqual(again.stop(), 0)
-        self.assertEqual(weir("check", "/no/such/folder")[0], 1)
+        self.assertEqual(weir("check", "/no/such/folder"), (2, "", "weir: there is no folder '/no/such/folder'\n"))
+        self.assertEqual(weir("check", tempfile.gettempdir())[0], 2)
+
+    def test_what_serve_cannot_open_says_what_to_do(self):
+        with Server() as server, tempfile.TemporaryDirectory() as folder:
+            taken, no_folder = f"127.0.0.1:{server.port}", os.path.join(folder, "file")
+            with open(no_folder, "w", encoding="utf-8"):
+                pass
+            for code, arguments, text in (
+                (2, ["--data", ""], "the data folder has no name: give --data a folder"),
+                (2, ["--data", no_folder], f"'{no_folder}' is no folder"),
+                (1, ["--data", server.data], "is in use by another process: end it, or use another folder"),
+                (1, ["--data", folder, "--listen", taken],
+                 f"{taken} is taken by another process: end it, or give --listen another address"),
+            ):
+                with self.subTest(arguments):
+                    if "--listen" not in arguments:
+                        arguments += ["--listen", "127.0.0.1:0"]
+                    got, out, err = weir("serve", *arguments, env={"WEIR_LOG": "warn"})
+                    self.assertEqual((got, out), (code, ""), err)
+                    self.assertTrue(err.startswith("weir: ") and err.count("\n") == 1, err)
+                    self.assertIn(text, err)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 #include <weir/http/client.hpp>
 #include <weir/io/tls_context.hpp>
 #include <weir/wire/percent.hpp>
+#include <weir/wire/url.hpp>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -35,6 +36,13 @@ std::string first_token(const std::string& path) {
   throw command_failure{exit_code::usage, fmt::format("{}: has no token", path)};
 }
 
+/// Where it began.
+const error& root_of(const error& failure) noexcept {
+  const error* at = &failure;
+  while (at->cause()) at = at->cause();
+  return *at;
+}
+
 }  // namespace
 
 void client_options::add_to(CLI::App& command) {
@@ -56,6 +64,10 @@ void client_options::add_to(CLI::App& command) {
 server_caller::server_caller(const client_options& options, std::uint32_t connections)
     : base_(options.url) {
   while (base_.ends_with('/')) base_.pop_back();
+  if (const auto parsed = parse_url(base_); !parsed) {
+    throw command_failure{exit_code::usage, fmt::format("'{}' (--url, WEIR_URL) is no {}",
+                                                        options.url, parsed.error().message())};
+  }
   if (!options.token_file.empty()) authorization_ = "Bearer " + first_token(options.token_file);
   http::client_options of;
   of.message.body_bytes_max = reply_bytes_max;
@@ -89,6 +101,11 @@ task<api_reply> server_caller::call(const api_call& call) const {
                             fmt::format("no server answers at {} (connection refused): is `weir "
                                         "serve` running there? --url or WEIR_URL names another",
                                         base_)};
+    }
+    if (failed.reason() == errc::not_found) {  // the host's name
+      throw command_failure{exit_code::unreachable,
+                            fmt::format("no server is at {}: {}; --url or WEIR_URL names another",
+                                        base_, root_of(failed.reason()).message())};
     }
     raise(
         error(failed.reason().code(), fmt::format("calling {}", base_)).caused_by(failed.reason()));

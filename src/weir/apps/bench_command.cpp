@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 
 namespace weir {
@@ -66,6 +67,10 @@ void add_disk(CLI::App& bench, command_choice& choice) {
   command->add_flag("--json", given->json, "For programs: one JSON object");
   command->callback([&choice, given] {
     choice.run = [given] {
+      if (!std::filesystem::is_directory(given->plan.folder)) {
+        throw command_failure{exit_code::usage,
+                              fmt::format("there is no folder '{}'", given->plan.folder)};
+      }
       show(run_here(run_disk_trial(given->plan)), given->json);
       return exit_code::ok;
     };

@@ -51,6 +51,16 @@ std::string json_of(const journal_report& report) {
   return out.end_array().end_object().take();
 }
 
+/// A folder that is none is a mistake of the command line.
+journal_report look_through(const std::string& folder, progress_bar& bar) {
+  try {
+    return run_here(check_journal(folder, &bar));
+  } catch (const exception& failed) {
+    if (failed.reason() != errc::not_found) throw;
+    throw command_failure{exit_code::usage, std::string(failed.reason().message())};
+  }
+}
+
 /// What it means, and what can be done.
 std::string verdict_of(const journal_report& report) {
   const std::uint64_t lost = unreadable_records(report);
@@ -74,9 +84,10 @@ std::string verdict_of(const journal_report& report) {
 
 std::string text_of(const journal_report& report) {
   std::string out =
-      fmt::format("{}: {} records ({}) in {} segments, {} snapshots, last record {}\n",
+      fmt::format("{}: {} records ({}) in {} segment{}, {} snapshot{}, last record {}\n",
                   report.folder, report.records, format_bytes(report.record_bytes), report.segments,
-                  report.snapshots, report.lsn_last);
+                  report.segments == 1 ? "" : "s", report.snapshots,
+                  report.snapshots == 1 ? "" : "s", report.lsn_last);
   if (report.torn_bytes != 0) {
     out += fmt::format(
         "The last {} were being written when the server ended. They were never confirmed, and the "
@@ -105,7 +116,7 @@ void add_check_command(CLI::App& app, command_choice& choice) {
   command->callback([&choice, given] {
     choice.run = [given] {
       progress_bar bar("checking", progress_unit::bytes);
-      const journal_report report = run_here(check_journal(given->folder, &bar));
+      const journal_report report = look_through(given->folder, bar);
       bar.end();
       print(given->json ? json_of(report) : text_of(report));
       const bool is_whole = report.is_sound() && unreadable_records(report) == 0;

@@ -44,11 +44,22 @@ void add_completion_command(CLI::App& app, command_choice& choice) {
   CLI::App* command = app.add_subcommand("completion", "Print a completion script for a shell");
   command->footer("Example:\n  eval \"$(weir completion bash)\"");
   const auto chosen = std::make_shared<shell>(shell::bash);
-  const std::map<std::string, shell> shells{
+  static const std::map<std::string, shell> shells{
       {"bash", shell::bash}, {"zsh", shell::zsh}, {"fish", shell::fish}};
-  command->add_option("shell", *chosen, "bash, zsh or fish")
-      ->required()
-      ->transform(CLI::CheckedTransformer(shells).description(""));
+  // Not CLI11's transformers: their refusal lists the numbers of an enum.
+  command
+      ->add_option_function<std::string>(
+          "shell",
+          [chosen](const std::string& name) {
+            const auto known = shells.find(name);
+            if (known == shells.end()) {
+              throw CLI::ValidationError(
+                  "shell", "there is no completion for '" + name + "'; write bash, zsh or fish");
+            }
+            *chosen = known->second;
+          },
+          "bash, zsh or fish")
+      ->required();
   command->callback([&app, &choice, chosen] {
     choice.run = [&app, chosen] {
       print(completion_text(*chosen, commands_of(app)));

@@ -69,6 +69,9 @@ broker::~broker() = default;
 task<std::unique_ptr<broker>> broker::open(broker_options options) {
   check_options(options);
   const std::string folder = options.dir;
+  if (const auto status = path_status(folder); status && !status->is_directory) {
+    raise(error(errc::invalid_argument, "the data folder '" + folder + "' is no folder"));
+  }
   if (const auto made = co_await as_result(make_dir(folder, 0700));
       !made && made.error() != errc::already_exists) {
     raise(made.error());
@@ -76,7 +79,9 @@ task<std::unique_ptr<broker>> broker::open(broker_options options) {
   file lock = co_await open_file(folder + "/secret",
                                  {.read = true, .write = true, .create = true, .mode = 0600});
   if (!lock.try_lock()) {
-    raise(error(errc::busy, "the data folder '" + folder + "' is in use by another process"));
+    raise(error(errc::busy, "the data folder '" + folder +
+                                "' is in use by another process: end it, " +
+                                "or use another folder"));
   }
   const folder_secret secret = co_await read_secret(folder, lock);
   auto core =

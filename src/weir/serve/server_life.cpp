@@ -3,6 +3,7 @@
 #include <weir/base/log.hpp>
 #include <weir/base/text.hpp>
 #include <weir/broker/broker.hpp>
+#include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/http/server.hpp>
@@ -89,6 +90,18 @@ task<> drain_at_stop(drain_plan plan) {
   plan.front.set_deadline(loop::current()->now() + plan.timeout + duration::seconds(1));
 }
 
+/// An address that is taken is the user's mistake, and he is told what to do.
+task<listener> open_door(const address& where) {
+  auto door = co_await as_result(listen_at(where));
+  if (door) co_return std::move(*door);
+  if (door.error() == errc::busy) {
+    raise(error(errc::busy, fmt::format("{} is taken by another process: end it, or give --listen "
+                                        "another address",
+                                        where.text())));
+  }
+  raise(door.error());
+}
+
 /// Serves until the drain is over.
 task<> serve_front(parts& all, listener door, event& stop, const server_setup& setup) {
   co_await with_scope({.name = "front"}, [&](scope& front) -> task<> {
@@ -102,6 +115,9 @@ task<> serve_front(parts& all, listener door, event& stop, const server_setup& s
 
 result<server_setup> check_setup(const server_config& config, const server_files& files) {
   server_setup setup{.config = config, .listen = {}, .secrets = {}, .callable = {}};
+  if (config.data.empty()) {
+    return fail(errc::invalid_argument, "the data folder has no name: give --data a folder");
+  }
   result<address> listen = address::parse(config.listen);
   if (!listen) return fail(std::move(listen.error()));
   setup.listen = *listen;
@@ -154,12 +170,13 @@ task<> run_server(server_setup setup, event& stop, server_observer& observer) {
   co_await with_scope({.name = "weir serve"}, [&](scope& back) -> task<> {
     back.spawn([](broker* of) -> task<> { co_await of->run(); }, store.get());
     back.spawn([](service* of) -> task<> { co_await of->sample_rates(); }, &all.answers);
-    listener door = co_await listen_at(where);
+    listener door = co_await open_door(where);
     observer.listening(door.local());
     co_await serve_front(all, std::move(door), stop, setup);
     co_await store->close();
     back.cancel("the server has ended");
   });
+  log::info("ended", {{"folder", config.data}});
 }
 
 std::string greeting(const server_setup& setup, const address& at, std::string_view driver) {
