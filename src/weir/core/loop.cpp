@@ -222,21 +222,48 @@ bool loop::hears_post_soon() noexcept {
   return false;
 }
 
-void loop::run() {
+void loop::enter() noexcept {
   WEIR_ASSERT(!current_ && "one loop runs on a thread at a time");
   current_ = this;
   running_leaf_ = &detail::running_leaf;
-  if (observer_) observer_->before_run();
-  while (root_->first_task_) turn();
-  if (observer_) observer_->after_run();
+}
+
+void loop::leave() noexcept {
   current_ = nullptr;
   running_leaf_ = nullptr;
+}
+
+void loop::report_errors() {
   if (detail::error_list* errors = root_->errors_) {
     root_->errors_ = nullptr;
     const error_group group(errors);
     detail::report_unhandled(
         {.text = group.what(), .what = std::make_exception_ptr(group), .is_report = false});
   }
+}
+
+void loop::run() {
+  enter();
+  if (observer_) observer_->before_run();
+  while (root_->first_task_) turn();
+  if (observer_) observer_->after_run();
+  leave();
+  report_errors();
+}
+
+bool loop::run_turn() {
+  enter();
+  if (root_->first_task_) turn();
+  leave();
+  if (root_->first_task_) return true;
+  report_errors();
+  return false;
+}
+
+void loop::cancel_between_turns(const char* reason) noexcept {
+  enter();
+  root_->cancel(reason);
+  leave();
 }
 
 void loop::report_deadlock() noexcept {

@@ -90,6 +90,11 @@ class loop {
 
   /// Runs until the root scope has no task left.
   void run();
+  /// One turn of run(), for somebody who gives several loops of a thread their turns. False: it was
+  /// the last one, no task is left. How long the driver waits inside is the driver's affair.
+  bool run_turn();
+  /// Cancels the root scope from outside, between two turns.
+  void cancel_between_turns(const char* reason) noexcept;
   scope& root() noexcept { return *root_; }
   driver& io() noexcept { return driver_; }
   /// The driver's monotonic clock, read now.
@@ -142,6 +147,9 @@ class loop {
   inline void note_exited(detail::task_header& task) noexcept;
 
  private:
+  void enter() noexcept;
+  void leave() noexcept;
+  void report_errors();
   void turn();
   void run_ready() noexcept;
   void step(detail::task_header& task) noexcept;

@@ -30,6 +30,41 @@ TEST(Run, gives_the_value_of_main) {
   EXPECT_EQ(loop::current(), nullptr);
 }
 
+TEST(Run, gives_loops_of_one_thread_their_turns) {
+  virtual_driver first_driver;
+  virtual_driver second_driver;
+  loop first(first_driver);
+  loop second(second_driver);
+  std::string order;
+  const auto body = [](std::string* out, char mark) -> task<> {
+    for (int i = 0; i < 3; ++i) {
+      *out += mark;
+      co_await sleep(1_ms);
+    }
+  };
+  first.root().spawn(body, &order, 'a');
+  second.root().spawn(body, &order, 'b');
+  int turns = 0;
+  for (bool goes_on = true; goes_on; ++turns) {
+    goes_on = first.run_turn();
+    goes_on = second.run_turn() || goes_on;
+    EXPECT_EQ(loop::current(), nullptr);
+  }
+  EXPECT_EQ(order, "ababab");
+  EXPECT_EQ(turns, 4);
+  EXPECT_FALSE(first.run_turn());
+}
+
+TEST(Run, is_ended_from_outside_between_turns) {
+  virtual_driver driver;
+  loop on(driver);
+  on.root().spawn([]() -> task<> { co_await sleep(1_h); });
+  EXPECT_TRUE(on.run_turn());
+  on.cancel_between_turns("enough");
+  EXPECT_FALSE(on.run_turn());
+  EXPECT_EQ(on.stats().tasks_live, 0u);
+}
+
 TEST(Run, gives_one_for_a_main_that_failed_after_the_handler_heard_it) {
   static bool is_heard;
   is_heard = false;
