@@ -37,8 +37,10 @@ enum class choice_kind : std::uint8_t {
   select,    // which branch of a select is looked at first
   maybe,     // maybe("name")
   knob,      // which faults exist in a run, and how large its buffers are
+  node,      // which of several machines goes next
+  fault,     // which fault strikes when, and whom
 };
-inline constexpr std::size_t choice_kinds = 8;
+inline constexpr std::size_t choice_kinds = 10;
 const char* name(choice_kind kind) noexcept;
 
 /// One decision that differs from the plain one.

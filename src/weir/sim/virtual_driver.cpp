@@ -142,9 +142,20 @@ bool virtual_driver::deliver() {
 }
 
 void virtual_driver::wait(time_point until) noexcept {
+  asked_until_ = now();
   if (deliver() || wakes_.exchange(0) != 0) return;
   const time_point next = due_.empty() ? time_point::never() : due_.begin()->first.at;
   const time_point target = next < until ? next : until;
+  if (is_dead()) {
+    is_stuck_ = target == time_point::never();
+    if (!is_stuck_ && target > afterlife_) afterlife_ = target;
+    deliver();
+    return;
+  }
+  if (world_.options().is_led) {
+    asked_until_ = until;
+    return;
+  }
   if (target == time_point::never()) {
     if (!can_be_woken()) return;  // the loop sees that nothing can happen
     wakes_.wait(0);

@@ -40,9 +40,19 @@ class virtual_driver final : public driver {
   bool is_dead() const noexcept { return epoch_ != world_.crashes(); }
 
   const char* name() const noexcept override { return "virtual"; }
-  time_point now() noexcept override { return world_.clock().now(); }
+  time_point now() noexcept override { return is_dead() ? afterlife() : world_.clock().now(); }
   time_point wall_now() noexcept override { return world_.clock().wall_now(); }
-  std::uint64_t random() noexcept override { return world_.random(); }
+  std::uint64_t random() noexcept override {
+    return is_dead() ? mix(++scheduled_) : world_.random();
+  }
+
+  /// Of a led world: when its loop's next turn is due.
+  time_point next_turn() const noexcept {
+    if (due_.empty()) return asked_until_;
+    return due_.begin()->first.at < asked_until_ ? due_.begin()->first.at : asked_until_;
+  }
+  /// Dead, and its tasks wait for nothing that could ever come.
+  bool is_stuck() const noexcept { return is_stuck_; }
 
   bool submit(io_request& request) noexcept override;
   void cancel(io_request& request) noexcept override;
@@ -62,7 +72,9 @@ class virtual_driver final : public driver {
   int lock_file(io_handle handle) noexcept override;
   void close_now(io_handle handle) noexcept override;
 
-  bool can_be_woken() const noexcept override { return world_.options().threads; }
+  bool can_be_woken() const noexcept override {
+    return world_.options().threads || world_.options().is_led;
+  }
   scheduling_policy* policy() noexcept override { return world_.begin_loop(); }
   bool end_deadlock(loop& on) noexcept override {
     return world_.on_deadlock && world_.on_deadlock(world_.on_deadlock_context, on);
@@ -76,6 +88,11 @@ class virtual_driver final : public driver {
     auto operator<=>(const due_key&) const = default;
   };
 
+  /// The time of a program that died, while its frames are taken down: it jumps, and no one sees.
+  time_point afterlife() noexcept {
+    if (afterlife_ < world_.clock().now()) afterlife_ = world_.clock().now();
+    return afterlife_;
+  }
   bool start(io_request& request);
   bool finish(io_request& request);
   bool completes_late();
@@ -91,6 +108,9 @@ class virtual_driver final : public driver {
   std::map<due_key, io_request*> due_;
   std::unordered_map<io_request*, due_key> keys_;  // of what is in due_
   std::uint64_t scheduled_ = 0;
+  time_point asked_until_;  // by the last wait()
+  time_point afterlife_;
+  bool is_stuck_ = false;
   std::atomic<std::uint32_t> wakes_{0};
 };
 

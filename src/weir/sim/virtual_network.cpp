@@ -1,159 +1,26 @@
 #include <weir/sim/virtual_network.hpp>
 
+#include <weir/sim/internal/network_endpoint.hpp>
+#include <weir/sim/internal/socket_address.hpp>
+
 #include <errno.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include <algorithm>
-#include <cstddef>
 #include <cstring>
-#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
 
 namespace weir {
 
-namespace {
+using namespace detail;
 
-constexpr std::int64_t would_block = std::numeric_limits<std::int64_t>::min();
+namespace {
 constexpr int first_port = 32'768;
 constexpr int last_port = 60'999;
-constexpr std::uint32_t path_offset = offsetof(sockaddr_un, sun_path);
-
-template <class T>
-T viewed_as(const raw_address& address) {
-  static_assert(sizeof(T) <= sizeof address.storage);
-  T out{};
-  std::memcpy(&out, address.storage, sizeof out);
-  return out;
-}
-template <class T>
-void assign(raw_address& address, const T& from, std::uint32_t size = sizeof(T)) {
-  address = {};
-  std::memcpy(address.storage, &from, sizeof from);
-  address.size = size;
-}
-
-int family_of(const raw_address& address) {
-  return address.size < sizeof(sa_family_t) ? AF_UNSPEC : viewed_as<sockaddr>(address).sa_family;
-}
-int port_of(const raw_address& address) {
-  switch (family_of(address)) {
-    case AF_INET:
-      return ntohs(viewed_as<sockaddr_in>(address).sin_port);
-    case AF_INET6:
-      return ntohs(viewed_as<sockaddr_in6>(address).sin6_port);
-    default:
-      return 0;
-  }
-}
-void set_port(raw_address& address, int port) {
-  const auto bits = htons(static_cast<std::uint16_t>(port));
-  if (family_of(address) == AF_INET) {
-    auto in = viewed_as<sockaddr_in>(address);
-    in.sin_port = bits;
-    assign(address, in);
-  } else {
-    auto in = viewed_as<sockaddr_in6>(address);
-    in.sin6_port = bits;
-    assign(address, in);
-  }
-}
-bool is_any(const raw_address& address) {
-  if (family_of(address) == AF_INET) {
-    return viewed_as<sockaddr_in>(address).sin_addr.s_addr == htonl(INADDR_ANY);
-  }
-  const in6_addr host = viewed_as<sockaddr_in6>(address).sin6_addr;
-  return IN6_IS_ADDR_UNSPECIFIED(&host);
-}
-bool is_loopback(const raw_address& address) {
-  if (family_of(address) == AF_INET) {
-    return ntohl(viewed_as<sockaddr_in>(address).sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-  }
-  const in6_addr host = viewed_as<sockaddr_in6>(address).sin6_addr;
-  return IN6_IS_ADDR_LOOPBACK(&host);
-}
-bool is_same_host(const raw_address& a, const raw_address& b) {
-  if (family_of(a) != family_of(b)) return false;
-  if (family_of(a) == AF_INET) {
-    return viewed_as<sockaddr_in>(a).sin_addr.s_addr == viewed_as<sockaddr_in>(b).sin_addr.s_addr;
-  }
-  const in6_addr left = viewed_as<sockaddr_in6>(a).sin6_addr;
-  const in6_addr right = viewed_as<sockaddr_in6>(b).sin6_addr;
-  return IN6_ARE_ADDR_EQUAL(&left, &right);
-}
-raw_address loopback(int family, int port) {
-  raw_address address;
-  if (family == AF_INET) {
-    sockaddr_in in{};
-    in.sin_family = AF_INET;
-    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assign(address, in);
-  } else {
-    sockaddr_in6 in{};
-    in.sin6_family = AF_INET6;
-    in.sin6_addr = IN6ADDR_LOOPBACK_INIT;
-    assign(address, in);
-  }
-  set_port(address, port);
-  return address;
-}
-raw_address unnamed_unix() {
-  raw_address address;
-  sockaddr_un un{};
-  un.sun_family = AF_UNIX;
-  assign(address, un, sizeof(sa_family_t));
-  return address;
-}
-// A path, or an abstract name with its leading zero byte.
-std::string unix_name(const raw_address& address) {
-  if (address.size <= path_offset) return {};
-  const char* text = reinterpret_cast<const char*>(address.storage) + path_offset;
-  const std::size_t size = std::min<std::size_t>(address.size, sizeof address.storage);
-  if (*text == '\0') return std::string(text, size - path_offset);
-  return std::string(text, strnlen(text, size - path_offset));
-}
-
 }  // namespace
-
-struct virtual_network::endpoint {
-  enum class kind : std::uint8_t { fresh, listening, connected };
-
-  io_handle handle = -1;
-  int family = 0;
-  kind is = kind::fresh;
-  bool is_accepted = true;  // false: still in a listener's queue
-  raw_address local;
-  raw_address remote;
-
-  // listening
-  bool reuse_port = false;
-  std::size_t backlog = 0;
-  std::uint64_t socket_file = 0;   // Unix: the name that it was bound to
-  std::deque<io_handle> queue;     // connections to accept
-  std::deque<io_handle> knocking;  // sockets whose connect waits for room in the queue
-
-  // connected
-  io_handle peer = -1;  // -1: the other end is closed
-  std::string inbox;
-  std::size_t inbox_read = 0;
-  std::size_t inbox_max = 0;
-  bool is_inbox_ended = false;  // the other end sends no more
-  bool is_send_shut = false;
-  bool is_receive_shut = false;
-  bool is_broken = false;  // nothing can be sent any more
-  int error = 0;           // reported once
-  bool resets_on_close = false;
-
-  std::vector<io_request*> waiting;
-
-  std::size_t unread() const noexcept { return inbox.size() - inbox_read; }
-  std::size_t room() const noexcept { return inbox_max > unread() ? inbox_max - unread() : 0; }
-};
 
 virtual_network::virtual_network(network_host& host, virtual_disk& disk, choice_stream random,
                                  std::size_t inbox_max)
@@ -199,7 +66,7 @@ int virtual_network::check_local(const raw_address& address) const {
     default:
       return -EAFNOSUPPORT;
   }
-  return is_any(address) || is_loopback(address) ? 0 : -EADDRNOTAVAIL;
+  return is_any(address) || is_local(address) ? 0 : -EADDRNOTAVAIL;
 }
 
 bool virtual_network::is_taken(const raw_address& address, bool reuse_port) const {
@@ -357,7 +224,7 @@ int virtual_network::find_listener(const raw_address& to, endpoint*& out) {
     }
   } else if (family != AF_INET && family != AF_INET6) {
     return -EAFNOSUPPORT;
-  } else if (!is_loopback(to) && !is_any(to)) {
+  } else if (!is_local(to) && !is_any(to)) {
     return -ENETUNREACH;
   }
   for (const io_handle handle : listeners_) {
@@ -376,9 +243,13 @@ int virtual_network::find_listener(const raw_address& to, endpoint*& out) {
 }
 
 std::int64_t virtual_network::connect(endpoint& e, const raw_address& to) {
+  if (e.is == endpoint::kind::connecting || e.connection != 0) return outcome_of_connect(e);
   if (e.is == endpoint::kind::connected) return -EISCONN;
   if (e.is == endpoint::kind::listening) return -EINVAL;
   if (family_of(to) != e.family) return -EAFNOSUPPORT;
+  if (carrier_ && family_of(to) == AF_INET && !is_local(to) && !is_any(to)) {
+    return connect_there(e, to);
+  }
   endpoint* listener = nullptr;
   if (const int error = find_listener(to, listener); error != 0) return error;
   if (listener->queue.size() >= listener->backlog) {
@@ -434,6 +305,7 @@ std::int64_t virtual_network::receive(endpoint& e, io_request& request) {
     e.inbox.erase(0, e.inbox_read);
     e.inbox_read = 0;
   }
+  if (e.is_remote()) say_read(e, count);
   if (e.peer != -1) touch(e.peer);
   return static_cast<std::int64_t>(count);
 }
@@ -445,6 +317,7 @@ std::int64_t virtual_network::send(endpoint& e, const io_request& request) {
   std::size_t asked = 0;
   for (std::size_t i = 0; i < request.slice_count; ++i) asked += request.slices[i].size;
   if (asked == 0) return 0;
+  if (e.is_remote()) return send_there(e, request, asked);
   endpoint* other = at(e.peer);
   if (!other) {
     if (e.family == AF_UNIX) return -EPIPE;
@@ -470,6 +343,7 @@ std::int64_t virtual_network::shutdown(endpoint& e, std::uint32_t how) {
   if (e.is != endpoint::kind::connected || e.is_broken) return -ENOTCONN;
   if (how != SHUT_RD && !e.is_send_shut) {
     e.is_send_shut = true;
+    if (e.is_remote()) carry(e, packet_kind::end);
     if (endpoint* other = at(e.peer)) {
       other->is_inbox_ended = true;
       touch(other->handle);
@@ -489,13 +363,17 @@ std::int64_t virtual_network::poll(const endpoint& e, std::uint32_t wanted) cons
   std::uint32_t ready = 0;
   if (e.is == endpoint::kind::listening) {
     if (!e.queue.empty()) ready |= POLLIN;
+  } else if (e.is == endpoint::kind::connecting) {
+    if (e.error) ready |= POLLERR | POLLHUP;
   } else if (e.is == endpoint::kind::fresh) {
     ready |= POLLOUT | POLLHUP;
   } else {
     const endpoint* other = at(e.peer);
     const bool is_ended = e.is_inbox_ended || e.is_receive_shut || e.is_broken;
     if (e.unread() != 0 || is_ended || e.error) ready |= POLLIN;
-    if (!other || other->room() != 0 || e.is_send_shut) ready |= POLLOUT;
+    const bool has_room =
+        e.is_remote() ? e.is_broken || e.room_there() != 0 : !other || other->room() != 0;
+    if (has_room || e.is_send_shut) ready |= POLLOUT;
     if (e.error) ready |= POLLERR;
     if (is_ended && (e.is_send_shut || e.is_broken)) ready |= POLLHUP;
     if (is_ended) ready |= POLLRDHUP;
@@ -522,8 +400,10 @@ int virtual_network::close(io_handle handle) {
   for (const io_handle one : std::exchange(e->knocking, {})) touch(one);
   for (const io_handle one : std::exchange(e->queue, {})) {
     if (endpoint* client = at(at(one)->peer)) reset(*client);
+    if (at(one)->is_remote()) close_there(*at(one), true);
     sockets_.erase(one);
   }
+  if (e->is_remote()) close_there(*e, e->resets_on_close || e->unread() != 0);
   if (endpoint* other = at(e->peer)) {
     if (e->resets_on_close || e->unread() != 0) {
       reset(*other);
@@ -539,7 +419,13 @@ int virtual_network::close(io_handle handle) {
   return 0;
 }
 
-void virtual_network::crash() {
+void virtual_network::crash(bool is_silent) {
+  if (!is_silent) {
+    for (const auto& [handle, e] : sockets_) {
+      if (e->is_remote()) close_there(*e, e->resets_on_close || e->unread() != 0);
+    }
+  }
+  remote_.clear();
   const auto gone = std::exchange(sockets_, {});
   listeners_.clear();
   touched_.clear();

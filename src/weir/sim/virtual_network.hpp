@@ -8,6 +8,7 @@
 
 #include <weir/core/driver.hpp>
 #include <weir/sim/choice.hpp>
+#include <weir/sim/packet.hpp>
 #include <weir/sim/virtual_disk.hpp>
 
 #include <cstdint>
@@ -40,7 +41,8 @@ class network_host {
   ~network_host() = default;
 };
 
-/// Loopback stream sockets: IPv4, IPv6 and Unix.
+/// Stream sockets of one machine: loopback over IPv4, IPv6 and Unix; over IPv4 also to others, once
+/// it has joined them.
 ///
 /// Cancel:  cancel() takes a waiting request out; one that had finished is left alone.
 /// Order:   bytes arrive as sent; waiting requests of a socket finish in the order of their start.
@@ -68,8 +70,17 @@ class virtual_network {
   bool cancel(io_request& request);
   /// Requests that wait on the handle finish with -ECANCELED.
   int close(io_handle handle);
-  /// The machine stops: all sockets vanish, waiting requests finish with -EIO.
-  void crash();
+  /// All sockets vanish, waiting requests finish with -EIO. `is_silent`: the machine stopped, so
+  /// that other machines hear nothing; else the program died, and its kernel ends its connections.
+  void crash(bool is_silent = true);
+
+  // To other machines.
+  /// From here on this machine is `own`, and `carrier` takes its packets to others.
+  void join(packet_carrier& carrier, host_number own) noexcept;
+  /// A packet from another machine. False: it is dropped, as by a full accept queue, and has to
+  /// come again.
+  bool arrive(const packet& what);
+  std::uint64_t accepts_overflown() const noexcept { return accepts_overflown_; }
 
   bool has(io_handle handle) const noexcept { return sockets_.contains(handle); }
   /// Sockets that a program holds: connections that nobody has accepted yet don't count.
@@ -87,6 +98,16 @@ class virtual_network {
   std::int64_t send(endpoint& e, const io_request& request);
   std::int64_t shutdown(endpoint& e, std::uint32_t how);
   std::int64_t poll(const endpoint& e, std::uint32_t wanted) const;
+
+  std::int64_t connect_there(endpoint& e, const raw_address& to);
+  std::int64_t outcome_of_connect(endpoint& e);
+  std::int64_t send_there(endpoint& e, const io_request& request, std::size_t asked);
+  void say_read(endpoint& e, std::size_t count);
+  void close_there(endpoint& e, bool is_reset);
+  void carry(const endpoint& e, packet_kind kind, std::uint64_t number = 0, std::string data = {});
+  bool arrive_syn(const packet& what);
+  void arrive_at(endpoint& e, const packet& what);
+  bool is_local(const raw_address& address) const noexcept;
 
   int check_local(const raw_address& address) const;
   int bind(endpoint& e, raw_address& address, bool reuse_port);
@@ -106,6 +127,10 @@ class virtual_network {
   std::vector<io_handle> listeners_;
   std::deque<io_handle> touched_;
   bool is_settling_ = false;
+  packet_carrier* carrier_ = nullptr;
+  host_number own_host_ = 0;
+  std::unordered_map<connection_number, io_handle> remote_;
+  std::uint64_t accepts_overflown_ = 0;
 };
 
 }  // namespace weir

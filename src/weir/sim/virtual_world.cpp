@@ -54,7 +54,7 @@ void virtual_world::crash_before_disk_operation(std::uint64_t nth, crash_loss lo
 void virtual_world::crash(crash_loss loss) {
   ++crashes_;
   crash_at_ = 0;
-  network_.crash();
+  network_.crash(loss != crash_loss::none);
   for (io_request* request : std::exchange(signal_waits_, {})) {
     request->outcome = -EIO;
     finished(*request);
@@ -79,7 +79,30 @@ int virtual_world::begin(const io_request& request) {
     if (request.op == io_op::sync) disk_.lose_sync(request.handle);
     return one.fault.code;
   }
-  return 0;
+  return fall_ill(request);
+}
+
+int virtual_world::fall_ill(const io_request& request) {
+  double chance = 0;
+  if (request.op == io_op::read_at) chance = illness_.read_error;
+  if (request.op == io_op::write_at) chance = illness_.write_error;
+  if (request.op == io_op::sync || request.op == io_op::sync_dir) chance = illness_.sync_error;
+  if (!choices_.chance(choice_kind::disk, chance)) return 0;
+  ++faults_struck_;
+  if (request.op == io_op::sync) disk_.lose_sync(request.handle);
+  return EIO;
+}
+
+// What a disk does wrong without a word.
+void virtual_world::spoil(std::string& data, std::uint64_t& offset) {
+  if (choices_.chance(choice_kind::disk, illness_.corrupt_write)) {
+    ++faults_struck_;
+    data[choices_.below(choice_kind::disk, data.size())] ^= 1;
+  }
+  if (choices_.chance(choice_kind::disk, illness_.lost_write)) {
+    ++faults_struck_;
+    offset += virtual_disk::page_size;
+  }
 }
 
 std::size_t virtual_world::part_of(std::size_t count) {
@@ -112,7 +135,13 @@ std::int64_t virtual_world::write(const io_request& request) {
     data = whole;
   }
   if (!data.empty()) data = data.substr(0, part_of(data.size()));
-  return disk_.write_at(request.handle, data, request.offset);
+  if (data.empty() || (illness_.corrupt_write <= 0 && illness_.lost_write <= 0)) {
+    return disk_.write_at(request.handle, data, request.offset);
+  }
+  std::string spoiled(data);
+  std::uint64_t offset = request.offset;
+  spoil(spoiled, offset);
+  return disk_.write_at(request.handle, spoiled, offset);
 }
 
 // As a write and then a sync of its bytes, so that faults and crashes can strike between them.

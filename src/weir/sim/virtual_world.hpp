@@ -26,6 +26,7 @@ struct virtual_options {
   duration latency_max = {};
   double short_chance = 0;   // of a transfer of fewer bytes than could go at once
   double queued_chance = 0;  // of a completion from wait() where the answer was there at once
+  bool is_led = false;   // somebody else gives loops their turns and moves the clock: virtual_nodes
   bool threads = false;  // true: other threads may wake the loop, so idling waits for them and is
                          // no deadlock
   std::size_t socket_buffer_max = 64 * 1024;  // bytes on their way in one direction
@@ -48,6 +49,16 @@ struct virtual_fault {
   std::int64_t partial = -1;  // >= 0: instead of failing, at most so many bytes are transferred
 };
 
+/// How ill the disk of a machine is: chances of each operation. What a program is told of is EIO; a
+/// write that goes wrong in silence is told to nobody.
+struct disk_illness {
+  double read_error = 0;
+  double write_error = 0;
+  double sync_error = 0;  // what was dirty counts as clean from then on, but is not on the platter
+  double corrupt_write = 0;  // one byte of it becomes another one, in silence
+  double lost_write = 0;     // it lands in the page after its own (misdirected), in silence
+};
+
 /// The world outside of one or several loops that run one after the other.
 ///
 /// Cancel:  no waits.
@@ -66,8 +77,17 @@ class virtual_world final : private network_host {
   /// A signal arrives: all waits for it end; without one it stays pending, once.
   void raise_signal(int number);
   void add_fault(virtual_fault fault);
+  /// Those that have not struck yet never will.
+  void drop_faults() noexcept { faults_.clear(); }
+  void set_illness(disk_illness illness) noexcept { illness_ = illness; }
+  void set_latency(duration min, duration max) noexcept {
+    options_.latency_min = min;
+    options_.latency_max = max;
+  }
+  void set_short_chance(double chance) noexcept { options_.short_chance = chance; }
   /// The machine stops now: every driver made before is dead (its operations fail with EIO),
-  /// sockets vanish, and the disk keeps what was synced. Make a new driver to start again.
+  /// sockets vanish, and the disk keeps what was synced. Make a new driver to start again. With
+  /// crash_loss::none the program dies alone: other machines hear the end of its connections.
   void crash(crash_loss loss = crash_loss::all);
   /// crash() just before the n-th operation on the disk from now on; 0 takes the order back.
   void crash_before_disk_operation(std::uint64_t nth, crash_loss loss = crash_loss::all) noexcept;
@@ -114,6 +134,8 @@ class virtual_world final : private network_host {
   scheduling_policy* begin_loop() noexcept;
   /// Counts the operation; the errno of a fault that strikes it, or 0.
   int begin(const io_request& request);
+  int fall_ill(const io_request& request);
+  void spoil(std::string& data, std::uint64_t& offset);
   std::int64_t run_on_disk(io_request& request);
   std::int64_t write(const io_request& request);
   std::int64_t write_durably(const io_request& request);
@@ -136,6 +158,7 @@ class virtual_world final : private network_host {
   bool was_given_out_ = false;  // somebody outside of the driver has seen it
   std::uint64_t counts_[op_count] = {};
   std::vector<order_to_fail> faults_;
+  disk_illness illness_;
   std::int64_t part_max_ = -1;  // of the operation that runs, by a fault
   std::uint64_t faults_struck_ = 0;
   std::uint64_t disk_operations_ = 0;

@@ -1,0 +1,327 @@
+#include <weir/sim/chaos.hpp>
+
+#include <errno.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace weir {
+
+namespace {
+
+constexpr std::string_view names[chaos_kinds] = {
+    "kill", "power",        "pause",           "clock",      "partition",  "clog",      "reset",
+    "loss", "slow_network", "short_transfers", "disk_error", "sync_error", "disk_full", "slow_disk",
+};
+
+constexpr std::uint32_t weights[] = {1, 3, 10, 30, 100};  // two orders of magnitude
+constexpr duration means[] = {duration::seconds(30), duration::seconds(120), duration::seconds(10),
+                              duration::seconds(3)};
+
+std::string in_seconds(duration length) {
+  return fmt::format("{:.3f} s", static_cast<double>(length.ns) / 1e9);
+}
+
+}  // namespace
+
+std::string_view name(chaos_kind kind) noexcept { return names[static_cast<std::size_t>(kind)]; }
+
+std::optional<chaos_set> chaos_set::parse(std::string_view text) {
+  chaos_set made;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(','), text.size());
+    std::string_view one = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (one == "none") continue;
+    if (one == "all") {
+      made = all();
+      continue;
+    }
+    const bool is_out = one.starts_with('-');
+    if (is_out) one.remove_prefix(1);
+    const auto* found = std::ranges::find(names, one);
+    if (found == std::end(names)) return std::nullopt;
+    made.set(static_cast<chaos_kind>(found - names), !is_out);
+  }
+  return made;
+}
+
+std::string chaos_set::text() const {
+  if (*this == all()) return "all";
+  std::string out;
+  for (std::size_t i = 0; i < chaos_kinds; ++i) {
+    if (!has(static_cast<chaos_kind>(i))) continue;
+    if (!out.empty()) out += ',';
+    out += names[i];
+  }
+  return out.empty() ? "none" : out;
+}
+
+chaos::chaos(virtual_nodes& nodes, chaos_set allowed, chaos_host& host)
+    : nodes_(nodes), host_(host), choices_(nodes.decisions()) {
+  for (std::size_t i = 0; i < chaos_kinds; ++i) {
+    if (!allowed.has(static_cast<chaos_kind>(i))) continue;
+    if (choices_.below(choice_kind::knob, 2) == 0) continue;
+    weights_[i] = weights[choices_.below(choice_kind::knob, std::size(weights))];
+    weights_sum_ += weights_[i];
+  }
+  mean_ = means[choices_.below(choice_kind::knob, std::size(means))];
+  if (weights_sum_ != 0) draw_next();
+}
+
+std::string chaos::swarm() const {
+  std::string out;
+  for (std::size_t i = 0; i < chaos_kinds; ++i) {
+    if (weights_[i] == 0) continue;
+    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", names[i], weights_[i]);
+  }
+  return out.empty() ? "no faults" : fmt::format("{}; about every {}", out, in_seconds(mean_));
+}
+
+duration chaos::draw(duration min, duration max) {
+  // By orders of magnitude: short faults are as likely as long ones.
+  duration top = max;
+  while (top / 4 > min && choices_.below(choice_kind::fault, 2) == 0) top = top / 4;
+  return duration(choices_.between(choice_kind::fault, min.ns, std::max(min.ns, top.ns)));
+}
+
+void chaos::draw_next() {
+  next_ = nodes_.now() + duration(choices_.between(choice_kind::fault, mean_.ns / 4, mean_.ns * 2));
+}
+
+time_point chaos::next_at() const noexcept {
+  return reliefs_.empty() ? next_ : std::min(next_, reliefs_.begin()->first);
+}
+
+bool chaos::has_ill_disk(const virtual_node& node) const noexcept {
+  const auto found = ill_.find(node.host());
+  return found != ill_.end() && found->second;
+}
+
+// An illness that is still there counts for the next start, too.
+void chaos::forget_illness(const virtual_node& node) noexcept {
+  const bool is_ill = std::ranges::any_of(reliefs_, [&](const auto& one) {
+    return one.second.on == &node && one.second.kind >= chaos_kind::disk_error;
+  });
+  ill_[node.host()] = is_ill;
+}
+
+std::optional<chaos_kind> chaos::draw_kind() {
+  const std::uint64_t drawn = choices_.below(choice_kind::fault, weights_sum_ + 1);
+  if (drawn == 0) return std::nullopt;  // plain: nothing
+  std::uint64_t left = drawn - 1;
+  for (std::size_t i = 0; i < chaos_kinds; ++i) {
+    if (left < weights_[i]) return static_cast<chaos_kind>(i);
+    left -= weights_[i];
+  }
+  return std::nullopt;
+}
+
+void chaos::act() {
+  while (!reliefs_.empty() && reliefs_.begin()->first <= nodes_.now()) {
+    const relief what = reliefs_.begin()->second;
+    reliefs_.erase(reliefs_.begin());
+    relieve(what);
+  }
+  if (next_ > nodes_.now()) return;
+  draw_next();
+  if (const auto kind = draw_kind()) strike(*kind);
+}
+
+void chaos::strike(chaos_kind kind) {
+  if (kind >= chaos_kind::partition && kind <= chaos_kind::slow_network) {
+    return strike_network(kind);
+  }
+  virtual_node& on = nodes_.at(choices_.below(choice_kind::fault, nodes_.count()));
+  if (kind < chaos_kind::partition) return strike_machine(kind, on);
+  if (host_.has_disk(on)) strike_disk(kind, on);
+}
+
+void chaos::strike_machine(chaos_kind kind, virtual_node& on) {
+  if (kind == chaos_kind::clock) return strike_clock(on);
+  if (!on.is_running() || on.is_paused()) return;
+  ++strikes_[static_cast<std::size_t>(kind)];
+  switch (kind) {
+    case chaos_kind::kill:
+      host_.struck(kind, &on, "killed");
+      on.kill();
+      return later(draw(duration::milliseconds(100), duration::seconds(30)), {kind, &on});
+    case chaos_kind::power:
+      host_.struck(kind, &on, "power cut");
+      on.cut_power(crash_loss::some);
+      return later(draw(duration::seconds(1), duration::seconds(60)), {kind, &on});
+    default:
+      host_.struck(kind, &on, "paused");
+      on.pause();
+      return later(draw(duration::milliseconds(100), duration::seconds(60)), {kind, &on});
+  }
+}
+
+void chaos::strike_clock(virtual_node& on) {
+  ++strikes_[static_cast<std::size_t>(chaos_kind::clock)];
+  if (choices_.below(choice_kind::fault, 2) == 0) {
+    const duration by = draw(duration::milliseconds(1), duration::seconds(600));
+    const bool is_back = choices_.below(choice_kind::fault, 2) == 1;
+    host_.struck(chaos_kind::clock, &on,
+                 fmt::format("clock set by {}{}", is_back ? "-" : "+", in_seconds(by)));
+    return on.clock().step_wall(is_back ? -by : by);
+  }
+  const auto drift = static_cast<clock_drift>(choices_.below(choice_kind::fault, 4));
+  const std::int64_t ppm = choices_.between(choice_kind::fault, -5'000, 5'000);
+  host_.struck(chaos_kind::clock, &on, fmt::format("clock drifts, {} ppm", ppm));
+  on.clock().set({.drift = drift, .ppm = ppm}, nodes_.now());
+}
+
+template <class F>
+void chaos::each_link(F change) {
+  for (std::size_t a = 0; a < nodes_.count(); ++a) {
+    for (std::size_t b = 0; b < nodes_.count(); ++b) {
+      if (a != b) change(nodes_.links().between(nodes_.at(a).host(), nodes_.at(b).host()));
+    }
+  }
+}
+
+void chaos::cut(virtual_node& from, virtual_node& to, duration length) {
+  nodes_.links().between(from.host(), to.host()).is_cut = true;
+  later(length, {chaos_kind::partition, &from, &to});
+}
+
+void chaos::strike_network(chaos_kind kind) {
+  if (nodes_.count() < 2) return;
+  ++strikes_[static_cast<std::size_t>(kind)];
+  const std::size_t a = choices_.below(choice_kind::fault, nodes_.count());
+  const std::size_t b =
+      (a + 1 + choices_.below(choice_kind::fault, nodes_.count() - 1)) % nodes_.count();
+  virtual_node& from = nodes_.at(a);
+  virtual_node& to = nodes_.at(b);
+  const duration length = draw(duration::milliseconds(100), duration::seconds(120));
+  const std::string text = in_seconds(length);
+  switch (kind) {
+    case chaos_kind::partition:
+      switch (choices_.below(choice_kind::fault, 3)) {
+        case 0:
+          host_.struck(kind, &from, fmt::format("can't reach {} for {}", to.name(), text));
+          return cut(from, to, length);
+        case 1:
+          host_.struck(kind, &from, fmt::format("is parted from {} for {}", to.name(), text));
+          cut(from, to, length);
+          return cut(to, from, length);
+        default:
+          host_.struck(kind, &from, fmt::format("is alone for {}", text));
+          for (std::size_t i = 0; i < nodes_.count(); ++i) {
+            if (i == a) continue;
+            cut(from, nodes_.at(i), length);
+            cut(nodes_.at(i), from, length);
+          }
+          return;
+      }
+    case chaos_kind::clog:
+      host_.struck(kind, &from, fmt::format("to {} is clogged for {}", to.name(), text));
+      nodes_.links().between(from.host(), to.host()).clogged_until = nodes_.now() + length;
+      return;
+    case chaos_kind::reset:
+      host_.struck(kind, nullptr, fmt::format("connections are reset for {}", text));
+      each_link([](link_conditions& one) { one.reset_chance = 0.05; });
+      break;
+    case chaos_kind::loss:
+      host_.struck(kind, nullptr, fmt::format("packets are lost for {}", text));
+      each_link([](link_conditions& one) { one.loss_chance = 0.2; });
+      break;
+    default:
+      host_.struck(kind, nullptr, fmt::format("the network is slow for {}", text));
+      each_link([](link_conditions& one) {
+        one.slow_chance = 0.1;
+        one.slow_max = duration::seconds(5);
+      });
+      break;
+  }
+  later(length, {kind});
+}
+
+void chaos::strike_disk(chaos_kind kind, virtual_node& on) {
+  ++strikes_[static_cast<std::size_t>(kind)];
+  const duration length = draw(duration::milliseconds(100), duration::seconds(60));
+  const std::string text = in_seconds(length);
+  virtual_world& world = on.world();
+  constexpr std::uint64_t room_when_full = 4'096;
+  switch (kind) {
+    case chaos_kind::short_transfers:
+      host_.struck(kind, &on, fmt::format("short transfers for {}", text));
+      world.set_short_chance(0.5);
+      break;
+    case chaos_kind::disk_error:
+      host_.struck(kind, &on, fmt::format("disk errors for {}", text));
+      world.set_illness({.read_error = 0.05, .write_error = 0.05});
+      break;
+    case chaos_kind::sync_error:
+      host_.struck(kind, &on, "the next sync fails");
+      world.add_fault({.op = io_op::sync, .code = EIO});
+      break;
+    case chaos_kind::disk_full:
+      host_.struck(kind, &on, fmt::format("disk full for {}", text));
+      world.disk().set_quota(world.disk().used() + room_when_full);
+      break;
+    default:
+      host_.struck(kind, &on, fmt::format("slow disk for {}", text));
+      world.set_latency(duration::milliseconds(1), duration::milliseconds(300));
+      break;
+  }
+  if (kind >= chaos_kind::disk_error) ill_[on.host()] = true;
+  later(length, {kind, &on});
+}
+
+void chaos::start(virtual_node& node) {
+  if (node.is_running()) return;
+  host_.struck(chaos_kind::kill, &node, "starts");
+  forget_illness(node);
+  node.start(host_.program_of(node));
+}
+
+void chaos::relieve(const relief& from) {
+  constexpr std::uint64_t no_quota = std::uint64_t{1} << 40;
+  switch (from.kind) {
+    case chaos_kind::kill:
+    case chaos_kind::power:
+      return start(*from.on);
+    case chaos_kind::pause:
+      host_.struck(from.kind, from.on, "goes on");
+      return from.on->resume();
+    case chaos_kind::partition:
+      nodes_.links().between(from.on->host(), from.other->host()).is_cut = false;
+      return;
+    case chaos_kind::reset:
+      return each_link([](link_conditions& one) { one.reset_chance = 0; });
+    case chaos_kind::loss:
+      return each_link([](link_conditions& one) { one.loss_chance = 0; });
+    case chaos_kind::slow_network:
+      return each_link([](link_conditions& one) { one.slow_chance = 0; });
+    case chaos_kind::short_transfers:
+      return from.on->world().set_short_chance(0);
+    case chaos_kind::disk_error:
+      return from.on->world().set_illness({});
+    case chaos_kind::disk_full:
+      return from.on->world().disk().set_quota(no_quota);
+    case chaos_kind::slow_disk:
+      return from.on->world().set_latency({}, {});
+    case chaos_kind::sync_error:
+      return from.on->world().drop_faults();
+    case chaos_kind::clock:
+    case chaos_kind::clog:
+      return;
+  }
+}
+
+void chaos::heal() {
+  next_ = time_point::never();
+  for (const auto& [at, what] : std::exchange(reliefs_, {})) relieve(what);
+  each_link([](link_conditions& one) { one = {}; });
+  for (std::size_t i = 0; i < nodes_.count(); ++i) {
+    virtual_node& node = nodes_.at(i);
+    node.clock().set({}, nodes_.now());
+    node.resume();
+    start(node);
+  }
+}
+
+}  // namespace weir

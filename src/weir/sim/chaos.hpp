@@ -1,0 +1,135 @@
+// Faults that strike machines at random moments. The hard idea is the swarm (Groce 2012): each seed
+// draws first which kinds of fault exist in its run and how often each strikes, since faults that
+// are all there all the time hide each other. All of it are decisions of the kinds `knob` and
+// `fault`, whose plain answer is "nothing happens": shrinking takes faults out by itself.
+#pragma once
+
+#include <weir/sim/virtual_nodes.hpp>
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace weir {
+
+enum class chaos_kind : std::uint8_t {
+  kill,             // SIGKILL, and a start soon after
+  power,            // the plug is pulled; what was not synced survives or not, sector by sector
+  pause,            // SIGSTOP, later SIGCONT
+  clock,            // the wall clock is set, or drifts
+  partition,        // between two machines or around one, one way or both
+  clog,             // a link delivers late
+  reset,            // connections are reset on the way
+  loss,             // packets are lost and sent again
+  slow_network,     // latencies get a long tail
+  short_transfers,  // reads and writes of fewer bytes than asked
+  disk_error,       // EIO of reads and writes
+  sync_error,       // an fsync that fails once, and loses what was dirty
+  disk_full,        // ENOSPC
+  slow_disk,
+};
+inline constexpr std::size_t chaos_kinds = 14;
+std::string_view name(chaos_kind kind) noexcept;
+
+/// A set of kinds.
+struct chaos_set {
+  std::uint32_t bits = 0;
+
+  static chaos_set all() noexcept { return {(1u << chaos_kinds) - 1}; }
+  /// "all", "none", or names with commas between them, "-name" to leave one out of those before.
+  /// Nothing for a name that is none.
+  static std::optional<chaos_set> parse(std::string_view text);
+  std::string text() const;
+  bool has(chaos_kind kind) const noexcept { return (bits >> static_cast<int>(kind) & 1) != 0; }
+  void set(chaos_kind kind, bool on) noexcept {
+    const std::uint32_t bit = 1u << static_cast<int>(kind);
+    bits = on ? bits | bit : bits & ~bit;
+  }
+  bool operator==(const chaos_set&) const = default;
+};
+
+/// Who owns the machines.
+///
+/// Cancel:  no waits.
+/// Order:   struck() before the fault's first effect.
+/// Bound:   none of its own.
+/// Errors:  none.
+/// Threads: one.
+class chaos_host {
+ public:
+  virtual node_program& program_of(virtual_node& node) = 0;
+  /// Whether faults of disks may strike it.
+  virtual bool has_disk(const virtual_node& node) = 0;
+  /// Something has happened, in words: "killed", "clock set by -3 s".
+  virtual void struck(chaos_kind kind, virtual_node* on, const std::string& how) = 0;
+
+ protected:
+  ~chaos_host() = default;
+};
+
+/// Faults for the machines of a run.
+///
+/// Cancel:  no waits.
+/// Order:   by true time: act() when next_at() has come, between two turns of machines.
+/// Bound:   each kind's faults have a longest length, some minutes.
+/// Errors:  none.
+/// Threads: one.
+class chaos {
+ public:
+  /// Draws the swarm among the kinds that are allowed.
+  chaos(virtual_nodes& nodes, chaos_set allowed, chaos_host& host);
+  chaos(const chaos&) = delete;
+  chaos& operator=(const chaos&) = delete;
+
+  time_point next_at() const noexcept;
+  void act();
+  /// All faults end now, and none will strike any more; machines that are off start.
+  void heal();
+
+  /// What this seed has drawn: "kill 3, partition 30; every 10 s".
+  std::string swarm() const;
+  std::uint64_t strikes(chaos_kind kind) const noexcept {
+    return strikes_[static_cast<std::size_t>(kind)];
+  }
+  /// A fault of its disk has struck the machine since it was started the last time.
+  bool has_ill_disk(const virtual_node& node) const noexcept;
+  void forget_illness(const virtual_node& node) noexcept;
+
+ private:
+  struct relief {
+    chaos_kind kind;
+    virtual_node* on = nullptr;
+    virtual_node* other = nullptr;
+  };
+  void draw_next();
+  std::optional<chaos_kind> draw_kind();
+  void strike(chaos_kind kind);
+  void strike_machine(chaos_kind kind, virtual_node& on);
+  void strike_clock(virtual_node& on);
+  void strike_network(chaos_kind kind);
+  void strike_disk(chaos_kind kind, virtual_node& on);
+  void cut(virtual_node& from, virtual_node& to, duration length);
+  void relieve(const relief& from);
+  void start(virtual_node& node);
+  duration draw(duration min, duration max);
+  void later(duration after, relief what) { reliefs_.emplace(nodes_.now() + after, what); }
+  template <class F>
+  void each_link(F change);
+
+  virtual_nodes& nodes_;
+  chaos_host& host_;
+  choices& choices_;
+  std::array<std::uint32_t, chaos_kinds> weights_{};
+  std::uint32_t weights_sum_ = 0;
+  duration mean_ = {};
+  time_point next_ = time_point::never();
+  std::multimap<time_point, relief> reliefs_;
+  std::array<std::uint64_t, chaos_kinds> strikes_{};
+  std::map<host_number, bool> ill_;
+};
+
+}  // namespace weir

@@ -1,0 +1,129 @@
+// Reading and writing the socket addresses that drivers pass as bytes.
+#pragma once
+
+#include <weir/core/driver.hpp>
+#include <weir/sim/packet.hpp>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+
+namespace weir::detail {
+
+inline constexpr std::uint32_t path_offset = offsetof(sockaddr_un, sun_path);
+
+template <class T>
+T viewed_as(const raw_address& address) {
+  static_assert(sizeof(T) <= sizeof address.storage);
+  T out{};
+  std::memcpy(&out, address.storage, sizeof out);
+  return out;
+}
+template <class T>
+void assign(raw_address& address, const T& from, std::uint32_t size = sizeof(T)) {
+  address = {};
+  std::memcpy(address.storage, &from, sizeof from);
+  address.size = size;
+}
+
+inline int family_of(const raw_address& address) {
+  return address.size < sizeof(sa_family_t) ? AF_UNSPEC : viewed_as<sockaddr>(address).sa_family;
+}
+inline int port_of(const raw_address& address) {
+  switch (family_of(address)) {
+    case AF_INET:
+      return ntohs(viewed_as<sockaddr_in>(address).sin_port);
+    case AF_INET6:
+      return ntohs(viewed_as<sockaddr_in6>(address).sin6_port);
+    default:
+      return 0;
+  }
+}
+inline void set_port(raw_address& address, int port) {
+  const auto bits = htons(static_cast<std::uint16_t>(port));
+  if (family_of(address) == AF_INET) {
+    auto in = viewed_as<sockaddr_in>(address);
+    in.sin_port = bits;
+    assign(address, in);
+  } else {
+    auto in = viewed_as<sockaddr_in6>(address);
+    in.sin6_port = bits;
+    assign(address, in);
+  }
+}
+inline bool is_any(const raw_address& address) {
+  if (family_of(address) == AF_INET) {
+    return viewed_as<sockaddr_in>(address).sin_addr.s_addr == htonl(INADDR_ANY);
+  }
+  const in6_addr host = viewed_as<sockaddr_in6>(address).sin6_addr;
+  return IN6_IS_ADDR_UNSPECIFIED(&host);
+}
+inline bool is_loopback(const raw_address& address) {
+  if (family_of(address) == AF_INET) {
+    return ntohl(viewed_as<sockaddr_in>(address).sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+  }
+  const in6_addr host = viewed_as<sockaddr_in6>(address).sin6_addr;
+  return IN6_IS_ADDR_LOOPBACK(&host);
+}
+inline bool is_same_host(const raw_address& a, const raw_address& b) {
+  if (family_of(a) != family_of(b)) return false;
+  if (family_of(a) == AF_INET) {
+    return viewed_as<sockaddr_in>(a).sin_addr.s_addr == viewed_as<sockaddr_in>(b).sin_addr.s_addr;
+  }
+  const in6_addr left = viewed_as<sockaddr_in6>(a).sin6_addr;
+  const in6_addr right = viewed_as<sockaddr_in6>(b).sin6_addr;
+  return IN6_ARE_ADDR_EQUAL(&left, &right);
+}
+inline raw_address loopback(int family, int port) {
+  raw_address address;
+  if (family == AF_INET) {
+    sockaddr_in in{};
+    in.sin_family = AF_INET;
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assign(address, in);
+  } else {
+    sockaddr_in6 in{};
+    in.sin6_family = AF_INET6;
+    in.sin6_addr = IN6ADDR_LOOPBACK_INIT;
+    assign(address, in);
+  }
+  set_port(address, port);
+  return address;
+}
+inline raw_address unnamed_unix() {
+  raw_address address;
+  sockaddr_un un{};
+  un.sun_family = AF_UNIX;
+  assign(address, un, sizeof(sa_family_t));
+  return address;
+}
+// A path, or an abstract name with its leading zero byte.
+inline std::string unix_name(const raw_address& address) {
+  if (address.size <= path_offset) return {};
+  const char* text = reinterpret_cast<const char*>(address.storage) + path_offset;
+  const std::size_t size = std::min<std::size_t>(address.size, sizeof address.storage);
+  if (*text == '\0') return std::string(text, size - path_offset);
+  return std::string(text, strnlen(text, size - path_offset));
+}
+// The number of an IPv4 host; 0 for other families.
+inline host_number host_of(const raw_address& address) {
+  if (family_of(address) != AF_INET) return 0;
+  return ntohl(viewed_as<sockaddr_in>(address).sin_addr.s_addr);
+}
+inline raw_address ipv4_address(host_number host, int port) {
+  raw_address address;
+  sockaddr_in in{};
+  in.sin_family = AF_INET;
+  in.sin_addr.s_addr = htonl(host);
+  assign(address, in);
+  set_port(address, port);
+  return address;
+}
+
+}  // namespace weir::detail

@@ -1,0 +1,56 @@
+// What travels between the virtual machines: the packets of a stream connection. The hard idea:
+// there is no byte-level TCP. A carrier brings the packets of one direction in their order, sends
+// again what was lost, and gives up at last; so a packet says what the other end must learn.
+#pragma once
+
+#include <weir/core/driver.hpp>
+
+#include <cstdint>
+#include <string>
+
+namespace weir {
+
+/// An IPv4 address as a number: 10.0.0.1 is 0x0a000001.
+using host_number = std::uint32_t;
+/// One connection between two machines, never used again.
+using connection_number = std::uint64_t;
+
+enum class packet_kind : std::uint8_t {
+  syn,        // a connection is wanted; number: how much its sender's inbox holds
+  accepted,   // it is there; number: the same of the listener's end
+  refused,    // nobody listens
+  data,       // bytes
+  credit,     // number: so many bytes have been read
+  end,        // no more bytes will come
+  reset,      // the connection is gone
+  timed_out,  // from the carrier: the other machine does not answer
+};
+
+struct packet {
+  packet_kind kind = packet_kind::data;
+  connection_number connection = 0;
+  host_number from = 0;
+  host_number to = 0;
+  std::uint64_t number = 0;
+  std::string data = {};
+  raw_address source = {};  // syn only
+  raw_address target = {};
+};
+
+/// Takes packets from one machine to another.
+///
+/// Cancel:  no waits.
+/// Order:   packets of one connection and direction arrive in the order in which they were given.
+/// Bound:   by what connections may have on their way: their inboxes.
+/// Errors:  a machine that does not answer for long: `timed_out` to the sender.
+/// Threads: one.
+class packet_carrier {
+ public:
+  virtual void carry(packet what) = 0;
+  virtual connection_number new_connection() = 0;
+
+ protected:
+  ~packet_carrier() = default;
+};
+
+}  // namespace weir
