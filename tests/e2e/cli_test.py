@@ -172,7 +172,7 @@ class Alone(unittest.TestCase):
     def test_every_command_has_help(self):
         code, out, _ = weir("--help")
         self.assertEqual(code, 0)
-        for command in ("serve", "send", "take", "queues", "wait", "redrive", "bench", "check", "version",
+        for command in ("serve", "send", "take", "queues", "wait", "redrive", "bench", "sim", "check", "version",
                         "completion"):
             self.assertIn(f"\n  {command} ", out)
             self.assertEqual(weir(command, "--help")[0], 0)
@@ -185,6 +185,8 @@ class Alone(unittest.TestCase):
             (["send", "q", "--priority", "10"], "--priority"), (["send", "q", "--delay", "5"], "ends without a unit"),
             (["take", "q", "--max", "0"], "--max"), (["completion", "tcsh"], "there is no completion for 'tcsh'; write bash, zsh or fish (see"), (["serve", "--listen", "nonsense"], "nonsense"),
             (["check"], "folder is required"), (["redrive"], "queue is required"), (["bench"], "subcommand is required"),
+            (["sim", "serve", "--faults", "rain"], "--faults rain: all, none, or some of kill"),
+            (["sim", "serve", "--nodes", "1"], "--nodes"), (["sim", "serve", "--replay", "/nowhere"], "/nowhere"),
             (["bench", "disk", "--bytes", "0"], "--bytes"), (["bench", "server", "--time", "soon"], "--time"),
         ):
             with self.subTest(arguments):

@@ -60,6 +60,7 @@ void add_queues_command(CLI::App& app, command_choice& choice);
 void add_wait_command(CLI::App& app, command_choice& choice);
 void add_redrive_command(CLI::App& app, command_choice& choice);
 void add_bench_command(CLI::App& app, command_choice& choice);
+void add_sim_command(CLI::App& app, command_choice& choice);
 void add_check_command(CLI::App& app, command_choice& choice);
 void add_version_command(CLI::App& app, command_choice& choice);
 void add_completion_command(CLI::App& app, command_choice& choice);

@@ -1,0 +1,238 @@
+// weir sim serve: the server of `weir serve` in a simulated world, with clients and faults.
+#include <weir/apps/command.hpp>
+#include <weir/apps/duration_option.hpp>
+#include <weir/base/log.hpp>
+#include <weir/base/text.hpp>
+#include <weir/drill/campaign.hpp>
+#include <weir/drill/drill_case.hpp>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <random>
+#include <thread>
+#include <utility>
+
+namespace weir {
+
+namespace {
+
+constexpr std::size_t case_bytes_max = 64u << 20;
+
+struct settings {
+  std::optional<std::uint64_t> seed;
+  std::uint32_t nodes = 3;
+  duration time = {};  // 0: the default
+  std::string faults = "all";
+  duration campaign = {};
+  std::uint32_t jobs = 0;
+  std::uint64_t seeds = UINT64_MAX;
+  std::string replay;
+  bool shrink = false;
+  std::uint64_t shrink_runs = 300;
+  std::string save;
+  bool events = false;
+};
+
+class event_printer final : public drill::drill_listener {
+ public:
+  void event(const std::string& line) override { print(line + "\n"); }
+};
+
+std::string fault_names() {
+  std::string out;
+  for (std::size_t i = 0; i < chaos_kinds; ++i) {
+    out += fmt::format("{}{}", i == 0 ? "" : ", ", name(static_cast<chaos_kind>(i)));
+  }
+  return out;
+}
+
+drill::drill_settings drill_settings_of(const settings& given, duration time_default) {
+  const auto faults = chaos_set::parse(given.faults);
+  if (!faults) {
+    throw command_failure{exit_code::usage,
+                          fmt::format("--faults {}: all, none, or some of {}; -NAME leaves one out",
+                                      given.faults, fault_names())};
+  }
+  return {.nodes = given.nodes,
+          .time = given.time.ns > 0 ? given.time : time_default,
+          .faults = *faults};
+}
+
+std::uint64_t fresh_seed() {
+  std::random_device device;
+  return device();  // 32 bits: short to type
+}
+
+std::string in_hours(duration length) {
+  const std::int64_t s = length.ns / 1'000'000'000;
+  return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
+}
+
+std::string text_of(const drill::drill_report& report) {
+  const drill::ledger_counts& counts = report.counts;
+  return fmt::format(
+      "simulated {}: {} submitted, {} confirmed, {} given out, {} acknowledged, {} done, {} dead, "
+      "{} replies; {} server starts, {} packets, {} turns\nfaults of this seed: {}\nfingerprint "
+      "{:016x}\n",
+      in_hours(report.simulated), counts.tried, counts.confirmed, counts.delivered, counts.acked,
+      counts.done, counts.dead, counts.replied, report.server_starts, report.packets, report.turns,
+      report.swarm, report.fingerprint);
+}
+
+void save_case(const std::string& path, const drill::drill_case& what) {
+  std::ofstream out(path);
+  out << what.text();
+  if (!out.flush()) {
+    throw command_failure{exit_code::failed, fmt::format("{} can't be written", path)};
+  }
+}
+
+/// What was broken, what came before, and how to see it again.
+exit_code tell_failure(const drill::drill_case& what, const drill::drill_report& report,
+                       const std::string& file) {
+  std::string out = "the last events:\n";
+  for (const std::string& line : report.events)
+    out += "  " + line.substr(0, line.find('\n')) + "\n";
+  out += text_of(report);
+  out += fmt::format("BROKEN: {}\nreplay it:  {}\n", report.violation, what.command(file));
+  print(out);
+  return exit_code::failed;
+}
+
+exit_code run_one(const settings& given, drill::drill_case what) {
+  event_printer printer;
+  if (given.shrink) {
+    drill::shrunk_case made = drill::shrink_case(what, given.shrink_runs);
+    if (!made.report.is_failed()) {
+      print("nothing to shrink: no promise is broken\n" + text_of(made.report));
+      return exit_code::ok;
+    }
+    std::string file = given.save.empty() ? fmt::format("weir-sim-{}.case", what.seed) : given.save;
+    if (made.made.log || !given.save.empty()) save_case(file, made.made);
+    print(fmt::format(
+        "shrunk in {} runs: faults {}, {} simulated, {} decisions{}\n", made.runs,
+        made.made.settings.faults.text(), in_hours(made.report.simulated),
+        made.made.log ? fmt::format("{}", made.made.log->exceptions.size()) : std::string("all"),
+        made.made.log ? "" : " of the seed"));
+    return tell_failure(made.made, made.report, file);
+  }
+  const drill::drill_report report = drill::run_case(what, given.events ? &printer : nullptr);
+  if (report.is_failed()) return tell_failure(what, report, given.replay);
+  print(text_of(report) + "all promises were kept\n");
+  return exit_code::ok;
+}
+
+class progress_printer final : public drill::campaign_listener {
+ public:
+  void progress(const drill::campaign_totals& so_far) override {
+    const bool is_terminal = ::isatty(STDERR_FILENO) == 1;
+    constexpr duration between = duration::seconds(10);
+    if (!is_terminal && so_far.passed < next_) return;
+    next_ = so_far.passed + between;
+    std::fprintf(stderr, "%s%llu seeds, %s simulated, %llu failed%s", is_terminal ? "\r" : "",
+                 static_cast<unsigned long long>(so_far.seeds), in_hours(so_far.simulated).c_str(),
+                 static_cast<unsigned long long>(so_far.failed), is_terminal ? "   " : "\n");
+  }
+
+ private:
+  duration next_ = duration::seconds(10);
+};
+
+exit_code run_campaign_of(const settings& given) {
+  constexpr std::uint64_t seeds_enough = 100;  // for each sometimes() to be met
+  drill::campaign_settings plan;
+  plan.drill = drill_settings_of(given, duration::seconds(600));
+  plan.first_seed = given.seed ? *given.seed : fresh_seed();
+  plan.length = given.campaign;
+  plan.seeds_max = given.seeds;
+  plan.workers = given.jobs != 0 ? given.jobs : std::max(1u, std::thread::hardware_concurrency());
+  print(fmt::format("seeds from {}, {} workers\n", plan.first_seed, plan.workers));
+  progress_printer progress;
+  const drill::campaign_totals totals = drill::run_campaign(plan, progress);
+  if (::isatty(STDERR_FILENO) == 1) std::fputc('\n', stderr);
+  std::string out = drill::summary_of(totals);
+  const std::vector<std::string> never = drill::never_met(totals);
+  const bool is_blind = !never.empty() && totals.seeds >= seeds_enough;
+  for (const drill::finding& one : totals.findings) {
+    const drill::drill_case what{.settings = plan.drill, .seed = one.seed};
+    out += fmt::format("BROKEN: seed {}: {}\nreplay it:  {}\n", one.seed, one.violation,
+                       what.command(""));
+  }
+  if (totals.failed > totals.findings.size()) {
+    out += fmt::format("and {} seeds more\n", totals.failed - totals.findings.size());
+  }
+  if (is_blind) out += "the campaign failed: what should happen sometimes never did\n";
+  if (totals.seeds == 0) out += "no seed came to its end in that time\n";
+  print(out);
+  return totals.failed != 0 || is_blind || totals.seeds == 0 ? exit_code::failed : exit_code::ok;
+}
+
+exit_code simulate(const settings& given) {
+  log::set_level(log::level::off);  // the server's lines have the simulation's times: see --events
+  if (given.campaign.ns > 0) return run_campaign_of(given);
+  if (!given.replay.empty()) {
+    result<drill::drill_case> read =
+        drill::drill_case::parse(read_file(given.replay, case_bytes_max));
+    if (!read) {
+      throw command_failure{exit_code::usage,
+                            fmt::format("{}: {}", given.replay, read.error().message())};
+    }
+    return run_one(given, std::move(*read));
+  }
+  constexpr duration hour = duration::seconds(3'600);
+  const drill::drill_settings plan = drill_settings_of(given, hour);
+  const std::uint64_t seed = given.seed ? *given.seed : fresh_seed();
+  if (!given.seed) print(fmt::format("seed {}\n", seed));
+  return run_one(given, {.settings = plan, .seed = seed});
+}
+
+void add_serve(CLI::App& sim, command_choice& choice) {
+  CLI::App* command =
+      sim.add_subcommand("serve", "Run the server with clients and faults in a simulated world");
+  command->footer(
+      "Examples:\n  weir sim serve --seed 42 --nodes 3 --time 1h --faults all\n"
+      "  weir sim serve --campaign 30m\n  weir sim serve --seed 42 --shrink\n"
+      "Faults: kill, power, pause, clock, partition, clog, reset, loss, slow_network,\n"
+      "short_transfers, disk_error, sync_error, disk_full, slow_disk; all, none; -NAME leaves one\n"
+      "out. Each seed draws some of them. Exit code 0: all promises were kept; 1: one was broken.");
+  const auto given = std::make_shared<settings>();
+  command->add_option("--seed", given->seed, "Decides everything (default: a new one, printed)");
+  command
+      ->add_option("--nodes", given->nodes,
+                   "Machines: the server's and at least one of clients (default 3)")
+      ->check(CLI::Range(2u, 100u));
+  add_duration_option(*command, "--time", given->time,
+                      "Simulated time with faults (default 1h; 10m in a campaign)");
+  command->add_option("--faults", given->faults, "Which may strike (default all)")
+      ->type_name("LIST");
+  add_duration_option(*command, "--campaign", given->campaign,
+                      "Run seeds on all cores for so long");
+  command->add_option("--seeds", given->seeds, "Of a campaign: at most so many");
+  command->add_option("--jobs", given->jobs, "Of a campaign: so many at once (default: cores)")
+      ->check(CLI::Range(1u, 1'024u));
+  command->add_option("--replay", given->replay, "Run the case that this file describes")
+      ->type_name("FILE");
+  command->add_flag("--shrink", given->shrink,
+                    "Look for a shorter run that breaks the same promise");
+  command->add_option("--shrink-runs", given->shrink_runs, "Tries for that (default 300)");
+  command->add_option("--save", given->save, "Where the shrunk case goes")->type_name("FILE");
+  command->add_flag("--events", given->events, "Print what happens, as it happens");
+  command->callback([&choice, given] { choice.run = [given] { return simulate(*given); }; });
+}
+
+}  // namespace
+
+void add_sim_command(CLI::App& app, command_choice& choice) {
+  CLI::App* command = app.add_subcommand("sim", "Try the server in a simulated world");
+  command->require_subcommand(1);
+  add_serve(*command, choice);
+}
+
+}  // namespace weir

@@ -1,0 +1,299 @@
+#include <weir/drill/drill.hpp>
+
+#include <weir/base/hash.hpp>
+#include <weir/base/log.hpp>
+#include <weir/core/with_scope.hpp>
+#include <weir/drill/drill_client.hpp>
+#include <weir/flow/event.hpp>
+#include <weir/io/signals.hpp>
+#include <weir/serve/server_life.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+namespace weir::drill {
+
+namespace {
+
+constexpr std::size_t events_kept = 40;
+constexpr duration supervisor_pause = duration::seconds(1);
+constexpr duration look_every = duration::seconds(1);
+constexpr duration end_patience = duration::seconds(60);
+
+struct quiet_observer final : server_observer {
+  void listening(const address&) override {}
+};
+
+/// `weir serve`, from its settings on, as the command runs it.
+class server_program final : public node_program {
+ public:
+  explicit server_program(server_config config) noexcept : config_(std::move(config)) {}
+  WEIR_CORO_WRAPPER task<> main(virtual_node&) override { return run(config_); }
+
+ private:
+  static task<> stop_at_term(event* stop) {
+    co_await wait_signal(SIGTERM);
+    stop->set();
+  }
+  static task<> run(server_config config) {
+    result<server_setup> setup =
+        check_setup(config, server_files{.tokens = std::string(token) + "\n"});
+    if (!setup) raise(std::move(setup.error()));
+    event stop;
+    quiet_observer tell;
+    co_await with_scope({.name = "process"}, [&](scope& process) -> task<> {
+      process.spawn(stop_at_term, &stop);
+      co_await run_server(std::move(*setup), stop, tell);
+      process.cancel("the server has ended");
+    });
+  }
+
+  server_config config_;
+};
+
+/// What a seed has drawn besides the faults.
+struct knobs {
+  explicit knobs(choices& from);
+
+  std::size_t socket_buffer_max;
+  bool shuffle;
+  std::uint32_t segment_bytes;
+  std::uint64_t snapshot_bytes;
+  duration wait;  // of a worker for a message
+  duration pause;
+  std::uint32_t submitters;
+  std::uint32_t body_bytes_max;
+};
+
+template <class T, std::size_t N>
+T draw(choices& from, const T (&values)[N]) {
+  return values[from.below(choice_kind::knob, N)];
+}
+
+knobs::knobs(choices& from)
+    : socket_buffer_max(draw(from, {std::size_t{65'536}, std::size_t{4'096}, std::size_t{512},
+                                    std::size_t{64}, std::size_t{1}})),
+      shuffle(from.below(choice_kind::knob, 2) == 1),
+      segment_bytes(draw(from, {1u << 20, 512u << 10, 256u << 10})),
+      snapshot_bytes(
+          draw(from, {std::uint64_t{4} << 20, std::uint64_t{1} << 20, std::uint64_t{256} << 10})),
+      wait(duration::seconds(2)),
+      pause(draw(from, {duration::milliseconds(2'000), duration::milliseconds(500),
+                        duration::milliseconds(10'000)})),
+      submitters(draw(from, {1u, 2u, 4u})),
+      body_bytes_max(draw(from, {300u, 3'000u, 20'000u})) {
+  // A buffer of one byte is legal and makes a thousand packets of a request: then fewer requests.
+  constexpr std::size_t tiny = 64;
+  if (socket_buffer_max > tiny) return;
+  wait = duration::seconds(30);
+  pause = duration::seconds(20);
+  submitters = 1;
+  body_bytes_max = 300;
+}
+
+class run final : public chaos_host {
+ public:
+  run(const drill_settings& settings, choices& decisions, drill_listener* listener);
+
+  drill_report made();
+
+ private:
+  server_config server_config_of() const {
+    server_config config;
+    config.data = "/data";
+    config.listen = fmt::format("10.0.0.1:{}", server_port);
+    config.calls.deny.emplace();  // the clients' machines have private addresses
+    config.limits.message_bytes_max = 64u << 10;
+    config.segment_bytes = drawn_.segment_bytes;
+    config.snapshot_bytes = drawn_.snapshot_bytes;
+    return config;
+  }
+
+  // chaos_host
+  node_program& program_of(virtual_node& node) override {
+    if (&node == &nodes_.at(0)) return server_;
+    return clients_;
+  }
+  bool has_disk(const virtual_node& node) override { return &node == &nodes_.at(0); }
+  void struck(chaos_kind kind, virtual_node* on, const std::string& how) override {
+    if (kind == chaos_kind::disk_error) {
+      book_.allow_early_deaths();
+      orders_.may_fail_inside = true;
+    }
+    if (kind == chaos_kind::sync_error || kind == chaos_kind::disk_full) {
+      orders_.may_fail_inside = true;
+    }
+    note(on ? on->name() : "network", how);
+  }
+
+  void note(std::string_view who, std::string_view what);
+  bool is_over() const noexcept { return !book_.violation().empty(); }
+  void go_until(time_point until);
+  template <class Done>
+  void go_until_done(duration patience, const char* wanted, Done done);
+  void supervise();
+  void end_and_look_again();
+
+  drill_settings settings_;
+  drill_listener* listener_;
+  probe_book probes_;
+  ledger book_;
+  virtual_nodes nodes_;
+  knobs drawn_;
+  client_orders orders_;
+  server_program server_;
+  client_program clients_;
+  std::vector<std::string> names_;
+  std::unique_ptr<chaos> chaos_;
+  time_point restart_at_ = time_point::never();
+  drill_report report_;
+  std::uint64_t print_ = 0;
+};
+
+run::run(const drill_settings& settings, choices& decisions, drill_listener* listener)
+    : settings_(settings),
+      listener_(listener),
+      probes_(decisions),
+      nodes_(decisions),
+      drawn_(decisions),
+      orders_(book_),
+      server_(server_config_of()),
+      clients_(orders_) {
+  for (std::uint32_t i = 0; i < settings.nodes; ++i) {
+    names_.push_back(i == 0 ? "server" : fmt::format("client{}", i));
+    nodes_.add(
+        {.name = names_.back().c_str(),
+         .world = {.shuffle = drawn_.shuffle, .socket_buffer_max = drawn_.socket_buffer_max}});
+  }
+  orders_.server = fmt::format("http://{}:{}", nodes_.at(0).address(), server_port);
+  orders_.submitters = drawn_.submitters;
+  orders_.pause = drawn_.pause;
+  orders_.wait = drawn_.wait;
+  orders_.body_bytes_max = drawn_.body_bytes_max;
+  chaos_ = std::make_unique<chaos>(nodes_, settings.faults, *this);
+}
+
+void run::note(std::string_view who, std::string_view what) {
+  const std::int64_t us = nodes_.elapsed().ns / 1'000;
+  constexpr std::int64_t million = 1'000'000;
+  std::string line =
+      fmt::format("{:02}:{:02}:{:02}.{:06} {} {}", us / million / 3600, us / million / 60 % 60,
+                  us / million % 60, us % million, who, what);
+  for (const char c : line) print_ = mix(print_ ^ static_cast<unsigned char>(c));
+  if (listener_) listener_->event(line);
+  if (report_.events.size() == events_kept) report_.events.erase(report_.events.begin());
+  report_.events.push_back(std::move(line));
+}
+
+// A server that ends by itself is started again by whoever watches over it, as systemd does; but it
+// must have had a reason.
+void run::supervise() {
+  for (std::size_t i = 0; i < nodes_.count(); ++i) {
+    virtual_node& node = nodes_.at(i);
+    if (!node.has_ended()) continue;
+    const std::string why = node.outcome().failure.substr(0, node.outcome().failure.find('\n'));
+    if (i != 0) return book_.broken(fmt::format("{} ended: {}", node.name(), why));
+    if (restart_at_ == time_point::never()) {
+      note("server", fmt::format("ended by itself: {}", why));
+      if (!chaos_->has_ill_disk(node)) {
+        return book_.broken(fmt::format("the server ended by itself: {}", node.outcome().failure));
+      }
+      restart_at_ = nodes_.now() + supervisor_pause;
+    } else if (nodes_.now() >= restart_at_) {
+      restart_at_ = time_point::never();
+      chaos_->forget_illness(node);
+      note("server", "starts");
+      node.start(server_);
+    }
+  }
+}
+
+void run::go_until(time_point until) {
+  while (nodes_.now() < until && !is_over()) {
+    const time_point next =
+        std::min({until, nodes_.now() + look_every, std::max(chaos_->next_at(), nodes_.now())});
+    if (!nodes_.run_until(next)) {
+      return book_.broken("the run is stuck: a million turns, and no time passes");
+    }
+    chaos_->act();
+    supervise();
+    report_.disk_bytes_max = std::max(report_.disk_bytes_max, nodes_.at(0).world().disk().used());
+  }
+}
+
+template <class Done>
+void run::go_until_done(duration patience, const char* wanted, Done done) {
+  const time_point limit = nodes_.now() + patience;
+  while (!done() && !is_over()) {
+    if (nodes_.now() >= limit) {
+      return book_.broken(
+          fmt::format("{} after {} s without faults; {} messages are open, one is {}", wanted,
+                      patience.ns / 1'000'000'000, book_.open(), book_.describe_open()));
+    }
+    go_until(nodes_.now() + look_every);
+  }
+}
+
+// A server that was asked to end does, and has it all when it is back.
+void run::end_and_look_again() {
+  virtual_node& server = nodes_.at(0);
+  note("server", "is asked to end");
+  server.world().raise_signal(SIGTERM);
+  const time_point limit = nodes_.now() + end_patience;
+  while (server.is_running() && nodes_.now() < limit) nodes_.run_for(look_every);
+  if (server.is_running()) return book_.broken("the server does not end when it is asked to");
+  if (server.outcome().is_failed) {
+    return book_.broken("the server's end failed: " + server.outcome().failure);
+  }
+  note("server", "has ended and starts");
+  server.start(server_);
+  book_.look_again();
+  go_until_done(settings_.patience, "not all messages were seen again",
+                [this] { return book_.is_settled(); });
+}
+
+drill_report run::made() {
+  probe_listener* const outer = set_probe_listener(&probes_);
+  report_.swarm = chaos_->swarm();
+  for (std::size_t i = 0; i < nodes_.count(); ++i) {
+    nodes_.at(i).start(program_of(nodes_.at(i)));
+  }
+  go_until(nodes_.now() + settings_.time);
+  if (!is_over()) {
+    note("chaos", "ends");
+    chaos_->heal();
+    restart_at_ = time_point::never();
+    orders_.submits = orders_.is_patient = false;
+    go_until_done(settings_.patience, "not everything has come to its end",
+                  [this] { return book_.is_settled(); });
+  }
+  if (!is_over()) end_and_look_again();
+  if (is_over()) note("drill", book_.violation());
+  set_probe_listener(outer);
+  report_.violation = book_.violation();
+  report_.fingerprint = mix(nodes_.fingerprint() ^ print_);
+  report_.simulated = nodes_.elapsed();
+  report_.turns = nodes_.turns();
+  report_.packets = nodes_.links().stats().packets;
+  report_.server_starts = nodes_.at(0).starts();
+  report_.counts = book_.counts();
+  for (std::size_t i = 0; i < chaos_kinds; ++i) {
+    report_.strikes[i] = chaos_->strikes(static_cast<chaos_kind>(i));
+  }
+  report_.probes = probes_.seen();
+  return std::move(report_);
+}
+
+}  // namespace
+
+drill_report run_drill(const drill_settings& settings, choices& decisions,
+                       drill_listener* listener) {
+  return run(settings, decisions, listener).made();
+}
+
+}  // namespace weir::drill

@@ -1,0 +1,71 @@
+// A drill: the code of `weir serve` on a simulated machine, clients on others, faults on all of
+// them and in between, and a ledger that holds every answer against the interface's promises. The
+// hard idea: nothing of the server is replaced or even knows; only the driver below its loop is
+// another.
+//
+//   chaos ----> machine 0: run_server() over virtual disk and network     ledger: what clients
+//   heard
+//     |    \--> machine 1..n: client_program                                 ^
+//     |            submit, lease, ack, nack, extend, watch, take replies  ---+
+//     +--> heal(): faults stop, everything must come to its end; then the server is asked to end,
+//          starts again, and every message is looked at once more
+#pragma once
+
+#include <weir/drill/ledger.hpp>
+#include <weir/sim/chaos.hpp>
+#include <weir/sim/choice.hpp>
+#include <weir/sim/probe_book.hpp>
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace weir::drill {
+
+struct drill_settings {
+  std::uint32_t nodes = 3;  // machines: the server's and at least one of clients
+  duration time = duration::seconds(600);
+  chaos_set faults = chaos_set::all();
+  duration patience = duration::seconds(1'800);  // for everything to end once faults have stopped
+};
+
+/// Hears what happens in a drill, as it happens.
+///
+/// Cancel:  no waits.
+/// Order:   as things happen.
+/// Bound:   none.
+/// Errors:  none.
+/// Threads: one.
+class drill_listener {
+ public:
+  /// One line without its end: "00:03:12.000200 server killed".
+  virtual void event(const std::string& line) = 0;
+
+ protected:
+  ~drill_listener() = default;
+};
+
+/// What a drill came to.
+struct drill_report {
+  std::string violation;            // empty: all promises were kept
+  std::string swarm;                // which faults this run has drawn
+  std::vector<std::string> events;  // the last ones before the end
+  std::uint64_t fingerprint = 0;    // of everything that happened: equal for equal runs
+  duration simulated = {};
+  std::uint64_t turns = 0;
+  std::uint64_t packets = 0;
+  std::uint64_t server_starts = 0;
+  std::uint64_t disk_bytes_max = 0;  // that the server's folder has taken at one time
+  ledger_counts counts;
+  std::array<std::uint64_t, chaos_kinds> strikes{};
+  std::vector<probe_book::entry> probes;
+
+  bool is_failed() const noexcept { return !violation.empty(); }
+};
+
+/// One drill, from its decisions. `listener` may be null.
+drill_report run_drill(const drill_settings& settings, choices& decisions,
+                       drill_listener* listener = nullptr);
+
+}  // namespace weir::drill

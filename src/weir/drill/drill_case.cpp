@@ -1,0 +1,172 @@
+#include <weir/drill/drill_case.hpp>
+
+#include <weir/base/text.hpp>
+#include <weir/sim/shrink.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace weir::drill {
+
+namespace {
+
+constexpr std::string_view first_line = "weir sim serve, version 1";
+constexpr std::uint64_t nodes_max = 100;
+
+result<void> take(drill_case& into, std::string_view name, std::string_view value) {
+  const auto wrong = [&](std::string_view wanted) {
+    return fail(errc::invalid_argument,
+                fmt::format("'{} {}' is not {}", name, value.substr(0, 80), wanted));
+  };
+  if (name == "nodes") {
+    const auto count = parse_number(value, nodes_max);
+    if (!count || *count < 2) return wrong("a number of machines, 2 to 100");
+    into.settings.nodes = static_cast<std::uint32_t>(*count);
+  } else if (name == "time") {
+    const auto time = parse_duration(value);
+    if (!time) return wrong("a duration such as 10m");
+    into.settings.time = *time;
+  } else if (name == "faults") {
+    const auto faults = chaos_set::parse(value);
+    if (!faults) return wrong("a list of faults such as all or kill,power");
+    into.settings.faults = *faults;
+  } else if (name == "seed") {
+    const auto seed = parse_number(value);
+    if (!seed) return wrong("a number");
+    into.seed = *seed;
+  } else if (name == "log") {
+    into.log = choice_log::parse(value);
+    if (!into.log) return wrong("a list of decisions such as f3=1,f9=2");
+  } else {
+    return fail(errc::invalid_argument,
+                fmt::format("'{}' is no setting: nodes, time, faults, seed and log are", name));
+  }
+  return {};
+}
+
+/// Runs logs for shrink().
+class trial final : public shrink_trial {
+ public:
+  trial(const drill_case& base, std::string kind) : base_(base), kind_(std::move(kind)) {}
+  bool fails(const choice_log& log, choice_log& used) override {
+    choices decisions(0);
+    decisions.record_next();
+    decisions.replay(log);
+    const drill_report report = run_drill(base_.settings, decisions);
+    used = decisions.take_record();
+    return kind_of_violation(report.violation) == kind_;
+  }
+
+ private:
+  drill_case base_;
+  std::string kind_;
+};
+
+}  // namespace
+
+std::string drill_case::text() const {
+  std::string out = fmt::format("{}\nnodes {}\ntime {}\nfaults {}\n", first_line, settings.nodes,
+                                format_duration(settings.time), settings.faults.text());
+  return out + (log ? fmt::format("log {}\n", log->text()) : fmt::format("seed {}\n", seed));
+}
+
+result<drill_case> drill_case::parse(std::string_view text) {
+  drill_case made;
+  std::size_t number = 0;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (++number == 1) {
+      if (line == first_line) continue;
+      return fail(errc::invalid_argument,
+                  fmt::format("line 1 is not '{}': no case of weir sim", first_line));
+    }
+    if (line.empty() || line.starts_with('#')) continue;
+    const std::size_t space = std::min(line.find(' '), line.size());
+    const result<void> taken =
+        take(made, line.substr(0, space), line.substr(std::min(space + 1, line.size())));
+    if (!taken) {
+      return fail(errc::invalid_argument,
+                  fmt::format("line {}: {}", number, taken.error().message()));
+    }
+  }
+  if (number == 0) return fail(errc::invalid_argument, "it is empty: no case of weir sim");
+  return made;
+}
+
+std::string drill_case::command(std::string_view file) const {
+  if (log) return fmt::format("weir sim serve --replay {}", file);
+  return fmt::format("weir sim serve --seed {} --nodes {} --time {} --faults {}", seed,
+                     settings.nodes, format_duration(settings.time), settings.faults.text());
+}
+
+drill_report run_case(const drill_case& what, drill_listener* listener) {
+  choices decisions(what.seed);
+  if (what.log) decisions.replay(*what.log);
+  return run_drill(what.settings, decisions, listener);
+}
+
+std::string kind_of_violation(std::string_view violation) {
+  if (violation.starts_with('(')) {
+    return std::string(violation.substr(0, violation.find(')') + 1));
+  }
+  std::string words;
+  int count = 0;
+  for (const char c : violation) {
+    if (c == ' ' && ++count == 4) break;
+    if (c < '0' || c > '9') words += c;
+  }
+  return words;
+}
+
+shrunk_case shrink_case(const drill_case& what, std::uint64_t runs_max) {
+  shrunk_case best{.made = what, .report = run_case(what)};
+  if (!best.report.is_failed()) return best;
+  const std::string kind = kind_of_violation(best.report.violation);
+  const auto attempt = [&](const drill_case& shorter) {
+    if (best.runs >= runs_max) return false;
+    ++best.runs;
+    drill_report report = run_case(shorter);
+    if (kind_of_violation(report.violation) != kind) return false;
+    best.made = shorter;
+    best.report = std::move(report);
+    return true;
+  };
+  // What happened after the violation does not matter; nor do faults that never struck.
+  drill_case shorter = best.made;
+  shorter.settings.time = std::min(shorter.settings.time, best.report.simulated);
+  attempt(shorter);
+  for (std::size_t i = 0; i < chaos_kinds; ++i) {
+    shorter = best.made;
+    if (!shorter.settings.faults.has(static_cast<chaos_kind>(i))) continue;
+    shorter.settings.faults.set(static_cast<chaos_kind>(i), false);
+    attempt(shorter);
+  }
+  // From here on its decisions are what is shortened.
+  choices decisions(best.made.seed);
+  decisions.record_next();
+  if (best.made.log) {
+    decisions.replay(*best.made.log);
+  } else {
+    decisions.restart(best.made.seed);
+  }
+  run_drill(best.made.settings, decisions);
+  choice_log log = decisions.take_record();
+  if (best.runs >= runs_max || log.exceptions.size() >= choices::recorded_max) return best;
+  trial once(best.made, kind);
+  std::uint64_t runs = 0;
+  shorter = best.made;
+  shorter.log = shrink(std::move(log), once, runs_max - best.runs, runs);
+  best.runs += runs;
+  drill_report report = run_case(shorter);
+  if (kind_of_violation(report.violation) == kind) {
+    best.made = std::move(shorter);
+    best.report = std::move(report);
+  }
+  return best;
+}
+
+}  // namespace weir::drill

@@ -1,0 +1,96 @@
+#include <weir/drill/drill_case.hpp>
+
+#include <weir/base/log.hpp>
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace weir::drill {
+namespace {
+
+class DrillCase : public ::testing::Test {
+ protected:
+  void SetUp() override { log::set_level(log::level::off); }
+  void TearDown() override { log::set_level(log::level::info); }
+};
+
+drill_case short_case(std::uint64_t seed) {
+  return {.settings = {.time = duration::seconds(120)}, .seed = seed};
+}
+
+TEST_F(DrillCase, does_the_same_twice_and_another_seed_something_else) {
+  const drill_report first = run_case(short_case(3));
+  EXPECT_EQ(first.violation, "");
+  EXPECT_EQ(first.fingerprint, run_case(short_case(3)).fingerprint);
+  EXPECT_NE(first.fingerprint, run_case(short_case(4)).fingerprint);
+}
+
+TEST_F(DrillCase, keeps_its_promises_without_faults_and_under_all_of_them) {
+  drill_case calm = short_case(5);
+  calm.settings.faults = {};
+  const drill_report easy = run_case(calm);
+  EXPECT_EQ(easy.violation, "");
+  EXPECT_GT(easy.counts.done, 0u);
+  EXPECT_EQ(easy.server_starts, 2u) << "the one at the end";
+  std::uint64_t strikes = 0;
+  for (std::uint64_t seed = 6; seed < 9; ++seed) {
+    const drill_report hard = run_case(short_case(seed));
+    EXPECT_EQ(hard.violation, "") << seed;
+    for (const std::uint64_t count : hard.strikes) strikes += count;
+  }
+  EXPECT_GT(strikes, 0u);
+}
+
+TEST_F(DrillCase, is_a_text_that_can_be_read_again) {
+  drill_case what = short_case(17);
+  what.settings.faults = *chaos_set::parse("kill,power");
+  what.settings.nodes = 5;
+  const auto read = drill_case::parse(what.text());
+  ASSERT_TRUE(read) << read.error().message();
+  EXPECT_EQ(read->text(), what.text());
+  EXPECT_EQ(read->command(""), "weir sim serve --seed 17 --nodes 5 --time 2m --faults kill,power");
+  what.log = *choice_log::parse("f3=1,f9=2");
+  const auto again = drill_case::parse(what.text());
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_EQ(again->log->text(), "f3=1,f9=2");
+}
+
+TEST_F(DrillCase, says_which_line_is_wrong) {
+  const auto message = [](std::string_view text) {
+    const auto read = drill_case::parse(text);
+    return read ? std::string() : std::string(read.error().message());
+  };
+  EXPECT_EQ(message(""), "it is empty: no case of weir sim");
+  EXPECT_EQ(message("what"), "line 1 is not 'weir sim serve, version 1': no case of weir sim");
+  EXPECT_EQ(message("weir sim serve, version 1\nnodes 1\n"),
+            "line 2: 'nodes 1' is not a number of machines, 2 to 100");
+  EXPECT_EQ(message("weir sim serve, version 1\n\nfaults rain\n"),
+            "line 3: 'faults rain' is not a list of faults such as all or kill,power");
+  EXPECT_EQ(message("weir sim serve, version 1\nwind 3\n"),
+            "line 2: 'wind' is no setting: nodes, time, faults, seed and log are");
+}
+
+TEST_F(DrillCase, replays_the_plain_decisions_of_a_log) {
+  drill_case plain = short_case(1);
+  plain.log = choice_log{};
+  const drill_report report = run_case(plain);
+  EXPECT_EQ(report.violation, "");
+  EXPECT_EQ(report.swarm, "no faults") << "plain is: nothing happens";
+}
+
+TEST_F(DrillCase, tells_kinds_of_violations_by_their_promise) {
+  EXPECT_EQ(kind_of_violation("(2) attempt 3 of message x"), "(2)");
+  EXPECT_EQ(kind_of_violation("the server ended by itself: x 17"), "the server ended by");
+}
+
+TEST(ChaosSet, is_read_and_written_by_names) {
+  EXPECT_EQ(chaos_set::parse("all"), chaos_set::all());
+  EXPECT_EQ(chaos_set::parse("none")->text(), "none");
+  EXPECT_EQ(chaos_set::parse("kill,power")->text(), "kill,power");
+  EXPECT_FALSE(chaos_set::parse("all,-disk_error")->has(chaos_kind::disk_error));
+  EXPECT_FALSE(chaos_set::parse("killl"));
+}
+
+}  // namespace
+}  // namespace weir::drill

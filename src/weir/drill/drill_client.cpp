@@ -1,0 +1,279 @@
+#include <weir/drill/drill_client.hpp>
+
+#include <weir/base/probe.hpp>
+#include <weir/base/text.hpp>
+#include <weir/core/as_result.hpp>
+#include <weir/core/loop.hpp>
+#include <weir/core/sleep.hpp>
+#include <weir/core/with_scope.hpp>
+#include <weir/http/server.hpp>
+#include <weir/io/socket.hpp>
+
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+namespace weir::drill {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::string_view settings_of_queues[] = {
+    R"({"attempts":5,"lease":"10s","backoff":{"first":"500ms","max":"5s"},)"
+    R"("ttl":"0s","result_ttl":"30d"})",
+    R"({"attempts":2,"lease":"2s","backoff":{"first":"500ms","max":"2s"},)"
+    R"("ttl":"0s","result_ttl":"30d","capacity":{"messages":20}})",
+    R"({"attempts":0,"lease":"5s","backoff":{"first":"500ms","max":"5s"},)"
+    R"("ttl":"0s","result_ttl":"30d"})"};
+static_assert(std::size(settings_of_queues) == std::size(drill_queues));
+
+std::string text_of(const json::value& of, std::string_view field) {
+  const json::value* found = of.is_object() ? of.get_object().if_contains(field) : nullptr;
+  return found && found->is_string() ? std::string(std::string_view(found->get_string())) : "";
+}
+std::uint32_t number_of(const json::value& of, std::string_view field) {
+  const json::value* found = of.is_object() ? of.get_object().if_contains(field) : nullptr;
+  return found && found->is_int64() ? static_cast<std::uint32_t>(found->get_int64()) : 0;
+}
+
+// "body 17 of 300 bytes: xxxx..."
+std::string body_of(std::uint64_t number, std::size_t size) {
+  std::string text = fmt::format("body {} of {} bytes:", number, size);
+  text.resize(std::max(text.size(), size), static_cast<char>('a' + number % 26));
+  return text;
+}
+delivery delivery_of(const json::value& message) {
+  delivery made{.id = text_of(message, "id"), .attempt = number_of(message, "attempt")};
+  const std::string body = text_of(message, "body");
+  std::string_view rest = body;
+  if (!rest.starts_with("body ")) return made;
+  rest.remove_prefix(5);
+  made.number = parse_number(rest.substr(0, rest.find(' '))).value_or(0);
+  const std::size_t of = rest.find(" of ");
+  if (of == std::string_view::npos) return made;
+  rest.remove_prefix(of + 4);
+  const auto size = parse_number(rest.substr(0, rest.find(' ')));
+  made.is_body_whole = size && body == body_of(made.number, *size);
+  return made;
+}
+
+sighting sighting_of(const json::value& message, std::uint64_t asked) {
+  return {.asked = asked,
+          .state = text_of(message, "state"),
+          .attempts = number_of(message, "attempts"),
+          .result = text_of(message, "result"),
+          .last_error = text_of(message, "last_error")};
+}
+
+}  // namespace
+
+/// What came back: nothing where the network or the server let us down.
+struct client_program::answer {
+  int status = 0;  // 0: no answer
+  json::value body = nullptr;
+
+  bool is(int wanted) const noexcept { return status == wanted; }
+};
+
+struct client_program::life {
+  explicit life(virtual_node& on)
+      : own(on.address()),
+        client({.response_timeout = duration::seconds(40), .timeout = duration::seconds(60)}) {}
+
+  /// A number of [0, n).
+  std::uint64_t below(std::uint64_t n) { return loop::current()->io().random() % n; }
+  bool chance(unsigned percent) { return below(100) < percent; }
+  duration up_to(duration most) {
+    return duration(static_cast<std::int64_t>(below(static_cast<std::uint64_t>(most.ns) + 1)));
+  }
+
+  std::string own;
+  http::client client;
+};
+
+task<client_program::answer> client_program::call(
+    life* of, std::string_view method, std::string path, std::string body,
+    std::vector<std::pair<std::string, std::string>> fields) {
+  const std::string url = orders_.server + path;
+  const std::string secret = fmt::format("Bearer {}", token);
+  std::vector<http_field> all{{"Authorization", secret}};
+  for (const auto& [name, value] : fields) all.push_back({name, value});
+  auto got = co_await as_result(
+      of->client.send({.method = method, .url = url, .headers = all, .body = body}));
+  answer out;
+  if (!got) co_return out;
+  out.status = got->status();
+  if (!got->body.empty()) {
+    boost::system::error_code failure;
+    out.body = json::parse(got->body, failure);
+    if (failure) orders_.book.broken(fmt::format("{} {} was answered by no JSON", method, path));
+  }
+  const bool is_known = out.status == 429 || out.status == 503 || out.status == 507 ||
+                        out.status == 404 || out.status == 409 || out.status == 408 ||
+                        out.status < 400 || (out.status == 500 && orders_.may_fail_inside);
+  if (!is_known) {
+    orders_.book.broken(fmt::format("{} {} was answered {}: {}", method, path, out.status,
+                                    text_of(out.body, "detail")));
+  }
+  co_return out;
+}
+
+task<> client_program::make_queues(life* of) {
+  for (std::size_t i = 0; i < std::size(drill_queues); ++i) {
+    const std::string path = fmt::format("/v1/queues/{}", drill_queues[i].name);
+    for (;;) {
+      const answer made = co_await call(of, "PUT", path, std::string(settings_of_queues[i]));
+      if (made.is(200) || made.is(201)) break;
+      co_await sleep(duration::seconds(1));
+    }
+  }
+}
+
+task<> client_program::submit(life* of) {
+  const queue_rules& queue = drill_queues[of->below(std::size(drill_queues))];
+  const bool has_key = of->chance(70);
+  const bool wants_reply = queue.attempts == 0 && of->chance(50);
+  const std::uint64_t number = orders_.book.begin_submission(queue, wants_reply);
+  std::vector<std::pair<std::string, std::string>> fields{{"Content-Type", "text/plain"}};
+  if (has_key) fields.emplace_back("Weir-Key", fmt::format("key-{}", number));
+  if (of->chance(10)) fields.emplace_back("Weir-Delay", "3s");
+  if (of->chance(20)) fields.emplace_back("Weir-Priority", fmt::format("{}", of->below(10)));
+  if (wants_reply) {
+    fields.emplace_back("Weir-Reply-To", fmt::format("http://{}:{}/", of->own, reply_port));
+  }
+  const std::string body = body_of(number, of->below(orders_.body_bytes_max));
+  const std::string path = fmt::format("/v1/queues/{}/messages", queue.name);
+  // With a key it is sent until it is confirmed; without one a lost answer stays a question.
+  for (int tries = 0; tries < (has_key ? 20 : 1); ++tries) {
+    if (tries != 0) co_await sleep(of->up_to(duration::seconds(2)));
+    const answer made = co_await call(of, "POST", path, body, fields);
+    sometimes(made.is(429), "a queue is full");
+    if (made.is(404)) orders_.book.broken(fmt::format("queue {} is not there", queue.name));
+    if (!made.is(202)) continue;
+    const json::value* again = made.body.as_object().if_contains("duplicate");
+    sometimes(again != nullptr, "a key is known");
+    orders_.book.confirmed(number, text_of(made.body, "id"), again != nullptr);
+    co_return;
+  }
+}
+
+task<> client_program::submit_always(life* of) {
+  for (;;) {
+    co_await sleep(of->up_to(orders_.pause * 2));
+    if (orders_.submits) co_await submit(of);
+  }
+}
+
+task<> client_program::acknowledge(life* of, std::string id, std::string receipt,
+                                   std::uint32_t attempt) {
+  const std::string result = fmt::format("{} in attempt {}", id, attempt);
+  orders_.book.ack_tried(id, attempt, result);
+  for (int tries = 0; tries < 5; ++tries) {
+    const answer made = co_await call(of, "POST", fmt::format("/v1/leases/{}/ack", receipt), result,
+                                      {{"Content-Type", "text/plain"}});
+    sometimes(made.is(409) && tries == 0, "a lease has run out before its acknowledgement");
+    sometimes(made.is(409) && tries != 0, "an acknowledgement whose answer was lost is sent again");
+    if (made.is(204)) orders_.book.ack_confirmed(id, attempt);
+    if (made.is(409)) orders_.book.ack_refused();
+    if (made.is(204) || made.is(409)) co_return;
+    co_await sleep(of->up_to(duration::seconds(1)));
+  }
+}
+
+task<> client_program::work_on(life* of, const queue_rules* queue, const json::value* message) {
+  const delivery what = delivery_of(*message);
+  const std::string receipt = text_of(*message, "receipt");
+  orders_.book.delivered(*queue, what);
+  if (!orders_.book.violation().empty()) co_return;
+  co_await sleep(of->up_to(duration::milliseconds(500)));
+  if (!orders_.is_patient) {
+    co_await acknowledge(of, what.id, receipt, what.attempt);
+    co_return;
+  }
+  if (of->chance(5)) co_return;  // forgotten: its lease runs out
+  if (of->chance(5)) co_await sleep(of->up_to(duration::seconds(15)));  // perhaps too slow
+  if (of->chance(10)) {
+    co_await call(of, "POST", fmt::format("/v1/leases/{}/nack", receipt), R"({"error":"no luck"})");
+    co_return;
+  }
+  if (of->chance(10)) {
+    co_await call(of, "POST", fmt::format("/v1/leases/{}/extend", receipt));
+    co_await sleep(of->up_to(duration::seconds(3)));
+  }
+  co_await acknowledge(of, what.id, receipt, what.attempt);
+}
+
+task<> client_program::work_always(life* of) {
+  for (;;) {
+    const queue_rules& queue = drill_queues[of->below(std::size(drill_queues))];
+    const std::uint64_t most = 1 + of->below(3);
+    const answer got = co_await call(of, "POST",
+                                     fmt::format("/v1/queues/{}/leases?max={}&wait={}", queue.name,
+                                                 most, format_duration(orders_.wait)));
+    if (!got.is(200)) {
+      co_await sleep(of->up_to(duration::seconds(2)));
+      continue;
+    }
+    const json::array& messages = got.body.at("messages").as_array();
+    for (const json::value& message : messages) co_await work_on(of, &queue, &message);
+  }
+}
+
+task<> client_program::watch_always(life* of) {
+  for (;;) {
+    const std::string* next = orders_.book.next_open();
+    if (!next) {
+      co_await sleep(duration::milliseconds(500));
+      continue;
+    }
+    const std::string id = *next;
+    const std::uint64_t asked = orders_.book.now();
+    const std::string_view wait = orders_.submits ? "?wait=1s" : "";
+    const answer got = co_await call(of, "GET", fmt::format("/v1/messages/{}{}", id, wait));
+    if (got.is(200)) orders_.book.seen(id, sighting_of(got.body, asked));
+    if (got.is(404)) orders_.book.missing(id);
+    co_await sleep(of->up_to(duration::milliseconds(orders_.submits ? 500 : 20)));
+  }
+}
+
+task<> client_program::take_replies(life* of) {
+  auto take = [this](http::request& request, http::response& response) -> task<> {
+    const std::string text = co_await request.read_all(1 << 20);
+    boost::system::error_code failure;
+    const json::value said = json::parse(text, failure);
+    if (failure) {
+      orders_.book.broken("a reply is no JSON");
+    } else {
+      orders_.book.replied(text_of(said, "id"), sighting_of(said, orders_.book.now()));
+    }
+    co_await response.send(200, "text/plain", "");
+  };
+  http::server server(take);
+  co_await server.run(co_await listen({.host = of->own, .port = reply_port}));
+}
+
+task<> client_program::run(virtual_node* on) {
+  life of(*on);
+  co_await with_scope({.name = "clients"}, [&](scope& all) -> task<> {
+    all.spawn([](client_program* self, life* one) -> task<> { co_await self->take_replies(one); },
+              this, &of);
+    co_await make_queues(&of);
+    const auto spawn = [&](std::uint32_t count, task<> (client_program::*what)(life*)) {
+      for (std::uint32_t i = 0; i < count; ++i) {
+        all.spawn([](client_program* self, task<> (client_program::*act)(life*),
+                     life* one) -> task<> { co_await (self->*act)(one); },
+                  this, what, &of);
+      }
+    };
+    spawn(orders_.submitters, &client_program::submit_always);
+    spawn(orders_.workers, &client_program::work_always);
+    spawn(orders_.watchers, &client_program::watch_always);
+  });
+}
+
+}  // namespace weir::drill

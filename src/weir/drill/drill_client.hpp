@@ -1,0 +1,78 @@
+// The clients of a simulated server, one program for each of their machines: submitters, workers,
+// watchers, and who takes replies. They behave as good clients of docs/reference/http-api.md do,
+// with bad luck: they are slow, they forget, they die; and they tell the ledger what they have
+// heard.
+#pragma once
+
+#include <weir/drill/ledger.hpp>
+#include <weir/flow/event.hpp>
+#include <weir/http/client.hpp>
+#include <weir/sim/virtual_nodes.hpp>
+
+#include <boost/json/fwd.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace weir::drill {
+
+inline constexpr std::string_view token = "drill-token-0123456789abcdef";
+inline constexpr std::uint16_t server_port = 8420;
+inline constexpr std::uint16_t reply_port = 9000;
+
+/// What all clients of a drill share; it outlives their deaths.
+struct client_orders {
+  explicit client_orders(ledger& to) noexcept : book(to) {}
+
+  ledger& book;
+  std::string server;            // "http://10.0.0.1:8420"
+  std::uint32_t submitters = 2;  // of each machine
+  std::uint32_t workers = 3;
+  std::uint32_t watchers = 1;
+  duration wait = {};   // of a worker for a message
+  duration pause = {};  // of a submitter, on the average
+  std::uint32_t body_bytes_max = 0;
+  bool submits = true;           // false: the end is near, only what is there is worked on
+  bool is_patient = true;        // false: workers no longer fail or forget anything
+  bool may_fail_inside = false;  // a 500 is no broken promise: disks fail
+};
+
+/// One machine's clients.
+///
+/// Cancel:  ends all of them.
+/// Order:   each client one request after the other.
+/// Bound:   client_orders.
+/// Errors:  what a server or a network does to them is expected; what is against the interface's
+///          promises goes to the ledger.
+/// Threads: one.
+class client_program final : public node_program {
+ public:
+  explicit client_program(client_orders& orders) noexcept : orders_(orders) {}
+  WEIR_CORO_WRAPPER task<> main(virtual_node& on) override { return run(&on); }
+
+ private:
+  struct answer;
+  /// One machine's life: what goes with it when it dies.
+  struct life;
+
+  task<> run(virtual_node* on);
+  task<> submit_always(life* of);
+  task<> submit(life* of);
+  task<> work_always(life* of);
+  task<> work_on(life* of, const queue_rules* queue, const boost::json::value* message);
+  task<> acknowledge(life* of, std::string id, std::string receipt, std::uint32_t attempt);
+  task<> watch_always(life* of);
+  task<> take_replies(life* of);
+  task<> make_queues(life* of);
+  task<answer> call(life* of, std::string_view method, std::string path, std::string body = {},
+                    std::vector<std::pair<std::string, std::string>> fields = {});
+
+  client_orders& orders_;
+};
+
+/// The queues of a drill.
+inline constexpr queue_rules drill_queues[] = {{"plain", 5}, {"hard", 2}, {"endless", 0}};
+
+}  // namespace weir::drill

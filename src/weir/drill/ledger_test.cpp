@@ -1,0 +1,131 @@
+#include <weir/drill/ledger.hpp>
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace weir::drill {
+namespace {
+
+constexpr queue_rules plain{"plain", 3};
+
+/// A ledger with one message, "a", that was submitted and confirmed.
+class Ledger : public ::testing::Test {
+ protected:
+  Ledger() { book.confirmed(book.begin_submission(plain, false), "a", false); }
+  void give(std::uint32_t attempt) {
+    book.delivered(plain, {.id = "a", .number = 1, .attempt = attempt, .is_body_whole = true});
+  }
+  void ack(std::uint32_t attempt) {
+    book.ack_tried("a", attempt, "result " + std::to_string(attempt));
+    book.ack_confirmed("a", attempt);
+  }
+  sighting done(std::uint32_t attempt) {
+    return {.asked = book.now(), .state = "done", .result = "result " + std::to_string(attempt)};
+  }
+  bool is_broken(std::string_view promise) { return book.violation().starts_with(promise); }
+
+  ledger book;
+};
+
+TEST_F(Ledger, is_content_with_a_message_that_goes_its_way) {
+  EXPECT_FALSE(book.is_settled());
+  give(1);
+  give(2);
+  ack(2);
+  book.seen("a", done(2));
+  EXPECT_TRUE(book.is_settled());
+  EXPECT_EQ(book.violation(), "");
+  EXPECT_EQ(book.counts().done, 1u);
+  book.look_again();
+  EXPECT_EQ(*book.next_open(), "a");
+  book.seen("a", done(2));
+  EXPECT_TRUE(book.is_settled());
+}
+
+TEST_F(Ledger, notices_a_confirmed_message_that_is_missing) {
+  book.missing("a");
+  EXPECT_TRUE(is_broken("(1)")) << book.violation();
+}
+TEST_F(Ledger, notices_a_death_before_the_last_attempt) {
+  book.seen("a", {.asked = book.now(), .state = "dead", .attempts = 2});
+  EXPECT_TRUE(is_broken("(1)")) << book.violation();
+}
+TEST_F(Ledger, bears_early_deaths_where_disks_fail) {
+  book.allow_early_deaths();
+  book.seen("a", {.asked = book.now(), .state = "dead", .attempts = 2});
+  EXPECT_EQ(book.violation(), "");
+}
+TEST_F(Ledger, notices_an_attempt_after_the_acknowledgement) {
+  give(1);
+  ack(1);
+  give(2);
+  EXPECT_TRUE(is_broken("(2)")) << book.violation();
+}
+TEST_F(Ledger, notices_an_acknowledgement_by_a_stale_receipt) {
+  give(1);
+  give(2);
+  ack(1);
+  EXPECT_TRUE(is_broken("(2)")) << book.violation();
+}
+TEST_F(Ledger, notices_a_second_acknowledgement) {
+  give(1);
+  ack(1);
+  ack(2);
+  EXPECT_TRUE(is_broken("(2)")) << book.violation();
+}
+TEST_F(Ledger, notices_an_attempt_that_is_given_out_twice) {
+  give(1);
+  give(1);
+  EXPECT_TRUE(is_broken("(3)")) << book.violation();
+}
+TEST_F(Ledger, notices_an_attempt_over_the_bound) {
+  give(4);
+  EXPECT_TRUE(is_broken("(3)")) << book.violation();
+}
+TEST_F(Ledger, notices_a_body_that_has_changed) {
+  book.delivered(plain, {.id = "a", .number = 1, .attempt = 1, .is_body_whole = false});
+  EXPECT_TRUE(is_broken("(4)")) << book.violation();
+}
+TEST_F(Ledger, notices_a_message_of_another_queue) {
+  book.delivered({"other", 3}, {.id = "a", .number = 1, .attempt = 1, .is_body_whole = true});
+  EXPECT_TRUE(is_broken("(4)")) << book.violation();
+}
+TEST_F(Ledger, notices_two_messages_of_one_submission) {
+  book.confirmed(1, "b", true);
+  EXPECT_TRUE(is_broken("(5)")) << book.violation();
+}
+TEST_F(Ledger, notices_a_result_that_nobody_gave) {
+  give(1);
+  ack(1);
+  book.seen("a", {.asked = book.now(), .state = "done", .result = "something else"});
+  EXPECT_TRUE(is_broken("(6)")) << book.violation();
+}
+TEST_F(Ledger, notices_an_end_that_changes) {
+  give(1);
+  ack(1);
+  book.seen("a", done(1));
+  book.seen("a", {.asked = book.now() + 1, .state = "ready"});
+  EXPECT_TRUE(is_broken("(7)")) << book.violation();
+}
+TEST_F(Ledger, bears_an_answer_that_is_older_than_the_acknowledgement) {
+  give(1);
+  const std::uint64_t asked = book.now();
+  ack(1);
+  book.seen("a", {.asked = asked, .state = "leased"});
+  EXPECT_EQ(book.violation(), "");
+}
+TEST_F(Ledger, waits_for_replies_that_were_asked_for) {
+  book.confirmed(book.begin_submission(plain, true), "r", false);
+  book.ack_tried("r", 1, "x");
+  book.seen("r", {.asked = book.now(), .state = "done", .result = "x"});
+  book.seen("a", {.asked = book.now(), .state = "dead", .attempts = 3});
+  EXPECT_EQ(book.open(), 1u);
+  book.replied("r", {.state = "done", .result = "x"});
+  EXPECT_TRUE(book.is_settled());
+  book.replied("a", {.state = "dead", .attempts = 3});
+  EXPECT_TRUE(is_broken("(8)")) << book.violation();
+}
+
+}  // namespace
+}  // namespace weir::drill
