@@ -93,7 +93,7 @@ WEIR_CORO_WRAPPER task<std::optional<bytes>> line_read::run(line_read self) {
 }
 WEIR_CORO_WRAPPER task<bytes> until_read::run(until_read self) { return gather(std::move(self)); }
 WEIR_CORO_WRAPPER task<bytes> exact_read::run(exact_read self) { return gather(std::move(self)); }
-WEIR_CORO_WRAPPER task<> into_read::run(into_read self) { return gather(std::move(self)); }
+WEIR_CORO_WRAPPER task<> into_read::run(into_read self) { return gather(self); }
 
 }  // namespace detail
 

@@ -1,0 +1,199 @@
+// Bytes in and out: lines, frames, buffers, copies and pipes over sockets and files, one function
+// for each; docs/guide/bytes.md shows them. It runs to its end by itself.
+#include <weir/flow/event.hpp>
+#include <weir/io.hpp>
+#include <weir/io/copy.hpp>
+#include <weir/io/file_stream.hpp>
+#include <weir/io/pipe.hpp>
+#include <weir/io/reader.hpp>
+#include <weir/io/writer.hpp>
+#include <weir/wire/length_prefix.hpp>
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+
+using namespace weir::literals;
+
+namespace {
+
+struct connection {
+  weir::socket client;
+  weir::socket server;
+};
+weir::task<connection> connect_pair() {
+  weir::listener door = co_await weir::listen({});
+  weir::socket client = co_await weir::connect(door.local());
+  co_return connection{std::move(client), co_await door.accept()};
+}
+
+// [lines]
+weir::task<> answer_lines(weir::socket peer) {
+  weir::reader in(peer, {.item_bytes_max = 1000});  // a longer line raises `too_large`
+  weir::writer out(peer);
+  while (auto line = co_await in.read_line()) {  // nothing at the end of the stream
+    co_await out.write("you said: ");
+    co_await out.write(*line);
+    co_await out.write("\n");
+    co_await out.flush();
+  }
+}
+// [/lines]
+
+weir::task<> lines_tour() {
+  connection pair = co_await connect_pair();
+  co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
+    s.spawn(answer_lines, std::move(pair.server));
+    co_await pair.client.send("hello\r\nworld");
+    co_await pair.client.shutdown_send();
+    weir::reader answers(pair.client);
+    while (auto line = co_await answers.read_line())
+      std::printf("%s\n", std::string(line->text()).c_str());
+  });
+}
+
+// [exact]
+weir::task<std::string> read_record(weir::reader& in) {
+  const weir::bytes head = co_await in.read_until("\r\n\r\n");
+  const weir::bytes kind = co_await in.read_exactly(4);
+  co_return std::string(kind.text()) + " after " + std::string(head.text());
+}
+// [/exact]
+
+// [timeout]
+weir::task<> two_tries(weir::reader& in, weir::event& hurry) {
+  auto line = co_await weir::as_result(weir::with_timeout(10_ms, in.read_line()));
+  if (!line && line.error() == weir::errc::timed_out) {
+    std::printf("no line yet, %d bytes stay\n", static_cast<int>(in.buffered().size()));
+    hurry.set();
+    line = co_await in.read_line();  // begins with the bytes that had come
+  }
+  std::printf("%s\n", std::string((*line)->text()).c_str());
+}
+// [/timeout]
+
+weir::task<> reader_tour() {
+  connection pair = co_await connect_pair();
+  co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
+    weir::event hurry;
+    auto sender = s.spawn([&]() -> weir::task<> {
+      co_await pair.client.send("the head\r\n\r\nBODYhalf a ");
+      co_await hurry.wait();
+      co_await pair.client.send("line\n");
+    });
+    weir::reader in(pair.server);
+    std::printf("%s\n", (co_await read_record(in)).c_str());
+    co_await two_tries(in, hurry);
+    co_await sender;
+  });
+}
+
+// [frames]
+weir::task<> send_frames(weir::socket to) {
+  const weir::length_prefix codec(weir::length_format::varint, 1'000'000);
+  weir::writer out(to);
+  for (const std::string_view frame : {"one", "", "three\nlines\n"})
+    co_await out.write_frame(codec, frame);  // all of it or nothing, also when cancelled
+  co_await out.end();
+}
+weir::task<> print_frames(weir::socket from) {
+  const weir::length_prefix codec(weir::length_format::varint, 1'000'000);
+  weir::reader in(from);
+  while (auto frame = co_await in.read_frame(codec))
+    std::printf("a frame of %d bytes\n", static_cast<int>(frame->size()));
+}
+// [/frames]
+
+weir::task<> frames_tour() {
+  connection pair = co_await connect_pair();
+  co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
+    s.spawn(send_frames, std::move(pair.client));
+    co_await print_frames(std::move(pair.server));
+  });
+}
+
+// [copy]
+weir::task<> copy_file(std::string from, std::string to) {
+  weir::file source = co_await weir::open_file(std::move(from));
+  weir::file target = co_await weir::open_file(std::move(to), {.write = true, .create = true});
+  weir::file_source bytes(source);
+  weir::file_sink sink(target);
+  weir::copy_progress progress;  // right also when the copy fails or is cancelled
+  co_await weir::copy(bytes, sink, &progress);
+  co_await target.sync();
+  std::printf("copied %d bytes\n", static_cast<int>(progress.sent));
+}
+// [/copy]
+
+// [proxy]
+weir::task<> proxy(weir::socket client, std::uint16_t port) {
+  weir::socket server = co_await weir::connect("localhost", port);
+  co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
+    s.spawn([&]() -> weir::task<> { co_await weir::pipe_to(client, server); });
+    co_await weir::pipe_to(server, client);  // each end that comes is passed on
+  });
+}
+// [/proxy]
+
+weir::task<> proxy_tour() {
+  weir::listener inner = co_await weir::listen({});
+  weir::listener outer = co_await weir::listen({});
+  co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
+    s.spawn([&]() -> weir::task<> { co_await answer_lines(co_await inner.accept()); });
+    s.spawn(
+        [&]() -> weir::task<> { co_await proxy(co_await outer.accept(), inner.local().port()); });
+    weir::socket client = co_await weir::connect(outer.local());
+    co_await client.send("through a proxy\n");
+    co_await client.shutdown_send();
+    weir::reader in(client);
+    std::printf("%s", (co_await in.read_all(1000)).c_str());
+  });
+}
+
+// [file]
+weir::task<int> count_errors(std::string path) {
+  weir::file log = co_await weir::open_file(std::move(path));
+  weir::file_source bytes(log);
+  weir::reader lines(bytes);
+  int errors = 0;
+  while (auto line = co_await lines.read_line()) {
+    if (line->text().starts_with("error")) ++errors;
+  }
+  co_return errors;
+}
+// [/file]
+
+weir::task<> file_tour(std::string folder) {
+  const std::string path = folder + "/app.log";
+  {
+    weir::file log = co_await weir::open_file(path, {.write = true, .create = true});
+    weir::file_sink sink(log);
+    weir::writer out(sink);
+    for (int i = 0; i < 1000; ++i) co_await out.write(i % 100 == 0 ? "error: x\n" : "fine\n");
+    co_await out.flush();
+  }
+  std::printf("errors: %d\n", co_await count_errors(path));
+  co_await copy_file(path, folder + "/copy.log");
+}
+
+weir::task<> tour(std::string folder) {
+  co_await lines_tour();
+  co_await reader_tour();
+  co_await frames_tour();
+  co_await file_tour(std::move(folder));
+  co_await proxy_tour();
+}
+
+}  // namespace
+
+int main() {
+  std::string folder = (std::filesystem::temp_directory_path() / "bytes-tour-XXXXXX").string();
+  if (!::mkdtemp(folder.data())) return 1;
+  const int outcome = weir::run(tour(folder));
+  std::filesystem::remove_all(folder);
+  return outcome;
+}
