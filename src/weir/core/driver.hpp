@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace weir {
 
@@ -18,8 +19,8 @@ namespace detail {
 struct task_header;
 }
 
-/// A socket or file of a driver. Real drivers use descriptors; the virtual world numbers its own.
-/// -1 is none.
+/// A socket, pipe or file of a driver. Real drivers use descriptors; the virtual world numbers its
+/// own. -1 is none.
 using io_handle = int;
 
 /// An address as a driver sees it: the bytes of a sockaddr (IPv4, IPv6 or Unix path).
@@ -32,6 +33,17 @@ struct raw_address {
 struct io_slice {
   const void* data = nullptr;
   std::size_t size = 0;
+};
+
+/// One datagram: to be sent, or received.
+struct io_datagram {
+  bytes data;
+  io_slice piece;        // what is sent
+  raw_address address;   // whom it is for or who sent it; size 0: the connected peer, or nobody
+  std::size_t size = 0;  // as it was sent; more than data.size() when the rest was cut off
+
+  std::string_view text() const noexcept { return data.text(); }
+  bool is_truncated() const noexcept { return size > data.size(); }
 };
 
 enum class io_op : std::uint8_t {
@@ -52,6 +64,8 @@ enum class io_op : std::uint8_t {
   remove,        // path (flags 1 = folder) -> 0
   make_dir,      // path, mode -> 0
   sync_dir,      // path -> 0: makes renames, creations and removals in it durable
+  receive_datagrams,  // handle, memory = io_datagrams, size = how many -> how many came
+  send_datagrams,     // the same -> how many were sent; an error is that of the first
   poll,          // handle, flags (POLLIN ...) -> ready flags: for descriptors of other libraries
   wait_signal,   // flags = signal number -> the number, when it arrives
   run_blocking,  // function on the bounded blocking pool -> 0
@@ -129,6 +143,8 @@ class scheduling_policy {
 /// Threads: only the loop's thread, but wake(), which any thread may call.
 class driver {
  public:
+  static constexpr int no_such_call = -95;  // -EOPNOTSUPP: this world has none of these
+
   virtual ~driver() = default;
   /// "io_uring", "epoll", "virtual".
   virtual const char* name() const noexcept = 0;
@@ -157,6 +173,20 @@ class driver {
   virtual io_handle make_socket(int family) noexcept = 0;
   /// A bound, listening socket; `address` is updated to the one that was bound. Handle or -errno.
   virtual io_handle make_listener(raw_address& address, const listen_options& options) noexcept = 0;
+  /// A datagram socket, bound to `address`, which is updated, when that has a size: handle or
+  /// -errno.
+  virtual io_handle make_datagram_socket(int /*family*/, raw_address& /*address*/,
+                                         const listen_options& /*options*/) noexcept {
+    return no_such_call;
+  }
+  /// A pipe: what is sent to ends[1] is received from ends[0]. 0 or -errno.
+  virtual int make_pipe(io_handle (& /*ends*/)[2]) noexcept { return no_such_call; }
+  /// Takes over a descriptor that doesn't block and is read and written as a pipe is, such as a
+  /// terminal: 0 or -errno.
+  virtual int adopt_stream(io_handle /*handle*/) noexcept { return no_such_call; }
+  /// True when handles are descriptors, so that children can inherit them and other calls of the
+  /// kernel may be given them.
+  virtual bool has_descriptors() const noexcept { return false; }
   /// The local (or the peer's) address of a socket: 0 or -errno.
   virtual int address_of(io_handle handle, bool peer, raw_address& out) noexcept = 0;
   /// A socket option that holds an int (TCP_NODELAY, SO_LINGER seconds ...): 0 or -errno.

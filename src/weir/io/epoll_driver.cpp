@@ -46,6 +46,8 @@ bool epoll_driver::goes_to_derived(io_op op) const noexcept {
     case io_op::send:
     case io_op::shutdown:
     case io_op::poll:
+    case io_op::receive_datagrams:
+    case io_op::send_datagrams:
       return true;
     default:
       return false;
@@ -62,6 +64,7 @@ request_list& epoll_driver::list_of(io_request& request) noexcept {
   descriptor& on = descriptors_[static_cast<std::size_t>(request.handle)];
   switch (request.op) {
     case io_op::send:
+    case io_op::send_datagrams:
     case io_op::connect:
       return on.writers;
     case io_op::poll:
@@ -126,6 +129,16 @@ void epoll_driver::adopt(io_handle handle) noexcept {
   if (index < descriptors_.size()) descriptors_[index] = {};
 }
 
+int epoll_driver::adopt_piped(io_handle handle) noexcept {
+  try {
+    at(handle) = {};
+  } catch (const std::bad_alloc&) {
+    return -ENOMEM;
+  }
+  descriptors_[static_cast<std::size_t>(handle)].is_piped = true;
+  return 0;
+}
+
 void epoll_driver::abandon(io_handle handle) noexcept {
   const auto index = static_cast<std::size_t>(handle);
   if (handle < 0 || index >= descriptors_.size()) return;
@@ -148,9 +161,11 @@ bool epoll_driver::try_request(io_request& request, descriptor& on) noexcept {
       return try_accept(request, on);
     case io_op::receive:
     case io_op::receive_into:
-      return try_receive(request, on);
+      return on.is_piped ? try_call(request, on) : try_receive(request, on);
     case io_op::send:
-      return try_send(request, on);
+    case io_op::receive_datagrams:
+    case io_op::send_datagrams:
+      return try_call(request, on);
     case io_op::connect:
       return try_connect(request, on);
     case io_op::poll:
@@ -210,11 +225,17 @@ bool epoll_driver::note_read(io_request& request, descriptor& on, std::int64_t c
   return ended(request, count);
 }
 
-bool epoll_driver::try_send(io_request& request, descriptor& on) noexcept {
-  if (!on.is_writable && !on.is_ended) return false;
-  const std::int64_t count = send_now(request);
+bool epoll_driver::try_call(io_request& request, descriptor& on) noexcept {
+  const bool is_send = request.op == io_op::send || request.op == io_op::send_datagrams;
+  bool& is_ready = is_send ? on.is_writable : on.is_readable;
+  if (!is_ready && !on.is_ended) return false;
+  const std::int64_t count = call_now(request, on.is_piped);
+  if (count == no_room) {
+    request.driver_data = &starved_;
+    return false;
+  }
   if (count != -EAGAIN) return ended(request, count);
-  on.is_writable = false;  // (1)
+  is_ready = false;  // (1)
   return false;
 }
 

@@ -42,18 +42,20 @@ class epoll_driver final : public kernel_driver {
   bool start(io_request& request) noexcept override;
   void stop(io_request& request) noexcept override;
   void adopt(io_handle handle) noexcept override;
+  int adopt_piped(io_handle handle) noexcept override;
   void abandon(io_handle handle) noexcept override;
   bool goes_to_derived(io_op op) const noexcept override;
 
  private:
   struct descriptor {
-    request_list readers;  // accept, receive, receive_into
-    request_list writers;  // send, connect
+    request_list readers;  // accept, receive, receive_into, receive_datagrams
+    request_list writers;  // send, send_datagrams, connect
     request_list polls;    // poll: asks the kernel again at each edge
     bool is_registered = false;
     bool is_readable = true;
     bool is_writable = true;
     bool is_ended = false;
+    bool is_piped = false;  // no socket: it is read and written
   };
 
   descriptor& at(io_handle handle);
@@ -63,7 +65,9 @@ class epoll_driver final : public kernel_driver {
   bool try_request(io_request& request, descriptor& on) noexcept;
   bool try_accept(io_request& request, descriptor& on) noexcept;
   bool try_receive(io_request& request, descriptor& on) noexcept;
-  bool try_send(io_request& request, descriptor& on) noexcept;
+  /// Sends, datagrams and pipes: only a call that would block says that nothing is left, for a
+  /// terminal gives a line at a time, a watch as many events as are whole.
+  bool try_call(io_request& request, descriptor& on) noexcept;
   bool try_connect(io_request& request, descriptor& on) noexcept;
   bool note_read(io_request& request, descriptor& on, std::int64_t count,
                  std::size_t room) noexcept;

@@ -1,5 +1,7 @@
 #include <weir/io/file_calls.hpp>
 
+#include <weir/io/outcome_of.hpp>
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -16,16 +18,6 @@
 namespace weir::detail {
 
 namespace {
-
-// Repeats a system call that a signal interrupted; its value or -errno.
-template <class Call>
-std::int64_t outcome_of(Call call) noexcept {
-  for (;;) {
-    const std::int64_t value = call();
-    if (value >= 0) return value;
-    if (errno != EINTR) return -errno;
-  }
-}
 
 constexpr std::size_t zeros_bytes = 1 << 16;
 alignas(4096) constinit const char zeros[zeros_bytes] = {};

@@ -3,7 +3,9 @@
 #include <weir/base/assert.hpp>
 #include <weir/base/error.hpp>
 #include <weir/io/file_calls.hpp>
+#include <weir/io/socket_calls.hpp>
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
@@ -45,12 +47,12 @@ struct sockaddr* as_sockaddr(raw_address& address) noexcept {
 
 // The file of a Unix socket stays when its process dies. When nobody listens behind it any more, it
 // is in the way and of no use.
-bool remove_dead_unix_path(raw_address& address) noexcept {
+bool remove_dead_unix_path(raw_address& address, int type) noexcept {
   const auto* path = reinterpret_cast<const struct sockaddr_un*>(address.storage);
   if (path->sun_family != AF_UNIX || path->sun_path[0] == '\0') return false;
   struct stat found;  // connecting to a file of another kind is refused as well
   if (::lstat(path->sun_path, &found) != 0 || !S_ISSOCK(found.st_mode)) return false;
-  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  const int probe = ::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (probe < 0) return false;
   const bool is_dead =
       ::connect(probe, as_sockaddr(address), address.size) != 0 && errno == ECONNREFUSED;
@@ -58,10 +60,10 @@ bool remove_dead_unix_path(raw_address& address) noexcept {
   return is_dead && ::unlink(path->sun_path) == 0;
 }
 
-int bind_to(int handle, raw_address& address) noexcept {
+int bind_to(int handle, raw_address& address, int type) noexcept {
   if (::bind(handle, as_sockaddr(address), address.size) == 0) return 0;
   const int failure = errno;
-  if (failure != EADDRINUSE || !remove_dead_unix_path(address)) {
+  if (failure != EADDRINUSE || !remove_dead_unix_path(address, type)) {
     errno = failure;
     return -1;
   }
@@ -129,6 +131,26 @@ bool kernel_driver::submit(io_request& request) noexcept {
   }
   ++pending_;
   return false;
+}
+
+std::int64_t kernel_driver::call_now(io_request& request, bool is_piped) noexcept {
+  switch (request.op) {
+    case io_op::send:
+      return is_piped ? write_now(request) : send_now(request);
+    case io_op::send_datagrams:
+      return send_datagrams_now(request);
+    case io_op::receive_datagrams:
+      return arena_.has_room() ? datagrams_.receive_now(request, arena_) : no_room;
+    case io_op::receive_into:
+      return read_now(request.handle, request.memory, request.size);
+    default:
+      break;
+  }
+  const receive_arena::space room = arena_.room();
+  if (room.size == 0) return no_room;
+  const std::int64_t count = read_now(request.handle, room.data, room.size);
+  if (count > 0) request.received = arena_.take(static_cast<std::size_t>(count));
+  return count;
 }
 
 bool kernel_driver::start_signal(io_request& request) noexcept {
@@ -255,13 +277,28 @@ io_handle kernel_driver::make_socket(int family) noexcept {
 io_handle kernel_driver::make_listener(raw_address& address,
                                        const listen_options& options) noexcept {
   const int made = make_socket(as_sockaddr(address)->sa_family);
-  if (made < 0) return made;
+  return made < 0 ? made : bind_socket(made, SOCK_STREAM, address, options);
+}
+
+io_handle kernel_driver::make_datagram_socket(int family, raw_address& address,
+                                              const listen_options& options) noexcept {
+  const int made = ::socket(family, SOCK_DGRAM | SOCK_CLOEXEC | socket_flags_, 0);
+  if (made < 0) return -errno;
+  adopt(made);
+  return address.size == 0 ? made : bind_socket(made, SOCK_DGRAM, address, options);
+}
+
+// Binds, and listens to what has connections. The socket is closed when that fails.
+io_handle kernel_driver::bind_socket(io_handle made, int type, raw_address& address,
+                                     const listen_options& options) noexcept {
   const int on = 1;
   const bool is_unix = as_sockaddr(address)->sa_family == AF_UNIX;
-  const bool is_shared = !is_unix && (options.reuse_port || shares_ports_);
-  if ((!is_unix && ::setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) ||
+  const bool is_stream = type == SOCK_STREAM;
+  const bool is_shared = !is_unix && (options.reuse_port || (is_stream && shares_ports_));
+  if ((!is_unix && is_stream &&
+       ::setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) ||
       (is_shared && ::setsockopt(made, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) ||
-      bind_to(made, address) != 0 || ::listen(made, options.backlog) != 0) {
+      bind_to(made, address, type) != 0 || (is_stream && ::listen(made, options.backlog) != 0)) {
     const int failure = errno;
     ::close(made);
     return -failure;
@@ -271,6 +308,26 @@ io_handle kernel_driver::make_listener(raw_address& address,
     return outcome;
   }
   return made;
+}
+
+int kernel_driver::make_pipe(io_handle (&ends)[2]) noexcept {
+  int made[2];
+  if (::pipe2(made, O_CLOEXEC | O_NONBLOCK) != 0) return -errno;
+  for (const int one : made) {
+    if (const int outcome = adopt_stream(one); outcome < 0) {
+      ::close(made[0]);
+      ::close(made[1]);
+      return outcome;
+    }
+  }
+  ends[0] = made[0];
+  ends[1] = made[1];
+  return 0;
+}
+
+int kernel_driver::adopt_stream(io_handle handle) noexcept {
+  pipe_signal_.hold();
+  return adopt_piped(handle);
 }
 
 int kernel_driver::address_of(io_handle handle, bool peer, raw_address& out) noexcept {

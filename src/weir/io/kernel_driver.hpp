@@ -9,13 +9,16 @@
 
 #include <weir/core/driver.hpp>
 #include <weir/io/blocking_pool.hpp>
+#include <weir/io/datagram_calls.hpp>
 #include <weir/io/make_driver.hpp>
+#include <weir/io/pipe_calls.hpp>
 #include <weir/io/receive_arena.hpp>
 #include <weir/io/signal_relay.hpp>
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 namespace weir::detail {
 
@@ -72,6 +75,11 @@ class kernel_driver : public driver {
 
   io_handle make_socket(int family) noexcept final;
   io_handle make_listener(raw_address& address, const listen_options& options) noexcept final;
+  io_handle make_datagram_socket(int family, raw_address& address,
+                                 const listen_options& options) noexcept final;
+  int make_pipe(io_handle (&ends)[2]) noexcept final;
+  int adopt_stream(io_handle handle) noexcept final;
+  bool has_descriptors() const noexcept final { return true; }
   int address_of(io_handle handle, bool peer, raw_address& out) noexcept final;
   int set_option(io_handle handle, int level, int option, int value) noexcept final;
   int status_of(const char* path, file_status& out) noexcept final;
@@ -91,6 +99,8 @@ class kernel_driver : public driver {
   virtual void stop(io_request& request) noexcept = 0;
   /// A descriptor was made: forget what its number meant before.
   virtual void adopt(io_handle handle) noexcept = 0;
+  /// The same of one that is no socket: it is read and written. 0 or -errno.
+  virtual int adopt_piped(io_handle handle) noexcept = 0;
   /// A descriptor is about to be closed: stop() what is pending on it, or finish() it.
   virtual void abandon(io_handle handle) noexcept = 0;
   /// True for requests that start() takes; files go to the pool otherwise.
@@ -108,6 +118,12 @@ class kernel_driver : public driver {
   /// The wake-up was noticed: wait for the next one.
   void clear_wake() noexcept;
 
+  /// No outcome: received bytes that are in use hold all memory.
+  static constexpr std::int64_t no_room = std::numeric_limits<std::int64_t>::min();
+  /// A send, receive_datagrams or send_datagrams, or a receive that `is_piped`, as a system call
+  /// that does not block: its outcome, -EAGAIN or no_room.
+  std::int64_t call_now(io_request& request, bool is_piped) noexcept;
+
   receive_arena arena_;
 
  private:
@@ -116,6 +132,9 @@ class kernel_driver : public driver {
   void take_signals() noexcept;
   /// All that wait for one of the signals (a bit each) have heard it.
   void hear_signals(std::uint64_t numbers) noexcept;
+
+  io_handle bind_socket(io_handle made, int type, raw_address& address,
+                        const listen_options& options) noexcept;
 
   const int socket_flags_;
   const bool shares_ports_;
@@ -129,6 +148,8 @@ class kernel_driver : public driver {
   request_list signals_;
   std::atomic<io_request*> from_pool_{nullptr};
   signal_listener listener_;
+  pipe_signal_guard pipe_signal_;
+  datagram_memory datagrams_;
   blocking_pool pool_;  // last, so that its threads are gone before what they touch
 };
 

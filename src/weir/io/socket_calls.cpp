@@ -1,5 +1,7 @@
 #include <weir/io/socket_calls.hpp>
 
+#include <weir/io/outcome_of.hpp>
+
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -9,17 +11,6 @@
 #include <climits>
 
 namespace weir::detail {
-
-namespace {
-template <class Call>
-std::int64_t outcome_of(Call call) noexcept {
-  for (;;) {
-    const std::int64_t value = call();
-    if (value >= 0) return value;
-    if (errno != EINTR) return -errno;
-  }
-}
-}  // namespace
 
 std::int64_t send_now(const io_request& request) noexcept {
   constexpr int flags = MSG_NOSIGNAL | MSG_DONTWAIT;

@@ -2,7 +2,6 @@
 
 #include <weir/base/assert.hpp>
 #include <weir/base/error.hpp>
-#include <weir/io/socket_calls.hpp>
 
 #include <poll.h>
 #include <sched.h>
@@ -35,10 +34,11 @@ constexpr std::uint64_t about_mask = 7;
 constexpr int about_bits = 3;
 
 // io_request::driver_data while the driver holds a request.
-char marks[3];
+char marks[4];
 void* const is_cancelling = &marks[0];
 void* const is_unsubmitted = &marks[1];
 void* const is_starved = &marks[2];
+void* const is_abandoned = &marks[3];  // its descriptor was closed
 
 std::uint64_t stream_of(io_handle handle, std::uint32_t generation) noexcept {
   return about_stream | static_cast<std::uint64_t>(handle) << about_bits |
@@ -46,6 +46,12 @@ std::uint64_t stream_of(io_handle handle, std::uint32_t generation) noexcept {
 }
 
 bool is_receive(io_op op) noexcept { return op == io_op::receive || op == io_op::receive_into; }
+// Receives are among them for pipes only.
+bool is_called_when_ready(io_op op) noexcept {
+  return is_receive(op) || op == io_op::send || op == io_op::send_datagrams ||
+         op == io_op::receive_datagrams;
+}
+bool is_send(io_op op) noexcept { return op == io_op::send || op == io_op::send_datagrams; }
 
 }  // namespace
 
@@ -112,6 +118,7 @@ void uring_driver::add_buffers() {
               .caused_by(error::from_os(-outcome, "io_uring_register")));
   }
   io_uring_buf_ring_init(buffers_);
+  arena_.room();  // one block is for what we read ourselves: pipes and datagrams
   for (unsigned id = 0; id < buffers_count; ++id) {
     if (!lent_[id]) lent_[id] = arena_.lend();
     if (lent_[id]) {
@@ -140,6 +147,8 @@ bool uring_driver::goes_to_derived(io_op op) const noexcept {
     case io_op::read_at:
     case io_op::write_at:
     case io_op::sync:
+    case io_op::receive_datagrams:
+    case io_op::send_datagrams:
       return true;
     default:  // rare, or several calls in one
       return false;
@@ -169,15 +178,32 @@ bool uring_driver::start(io_request& request) noexcept {
     request.outcome = -ENOMEM;
     return true;
   }
-  if (is_receive(request.op)) return start_receive(request, *on);
-  if (request.op == io_op::send) {
-    WEIR_ASSERT(!on->sender && "a socket has one send at a time");
-    request.outcome = send_now(request);
-    if (request.outcome != -EAGAIN) return true;
-    on->sender = &request;
-  }
+  if (is_streamed(request)) return start_receive(request, *on);
+  if (is_called_when_ready(request.op)) return start_when_ready(request, *on);
   ++on->pending;
   queue(request);
+  return false;
+}
+
+// A receive of a socket, for which the kernel has a buffer when it comes to that. Others that wait
+// for readiness are tried at once; one that would block waits with a poll and is tried again.
+bool uring_driver::is_streamed(const io_request& request) const noexcept {
+  return is_receive(request.op) && !is_piped(request);
+}
+
+bool uring_driver::start_when_ready(io_request& request, descriptor& on) noexcept {
+  io_request*& waiting = is_send(request.op) ? on.sender : on.receiver;
+  WEIR_ASSERT(!waiting && "a socket has one receive and one send at a time");
+  request.outcome = call_now(request, on.is_piped);
+  if (request.outcome != -EAGAIN && request.outcome != no_room) return true;
+  waiting = &request;
+  ++on.pending;
+  if (request.outcome == no_room) {
+    request.driver_data = is_starved;
+    starved_.push_back(request);
+  } else {
+    queue(request);
+  }
   return false;
 }
 
@@ -201,6 +227,7 @@ void uring_driver::forget(io_request& request) noexcept {
   descriptor& on = descriptors_[static_cast<std::size_t>(request.handle)];
   --on.pending;
   if (on.sender == &request) on.sender = nullptr;
+  if (on.receiver == &request) on.receiver = nullptr;
 }
 
 io_uring_sqe* uring_driver::next_entry() noexcept {
@@ -231,7 +258,7 @@ void uring_driver::prepare_stream(io_handle handle, io_uring_sqe& entry) noexcep
 
 void uring_driver::prepare(io_request& request, io_uring_sqe& entry) noexcept {
   const int handle = request.handle;
-  if (is_receive(request.op)) return prepare_stream(handle, entry);
+  if (is_streamed(request)) return prepare_stream(handle, entry);
   prepare_call(request, entry);
   io_uring_sqe_set_data(&entry, &request);
 }
@@ -253,7 +280,13 @@ void uring_driver::prepare_call(io_request& request, io_uring_sqe& entry) noexce
                             request.address->size);
       return;
     case io_op::send:
+    case io_op::send_datagrams:
       io_uring_prep_poll_add(&entry, handle, POLLOUT);
+      return;
+    case io_op::receive:
+    case io_op::receive_into:
+    case io_op::receive_datagrams:
+      io_uring_prep_poll_add(&entry, handle, POLLIN);
       return;
     case io_op::poll:
       io_uring_prep_poll_add(&entry, handle, request.flags);
@@ -276,11 +309,11 @@ void uring_driver::prepare_call(io_request& request, io_uring_sqe& entry) noexce
 }
 
 void uring_driver::stop(io_request& request) noexcept {
-  if (request.driver_data == is_cancelling) return;
+  if (request.driver_data == is_cancelling || request.driver_data == is_abandoned) return;
   const bool is_held_here =
       request.driver_data == is_unsubmitted || request.driver_data == is_starved;
   if (is_held_here) (request.driver_data == is_starved ? starved_ : unsubmitted_).remove(request);
-  if (is_receive(request.op)) {  // (1): its stream goes on and keeps what arrives
+  if (is_streamed(request)) {  // (1): its stream goes on and keeps what arrives
     descriptors_[static_cast<std::size_t>(request.handle)].receiver = nullptr;
     return finish(request, -ECANCELED);
   }
@@ -312,16 +345,32 @@ void uring_driver::adopt(io_handle handle) noexcept {
   descriptors_[index] = {.pending = on.pending, .generation = on.generation + 1};
 }
 
+int uring_driver::adopt_piped(io_handle handle) noexcept {
+  descriptor* on = at(handle);
+  if (!on) return -ENOMEM;
+  adopt(handle);
+  on->is_piped = true;
+  return 0;
+}
+
 void uring_driver::abandon(io_handle handle) noexcept {
   const auto index = static_cast<std::size_t>(handle);
   if (handle < 0 || index >= descriptors_.size()) return;
-  if (io_request* receiver = descriptors_[index].receiver) stop(*receiver);
+  descriptor& on = descriptors_[index];
+  if (on.receiver && is_streamed(*on.receiver)) stop(*on.receiver);
   for (io_request* request = unsubmitted_.first(); request;) {
     io_request* following = request->next;
     if (request->handle == handle) stop(*request);
     request = following;
   }
-  const bool is_kernel_involved = descriptors_[index].pending != 0;
+  for (io_request* waiting : {on.receiver, on.sender}) {
+    if (waiting && waiting->driver_data == is_starved) {
+      stop(*waiting);
+    } else if (waiting) {
+      waiting->driver_data = is_abandoned;  // (4)
+    }
+  }
+  const bool is_kernel_involved = on.pending != 0;
   adopt(handle);  // nothing of the old socket counts any more
   if (!is_kernel_involved) return;
   if (io_uring_sqe* entry = next_entry()) {
@@ -395,9 +444,16 @@ void uring_driver::heard(const io_uring_cqe& completion) noexcept {
 }
 
 void uring_driver::heard_request(io_request& request, const io_uring_cqe& completion) noexcept {
-  const bool is_cancelled = request.driver_data == is_cancelling;
+  const bool is_abandoned_now = request.driver_data == is_abandoned;
+  const bool is_cancelled = request.driver_data == is_cancelling || is_abandoned_now;
   std::int64_t outcome = completion.res;
-  if (request.op == io_op::send && outcome >= 0) outcome = send_now(request);
+  if (is_called_when_ready(request.op) && outcome >= 0)
+    outcome = is_abandoned_now ? -ECANCELED : call_now(request, is_piped(request));  // (4)
+  if (outcome == no_room && is_cancelled) outcome = -ECANCELED;
+  if (outcome == no_room) {
+    request.driver_data = is_starved;
+    return starved_.push_back(request);
+  }
   if (is_cancelled && (outcome == -EINTR || outcome == -EAGAIN)) outcome = -ECANCELED;
   // Not an answer: a signal came, or what was ready no longer is.
   if (outcome == -EINTR || outcome == -EAGAIN) return queue(request);
@@ -500,6 +556,7 @@ std::int64_t uring_driver::take_kept(io_request& request, descriptor& on) noexce
 }
 
 void uring_driver::feed_starved() noexcept {
+  arena_.room();  // before the ring takes all
   for (unsigned id = 0; id < buffers_count && missing_ != 0; ++id) {
     if (lent_[id]) continue;
     lent_[id] = arena_.lend();
@@ -507,8 +564,14 @@ void uring_driver::feed_starved() noexcept {
     lend_buffer(id);
     --missing_;
   }
-  if (missing_ == buffers_count) return;
-  while (io_request* request = starved_.pop_front()) queue(*request);
+  for (io_request* request = starved_.first(); request;) {
+    io_request* following = request->next;
+    if (is_streamed(*request) ? missing_ != buffers_count : arena_.has_room()) {
+      starved_.remove(*request);
+      queue(*request);
+    }
+    request = following;
+  }
 }
 
 std::unique_ptr<driver> make_uring_driver(const driver_options& options) {

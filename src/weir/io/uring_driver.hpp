@@ -14,7 +14,9 @@
 //                 is not finished before its completion has been seen. Receives are held by us;
 //             (2) what is queued for submission is handed to the kernel before a descriptor that it
 //                 names is closed, for numbers are looked up at that moment;
-//             (3) a completion of a stream counts only if its generation is the descriptor's.
+//             (3) a completion of a stream counts only if its generation is the descriptor's;
+//             (4) a request that waits with a poll is not tried again once its descriptor has been
+//                 closed, for the number may be another's by then.
 #pragma once
 
 #include <weir/io/kernel_driver.hpp>
@@ -49,6 +51,7 @@ class uring_driver final : public kernel_driver {
   bool start(io_request& request) noexcept override;
   void stop(io_request& request) noexcept override;
   void adopt(io_handle handle) noexcept override;
+  int adopt_piped(io_handle handle) noexcept override;
   void abandon(io_handle handle) noexcept override;
   bool goes_to_derived(io_op op) const noexcept override;
 
@@ -64,6 +67,7 @@ class uring_driver final : public kernel_driver {
     std::uint16_t kept = 0;           // pieces that arrived while nobody received
     bool is_armed = false;            // the kernel receives
     bool is_stopping = false;         // and was told to end that
+    bool is_piped = false;            // no socket: it is read and written
     piece* first = nullptr;
     piece* last = nullptr;
     io_request* receiver = nullptr;
@@ -83,11 +87,16 @@ class uring_driver final : public kernel_driver {
   void lend_buffer(unsigned id) noexcept;
   descriptor* at(io_handle handle) noexcept;
   io_uring_sqe* next_entry() noexcept;
-  /// Queues the request for submission; false: no room, it waits in unsubmitted_.
+  /// Queues the request for submission; without room for it, it waits in unsubmitted_.
   void queue(io_request& request) noexcept;
   void prepare(io_request& request, io_uring_sqe& entry) noexcept;
   void prepare_call(io_request& request, io_uring_sqe& entry) noexcept;
   void prepare_stream(io_handle handle, io_uring_sqe& entry) noexcept;
+  bool is_piped(const io_request& request) const noexcept {
+    return descriptors_[static_cast<std::size_t>(request.handle)].is_piped;
+  }
+  bool is_streamed(const io_request& request) const noexcept;
+  bool start_when_ready(io_request& request, descriptor& on) noexcept;
   bool start_receive(io_request& request, descriptor& on) noexcept;
   void watch_wake_fd() noexcept;
   void submit_queued() noexcept;

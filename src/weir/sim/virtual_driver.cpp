@@ -180,6 +180,10 @@ io_handle virtual_driver::make_listener(raw_address& address,
   return is_dead() ? -EIO : world_.network().make_listener(address, options);
 }
 
+int virtual_driver::make_pipe(io_handle (&ends)[2]) noexcept {
+  return is_dead() ? -EIO : world_.network().make_pipe(ends);
+}
+
 int virtual_driver::address_of(io_handle handle, bool peer, raw_address& out) noexcept {
   return world_.network().address_of(handle, peer, out);
 }

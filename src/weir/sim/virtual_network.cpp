@@ -124,6 +124,18 @@ io_handle virtual_network::make_listener(raw_address& address, const listen_opti
   return handle;
 }
 
+int virtual_network::make_pipe(io_handle (&ends)[2]) {
+  if (!host_.has_room()) return -EMFILE;
+  endpoint& reader = make_endpoint(ends[0] = host_.new_handle(), AF_UNIX);
+  endpoint& writer = make_endpoint(ends[1] = host_.new_handle(), AF_UNIX);
+  reader.is = writer.is = endpoint::kind::connected;
+  reader.peer = writer.handle;
+  writer.peer = reader.handle;
+  reader.is_send_shut = true;
+  writer.is_receive_shut = true;
+  return 0;
+}
+
 int virtual_network::address_of(io_handle handle, bool peer, raw_address& out) const {
   const endpoint* e = at(handle);
   if (!e) return disk_.has(handle) ? -ENOTSOCK : -EBADF;

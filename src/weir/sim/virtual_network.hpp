@@ -61,6 +61,8 @@ class virtual_network {
 
   io_handle make_socket(int family);
   io_handle make_listener(raw_address& address, const listen_options& options);
+  /// Two ends of which the first only receives and the second only sends.
+  int make_pipe(io_handle (&ends)[2]);
   int address_of(io_handle handle, bool peer, raw_address& out) const;
   int set_option(io_handle handle, int level, int option, int value);
 

@@ -1,0 +1,217 @@
+// What pipes do, on every driver.
+// Needs the kernel: every driver has to keep the contract; the virtual one does too.
+#include <weir/io/pipe_ends.hpp>
+
+#include <weir/io/contract_test.hpp>
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using namespace weir::contract;
+
+class pipe_contract : public contract::fixture {};
+INSTANTIATE_TEST_SUITE_P(drivers, pipe_contract, ::testing::ValuesIn(all_drivers()), name_of);
+
+task<std::string> read_all(pipe_reader& from) {
+  std::string all;
+  while (auto piece = co_await from.receive()) all += piece.text();
+  co_return all;
+}
+
+std::string numbered(std::size_t size) {
+  std::string made(size, '\0');
+  for (std::size_t i = 0; i < size; ++i) made[i] = static_cast<char>((i * 131 + i / 251) & 0xff);
+  return made;
+}
+
+TEST_P(pipe_contract, bytes_arrive_as_they_were_sent_and_the_end_is_empty) {
+  run([]() -> task<> {
+    auto [reader, writer] = make_pipe();
+    co_await writer.send("hello ");
+    const io_slice pieces[] = {{"wo", 2}, {"", 0}, {"rld", 3}};
+    co_await writer.send(pieces);
+    co_await writer.shutdown_send();
+    EXPECT_EQ(co_await read_all(reader), "hello world");
+    EXPECT_TRUE((co_await reader.receive()).empty()) << "the end stays the end";
+  });
+}
+
+TEST_P(pipe_contract, megabytes_arrive_whole_though_the_pipe_is_small) {
+  run([]() -> task<> {
+    auto [reader, writer] = make_pipe();
+    const std::string text = numbered(3'000'000);
+    std::vector<io_slice> pieces;
+    for (std::size_t at = 0; at < text.size(); at += 1'000)
+      pieces.push_back({text.data() + at, 1'000});
+    std::string arrived;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> { arrived = co_await read_all(reader); });
+      co_await writer.send(pieces);
+      writer.close();
+    });
+    EXPECT_TRUE(arrived == text);
+  });
+}
+
+TEST_P(pipe_contract, bytes_are_received_into_the_callers_memory) {
+  run([]() -> task<> {
+    auto [reader, writer] = make_pipe();
+    std::array<char, 4> memory{};
+    std::string arrived;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        while (const std::size_t count = co_await reader.receive_into(memory))
+          arrived.append(memory.data(), count);
+      });
+      co_await yield();
+      co_await writer.send("more than fits at once");
+      writer.close();
+    });
+    EXPECT_EQ(arrived, "more than fits at once");
+  });
+}
+
+TEST_P(pipe_contract, a_send_that_nobody_will_read_is_broken_and_raises_no_signal) {
+  run([]() -> task<> {
+    auto [reader, writer] = make_pipe();
+    reader.close();
+    EXPECT_EQ(co_await code_of(writer.send("anybody there?")), errc::broken);
+  });
+  struct sigaction now;
+  ::sigaction(SIGPIPE, nullptr, &now);
+  EXPECT_EQ(now.sa_handler, SIG_DFL) << "and this program would have died of it";
+}
+
+TEST_P(pipe_contract, a_reader_that_goes_breaks_a_send_that_waits) {
+  run([]() -> task<> {
+    auto [reader, writer] = make_pipe();
+    const std::string text(1'000'000, 'x');
+    std::size_t sent = 0;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(
+          [&]() -> task<> { EXPECT_EQ(co_await code_of(writer.send(text, &sent)), errc::broken); });
+      co_await sleep(1_ms);
+      reader.close();
+    });
+    EXPECT_GT(sent, 0u);
+    EXPECT_LT(sent, text.size());
+  });
+}
+
+TEST_P(pipe_contract, a_cancelled_send_tells_how_much_of_it_is_in_the_pipe) {
+  run([]() -> task<> {
+    auto [reader, writer] = make_pipe();
+    const std::string text = numbered(1'000'000);
+    std::size_t sent = 0;
+    co_await with_scope({.timeout = 5_ms}, [&](scope&) -> task<> {
+      co_await writer.send(text, &sent);
+      ADD_FAILURE() << "more was sent than a pipe holds";
+    });
+    EXPECT_GT(sent, 0u);
+    writer.close();
+    const std::string arrived = co_await read_all(reader);
+    EXPECT_EQ(arrived.size(), sent);
+    EXPECT_TRUE(std::string_view(text).starts_with(arrived));
+  });
+}
+
+TEST_P(pipe_contract, a_cancel_that_races_with_data_loses_none_of_it) {
+  run([]() -> task<> {
+    auto [reader, writer] = make_pipe();
+    std::string arrived;
+    for (int round = 0; round < 200; ++round) {
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn([&]() -> task<> { arrived += (co_await reader.receive()).text(); });
+        co_await yield();
+        co_await writer.send("x");
+        for (int turns = round % 4; turns > 0; --turns) co_await yield();
+        s.cancel("test");
+      });
+    }
+    writer.close();
+    arrived += co_await read_all(reader);
+    EXPECT_EQ(arrived, std::string(200, 'x'));
+  });
+}
+
+TEST_P(pipe_contract, in_a_cancelled_scope_neither_end_does_anything) {
+  run([]() -> task<> {
+    auto [reader, writer] = make_pipe();
+    co_await writer.send("kept");
+    co_await with_scope([&](scope& s) -> task<> {
+      s.cancel("test");
+      co_await as_result(writer.send("never"));
+      std::ignore = co_await reader.receive();
+      ADD_FAILURE() << "a wait in a cancelled scope went on";
+    });
+    writer.close();
+    EXPECT_EQ(co_await read_all(reader), "kept");
+  });
+}
+
+TEST_P(pipe_contract, close_ends_the_waits_of_other_tasks_with_closed) {
+  run([]() -> task<> {
+    auto [reader, writer] = make_pipe();
+    auto [full_reader, full_writer] = make_pipe();
+    const std::string text(1'000'000, 'x');
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> { EXPECT_EQ(co_await code_of(reader.receive()), errc::closed); });
+      s.spawn(
+          [&]() -> task<> { EXPECT_EQ(co_await code_of(full_writer.send(text)), errc::closed); });
+      co_await sleep(1_ms);
+      reader.close();
+      full_writer.close();
+    });
+    EXPECT_EQ(co_await code_of(reader.receive()), errc::closed);
+  });
+}
+
+TEST_P(pipe_contract, a_closed_number_that_is_used_again_is_a_new_pipe) {
+  run([]() -> task<> {
+    const std::string text(1'000'000, 'x');
+    for (int round = 0; round < 100; ++round) {
+      pipe_ends old = make_pipe();
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn([&]() -> task<> { co_await as_result(old.reader.receive()); });
+        s.spawn([&]() -> task<> { co_await as_result(old.writer.send(text)); });
+        for (int turns = round % 3; turns > 0; --turns) co_await yield();
+        old.reader.close();
+        old.writer.close();
+        pipe_ends other = make_pipe();
+        co_await other.writer.send("new");
+        other.writer.close();
+        EXPECT_EQ(co_await read_all(other.reader), "new");
+      });
+    }
+  });
+}
+
+TEST_P(pipe_contract, a_number_goes_from_pipe_to_socket_and_back) {
+  run([]() -> task<> {
+    for (int round = 0; round < 20; ++round) {
+      {
+        pipe_ends ends = make_pipe();
+        co_await ends.writer.send("pipe");
+        ends.writer.close();
+        EXPECT_EQ(co_await read_all(ends.reader), "pipe");
+      }
+      connection pair = co_await connect_pair();
+      co_await pair.client.send("socket");
+      EXPECT_EQ(co_await receive_at_least(pair.server, 6), "socket");
+    }
+  });
+}
+
+}  // namespace
+}  // namespace weir
