@@ -1,0 +1,76 @@
+// Child processes and pipes; docs/guide/processes.md shows them. It runs to its end by itself.
+#include <weir/io/process.hpp>
+
+#include <weir/io.hpp>
+
+#include <cstdio>
+#include <string>
+
+using namespace weir::literals;
+
+namespace {
+
+// [run]
+weir::task<> run_to_the_end() {
+  const auto [status, output, errors] =
+      co_await weir::run_process(weir::command("sort", {"-r"}), {.input = "a\nc\nb\n"});
+  std::printf("run: %s, %zu bytes\n%s", status.text().c_str(), output.size(), output.c_str());
+}
+// [/run]
+
+// [talk]
+weir::task<> talk() {
+  const auto shell = weir::command("sh", {"-c", "while read line; do echo \"heard $line\"; done"})
+                         .input(weir::child_stream::piped())
+                         .output(weir::child_stream::piped());
+  co_await weir::with_process(shell, [](weir::process& child) -> weir::task<> {
+    for (const char* word : {"one\n", "two\n"}) {
+      co_await child.input().send(word);
+      const auto answer = co_await child.output().receive();
+      std::printf("talk: %.*s", static_cast<int>(answer.size()), answer.data());
+    }
+  });  // still reading: it is told to end, and gone before this goes on
+}
+// [/talk]
+
+// [deadline]
+weir::task<> give_up() {
+  const auto slow = weir::command("sleep", {"1000"}).grace(1_s);
+  const auto outcome = co_await weir::as_result(weir::with_timeout(10_ms, weir::run_process(slow)));
+  std::printf("deadline: %s\n", outcome ? "it ended" : "timed out, and ended with its time");
+}
+// [/deadline]
+
+// [pipeline]
+weir::task<> count_lines() {
+  auto between = weir::make_pipe();
+  const auto first =
+      weir::command("printf", {"a\\nb\\n"}).output(weir::child_stream::of(between.writer));
+  const auto second = weir::command("wc", {"-l"}).input(weir::child_stream::of(between.reader));
+  co_await weir::with_process(first, [&](weir::process&) -> weir::task<> {
+    between.writer.close();  // the child has it; the end of the stream is its end now
+    const auto counted = co_await weir::run_process(second);
+    std::printf("pipeline: %s", counted.output.c_str());
+  });
+}
+// [/pipeline]
+
+// [missing]
+weir::task<> start_nothing() {
+  const auto outcome =
+      co_await weir::as_result(weir::run_process(weir::command("no-such-program")));
+  if (!outcome) std::printf("missing: %s\n", std::string(outcome.error().message()).c_str());
+}
+// [/missing]
+
+weir::task<> tour() {
+  co_await run_to_the_end();
+  co_await talk();
+  co_await give_up();
+  co_await count_lines();
+  co_await start_nothing();
+}
+
+}  // namespace
+
+int main() { return weir::run(tour()); }

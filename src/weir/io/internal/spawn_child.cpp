@@ -1,0 +1,214 @@
+#include <weir/io/internal/spawn_child.hpp>
+
+#include <weir/io/outcome_of.hpp>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string_view>
+
+namespace weir::detail {
+
+namespace {
+
+bool has_zero(std::string_view text) noexcept { return text.find('\0') != text.npos; }
+
+std::vector<std::string> environment_of(const command& what) {
+  std::vector<std::string> all;
+  if (what.has_our_environment()) {
+    for (char** one = environ; one && *one; ++one) all.emplace_back(*one);
+  }
+  for (const command::variable& one : what.variables()) {
+    const std::string start = one.name + "=";
+    std::erase_if(all, [&](const std::string& old) { return old.starts_with(start); });
+    if (one.is_set) all.push_back(start + one.value);
+  }
+  return all;
+}
+
+std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
+  std::vector<char*> all;
+  for (const std::string& one : texts) all.push_back(const_cast<char*>(one.c_str()));
+  all.push_back(nullptr);
+  return all;
+}
+
+// What posix_spawn is to do before the exec.
+class spawn_orders {
+ public:
+  spawn_orders() noexcept {
+    ::posix_spawn_file_actions_init(&actions_);
+    ::posix_spawnattr_init(&attributes_);
+  }
+  spawn_orders(const spawn_orders&) = delete;
+  spawn_orders& operator=(const spawn_orders&) = delete;
+  ~spawn_orders() {
+    ::posix_spawn_file_actions_destroy(&actions_);
+    ::posix_spawnattr_destroy(&attributes_);
+    for (const int one : raised_) {
+      if (one >= 0) ::close(one);
+    }
+  }
+
+  /// 0 or an errno.
+  int prepare(const child_plan& plan) noexcept {
+    int failure = 0;
+    for (int i = 0; i < 3 && failure == 0; ++i) failure = connect(plan, i);
+    if (failure == 0) failure = ::posix_spawn_file_actions_addclosefrom_np(&actions_, 3);
+    if (failure == 0 && !plan.folder.empty())
+      failure = ::posix_spawn_file_actions_addchdir_np(&actions_, plan.folder.c_str());
+    return failure != 0 ? failure : set_attributes(plan);
+  }
+  int start(const child_plan& plan, pid_t& pid) noexcept {
+    const std::vector<char*> arguments = pointers_to(plan.arguments);
+    const std::vector<char*> environment = pointers_to(plan.environment);
+    return ::posix_spawnp(&pid, plan.program.c_str(), &actions_, &attributes_, arguments.data(),
+                          environment.data());
+  }
+
+ private:
+  // A descriptor below 3 could be overwritten by the order for another stream: it is moved up.
+  int connect(const child_plan& plan, int number) noexcept {
+    if (plan.is_null[number]) {
+      const int flags = number == 0 ? O_RDONLY : O_WRONLY;
+      return ::posix_spawn_file_actions_addopen(&actions_, number, "/dev/null", flags, 0);
+    }
+    int from = plan.streams[number];
+    if (from < 0) return 0;
+    if (from < 3) {
+      from = raised_[number] = ::fcntl(from, F_DUPFD_CLOEXEC, 3);
+      if (from < 0) return errno;
+    }
+    return ::posix_spawn_file_actions_adddup2(&actions_, from, number);
+  }
+  // No signal is blocked, and SIGPIPE ends the child as its author expects, also when we ignore it.
+  int set_attributes(const child_plan& plan) noexcept {
+    sigset_t none;
+    sigset_t pipe_only;
+    sigemptyset(&none);
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    ::posix_spawnattr_setsigmask(&attributes_, &none);
+    ::posix_spawnattr_setsigdefault(&attributes_, &pipe_only);
+    ::posix_spawnattr_setpgroup(&attributes_, 0);
+    int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
+    if (plan.has_own_group) flags |= POSIX_SPAWN_SETPGROUP;
+    return ::posix_spawnattr_setflags(&attributes_, static_cast<short>(flags));
+  }
+
+  posix_spawn_file_actions_t actions_;
+  posix_spawnattr_t attributes_;
+  int raised_[3] = {-1, -1, -1};
+};
+
+bool is_folder(const std::string& path) noexcept {
+  struct stat found;
+  return ::stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode);
+}
+
+exit_status status_of(const siginfo_t& info) noexcept {
+  if (info.si_code == CLD_EXITED) return {.code = info.si_status, .signal = 0};
+  return {.code = -1, .signal = info.si_status};
+}
+
+}  // namespace
+
+result<child_plan> plan_of(const command& what) {
+  const auto refuse = [](std::string text) { return fail(error(errc::invalid_argument, text)); };
+  if (what.program().empty()) return refuse("a command needs a program");
+  if (has_zero(what.program()) || has_zero(what.folder()))
+    return refuse(fmt::format("a path to start has a zero byte: '{}'", what.program().c_str()));
+  constexpr auto as_output = child_stream::source::as_output;
+  if (what.stream(0).from == as_output || what.stream(1).from == as_output)
+    return refuse("as_output() is for a child's errors only");
+  for (const std::string& one : what.arguments()) {
+    if (has_zero(one))
+      return refuse(
+          fmt::format("an argument of '{}' has a zero byte, which programs can't be given: "
+                      "'{}...'",
+                      what.program(), one.c_str()));
+  }
+  for (const command::variable& one : what.variables()) {
+    if (one.name.empty() || one.name.find('=') != one.name.npos || has_zero(one.name) ||
+        has_zero(one.value))
+      return refuse(
+          fmt::format("no environment variable for '{}': '{}' (names have no '=', and "
+                      "neither part a zero byte)",
+                      what.program(), one.name.c_str()));
+  }
+  child_plan plan{.program = what.program(),
+                  .folder = what.folder(),
+                  .arguments = {what.program()},
+                  .environment = environment_of(what),
+                  .has_own_group = what.has_own_group(),
+                  .wants_pidfd = what.wants_pidfd()};
+  plan.arguments.insert(plan.arguments.end(), what.arguments().begin(), what.arguments().end());
+  return plan;
+}
+
+spawned_child spawn_now(const child_plan& plan) noexcept {
+  spawned_child made;
+  spawn_orders orders;
+  made.failure = orders.prepare(plan);
+  if (made.failure != 0) return made;
+  pid_t pid = -1;
+  made.failure = orders.start(plan, pid);
+  if (made.failure != 0) return made;
+  made.pid = pid;
+  // Its number is the child's until it is reaped, so this can't name another. Where the kernel or a
+  // filter of system calls refuses, SIGCHLD does.
+  if (plan.wants_pidfd)
+    made.pidfd = static_cast<int>(std::max(-1L, ::syscall(SYS_pidfd_open, pid, 0)));
+  return made;
+}
+
+error spawn_failure(const child_plan& plan, int number) {
+  if (!plan.folder.empty() && !is_folder(plan.folder)) {
+    return error::from_os(
+        number, fmt::format("start '{}': its folder '{}' is not there", plan.program, plan.folder));
+  }
+  if (number == ENOENT && plan.program.find('/') == plan.program.npos) {
+    return error::from_os(number,
+                          fmt::format("start '{}', which is in no folder of PATH", plan.program));
+  }
+  // A relative path starts from the folder, so only what is there for us tells more.
+  if (number == ENOENT && ::access(plan.program.c_str(), F_OK) == 0) {
+    return error::from_os(number, fmt::format("start '{}', whose interpreter (its first line, or "
+                                              "the loader that it names) is missing",
+                                              plan.program));
+  }
+  return error::from_os(number, fmt::format("start '{}'", plan.program));
+}
+
+child_state look_at_child(int pid, bool reaps, exit_status& out) noexcept {
+  siginfo_t info = {};
+  const int flags = WEXITED | WNOHANG | (reaps ? 0 : WNOWAIT);
+  const std::int64_t outcome =
+      outcome_of([&] { return ::waitid(P_PID, static_cast<id_t>(pid), &info, flags); });
+  if (outcome < 0) return child_state::lost;
+  if (info.si_pid == 0) return child_state::running;
+  out = status_of(info);
+  return child_state::ended;
+}
+
+void reap_child(int pid) noexcept {
+  siginfo_t info = {};
+  outcome_of([&] { return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED); });
+}
+
+bool signal_child(int pid, int pidfd, int number) noexcept {
+  if (pidfd >= 0) return ::syscall(SYS_pidfd_send_signal, pidfd, number, nullptr, 0) == 0;
+  return ::kill(pid, number) == 0;
+}
+
+bool signal_group(int pid, int number) noexcept { return ::kill(-pid, number) == 0; }
+
+}  // namespace weir::detail
