@@ -24,10 +24,12 @@ void wrong(const char* what) { raise(error(errc::internal, what)); }
 
 namespace {
 
-constexpr std::uint64_t schedules_max = 1000;      // until a kernel of GoKer must be found
-constexpr std::uint64_t schedules_demo_max = 100;  // and a demo
-constexpr std::uint64_t seeds = 5;                 // campaigns with other seeds
-constexpr std::uint64_t all_runs_max = 50'000;     // to know the least number of switches
+constexpr std::uint64_t schedules_max = 1000;        // until a kernel of GoKer must be found
+constexpr std::uint64_t schedules_demo_max = 100;    // and a demo
+constexpr std::uint64_t schedules_sct_max = 10'000;  // SCTBench's own bound
+constexpr std::uint64_t schedules_rare_max = 1'000'000;
+constexpr std::uint64_t seeds = 5;              // campaigns with other seeds
+constexpr std::uint64_t all_runs_max = 50'000;  // to know the least number of switches
 
 class explored_kernel final : public explored_program {
  public:
@@ -89,6 +91,20 @@ void check_found(const std::string& set, const kernel& of, std::uint64_t most) {
   table().push_back(made);
 }
 
+// One campaign of the plainest strategy: the others meet it even less often.
+void check_rare(const std::string& set, const kernel& of) {
+  explored_kernel one(of);
+  const exploration seen =
+      explore(one, {.schedules = schedules_rare_max, .only = strategy::random, .twice_every = 0});
+  ASSERT_TRUE(seen.failure) << "not found in " << schedules_rare_max << " schedules";
+  check_replays(one, *seen.failure);
+  table().push_back({.set = set,
+                     .of = &of,
+                     .runs = seen.runs * seeds,
+                     .found = seen.failure->exceptions_found,
+                     .shrunk = seen.failure->shrunk.exceptions.size()});
+}
+
 void check_impossible(const std::string& set, const kernel& of) {
   explored_kernel one(of);
   const exploration made = explore(one, {.schedules = schedules_max});
@@ -111,6 +127,8 @@ class kernel_test final : public ::testing::Test {
     switch (of_.verdict) {
       case expected::found:
         return check_found(set_, of_, most_);
+      case expected::rare:
+        return check_rare(set_, of_);
       case expected::impossible:
         return check_impossible(set_, of_);
       case expected::assertion:
@@ -146,6 +164,9 @@ std::string row_of(const line& one) {
     case expected::found:
       return fmt::format("| {} | {} | {} | {:.1f} | {} | {} | {} |\n", one.set, of.name, of.kind,
                          static_cast<double>(one.runs) / seeds, one.found, one.shrunk, one.least);
+    case expected::rare:
+      return fmt::format("| {} | {} | {} | {} at random | {} | {} | |\n", one.set, of.name, of.kind,
+                         one.runs / seeds, one.found, one.shrunk);
     case expected::impossible:
       return fmt::format("| {} | {} | {} | impossible: {} | | | |\n", one.set, of.name, of.kind,
                          of.reason);
@@ -164,6 +185,8 @@ bool add_all() {
   add("goker", goker_mixed(), schedules_max);
   add("node_fz", event_loop_shapes(), schedules_demo_max);
   add("demos", demos(), schedules_demo_max);
+  add("sctbench", sctbench_locks(), schedules_sct_max);
+  add("sctbench", sctbench_lock_free(), schedules_sct_max);
   return true;
 }
 

@@ -23,6 +23,7 @@ namespace weir::corpora {
 /// What must come of a kernel.
 enum class expected : std::uint8_t {
   found,       // some schedule fails
+  rare,        // a few in a million at random do
   impossible,  // none does
   assertion,   // the process ends in order already, with a message that says what is wrong
 };
@@ -62,5 +63,7 @@ std::span<const kernel> goker_communication();
 std::span<const kernel> goker_mixed();
 std::span<const kernel> event_loop_shapes();
 std::span<const kernel> demos();
+std::span<const kernel> sctbench_locks();
+std::span<const kernel> sctbench_lock_free();
 
 }  // namespace weir::corpora

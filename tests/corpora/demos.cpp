@@ -1,11 +1,9 @@
-// The demonstration bugs of Coyote and shuttle, and small kernels of SCTBench (Thomson and others,
-// PPoPP 2014), as tasks.
+// The demonstration bugs of Coyote and shuttle, as tasks.
 #include "corpus.hpp"
 
 #include <map>
 #include <optional>
 #include <string>
-#include <vector>
 
 namespace weir::corpora {
 
@@ -131,104 +129,6 @@ task<> uneven() {
                      }});
 }
 
-// SCTBench's reorder: somebody sees the second of two writes but not the first.
-task<> reorder(int setters) {
-  int a = 0;
-  int b = 0;
-  co_await with_scope([&](scope& s) -> task<> {
-    const auto set = [](int* first, int* second) -> task<> {
-      *first = 1;
-      co_await checkpoint();
-      *second = -1;
-    };
-    for (int i = 0; i < setters; ++i) s.spawn(set, &a, &b);
-    s.spawn(
-        [](int* first, int* second) -> task<> {
-          const int seen = *first;
-          co_await checkpoint();
-          if (seen == 0 && *second == -1) wrong("the second write without the first");
-        },
-        &a, &b);
-    co_await s.join();
-  });
-}
-WEIR_CORO_WRAPPER task<> reorder_3() { return reorder(2); }
-WEIR_CORO_WRAPPER task<> reorder_5() { return reorder(4); }
-
-// SCTBench's twostage: the second stage is read between the two critical sections of a writer.
-task<> twostage() {
-  mutex one("stage one");
-  mutex two("stage two");
-  int data = 0;
-  int sum = 0;
-  const auto writer = [&]() -> task<> {
-    {
-      const auto held = co_await one.lock();
-      data = 1;
-    }
-    co_await checkpoint();  // without an await in between nothing could come in between
-    const auto held = co_await two.lock();
-    sum = data + 1;
-  };
-  const auto reader = [&]() -> task<> {
-    int seen = 0;
-    {
-      const auto held = co_await one.lock();
-      if (data == 0) co_return;
-      seen = data;
-    }
-    const auto held = co_await two.lock();
-    if (sum != seen + 1) wrong("one stage without the other");
-  };
-  co_await together({writer, reader});
-}
-
-// SCTBench's stack: pops check before they wait for the lock.
-task<> stack_underflow() {
-  mutex lock("stack");
-  std::vector<int> stack{1};
-  const auto pop = [&]() -> task<> {
-    if (stack.empty()) co_return;
-    const auto held = co_await lock.lock();
-    if (stack.empty()) wrong("popped from an empty stack");
-    stack.pop_back();
-  };
-  co_await together({pop, pop});
-}
-
-// SCTBench's carter: who skips a resource that is in use must not give it back.
-task<> carter() {
-  mutex m("m");
-  mutex l("l");
-  int a = 0;
-  int b = 0;
-  const auto use = [&](int* mine) -> task<> {
-    {
-      const auto held = co_await m.lock();
-      if (++*mine == 1) co_await checkpoint();
-    }
-    const auto outer = co_await (mine == &a ? m : l).lock();
-    const auto inner = co_await (mine == &a ? l : m).lock();
-    --*mine;
-  };
-  co_await together({[&]() -> task<> { co_await use(&a); }, [&]() -> task<> { co_await use(&b); }});
-}
-
-// SCTBench's lazy01: an order of three critical sections that nobody forbids.
-task<> lazy() {
-  mutex lock("lazy");
-  int data = 0;
-  const auto add = [&](int amount) -> task<> {
-    const auto held = co_await lock.lock();
-    data += amount;
-  };
-  co_await together({[&]() -> task<> { co_await add(1); }, [&]() -> task<> { co_await add(2); },
-                     [&]() -> task<> {
-                       const auto held = co_await lock.lock();
-                       if (data == 2) wrong("the second came first");
-                     }});
-}
-
 constexpr kernel kernels[] = {
     {"Cargill's bounded buffer", "condition", &cargill},
     {"account manager", "atomicity", &account_manager},
@@ -236,12 +136,6 @@ constexpr kernel kernels[] = {
     {"coffee machine", "lost order", &coffee_machine},
     {"match guard", "AB-BA", &match_guard},
     {"uneven 25", "order", &uneven},
-    {"reorder 3", "order", &reorder_3},
-    {"reorder 5", "order", &reorder_5},
-    {"twostage", "atomicity", &twostage},
-    {"stack", "atomicity", &stack_underflow},
-    {"carter", "AB-BA", &carter},
-    {"lazy", "order", &lazy},
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace weir {
@@ -60,6 +61,19 @@ strategy portfolio(std::uint64_t schedule) noexcept {
   return turns[(schedule - 1) % std::size(turns)];
 }
 
+namespace {
+
+// Strategies that know how long tasks are.
+bool is_guided(strategy how) noexcept {
+  return how == strategy::urw || how == strategy::pct2 || how == strategy::pct3;
+}
+run_name learning_run() { return {.how = strategy::random, .seed = 0}; }
+bool is_learning_run(const run_name& one) noexcept {
+  return !one.log && one.how == strategy::random && one.seed == 0;
+}
+
+}  // namespace
+
 explorer::explorer(explored_program& program, const explore_options& options)
     : program_(program),
       options_(options),
@@ -105,25 +119,21 @@ const virtual_outcome& explorer::run_prepared(bool in_order, schedule_trace* tra
   return outcome_;
 }
 
-// What strategies must know comes from the run in order, in every campaign and every replay, so
-// that a seed means the same in all of them.
-void explorer::learn() {
-  if (has_learned_) return;
-  run({});
-}
-
+// What strategies must know comes from one run at random, the same in every campaign and every
+// replay, so that a seed means the same in all of them. Not from the run in order: there a task
+// goes through what need not wait in one step.
 const virtual_outcome& explorer::run(const run_name& which, schedule_trace* trace) {
   const bool in_order = !which.log && which.how == strategy::in_order;
-  if (!in_order && !which.log) learn();
+  if (!has_learned_ && !which.log && is_guided(which.how)) run(learning_run());
   program_.begins(which);
   if (which.log) {
     choices_.replay(*which.log);
   } else {
     choices_.restart(which.seed);
   }
-  schedule_.restart(which.log ? strategy::in_order : which.how, &known_);
+  schedule_.restart(which.log ? strategy::in_order : which.how, has_learned_ ? &known_ : nullptr);
   const virtual_outcome& outcome = run_prepared(in_order, trace);
-  if (in_order && !has_learned_) {
+  if (!has_learned_ && is_learning_run(which)) {
     known_ = schedule_.learned();
     has_learned_ = true;
   }
@@ -159,7 +169,16 @@ choice_log explorer::shrink_from(choice_log from, std::uint64_t& runs) {
     run_failure wanted;
   } once(*this, how);
   choice_log best = weir::shrink(std::move(from), once, options_.shrink_runs_max, runs);
-  // Taking away can end where only another way would be shorter: few exceptions can all be tried.
+  // Taking away can end where only another way would be shorter. One switch to the task behind is
+  // tried at each step, and few exceptions are all tried as far as there are runs.
+  const auto steps = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(schedule_.steps(), options_.shrink_runs_max));
+  for (std::uint32_t step = 0; step < steps && best.exceptions.size() > 1; ++step) {
+    ++runs;
+    choice_log used;
+    const choice_log one{{{.kind = choice_kind::task, .index = step, .value = 1}}};
+    if (still_fails(one, how, used) && used.exceptions.size() == 1) best = std::move(used);
+  }
   constexpr std::size_t tried_max = 2;
   for (std::uint32_t few = 1; few <= tried_max && few < best.exceptions.size(); ++few) {
     odometer all(few);
@@ -220,11 +239,13 @@ found_failure explorer::describe(const run_name& which, std::uint64_t runs) {
 exploration explore(explorer& with, const explore_options& options) {
   exploration made;
   run_name which;
+  const bool learns = !options.only || is_guided(*options.only);
   for (std::uint64_t n = 0; n <= options.schedules; ++n) {
     if (n != 0) {
       if (with.steps() >= options.steps_max && n > options.schedules_min) break;
       which = {.how = options.only.value_or(portfolio(n)), .seed = options.first_seed + n - 1};
     }
+    if (n == 1 && learns) which = learning_run();
     const bool is_failed = with.run(which).is_failed;
     made.runs = n + 1;
     made.steps = with.steps();

@@ -123,7 +123,6 @@ class explorer {
   const virtual_outcome& run_prepared(bool in_order, schedule_trace* trace);
   choice_log shrink_from(choice_log from, std::uint64_t& runs);
   bool still_fails(const choice_log& log, run_failure how, choice_log& used);
-  void learn();
 
   explored_program& program_;
   explore_options options_;

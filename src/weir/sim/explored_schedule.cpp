@@ -74,7 +74,7 @@ void explored_schedule::meet(detail::task_header& task) {
   const auto parent = static_cast<std::uint32_t>(spawner ? spawner->id : 0);
   known_task& one = at(task.id);
   one = {.parent = parent};
-  if (how_ == strategy::in_order) {
+  if (!known_) {
     one.site = site_of(task);  // to learn
   } else if (how_ == strategy::urw) {
     one.steps_left = expected(site_of(task));

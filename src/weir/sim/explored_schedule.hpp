@@ -28,7 +28,7 @@ enum class strategy : std::uint8_t { in_order, random, pos, pct2, pct3, urw };
 inline constexpr std::size_t strategy_count = 6;
 const char* name(strategy how) noexcept;
 
-/// What runs in order have shown about a program: for strategies that must guess what comes.
+/// What a run has shown about a program: for strategies that must guess what comes.
 struct schedule_knowledge {
   std::uint64_t steps = 0;
   /// Steps of a task and those that it spawned, on average; by the place where it was spawned.
