@@ -120,6 +120,32 @@ FLOW_CONTRACT("a select of two allocates nothing, whoever wins") {
   EXPECT_EQ(allocations, before);
 }
 
+FLOW_CONTRACT("a timer that a select takes back allocates nothing") {
+  typename Kit::auto_event ready;
+  typename Kit::auto_event asked;
+  co_await with_scope([&](scope& s) -> task<> {
+    bool is_over = false;
+    s.spawn([&]() -> task<> {
+      for (;;) {
+        co_await asked.wait();
+        if (is_over) co_return;
+        ready.set();
+      }
+    });
+    co_await yield();
+    const std::size_t before = allocations;
+    for (int i = 0; i < rounds; ++i) {
+      asked.set();
+      auto [heard, late] = co_await select(ready.wait(), sleep(1_h));
+      EXPECT_TRUE(heard);
+      EXPECT_FALSE(late);
+    }
+    EXPECT_EQ(allocations, before);
+    is_over = true;
+    asked.set();
+  });
+}
+
 // AddressSanitizer builds have no pool, so there frames are counted, too.
 #if !__has_feature(address_sanitizer)
 WEIR_TEST("promises, handlers and their combinations live in the frame pool") {
