@@ -23,6 +23,11 @@ namespace {
 constexpr std::size_t events_kept = 40;
 constexpr duration supervisor_pause = duration::seconds(1);
 constexpr duration look_every = duration::seconds(1);
+// The present segment, the next one that is made ready, those that wait to be removed; a snapshot
+// that is being written beside the last one; and each body in the journal and in a snapshot.
+constexpr std::uint64_t segments_spare = 6;
+constexpr std::uint64_t snapshots_spare = 2;
+constexpr std::uint64_t copies_max = 3;
 constexpr duration end_patience = duration::seconds(60);
 
 struct quiet_observer final : server_observer {
@@ -136,6 +141,7 @@ class run final : public chaos_host {
   void go_until(time_point until);
   template <class Done>
   void go_until_done(duration patience, const char* wanted, Done done);
+  void look_at_disk();
   void supervise();
   void end_and_look_again();
 
@@ -213,6 +219,20 @@ void run::supervise() {
   }
 }
 
+// The folder holds messages and a bounded number of files that are about to go.
+void run::look_at_disk() {
+  const std::uint64_t used = nodes_.at(0).world().disk().used();
+  if (used <= report_.disk_bytes_max) return;
+  report_.disk_bytes_max = used;
+  report_.disk_bytes_bound = segments_spare * drawn_.segment_bytes +
+                             snapshots_spare * drawn_.snapshot_bytes +
+                             copies_max * orders_.bytes_submitted;
+  if (used > report_.disk_bytes_bound) {
+    book_.broken(fmt::format("the data folder has {} bytes, and {} were submitted", used,
+                             orders_.bytes_submitted));
+  }
+}
+
 void run::go_until(time_point until) {
   while (nodes_.now() < until && !is_over()) {
     const time_point next =
@@ -222,7 +242,7 @@ void run::go_until(time_point until) {
     }
     chaos_->act();
     supervise();
-    report_.disk_bytes_max = std::max(report_.disk_bytes_max, nodes_.at(0).world().disk().used());
+    look_at_disk();
   }
 }
 

@@ -57,6 +57,7 @@ struct drill_report {
   std::uint64_t packets = 0;
   std::uint64_t server_starts = 0;
   std::uint64_t disk_bytes_max = 0;  // that the server's folder has taken at one time
+  std::uint64_t disk_bytes_bound = 0;
   ledger_counts counts;
   std::array<std::uint64_t, chaos_kinds> strikes{};
   std::vector<probe_book::entry> probes;

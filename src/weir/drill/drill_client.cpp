@@ -30,6 +30,8 @@ constexpr std::string_view settings_of_queues[] = {
     R"("ttl":"0s","result_ttl":"30d","capacity":{"messages":20}})",
     R"({"attempts":0,"lease":"5s","backoff":{"first":"500ms","max":"5s"},)"
     R"("ttl":"0s","result_ttl":"30d"})"};
+// Its records in the journal: the submission, a few attempts, the result.
+constexpr std::uint64_t around_a_message = 1'024;
 static_assert(std::size(settings_of_queues) == std::size(drill_queues));
 
 std::string text_of(const json::value& of, std::string_view field) {
@@ -147,6 +149,7 @@ task<> client_program::submit(life* of) {
     fields.emplace_back("Weir-Reply-To", fmt::format("http://{}:{}/", of->own, reply_port));
   }
   const std::string body = body_of(number, of->below(orders_.body_bytes_max));
+  orders_.bytes_submitted += body.size() + around_a_message;
   const std::string path = fmt::format("/v1/queues/{}/messages", queue.name);
   // With a key it is sent until it is confirmed; without one a lost answer stays a question.
   for (int tries = 0; tries < (has_key ? 20 : 1); ++tries) {

@@ -34,9 +34,10 @@ struct client_orders {
   duration wait = {};   // of a worker for a message
   duration pause = {};  // of a submitter, on the average
   std::uint32_t body_bytes_max = 0;
-  bool submits = true;           // false: the end is near, only what is there is worked on
-  bool is_patient = true;        // false: workers no longer fail or forget anything
-  bool may_fail_inside = false;  // a 500 is no broken promise: disks fail
+  std::uint64_t bytes_submitted = 0;  // bodies, and what a message's life adds to them
+  bool submits = true;                // false: the end is near, only what is there is worked on
+  bool is_patient = true;             // false: workers no longer fail or forget anything
+  bool may_fail_inside = false;       // a 500 is no broken promise: disks fail
 };
 
 /// One machine's clients.
