@@ -35,7 +35,7 @@ struct settings {
   std::uint64_t seeds = UINT64_MAX;
   std::string replay;
   bool shrink = false;
-  std::uint64_t shrink_runs = 300;
+  std::uint64_t shrink_runs = 1'000;
   std::string save;
   bool events = false;
 };
@@ -222,7 +222,7 @@ void add_serve(CLI::App& sim, command_choice& choice) {
       ->type_name("FILE");
   command->add_flag("--shrink", given->shrink,
                     "Look for a shorter run that breaks the same promise");
-  command->add_option("--shrink-runs", given->shrink_runs, "Tries for that (default 300)");
+  command->add_option("--shrink-runs", given->shrink_runs, "Tries for that (default 1000)");
   command->add_option("--save", given->save, "Where the shrunk case goes")->type_name("FILE");
   command->add_flag("--events", given->events, "Print what happens, as it happens");
   command->callback([&choice, given] { choice.run = [given] { return simulate(*given); }; });

@@ -79,6 +79,20 @@ TEST_F(DrillCase, replays_the_plain_decisions_of_a_log) {
   EXPECT_EQ(report.swarm, "no faults") << "plain is: nothing happens";
 }
 
+TEST_F(DrillCase, is_shrunk_to_one_that_breaks_the_same_promise) {
+  drill_case what = short_case(12);
+  what.settings.time = duration::seconds(20);
+  what.settings.patience = {};  // a promise that nobody keeps: all has ended at once
+  const drill_report before = run_case(what);
+  ASSERT_EQ(kind_of_violation(before.violation), "not everything has come") << before.violation;
+  const shrunk_case made = shrink_case(what, 40);
+  EXPECT_EQ(kind_of_violation(made.report.violation), "not everything has come");
+  EXPECT_LE(made.runs, 40u);
+  EXPECT_EQ(made.made.settings.faults.text(), "none");
+  ASSERT_TRUE(made.made.log);
+  EXPECT_EQ(run_case(made.made).fingerprint, made.report.fingerprint) << "it is replayed";
+}
+
 TEST_F(DrillCase, tells_kinds_of_violations_by_their_promise) {
   EXPECT_EQ(kind_of_violation("(2) attempt 3 of message x"), "(2)");
   EXPECT_EQ(kind_of_violation("the server ended by itself: x 17"), "the server ended by");

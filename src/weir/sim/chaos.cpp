@@ -61,10 +61,12 @@ std::string chaos_set::text() const {
 chaos::chaos(virtual_nodes& nodes, chaos_set allowed, chaos_host& host)
     : nodes_(nodes), host_(host), choices_(nodes.decisions()) {
   for (std::size_t i = 0; i < chaos_kinds; ++i) {
-    if (!allowed.has(static_cast<chaos_kind>(i))) continue;
-    if (choices_.below(choice_kind::knob, 2) == 0) continue;
-    weights_[i] = weights[choices_.below(choice_kind::knob, std::size(weights))];
-    weights_sum_ += weights_[i];
+    // Drawn in any case, so that a kind that is not allowed does not move what is drawn for others.
+    const bool exists = choices_.below(choice_kind::knob, 2) == 1;
+    const std::uint32_t weight = weights[choices_.below(choice_kind::knob, std::size(weights))];
+    if (!exists || !allowed.has(static_cast<chaos_kind>(i))) continue;
+    weights_[i] = weight;
+    weights_sum_ += weight;
   }
   mean_ = means[choices_.below(choice_kind::knob, std::size(means))];
   if (weights_sum_ != 0) draw_next();
