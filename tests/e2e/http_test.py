@@ -192,6 +192,14 @@ class Messages(Case):
         shown = self.message(dies)
         self.assertEqual((shown["state"], shown["origin"], shown["queue"], shown["result"]),
                          ("dead", self.queue, self.queue + ".dead", None))
+        moments(dies, "submitted_at")  # a dead letter stays
+        self.make(dead_letter="")
+        dies = self.send(b"x")
+        for _ in range(2):
+            [taken] = self.take()
+            self.api.post(f"/v1/leases/{taken['receipt']}/nack", {"error": "no"})
+        shown = moments(dies, "submitted_at", "expires_at", "kept_until")
+        self.assertEqual((shown["state"], shown["origin"], shown["queue"]), ("dead", None, self.queue))
 
     def test_bytes_that_are_no_text_travel_as_base64(self):
         self.make()
@@ -254,6 +262,14 @@ class Messages(Case):
         id = self.send()
         waiting.join()
         self.assertEqual(answer[0]["messages"][0]["id"], id)
+
+    def test_a_message_that_its_queue_never_has_room_for_is_413_and_keeps_nobody_out(self):
+        self.make(capacity={"bytes": 10})
+        for wait in ("", "?wait=20s"):
+            refused = self.api.post(f"/v1/queues/{self.queue}/messages{wait}", b"x" * 11)
+            self.assert_problem(refused, 413, "message_too_large")
+            self.assertIn("capacity.bytes", refused.json["detail"])
+        self.send(b"x" * 10)
 
     def test_a_full_queue_answers_429_or_waits_for_room(self):
         self.make(capacity={"messages": 1, "bytes": 1000})

@@ -162,8 +162,9 @@ struct message_info {
   unsigned priority = 0;
   std::uint32_t attempts = 0;
   time_point submitted = {};
-  time_point due = {};  // delayed: ready at; leased: until; ended: kept until
-  time_point expires;   // never() for no end
+  time_point due = {};                        // delayed: ready at; leased: until
+  std::optional<time_point> kept_until = {};  // of those that have ended, but dead letters
+  time_point expires;                         // never() for no end
   location where = {};  // the submit record; the end record when the message has ended
   std::uint32_t body_bytes = 0;
   std::string_view last_error = {};

@@ -16,7 +16,7 @@ namespace {
 #endif
 #endif
 
-std::size_t allocated() {
+[[maybe_unused]] std::size_t allocated() {
   const auto all = mallinfo2();
   return all.uordblks + all.hblkhd;
 }

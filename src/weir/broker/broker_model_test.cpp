@@ -274,6 +274,10 @@ class lock_step {
       ASSERT_EQ(outcome->sequence, known->second.sequence);
       return;
     }
+    if (body.size() > model_.queues.at(queue).capacity_bytes) {
+      ASSERT_EQ(outcome.error().code, broker_errc::message_too_large);
+      return;
+    }
     if (!model_.has_room(queue, body.size())) {
       ASSERT_EQ(outcome.error().code, broker_errc::queue_full);
       return;

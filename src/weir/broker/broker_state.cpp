@@ -325,7 +325,9 @@ std::optional<message_info> broker_state::find_message(std::uint64_t sequence,
   if (origin) info.origin = origin->name;
   info.state = of.state();
   info.is_leased = of.state() == message_state::leased;
-  if (!has_ended(of.state())) {
+  if (has_ended(of.state())) {
+    info.kept_until = time_point(of.due);
+  } else {
     if (!info.is_leased && of.expires() <= now) info.state = message_state::expired;
     if (origin_number != 0) info.state = message_state::dead;
   }

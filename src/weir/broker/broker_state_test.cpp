@@ -178,7 +178,10 @@ TEST_F(broker, capacity_bounds_the_bytes_of_bodies) {
   queue_settings settings;
   settings.capacity_bytes = 10;
   b.make("q", settings);
+  const submit_message never_fits{.queue = "q", .body = "12345678901"};
+  EXPECT_EQ(code(b.run(never_fits)), broker_errc::message_too_large);
   b.send("q", "123456");
+  EXPECT_EQ(code(b.run(never_fits)), broker_errc::message_too_large);
   EXPECT_EQ(code(b.run(submit_message{.queue = "q", .body = "12345"})), broker_errc::queue_full);
   EXPECT_TRUE(b.run(submit_message{.queue = "q", .body = "1234"}));
   EXPECT_TRUE(b.run(submit_message{.queue = "q", .body = ""}));

@@ -120,6 +120,7 @@ task<verdict<message_view>> broker_core::view_of(std::uint64_t sequence) {
                     .attempts = known->attempts,
                     .submitted = known->submitted,
                     .due = known->due,
+                    .kept_until = known->kept_until,
                     .expires = known->expires,
                     .last_error = std::string(known->last_error)};
   if (known->state == message_state::done) {

@@ -56,8 +56,9 @@ struct message_view {
   unsigned priority = 0;
   std::uint32_t attempts = 0;
   time_point submitted = {};
-  time_point due = {};      // delayed: ready at; leased: until; ended: kept until
-  time_point expires = {};  // never() for no end
+  time_point due = {};                        // delayed: ready at; leased: until
+  std::optional<time_point> kept_until = {};  // of those that have ended, but dead letters
+  time_point expires = {};                    // never() for no end
   std::string last_error = {};
   bool has_result = false;
   std::string result = {};

@@ -156,6 +156,12 @@ verdict<submitted> planner::submit(const submit_message& command) {
                     fmt::format("{} idempotency keys are in use", state_.limits().keys_max));
     }
   }
+  // Never will there be room for it: to wait would keep out all others in the line.
+  if (command.body.size() > to.settings.capacity_bytes) {
+    return refuse(broker_errc::message_too_large,
+                  fmt::format("the body has {} bytes, queue '{}' has room for {} (capacity.bytes)",
+                              command.body.size(), to.name, to.settings.capacity_bytes));
+  }
   if (auto ok = check_room(to, command.body.size()); !ok) {
     return std::unexpected(std::move(ok.error()));
   }

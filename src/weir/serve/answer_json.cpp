@@ -103,9 +103,7 @@ std::string message_json(const message_view& message) {
   append_time(out, "ready_at", due_when(message.state == message_state::delayed));
   append_time(out, "leased_until", due_when(message.state == message_state::leased));
   append_time(out, "expires_at", message.expires);
-  append_time(
-      out, "kept_until",
-      due_when(message.state == message_state::done || message.state == message_state::expired));
+  append_time(out, "kept_until", message.kept_until);
   append_text_or_null(out, "last_error", message.last_error);
   append_text_or_null(out, "origin", message.origin);
   if (message.has_result) {
