@@ -328,6 +328,11 @@ class Calls(unittest.TestCase):
                     self.assertIn("denied by the rule 'loopback'", ended["last_error"])
                     bad = client.post("/v1/queues/q/messages", "x", headers={"Weir-Reply-To": f"http://10.1.1.1/"})
                     self.assertEqual((bad.status, bad.json["code"]), (400, "invalid_field"))
+                    batch = client.post("/v1/queues/q/messages:batch", {"messages": [
+                        {"body": "x"}, {"body": "x", "reply_to": "http://10.1.1.1/"}, {"body": "x"}]}).json["messages"]
+                    self.assertEqual([one["status"] for one in batch], [202, 400, 202])
+                    self.assertEqual(batch[1]["code"], "invalid_field")
+                    self.assertIn("field 'messages[1].reply_to' is at an address", batch[1]["detail"])
                 allowed = files.write("allow.json", json.dumps({"calls": {"allow": ["127.0.0.0/8"]}}))
                 with Server("--token-file", tokens, "--listen", "0.0.0.0:0", "--config", allowed) as server:
                     client = server.client(token=TOKEN)

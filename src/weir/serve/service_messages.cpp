@@ -89,8 +89,14 @@ task<service::outcome> service::submit_batch(exchange& with) {
   auto batch = read_batch(body, broker_.limits().batch_max);
   if (!batch) co_return std::unexpected(std::move(batch.error()));
   std::vector<new_message> messages;
-  for (const answer<batch_message>& one : *batch) {
+  for (std::size_t i = 0; i < batch->size(); ++i) {
+    answer<batch_message>& one = (*batch)[i];
     if (!one) continue;
+    const std::string what = fmt::format("field 'messages[{}].reply_to'", i);
+    if (auto problem = check_callable(what, "invalid_field", one->reply_to)) {
+      one = std::unexpected(std::move(*problem));
+      continue;
+    }
     messages.push_back({.body = one->body,
                         .content_type = one->content_type,
                         .priority = one->priority,
