@@ -112,6 +112,36 @@ class Limits(unittest.TestCase):
             self.assert_problem(refused, 503, "too_many_streams")
             self.assertEqual(refused.headers["Retry-After"], "5")
 
+    def test_slow_readers_of_answers_over_answers_bytes_make_room(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as config:
+            json.dump({"limits": {"answers_bytes": 8_000_000}}, config)
+        self.addCleanup(os.unlink, config.name)
+        with Server("--config", config.name) as server:
+            api = server.client()
+            api.put("/v1/queues/q")
+            id = api.post("/v1/queues/q/messages", b"x").json["id"]
+            [taken] = api.post("/v1/queues/q/leases").json["messages"]
+            api.post(f"/v1/leases/{taken['receipt']}/ack", b"r" * 7_900_000)
+            readers = []
+
+            def metric(name):
+                return samples(api.get("/metrics").body.decode())[name]
+
+            for others in range(2):
+                reader = socket.socket()
+                self.addCleanup(reader.close)
+                reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                reader.connect(("127.0.0.1", server.port))
+                reader.sendall(f"GET /v1/messages/{id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                self.assertTrue(reader.recv(100).startswith(b"HTTP/1.1 200 "))
+                self.assertEqual(metric("weir_http_answers_cut_total"), others)
+                self.assertGreater(metric("weir_http_answers_bytes"), 7_900_000)
+                readers.append(reader)
+            self.assertEqual(len(api.get(f"/v1/messages/{id}").json["result"]), 7_900_000)  # who reads, has it
+            while metric("weir_http_answers_cut_total") < 2 or metric("weir_http_connections") != 1:
+                pass  # the test's own time is the bound
+            self.assertEqual(metric("weir_http_answers_bytes"), 0)
+
     def test_a_config_file_with_limits_that_contradict_each_other_is_refused(self):
         with tempfile.TemporaryDirectory() as folder:
             config = os.path.join(folder, "weir.json")

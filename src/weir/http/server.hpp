@@ -47,6 +47,9 @@ struct server_limits {
   duration body_grace = duration::seconds(30);          // of that, before body_rate_min counts
   std::uint32_t body_rate_min = 1024;  // bytes a second on the average: slower bodies are cut
   std::uint64_t bodies_bytes_max = std::uint64_t{256} << 20;  // held by read_all() at once: 503
+  /// Bodies of answers of more than 4 KiB that are on their way at once. Beyond it, the answer that
+  /// has been on its way for longest is cut off; the newest never is.
+  std::uint64_t answers_bytes_max = std::uint64_t{256} << 20;
   duration write_timeout = duration::seconds(30);  // for a client to take anything at all
   duration linger_timeout = duration::seconds(2);  // for a client to read the last answer
   duration heartbeat = duration::seconds(15);      // of quiet before a comment in event streams
@@ -67,6 +70,8 @@ struct server_stats {
   std::uint64_t handler_failures = 0;        // errors that left a handler
   std::uint64_t bodies_bytes = 0;            // memory of the bodies that are held now
   std::uint64_t bodies_refused = 0;          // for bodies_bytes_max
+  std::uint64_t answers_bytes = 0;           // of the large answers that are on their way now
+  std::uint64_t answers_cut = 0;             // for answers_bytes_max
   std::uint64_t handshake_failures = 0;      // of TLS
   std::uint64_t connections_refused = 0;     // beyond connections_per_client_max
 };

@@ -147,6 +147,59 @@ WEIR_TEST(
   });
 }
 
+WEIR_TEST("beyond answers_bytes_max the answer that is on its way for longest is cut off") {
+  const auto large = [](request&, response& answered) -> task<> {
+    co_await answered.send(200, {}, std::string(1'000'000, 'x'));
+  };
+  co_await with_server({.answers_bytes_max = 2'500'000}, large,
+                       [](server& serves, address at) -> task<> {
+                         talker first = co_await talker::to(at);
+                         co_await first.say(get);
+                         co_await sleep(1_s);
+                         talker second = co_await talker::to(at);
+                         co_await second.say(get);
+                         co_await sleep(1_s);
+                         EXPECT_EQ(serves.stats().answers_bytes, 2'000'000u);
+                         EXPECT_EQ(serves.stats().answers_cut, 0u);
+                         talker third = co_await talker::to(at);
+                         EXPECT_EQ((co_await third.ask(get)).body.size(), 1'000'000u);
+                         co_await sleep(1_s);
+                         EXPECT_EQ(serves.stats().answers_cut, 1u);
+                         EXPECT_EQ(serves.stats().answers_bytes, 1'000'000u);
+                         EXPECT_EQ(serves.stats().handler_failures, 0u);
+                         co_await first.rest();
+                         EXPECT_LT(first.received().size(), 1'000'000u);
+                         EXPECT_EQ((co_await second.hear()).body.size(), 1'000'000u);
+                         co_await sleep(1_s);
+                         EXPECT_EQ(serves.stats().answers_bytes, 0u);
+                         EXPECT_EQ(serves.stats().connections_live, 2u);
+                       });
+}
+
+WEIR_TEST("one answer may be larger than answers_bytes_max, and pieces of streams count as well") {
+  const auto large = [](request& asked, response& answered) -> task<> {
+    const std::string body(1'000'000, 'x');
+    if (asked.path() == "/whole") co_return co_await answered.send(200, {}, body);
+    auto stream = co_await answered.begin(200, {});
+    co_await stream.write(body);
+    co_await stream.end();
+  };
+  co_await with_server(
+      {.answers_bytes_max = 10'000}, large, [](server& serves, address at) -> task<> {
+        talker fast = co_await talker::to(at);
+        const answer whole = co_await fast.ask("GET /whole HTTP/1.1\r\nHost: x\r\n\r\n");
+        EXPECT_EQ(whole.body.size(), 1'000'000u);
+        talker slow = co_await talker::to(at);
+        co_await slow.say("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+        co_await sleep(1_s);
+        EXPECT_EQ(serves.stats().answers_bytes, 1'000'000u);
+        EXPECT_EQ((co_await fast.ask(get)).body.size(), 1'000'000u);
+        EXPECT_EQ(serves.stats().answers_cut, 1u);
+        co_await slow.rest();
+        EXPECT_LT(slow.received().size(), 1'000'000u);
+      });
+}
+
 WEIR_TEST("a client that reads a part and then nothing is cut off after write_timeout") {
   const auto large = [](request&, response& answered) -> task<> {
     co_await answered.send(200, {}, std::string(1'000'000, 'x'));

@@ -78,6 +78,7 @@ answer<server_config> read_config(std::string_view text, const server_config& ba
     read_limit(inside, "replies", 1'000'000'000, out.limits.replies_max);
     read_limit(inside, "connections", 1'000'000, out.connections_max);
     read_limit(inside, "bodies_bytes", std::uint64_t{1} << 40, out.bodies_bytes_max);
+    read_limit(inside, "answers_bytes", std::uint64_t{1} << 40, out.answers_bytes_max);
     read_limit(inside, "connections_per_client", 1'000'000, out.connections_per_client_max);
     read_limit(inside, "event_streams", 1'000'000, out.event_streams_max);
     inside.length("wait", out.wait_max);

@@ -34,7 +34,8 @@ struct server_config {
   call_rules calls;
   broker_limits limits;
   std::uint32_t connections_max = 10'000;
-  std::uint64_t bodies_bytes_max = std::uint64_t{256} << 20;  // of all requests at once
+  std::uint64_t bodies_bytes_max = std::uint64_t{256} << 20;   // of all requests at once
+  std::uint64_t answers_bytes_max = std::uint64_t{256} << 20;  // of all large answers at once
   std::uint32_t connections_per_client_max = 1'000;  // clients on this machine are not counted
   std::uint32_t event_streams_max = 1'000;
   duration wait_max = duration::seconds(300);
@@ -48,7 +49,7 @@ struct server_config {
 /// `base` changed by {"data", "listen", "token_file", "tls": {"cert", "key", "client_ca"},
 /// "calls": {"deny", "allow", "ca"}, "drain_timeout", "limits": {"message_bytes",
 /// "batch_messages", "lease_messages", "queues", "keys", "replies", "connections",
-/// "connections_per_client", "bodies_bytes", "event_streams", "wait"},
+/// "connections_per_client", "bodies_bytes", "answers_bytes", "event_streams", "wait"},
 /// "journal": {"segment_bytes", "snapshot_bytes"}}.
 /// Unknown settings are refused by name.
 answer<server_config> read_config(std::string_view json, const server_config& base);

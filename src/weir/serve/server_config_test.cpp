@@ -12,7 +12,7 @@ TEST(server_config, every_setting_can_be_given) {
       R"({"data":"/d","listen":"[::1]:1","token_file":"/t","drain_timeout":"3s","limits":{
           "message_bytes":1,"batch_messages":2,"lease_messages":3,"queues":4,"keys":5,"replies":6,
           "connections":7,"connections_per_client":10,"wait":"8s","event_streams":9,
-          "bodies_bytes":11},
+          "bodies_bytes":11,"answers_bytes":12},
           "tls":{"cert":"/c","key":"/k","client_ca":"/a"},
           "calls":{"deny":["private","10.0.0.1"],"allow":["all"],"ca":"/w"},
           "journal":{"segment_bytes":65536,"snapshot_bytes":10}})",
@@ -42,6 +42,7 @@ TEST(server_config, every_setting_can_be_given) {
   EXPECT_EQ(config->segment_bytes, 65'536u);
   EXPECT_EQ(config->snapshot_bytes, 10u);
   EXPECT_EQ(config->bodies_bytes_max, 11u);
+  EXPECT_EQ(config->answers_bytes_max, 12u);
 }
 
 TEST(server_config, what_is_not_given_stays) {

@@ -32,6 +32,7 @@ http::server_limits limits_of(const server_config& config) {
       std::max<std::uint64_t>(batch_bytes_max, config.limits.message_bytes_max);
   limits.connections_max = config.connections_max;
   limits.bodies_bytes_max = config.bodies_bytes_max;
+  limits.answers_bytes_max = config.answers_bytes_max;
   limits.connections_per_client_max = config.connections_per_client_max;
   limits.drain_timeout = config.drain_timeout;
   return limits;
@@ -67,7 +68,9 @@ struct parts {
                  .event_streams_max = setup.config.event_streams_max},
                 &pushes),
         pushes(from, answers.counters(), {setup.secrets->calls(), &setup.callable}),
-        door(answers, limits_of(setup.config)) {}
+        door(answers, limits_of(setup.config)) {
+    answers.show(door);
+  }
 
   service answers;
   pusher pushes;

@@ -19,6 +19,9 @@
 namespace weir {
 
 class address_rules;
+namespace http {
+class server;
+}
 
 struct service_options {
   const server_secrets* secrets = nullptr;     // null: whoever can connect may do everything
@@ -60,6 +63,8 @@ class service {
   task<> sample_rates();
 
   service_counters& counters() noexcept { return counters_; }
+  /// The server before this service, for /metrics; it outlives the last request.
+  void show(const http::server& front) noexcept { front_ = &front; }
   const char* name() const noexcept { return "service"; }
 
  private:
@@ -108,6 +113,7 @@ class service {
   broker& broker_;
   service_options options_;
   queues_observer* observer_;
+  const http::server* front_ = nullptr;
   service_counters counters_;
   queue_rate_book rates_;
   std::uint32_t event_streams_ = 0;

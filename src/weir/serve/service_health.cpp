@@ -1,6 +1,7 @@
 // What watches the server: health, readiness, metrics.
 #include <weir/serve/service.hpp>
 
+#include <weir/http/server.hpp>
 #include <weir/serve/version.hpp>
 
 #include <utility>
@@ -52,6 +53,16 @@ void append_queues(metrics_text& out, const std::vector<queue_view>& queues, tim
   }
 }
 
+void append_front(metrics_text& out, const http::server_stats& front) {
+  out.family("weir_http_connections", "gauge", "Connections that are open.")
+      .sample({}, std::uint64_t(front.connections_live));
+  out.family("weir_http_answers_bytes", "gauge", "Of large answers that are on their way.")
+      .sample({}, front.answers_bytes);
+  out.family("weir_http_answers_cut_total", "counter",
+             "Answers that were read too slowly while others needed their memory.")
+      .sample({}, front.answers_cut);
+}
+
 }  // namespace
 
 service::outcome service::healthz() const { return api_answer{.body = "{\"status\":\"ok\"}\n"}; }
@@ -69,6 +80,7 @@ service::outcome service::metrics() const {
       .sample({}, std::uint64_t(broker_.is_accepting()));
   append_queues(out, broker_.queues(), broker_.wall_now());
   counters_.append_to(out);
+  if (front_) append_front(out, front_->stats());
   return api_answer{.body = out.take(), .content_type = metrics_media_type};
 }
 

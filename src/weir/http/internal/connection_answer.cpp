@@ -5,6 +5,7 @@
 #include <weir/wire/http1_writer.hpp>
 #include <weir/wire/problem.hpp>
 
+#include <optional>
 #include <utility>
 
 namespace weir::http::detail {
@@ -26,6 +27,24 @@ bool is_servers_own(std::string_view name) noexcept {
 }
 
 }  // namespace
+
+answer_hold::answer_hold(server_core& core, connection& of, std::size_t bytes) noexcept
+    : core_(core), of_(of), bytes_(bytes) {
+  core_.answers.push_back(*this);
+  core_.stats.answers_bytes += bytes_;
+  while (core_.stats.answers_bytes > core_.limits.answers_bytes_max) {
+    answer_hold& oldest = core_.answers.front();
+    if (&oldest == this) return;
+    oldest.release();
+    ++core_.stats.answers_cut;
+    oldest.of_.cut_off("other answers need the memory of this one, which is read too slowly");
+  }
+}
+
+void answer_hold::release() noexcept {
+  core_.stats.answers_bytes -= std::exchange(bytes_, 0);
+  unlink();
+}
 
 void connection::require_client() const {
   if (is_client_gone_) raise(error(errc::broken, "the client is gone"));
@@ -186,6 +205,8 @@ task<> connection::send_whole(int status, std::string_view content_type, std::st
     count = 2;
   }
   if (count == 1 && may_hold() && hold()) co_return;
+  std::optional<answer_hold> counted;
+  if (count == 2) counted.emplace(core_, *this, body.size());
   pieces[0] = {out_.data(), out_.size()};
   held_ = 0;
   is_torn_ = true;  // (2) as push(), without its frame: this is the way of most answers
@@ -234,6 +255,8 @@ task<bool> connection::transmit_chunk(std::string_view text) {
     out_.clear();
     co_return sent;
   }
+  std::optional<answer_hold> counted;
+  if (text.size() > joined_body_max) counted.emplace(core_, *this, text.size());
   const bool is_chunked = framing_ == body_framing::chunked;
   if (is_chunked) append_chunk_head(out_, text.size());
   const io_slice pieces[] = {{out_.data(), out_.size()},

@@ -8,6 +8,7 @@
 #include <weir/http/server.hpp>
 #include <weir/io/socket.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -15,6 +16,23 @@
 namespace weir::http::detail {
 
 class connection;
+
+struct server_core;
+
+/// The body of a large answer that is on its way: counted as long as this lives. Whoever reads too
+/// slowly makes room for others: the oldest goes first, as a fast reader is never old.
+class answer_hold : public list_hook<> {
+ public:
+  answer_hold(server_core& core, connection& of, std::size_t bytes) noexcept;
+  ~answer_hold() { release(); }
+
+ private:
+  void release() noexcept;
+
+  server_core& core_;
+  connection& of_;
+  std::uint64_t bytes_;
+};
 
 struct server_core {
   server_core(handler what, server_limits within) noexcept : answer(what), limits(within) {}
@@ -45,6 +63,7 @@ struct server_core {
   bool is_cut_off = false;  // the house ends at once rather than in order
   condition room;           // a connection has ended
   intrusive_list<connection> connections;
+  intrusive_list<answer_hold> answers;  // oldest first; their bytes are stats.answers_bytes
 
  private:
   std::string date_;
