@@ -11,7 +11,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(__file__))
-from server import APP, Server  # noqa: E402
+from server import APP, Server, Worker  # noqa: E402
 
 
 def weir(*arguments, stdin=b"", env=None, url=None):
@@ -49,7 +49,10 @@ class Commands(unittest.TestCase):
         self.assertEqual((code, id[-1]), (0, "\n"))
         code, out, err = self.weir("wait", id.strip(), "--timeout", "10ms")
         self.assertEqual((code, out), (5, ""))
-        self.assertEqual(err, "weir: the message has not ended yet: it is ready\n")
+        self.assertEqual(err, f"weir: message {id.strip()} has not ended yet: it is ready\n")
+        waited = self.weir("send", self.queue, "--delay", "1h", "--wait", "10ms")  # its id is not lost
+        self.assertEqual(waited[:2], (5, ""))
+        self.assertRegex(waited[2], r"^weir: message [a-z2-7]{26} has not ended yet: it is delayed\n$")
         code, body, _ = self.weir("take", self.queue, "--ack", "--raw")
         self.assertEqual((code, body), (0, "letter\n"))
         self.assertEqual(self.weir("wait", id.strip())[:2], (0, ""))
@@ -156,6 +159,13 @@ class Commands(unittest.TestCase):
                     self.assertEqual((got, out), (code, ""), err)
                     self.assertTrue(err.startswith("weir: ") and err.count("\n") == 1, err)
                     self.assertIn(text, err)
+
+    def test_another_server_is_told_from_weir(self):
+        with Worker(lambda call: (200, {"Content-Type": "text/html"}, b"<html>")) as other:
+            for arguments in (["queues"], ["send", "q"], ["take", "q"], ["wait", "x"], ["redrive", "q"]):
+                code, out, err = weir(*arguments, url=other.url)
+                self.assertEqual((code, out), (3, ""), err)
+                self.assertIn(f"weir: what answers at {other.url.rstrip('/')} is no weir server: it sent 'text/html", err)
 
     def test_a_token_is_sent(self):
         with tempfile.NamedTemporaryFile("w") as tokens:

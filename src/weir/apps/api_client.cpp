@@ -110,6 +110,12 @@ task<api_reply> server_caller::call(const api_call& call) const {
     raise(
         error(failed.reason().code(), fmt::format("calling {}", base_)).caused_by(failed.reason()));
   }
+  const std::string_view type = response->head.field("Content-Type").value_or("");
+  if (!response->body.empty() && !type.starts_with("application/")) {
+    throw command_failure{exit_code::unreachable,
+                          fmt::format("what answers at {} is no weir server: it sent '{}'", base_,
+                                      type.substr(0, 100))};
+  }
   if (response->status() >= 400) raise_problem(response->status(), response->body);
   co_return api_reply{response->status(), std::move(response->body)};
 }

@@ -44,7 +44,7 @@ message_end read_message_end(std::string_view json) {
     end.code = exit_code::bad_end;
     end.text = fmt::format("the message is {}{}{}", state, why.empty() ? "" : ": ", why);
   } else {
-    end.text = fmt::format("the message has not ended yet: it is {}", state);
+    end.text = fmt::format("message {} has not ended yet: it is {}", text_of(message, "id"), state);
   }
   return end;
 }

@@ -26,9 +26,9 @@ TEST(message_text, a_dead_or_expired_message_is_a_bad_end_with_its_reason) {
 }
 
 TEST(message_text, a_message_on_its_way_is_no_end) {
-  const message_end end = read_message_end(R"({"state":"leased"})");
+  const message_end end = read_message_end(R"({"id":"m7","state":"leased"})");
   EXPECT_EQ(end.code, exit_code::nothing);
-  EXPECT_EQ(end.text, "the message has not ended yet: it is leased");
+  EXPECT_EQ(end.text, "message m7 has not ended yet: it is leased");
 }
 
 }  // namespace
