@@ -1,5 +1,6 @@
-// A worker with the library: takes messages of the queue `shout` and acknowledges them with their
-// text in capitals. Eight messages at a time, each in a task of its own.
+// A worker with the library, `worker [URL]`: takes messages of the queue `shout` and acknowledges
+// them with their text in capitals. Eight messages at a time, each in a task of its own.
+#include <weir/base/text.hpp>
 #include <weir/core.hpp>
 #include <weir/http/client.hpp>
 #include <weir/io/run_program.hpp>
@@ -23,6 +24,7 @@ static std::string member(std::string_view json, std::string name) {
 static weir::task<> work_once(weir::http::client* server, std::string url) {
   const std::string take = url + "/v1/queues/shout/leases?wait=30s";
   const auto lease = co_await server->send({.method = "POST", .url = take});
+  if (lease.status() != 200) weir::raise(weir::error(weir::errc::refused, lease.body));
   const std::string receipt = member(lease.body, "receipt");
   if (receipt.empty()) co_return;
   std::string text = member(lease.body, "body");
@@ -30,14 +32,15 @@ static weir::task<> work_once(weir::http::client* server, std::string url) {
   const std::string ack = url + "/v1/leases/" + receipt + "/ack";
   const auto done = co_await server->send({.method = "POST", .url = ack, .body = text});
   std::printf("%s %s\n", done.status() == 204 ? "done" : "lost its lease", text.c_str());
+  std::fflush(stdout);
 }
 
 static weir::task<> work(weir::http::client* server, std::string url) {
   for (;;) {
     const auto outcome = co_await weir::as_result(work_once(server, url));
     if (outcome) continue;
-    std::fprintf(stderr, "worker: %s\n", std::string(name(outcome.error().code())).c_str());
-    co_await weir::sleep(1_s);  // the server is away; what was taken comes back by itself
+    std::fprintf(stderr, "worker: %s\n", weir::describe(outcome.error()).c_str());
+    co_await weir::sleep(1_s);  // the server or the queue is away; what was taken comes back
   }
 }
 
@@ -50,5 +53,9 @@ static weir::task<> work_all(std::string url) {
 }
 
 int main(int argc, char** argv) {
+  if (argc > 2) {
+    std::fprintf(stderr, "usage: worker [URL]\n");
+    return 2;
+  }
   return weir::run(work_all(argc > 1 ? argv[1] : "http://127.0.0.1:8420"));
 }
