@@ -33,7 +33,7 @@ enum class choice_kind : std::uint8_t {
   task,      // which ready task goes next: how many that have waited longer are passed over
   transfer,  // latencies, short transfers, completions that come late
   disk,      // what a crash leaves, the order of folder entries
-  network,   // which of several listeners gets a connection
+  network,   // which of several listeners gets a connection, what happens to datagrams
   select,    // which branch of a select is looked at first
   maybe,     // maybe("name")
   knob,      // which faults exist in a run, and how large its buffers are

@@ -69,6 +69,8 @@ bool virtual_driver::start(io_request& request) {
     case io_op::wait_signal:
       return world_.wait_signal(request) && finish(request);
     default:
+      if (world_.datagrams().has(request.handle))
+        return world_.datagrams().start(request) && finish(request);
       return world_.network().start(request) && finish(request);
   }
 }
@@ -106,7 +108,8 @@ std::int64_t virtual_driver::run(io_request& request) {
 
 void virtual_driver::cancel(io_request& request) noexcept {
   const bool is_in_time = request.driver_state == state_to_run ||
-                          world_.network().cancel(request) || world_.forget_signal(request);
+                          world_.network().cancel(request) || world_.datagrams().cancel(request) ||
+                          world_.forget_signal(request);
   if (is_in_time) {
     request.outcome = -ECANCELED;
   } else if (!keys_.contains(&request)) {
@@ -180,15 +183,23 @@ io_handle virtual_driver::make_listener(raw_address& address,
   return is_dead() ? -EIO : world_.network().make_listener(address, options);
 }
 
+io_handle virtual_driver::make_datagram_socket(int family, raw_address& address,
+                                               const listen_options& options) noexcept {
+  return is_dead() ? -EIO : world_.datagrams().make_socket(family, address, options);
+}
+
 int virtual_driver::make_pipe(io_handle (&ends)[2]) noexcept {
   return is_dead() ? -EIO : world_.network().make_pipe(ends);
 }
 
 int virtual_driver::address_of(io_handle handle, bool peer, raw_address& out) noexcept {
+  if (world_.datagrams().has(handle)) return world_.datagrams().address_of(handle, peer, out);
   return world_.network().address_of(handle, peer, out);
 }
 
 int virtual_driver::set_option(io_handle handle, int level, int option, int value) noexcept {
+  if (world_.datagrams().has(handle))
+    return world_.datagrams().set_option(handle, level, option, value);
   return world_.network().set_option(handle, level, option, value);
 }
 

@@ -63,6 +63,8 @@ class virtual_driver final : public driver {
 
   io_handle make_socket(int family) noexcept override;
   io_handle make_listener(raw_address& address, const listen_options& options) noexcept override;
+  io_handle make_datagram_socket(int family, raw_address& address,
+                                 const listen_options& options) noexcept override;
   int make_pipe(io_handle (&ends)[2]) noexcept override;
   int address_of(io_handle handle, bool peer, raw_address& out) noexcept override;
   int set_option(io_handle handle, int level, int option, int value) noexcept override;

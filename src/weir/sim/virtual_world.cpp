@@ -20,13 +20,14 @@ virtual_world::virtual_world(virtual_options options)
       choices_(options.decisions ? *options.decisions : own_choices_),
       own_schedule_(choices_),
       disk_(clock_, {choices_, choice_kind::disk}),
-      network_(*this, disk_, {choices_, choice_kind::network}, options.socket_buffer_max) {
+      network_(*this, disk_, {choices_, choice_kind::network}, options.socket_buffer_max),
+      datagrams_(*this, disk_, {choices_, choice_kind::network}, options.socket_buffer_max) {
   own_schedule_.restart(strategy::random);
 }
 virtual_world::~virtual_world() = default;
 
 std::size_t virtual_world::open_handles() const noexcept {
-  return network_.open_sockets() + disk_.open_files();
+  return network_.open_sockets() + datagrams_.open_sockets() + disk_.open_files();
 }
 
 bool virtual_world::is_untouched() const noexcept {
@@ -55,6 +56,7 @@ void virtual_world::crash(crash_loss loss) {
   ++crashes_;
   crash_at_ = 0;
   network_.crash(loss != crash_loss::none);
+  datagrams_.crash();
   for (io_request* request : std::exchange(signal_waits_, {})) {
     request->outcome = -EIO;
     finished(*request);
@@ -237,6 +239,7 @@ void virtual_world::raise_signal(int number) {
 }
 
 int virtual_world::close(io_handle handle) {
+  if (datagrams_.has(handle)) return datagrams_.close(handle);
   return network_.has(handle) ? network_.close(handle) : disk_.close(handle);
 }
 

@@ -8,6 +8,7 @@
 #include <weir/sim/choice.hpp>
 #include <weir/sim/explored_schedule.hpp>
 #include <weir/sim/virtual_clock.hpp>
+#include <weir/sim/virtual_datagrams.hpp>
 #include <weir/sim/virtual_disk.hpp>
 #include <weir/sim/virtual_network.hpp>
 
@@ -95,6 +96,7 @@ class virtual_world final : private network_host {
   virtual_clock& clock() noexcept { return clock_; }
   virtual_disk& disk() noexcept { return disk_; }
   virtual_network& network() noexcept { return network_; }
+  virtual_datagrams& datagrams() noexcept { return datagrams_; }
   const virtual_options& options() const noexcept { return options_; }
 
   /// How many operations of a kind have begun since the world began.
@@ -152,6 +154,7 @@ class virtual_world final : private network_host {
   explored_schedule own_schedule_;
   virtual_disk disk_;
   virtual_network network_;
+  virtual_datagrams datagrams_;
   static constexpr io_handle first_handle = 3;
   io_handle next_handle_ = first_handle;
   std::uint64_t operations_ = 0;

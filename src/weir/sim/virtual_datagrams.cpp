@@ -1,0 +1,361 @@
+#include <weir/sim/virtual_datagrams.hpp>
+
+#include <weir/sim/internal/socket_address.hpp>
+#include <weir/sim/virtual_disk.hpp>
+#include <weir/sim/virtual_network.hpp>
+
+#include <errno.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <deque>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace weir {
+
+using namespace detail;
+
+namespace {
+
+constexpr std::int64_t would_block = std::numeric_limits<std::int64_t>::min();
+constexpr int first_port = 32'768;
+constexpr int last_port = 60'999;
+
+std::size_t largest(int family) noexcept {
+  if (family == AF_UNIX) return virtual_datagrams::unix_max;
+  return family == AF_INET ? 65'507 : 65'527;  // 64 KiB without the heads
+}
+
+}  // namespace
+
+struct virtual_datagrams::endpoint {
+  struct arrived {
+    std::string data;
+    raw_address from;
+  };
+
+  io_handle handle = -1;
+  int family = 0;
+  raw_address local;
+  raw_address remote;  // size 0: not connected
+  bool reuse_port = false;
+  bool may_broadcast = false;
+  std::uint64_t socket_file = 0;
+  std::size_t inbox_max = 0;
+  std::size_t unread = 0;
+  int error = 0;  // reported once
+  std::deque<arrived> inbox;
+  std::vector<io_request*> waiting;
+};
+
+virtual_datagrams::virtual_datagrams(network_host& host, virtual_disk& disk, choice_stream random,
+                                     std::size_t inbox_max)
+    : host_(host), disk_(disk), random_(random), inbox_max_(inbox_max), next_port_(first_port) {}
+virtual_datagrams::~virtual_datagrams() = default;
+
+virtual_datagrams::endpoint* virtual_datagrams::at(io_handle handle) const {
+  const auto found = sockets_.find(handle);
+  return found == sockets_.end() ? nullptr : found->second.get();
+}
+
+io_handle virtual_datagrams::make_socket(int family, raw_address& address,
+                                         const listen_options& options) {
+  if (family != AF_INET && family != AF_INET6 && family != AF_UNIX) return -EAFNOSUPPORT;
+  if (!host_.has_room()) return -EMFILE;
+  auto made = std::make_unique<endpoint>();
+  made->family = family;
+  made->reuse_port = options.reuse_port;
+  made->inbox_max = inbox_max_;
+  if (address.size != 0) {
+    if (const int error = bind(*made, address); error != 0) return error;
+    made->local = address;
+  }
+  const io_handle handle = made->handle = host_.new_handle();
+  sockets_[handle] = std::move(made);
+  order_.push_back(handle);
+  return handle;
+}
+
+int virtual_datagrams::bind(endpoint& e, raw_address& address) {
+  if (family_of(address) != e.family) return -EINVAL;
+  if (e.family == AF_UNIX) {
+    const std::string name = unix_name(address);
+    if (name.empty()) return -EINVAL;
+    if (name.front() == '\0') return is_taken(address, false) ? -EADDRINUSE : 0;
+    return disk_.make_socket_file(name.c_str(), e.socket_file);
+  }
+  if (!is_any(address) && !is_loopback(address)) return -EADDRNOTAVAIL;
+  if (port_of(address) != 0) return is_taken(address, e.reuse_port) ? -EADDRINUSE : 0;
+  for (int tries = first_port; tries <= last_port; ++tries) {
+    set_port(address, next_port_);
+    next_port_ = next_port_ == last_port ? first_port : next_port_ + 1;
+    if (!is_taken(address, false)) return 0;
+  }
+  return -EADDRINUSE;
+}
+
+// A socket that sends has a port, so that it can be answered.
+int virtual_datagrams::bind_somewhere(endpoint& e) {
+  if (e.local.size != 0 || e.family == AF_UNIX) return 0;
+  raw_address any = loopback(e.family, 0);
+  if (const int error = bind(e, any); error != 0) return error;
+  e.local = any;
+  return 0;
+}
+
+bool virtual_datagrams::is_taken(const raw_address& address, bool reuse_port) const {
+  return std::ranges::any_of(order_, [&](io_handle handle) {
+    const endpoint& e = *at(handle);
+    if (e.local.size == 0 || e.family != family_of(address)) return false;
+    if (e.family == AF_UNIX) return unix_name(e.local) == unix_name(address);
+    if (reuse_port && e.reuse_port) return false;
+    return port_of(e.local) == port_of(address) &&
+           (is_any(e.local) || is_any(address) || is_same_host(e.local, address));
+  });
+}
+
+int virtual_datagrams::address_of(io_handle handle, bool peer, raw_address& out) const {
+  const endpoint* e = at(handle);
+  if (!e) return -EBADF;
+  if (peer && e->remote.size == 0) return -ENOTCONN;
+  out = peer ? e->remote : e->local;
+  if (out.size == 0) out = e->family == AF_UNIX ? unnamed_unix() : loopback(e->family, 0);
+  return 0;
+}
+
+int virtual_datagrams::set_option(io_handle handle, int level, int option, int value) {
+  endpoint* e = at(handle);
+  if (!e) return -EBADF;
+  if (level != SOL_SOCKET) return -ENOPROTOOPT;
+  switch (option) {
+    case SO_BROADCAST:
+      e->may_broadcast = value != 0;
+      return 0;
+    case SO_RCVBUF:
+      if (value <= 0) return -EINVAL;
+      e->inbox_max = static_cast<std::size_t>(value);
+      return 0;
+    case SO_SNDBUF:
+      return value > 0 ? 0 : -EINVAL;
+    default:
+      return option == SO_REUSEADDR || option == SO_REUSEPORT ? 0 : -ENOPROTOOPT;
+  }
+}
+
+bool virtual_datagrams::start(io_request& request) {
+  endpoint* e = at(request.handle);
+  request.outcome = e ? attempt(*e, request) : -EBADF;
+  if (request.outcome != would_block) return true;
+  e->waiting.push_back(&request);
+  return false;
+}
+
+bool virtual_datagrams::cancel(io_request& request) {
+  endpoint* e = at(request.handle);
+  if (!e || std::erase(e->waiting, &request) == 0) return false;
+  request.outcome = -ECANCELED;
+  return true;
+}
+
+std::int64_t virtual_datagrams::attempt(endpoint& e, io_request& request) {
+  switch (request.op) {
+    case io_op::connect:
+      return request.address ? connect(e, *request.address) : -EFAULT;
+    case io_op::receive_datagrams:
+      return receive(e, request);
+    case io_op::send_datagrams:
+      return send(e, request);
+    case io_op::poll:
+      return poll(e, request.flags);
+    default:
+      return -EOPNOTSUPP;
+  }
+}
+
+std::int64_t virtual_datagrams::connect(endpoint& e, const raw_address& to) {
+  if (family_of(to) != e.family) return -EAFNOSUPPORT;
+  endpoint* found = nullptr;
+  const int error = find(e, to, found);
+  // That nobody is there shows later, when something is sent; a Unix path shows it at once.
+  if (error != 0 && (e.family == AF_UNIX || error != -ECONNREFUSED)) return error;
+  if (const int failure = bind_somewhere(e); failure != 0) return failure;
+  e.remote = to;
+  if (e.family != AF_UNIX && is_any(to)) e.remote = loopback(e.family, port_of(to));
+  return 0;
+}
+
+// Who would receive what is sent there: 0, or why nobody would.
+int virtual_datagrams::find(const endpoint& from, const raw_address& to, endpoint*& out) const {
+  std::uint64_t file = 0;
+  if (family_of(to) != from.family) return -EAFNOSUPPORT;
+  if (from.family == AF_UNIX) {
+    const std::string name = unix_name(to);
+    if (name.empty()) return -EINVAL;
+    if (name.front() != '\0') {
+      if (const int error = disk_.socket_file(name.c_str(), file); error != 0) return error;
+    }
+  } else if (host_of(to) == INADDR_BROADCAST && !from.may_broadcast) {
+    return -EACCES;
+  } else if (!is_loopback(to) && !is_any(to)) {
+    return -ENETUNREACH;
+  }
+  for (const io_handle handle : order_) {
+    endpoint& e = *at(handle);
+    if (e.family != from.family || e.local.size == 0) continue;
+    const bool is_match =
+        from.family == AF_UNIX
+            ? (file != 0 ? e.socket_file == file : unix_name(e.local) == unix_name(to))
+            : port_of(e.local) == port_of(to) &&
+                  (is_any(e.local) || is_any(to) || is_same_host(e.local, to));
+    if (!is_match) continue;
+    // One that is connected hears nobody else.
+    const bool hears = e.remote.size == 0 || e.family == AF_UNIX ||
+                       (from.local.size != 0 && port_of(e.remote) == port_of(from.local));
+    out = hears ? &e : nullptr;
+    if (hears) return 0;
+  }
+  return -ECONNREFUSED;
+}
+
+bool virtual_datagrams::has_room(const endpoint& e, std::size_t size) const noexcept {
+  if (e.family == AF_UNIX && e.inbox.size() >= unix_queue_max) return false;
+  return e.inbox.empty() || e.unread + size <= e.inbox_max;
+}
+
+void virtual_datagrams::arrive(endpoint& to, const endpoint& from, std::size_t before,
+                               const io_datagram& one) {
+  const std::string_view text(static_cast<const char*>(one.piece.data), one.piece.size);
+  to.unread += text.size();
+  to.inbox.insert(to.inbox.end() - static_cast<std::ptrdiff_t>(before),
+                  {std::string(text), from.local});
+}
+
+std::int64_t virtual_datagrams::send_one(endpoint& e, const io_datagram& one) {
+  const bool is_unix = e.family == AF_UNIX;
+  const raw_address& to = one.address.size != 0 ? one.address : e.remote;
+  if (to.size == 0) return is_unix ? -ENOTCONN : -EDESTADDRREQ;
+  if (one.piece.size > largest(e.family)) return -EMSGSIZE;
+  if (const int error = bind_somewhere(e); error != 0) return error;
+  endpoint* target = nullptr;
+  if (const int error = find(e, to, target); error != 0) {
+    if (is_unix || error != -ECONNREFUSED) return error;
+    if (e.remote.size != 0) e.error = error;  // comes back as a message of the network
+    ++stats_.overflown;
+    return 0;
+  }
+  if (!has_room(*target, one.piece.size)) {
+    if (is_unix) return one.address.size != 0 ? -ENOBUFS : would_block;
+    ++stats_.overflown;
+    return 0;
+  }
+  ++stats_.sent;
+  if (!is_unix && random_.chance(faults_.loss_chance)) {
+    ++stats_.lost;
+    return 0;
+  }
+  std::size_t before = 0;
+  if (!is_unix && !target->inbox.empty() && random_.chance(faults_.overtake_chance)) {
+    before = 1 + random_.below(target->inbox.size());
+    ++stats_.overtaken;
+  }
+  arrive(*target, e, before, one);
+  if (!is_unix && random_.chance(faults_.double_chance)) {
+    arrive(*target, e, 0, one);
+    ++stats_.doubled;
+  }
+  retry(*target);
+  return 0;
+}
+
+std::int64_t virtual_datagrams::send(endpoint& e, io_request& request) {
+  if (e.error) return std::exchange(e.error, 0);
+  const auto* all = static_cast<const io_datagram*>(request.memory);
+  const std::size_t count = host_.part_of(request.size);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int64_t outcome = send_one(e, all[i]);
+    if (outcome == 0) continue;
+    if (i == 0) return outcome;
+    return static_cast<std::int64_t>(i);
+  }
+  if (e.error) retry(e);  // a receive that waits hears of it
+  return static_cast<std::int64_t>(count);
+}
+
+std::int64_t virtual_datagrams::receive(endpoint& e, io_request& request) {
+  if (e.error) return std::exchange(e.error, 0);
+  if (e.inbox.empty()) return would_block;
+  auto* into = static_cast<io_datagram*>(request.memory);
+  const std::size_t count = host_.part_of(std::min(request.size, e.inbox.size()));
+  for (std::size_t i = 0; i < count; ++i) {
+    endpoint::arrived one = std::move(e.inbox.front());
+    e.inbox.pop_front();
+    e.unread -= one.data.size();
+    into[i].size = one.data.size();
+    into[i].address = one.from;
+    into[i].data = bytes::copy_of(std::string_view(one.data).substr(0, receive_max));
+  }
+  if (e.family == AF_UNIX) retry_senders();
+  return static_cast<std::int64_t>(count);
+}
+
+std::int64_t virtual_datagrams::poll(const endpoint& e, std::uint32_t wanted) const {
+  std::uint32_t ready = POLLOUT;
+  if (!e.inbox.empty() || e.error) ready |= POLLIN;
+  if (e.error) ready |= POLLERR;
+  ready &= wanted | POLLERR;
+  return ready == 0 ? would_block : static_cast<std::int64_t>(ready);
+}
+
+// Attempts what waits at a socket again. What is attempted is on no list meanwhile: what it does
+// may lead back to here.
+void virtual_datagrams::retry(endpoint& e) {
+  for (io_request* request : std::exchange(e.waiting, {})) {
+    request->outcome = attempt(e, *request);
+    if (request->outcome == would_block) {
+      e.waiting.push_back(request);
+    } else {
+      host_.finished(*request);
+    }
+  }
+}
+
+// A receiver has room again: those that wait to send are asked in the order of their making.
+void virtual_datagrams::retry_senders() {
+  for (const io_handle handle : std::vector<io_handle>(order_)) {
+    endpoint* e = at(handle);
+    if (!e || e->family != AF_UNIX) continue;
+    const bool sends = std::ranges::any_of(
+        e->waiting, [](const io_request* one) { return one->op == io_op::send_datagrams; });
+    if (sends) retry(*e);
+  }
+}
+
+int virtual_datagrams::close(io_handle handle) {
+  endpoint* e = at(handle);
+  if (!e) return -EBADF;
+  const std::unique_ptr<endpoint> gone = std::move(sockets_[handle]);
+  sockets_.erase(handle);
+  std::erase(order_, handle);
+  for (io_request* request : gone->waiting) {
+    request->outcome = -ECANCELED;
+    host_.finished(*request);
+  }
+  if (gone->family == AF_UNIX)
+    retry_senders();  // whoever waited for its room hears that it is gone
+  return 0;
+}
+
+void virtual_datagrams::crash() {
+  const auto gone = std::exchange(sockets_, {});
+  for (const io_handle handle : std::exchange(order_, {})) {
+    for (io_request* request : gone.at(handle)->waiting) {
+      request->outcome = -EIO;
+      host_.finished(*request);
+    }
+  }
+}
+
+}  // namespace weir

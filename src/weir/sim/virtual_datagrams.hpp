@@ -1,0 +1,102 @@
+// Datagram sockets of one virtual machine: UDP over its loopback, and Unix datagrams. The hard
+// idea: a network that may lose, double and overtake datagrams is three chances at the moment of a
+// send, decided by the world's choices; without them it is as kind as a real loopback.
+#pragma once
+
+#include <weir/core/driver.hpp>
+#include <weir/sim/choice.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+namespace weir {
+
+class network_host;
+class virtual_disk;
+
+/// What may happen to a UDP datagram on its way. Unix datagrams always arrive.
+struct datagram_faults {
+  double loss_chance = 0;
+  double double_chance = 0;
+  double overtake_chance = 0;  // of others that have arrived and were not received
+};
+
+struct datagram_stats {
+  std::uint64_t sent = 0;
+  std::uint64_t lost = 0;
+  std::uint64_t doubled = 0;
+  std::uint64_t overtaken = 0;
+  std::uint64_t overflown = 0;  // found no room, or nobody
+};
+
+/// Datagrams of one machine; other machines are unreachable.
+///
+/// Cancel:  cancel() takes a waiting request out; one that had finished is left alone.
+/// Order:   as sent, unless overtake_chance decides otherwise.
+/// Bound:   inbox_max bytes that nobody has received, but always one datagram; of Unix datagrams
+///          also unix_queue_max; ports 32768 to 60999, apart from those of streams.
+/// Errors:  -errno as Linux gives it.
+/// Threads: one at a time.
+class virtual_datagrams {
+ public:
+  static constexpr std::size_t receive_max = 64 * 1024;  // more of a datagram is cut off
+  static constexpr std::size_t unix_max = 200 * 1024;
+  static constexpr std::size_t unix_queue_max = 256;
+
+  virtual_datagrams(network_host& host, virtual_disk& disk, choice_stream random,
+                    std::size_t inbox_max);
+  virtual_datagrams(const virtual_datagrams&) = delete;
+  virtual_datagrams& operator=(const virtual_datagrams&) = delete;
+  ~virtual_datagrams();
+
+  void set_faults(datagram_faults faults) noexcept { faults_ = faults; }
+  datagram_stats stats() const noexcept { return stats_; }
+
+  io_handle make_socket(int family, raw_address& address, const listen_options& options);
+  int address_of(io_handle handle, bool peer, raw_address& out) const;
+  int set_option(io_handle handle, int level, int option, int value);
+
+  /// True: finished, the outcome is set. False: it waits and finished() will be called.
+  bool start(io_request& request);
+  bool cancel(io_request& request);
+  int close(io_handle handle);
+  /// All sockets vanish, waiting requests finish with -EIO.
+  void crash();
+
+  bool has(io_handle handle) const noexcept { return sockets_.contains(handle); }
+  std::size_t open_sockets() const noexcept { return sockets_.size(); }
+
+ private:
+  struct endpoint;
+
+  endpoint* at(io_handle handle) const;
+  std::int64_t attempt(endpoint& e, io_request& request);
+  std::int64_t connect(endpoint& e, const raw_address& to);
+  std::int64_t receive(endpoint& e, io_request& request);
+  std::int64_t send(endpoint& e, io_request& request);
+  std::int64_t send_one(endpoint& e, const io_datagram& one);
+  std::int64_t poll(const endpoint& e, std::uint32_t wanted) const;
+  int find(const endpoint& from, const raw_address& to, endpoint*& out) const;
+  int bind(endpoint& e, raw_address& address);
+  int bind_somewhere(endpoint& e);
+  bool is_taken(const raw_address& address, bool reuse_port) const;
+  bool has_room(const endpoint& e, std::size_t size) const noexcept;
+  void arrive(endpoint& at, const endpoint& from, std::size_t before, const io_datagram& one);
+  void retry(endpoint& e);
+  void retry_senders();
+
+  network_host& host_;
+  virtual_disk& disk_;
+  choice_stream random_;
+  std::size_t inbox_max_;
+  datagram_faults faults_;
+  datagram_stats stats_;
+  int next_port_;
+  std::unordered_map<io_handle, std::unique_ptr<endpoint>> sockets_;
+  std::vector<io_handle> order_;  // of their making, so that a run repeats
+};
+
+}  // namespace weir
