@@ -4,6 +4,7 @@
 #include <weir/io/copy.hpp>
 #include <weir/io/file_stream.hpp>
 #include <weir/io/pipe.hpp>
+#include <weir/io/pipe_ends.hpp>
 #include <weir/io/reader.hpp>
 #include <weir/io/tls_socket.hpp>
 #include <weir/io/writer.hpp>
@@ -21,6 +22,7 @@ using namespace weir::contract;
 static_assert(byte_source<socket> && byte_sink<socket>);
 static_assert(byte_source<tls_socket> && byte_sink<tls_socket>);
 static_assert(byte_source<file_source> && byte_sink<file_sink>);
+static_assert(byte_source<pipe_reader> && byte_sink<pipe_writer>);
 
 class byte_contract : public contract::fixture {};
 INSTANTIATE_TEST_SUITE_P(drivers, byte_contract, ::testing::ValuesIn(all_drivers()), name_of);
@@ -125,6 +127,30 @@ TEST_P(byte_contract, a_proxy_of_two_pipes_passes_both_directions_and_both_ends)
       });
       co_await outside.client.send(question);
       co_await outside.client.shutdown_send();
+    });
+  });
+}
+
+TEST_P(byte_contract, a_file_goes_through_a_pipe_of_the_system_line_by_line) {
+  run([this]() -> task<> {
+    const std::string text = numbered_lines(20'000);
+    file source = co_await open_file(path("lines"), {.write = true, .create = true});
+    co_await source.write_at(0, text);
+    auto [out, into] = make_pipe();
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(
+          [](file* from, pipe_writer to) -> task<> {
+            file_source bytes_of(*from);
+            co_await pipe_to(bytes_of, to);
+          },
+          &source, std::move(into));
+      reader in(out);
+      int count = 0;
+      while (auto line = co_await in.read_line()) {
+        EXPECT_EQ(line->text(), "line " + std::to_string(count));
+        ++count;
+      }
+      EXPECT_EQ(count, 20'000);
     });
   });
 }
