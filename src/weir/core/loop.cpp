@@ -1,6 +1,7 @@
 #include <weir/core/loop.hpp>
 
 #include <weir/base/assert.hpp>
+#include <weir/base/pause_processor.hpp>
 #include <weir/core/dump.hpp>
 #include <weir/core/error_group.hpp>
 #include <weir/core/error_trace.hpp>
@@ -165,17 +166,6 @@ void loop::run_ready() noexcept {
   }
 }
 
-namespace {
-// Tells the processor that it spins.
-void pause_processor() noexcept {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-}  // namespace
-
 void loop::turn() {
   turn_time_ = driver_.now();
   ++stats_.turns;
@@ -216,7 +206,7 @@ bool loop::hears_post_soon() noexcept {
       if (look_outs_ < look_outs_max) ++look_outs_;
       return true;
     }
-    pause_processor();
+    detail::pause_processor();
   } while (++looks < looks_max && driver_.now() < give_up);
   --look_outs_;
   return false;

@@ -1,18 +1,10 @@
 #include <weir/flow/short_lock.hpp>
 
+#include <weir/base/pause_processor.hpp>
+
 #include <thread>
 
 namespace weir::detail {
-
-namespace {
-void pause_processor() noexcept {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-}  // namespace
 
 // Looks first and tries then, so that those who wait share the line of the lock in their caches.
 void short_lock::lock_slowly() noexcept {

@@ -2,8 +2,8 @@
 
 #include <weir/base/assert.hpp>
 #include <weir/io/file_calls.hpp>
+#include <weir/io/signals_blocked.hpp>
 
-#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,29 +11,6 @@
 #include <system_error>
 
 namespace weir::detail {
-
-namespace {
-
-// Signals are for the loops' threads: a worker inherits a mask with all of them blocked but those
-// that a fault in its own code raises.
-class signals_blocked {
- public:
-  signals_blocked() noexcept {
-    sigset_t all;
-    sigfillset(&all);
-    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP})
-      sigdelset(&all, fault);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  signals_blocked(const signals_blocked&) = delete;
-  signals_blocked& operator=(const signals_blocked&) = delete;
-  ~signals_blocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_;
-};
-
-}  // namespace
 
 blocking_pool::blocking_pool(blocking_options options, done_function done, void* context)
     : options_(options), done_(done), context_(context), workers_(options.threads_max) {

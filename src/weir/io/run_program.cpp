@@ -7,14 +7,13 @@
 #include <weir/core/string_sink.hpp>
 #include <weir/core/unhandled.hpp>
 #include <weir/core/with_scope.hpp>
+#include <weir/io/cores_allowed.hpp>
 #include <weir/io/crash_dump.hpp>
 #include <weir/io/make_driver.hpp>
 
 #include <fmt/format.h>
-#include <sched.h>
 #include <signal.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <exception>
@@ -223,12 +222,6 @@ void run_core_or_fail(unsigned index, core_program& program, core_group& group,
   } catch (const std::exception&) {
     group.fail(std::current_exception());
   }
-}
-
-unsigned cores_allowed() noexcept {
-  cpu_set_t allowed;
-  if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 1;
-  return std::max(1u, static_cast<unsigned>(CPU_COUNT(&allowed)));
 }
 
 }  // namespace
