@@ -62,7 +62,7 @@ function(weir_discover_tests floor)
   endif()
 endfunction()
 
-set(weir_floors base core io flow bridge wire http store broker serve)
+set(weir_floors base core io flow bridge pool wire http store broker serve)
 weir_sources(sources ${weir_floors})
 add_library(weir STATIC ${sources})
 add_library(weir::weir ALIAS weir)

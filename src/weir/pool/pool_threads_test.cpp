@@ -1,0 +1,231 @@
+// The pool on real threads.
+// Needs the kernel: that is what these tests are about.
+#include <weir/pool/pool.hpp>
+
+#include <weir/core.hpp>
+#include <weir/core/dump.hpp>
+#include <weir/core/string_sink.hpp>
+#include <weir/flow/thread_loop_test.hpp>
+#include <weir/io/make_driver.hpp>
+#include <weir/pool/fork.hpp>
+#include <weir/testing/test.hpp>
+
+#include <gmock/gmock.h>
+
+#include <atomic>
+#include <barrier>
+#include <memory>
+#include <semaphore>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
+
+job<int> fib(int n) {
+  if (n < 2) co_return n;
+  auto [a, b] = co_await fork(fib(n - 1), fib(n - 2));
+  co_return a + b;
+}
+
+void run_here(task<> body) {
+  const auto io = make_driver();
+  run_on(*io, std::move(body));
+}
+
+TEST(pool_threads, compute_on_threads_of_their_own_and_come_back) {
+  run_here([]() -> task<> {
+    pool cpu({.threads = 4});
+    const auto here = std::this_thread::get_id();
+    const auto there = co_await cpu.run([] { return std::this_thread::get_id(); });
+    EXPECT_NE(here, there);
+    EXPECT_EQ(here, std::this_thread::get_id());
+    EXPECT_EQ(co_await cpu.run(fib(20)), 6765);
+    EXPECT_EQ(cpu.stats().threads, 4u);
+    EXPECT_EQ(cpu.stats().begun, 0u);
+  }());
+}
+
+// Each call finds the threads asleep, or about to be: a lost wake-up hangs this test.
+TEST(pool_threads, no_wake_up_is_lost_between_work_and_sleep) {
+  run_here([]() -> task<> {
+    pool cpu({.threads = 3});
+    int sum = 0;
+    for (int i = 0; i < 2'000; ++i) sum += co_await cpu.run(fib(i % 8));
+    EXPECT_EQ(sum, 250 * (0 + 1 + 1 + 2 + 3 + 5 + 8 + 13));
+  }());
+}
+
+TEST(pool_threads, fall_asleep_when_there_is_nothing_to_do) {
+  run_here([]() -> task<> {
+    pool cpu({.threads = 2});
+    co_await cpu.run([] {});
+    while (cpu.stats().asleep != 2) co_await yield();
+    EXPECT_EQ(co_await cpu.run(fib(10)), 55);
+    while (cpu.stats().asleep != 2) co_await yield();
+  }());
+}
+
+TEST(pool_threads, serve_many_loops_at_once) {
+  pool cpu({.threads = 2});
+  std::atomic<int> sum = 0;
+  std::vector<std::thread> loops;
+  for (int i = 0; i < 3; ++i) {
+    loops.push_back(run_on_thread([&]() -> task<> {
+      co_await with_scope([&](scope& s) -> task<> {
+        for (int j = 0; j < 100; ++j) s.spawn([&]() -> task<> { sum += co_await cpu.run(fib(8)); });
+        co_await s.join();
+      });
+    }));
+  }
+  for (std::thread& one : loops) one.join();
+  EXPECT_EQ(sum, 3 * 100 * 21);
+  EXPECT_EQ(cpu.stats().ended, 300u);
+}
+
+struct live {
+  std::atomic<int>& count;
+  explicit live(std::atomic<int>& of) : count(of) { ++count; }
+  live(const live&) = delete;
+  live& operator=(const live&) = delete;
+  ~live() { --count; }
+};
+job<int> tree(int depth, int failing, std::atomic<int>& living) {
+  const live here(living);
+  if (depth == 0) {
+    if (failing >= 0) throw std::runtime_error("leaf " + std::to_string(failing));
+    co_return 1;
+  }
+  fork_list<int> children;
+  for (int i = 0; i < 3; ++i)
+    children.fork(tree(depth - 1, failing % 3 == i ? failing / 3 : -1, living));
+  co_await children.join();
+  int sum = 0;
+  children.each([&](int one) { sum += one; });
+  co_return sum;
+}
+
+TEST(pool_threads, keep_errors_and_cancellations_under_fire) {
+  run_here([]() -> task<> {
+    pool cpu({.threads = 4});
+    std::atomic<int> living = 0;
+    int values = 0;
+    int errors = 0;
+    constexpr int rounds = 300;
+    for (int i = 0; i < rounds; ++i) {
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn([&]() -> task<> {  // every third fails somewhere
+          try {
+            values += co_await cpu.run(tree(5, i % 3 == 0 ? i : -1, living)) == 243;
+          } catch (const error_group&) {
+            ++errors;
+          }
+        });
+        s.spawn([&]() -> task<> { co_await cpu.run(tree(6, -1, living), priority::background); });
+        for (int j = 0; j < i % 50; ++j) co_await yield();
+        if (i % 2 == 0) s.cancel("enough");
+      });
+      EXPECT_EQ(living, 0) << "round " << i;
+    }
+    EXPECT_GE(values, rounds / 3) << "those of odd rounds that were not to fail";
+    EXPECT_GE(errors, rounds / 6) << "and those that were";
+    EXPECT_LE(cpu.stats().ended, 2u * rounds);
+    EXPECT_EQ(cpu.stats().begun + cpu.stats().waiting, 0u);
+  }());
+}
+
+job<> meets_and_fails(std::barrier<>& all, const char* text) {
+  all.arrive_and_wait();
+  throw std::runtime_error(text);
+  co_return;
+}
+job<> both_fail(std::barrier<>& all) {
+  co_await fork(meets_and_fails(all, "one"), meets_and_fails(all, "other"));
+}
+TEST(pool_threads, errors_at_the_same_time_are_one_group) {
+  run_here([]() -> task<> {
+    pool cpu({.threads = 2});
+    std::barrier<> all(2);
+    const auto errors = co_await testing::errors_of(cpu.run(both_fail(all)));
+    EXPECT_THAT(errors, UnorderedElementsAre("one", "other"));
+  }());
+}
+
+TEST(pool_threads, show_in_the_task_tree_what_they_are_at_work_on) {
+  run_here([]() -> task<> {
+    pool cpu({.name = "cpu", .threads = 2});
+    std::binary_semaphore begun(0);
+    std::binary_semaphore gate(0);
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        co_await cpu.run([&] {
+          begun.release();
+          gate.acquire();
+        });
+      });
+      co_await yield();
+      begun.acquire();
+      detail::string_sink out;
+      detail::print_task_tree(*loop::current(), out);
+      EXPECT_THAT(out.text, HasSubstr("waiting for pool \"cpu\": "));
+      EXPECT_THAT(out.text, HasSubstr(" on 1 thread since "));
+      EXPECT_EQ(cpu.stats().begun, 1u);
+      gate.release();
+      co_await s.join();
+    });
+  }());
+}
+
+TEST(pool_threads, a_cancelled_call_that_runs_is_awaited_and_can_ask) {
+  run_here([]() -> task<> {
+    pool cpu({.threads = 1});
+    std::binary_semaphore begun(0);
+    bool was_told = false;
+    bool was_delivered = false;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        was_told = co_await cpu.run([&] {
+          begun.release();
+          while (!is_work_cancelled()) std::this_thread::yield();
+          return true;
+        });
+        was_delivered = true;
+        co_await checkpoint();
+        ADD_FAILURE() << "the next wait ends the task";
+      });
+      co_await yield();
+      begun.acquire();
+      s.cancel("test");
+    });
+    EXPECT_TRUE(was_told);
+    EXPECT_TRUE(was_delivered);
+  }());
+}
+
+TEST(pool_threads_death, a_pool_that_ends_before_its_work_is_a_named_misuse) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(run_here([]() -> task<> {
+                 auto cpu = std::make_unique<pool>(pool_options{.threads = 1});
+                 std::binary_semaphore begun(0);
+                 co_await with_scope([&](scope& s) -> task<> {
+                   s.spawn([&]() -> task<> {
+                     co_await cpu->run([&] {
+                       begun.release();
+                       for (;;) std::this_thread::yield();
+                     });
+                   });
+                   co_await yield();
+                   begun.acquire();
+                   cpu.reset();
+                 });
+               }()),
+               "a pool outlives the work on it");
+}
+
+}  // namespace
+}  // namespace weir
