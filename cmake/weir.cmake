@@ -136,12 +136,18 @@ if(WEIR_TESTS)
   endif()
   set(test_libraries weir weir_sim weir_testing weir_options fmt::fmt spdlog::spdlog OpenSSL::SSL OpenSSL::Crypto
     Boost::json PkgConfig::uring PkgConfig::cares GTest::gtest GTest::gmock)
-  # In the sanitizers' builds the tests share the parsed headers that all of them include; the dev build compiles each
-  # alone, so that a forgotten include is noticed. It is a PCH made by hand: the "object" of this library is the PCH. It
-  # names its sources by absolute paths, so it is never taken from ccache, where another clone may have put its own.
-  if(WEIR_SANITIZE)
+  # Tests are compiled once and run for milliseconds: without optimisation they compile in half the time. Coverage is for
+  # the fuzzers: tests don't need it of themselves.
+  set(test_options -O0)
+  if(WEIR_FUZZERS)
+    list(APPEND test_options -fno-sanitize=fuzzer-no-link)
+  endif()
+  # The tests share the parsed headers that all of them include, which is most of what a test takes to compile. It is a PCH
+  # made by hand: the "object" of this library is the PCH. It names its sources by absolute paths, so it is never taken from
+  # ccache, where another clone may have put its own.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
     add_library(weir_test_headers OBJECT tests/shared/shared_headers.cpp)
-    target_compile_options(weir_test_headers PRIVATE -O0 -x c++-header "SHELL:-Xclang -fno-pch-timestamp" -fpch-instantiate-templates)
+    target_compile_options(weir_test_headers PRIVATE ${test_options} -x c++-header "SHELL:-Xclang -fno-pch-timestamp" -fpch-instantiate-templates)
     target_link_libraries(weir_test_headers PRIVATE ${test_libraries})
     set_target_properties(weir_test_headers PROPERTIES CXX_COMPILER_LAUNCHER "")
     set(shared_headers CMakeFiles/weir_test_headers.dir/tests/shared/shared_headers.cpp.o)
@@ -156,10 +162,9 @@ if(WEIR_TESTS)
     file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/weir/${floor}/*_test.cpp ${PROJECT_SOURCE_DIR}/src/weir/${floor}/internal/*_test.cpp)
     if(tests)
       add_executable(${floor}_test ${tests})
-      # Tests are compiled once and run for milliseconds: without optimisation they compile in half the time.
-      target_compile_options(${floor}_test PRIVATE -O0)
+      target_compile_options(${floor}_test PRIVATE ${test_options})
       target_link_libraries(${floor}_test PRIVATE ${test_libraries} GTest::gtest_main)
-      if(WEIR_SANITIZE)
+      if(shared_headers)
         target_compile_options(${floor}_test PRIVATE -include-pch ${shared_headers})
         set_source_files_properties(${tests} PROPERTIES OBJECT_DEPENDS ${PROJECT_BINARY_DIR}/${shared_headers})
       endif()
@@ -175,7 +180,7 @@ if(WEIR_TESTS)
   # Known bugs of concurrent programs, which the explorer must find: `./dev test corpora` prints the table.
   file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/corpora/*.cpp)
   add_executable(corpora_test ${tests})
-  target_compile_options(corpora_test PRIVATE -O0)
+  target_compile_options(corpora_test PRIVATE ${test_options})
   target_link_libraries(corpora_test PRIVATE weir_sim weir_options fmt::fmt GTest::gtest)
   gtest_discover_tests(corpora_test TEST_PREFIX corpora. DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 600)
   # Examples that are tests.
@@ -183,7 +188,7 @@ if(WEIR_TESTS)
   foreach(example ${examples})
     get_filename_component(name ${example} NAME_WE)
     add_executable(example_${name} ${example})
-    target_compile_options(example_${name} PRIVATE -O0)
+    target_compile_options(example_${name} PRIVATE ${test_options})
     target_link_libraries(example_${name} PRIVATE weir_testing weir_options GTest::gtest_main)
     gtest_discover_tests(example_${name} TEST_PREFIX example. DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 600)
   endforeach()

@@ -1,4 +1,4 @@
-// What nearly every test includes, parsed once in the builds of the sanitizers: cmake/weir.cmake.
+// What nearly every test includes, parsed once: cmake/weir.cmake.
 #include <weir/core.hpp>
 #include <weir/testing/test.hpp>
 
