@@ -45,7 +45,8 @@ weir::task<> empty_folder(std::string folder) {
   std::sort(names.begin(), names.end());
   for (const std::string& name : names) {
     std::printf("remove: %s\n", name.c_str());
-    co_await weir::remove_path(folder + "/" + name);
+    const std::string inside = "/" + name;
+    co_await weir::remove_path(folder + inside);
   }
   co_await weir::remove_dir(folder);
 }
