@@ -141,6 +141,7 @@ void resolve_with_error(promise_core& from, promise_core& self, G& g) {
       } catch (const caught& e) {
         reason = &e;  // lives in `failure`
       } catch (...) {
+        reason = nullptr;  // of a kind that this handler does not take
       }
       if (!reason) return self.settle_rejected(failure);
       if constexpr (error_call<G>::takes_error) {
