@@ -7,6 +7,8 @@
 #include <weir/wire/utf8.hpp>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 
 namespace weir {
 
@@ -39,9 +41,7 @@ void append_text_or_null(json_writer& out, std::string_view field, std::string_v
 }
 
 /// Two digits after the point are as much as a rate of a minute means.
-double rounded(double rate) {
-  return static_cast<double>(static_cast<std::int64_t>(rate * 100 + 0.5)) / 100;
-}
+double rounded(double rate) { return std::round(rate * 100) / 100; }
 
 /// Whole seconds, so that an age reads well; below one, milliseconds.
 std::string age_text(duration age) {
