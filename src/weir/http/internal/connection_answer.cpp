@@ -29,12 +29,15 @@ bool is_servers_own(std::string_view name) noexcept {
 }  // namespace
 
 answer_hold::answer_hold(server_core& core, connection& of, std::size_t bytes) noexcept
-    : core_(core), of_(of), bytes_(bytes) {
+    : core_(core), of_(of), sender_(*weir::detail::running_task), bytes_(bytes) {
   core_.answers.push_back(*this);
   core_.stats.answers_bytes += bytes_;
-  while (core_.stats.answers_bytes > core_.limits.answers_bytes_max) {
-    answer_hold& oldest = core_.answers.front();
+  for (auto at = core_.answers.begin();
+       core_.stats.answers_bytes > core_.limits.answers_bytes_max;) {
+    answer_hold& oldest = *at;
+    ++at;
     if (&oldest == this) return;
+    if (!oldest.sender_.waits_for()) continue;
     oldest.release();
     ++core_.stats.answers_cut;
     oldest.of_.cut_off("other answers need the memory of this one, which is read too slowly");

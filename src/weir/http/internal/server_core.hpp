@@ -20,7 +20,8 @@ class connection;
 struct server_core;
 
 /// The body of a large answer that is on its way: counted as long as this lives. Whoever reads too
-/// slowly makes room for others: the oldest goes first, as a fast reader is never old.
+/// slowly makes room for others: the oldest goes first, as a fast reader is never old. One whose
+/// send has ended and whose task is about to hear so stays: it makes room by itself.
 class answer_hold : public list_hook<> {
  public:
   answer_hold(server_core& core, connection& of, std::size_t bytes) noexcept;
@@ -31,6 +32,7 @@ class answer_hold : public list_hook<> {
 
   server_core& core_;
   connection& of_;
+  const weir::detail::task_header& sender_;
   std::uint64_t bytes_;
 };
 
