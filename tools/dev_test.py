@@ -112,6 +112,28 @@ class DevTest(unittest.TestCase):
         self.assertIn("FAILED: tests of asan", done.stderr)
         self.assertEqual([call.split()[2] for call in self.calls() if call.startswith("ctest")], ["dev", "asan", "tsan"])
 
+    def test_what_failed_is_said_again_at_the_end(self):
+        (self.root / "installed").write_text("clang-19\nninja-build\npython3\n")
+        logs = self.root / "build" / "dev" / "Testing" / "Temporary"
+        logs.mkdir(parents=True)
+        (logs / "LastTestsFailed.log").write_text("7:of.the_run_before\n")
+        rule = "-" * 58
+        text = "".join(
+            f'{place}/3 Testing: {name}\n{place}/3 Test: {name}\n"{name}" start time: now\nOutput:\n{rule}\n{output}<end of output>\n{rule}\n'
+            for place, name, output in ((1, "a.good", "fine\n"), (2, "a.bad", "first\n" + "more\n" * 30 + "Failure\n"), (3, "a.worse", "gone\n"))
+        )
+        (self.root / "log").write_text(text)
+        self.tool("ctest", f'case "$*" in *dev*) cd {logs}; echo 2:a.bad >LastTestsFailed.log; echo 3:a.worse >>LastTestsFailed.log; '
+                  f"cp {self.root}/log LastTest.log; exit 8;; esac")
+        done = self.dev("test")
+        self.assertEqual(done.returncode, 1)
+        end = done.stderr[done.stderr.index("failed in dev") :].splitlines()
+        self.assertEqual(end[0], "failed in dev: a.bad a.worse ")
+        self.assertEqual(end[1:3], ["--- the end of what a.bad printed (dev):", "more"])
+        self.assertEqual(end[-4:-1], ["Failure", "--- the end of what a.worse printed (dev):", "gone"])
+        self.assertIn("FAILED: tests of dev", end[-1])
+        self.assertNotIn("of.the_run_before", done.stderr)
+
     def test_a_name_selects_tests_of_the_dev_build(self):
         (self.root / "installed").write_text("clang-19\nninja-build\npython3\n")
         self.assertEqual(self.dev("test", "scope").returncode, 0)
