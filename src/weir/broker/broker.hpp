@@ -36,6 +36,8 @@ struct broker_options {
                              .group_bytes_max = std::size_t{16} << 20};
   std::size_t waiters_max = 20'000;  // calls that wait for messages, room or ends, together
   std::size_t subscriptions_max = 1'000;
+  /// Of bodies and results that calls read from the disk, together; a single one may be larger.
+  std::size_t reading_bytes_max = std::size_t{256} << 20;
 };
 
 namespace detail {
@@ -47,7 +49,7 @@ struct broker_core;
 /// Cancel:  a cancelled submit, ack or setting has happened or not, as after a lost answer; what a
 ///          cancelled lease or take_replies took is there for others at once.
 /// Order:   commands take effect in the order of the calls; waiting callers are served in turn.
-/// Bound:   broker_limits, waiters_max, subscriptions_max, the journal's limits.
+/// Bound:   broker_limits, waiters_max, subscriptions_max, reading_bytes_max, the journal's limits.
 /// Errors:  refusals as values, none of which changed anything; a failed journal raises `io` or
 ///          `closed` from every call that needs it.
 /// Threads: one loop.

@@ -125,18 +125,22 @@ std::string broker_state::audit() const {
     found.held_dead_letters += origin != 0 ? 1 : 0;
     if (origin != 0) ++died[origin];
   }
-  for (std::uint32_t number = 0; number < store_.next_queue; ++number) {
-    const message_queue* const queue = store_.queue(number);
-    if (!queue && queues.contains(number)) return fmt::format("queue {} is missing", number);
-    if (!queue) continue;
-    if (std::string wrong = audit_queue(store_, *queue, queues[number]); !wrong.empty()) {
-      return wrong;
-    }
-    if (store_.dead_letters(number) != died[number]) {
-      return fmt::format("queue '{}' counts {} dead letters, a scan finds {}", queue->name,
-                         store_.dead_letters(number), died[number]);
-    }
+  for (const auto& [number, found] : queues) {
+    if (!store_.queue(number)) return fmt::format("queue {} is missing", number);
   }
+  std::string wrong;
+  store_.queues().each([&](const message_queue& queue) {
+    if (wrong.empty()) wrong = audit_queue(store_, queue, queues[queue.number]);
+    if (wrong.empty() && queue.number >= store_.next_queue) {
+      wrong = fmt::format("queue {} is beyond the next one, {}", queue.number, store_.next_queue);
+    }
+    const std::uint64_t counted = store_.dead_letters(queue.number);
+    if (wrong.empty() && counted != died[queue.number]) {
+      wrong = fmt::format("queue '{}' counts {} dead letters, a scan finds {}", queue.name, counted,
+                          died[queue.number]);
+    }
+  });
+  if (!wrong.empty()) return wrong;
   if (with_reply != store_.with_reply()) return "messages with a reply address are miscounted";
   for (const auto& [sequence, reply] : store_.replies().items()) {
     records[sequence].insert(reply.source);

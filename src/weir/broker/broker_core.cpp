@@ -20,7 +20,8 @@ broker_core::broker_core(broker_options given, hash_key key, file held)
       ids(key),
       lock(std::move(held)),
       state(std::make_unique<broker_state>(key, options.limits)),
-      lines(0, keyed_hash{key}) {}
+      lines(0, keyed_hash{key}),
+      reading(reading_units(options), "room to read bodies") {}
 
 result<std::uint64_t> broker_core::commit(append_class who) {
   records.clear();

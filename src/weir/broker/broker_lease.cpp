@@ -91,6 +91,9 @@ task<std::vector<taken_message>> broker_core::deliver(std::string queue,
   constexpr std::uint32_t reads_max = 16;  // at once
   taken_guard guard(*this, taken);
   co_await log->wait_durable(lsn);
+  std::uint64_t bytes = 0;
+  for (const leased_message& one : taken) bytes += one.where.size;
+  const auto room = co_await room_to_read(bytes);
   std::vector<taken_message> messages(taken.size());
   for (std::size_t i = 0; i < taken.size(); ++i) {
     messages[i].id = ids.id_text(taken[i].lease.sequence);

@@ -186,6 +186,8 @@ struct reply_done_record {
 constexpr std::uint8_t record_version = 1;
 /// Queues are numbered without gaps; a number far beyond the last one is no number of ours.
 constexpr std::uint32_t queue_gap_max = 1u << 20;
+/// Numbers are never used again. From this one on no queue is made but those of dead letters.
+constexpr std::uint32_t queues_ever_max = 4'000'000'000;
 
 /// The records of one command, to be appended to the journal as one atomic batch. Reused: clear()
 /// keeps the memory.

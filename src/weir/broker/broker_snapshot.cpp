@@ -41,7 +41,7 @@ void put_item(std::string& to, item_tag tag, const auto& item) {
 
 bool is_possible(const message& of) {
   return of.sequence != 0 && static_cast<std::size_t>(of.state()) < message_states &&
-         of.priority() <= priority_max;
+         of.priority() <= priority_max && of.has_possible_times();
 }
 
 /// Sorts and links messages just loaded, then frees the list.
@@ -159,9 +159,7 @@ void snapshot_writer::write_queues() {
 }
 
 void snapshot_writer::write_queue(const message_queue& queue) {
-  if (queues_written_.size() <= queue.number) queues_written_.resize(queue.number + 1);
-  if (queues_written_[queue.number]) return;
-  queues_written_[queue.number] = true;
+  if (!queues_written_.insert(queue.number).second) return;
   put_item(slice_, item_tag::queue,
            queue_set_record{queue.number, queue.created.ns, queue.name, queue.settings});
 }
@@ -264,6 +262,8 @@ bool snapshot_loader::read_begin(field_reader& read) {
   if (!read.is_ok() || item.magic != snapshot_magic) return false;
   is_newer_ = item.version > snapshot_version;
   if (item.version != snapshot_version) return false;
+  if (item.next_sequence == 0 || item.next_queue == 0) return false;
+  if (item.next_queue > UINT32_MAX - queue_gap_max) return false;
   has_begun_ = true;
   start_ = item.start;
   message_store& store = state_.store_;
@@ -308,9 +308,7 @@ bool snapshot_loader::read_item(std::string_view& from) {
     }
     case item_tag::queue: {
       queue_set_record item;
-      if (!took(item) || item.queue == 0 || item.queue > store.next_queue + queue_gap_max) {
-        return false;
-      }
+      if (!took(item) || !state_.is_possible(item)) return false;
       store.set_queue(item.queue, item.name, time_point(item.created), item.settings);
       return true;
     }

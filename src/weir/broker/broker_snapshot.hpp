@@ -25,6 +25,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 namespace weir {
@@ -69,9 +70,9 @@ class snapshot_writer {
   location start_;
   location end_;
   part part_ = part::queues;
-  std::uint32_t slot_ = 0;            // the next one to look at
-  std::uint64_t after_reply_ = 0;     // replies up to this sequence are written
-  std::vector<bool> queues_written_;  // by number
+  std::uint32_t slot_ = 0;                            // the next one to look at
+  std::uint64_t after_reply_ = 0;                     // replies up to this sequence are written
+  std::unordered_set<std::uint32_t> queues_written_;  // by number
   std::uint64_t messages_ = 0;
   std::uint64_t keys_ = 0;
   std::uint64_t replies_ = 0;

@@ -21,7 +21,7 @@ time_point end_of_life(std::int64_t expires) {
 }  // namespace
 
 bool broker_state::is_possible(const queue_set_record& record) const {
-  return record.queue != 0 && !record.name.empty() &&
+  return record.queue != 0 && record.queue != UINT32_MAX && !record.name.empty() &&
          record.queue <= std::uint64_t(store_.next_queue) + queue_gap_max;
 }
 

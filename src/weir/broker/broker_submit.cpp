@@ -124,6 +124,7 @@ task<verdict<message_view>> broker_core::view_of(std::uint64_t sequence) {
                     .expires = known->expires,
                     .last_error = std::string(known->last_error)};
   if (known->state == message_state::done) {
+    const auto room = co_await room_to_read(known->where.size);
     const auto record = co_await read_where(sequence, known->where, record_kind::end);
     if (!record) co_return unknown_message();
     const auto ended = decode<end_record>(record->payload);

@@ -436,6 +436,40 @@ WEIR_TEST("a lease holds no more bytes than its limit, but always a message") {
   });
 }
 
+/// How long six leases at once take when each operation of the disk takes 10 ms. Their bodies are
+/// on the disk: the broker was opened again.
+task<duration> time_of_leases(std::size_t reading_bytes_max, std::size_t body_bytes) {
+  auto options = small_broker();
+  options.reading_bytes_max = reading_bytes_max;
+  duration took;
+  co_await with_broker(options, [&](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    for (int i = 0; i < 6; ++i) co_await submit_text(b, "q", std::string(body_bytes, 'x'));
+  });
+  co_await with_broker(options, [&](broker& b) -> task<> {
+    testing::world().set_latency(10_ms, 10_ms);
+    const duration begin = testing::elapsed();
+    co_await with_scope([&](scope& s) -> task<> {
+      for (int i = 0; i < 6; ++i) {
+        s.spawn(
+            [](broker* from, std::size_t size) -> task<> {
+              const auto got = co_await from->lease("q", 1, duration(), std::nullopt);
+              EXPECT_EQ(got->at(0).body.text().size(), size);
+            },
+            &b, body_bytes);
+      }
+      co_await s.join();
+    });
+    took = testing::elapsed() - begin;
+    testing::world().set_latency(duration(), duration());
+  });
+  co_return took;
+}
+
+WEIR_TEST("what leases read from the disk at once is bounded together, and one may be larger") {
+  EXPECT_GE(co_await time_of_leases(1'000, 1'500), 60_ms) << "one after the other";
+}
+
 WEIR_TEST("closing refuses newcomers and ends all waits") {
   const auto b = co_await broker::open(small_broker());
   co_await with_scope([&](scope& s) -> task<> {

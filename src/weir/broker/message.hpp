@@ -8,6 +8,7 @@
 #include <weir/broker/slot_table.hpp>
 #include <weir/store/location.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -60,6 +61,10 @@ struct message {
     return ms == 0 ? time_point::never() : time_point(static_cast<std::int64_t>(ms) * ns_per_ms);
   }
   bool has_expiry() const noexcept { return (word_b & time_mask) != 0; }
+  /// False when one of the times is beyond what a time_point holds.
+  bool has_possible_times() const noexcept {
+    return (word_a & time_mask) <= time_ms_max && (word_b & time_mask) <= time_ms_max;
+  }
 
   void set_state(message_state state) noexcept {
     word_a = (word_a & ~(std::uint64_t(15) << 52)) | static_cast<std::uint64_t>(state) << 52;
@@ -82,11 +87,12 @@ struct message {
   void set_expires(time_point at) noexcept {
     const std::uint64_t ms =
         at == time_point::never() ? 0 : static_cast<std::uint64_t>((at.ns - 1) / ns_per_ms + 1);
-    word_b = (word_b & ~time_mask) | (ms & time_mask);
+    word_b = (word_b & ~time_mask) | (std::min(ms, time_ms_max) & time_mask);
   }
 
  private:
   static constexpr std::uint64_t time_mask = (std::uint64_t(1) << 48) - 1;
+  static constexpr std::uint64_t time_ms_max = INT64_MAX / ns_per_ms;  // in the year 2262
 };
 static_assert(sizeof(message) == 72, "ten million messages must fit into 1 GiB");
 

@@ -16,22 +16,20 @@ bool is_waiting(message_state state) noexcept {
 
 message_queue& message_store::set_queue(std::uint32_t number, std::string_view name,
                                         time_point created, const queue_settings& settings) {
-  if (queues_.size() <= number) queues_.resize(number + 1);
-  auto& slot = queues_[number];
-  if (!slot) {
-    slot = std::make_unique<message_queue>();
-    slot->number = number;
-    slot->name = name;
-    slot->created = created;
+  const bool is_new = queues_.find(number) == nullptr;
+  message_queue& of = queues_.make(number);
+  if (is_new) {
+    of.name = name;
+    of.created = created;
   }
-  slot->settings = settings;
-  if (!slot->is_deleted) {
-    names_.insert_or_assign(slot->name, number);
-    by_name_.erase(slot->name);  // its key may be that of a queue before
-    by_name_.emplace(slot->name, slot.get());
+  of.settings = settings;
+  if (!of.is_deleted) {
+    names_.insert_or_assign(of.name, number);
+    by_name_.erase(of.name);  // its key may be that of a queue before
+    by_name_.emplace(of.name, &of);
   }
   next_queue = std::max(next_queue, number + 1);
-  return *slot;
+  return of;
 }
 
 void message_store::delete_queue(std::uint32_t number) {
@@ -55,17 +53,9 @@ std::size_t message_store::free_deleted(message_queue& of, std::size_t max) {
   for (due_order* order : {&of.delayed, &of.leased, &of.ended}) free_all(*order);
   if (freed < max) {
     wakes_.erase({of.wake, of.number});
-    queues_[of.number].reset();
+    queues_.erase(of.number);
   }
   return freed;
-}
-
-message_queue* message_store::queue(std::uint32_t number) noexcept {
-  return number < queues_.size() ? queues_[number].get() : nullptr;
-}
-
-const message_queue* message_store::queue(std::uint32_t number) const noexcept {
-  return number < queues_.size() ? queues_[number].get() : nullptr;
 }
 
 const message_queue* message_store::live_queue(std::uint32_t number) const noexcept {

@@ -16,6 +16,7 @@
 #include <weir/broker/key_book.hpp>
 #include <weir/broker/message.hpp>
 #include <weir/broker/message_queue.hpp>
+#include <weir/broker/queue_table.hpp>
 #include <weir/broker/reply_book.hpp>
 #include <weir/broker/text_pool.hpp>
 #include <weir/store/location.hpp>
@@ -67,8 +68,10 @@ class message_store {
   void delete_queue(std::uint32_t number);
   /// Frees at most `max` messages of a deleted queue; the queue itself goes with the last.
   std::size_t free_deleted(message_queue& queue, std::size_t max);
-  message_queue* queue(std::uint32_t number) noexcept;
-  const message_queue* queue(std::uint32_t number) const noexcept;
+  message_queue* queue(std::uint32_t number) noexcept { return queues_.find(number); }
+  const message_queue* queue(std::uint32_t number) const noexcept { return queues_.find(number); }
+  /// Deleted ones too, as long as they hold messages.
+  const queue_table& queues() const noexcept { return queues_; }
   /// Null for a deleted queue too.
   const message_queue* live_queue(std::uint32_t number) const noexcept;
   const message_queue* find_queue(std::string_view name) const noexcept;
@@ -152,7 +155,7 @@ class message_store {
   slot_table<weir::detail::slab<message_note>> note_table_;
   text_pool texts_;
   reply_book replies_;
-  std::vector<std::unique_ptr<message_queue>> queues_;                        // by number
+  queue_table queues_;
   queue_names names_;                                                         // in order, for lists
   std::unordered_map<std::string_view, message_queue*, keyed_hash> by_name_;  // keys are theirs
   wake_set wakes_;

@@ -79,6 +79,12 @@ verdict<put_outcome> planner::put(const put_queue& command) {
     return refuse(broker_errc::too_many_queues,
                   fmt::format("there are {} queues already", store_.names().size()));
   }
+  if (!found && next_queue_ >= queues_ever_max) {
+    return refuse(broker_errc::too_many_queues,
+                  fmt::format("{} queues have been made in this data folder; their numbers are "
+                              "used up: move to a new one",
+                              next_queue_ - 1));
+  }
   out_.append(queue_set_record{found ? found->number : next_queue_++,
                                found ? found->created.ns : now_.ns, command.name,
                                command.settings});

@@ -1,6 +1,7 @@
 // docs/reference/limits.md says what the code does: every row's default is compared.
 #include <weir/base/text.hpp>
 #include <weir/broker/broker.hpp>
+#include <weir/broker/broker_record.hpp>
 #include <weir/http/client.hpp>
 #include <weir/http/server.hpp>
 #include <weir/io/address_rules.hpp>
@@ -43,6 +44,8 @@ table connections() {
       {"server_config::wait_max", shown(config.wait_max)},
       {"server_config::drain_timeout", shown(config.drain_timeout)},
       {"broker_options::waiters_max", shown(broker_options().waiters_max)},
+      {"broker_options::reading_bytes_max", shown(broker_options().reading_bytes_max)},
+      {"queues_ever_max", shown(queues_ever_max)},
       {"server_limits::header_timeout", shown(of.header_timeout)},
       {"server_limits::keep_alive_timeout", shown(of.keep_alive_timeout)},
       {"server_limits::body_idle_timeout", shown(of.body_idle_timeout)},

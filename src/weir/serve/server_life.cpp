@@ -47,6 +47,7 @@ std::size_t group_needed(const server_config& config) {
 broker_options store_of(const server_config& config) {
   broker_options options{
       .dir = config.data, .limits = config.limits, .subscriptions_max = config.event_streams_max};
+  options.reading_bytes_max = static_cast<std::size_t>(config.answers_bytes_max);
   options.journal.segment_bytes = config.segment_bytes;
   options.journal.snapshot_bytes = config.snapshot_bytes;
   journal_options& journal = options.journal;

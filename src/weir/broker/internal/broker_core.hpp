@@ -6,9 +6,11 @@
 #include <weir/broker/broker_snapshot.hpp>
 #include <weir/broker/waiting_line.hpp>
 #include <weir/flow/event.hpp>
+#include <weir/flow/semaphore.hpp>
 #include <weir/io/file.hpp>
 #include <weir/store/journal_client.hpp>
 
+#include <algorithm>
 #include <deque>
 #include <exception>
 #include <memory>
@@ -77,6 +79,15 @@ struct broker_core final : journal_client, state_observer {
   void tell_what_is_durable();
   void wake_fresh();
 
+  /// Waits until `bytes` may be read: the permit is held until they are the caller's.
+  auto room_to_read(std::uint64_t bytes) noexcept {
+    return reading.acquire(
+        std::clamp<std::uint64_t>(bytes / reading_unit, 1, reading_units(options)));
+  }
+  static constexpr std::size_t reading_unit = 1024;
+  static std::size_t reading_units(const broker_options& from) noexcept {
+    return std::max<std::size_t>(from.reading_bytes_max / reading_unit, 1);
+  }
   task<verdict<message_view>> view_of(std::uint64_t sequence);
   /// The submit or end record of a message, whose place may change while it is read; nothing when
   /// the message has gone, or gone on, meanwhile.
@@ -126,6 +137,7 @@ struct broker_core final : journal_client, state_observer {
   std::vector<queue_lines*> fresh;
   std::unordered_map<std::uint64_t, end_waiters, mixing_hash> ends;
   std::size_t waiters = 0;
+  semaphore reading;
   intrusive_list<subscription> subscriptions;
   std::deque<waiting_event> events;  // bounded by what the journal lets be pending
 
