@@ -22,6 +22,31 @@ if(WEIR_FUZZERS)
   target_compile_options(weir_options INTERFACE -fsanitize=fuzzer-no-link)  # coverage for the fuzzers, also in the library
 endif()
 
+# Parsed headers that many sources share, which is most of what a source takes to compile. A PCH made by hand: the "object"
+# of the library NAME is the PCH of SOURCE. It names its sources by absolute paths, so it is never taken from ccache, where
+# another clone may have put its own.
+function(weir_make_shared_headers name source)
+  add_library(${name} OBJECT ${source})
+  target_compile_options(${name} PRIVATE -x c++-header "SHELL:-Xclang -fno-pch-timestamp" -fpch-instantiate-templates)
+  set_target_properties(${name} PROPERTIES CXX_COMPILER_LAUNCHER "")
+endfunction()
+
+function(weir_share_headers name source)
+  set(headers CMakeFiles/${name}.dir/${source}.o)
+  foreach(target ${ARGN})
+    target_compile_options(${target} PRIVATE -include-pch ${headers})
+    get_target_property(sources ${target} SOURCES)
+    set_property(SOURCE ${sources} APPEND PROPERTY OBJECT_DEPENDS ${PROJECT_BINARY_DIR}/${headers})
+  endforeach()
+endfunction()
+
+# What is not a test has parsed headers in the sanitizers' presets only: in dev and release a missing #include must show.
+function(weir_share_library_headers)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL Clang AND WEIR_SANITIZE)
+    weir_share_headers(weir_library_headers tests/shared/library_headers.cpp ${ARGN})
+  endif()
+endfunction()
+
 function(weir_sources out)
   set(found)
   foreach(floor ${ARGN})
@@ -68,21 +93,33 @@ add_library(weir STATIC ${sources})
 add_library(weir::weir ALIAS weir)
 target_include_directories(weir PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src> $<INSTALL_INTERFACE:include>)
 target_compile_features(weir PUBLIC cxx_std_23)
+if(WEIR_CHECKS)
+  set_target_properties(weir PROPERTIES POSITION_INDEPENDENT_CODE ON)  # for the addon of Node.js: cmake/client.cmake
+endif()
 set_source_files_properties(src/weir/serve/version.cpp PROPERTIES COMPILE_DEFINITIONS WEIR_VERSION="${PROJECT_VERSION}")
 target_link_libraries(weir PRIVATE $<BUILD_INTERFACE:weir_options> PUBLIC Threads::Threads
   PRIVATE fmt::fmt spdlog::spdlog OpenSSL::SSL OpenSSL::Crypto PkgConfig::uring PkgConfig::cares Boost::json)
+
+if(CMAKE_CXX_COMPILER_ID STREQUAL Clang AND WEIR_SANITIZE)
+  weir_make_shared_headers(weir_library_headers tests/shared/library_headers.cpp)
+  target_include_directories(weir_library_headers PRIVATE src)
+  target_link_libraries(weir_library_headers PRIVATE weir_options Threads::Threads fmt::fmt Boost::json)
+endif()
+weir_share_library_headers(weir)
 
 weir_sources(sources sim)
 if(sources)
   add_library(weir_sim STATIC ${sources})
   set_target_properties(weir_sim PROPERTIES EXPORT_NAME sim)
   target_link_libraries(weir_sim PUBLIC weir PRIVATE $<BUILD_INTERFACE:weir_options> fmt::fmt)
+  weir_share_library_headers(weir_sim)
 endif()
 
 # The shipped server under simulated hard times: for `weir sim` and its tests only.
 weir_sources(sources drill)
 add_library(weir_drill STATIC ${sources})
 target_link_libraries(weir_drill PUBLIC weir_sim PRIVATE weir_options fmt::fmt Boost::json)
+weir_share_library_headers(weir_drill)
 
 # The commands are a library of their own, so that their parts can be tested; main.cpp alone is the program.
 weir_sources(sources apps)
@@ -90,6 +127,7 @@ list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
 if(sources)
   add_library(weir_commands STATIC ${sources})
   target_link_libraries(weir_commands PUBLIC weir PRIVATE weir_drill weir_options fmt::fmt Boost::json)
+  weir_share_library_headers(weir_commands)
 endif()
 if(EXISTS ${PROJECT_SOURCE_DIR}/src/weir/apps/main.cpp)
   add_executable(weir_app src/weir/apps/main.cpp)
@@ -142,15 +180,10 @@ if(WEIR_TESTS)
   if(WEIR_FUZZERS)
     list(APPEND test_options -fno-sanitize=fuzzer-no-link)
   endif()
-  # The tests share the parsed headers that all of them include, which is most of what a test takes to compile. It is a PCH
-  # made by hand: the "object" of this library is the PCH. It names its sources by absolute paths, so it is never taken from
-  # ccache, where another clone may have put its own.
   if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
-    add_library(weir_test_headers OBJECT tests/shared/shared_headers.cpp)
-    target_compile_options(weir_test_headers PRIVATE ${test_options} -x c++-header "SHELL:-Xclang -fno-pch-timestamp" -fpch-instantiate-templates)
+    weir_make_shared_headers(weir_test_headers tests/shared/shared_headers.cpp)
+    target_compile_options(weir_test_headers PRIVATE ${test_options})
     target_link_libraries(weir_test_headers PRIVATE ${test_libraries})
-    set_target_properties(weir_test_headers PROPERTIES CXX_COMPILER_LAUNCHER "")
-    set(shared_headers CMakeFiles/weir_test_headers.dir/tests/shared/shared_headers.cpp.o)
   endif()
   set_source_files_properties(src/weir/serve/limits_test.cpp PROPERTIES COMPILE_DEFINITIONS WEIR_LIMITS_PAGE="${PROJECT_SOURCE_DIR}/docs/reference/limits.md")
   set(tested_floors ${weir_floors} apps sim drill testing)
@@ -164,9 +197,8 @@ if(WEIR_TESTS)
       add_executable(${floor}_test ${tests})
       target_compile_options(${floor}_test PRIVATE ${test_options})
       target_link_libraries(${floor}_test PRIVATE ${test_libraries} GTest::gtest_main)
-      if(shared_headers)
-        target_compile_options(${floor}_test PRIVATE -include-pch ${shared_headers})
-        set_source_files_properties(${tests} PROPERTIES OBJECT_DEPENDS ${PROJECT_BINARY_DIR}/${shared_headers})
+      if(TARGET weir_test_headers)
+        weir_share_headers(weir_test_headers tests/shared/shared_headers.cpp ${floor}_test)
       endif()
       if(floor STREQUAL apps)
         target_link_libraries(apps_test PRIVATE weir_commands)

@@ -5,18 +5,18 @@
 namespace weir {
 
 namespace {
-struct unit {
+struct duration_unit {
   std::string_view name;
   std::int64_t ns;
 };
 // Largest first: the order that parse_duration demands and format_duration writes.
-constexpr unit units[] = {{"d", 86'400'000'000'000},
-                          {"h", 3'600'000'000'000},
-                          {"m", 60'000'000'000},
-                          {"s", 1'000'000'000},
-                          {"ms", 1'000'000},
-                          {"us", 1'000},
-                          {"ns", 1}};
+constexpr duration_unit units[] = {{"d", 86'400'000'000'000},
+                                   {"h", 3'600'000'000'000},
+                                   {"m", 60'000'000'000},
+                                   {"s", 1'000'000'000},
+                                   {"ms", 1'000'000},
+                                   {"us", 1'000},
+                                   {"ns", 1}};
 constexpr std::int64_t duration_ns_max = std::int64_t(36'500) * 86'400'000'000'000;  // 100 years
 constexpr std::size_t quoted_bytes_max = 64;  // of a refused text inside an error message
 
@@ -79,7 +79,7 @@ std::string format_duration(duration length) {
   if (length.ns < 0) text += '-';
   std::uint64_t rest = length.ns < 0 ? 0 - static_cast<std::uint64_t>(length.ns)
                                      : static_cast<std::uint64_t>(length.ns);
-  for (const unit& u : units) {
+  for (const duration_unit& u : units) {
     const std::uint64_t count = rest / static_cast<std::uint64_t>(u.ns);
     rest %= static_cast<std::uint64_t>(u.ns);
     if (count != 0) (text += std::to_string(count)) += u.name;

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -35,11 +36,14 @@ inline constexpr char epoll_name[] = "epoll";
 inline constexpr char uring_name[] = "io_uring";
 
 inline bool has_uring() {
-  try {
-    return make_driver({.name = uring_name}) != nullptr;
-  } catch (const exception&) {
-    return false;
-  }
+  static const bool found = [] {  // asked for once: every suite wants to know
+    try {
+      return make_driver({.name = uring_name}) != nullptr;
+    } catch (const exception&) {
+      return false;
+    }
+  }();
+  return found;
 }
 
 inline std::vector<factory> kernel_drivers() {
@@ -89,6 +93,19 @@ inline task<connection> connect_pair() {
   socket client = co_await connect(door.local());
   socket server = co_await door.accept();
   co_return connection{std::move(client), std::move(server)};
+}
+
+/// `size` bytes in which a piece that is lost, doubled or out of place shows.
+inline std::string pattern(std::size_t size) {
+  std::string made;
+  made.reserve(size + 64'256);
+  for (std::size_t i = 0; i < std::min<std::size_t>(size, 64'256); ++i) {
+    made += static_cast<char>((i * 131 + i / 251) & 0xff);
+  }
+  // The sum repeats after 251 * 256 bytes, which is no multiple of any buffer's size.
+  while (made.size() < size) made.append(made, 0, 64'256);
+  made.resize(size);
+  return made;
 }
 
 /// All that arrives until the end of the stream.

@@ -18,12 +18,6 @@ using namespace weir::contract;
 class socket_contract : public contract::fixture {};
 INSTANTIATE_TEST_SUITE_P(drivers, socket_contract, ::testing::ValuesIn(all_drivers()), name_of);
 
-std::string pattern(std::size_t size) {
-  std::string made(size, '\0');
-  for (std::size_t i = 0; i < size; ++i) made[i] = static_cast<char>((i * 131 + i / 251) & 0xff);
-  return made;
-}
-
 TEST_P(socket_contract, bytes_arrive_as_they_were_sent_and_the_end_is_empty) {
   run([]() -> task<> {
     connection pair = co_await connect_pair();

@@ -92,12 +92,6 @@ task<std::string> all_of(tls_socket& from) {
   co_return all;
 }
 
-std::string pattern(std::size_t size) {
-  std::string made(size, '\0');
-  for (std::size_t i = 0; i < size; ++i) made[i] = static_cast<char>((i * 131 + i / 251) & 0xff);
-  return made;
-}
-
 TEST_P(tls_contract, bytes_arrive_as_they_were_sent_and_the_end_is_empty) {
   run([]() -> task<> {
     world_of_trust w;
