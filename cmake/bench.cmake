@@ -122,5 +122,6 @@ if(WEIR_TESTS AND WEIR_CHECKS)
   foreach(name ${weir_benches})
     add_test(NAME bench.${name} COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tools/bench.py ${name}
       --programs ${weir_bench_folder} --small --rounds 1)
+    set_tests_properties(bench.${name} PROPERTIES LABELS alone)
   endforeach()
 endif()

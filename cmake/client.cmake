@@ -13,4 +13,4 @@ target_include_directories(weir_promise_addon SYSTEM PRIVATE ${WEIR_NODE_INCLUDE
 target_link_libraries(weir_promise_addon PRIVATE weir weir_options fmt::fmt)
 add_test(NAME client.promises_aplus COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tests/client/aplus_test.py
   ${WEIR_NODE} ${WEIR_NPM} $<TARGET_FILE:weir_promise_addon> ${PROJECT_BINARY_DIR}/promises-aplus)
-set_tests_properties(client.promises_aplus PROPERTIES TIMEOUT 600 SKIP_RETURN_CODE 77)
+set_tests_properties(client.promises_aplus PROPERTIES TIMEOUT 600 SKIP_RETURN_CODE 77 LABELS alone)

@@ -10,7 +10,9 @@ foreach(test ${tests})
   get_filename_component(name ${test} NAME_WE)
   add_test(NAME e2e.${name} COMMAND ${Python3_EXECUTABLE} -B ${test})
   # They take long and mostly wait: begun first, the others fill what they leave of the processors.
-  set_tests_properties(e2e.${name} PROPERTIES TIMEOUT 600 COST 100
+  set_tests_properties(e2e.${name} PROPERTIES TIMEOUT 600 COST 100 LABELS alone
     ENVIRONMENT "WEIR_APP=$<TARGET_FILE:weir_app>;WEIR_SHIM_LIBRARY=$<TARGET_FILE:weir_fault_shim>")
 endforeach()
 set_tests_properties(e2e.kill9_test PROPERTIES COST 200)
+# These draw faults and keep books: a failure is a find, whatever the next draw brings.
+set_tests_properties(e2e.kill9_test e2e.power_cut_test e2e.faults_test e2e.soak_test PROPERTIES LABELS books)

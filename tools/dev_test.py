@@ -134,6 +134,19 @@ class DevTest(unittest.TestCase):
         self.assertIn("FAILED: tests of dev", end[-1])
         self.assertNotIn("of.the_run_before", done.stderr)
 
+    def test_what_hangs_on_the_machine_has_a_second_run_alone_and_is_named(self):
+        (self.root / "installed").write_text("clang-19\nninja-build\npython3\n")
+        logs = self.root / "build" / "dev" / "Testing" / "Temporary"
+        logs.mkdir(parents=True)
+        for failing, second, code in (("e2e.cli", 0, 0), ("e2e.cli", 8, 1), ("core.scope", 0, 1)):
+            self.tool("ctest", f'echo "$*" >>{self.root}/asked; case "$*" in *rerun-failed*) exit {second};; '
+                      '*" -N "*) echo "  Test #7: e2e.cli";; '
+                      f"*dev*) echo 7:{failing} >{logs}/LastTestsFailed.log; touch {logs}/LastTest.log; exit 8;; esac")
+            done = self.dev("test")
+            self.assertEqual(done.returncode, code, done.stderr)
+            self.assertEqual("UNSTABLE, failed beside others: e2e.cli" in done.stderr, failing == "e2e.cli")
+            self.assertEqual("FAILED: tests of dev" in done.stderr, code != 0)
+
     def test_a_name_selects_tests_of_the_dev_build(self):
         (self.root / "installed").write_text("clang-19\nninja-build\npython3\n")
         self.assertEqual(self.dev("test", "scope").returncode, 0)
