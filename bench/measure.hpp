@@ -45,21 +45,20 @@ inline void print_row(const char* name, double value, const char* unit, std::uin
   std::fflush(stdout);
 }
 
-/// Runs `work(count)`, which returns a checksum, `repeats` times after a short warm-up and prints
+/// Runs `work(count)`, which returns a checksum, `Repeats` times after a short warm-up and prints
 /// the median time of one operation by `clock`.
-template <class Work>
+template <int Repeats = 3, class Work>
 void measure(const char* name, std::int64_t count, Work work, std::int64_t (*clock)() = cpu_ns) {
-  constexpr int repeats = 3;
   work(count / 16 + 1);
-  double took[repeats] = {};
+  double took[Repeats] = {};
   std::uint64_t checksum = 0;
   for (double& one : took) {
     const std::int64_t before = clock();
     checksum = work(count);
     one = static_cast<double>(clock() - before) / static_cast<double>(count);
   }
-  std::sort(took, took + repeats);
-  print_row(name, took[repeats / 2], "ns", checksum);
+  std::sort(took, took + Repeats);
+  print_row(name, took[Repeats / 2], "ns", checksum);
 }
 
 /// A pseudo-random number for number `n`, the same in every language (32-bit arithmetic only).
