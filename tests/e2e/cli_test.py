@@ -285,7 +285,7 @@ class Alone(unittest.TestCase):
             self.assertEqual(code, 6, out)
             self.assertRegex(out, r"journal-0000000001\.seg, bytes \d+ to \d+: .*; records \d+ to \d+ can't be read")
             self.assertRegex(out, r"Confirmed records are damaged, and `weir serve` refuses to start\. What can be saved are the "
-                                  r"5\d records that can be read; 1 others can't\.")
+                                  r"5\d records that can be read; 1 other can't\.")
             report = json.loads(weir("check", server.data, "--json")[1])
             self.assertEqual((report["sound"], report["records_lost"], len(report["damages"])), (False, 1, 1))
             refused = weir("serve", "--data", server.data, "--listen", "127.0.0.1:0")

@@ -69,7 +69,8 @@ std::string verdict_of(const journal_report& report) {
         "Confirmed records are damaged, and `weir serve` refuses to start. What can be saved are "
         "the {} records that can be read; {} can't{}. Keep a copy of the folder; then `weir serve "
         "--data {} --accept-loss` opens it without what is lost.",
-        report.records, lost == 0 ? "others" : fmt::format("{} others", lost),
+        report.records,
+        lost == 0 ? "others" : fmt::format("{} other{}", lost, lost == 1 ? "" : "s"),
         lost == 0 ? ", nobody knows how many" : "", printable(report.folder));
   }
   if (lost != 0) {
