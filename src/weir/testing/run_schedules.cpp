@@ -218,7 +218,7 @@ void run_schedules(task<> (*body)(), std::source_location place) {
   } else if (skipped) {
     GTEST_MESSAGE_AT_(place.file_name(), static_cast<int>(place.line()), skipped->c_str(),
                       ::testing::TestPartResult::kSkip);
-  } else {
+  } else if (options.schedules >= schedules_least) {
     check_probes(seen, place);
   }
 }

@@ -192,6 +192,8 @@ task<> meets() {
 TEST(Report, of_a_sometimes_that_is_never_met_names_it) {
   EXPECT_NE(report_of(&never_meets).find("\"it takes more than a second\""), std::string::npos);
   EXPECT_EQ(report_of(&meets), "");
+  const with_environment few("WEIR_TEST_SCHEDULES", "19");
+  EXPECT_EQ(report_of(&never_meets), "") << "too few schedules to say so";
 }
 
 task<> asserts_when_late() {
