@@ -5,7 +5,7 @@
 
 main(Arguments) ->
     Scale = case Arguments of ["--small" | _] -> 1000; _ -> 1 end,
-    measure("ping_pong", 100000 div Scale, fun ping_pong/1),
+    measure("ping_pong", 10000 div Scale, fun ping_pong/1),
     measure("post", 1000000 div Scale, fun post_many/1).
 
 measure(Name, Count, Work) ->

@@ -64,6 +64,6 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == "--small" {
 		scale = 1000
 	}
-	measure("ping_pong", 100000/scale, pingPong)
+	measure("ping_pong", 10000/scale, pingPong)
 	measure("post", 1000000/scale, postMany)
 }

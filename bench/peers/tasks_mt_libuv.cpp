@@ -50,7 +50,7 @@ int main(int argc, char** argv) {
   std::thread first([&one] { uv_run(&one.loop, UV_RUN_DEFAULT); });
   std::thread second([&other] { uv_run(&other.loop, UV_RUN_DEFAULT); });
   bench::measure(
-      "ping_pong", 100'000 / scale,
+      "ping_pong", 10'000 / scale,
       [&other](std::int64_t n) {
         played = 0;
         rounds = n;
