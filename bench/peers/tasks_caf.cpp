@@ -79,7 +79,7 @@ int main(int argc, char** argv) {
   caf::actor_system system{config};
   // Once in each round: three times would take a minute and a half.
   bench::measure<1>("spawn_await", 2'000'000 / scale,
-                 [&](std::int64_t n) { return run(system, spawn_and_await, n); });
+                    [&](std::int64_t n) { return run(system, spawn_and_await, n); });
   bench::measure<1>("spawn_join/n=1000000", 1'000'000 / scale,
-                 [&](std::int64_t n) { return run(system, spawn_many, n); });
+                    [&](std::int64_t n) { return run(system, spawn_many, n); });
 }
