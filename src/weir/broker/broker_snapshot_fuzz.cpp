@@ -36,19 +36,24 @@ class builder {
     return outcome;
   }
 
+  template <class Command>
+  void must(const Command& command) {
+    static_cast<void>(run(command));
+  }
+
  public:
   builder() : state_({1, 2}, {}) {
     queue_settings settings;
     settings.attempts = 1;
     settings.push = push_settings{.url = "http://worker"};
-    run(put_queue{.name = "q", .settings = settings});
+    must(put_queue{.name = "q", .settings = settings});
     for (const char* key : {"a", "b", "c", "d"}) {
-      run(submit_message{.queue = "q", .body = "body", .key = key, .reply_to = "http://r"});
+      must(submit_message{.queue = "q", .body = "body", .key = key, .reply_to = "http://r"});
     }
-    run(submit_message{.queue = "q", .body = "late", .delay = duration::seconds(1)});
+    must(submit_message{.queue = "q", .body = "late", .delay = duration::seconds(1)});
     const auto taken = run(lease_messages{.queue = "q", .max = 3});
-    run(ack_lease{.lease = taken->at(0).lease, .result = "result"});
-    run(reject_lease{.lease = taken->at(1).lease, .error = "no good"});
+    must(ack_lease{.lease = taken->at(0).lease, .result = "result"});
+    must(reject_lease{.lease = taken->at(1).lease, .error = "no good"});
   }
 
   std::string file(std::size_t budget) const {
