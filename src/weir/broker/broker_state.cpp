@@ -252,7 +252,10 @@ result<void> broker_state::apply_moved_submit(std::string_view payload, location
   const std::uint32_t slot = store_.find(record->sequence);
   store_.move_reply(record->sequence, &detail::reply_item::source, where);
   if (slot == no_slot || has_ended(store_[slot].state())) return {};
-  store_.change(slot, [&](message& of) { of.where = where; });
+  store_.change(slot, [&](message& of) {
+    of.where = where;
+    of.set(message::was_moved, true);
+  });
   return {};
 }
 

@@ -311,6 +311,18 @@ TEST_F(broker, a_message_is_leased_only_once_its_record_is_durable) {
   EXPECT_EQ(b.take("q", 10).size(), 2u);
 }
 
+TEST_F(broker, a_message_stays_within_reach_while_compaction_writes_its_record_again) {
+  b.make("q");
+  b.send("q", "first");
+  const detail::journal_entry old = b.journal.entries().back();
+  b.state.set_durable(old.where);
+  const broker_record again = broker_state::relocated(old.view());
+  ASSERT_TRUE(b.state.apply(again, b.journal.append(again)));
+  b.send("q", "second");
+  EXPECT_EQ(b.take("q", 10).size(), 1u) << "the first, which was durable before it was moved";
+  EXPECT_TRUE(b.take("q", 10).empty()) << "the second is not durable";
+}
+
 TEST_F(broker, a_lease_that_runs_out_brings_the_message_back_after_its_back_off) {
   b.make("q", plain());
   const std::uint64_t id = b.send("q");

@@ -43,7 +43,8 @@ struct message {
   std::uint32_t queue = 0;
   std::uint32_t leases = 0;  // leases so far; never goes back, unlike the attempts
 
-  enum flag : unsigned { order_straggler = 56, expiry_straggler, has_note, wants_reply };
+  /// was_moved: the compactor wrote it again, so it was on disk before its new place is.
+  enum flag : unsigned { order_straggler = 56, expiry_straggler, has_note, wants_reply, was_moved };
 
   std::uint64_t table_key() const noexcept { return sequence; }
   std::uint32_t& free_link() noexcept { return order.left; }

@@ -219,8 +219,11 @@ verdict<std::vector<leased_message>> planner::lease(const lease_messages& comman
     for (; taken.size() < command.max && expired < lease_scan_max;
          at = order.next(store_.slab(), at)) {
       const std::uint32_t slot = order.at(store_.slab(), at);
-      if (slot == no_slot || store_[slot].where > state_.durable_) break;
+      if (slot == no_slot) break;
       const message& of = store_[slot];
+      // A moved one has been on disk all along, and its lease is told once its new place is as
+      // well.
+      if (of.where > state_.durable_ && !of.is(message::was_moved)) break;
       if (of.expires() <= now_) {
         expire(of);
         ++expired;
