@@ -24,12 +24,12 @@ struct load {
   bool is_idle;  // connect, echo once, then stay: memory is measured
 };
 constexpr load loads[] = {
-    {"echo/c=1,b=64", 1, 64, 40'000, false},
-    {"echo/c=64,b=64", 64, 64, 200'000, false},
-    {"echo/c=1000,b=64", 1000, 64, 200'000, false},
-    {"echo/c=10000,b=64", 10'000, 64, 200'000, false},
-    {"echo/c=64,b=16384", 64, 16'384, 60'000, false},
-    {"echo/c=1000,b=16384", 1000, 16'384, 60'000, false},
+    {"echo/c=1,b=64", 1, 64, 20'000, false},
+    {"echo/c=64,b=64", 64, 64, 100'000, false},
+    {"echo/c=1000,b=64", 1000, 64, 100'000, false},
+    {"echo/c=10000,b=64", 10'000, 64, 100'000, false},
+    {"echo/c=64,b=16384", 64, 16'384, 30'000, false},
+    {"echo/c=1000,b=16384", 1000, 16'384, 30'000, false},
     {"idle/c=10000", 10'000, 64, 10'000, true},
 };
 
