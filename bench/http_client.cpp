@@ -99,8 +99,10 @@ void run_load(const load& what, int port, bool is_small) {
   if (read(STDIN_FILENO, &byte, 1) < 0) die("standard input");
   const outcome got = run_wrk(what, port, is_small ? 1 : 3);
   const std::string parameters = std::strchr(what.name, '/');
-  bench::print_row(("p50" + parameters).c_str(), got.p50_us, "us", 0);
-  bench::print_row(("p99" + parameters).c_str(), got.p99_us, "us", 0);
+  if (what.depth == 1) {  // of requests sent together wrk has no percentiles
+    bench::print_row(("p50" + parameters).c_str(), got.p50_us, "us", 0);
+    bench::print_row(("p99" + parameters).c_str(), got.p99_us, "us", 0);
+  }
   bench::print_row(what.name, got.requests, "requests", 0);
 }
 
