@@ -1,6 +1,7 @@
 // Waiting for what other libraries made, one function for each bridge; docs/guide/bridges.md shows
 // them. It runs to its end by itself.
 #include <weir/bridge/asio_token.hpp>
+#include <weir/bridge/guest_loop.hpp>
 #include <weir/bridge/sender.hpp>
 #include <weir/bridge/std_future.hpp>
 #include <weir/bridge/stop_token.hpp>
@@ -11,6 +12,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -88,6 +90,18 @@ weir::task<> senders() {
 }
 // [/sender]
 
+// [guest]
+void inside_a_foreign_loop() {
+  weir::guest_loop inside;
+  inside.root().spawn([]() -> weir::task<> {
+    co_await weir::sleep(1_ms);
+    std::printf("as a guest\n");
+  });
+  pollfd watched{.fd = inside.descriptor(), .events = POLLIN, .revents = 0};
+  while (inside.run()) ::poll(&watched, 1, -1);  // the host's wait, with all that it waits for
+}
+// [/guest]
+
 weir::task<> tour() {
   co_await futures();
   co_await stop_tokens();
@@ -98,4 +112,7 @@ weir::task<> tour() {
 
 }  // namespace
 
-int main() { return weir::run(tour()); }
+int main() {
+  inside_a_foreign_loop();
+  return weir::run(tour());
+}

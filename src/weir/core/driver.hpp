@@ -205,6 +205,12 @@ class driver {
   /// -ECANCELED first.
   virtual void close_now(io_handle handle) noexcept = 0;
 
+  /// A descriptor for those who wait elsewhere than in wait(): readable while that has something to
+  /// deliver. no_such_call: there is none.
+  virtual io_handle poll_handle() noexcept { return no_such_call; }
+  /// Before such a wait: hands over what was asked. True: wait() has something to deliver at once,
+  /// which the descriptor need not show.
+  virtual bool prepare_poll() noexcept { return false; }
   /// False when nothing outside the loop can ever wake it, so that an idle loop without timers is a
   /// deadlock.
   virtual bool can_be_woken() const noexcept { return true; }

@@ -166,12 +166,24 @@ void loop::run_ready() noexcept {
   }
 }
 
-void loop::turn() {
+void loop::run_due() noexcept {
   turn_time_ = driver_.now();
   ++stats_.turns;
   timers_.advance(turn_time_, options_.turn_steps_max);
   drain_posts();
   run_ready();
+}
+
+void loop::wait_in_driver(time_point until) noexcept {
+  if (observer_) [[unlikely]]
+    observer_->before_io_wait(until);
+  driver_.wait(until);
+  if (observer_) [[unlikely]]
+    observer_->after_io_wait();
+}
+
+void loop::turn() {
+  run_due();
   if (!root_->first_task_) return;
   const time_point until = ready_count_ != 0 ? turn_time_ : timers_.next_due();
   if (until == time_point::never() && !driver_.is_waiting_for_io() && !driver_.can_be_woken() &&
@@ -179,17 +191,10 @@ void loop::turn() {
     if (driver_.end_deadlock(*this)) return;
     report_deadlock();
   }
-  if (observer_) [[unlikely]]
-    observer_->before_io_wait(until);
-  if (until <= turn_time_ || hears_post_soon()) {
-    driver_.wait(turn_time_);
-  } else {
-    inbox_->is_asleep.store(true, std::memory_order_seq_cst);
-    driver_.wait(inbox_->head.load(std::memory_order_seq_cst) ? turn_time_ : until);
-    inbox_->is_asleep.store(false, std::memory_order_relaxed);
-  }
-  if (observer_) [[unlikely]]
-    observer_->after_io_wait();
+  if (until <= turn_time_ || hears_post_soon()) return wait_in_driver(turn_time_);
+  inbox_->is_asleep.store(true, std::memory_order_seq_cst);
+  wait_in_driver(inbox_->head.load(std::memory_order_seq_cst) ? turn_time_ : until);
+  inbox_->is_asleep.store(false, std::memory_order_relaxed);
 }
 
 // Two loops that answer each other's posts would sleep and be woken for each: 5 to 50 us where the
@@ -248,6 +253,18 @@ bool loop::run_turn() {
   if (root_->first_task_) return true;
   report_errors();
   return false;
+}
+
+time_point loop::run_turn_now() {
+  enter();
+  inbox_->is_asleep.store(false, std::memory_order_relaxed);
+  run_due();
+  wait_in_driver(turn_time_);
+  leave();
+  if (!root_->first_task_) report_errors();
+  if (ready_count_ != 0 || driver_.prepare_poll()) return turn_time_;
+  inbox_->is_asleep.store(true, std::memory_order_seq_cst);
+  return inbox_->head.load(std::memory_order_seq_cst) ? turn_time_ : timers_.next_due();
 }
 
 void loop::cancel_between_turns(const char* reason) noexcept {

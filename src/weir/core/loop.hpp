@@ -93,6 +93,10 @@ class loop {
   /// One turn of run(), for somebody who gives several loops of a thread their turns. False: it was
   /// the last one, no task is left. How long the driver waits inside is the driver's affair.
   bool run_turn();
+  /// One turn that does not wait, for a loop inside of somebody else's, and when it wants the next:
+  /// turn_time() is at once, never() is when poll_handle() of the driver says so, which it does for
+  /// a post, too. stats() says whether tasks are left.
+  time_point run_turn_now();
   /// Cancels the root scope from outside, between two turns.
   void cancel_between_turns(const char* reason) noexcept;
   scope& root() noexcept { return *root_; }
@@ -151,6 +155,8 @@ class loop {
   void leave() noexcept;
   void report_errors();
   void turn();
+  void run_due() noexcept;
+  void wait_in_driver(time_point until) noexcept;
   void run_ready() noexcept;
   void step(detail::task_header& task) noexcept;
   std::coroutine_handle<> begin_step(detail::task_header& task) noexcept;

@@ -37,6 +37,8 @@ class epoll_driver final : public kernel_driver {
 
   const char* name() const noexcept override { return "epoll"; }
   void wait(time_point until) noexcept override;
+  io_handle poll_handle() noexcept override { return epoll_; }
+  bool prepare_poll() noexcept override { return has_done(); }
 
  protected:
   bool start(io_request& request) noexcept override;
