@@ -38,9 +38,10 @@ std::string table_of(const boost::json::array& messages) {
     if (body.size() > preview_bytes) {
       std::size_t cut = preview_bytes;
       while (cut > 0 && (static_cast<unsigned char>(body[cut]) & 0xc0) == 0x80) --cut;
-      body = body.substr(0, cut) + "...";
+      body.resize(cut);
+      body += "...";
     }
-    if (text_of(one, "encoding") == "base64") body = "base64:" + body;
+    if (text_of(one, "encoding") == "base64") body.insert(0, "base64:");
     table.add({text_of(one, "id"), text_of(one, "receipt"),
                std::to_string(one.at("attempt").to_number<std::uint64_t>()),
                text_of(one, "deadline"), body});

@@ -67,8 +67,8 @@ WEIR_TEST("an error of the body alone is raised as it is, after the cleanups") {
     });
     ADD_FAILURE() << "nothing was thrown";
   } catch (const std::logic_error&) {
+    EXPECT_TRUE(is_clean);
   }
-  EXPECT_TRUE(is_clean);
 }
 
 WEIR_TEST("errors of cleanups come beside the body's, and stop no other cleanup") {

@@ -68,8 +68,9 @@ struct depot {
   }
 };
 depot& shared_depot() noexcept {
-  static depot* const instance =
-      new depot;  // never destroyed: threads may end after static destructors ran
+  // Never destroyed: threads may end after static destructors ran.
+  alignas(depot) static std::byte memory[sizeof(depot)];
+  static depot* const instance = new (memory) depot;
   return *instance;
 }
 

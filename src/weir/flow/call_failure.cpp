@@ -31,7 +31,8 @@ void call_failure::look_at_exception() noexcept {
       retry_after_ = first.retry_after_;
       is_refusal_ = first.is_refusal_;
     }
-  } catch (...) {  // not one of weir's: it stays as it is
+  } catch (...) {
+    reason_.reset();  // not one of weir's: it stays as it is
   }
 }
 

@@ -207,7 +207,9 @@ WEIR_TEST("addresses that the rules deny are not called, whatever their name") {
     client asks({.rules = &rules});
     const std::string port = std::to_string(at.port());
     for (const std::string host : {"localhost", "127.0.0.1", "[::ffff:127.0.0.1]", "0.0.0.0"}) {
-      const auto denied = co_await as_result(asks.get("http://" + host + ":" + port + "/?secret"));
+      std::string url = "http://";
+      url.append(host).append(":").append(port).append("/?secret");
+      const auto denied = co_await as_result(asks.get(url));
       EXPECT_FALSE(denied) << host;
       if (denied) continue;
       EXPECT_EQ(denied.error().code(), errc::permission_denied);

@@ -62,7 +62,7 @@ std::optional<api_problem> check_browser(const http::request& request) {
 }  // namespace
 
 service::service(broker& of, service_options options, queues_observer* observer)
-    : broker_(of), options_(std::move(options)), observer_(observer) {}
+    : broker_(of), options_(options), observer_(observer) {}
 
 /// Who may go on; a problem for all others, also at paths that are none.
 std::optional<api_problem> service::check_caller(const answer<route>& to,
@@ -119,7 +119,7 @@ task<int> service::answer_at(route to, http::request& request, http::response& r
   auto called = co_await as_result(call(to.to, with));
   if (!called && called.error() == errc::cancelled) co_await checkpoint();
   if (response.is_begun()) {  // a stream: its client was told all that there was
-    value_or_raise(std::move(called));
+    static_cast<void>(value_or_raise(std::move(called)));
     co_return 200;
   }
   if (called) co_return co_await send(response, std::move(*called));

@@ -490,7 +490,6 @@ WEIR_TEST("HEAD of a stream is answered at once and leaves the connection free")
 WEIR_TEST("a message that was taken in is never refused because the server drains") {
   for (const std::string query : {"", "?wait=1m"}) {
     for (int turns = 2; turns < 18; turns += 3) {
-      std::string id;
       int status = 0;
       co_await with_server([&](api& server, event& stop) -> task<> {
         co_await server.put("/v1/queues/q");

@@ -335,7 +335,7 @@ void expect_accepted_once(const folder_image& image, const std::string& what) {
     EXPECT_TRUE(report.is_sound()) << which;
     const auto again = co_await as_result(journal::open("/data", tiny, *m));
     EXPECT_TRUE(again.has_value()) << which << ": " << describe(again.error());
-    if (again) EXPECT_TRUE((co_await (*again)->read(m->place_of(7777))).payload.size() > 0);
+    if (again) EXPECT_FALSE((co_await (*again)->read(m->place_of(7777))).payload.empty());
   }(&model, what));
 }
 

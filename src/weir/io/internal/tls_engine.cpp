@@ -90,7 +90,8 @@ int tls_engine::note_verification(int is_right, X509_STORE_CTX* verification) no
   tls_engine& self = of(ssl);
   try {
     if (self.refusal_.empty()) self.refusal_ = verify_text(verification, self.host_);
-  } catch (const std::exception&) {  // no memory for the words
+  } catch (const std::exception&) {
+    self.refusal_.clear();  // no memory for the words
   }
   return 0;
 }
