@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <string>
-#include <utility>
 
 namespace weir {
 
@@ -26,7 +25,7 @@ int made(int descriptor, const char* call) {
 guest_loop::owned_fd::~owned_fd() { ::close(number); }
 
 guest_loop::guest_loop(driver_options io, loop_options options)
-    : io_(make_driver(std::move(io))),
+    : io_(make_driver(io)),
       on_(*io_, options),
       timer_{made(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "timerfd_create")},
       both_{made(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")} {
