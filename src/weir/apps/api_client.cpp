@@ -7,7 +7,6 @@
 #include <weir/wire/percent.hpp>
 #include <weir/wire/url.hpp>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <optional>
@@ -45,20 +44,20 @@ const error& root_of(const error& failure) noexcept {
 
 }  // namespace
 
-void client_options::add_to(CLI::App& command) {
+void client_options::add_to(command_syntax command) {
   url = "http://127.0.0.1:8420";
-  command.add_option("--url", url, "The server (default " + url + ")")
-      ->envname("WEIR_URL")
-      ->type_name("URL");
-  command.add_option("--token-file", token_file, "File whose first token is sent to the server")
-      ->envname("WEIR_TOKEN_FILE")
-      ->type_name("FILE");
+  command.option("--url", url, "The server (default " + url + ")")
+      .or_environment("WEIR_URL")
+      .called("URL");
+  command.option("--token-file", token_file, "File whose first token is sent to the server")
+      .or_environment("WEIR_TOKEN_FILE")
+      .called("FILE");
   command
-      .add_option("--ca", ca,
-                  "Whose certificates are trusted for https, a PEM file (default: as the system)")
-      ->envname("WEIR_CA")
-      ->type_name("FILE");
-  command.add_flag("--json", json, "For programs: print what the server answers");
+      .option("--ca", ca,
+              "Whose certificates are trusted for https, a PEM file (default: as the system)")
+      .or_environment("WEIR_CA")
+      .called("FILE");
+  command.flag("--json", json, "For programs: print what the server answers");
 }
 
 server_caller::server_caller(const client_options& options, std::uint32_t connections)

@@ -23,7 +23,7 @@ struct client_options {
   bool json = false;
 
   /// Adds --url, --token-file, --ca and --json.
-  void add_to(CLI::App& command);
+  void add_to(command_syntax command);
 };
 
 struct api_call {

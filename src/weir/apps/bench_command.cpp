@@ -1,13 +1,11 @@
 // weir bench disk|server
 #include <weir/apps/api_client.hpp>
 #include <weir/apps/command.hpp>
-#include <weir/apps/duration_option.hpp>
 #include <weir/apps/run_here.hpp>
 #include <weir/apps/table_text.hpp>
 #include <weir/apps/trial.hpp>
 #include <weir/serve/json_writer.hpp>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -50,22 +48,21 @@ void show(const std::vector<trial_row>& rows, bool as_json) {
   print(as_json ? json_of(rows) : table_of(rows));
 }
 
-void add_disk(CLI::App& bench, command_choice& choice) {
+void add_disk(command_syntax bench, command_choice& choice) {
   struct settings {
     disk_trial plan{.folder = ".", .phase = duration::seconds(3)};
     bool json = false;
   };
-  CLI::App* command = bench.add_subcommand(
+  const command_syntax command = bench.subcommand(
       "disk", "Write and sync in a folder: by hand, and through the journal; needs 256 MiB");
   const auto given = std::make_shared<settings>();
-  command->add_option("folder", given->plan.folder, "Where to write (default: here)");
-  command->add_option("--bytes", given->plan.message_bytes, "Size of a message (default 1024)")
-      ->check(CLI::Range(1u, 1u << 20));
-  command->add_option("--writers", given->plan.writers, "Writers at once (default 64)")
-      ->check(CLI::Range(1u, 10'000u));
-  add_duration_option(*command, "--time", given->plan.phase, "For each row (default 3s)");
-  command->add_flag("--json", given->json, "For programs: one JSON object");
-  command->callback([&choice, given] {
+  command.option("folder", given->plan.folder, "Where to write (default: here)");
+  command.option("--bytes", given->plan.message_bytes, "Size of a message (default 1024)",
+                 {1u, 1u << 20});
+  command.option("--writers", given->plan.writers, "Writers at once (default 64)", {1u, 10'000u});
+  command.option("--time", given->plan.phase, "For each row (default 3s)");
+  command.flag("--json", given->json, "For programs: one JSON object");
+  command.when_chosen([&choice, given] {
     choice.run = [given] {
       if (!std::filesystem::is_directory(given->plan.folder)) {
         throw command_failure{exit_code::usage,
@@ -77,21 +74,21 @@ void add_disk(CLI::App& bench, command_choice& choice) {
   });
 }
 
-void add_server(CLI::App& bench, command_choice& choice) {
+void add_server(command_syntax bench, command_choice& choice) {
   struct settings {
     client_options client;
     server_trial plan;
   };
-  CLI::App* command = bench.add_subcommand(
+  const command_syntax command = bench.subcommand(
       "server", "Submit to a running server, take and acknowledge; in a queue of its own");
   const auto given = std::make_shared<settings>();
-  given->client.add_to(*command);
-  command->add_option("--bytes", given->plan.message_bytes, "Size of a message (default 1024)")
-      ->check(CLI::Range(1u, 1u << 20));
-  command->add_option("--connections", given->plan.connections, "Clients at once (default 64)")
-      ->check(CLI::Range(1u, 10'000u));
-  add_duration_option(*command, "--time", given->plan.phase, "For each row (default 3s)");
-  command->callback([&choice, given] {
+  given->client.add_to(command);
+  command.option("--bytes", given->plan.message_bytes, "Size of a message (default 1024)",
+                 {1u, 1u << 20});
+  command.option("--connections", given->plan.connections, "Clients at once (default 64)",
+                 {1u, 10'000u});
+  command.option("--time", given->plan.phase, "For each row (default 3s)");
+  command.when_chosen([&choice, given] {
     choice.run = [given] {
       const auto measure = [](const settings* with) -> task<std::vector<trial_row>> {
         const server_caller caller(with->client, with->plan.connections);
@@ -105,14 +102,14 @@ void add_server(CLI::App& bench, command_choice& choice) {
 
 }  // namespace
 
-void add_bench_command(CLI::App& app, command_choice& choice) {
-  CLI::App* command = app.add_subcommand("bench", "Measure this disk, or a running server");
-  command->footer(
+void add_bench_command(command_syntax app, command_choice& choice) {
+  const command_syntax command = app.subcommand("bench", "Measure this disk, or a running server");
+  command.footer(
       "Examples:\n  weir bench disk /var/lib/weir\n  weir bench server --connections 64\n"
       "Latencies are those of one operation: until it is on disk, until the answer is there.");
-  command->require_subcommand(1);
-  add_disk(*command, choice);
-  add_server(*command, choice);
+  command.needs_subcommand();
+  add_disk(command, choice);
+  add_server(command, choice);
 }
 
 }  // namespace weir

@@ -7,7 +7,6 @@
 #include <weir/serve/json_writer.hpp>
 #include <weir/store/journal_check.hpp>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -103,18 +102,18 @@ std::string text_of(const journal_report& report) {
 
 }  // namespace
 
-void add_check_command(CLI::App& app, command_choice& choice) {
-  CLI::App* command =
-      app.add_subcommand("check", "Look through a data folder for damage; changes nothing");
+void add_check_command(command_syntax app, command_choice& choice) {
+  const command_syntax command =
+      app.subcommand("check", "Look through a data folder for damage; changes nothing");
   struct settings {
     std::string folder;
     bool json = false;
   };
   const auto given = std::make_shared<settings>();
-  command->add_option("folder", given->folder, "The data folder of a server that is not running")
-      ->required();
-  command->add_flag("--json", given->json, "For programs: one JSON object");
-  command->callback([&choice, given] {
+  command.option("folder", given->folder, "The data folder of a server that is not running")
+      .required();
+  command.flag("--json", given->json, "For programs: one JSON object");
+  command.when_chosen([&choice, given] {
     choice.run = [given] {
       progress_bar bar("checking", progress_unit::bytes);
       const journal_report report = look_through(given->folder, bar);

@@ -6,7 +6,6 @@
 #include <weir/base/text.hpp>
 #include <weir/core/error_group.hpp>
 
-#include <CLI/CLI.hpp>
 #include <boost/json/parse.hpp>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -77,10 +76,9 @@ exit_code run_command(const command_choice& choice) noexcept {
   }
 }
 
-exit_code refuse_command_line(const CLI::App& app, int argc, char** argv, std::string_view why) {
-  const auto chosen = app.get_subcommands();
-  if (!chosen.empty()) {
-    const std::string command = chosen.front()->get_name();
+exit_code refuse_command_line(std::string_view command, int argc, char** argv,
+                              std::string_view why) {
+  if (!command.empty()) {
     return tell(exit_code::usage, fmt::format("{1}: {0} (see `weir {1} --help`)", why, command));
   }
   std::string text = "a command is needed";

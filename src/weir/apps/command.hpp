@@ -3,15 +3,12 @@
 // never taken for a failure of the command line.
 #pragma once
 
+#include <weir/apps/command_syntax.hpp>
 #include <weir/serve/api_problem.hpp>
 
 #include <functional>
 #include <string>
 #include <string_view>
-
-namespace CLI {
-class App;
-}
 
 namespace weir {
 
@@ -42,8 +39,10 @@ struct command_failure {
 /// error, each in one line that begins with "weir: ".
 exit_code run_command(const command_choice& choice) noexcept;
 
-/// Tells what is wrong with a command line, in the same way.
-exit_code refuse_command_line(const CLI::App& app, int argc, char** argv, std::string_view why);
+/// Tells what is wrong with a command line, in the same way. `command` is what it names: "bench
+/// disk", or nothing.
+exit_code refuse_command_line(std::string_view command, int argc, char** argv,
+                              std::string_view why);
 
 /// Raised as a failure: the server's problem in words for people.
 [[noreturn]] void raise_problem(int status, std::string_view body);
@@ -53,16 +52,16 @@ void print(std::string_view text);
 std::string read_file(const std::string& path, std::size_t bytes_max);
 
 // Each adds one command to the program. One file per command.
-void add_serve_command(CLI::App& app, command_choice& choice);
-void add_send_command(CLI::App& app, command_choice& choice);
-void add_take_command(CLI::App& app, command_choice& choice);
-void add_queues_command(CLI::App& app, command_choice& choice);
-void add_wait_command(CLI::App& app, command_choice& choice);
-void add_redrive_command(CLI::App& app, command_choice& choice);
-void add_bench_command(CLI::App& app, command_choice& choice);
-void add_sim_command(CLI::App& app, command_choice& choice);
-void add_check_command(CLI::App& app, command_choice& choice);
-void add_version_command(CLI::App& app, command_choice& choice);
-void add_completion_command(CLI::App& app, command_choice& choice);
+void add_serve_command(command_syntax app, command_choice& choice);
+void add_send_command(command_syntax app, command_choice& choice);
+void add_take_command(command_syntax app, command_choice& choice);
+void add_queues_command(command_syntax app, command_choice& choice);
+void add_wait_command(command_syntax app, command_choice& choice);
+void add_redrive_command(command_syntax app, command_choice& choice);
+void add_bench_command(command_syntax app, command_choice& choice);
+void add_sim_command(command_syntax app, command_choice& choice);
+void add_check_command(command_syntax app, command_choice& choice);
+void add_version_command(command_syntax app, command_choice& choice);
+void add_completion_command(command_syntax app, command_choice& choice);
 
 }  // namespace weir

@@ -2,9 +2,6 @@
 #include <weir/apps/command.hpp>
 #include <weir/apps/completion_text.hpp>
 
-#include <CLI/CLI.hpp>
-
-#include <algorithm>
 #include <map>
 #include <memory>
 #include <utility>
@@ -13,55 +10,38 @@ namespace weir {
 
 namespace {
 
-/// The options of a command, and the names and options of what is below it.
-void add_words(const CLI::App& command, std::vector<std::string>& words) {
-  const auto add = [&words](std::string word) {
-    if (std::ranges::find(words, word) == words.end()) words.push_back(std::move(word));
-  };
-  for (const CLI::App* below : command.get_subcommands({})) {
-    add(below->get_name());
-    add_words(*below, words);
-  }
-  for (const CLI::Option* option : command.get_options()) {
-    for (const std::string& name : option->get_lnames()) add("--" + name);
-  }
-}
+constexpr const char* completion_name = "completion";
 
-std::vector<completable> commands_of(const CLI::App& app) {
-  std::vector<completable> out;
-  for (const CLI::App* command : app.get_subcommands({})) {
-    completable one{command->get_name(), command->get_description(), {}};
-    add_words(*command, one.options);
-    if (one.name == "completion") one.options.insert(one.options.end(), {"bash", "zsh", "fish"});
-    out.push_back(std::move(one));
+std::vector<completable> commands_of(const command_syntax& app) {
+  std::vector<completable> out = app.commands();
+  for (completable& one : out) {
+    if (one.name == completion_name) {
+      one.options.insert(one.options.end(), {"bash", "zsh", "fish"});
+    }
   }
   return out;
 }
 
 }  // namespace
 
-void add_completion_command(CLI::App& app, command_choice& choice) {
-  CLI::App* command = app.add_subcommand("completion", "Print a completion script for a shell");
-  command->footer("Example:\n  eval \"$(weir completion bash)\"");
+void add_completion_command(command_syntax app, command_choice& choice) {
+  const command_syntax command =
+      app.subcommand(completion_name, "Print a completion script for a shell");
+  command.footer("Example:\n  eval \"$(weir completion bash)\"");
   const auto chosen = std::make_shared<shell>(shell::bash);
-  static const std::map<std::string, shell> shells{
-      {"bash", shell::bash}, {"zsh", shell::zsh}, {"fish", shell::fish}};
-  // Not CLI11's transformers: their refusal lists the numbers of an enum.
-  command
-      ->add_option_function<std::string>(
-          "shell",
-          [chosen](const std::string& name) {
-            const auto known = shells.find(name);
-            if (known == shells.end()) {
-              throw CLI::ValidationError(
-                  "shell", "there is no completion for '" + name + "'; write bash, zsh or fish");
-            }
-            *chosen = known->second;
-          },
-          "bash, zsh or fish")
-      ->required();
-  command->callback([&app, &choice, chosen] {
-    choice.run = [&app, chosen] {
+  const auto take = [chosen](const std::string& name) {
+    static const std::map<std::string, shell> shells{
+        {"bash", shell::bash}, {"zsh", shell::zsh}, {"fish", shell::fish}};
+    const auto known = shells.find(name);
+    if (known == shells.end()) {
+      return "there is no completion for '" + name + "'; write bash, zsh or fish";
+    }
+    *chosen = known->second;
+    return std::string();
+  };
+  command.option("shell", take, "bash, zsh or fish").required();
+  command.when_chosen([app, &choice, chosen] {
+    choice.run = [app, chosen] {
       print(completion_text(*chosen, commands_of(app)));
       return exit_code::ok;
     };

@@ -3,7 +3,6 @@
 #include <weir/apps/command.hpp>
 #include <weir/apps/table_text.hpp>
 
-#include <CLI/CLI.hpp>
 #include <boost/json/parse.hpp>
 #include <fmt/format.h>
 
@@ -51,11 +50,12 @@ std::string table_of(std::string_view json) {
 
 }  // namespace
 
-void add_queues_command(CLI::App& app, command_choice& choice) {
-  CLI::App* command = app.add_subcommand("queues", "List the queues with their counts and rates");
+void add_queues_command(command_syntax app, command_choice& choice) {
+  const command_syntax command =
+      app.subcommand("queues", "List the queues with their counts and rates");
   const auto options = std::make_shared<client_options>();
-  options->add_to(*command);
-  command->callback([&choice, options] {
+  options->add_to(command);
+  command.when_chosen([&choice, options] {
     choice.run = [options] {
       const api_reply reply = call_server(*options, {.path = "/v1/queues"});
       print(options->json ? reply.body : table_of(reply.body));

@@ -6,7 +6,6 @@
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 
-#include <CLI/CLI.hpp>
 #include <boost/json/parse.hpp>
 #include <fmt/format.h>
 
@@ -57,13 +56,13 @@ task<api_reply> redrive(const settings& given) {
 
 }  // namespace
 
-void add_redrive_command(CLI::App& app, command_choice& choice) {
-  CLI::App* command =
-      app.add_subcommand("redrive", "Move a queue's dead letters back, with their attempts at 0");
+void add_redrive_command(command_syntax app, command_choice& choice) {
+  const command_syntax command =
+      app.subcommand("redrive", "Move a queue's dead letters back, with their attempts at 0");
   const auto given = std::make_shared<settings>();
-  given->client.add_to(*command);
-  command->add_option("queue", given->queue, "The queue in which the messages died")->required();
-  command->callback([&choice, given] {
+  given->client.add_to(command);
+  command.option("queue", given->queue, "The queue in which the messages died").required();
+  command.when_chosen([&choice, given] {
     choice.run = [given] {
       const api_reply reply = run_here(redrive(*given));
       const auto moved = boost::json::parse(reply.body).at("moved").to_number<std::uint64_t>();

@@ -1,11 +1,9 @@
 // weir send QUEUE [FILE|-]
 #include <weir/apps/api_client.hpp>
 #include <weir/apps/command.hpp>
-#include <weir/apps/duration_option.hpp>
 #include <weir/apps/message_text.hpp>
 #include <weir/base/text.hpp>
 
-#include <CLI/CLI.hpp>
 #include <boost/json/parse.hpp>
 #include <fmt/format.h>
 
@@ -25,7 +23,7 @@ struct settings {
   std::string content_type;
   std::string key;
   std::string reply_to;
-  std::optional<unsigned> priority;
+  std::optional<std::uint64_t> priority;
   duration delay;
   duration ttl{-1};
   duration wait;
@@ -55,23 +53,22 @@ exit_code send(const settings& given) {
 
 }  // namespace
 
-void add_send_command(CLI::App& app, command_choice& choice) {
-  CLI::App* command = app.add_subcommand("send", "Submit a message and print its id");
-  command->footer("Example:\n  weir send mails letter.txt --key order-7 --wait 30s");
+void add_send_command(command_syntax app, command_choice& choice) {
+  const command_syntax command = app.subcommand("send", "Submit a message and print its id");
+  command.footer("Example:\n  weir send mails letter.txt --key order-7 --wait 30s");
   const auto given = std::make_shared<settings>();
-  given->client.add_to(*command);
-  command->add_option("queue", given->queue, "The queue's name")->required();
-  command->add_option("file", given->file, "The body: a file, or - for standard input (default)");
-  command->add_option("--content-type", given->content_type, "The body's media type");
-  command->add_option("--key", given->key, "Idempotency key: the same key gives the same id");
-  command->add_option("--reply-to", given->reply_to, "URL that is called with the result");
-  command->add_option("--priority", given->priority, "0 to 9; higher ones leave first")
-      ->check(CLI::Range(0, 9));
-  add_duration_option(*command, "--delay", given->delay, "Not delivered earlier than after this");
-  add_duration_option(*command, "--ttl", given->ttl, "Expires when not done within this; 0s never");
-  add_duration_option(*command, "--wait", given->wait,
-                      "Wait so long for the result, and print it instead of the id");
-  command->callback([&choice, given] { choice.run = [given] { return send(*given); }; });
+  given->client.add_to(command);
+  command.option("queue", given->queue, "The queue's name").required();
+  command.option("file", given->file, "The body: a file, or - for standard input (default)");
+  command.option("--content-type", given->content_type, "The body's media type");
+  command.option("--key", given->key, "Idempotency key: the same key gives the same id");
+  command.option("--reply-to", given->reply_to, "URL that is called with the result");
+  command.option("--priority", given->priority, "0 to 9; higher ones leave first", {0, 9});
+  command.option("--delay", given->delay, "Not delivered earlier than after this");
+  command.option("--ttl", given->ttl, "Expires when not done within this; 0s never");
+  command.option("--wait", given->wait,
+                 "Wait so long for the result, and print it instead of the id");
+  command.when_chosen([&choice, given] { choice.run = [given] { return send(*given); }; });
 }
 
 }  // namespace weir

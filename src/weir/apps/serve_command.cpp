@@ -11,7 +11,6 @@
 #include <weir/io/signals.hpp>
 #include <weir/serve/server_life.hpp>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <csignal>
@@ -163,37 +162,36 @@ task<int> serve(server_setup setup) {
 
 }  // namespace
 
-void add_serve_command(CLI::App& app, command_choice& choice) {
-  CLI::App* command = app.add_subcommand("serve", "Run the server");
-  command->footer(
+void add_serve_command(command_syntax app, command_choice& choice) {
+  const command_syntax command = app.subcommand("serve", "Run the server");
+  command.footer(
       "SIGTERM and SIGINT end it in order: what is in flight is answered (10 s at most), what was\n"
       "confirmed is on disk, and the exit code is 0. SIGHUP reads tokens and certificates anew.");
   const auto given = std::make_shared<settings>();
-  command->add_option("--data", given->data, "The data folder (default weir-data)")
-      ->type_name("DIR");
+  command.option("--data", given->data, "The data folder (default weir-data)").called("DIR");
   command
-      ->add_option("--listen", given->listen,
-                   "Where to listen (default 127.0.0.1:8420); port 0 lets the system choose")
-      ->type_name("ADDR");
+      .option("--listen", given->listen,
+              "Where to listen (default 127.0.0.1:8420); port 0 lets the system choose")
+      .called("ADDR");
   command
-      ->add_option("--token-file", given->token_file,
-                   "Secrets of clients, one a line; needed when others can reach the address")
-      ->type_name("FILE");
+      .option("--token-file", given->token_file,
+              "Secrets of clients, one a line; needed when others can reach the address")
+      .called("FILE");
   command
-      ->add_option("--tls-cert", given->tls_cert,
-                   "Speak https: the certificate with its chain, a PEM file")
-      ->type_name("FILE");
-  command->add_option("--tls-key", given->tls_key, "The certificate's private key, a PEM file")
-      ->type_name("FILE");
+      .option("--tls-cert", given->tls_cert,
+              "Speak https: the certificate with its chain, a PEM file")
+      .called("FILE");
+  command.option("--tls-key", given->tls_key, "The certificate's private key, a PEM file")
+      .called("FILE");
   command
-      ->add_option("--tls-client-ca", given->tls_client_ca,
-                   "Only clients with a certificate of these CAs may connect, a PEM file")
-      ->type_name("FILE");
-  command->add_option("--config", given->config, "Settings as a JSON object; options win")
-      ->type_name("FILE");
-  command->add_flag("--accept-loss", given->accept_loss,
-                    "Open a damaged data folder without what is lost (see `weir check DIR` first)");
-  command->callback([&choice, given] {
+      .option("--tls-client-ca", given->tls_client_ca,
+              "Only clients with a certificate of these CAs may connect, a PEM file")
+      .called("FILE");
+  command.option("--config", given->config, "Settings as a JSON object; options win")
+      .called("FILE");
+  command.flag("--accept-loss", given->accept_loss,
+               "Open a damaged data folder without what is lost (see `weir check DIR` first)");
+  command.when_chosen([&choice, given] {
     choice.run = [given] {
       server_setup setup = setup_of(*given);
       fit_connections(setup.config);

@@ -1,12 +1,10 @@
 // weir sim serve: the server of `weir serve` in a simulated world, with clients and faults.
 #include <weir/apps/command.hpp>
-#include <weir/apps/duration_option.hpp>
 #include <weir/base/log.hpp>
 #include <weir/base/text.hpp>
 #include <weir/drill/campaign.hpp>
 #include <weir/drill/drill_case.hpp>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -194,46 +192,40 @@ exit_code simulate(const settings& given) {
   return run_one(given, {.settings = plan, .seed = seed});
 }
 
-void add_serve(CLI::App& sim, command_choice& choice) {
-  CLI::App* command =
-      sim.add_subcommand("serve", "Run the server with clients and faults in a simulated world");
-  command->footer(
+void add_serve(command_syntax sim, command_choice& choice) {
+  const command_syntax command =
+      sim.subcommand("serve", "Run the server with clients and faults in a simulated world");
+  command.footer(
       "Examples:\n  weir sim serve --seed 42 --nodes 3 --time 1h --faults all\n"
       "  weir sim serve --campaign 30m\n  weir sim serve --seed 42 --shrink\n"
       "Faults: kill, power, pause, clock, partition, clog, reset, loss, slow_network,\n"
       "short_transfers, disk_error, sync_error, disk_full, slow_disk; all, none; -NAME leaves one\n"
       "out. Each seed draws some of them. Exit code 0: all promises were kept; 1: one was broken.");
   const auto given = std::make_shared<settings>();
-  command->add_option("--seed", given->seed, "Decides everything (default: a new one, printed)");
-  command
-      ->add_option("--nodes", given->nodes,
-                   "Machines: the server's and at least one of clients (default 3)")
-      ->check(CLI::Range(2u, 100u));
-  add_duration_option(*command, "--time", given->time,
-                      "Simulated time with faults (default 1h; 10m in a campaign)");
-  command->add_option("--faults", given->faults, "Which may strike (default all)")
-      ->type_name("LIST");
-  add_duration_option(*command, "--campaign", given->campaign,
-                      "Run seeds on all cores for so long");
-  command->add_option("--seeds", given->seeds, "Of a campaign: at most so many");
-  command->add_option("--jobs", given->jobs, "Of a campaign: so many at once (default: cores)")
-      ->check(CLI::Range(1u, 1'024u));
-  command->add_option("--replay", given->replay, "Run the case that this file describes")
-      ->type_name("FILE");
-  command->add_flag("--shrink", given->shrink,
-                    "Look for a shorter run that breaks the same promise");
-  command->add_option("--shrink-runs", given->shrink_runs, "Tries for that (default 1000)");
-  command->add_option("--save", given->save, "Where the shrunk case goes")->type_name("FILE");
-  command->add_flag("--events", given->events, "Print what happens, as it happens");
-  command->callback([&choice, given] { choice.run = [given] { return simulate(*given); }; });
+  command.option("--seed", given->seed, "Decides everything (default: a new one, printed)");
+  command.option("--nodes", given->nodes,
+                 "Machines: the server's and at least one of clients (default 3)", {2u, 100u});
+  command.option("--time", given->time,
+                 "Simulated time with faults (default 1h; 10m in a campaign)");
+  command.option("--faults", given->faults, "Which may strike (default all)").called("LIST");
+  command.option("--campaign", given->campaign, "Run seeds on all cores for so long");
+  command.option("--seeds", given->seeds, "Of a campaign: at most so many");
+  command.option("--jobs", given->jobs, "Of a campaign: so many at once (default: cores)",
+                 {1u, 1'024u});
+  command.option("--replay", given->replay, "Run the case that this file describes").called("FILE");
+  command.flag("--shrink", given->shrink, "Look for a shorter run that breaks the same promise");
+  command.option("--shrink-runs", given->shrink_runs, "Tries for that (default 1000)");
+  command.option("--save", given->save, "Where the shrunk case goes").called("FILE");
+  command.flag("--events", given->events, "Print what happens, as it happens");
+  command.when_chosen([&choice, given] { choice.run = [given] { return simulate(*given); }; });
 }
 
 }  // namespace
 
-void add_sim_command(CLI::App& app, command_choice& choice) {
-  CLI::App* command = app.add_subcommand("sim", "Try the server in a simulated world");
-  command->require_subcommand(1);
-  add_serve(*command, choice);
+void add_sim_command(command_syntax app, command_choice& choice) {
+  const command_syntax command = app.subcommand("sim", "Try the server in a simulated world");
+  command.needs_subcommand();
+  add_serve(command, choice);
 }
 
 }  // namespace weir

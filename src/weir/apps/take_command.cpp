@@ -1,12 +1,10 @@
 // weir take QUEUE
 #include <weir/apps/api_client.hpp>
 #include <weir/apps/command.hpp>
-#include <weir/apps/duration_option.hpp>
 #include <weir/apps/message_text.hpp>
 #include <weir/apps/table_text.hpp>
 #include <weir/base/text.hpp>
 
-#include <CLI/CLI.hpp>
 #include <boost/json/parse.hpp>
 #include <fmt/format.h>
 
@@ -84,18 +82,17 @@ exit_code take(const settings& given) {
 
 }  // namespace
 
-void add_take_command(CLI::App& app, command_choice& choice) {
-  CLI::App* command = app.add_subcommand("take", "Take messages: they are leased to you");
-  command->footer("Example:\n  weir take mails --ack --raw > letter.txt");
+void add_take_command(command_syntax app, command_choice& choice) {
+  const command_syntax command = app.subcommand("take", "Take messages: they are leased to you");
+  command.footer("Example:\n  weir take mails --ack --raw > letter.txt");
   const auto given = std::make_shared<settings>();
-  given->client.add_to(*command);
-  command->add_option("queue", given->queue, "The queue's name")->required();
-  command->add_option("--max", given->max, "At most so many (default 1)")
-      ->check(CLI::Range(1, 1000));
-  add_duration_option(*command, "--wait", given->wait, "Wait so long for a message");
-  command->add_flag("--ack", given->ack, "Acknowledge them, with an empty result, once printed");
-  command->add_flag("--raw", given->raw, "Print the bodies as they are and nothing else");
-  command->callback([&choice, given] { choice.run = [given] { return take(*given); }; });
+  given->client.add_to(command);
+  command.option("queue", given->queue, "The queue's name").required();
+  command.option("--max", given->max, "At most so many (default 1)", {1, 1000});
+  command.option("--wait", given->wait, "Wait so long for a message");
+  command.flag("--ack", given->ack, "Acknowledge them, with an empty result, once printed");
+  command.flag("--raw", given->raw, "Print the bodies as they are and nothing else");
+  command.when_chosen([&choice, given] { choice.run = [given] { return take(*given); }; });
 }
 
 }  // namespace weir
