@@ -1,6 +1,7 @@
 #include <weir/core/loop.hpp>
 
 #include <weir/base/assert.hpp>
+#include <weir/base/cores_allowed.hpp>
 #include <weir/base/pause_processor.hpp>
 #include <weir/core/dump.hpp>
 #include <weir/core/error_group.hpp>
@@ -191,29 +192,44 @@ void loop::turn() {
     if (driver_.end_deadlock(*this)) return;
     report_deadlock();
   }
-  if (until <= turn_time_ || hears_post_soon()) return wait_in_driver(turn_time_);
+  if (until <= turn_time_ || looks_out()) return wait_in_driver(turn_time_);
   inbox_->is_asleep.store(true, std::memory_order_seq_cst);
   wait_in_driver(inbox_->head.load(std::memory_order_seq_cst) ? turn_time_ : until);
   inbox_->is_asleep.store(false, std::memory_order_relaxed);
 }
 
+namespace {
+// Then nobody can post while a loop looks out. Asked when the program starts, before it binds its
+// threads to cores.
+const bool is_on_one_core = detail::cores_allowed() == 1;
+}  // namespace
+
 // Two loops that answer each other's posts would sleep and be woken for each: 5 to 50 us where the
 // answer takes one. So a loop that was posted to looks out for the next for about as long as a
-// wake-up costs, and gives up on that for a while when it was in vain.
-bool loop::hears_post_soon() noexcept {
-  constexpr duration look_out_max = duration::microseconds(5);
-  if (look_outs_ == 0 || !driver_.can_be_woken()) return false;
+// wake-up takes, and gives up on that for a while when it was in vain. Sockets and timers are
+// looked at meanwhile, once in a glance.
+bool loop::looks_out() noexcept {
+  if (look_outs_ == 0 || is_on_one_core || !driver_.can_be_woken()) return false;
+  if (glance_at_inbox()) {
+    glances_ = 0;
+    if (look_outs_ < look_outs_max) ++look_outs_;
+    return true;
+  }
+  if (++glances_ < glances_max) return true;
+  glances_ = 0;
+  --look_outs_;
+  return false;
+}
+
+bool loop::glance_at_inbox() noexcept {
+  constexpr duration glance = duration::microseconds(5);
   constexpr int looks_max = 1'000;  // a virtual clock stands still meanwhile
-  const time_point give_up = driver_.now() + look_out_max;
+  const time_point give_up = driver_.now() + glance;
   int looks = 0;
   do {
-    if (inbox_->head.load(std::memory_order_relaxed)) {
-      if (look_outs_ < look_outs_max) ++look_outs_;
-      return true;
-    }
+    if (inbox_->head.load(std::memory_order_relaxed)) return true;
     detail::pause_processor();
   } while (++looks < looks_max && driver_.now() < give_up);
-  --look_outs_;
   return false;
 }
 

@@ -163,7 +163,8 @@ class loop {
   detail::task_header* first_ready() noexcept;
   detail::task_header* next_ready() noexcept;
   void drain_posts() noexcept;
-  bool hears_post_soon() noexcept;
+  bool looks_out() noexcept;
+  bool glance_at_inbox() noexcept;
   [[noreturn]] void report_deadlock() noexcept;
   bool reserve_post() noexcept;
   void give_up_post() noexcept;
@@ -190,7 +191,9 @@ class loop {
   std::size_t ended_posts_ = 0;  // run, but not yet taken from the number of waiting ones
   static constexpr std::uint32_t look_outs_max = 4;
   static constexpr std::uint32_t drains_until_look_out = 64;
+  static constexpr std::uint32_t glances_max = 10;
   std::uint32_t look_outs_ = 0;  // how often more to look out for a post before sleeping
+  std::uint32_t glances_ = 0;    // of the look-out that is under way
   std::uint32_t drains_ = 0;
   loop_stats stats_;  // without what stats() counts by itself
   std::uint64_t tasks_ended_ = 0;

@@ -41,7 +41,10 @@ scope::scope(loop& on, scope* parent, detail::task_header* host, scope_options o
     parent_->link_scope(*this);
     cancelled_ = parent_->cancelled_ && !options_.shield;  // (2)
   }
-  if (options_.timeout != duration::max()) set_deadline(on.now() + options_.timeout);
+  if (options_.timeout != duration::max()) {
+    const time_point now = on.now();
+    start_deadline(now + options_.timeout, now);
+  }
 }
 
 scope::~scope() {
@@ -195,9 +198,16 @@ void scope::deliver(detail::task_header& task) noexcept {
 
 void scope::set_deadline(time_point at) noexcept {
   loop_->remove_timer(deadline_timer_);
+  if (at == time_point::never()) {
+    deadline_timer_.due = at;
+  } else {
+    start_deadline(at, loop_->now());
+  }
+}
+
+void scope::start_deadline(time_point at, time_point now) noexcept {
   deadline_timer_.due = at;
-  if (at == time_point::never()) return;
-  if (at <= loop_->now()) {
+  if (at <= now) {
     cancel({.kind = cancel_kind::deadline, .text = "deadline passed"});
   } else {
     loop_->add_timer(deadline_timer_);

@@ -178,6 +178,8 @@ class scope {
   void unlink_scope(scope& inner) noexcept;
   void take_failure(detail::task_header& from, std::exception_ptr failure,
                     failure_policy policy) noexcept;
+  /// Time is passed on: to read the clock costs as much as to set the timer twice.
+  void start_deadline(time_point at, time_point now) noexcept;
   void propagate() noexcept;
   static void deliver(detail::task_header& task) noexcept;
   void wake_waiters() noexcept;

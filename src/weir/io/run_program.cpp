@@ -1,5 +1,6 @@
 #include <weir/io/run_program.hpp>
 
+#include <weir/base/cores_allowed.hpp>
 #include <weir/base/error.hpp>
 #include <weir/base/standard_error.hpp>
 #include <weir/base/text.hpp>
@@ -7,7 +8,6 @@
 #include <weir/core/string_sink.hpp>
 #include <weir/core/unhandled.hpp>
 #include <weir/core/with_scope.hpp>
-#include <weir/io/cores_allowed.hpp>
 #include <weir/io/crash_dump.hpp>
 #include <weir/io/make_driver.hpp>
 

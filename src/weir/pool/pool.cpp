@@ -1,9 +1,9 @@
 #include <weir/pool/pool.hpp>
 
 #include <weir/base/assert.hpp>
+#include <weir/base/cores_allowed.hpp>
 #include <weir/base/error.hpp>
 #include <weir/base/pause_processor.hpp>
-#include <weir/io/cores_allowed.hpp>
 #include <weir/io/signals_blocked.hpp>
 #include <weir/pool/internal/pool_core.hpp>
 

@@ -1,4 +1,4 @@
-#include <weir/io/cores_allowed.hpp>
+#include <weir/base/cores_allowed.hpp>
 
 #include <sched.h>
 
