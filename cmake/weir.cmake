@@ -40,9 +40,9 @@ function(weir_share_headers name source)
   endforeach()
 endfunction()
 
-# What is not a test has parsed headers in the sanitizers' presets only: in dev and release a missing #include must show.
+# What is not a test has parsed headers in all presets but dev: there a missing #include must show.
 function(weir_share_library_headers)
-  if(CMAKE_CXX_COMPILER_ID STREQUAL Clang AND WEIR_SANITIZE)
+  if(WEIR_SHARED_HEADERS)
     weir_share_headers(weir_library_headers tests/shared/library_headers.cpp ${ARGN})
   endif()
 endfunction()
@@ -100,7 +100,7 @@ set_source_files_properties(src/weir/serve/version.cpp PROPERTIES COMPILE_DEFINI
 target_link_libraries(weir PRIVATE $<BUILD_INTERFACE:weir_options> PUBLIC Threads::Threads
   PRIVATE fmt::fmt spdlog::spdlog OpenSSL::SSL OpenSSL::Crypto PkgConfig::uring PkgConfig::cares Boost::json)
 
-if(CMAKE_CXX_COMPILER_ID STREQUAL Clang AND WEIR_SANITIZE)
+if(WEIR_SHARED_HEADERS)
   weir_make_shared_headers(weir_library_headers tests/shared/library_headers.cpp)
   target_include_directories(weir_library_headers PRIVATE src)
   target_link_libraries(weir_library_headers PRIVATE weir_options Threads::Threads fmt::fmt Boost::json)

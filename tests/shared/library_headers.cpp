@@ -1,4 +1,4 @@
-// What nearly every source of the library includes, parsed once for the sanitizers' builds:
+// What nearly every source of the library includes, parsed once in all presets but dev:
 // cmake/weir.cmake.
 #include <weir/core.hpp>
 #include <weir/io/file.hpp>
