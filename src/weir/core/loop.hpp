@@ -180,7 +180,7 @@ class loop {
   std::uint32_t step_budget_ = 0;
   std::uint32_t lot_ = 0;  // state of a xorshift (Marsaglia 2003), seeded by the driver; 0: not yet
   std::uint32_t steps_left_ = 0;  // of this turn
-  static constexpr std::uint32_t steps_between_clocks = 16;
+  std::uint32_t chain_end_ = 0;   // where steps_left_ is when the clock is read next
   time_point turn_time_;
   detail::timer_wheel timers_;
   scope* root_ = nullptr;

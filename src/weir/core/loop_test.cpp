@@ -187,6 +187,28 @@ TEST(Loop, a_turn_ends_after_its_time_even_with_steps_left) {
   EXPECT_GE(turns, 10u) << "the clock is looked at each 16 steps";
 }
 
+TEST(Loop, slow_steps_behind_quick_ones_end_the_turn_too) {
+  virtual_world world;
+  loop_options options{.turn_steps_max = 10'000, .turn_time_max = 1_ms};
+  std::uint64_t turns = 0;
+  testing::run_virtual_in(world,
+                          [](virtual_world* w, std::uint64_t* out) -> task<> {
+                            co_await with_scope([&](scope& s) -> task<> {
+                              for (int i = 0; i < 1600; ++i) {
+                                s.spawn([i, w]() -> task<> {
+                                  if (i >= 800) w->clock().advance_to(w->clock().now() + 1_ms);
+                                  co_return;
+                                });
+                              }
+                              co_await s.join();
+                              *out = loop::current()->stats().turns;
+                            });
+                          }(&world, &turns),
+                          {.loop = options});
+  // 64 slow steps at most belong to a chain that began quick; then each turn has 16.
+  EXPECT_GE(turns, (800u - 64u) / 16u);
+}
+
 class recording_observer final : public loop_observer {
  public:
   void before_run() noexcept override { log += "( "; }
