@@ -104,6 +104,9 @@ if(WEIR_SHARED_HEADERS)
   weir_make_shared_headers(weir_library_headers tests/shared/library_headers.cpp)
   target_include_directories(weir_library_headers PRIVATE src)
   target_link_libraries(weir_library_headers PRIVATE weir_options Threads::Threads fmt::fmt Boost::json)
+  if(WEIR_CHECKS)
+    set_target_properties(weir_library_headers PROPERTIES POSITION_INDEPENDENT_CODE ON)  # as weir
+  endif()
 endif()
 weir_share_library_headers(weir)
 

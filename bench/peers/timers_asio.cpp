@@ -18,6 +18,7 @@ std::chrono::microseconds length_of(std::int64_t n) {
 std::uint64_t create_and_cancel(std::int64_t count) {
   constexpr std::int64_t batch = 64;
   asio::io_context context(1);
+  auto guard = asio::make_work_guard(context);  // a poll() that finds no work would be the last one
   asio::steady_timer earlier(context, std::chrono::milliseconds(400));
   earlier.async_wait([](boost::system::error_code) {});
   const auto now = std::chrono::steady_clock::now();
@@ -29,6 +30,7 @@ std::uint64_t create_and_cancel(std::int64_t count) {
     if (i % batch == 0) context.poll();
   }
   earlier.cancel();
+  guard.reset();
   context.run();
   return cancelled;
 }

@@ -1,6 +1,7 @@
 #include <weir/apps/command_syntax.hpp>
 
 #include <weir/apps/command.hpp>
+#include <weir/base/assert.hpp>
 #include <weir/base/text.hpp>
 
 #include <CLI/CLI.hpp>
@@ -13,6 +14,8 @@
 namespace weir {
 
 namespace {
+
+constexpr std::size_t shown_max = 64;  // of a wrong value
 
 /// The options of a command, and the names and options of what is below it.
 void add_words(const CLI::App& command, std::vector<std::string>& words) {
@@ -115,7 +118,8 @@ option_syntax command_syntax::number(const std::string& name,
     const auto [stop, failure] = std::from_chars(text.data(), end, value);
     const bool is_number = failure == std::errc() && stop == end;
     if (!is_number || value < range.min || value > range.max) {
-      return fmt::format("'{}' is not a number from {} to {}", text, range.min, range.max);
+      return fmt::format("'{}' is not a number from {} to {}", text.substr(0, shown_max), range.min,
+                         range.max);
     }
     put(value);
     return std::string();
@@ -129,6 +133,7 @@ option_syntax command_syntax::number(const std::string& name,
 
 option_syntax command_syntax::option(const std::string& name, std::uint32_t& out,
                                      const std::string& help, number_range range) const {
+  WEIR_ASSERT(range.max <= UINT32_MAX);
   const auto put = [&out](std::uint64_t value) { out = static_cast<std::uint32_t>(value); };
   return number(name, put, help, range);
 }

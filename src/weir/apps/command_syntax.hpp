@@ -22,7 +22,8 @@ namespace weir {
 
 enum class exit_code : int;
 
-/// One option or positional argument of a command, as it was added; a handle.
+/// One option or positional argument of a command, as it was added; a handle, which lives as long
+/// as its command_line.
 class option_syntax {
  public:
   explicit option_syntax(CLI::Option* of) noexcept : of_(of) {}

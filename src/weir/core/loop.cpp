@@ -162,7 +162,7 @@ void loop::step(detail::task_header& task) noexcept {
 void loop::run_ready() noexcept {
   constexpr std::uint32_t chain_min = 16;
   constexpr std::uint32_t chain_max = 64;
-  constexpr duration quick = duration::microseconds(4);  // for a chain
+  constexpr duration quick_step = duration::nanoseconds(250);
   std::uint32_t chain = chain_min;
   time_point begun = turn_time_;
   steps_left_ = options_.turn_steps_max;
@@ -175,7 +175,7 @@ void loop::run_ready() noexcept {
     if (ready_count_ == 0 || steps_left_ == 0) return;
     const time_point now = driver_.now();
     if (now - turn_time_ > options_.turn_time_max) return;
-    chain = now - begun < quick ? chain_max : chain_min;
+    chain = now - begun < quick_step * chain ? chain_max : chain_min;
     begun = now;
   }
 }
@@ -205,7 +205,8 @@ void loop::turn() {
     if (driver_.end_deadlock(*this)) return;
     report_deadlock();
   }
-  if (until <= turn_time_ || looks_out()) return wait_in_driver(turn_time_);
+  if (until <= turn_time_) return wait_in_driver(turn_time_);
+  if (looks_out(until)) return;
   inbox_->is_asleep.store(true, std::memory_order_seq_cst);
   wait_in_driver(inbox_->head.load(std::memory_order_seq_cst) ? turn_time_ : until);
   inbox_->is_asleep.store(false, std::memory_order_relaxed);
@@ -215,34 +216,38 @@ namespace {
 // Then nobody can post while a loop looks out. Asked when the program starts, before it binds its
 // threads to cores.
 const bool is_on_one_core = detail::cores_allowed() == 1;
+
+// A glance takes as long as the processor time of one sleep and one wake-up, or a few.
+constexpr duration glance_length = duration::microseconds(5);
+constexpr std::uint32_t glances_of_a_post = 5;  // what one that was not slept for is worth
+constexpr std::uint32_t glances_max = 20;       // 100 us: twice a slow wake-up
+constexpr std::uint32_t glances_to_try = 10;
+constexpr std::uint32_t drains_until_try = 64;
 }  // namespace
 
 // Two loops that answer each other's posts would sleep and be woken for each: 5 to 50 us where the
-// answer takes one. So a loop that was posted to looks out for the next for about as long as a
-// wake-up takes, and gives up on that for a while when it was in vain. Sockets and timers are
-// looked at meanwhile, once in a glance.
-bool loop::looks_out() noexcept {
-  if (look_outs_ == 0 || is_on_one_core || !driver_.can_be_woken()) return false;
-  if (glance_at_inbox()) {
-    glances_ = 0;
-    if (look_outs_ < look_outs_max) ++look_outs_;
+// answer takes one. So a loop that is posted to looks out for the next post before it sleeps, a
+// glance at a time with a look at sockets and timers before each. It has a budget of glances, which
+// posts that come within some 25 us keep up; posts that come later use it up, so that a loop which
+// has little to do sleeps. Now and then it tries again.
+bool loop::looks_out(time_point until) noexcept {
+  if (glances_left_ == 0 || is_on_one_core) return false;
+  wait_in_driver(turn_time_);
+  if (ready_count_ != 0) return true;
+  if (glance_at_inbox(until)) {
+    glances_left_ = std::min(glances_left_ + glances_of_a_post, glances_max);
     return true;
   }
-  if (++glances_ < glances_max) return true;
-  glances_ = 0;
-  --look_outs_;
-  return false;
+  return --glances_left_ != 0;
 }
 
-bool loop::glance_at_inbox() noexcept {
-  constexpr duration glance = duration::microseconds(5);
-  constexpr int looks_max = 1'000;  // a virtual clock stands still meanwhile
-  const time_point give_up = driver_.now() + glance;
-  int looks = 0;
+/// True when there is a post; false when there is none until the glance or the wait is over.
+bool loop::glance_at_inbox(time_point until) noexcept {
+  const time_point give_up = std::min(driver_.now() + glance_length, until);
   do {
     if (inbox_->head.load(std::memory_order_relaxed)) return true;
     detail::pause_processor();
-  } while (++looks < looks_max && driver_.now() < give_up);
+  } while (driver_.now() < give_up);
   return false;
 }
 
@@ -352,7 +357,10 @@ void loop::drain_posts() noexcept {
   }
   // Once for all of them: posters and the loop fight for this number's cache line.
   inbox_->waiting.fetch_sub(std::exchange(ended_posts_, 0), std::memory_order_relaxed);
-  if (look_outs_ == 0 && ++drains_ % drains_until_look_out == 0) look_outs_ = 1;
+  // On a virtual clock no wake-up costs anything.
+  if (glances_left_ == 0 && ++drains_ % drains_until_try == 0 && driver_.has_descriptors()) {
+    glances_left_ = glances_to_try;
+  }
 }
 
 }  // namespace weir

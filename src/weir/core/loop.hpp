@@ -19,7 +19,7 @@ namespace weir {
 struct loop_options {
   const char* name = "main";
   std::uint32_t turn_steps_max = 256;            // task steps before timers and I/O are looked at
-  duration turn_time_max = duration(1'000'000);  // or so long
+  duration turn_time_max = duration(1'000'000);  // or so long, and up to 64 steps more
   std::uint32_t step_waits_max =
       128;  // waits that are ready at once before a task goes back to the queue
   std::size_t posts_max = 65'536;  // posts from other threads that wait for the loop
@@ -163,8 +163,8 @@ class loop {
   detail::task_header* first_ready() noexcept;
   detail::task_header* next_ready() noexcept;
   void drain_posts() noexcept;
-  bool looks_out() noexcept;
-  bool glance_at_inbox() noexcept;
+  bool looks_out(time_point until) noexcept;
+  bool glance_at_inbox(time_point until) noexcept;
   [[noreturn]] void report_deadlock() noexcept;
   bool reserve_post() noexcept;
   void give_up_post() noexcept;
@@ -188,12 +188,8 @@ class loop {
   loop_observer* observer_ = nullptr;
   bool is_watched_ = false;  // there is an observer or a policy: no short cuts
   detail::post_inbox* inbox_;
-  std::size_t ended_posts_ = 0;  // run, but not yet taken from the number of waiting ones
-  static constexpr std::uint32_t look_outs_max = 4;
-  static constexpr std::uint32_t drains_until_look_out = 64;
-  static constexpr std::uint32_t glances_max = 10;
-  std::uint32_t look_outs_ = 0;  // how often more to look out for a post before sleeping
-  std::uint32_t glances_ = 0;    // of the look-out that is under way
+  std::size_t ended_posts_ = 0;     // run, but not yet taken from the number of waiting ones
+  std::uint32_t glances_left_ = 0;  // at the inbox, before the loop sleeps
   std::uint32_t drains_ = 0;
   loop_stats stats_;  // without what stats() counts by itself
   std::uint64_t tasks_ended_ = 0;

@@ -187,26 +187,39 @@ TEST(Loop, a_turn_ends_after_its_time_even_with_steps_left) {
   EXPECT_GE(turns, 10u) << "the clock is looked at each 16 steps";
 }
 
-TEST(Loop, slow_steps_behind_quick_ones_end_the_turn_too) {
+/// How many of `count` steps, the first `quick` of which take no time and the others 1 ms each, ran
+/// in the longest turn.
+std::uint64_t steps_of_longest_turn(int count, int quick, duration turn_time_max) {
   virtual_world world;
-  loop_options options{.turn_steps_max = 10'000, .turn_time_max = 1_ms};
-  std::uint64_t turns = 0;
-  testing::run_virtual_in(world,
-                          [](virtual_world* w, std::uint64_t* out) -> task<> {
-                            co_await with_scope([&](scope& s) -> task<> {
-                              for (int i = 0; i < 1600; ++i) {
-                                s.spawn([i, w]() -> task<> {
-                                  if (i >= 800) w->clock().advance_to(w->clock().now() + 1_ms);
-                                  co_return;
-                                });
-                              }
-                              co_await s.join();
-                              *out = loop::current()->stats().turns;
-                            });
-                          }(&world, &turns),
-                          {.loop = options});
-  // 64 slow steps at most belong to a chain that began quick; then each turn has 16.
-  EXPECT_GE(turns, (800u - 64u) / 16u);
+  std::vector<std::uint64_t> steps;  // by turn
+  testing::run_virtual_in(
+      world,
+      [](virtual_world* w, int all, int first, std::vector<std::uint64_t>* out) -> task<> {
+        const auto step = [w, first, out](int i) -> task<> {
+          if (i >= first) w->clock().advance_to(w->clock().now() + 1_ms);
+          out->resize(loop::current()->stats().turns + 1);
+          ++out->back();
+          co_return;
+        };
+        co_await with_scope([&](scope& s) -> task<> {
+          for (int i = 0; i < all; ++i) s.spawn(step, i);
+          co_return;
+        });
+      }(&world, count, quick, &steps),
+      {.loop = {.turn_steps_max = 10'000, .turn_time_max = turn_time_max}});
+  return *std::ranges::max_element(steps);
+}
+
+TEST(Loop, slow_steps_behind_quick_ones_end_the_turn) {
+  // The chain that began with the last quick steps is seen through: 64 steps.
+  EXPECT_LE(steps_of_longest_turn(1600, 0, 1_ms), 16u);
+  EXPECT_LE(steps_of_longest_turn(1600, 800, 1_ms), 800u + 64u);
+  EXPECT_GE(steps_of_longest_turn(1600, 800, 1_ms), 800u) << "quick steps are one turn";
+}
+
+TEST(Loop, a_slow_chain_is_followed_by_short_ones) {
+  // One step spawns the others; 16 quick ones, 64 slow ones, then 16 and 16 and 16.
+  EXPECT_LE(steps_of_longest_turn(1600, 16, 100_ms), 1u + 16u + 64u + 48u);
 }
 
 class recording_observer final : public loop_observer {

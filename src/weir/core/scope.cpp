@@ -198,15 +198,12 @@ void scope::deliver(detail::task_header& task) noexcept {
 
 void scope::set_deadline(time_point at) noexcept {
   loop_->remove_timer(deadline_timer_);
-  if (at == time_point::never()) {
-    deadline_timer_.due = at;
-  } else {
-    start_deadline(at, loop_->now());
-  }
+  start_deadline(at, loop_->now());
 }
 
 void scope::start_deadline(time_point at, time_point now) noexcept {
   deadline_timer_.due = at;
+  if (at == time_point::never()) return;
   if (at <= now) {
     cancel({.kind = cancel_kind::deadline, .text = "deadline passed"});
   } else {
