@@ -244,12 +244,12 @@ class Kill9(unittest.TestCase):
         self.assertGreater(done, ROUNDS)
 
     def start_and_kill(self, server, seconds):
+        before = server.process
         starter = threading.Thread(target=lambda: contextless(server.start))
         starter.start()
         time.sleep(seconds)
-        while server.process is None or server.process.poll() is not None:
-            if not starter.is_alive():
-                return
+        while server.process is before and starter.is_alive():
+            starter.join(0.001)
         server.process.kill()
         starter.join()
         server.process.wait()
