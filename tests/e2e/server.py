@@ -95,6 +95,7 @@ class Server:
         self.output = []
 
     def start(self):
+        self.port = 0  # of an earlier life: it must not look like this one's
         listen = [] if "--listen" in self.arguments else ["--listen", "127.0.0.1:0"]
         self.process = subprocess.Popen(
             [APP, "serve", "--data", self.data, *listen, *self.arguments],
