@@ -7,6 +7,7 @@
 #include <weir/core/as_result.hpp>
 #include <weir/core/error_group.hpp>
 #include <weir/core/sleep.hpp>
+#include <weir/io/patient_lock.hpp>
 
 #include <cstring>
 #include <exception>
@@ -78,7 +79,7 @@ task<std::unique_ptr<broker>> broker::open(broker_options options) {
   }
   file lock = co_await open_file(folder + "/secret",
                                  {.read = true, .write = true, .create = true, .mode = 0600});
-  if (!lock.try_lock()) {
+  if (!co_await lock_within(lock_patience, lock)) {
     raise(error(errc::busy, "the data folder '" + folder +
                                 "' is in use by another process: end it, " +
                                 "or use another folder"));

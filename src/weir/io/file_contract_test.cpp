@@ -2,7 +2,10 @@
 // Needs the kernel: every driver has to keep the contract; the virtual one does too.
 #include <weir/io/file.hpp>
 
+#include <weir/core/sleep.hpp>
+#include <weir/core/with_scope.hpp>
 #include <weir/io/contract_test.hpp>
+#include <weir/io/patient_lock.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -156,6 +159,22 @@ TEST_P(file_contract, a_lock_keeps_others_out_until_its_file_is_closed) {
     EXPECT_FALSE(second.try_lock());
     first.close();
     EXPECT_TRUE(second.try_lock());
+  });
+}
+
+TEST_P(file_contract, a_lock_is_waited_for_as_long_as_patience_lasts) {
+  run([&]() -> task<> {
+    file first = co_await open_file(path("lock"), make_new);
+    file second = co_await open_file(path("lock"), make_new);
+    EXPECT_TRUE(co_await lock_within(duration(), first)) << "a free one is taken without patience";
+    EXPECT_FALSE(co_await lock_within(duration::milliseconds(30), second));
+    co_await with_scope([&](scope& both) -> task<> {
+      both.spawn([&]() -> task<> {
+        co_await sleep(duration::milliseconds(30));
+        first.close();
+      });
+      EXPECT_TRUE(co_await lock_within(duration::seconds(60), second));
+    });
   });
 }
 
