@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 namespace weir {
@@ -29,6 +28,15 @@ void add_words(const CLI::App& command, std::vector<std::string>& words) {
   for (const CLI::Option* option : command.get_options()) {
     for (const std::string& name : option->get_lnames()) add("--" + name);
   }
+}
+
+/// Takes any text; `Out` is a string or an optional one.
+template <class Out>
+command_syntax::value_taker taker_into(Out& out) {
+  return [&out](const std::string& text) {
+    out = text;
+    return std::string();
+  };
 }
 
 /// "bench disk": the commands that the line names.
@@ -82,20 +90,12 @@ option_syntax command_syntax::option(const std::string& name, value_taker take,
 
 option_syntax command_syntax::option(const std::string& name, std::string& out,
                                      const std::string& help) const {
-  const auto take = [&out](const std::string& text) {
-    out = text;
-    return std::string();
-  };
-  return option(name, take, help);
+  return option(name, taker_into(out), help);
 }
 
 option_syntax command_syntax::option(const std::string& name, std::optional<std::string>& out,
                                      const std::string& help) const {
-  const auto take = [&out](const std::string& text) {
-    out = text;
-    return std::string();
-  };
-  return option(name, take, help);
+  return option(name, taker_into(out), help);
 }
 
 option_syntax command_syntax::option(const std::string& name, duration& out,
@@ -113,15 +113,12 @@ option_syntax command_syntax::number(const std::string& name,
                                      std::function<void(std::uint64_t)> put,
                                      const std::string& help, number_range range) const {
   const auto take = [put = std::move(put), range](const std::string& text) {
-    std::uint64_t value = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, failure] = std::from_chars(text.data(), end, value);
-    const bool is_number = failure == std::errc() && stop == end;
-    if (!is_number || value < range.min || value > range.max) {
+    const result<std::uint64_t> value = parse_number(text, range.max);
+    if (!value || *value < range.min) {
       return fmt::format("'{}' is not a number from {} to {}", text.substr(0, shown_max), range.min,
                          range.max);
     }
-    put(value);
+    put(*value);
     return std::string();
   };
   // Bounds that a user can meet are part of the help.

@@ -213,11 +213,11 @@ void loop::turn() {
 }
 
 namespace {
-// Then nobody can post while a loop looks out. Asked when the program starts, before it binds its
-// threads to cores.
+// With one processor nobody can post while a loop looks out. Asked when the program starts, before
+// it binds its threads to cores.
 const bool is_on_one_core = detail::cores_allowed() == 1;
 
-// A glance takes as long as the processor time of one sleep and one wake-up, or a few.
+// About the processor time of one sleep and one wake-up.
 constexpr duration glance_length = duration::microseconds(5);
 constexpr std::uint32_t glances_of_a_post = 5;  // what one that was not slept for is worth
 constexpr std::uint32_t glances_max = 20;       // 100 us: twice a slow wake-up

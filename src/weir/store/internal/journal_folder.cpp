@@ -1,7 +1,6 @@
 #include <weir/store/internal/journal_folder.hpp>
 
 #include <weir/core/as_result.hpp>
-#include <weir/io/patient_lock.hpp>
 
 #include <fmt/format.h>
 
@@ -110,7 +109,7 @@ task<> make_folder(std::string folder) {
 
 task<file> lock_folder(std::string folder) {
   file lock = co_await open_file(path_in(folder, "lock"), {.write = true, .create = true});
-  if (!co_await lock_within(lock_patience, lock)) {
+  if (!lock.try_lock()) {
     raise(error(errc::busy,
                 fmt::format("the data folder '{0}' is in use by another process (it holds the lock "
                             "on '{0}/lock')",
