@@ -3,6 +3,8 @@
 #include <weir/io/kernel_driver.hpp>
 
 #include <weir/base/log.hpp>
+#include <weir/core/sleep.hpp>
+#include <weir/core/with_scope.hpp>
 #include <weir/io/child_process_test.hpp>
 #include <weir/io/contract_test.hpp>
 #include <weir/io/file.hpp>
@@ -20,9 +22,12 @@
 #include <sys/syscall.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdlib>
+#include <functional>
 #include <string>
+#include <thread>
 #include <tuple>
 #include <vector>
 
@@ -68,6 +73,23 @@ TEST_P(kernel_limits, without_descriptors_accept_is_full_and_loses_no_connection
     co_await client.send("hello");
     socket server = co_await door.accept();
     EXPECT_EQ(co_await receive_at_least(server, 5), "hello");
+  });
+}
+
+// The disk is slow: what it is asked for must not wait until all tasks have had their turn.
+TEST_P(kernel_limits, a_durable_write_begins_beside_the_turn) {
+  run([&]() -> task<> {
+    file to = co_await open_file(path("a"), {.write = true, .create = true});
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([](file& f) -> task<> { co_await f.write_durably_at(0, "begun"); }, std::ref(to));
+      co_await yield();  // the writer has asked; the turn goes on
+      const std::uint64_t turn = loop::current()->stats().turns;
+      const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+      while (to.size() == 0 && std::chrono::steady_clock::now() < patience)
+        std::this_thread::yield();
+      EXPECT_EQ(to.size(), 5u);
+      EXPECT_EQ(loop::current()->stats().turns, turn);
+    });
   });
 }
 

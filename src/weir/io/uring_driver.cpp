@@ -1,6 +1,7 @@
 #include <weir/io/uring_driver.hpp>
 
 #include <weir/base/assert.hpp>
+#include <weir/base/cores_allowed.hpp>
 #include <weir/base/error.hpp>
 
 #include <poll.h>
@@ -52,6 +53,12 @@ bool is_called_when_ready(io_op op) noexcept {
          op == io_op::receive_datagrams;
 }
 bool is_send(io_op op) noexcept { return op == io_op::send || op == io_op::send_datagrams; }
+/// It blocks, so the kernel gives it to one of its workers.
+bool is_worked_on(const io_request& request) noexcept {
+  return request.op == io_op::sync || (request.op == io_op::write_at && request.flags == 1);
+}
+
+const bool is_on_one_core = cores_allowed() == 1;
 
 }  // namespace
 
@@ -182,6 +189,7 @@ bool uring_driver::start(io_request& request) noexcept {
   if (is_called_when_ready(request.op)) return start_when_ready(request, *on);
   ++on->pending;
   queue(request);
+  if (is_worked_on(request)) hand_over();
   return false;
 }
 
@@ -228,6 +236,13 @@ void uring_driver::forget(io_request& request) noexcept {
   --on.pending;
   if (on.sender == &request) on.sender = nullptr;
   if (on.receiver == &request) on.receiver = nullptr;
+}
+
+// The disk is slow: what it is asked for begins at once, and the rest of the turn runs beside it. A
+// worker on our own core would wake now and run when we wait, so we step aside until it waits.
+void uring_driver::hand_over() noexcept {
+  io_uring_submit(&ring_);
+  if (is_on_one_core) ::sched_yield();
 }
 
 io_uring_sqe* uring_driver::next_entry() noexcept {

@@ -1,10 +1,10 @@
-// The driver over io_uring. The hard idea: one system call per turn submits all that was asked and
-// takes all that is complete. Each socket that is received from has one receive in the kernel that
-// completes again and again (multishot) and names no memory: the kernel picks a buffer of a small
-// ring when data arrives, so ten thousand idle connections pin nothing. What arrives while nobody
-// receives is kept, up to a bound at which the kernel is told to stop; then TCP's own flow control
-// does the rest. Sends are tried directly first, for they nearly always fit; one that doesn't waits
-// for room with a poll.
+// The driver over io_uring. The hard idea: one system call per turn submits all that was asked, but
+// for syncs, which begin at once, and takes all that is complete. Each socket that is received from
+// has one receive in the kernel that completes again and again (multishot) and names no memory: the
+// kernel picks a buffer of a small ring when data arrives, so ten thousand idle connections pin
+// nothing. What arrives while nobody receives is kept, up to a bound at which the kernel is told to
+// stop; then TCP's own flow control does the rest. Sends are tried directly first, for they nearly
+// always fit; one that doesn't waits for room with a poll.
 //
 // Rejected: multishot accept takes connections that nobody has asked for, so a cancelled accept
 // could not leave them to another process. Rejected: single receives, each armed anew (10 % more
@@ -86,6 +86,7 @@ class uring_driver final : public kernel_driver {
   void add_buffers();
   void lend_buffer(unsigned id) noexcept;
   descriptor* at(io_handle handle) noexcept;
+  void hand_over() noexcept;
   io_uring_sqe* next_entry() noexcept;
   /// Queues the request for submission; without room for it, it waits in unsubmitted_.
   void queue(io_request& request) noexcept;
