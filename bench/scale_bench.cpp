@@ -1,7 +1,6 @@
-// What a large backlog and many queues cost `weir serve`: its memory and the time until it listens
-// with none, a million and ten million queued messages of 1 KiB, what it does per second on top of
-// them; and the cost of a message when it is spread over 1, 1,000 and 100,000 queues. The backlog
-// is made through the library, since only what follows is measured.
+// What a large backlog costs `weir serve`: its memory and the time until it listens with none, a
+// million and ten million queued messages of 1 KiB, and what it does per second on top of them. The
+// backlog is made through the library, since only what follows is measured.
 #include <weir/base/assert.hpp>
 #include <weir/broker/broker.hpp>
 #include <weir/core/run.hpp>
@@ -60,22 +59,6 @@ void measure_backlog(std::int64_t messages, std::int64_t count) {
              weir.load<bench::http::liver>(connections, count / 2, {lived}), found);
 }
 
-void measure_queues(std::int64_t number, std::int64_t count) {
-  const bench::temp_folder folder("scale");
-  const std::string config = folder.path() + "/config";
-  std::ofstream(config) << R"({"limits":{"queues":1000000}})";
-  const weir_server weir(folder.path() + "/data", folder.path() + "/log", {"--config", config});
-  std::vector<std::string> queues;
-  for (std::int64_t i = 0; i < number; ++i) queues.push_back("queue" + std::to_string(i));
-  weir.put_queues(queues);
-  print_load("queues_life", "queues=" + std::to_string(number), count,
-             weir.load<bench::http::liver>(connections, count, queues),
-             static_cast<std::uint64_t>(number));
-  bench::print_row(("queues_memory/queues=" + std::to_string(number)).c_str(),
-                   static_cast<double>(weir.process.status("VmRSS")) / (1 << 20), "MiB",
-                   static_cast<std::uint64_t>(number));
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -84,9 +67,6 @@ int main(int argc, char** argv) {
     bench::pin_to(bench::client_core);
     for (const std::int64_t messages : {0, 1'000'000, 10'000'000}) {
       measure_backlog(small ? messages / 1'000 : messages, small ? 128 : 60'000);
-    }
-    for (const std::int64_t number : {1, 1'000, 100'000}) {
-      measure_queues(small ? number / 100 + 1 : number, small ? 128 : 100'000);
     }
   });
 }

@@ -64,7 +64,7 @@ foreach(source ${sources})
 endforeach()
 
 # They start the server themselves.
-foreach(name durable_bench scale_bench)
+foreach(name durable_bench scale_bench queues_bench)
   if(TARGET ${name} AND TARGET weir_app)
     add_dependencies(${name} weir_app)
   endif()
