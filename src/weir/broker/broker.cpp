@@ -181,7 +181,8 @@ task<verdict<void>> broker::delete_queue(std::string_view name) {
 namespace {
 
 queue_view view_of(const queue_info& info) {
-  return {.name = std::string(info.name),
+  return {.number = info.number,
+          .name = std::string(info.name),
           .settings = *info.settings,
           .created = info.created,
           .ready = info.ready,
@@ -211,6 +212,10 @@ std::vector<queue_view> broker::queues(std::string_view after, std::size_t max) 
   std::vector<queue_view> list;
   for (const queue_info& one : core_->state->queues(after, max)) list.push_back(view_of(one));
   return list;
+}
+
+std::size_t broker::progress(std::uint32_t from, std::span<queue_progress> into) const noexcept {
+  return core_->state->progress(from, into);
 }
 
 bool broker::is_accepting() const { return why_not().empty(); }

@@ -142,9 +142,10 @@ struct pending_reply {
   location result = {};
   std::string_view error = {};
 };
-enum class reply_outcome : std::uint8_t { delivered, failed, given_up };
+enum class reply_outcome : std::uint8_t { delivered, failed, busy, given_up };
 /// What calling the reply address gave. A failed call is repeated as the queue's back-off says,
-/// not before `retry_after`, and given up after the queue's number of attempts.
+/// not before `retry_after`, and given up after the queue's number of attempts. One to an address
+/// that was too busy is no attempt as long as the message is known.
 struct settle_reply {
   std::uint64_t sequence = 0;
   std::uint32_t token = 0;
@@ -185,7 +186,14 @@ struct queue_totals {
   bool operator==(const queue_totals&) const = default;
 };
 
+/// How far a queue has come, for walks over all queues that must not cost much.
+struct queue_progress {
+  std::uint32_t number = 0;  // as in queue_info
+  queue_totals totals = {};
+};
+
 struct queue_info {
+  std::uint32_t number = 0;  // one that is made anew has another, and a higher one
   std::string_view name = {};
   const queue_settings* settings = nullptr;
   time_point created = {};

@@ -309,6 +309,34 @@ TEST_F(broker_letters, a_reply_is_given_up_after_the_queues_attempts) {
   EXPECT_TRUE(b.state.take_replies(b.now, 10).empty());
 }
 
+TEST_F(broker_letters,
+       a_busy_reply_address_is_asked_ever_more_rarely_until_the_result_is_forgotten) {
+  queue_settings settings = one_attempt();
+  settings.result_ttl = second * 100;
+  b.make("q", settings);
+  const std::uint64_t id = b.send({.queue = "q", .reply_to = "http://r"});
+  ASSERT_TRUE(b.run(ack_lease{b.take("q")[0].lease, "", ""}));
+  const time_point known_until = b.now + second * 100;
+  std::vector<int> pauses;  // seconds between two calls
+  auto replies = b.state.take_replies(b.now, 10);
+  while (b.now < known_until) {
+    ASSERT_EQ(replies.size(), 1u);
+    EXPECT_EQ(replies[0].attempts, 0u);
+    ASSERT_TRUE(b.run(settle_reply{id, replies[0].token, reply_outcome::busy}));
+    pauses.push_back(0);
+    do {
+      ++pauses.back();
+      b.pass(second);
+      b.tick();
+      replies = b.state.take_replies(b.now, 10);
+    } while (replies.empty());
+  }
+  EXPECT_EQ(pauses, (std::vector<int>{1, 2, 4, 8, 16, 32, 64}));
+  ASSERT_TRUE(b.run(settle_reply{id, replies[0].token, reply_outcome::busy}));
+  EXPECT_EQ(info("q").totals.replies_given_up, 1u);
+  EXPECT_TRUE(b.state.take_replies(b.now + second * 1'000, 10).empty());
+}
+
 TEST_F(broker_letters, death_and_expiry_are_told_too_and_a_reply_outlives_its_message) {
   queue_settings settings = one_attempt();
   settings.result_ttl = duration(0);

@@ -419,7 +419,7 @@ class lock_step {
   void settle_replies() {
     if (!random_.chance(0.3)) return;
     for (const pending_reply& reply : b.state.take_replies(b.now, 3)) {
-      const auto outcome = static_cast<reply_outcome>(random_.below(3));
+      const auto outcome = static_cast<reply_outcome>(random_.below(4));
       ASSERT_TRUE(b.run(settle_reply{reply.sequence, reply.token, outcome}));
       const auto sent = decode<submit_record>(b.journal.at(reply.source).payload);
       ASSERT_EQ(sent->reply_to, "http://reply");

@@ -347,6 +347,7 @@ std::optional<message_info> broker_state::find_message(std::uint64_t sequence,
 
 queue_info broker_state::info_of(const message_queue& queue) const {
   queue_info info;
+  info.number = queue.number;
   info.name = queue.name;
   info.settings = &queue.settings;
   info.created = queue.created;
@@ -378,6 +379,19 @@ std::vector<queue_info> broker_state::queues(std::string_view after, std::size_t
     list.push_back(info_of(*store_.queue(at->second)));
   }
   return list;
+}
+
+std::size_t broker_state::progress(std::uint32_t from,
+                                   std::span<queue_progress> into) const noexcept {
+  std::size_t count = 0;
+  while (count < into.size()) {
+    const message_queue* const queue = store_.queues().next(from);
+    if (!queue) break;
+    if (!queue->is_deleted) into[count++] = {queue->number, queue->totals};
+    if (queue->number == UINT32_MAX) break;
+    from = queue->number + 1;
+  }
+  return count;
 }
 
 }  // namespace weir

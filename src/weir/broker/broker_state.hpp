@@ -27,6 +27,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -121,6 +122,8 @@ class broker_state {
   }
   /// Up to `max` queues by name, from the first after `after`.
   std::vector<queue_info> queues(std::string_view after, std::size_t max) const;
+  /// Those of queues by rising number, from `from` on, as many as fit; gives how many.
+  std::size_t progress(std::uint32_t from, std::span<queue_progress> into) const noexcept;
   std::size_t memory_bytes() const noexcept { return store_.memory_bytes(); }
   const broker_limits& limits() const noexcept { return limits_; }
 

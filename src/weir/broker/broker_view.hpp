@@ -66,6 +66,7 @@ struct message_view {
 };
 
 struct queue_view {
+  std::uint32_t number = 0;  // see queue_info
   std::string name = {};
   queue_settings settings = {};
   time_point created = {};

@@ -377,20 +377,26 @@ verdict<void> planner::settle(const settle_reply& command) {
   if (!item || !item->is_out || item->token != command.token) {
     return refuse(broker_errc::message_not_found, "no such reply is being delivered");
   }
-  if (command.outcome != reply_outcome::failed) {
+  const bool is_over =
+      command.outcome == reply_outcome::delivered || command.outcome == reply_outcome::given_up;
+  if (is_over) {
     const bool is_delivered = command.outcome == reply_outcome::delivered;
     out_.append(reply_done_record{command.sequence, static_cast<std::uint8_t>(is_delivered)});
     return {};
   }
   const message_queue* const queue = store_.live_queue(item->queue);
   const queue_settings settings = queue ? queue->settings : queue_settings{};
-  const std::uint32_t attempts = item->attempts + 1;
-  if (attempts >= (settings.attempts == 0 ? reply_attempts_max : settings.attempts)) {
+  // Whoever is too busy for ever is given up in the end: once the result is forgotten, calls count.
+  const bool is_free =
+      command.outcome == reply_outcome::busy && store_.find(command.sequence) != no_slot;
+  const std::uint32_t attempts = item->attempts + (is_free ? 0 : 1);
+  const std::uint32_t calls = item->attempts + item->busy_calls + 1;
+  if (!is_free && attempts >= (settings.attempts == 0 ? reply_attempts_max : settings.attempts)) {
     out_.append(reply_done_record{command.sequence, 0});
     return {};
   }
   const duration wait =
-      std::max(retry_delay(settings.backoff, attempts, spread(~command.sequence, attempts)),
+      std::max(retry_delay(settings.backoff, calls, spread(~command.sequence, calls)),
                std::min(command.retry_after, setting_duration_max));
   out_.append(reply_retry_record{command.sequence, moment(now_ + wait), attempts});
   return {};

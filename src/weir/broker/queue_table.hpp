@@ -52,6 +52,18 @@ class queue_table {
     return (*pages_[at].queues)[number % page_queues].get();
   }
 
+  /// The first queue with this number or a higher one; null when there is none.
+  message_queue* next(std::uint32_t number) const noexcept {
+    std::size_t within = number % page_queues;
+    for (std::size_t at = number / page_queues; at < pages_.size(); ++at, within = 0) {
+      if (!pages_[at].queues) continue;
+      for (; within < page_queues; ++within) {
+        if (message_queue* const found = (*pages_[at].queues)[within].get()) return found;
+      }
+    }
+    return nullptr;
+  }
+
   template <class Visit>
   void each(Visit&& visit) const {
     for (const page& in : pages_) {

@@ -26,6 +26,11 @@ TEST(queue_table, finds_what_was_made_and_nothing_else) {
     EXPECT_EQ(table.find(absent), nullptr) << absent;
   }
   EXPECT_EQ(numbers(table), (std::vector<std::uint32_t>{7, 4'096, 5'000'000}));
+  EXPECT_EQ(table.next(0)->number, 7u);
+  EXPECT_EQ(table.next(7)->number, 7u);
+  EXPECT_EQ(table.next(8)->number, 4'096u);
+  EXPECT_EQ(table.next(4'097)->number, 5'000'000u);
+  EXPECT_EQ(table.next(5'000'001), nullptr);
 }
 
 TEST(queue_table, a_page_goes_with_its_last_queue) {

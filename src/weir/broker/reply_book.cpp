@@ -31,6 +31,7 @@ void reply_book::retry(std::uint64_t sequence, std::uint32_t attempts, std::int6
   reply_item* item = find(sequence);
   if (!item) return;
   waiting_.erase({item->due, sequence});
+  item->busy_calls += attempts == item->attempts ? 1 : 0;
   item->attempts = attempts;
   item->due = due;
   item->is_out = false;

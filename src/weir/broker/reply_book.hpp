@@ -19,6 +19,7 @@ struct reply_item {
   std::uint32_t queue = 0;  // whose back-off holds
   message_state outcome = message_state::done;
   std::uint32_t attempts = 0;
+  std::uint32_t busy_calls = 0;  // that were no attempts; not durable: the back-off begins anew
   std::int64_t due = 0;
   location source = {};
   location result = {};
@@ -43,7 +44,8 @@ class reply_book {
   /// Adds the item, or puts it in the place of an earlier outcome of the same message.
   reply_item& put(std::uint64_t sequence, reply_item item);
   void erase(std::uint64_t sequence) noexcept;
-  /// The failed call counts, the next one is due then.
+  /// A call was in vain; it was an attempt if `attempts` are more than before. The next one is due
+  /// then.
   void retry(std::uint64_t sequence, std::uint32_t attempts, std::int64_t due);
   /// The sequence of the earliest item due at `now`, marked as out; 0 when there is none.
   std::uint64_t take(time_point now) noexcept;

@@ -247,6 +247,28 @@ WEIR_TEST("a reply address hears the result, again and again until it takes it")
   });
 }
 
+WEIR_TEST("a reply address that is busy is called when it says, and no attempt is counted") {
+  worker hears([&hears](const worker_call&) {
+    return hears.calls.size() < 6 ? worker_answer{.status = 429, .retry_after = "60"}
+                                  : worker_answer{.status = 204};
+  });
+  co_await with_worker(hears, [&](std::string url) -> task<> {
+    co_await with_server([&](api& server, event&) -> task<> {
+      co_await server.put("/v1/queues/q", R"({"attempts":2})");
+      co_await server.send("q", "x", {{"Weir-Reply-To", url}});
+      const auto taken = co_await server.take("q");
+      co_await server.post("/v1/leases/" + reply::text_of(taken, "receipt") + "/ack", "yes");
+      co_await hears.wait_calls(6);
+      for (std::size_t i = 1; i < 6; ++i) {
+        EXPECT_GE(hears.calls[i].at - hears.calls[i - 1].at, 60_s);
+        EXPECT_LT(hears.calls[i].at - hears.calls[i - 1].at, 65_s);
+      }
+      co_await sleep(1_h);
+      EXPECT_EQ(hears.calls.size(), 6u);
+    });
+  });
+}
+
 WEIR_TEST("a reply that was not delivered survives the end of the server") {
   worker hears([&hears](const worker_call&) {
     return worker_answer{.status = hears.calls.size() < 2 ? 503 : 200, .retry_after = "60"};

@@ -58,6 +58,7 @@ task<> reply_sender::call(due_reply reply) {
   context_.counters.pushed(outcome.kind == call_kind::delivered, loop::current()->now() - begin);
   reply_outcome settled = reply_outcome::failed;
   if (outcome.kind == call_kind::delivered) settled = reply_outcome::delivered;
+  if (outcome.kind == call_kind::busy) settled = reply_outcome::busy;
   if (outcome.kind == call_kind::gone) settled = reply_outcome::given_up;
   if (settled != reply_outcome::delivered) {
     log::info("a reply address did not take a result",

@@ -11,7 +11,10 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
+#include <span>
 #include <utility>
+#include <vector>
 
 namespace weir {
 
@@ -191,15 +194,15 @@ task<service::outcome> service::call(endpoint to, exchange& with) {
 }
 
 task<> service::sample_rates() {
-  constexpr std::size_t at_once = 256;  // so that requests go on between many queues
+  std::vector<queue_progress> some(256);  // at once, so that requests go on between many queues
   for (;;) {
     const time_point begin = loop::current()->now();
     rates_.begin_round();
-    for (std::string last;;) {
-      const std::vector<queue_view> some = broker_.queues(last, at_once);
-      rates_.sample(some, loop::current()->now());
-      if (some.size() < at_once) break;
-      last = some.back().name;
+    for (std::uint32_t from = 0;;) {
+      const std::size_t count = broker_.progress(from, some);
+      rates_.sample(std::span(some).first(count), loop::current()->now());
+      if (count < some.size() || some.back().number == UINT32_MAX) break;
+      from = some.back().number + 1;
       co_await yield();
     }
     rates_.end_round();

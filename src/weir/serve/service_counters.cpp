@@ -1,31 +1,45 @@
 #include <weir/serve/service_counters.hpp>
 
+#include <weir/base/assert.hpp>
+
 #include <algorithm>
-#include <iterator>
 
 namespace weir {
 
-void queue_rate_book::sample(std::span<const queue_view> queues, time_point now) {
-  for (const queue_view& queue : queues) {
-    meters& of = queues_[queue.name];
-    of.round = round_;
+void queue_rate_book::sample(std::span<const queue_progress> queues, time_point now) {
+  for (const queue_progress& queue : queues) {
+    while (read_ < queues_.size() && queues_[read_].number < queue.number) ++read_;
+    const bool is_known = read_ < queues_.size() && queues_[read_].number == queue.number;
+    meters of = is_known ? queues_[read_++] : meters{.number = queue.number};
     of.submitted.sample(queue.totals.submitted, now);
     of.leased.sample(queue.totals.leased, now);
     of.completed.sample(queue.totals.completed, now);
     of.failed.sample(queue.totals.failed, now);
+    if (written_ < read_) {
+      queues_[written_] = of;
+    } else {
+      WEIR_ASSERT(read_ == queues_.size());
+      queues_.push_back(of);
+      ++read_;
+    }
+    ++written_;
   }
 }
 
 void queue_rate_book::end_round() {
-  std::erase_if(queues_, [&](const auto& entry) { return entry.second.round != round_; });
+  queues_.resize(written_);
+  read_ = written_;
 }
 
-queue_rates queue_rate_book::of(std::string_view queue) const {
-  const auto found = queues_.find(queue);
-  if (found == queues_.end()) return {};
-  const meters& of = found->second;
-  return {of.submitted.per_second(), of.leased.per_second(), of.completed.per_second(),
-          of.failed.per_second()};
+queue_rates queue_rate_book::of(const queue_view& queue) const {
+  const std::span<const meters> all(queues_);
+  for (const auto& part : {all.first(written_), all.subspan(read_)}) {
+    const auto found = std::ranges::lower_bound(part, queue.number, {}, &meters::number);
+    if (found == part.end() || found->number != queue.number) continue;
+    return {found->submitted.per_second(), found->leased.per_second(),
+            found->completed.per_second(), found->failed.per_second()};
+  }
+  return {};
 }
 
 void service_counters::count(const route* to, int status, duration length) {

@@ -31,7 +31,7 @@ task<service::outcome> service::list_queues(exchange& with) {
   json_writer out;
   out.begin_object().begin_array("queues");
   for (const queue_view& queue : broker_.queues()) {
-    append_queue(out, queue, rates_.of(queue.name), broker_.wall_now());
+    append_queue(out, queue, rates_.of(queue), broker_.wall_now());
   }
   co_return api_answer{.body = out.end_array().end_object().take()};
 }
@@ -40,7 +40,7 @@ task<service::outcome> service::get_queue(exchange& with) {
   if (auto problem = no_params(with.request)) co_return std::unexpected(std::move(*problem));
   const verdict<queue_view> queue = broker_.queue(with.argument);
   if (!queue) co_return std::unexpected(problem_of(queue.error()));
-  co_return queue_answer(200, *queue, rates_.of(queue->name), broker_.wall_now());
+  co_return queue_answer(200, *queue, rates_.of(*queue), broker_.wall_now());
 }
 
 task<service::outcome> service::put_queue(exchange& with) {
@@ -62,7 +62,7 @@ task<service::outcome> service::put_queue(exchange& with) {
   if (observer_) observer_->queue_changed(with.argument);
   const verdict<queue_view> after = broker_.queue(with.argument);
   if (!after) co_return std::unexpected(problem_of(after.error()));  // deleted meanwhile
-  co_return queue_answer(*put == put_outcome::created ? 201 : 200, *after, rates_.of(after->name),
+  co_return queue_answer(*put == put_outcome::created ? 201 : 200, *after, rates_.of(*after),
                          broker_.wall_now());
 }
 
