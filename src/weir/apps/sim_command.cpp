@@ -76,13 +76,16 @@ std::string in_hours(duration length) {
 std::string text_of(const drill::drill_report& report) {
   const drill::ledger_counts& counts = report.counts;
   return fmt::format(
-      "simulated {}: {} submitted, {} confirmed, {} given out, {} acknowledged, {} done, {} dead, "
-      "{} replies; {} server starts, {} packets, {} turns; at most {} bytes on the disk (bound "
+      "simulated {}: {} submitted, {} confirmed, {} given out ({} of them pushed), {} "
+      "acknowledged, "
+      "{} done, {} dead, {} replies; {} server starts, {} packets, {} turns; at most {} bytes on "
+      "the disk (bound "
       "{})\nfaults of this seed: {}\nfingerprint "
       "{:016x}\n",
-      in_hours(report.simulated), counts.tried, counts.confirmed, counts.delivered, counts.acked,
-      counts.done, counts.dead, counts.replied, report.server_starts, report.packets, report.turns,
-      report.disk_bytes_max, report.disk_bytes_bound, report.swarm, report.fingerprint);
+      in_hours(report.simulated), counts.tried, counts.confirmed, counts.delivered, counts.pushed,
+      counts.acked, counts.done, counts.dead, counts.replied, report.server_starts, report.packets,
+      report.turns, report.disk_bytes_max, report.disk_bytes_bound, report.swarm,
+      report.fingerprint);
 }
 
 void save_case(const std::string& path, const drill::drill_case& what) {

@@ -42,7 +42,8 @@ void say(int to, std::string line) {
 constexpr std::uint64_t ledger_counts::* counters[] = {
     &ledger_counts::tried,     &ledger_counts::confirmed, &ledger_counts::duplicates,
     &ledger_counts::delivered, &ledger_counts::acked,     &ledger_counts::stale,
-    &ledger_counts::done,      &ledger_counts::dead,      &ledger_counts::replied};
+    &ledger_counts::done,      &ledger_counts::dead,      &ledger_counts::replied,
+    &ledger_counts::pushed};
 
 // "begin SEED", then "end SEED numbers...", "probe REACHED MET NAME" and "finding SEED TEXT".
 void tell(int to, std::uint64_t seed, const drill_report& report) {
@@ -232,10 +233,10 @@ std::string summary_of(const campaign_totals& totals) {
       simulated / seconds);
   const ledger_counts& counts = totals.counts;
   out += fmt::format(
-      "messages: {} submitted, {} confirmed, {} given out, {} acknowledged, {} done, {} dead, {} "
-      "replies; {} server starts\n",
-      counts.tried, counts.confirmed, counts.delivered, counts.acked, counts.done, counts.dead,
-      counts.replied, totals.server_starts);
+      "messages: {} submitted, {} confirmed, {} given out ({} of them pushed), {} acknowledged, {} "
+      "done, {} dead, {} replies; {} server starts\n",
+      counts.tried, counts.confirmed, counts.delivered, counts.pushed, counts.acked, counts.done,
+      counts.dead, counts.replied, totals.server_starts);
   out += "faults:";
   for (std::size_t i = 0; i < chaos_kinds; ++i) {
     out += fmt::format("{} {} {}", i == 0 ? "" : ",", name(static_cast<chaos_kind>(i)),

@@ -67,6 +67,7 @@ struct knobs {
 
   std::size_t socket_buffer_max;
   bool shuffle;
+  duration latency_max;
   std::uint32_t segment_bytes;
   std::uint64_t snapshot_bytes;
   duration wait;  // of a worker for a message
@@ -84,6 +85,7 @@ knobs::knobs(choices& from)
     : socket_buffer_max(draw(from, {std::size_t{65'536}, std::size_t{4'096}, std::size_t{512},
                                     std::size_t{64}, std::size_t{1}})),
       shuffle(from.below(choice_kind::knob, 2) == 1),
+      latency_max(draw(from, {duration(), duration::milliseconds(1), duration::milliseconds(5)})),
       segment_bytes(draw(from, {1u << 20, 512u << 10, 256u << 10})),
       snapshot_bytes(
           draw(from, {std::uint64_t{4} << 20, std::uint64_t{1} << 20, std::uint64_t{256} << 10})),
@@ -95,6 +97,7 @@ knobs::knobs(choices& from)
   // A buffer of one byte is legal and makes a thousand packets of a request: then fewer requests.
   constexpr std::size_t tiny = 64;
   if (socket_buffer_max > tiny) return;
+  latency_max = {};
   wait = duration::seconds(30);
   pause = duration::seconds(20);
   submitters = 1;
@@ -172,11 +175,13 @@ run::run(const drill_settings& settings, choices& decisions, drill_listener* lis
       clients_(orders_) {
   for (std::uint32_t i = 0; i < settings.nodes; ++i) {
     names_.push_back(i == 0 ? "server" : fmt::format("client{}", i));
-    nodes_.add(
-        {.name = names_.back().c_str(),
-         .world = {.shuffle = drawn_.shuffle, .socket_buffer_max = drawn_.socket_buffer_max}});
+    nodes_.add({.name = names_.back().c_str(),
+                .world = {.shuffle = drawn_.shuffle,
+                          .latency_max = drawn_.latency_max,
+                          .socket_buffer_max = drawn_.socket_buffer_max}});
   }
   orders_.server = fmt::format("http://{}:{}", nodes_.at(0).address(), server_port);
+  orders_.worker = fmt::format("http://{}:{}/work", nodes_.at(1).address(), call_port);
   orders_.submitters = drawn_.submitters;
   orders_.pause = drawn_.pause;
   orders_.wait = drawn_.wait;

@@ -83,7 +83,12 @@ TEST_F(DrillCase, is_shrunk_to_one_that_breaks_the_same_promise) {
   drill_case what = short_case(12);
   what.settings.time = duration::seconds(20);
   what.settings.patience = {};  // a promise that nobody keeps: all has ended at once
-  const drill_report before = run_case(what);
+  drill_report before = run_case(what);
+  // Of some seeds all has ended in time, by chance.
+  while (kind_of_violation(before.violation) != "not everything has come" && what.seed < 40) {
+    ++what.seed;
+    before = run_case(what);
+  }
   ASSERT_EQ(kind_of_violation(before.violation), "not everything has come") << before.violation;
   const shrunk_case made = shrink_case(what, 40);
   EXPECT_EQ(kind_of_violation(made.report.violation), "not everything has come");

@@ -29,7 +29,9 @@ constexpr std::string_view settings_of_queues[] = {
     R"({"attempts":2,"lease":"2s","backoff":{"first":"500ms","max":"2s"},)"
     R"("ttl":"0s","result_ttl":"30d","capacity":{"messages":20}})",
     R"({"attempts":0,"lease":"5s","backoff":{"first":"500ms","max":"5s"},)"
-    R"("ttl":"0s","result_ttl":"30d"})"};
+    R"("ttl":"0s","result_ttl":"30d"})",
+    R"({"attempts":6,"backoff":{"first":"500ms","max":"5s"},"ttl":"0s","result_ttl":"30d",)"
+    R"("push":{"url":"WORKER","concurrency":4,"timeout":"5s"}})"};
 // Its records in the journal: the submission, a few attempts, the result.
 constexpr std::uint64_t around_a_message = 1'024;
 static_assert(std::size(settings_of_queues) == std::size(drill_queues));
@@ -49,19 +51,31 @@ std::string body_of(std::uint64_t number, std::size_t size) {
   text.resize(std::max(text.size(), size), static_cast<char>('a' + number % 26));
   return text;
 }
-delivery delivery_of(const json::value& message) {
-  delivery made{.id = text_of(message, "id"), .attempt = number_of(message, "attempt")};
-  const std::string body = text_of(message, "body");
+void read_body(std::string_view body, delivery& into) {
   std::string_view rest = body;
-  if (!rest.starts_with("body ")) return made;
+  if (!rest.starts_with("body ")) return;
   rest.remove_prefix(5);
-  made.number = parse_number(rest.substr(0, rest.find(' '))).value_or(0);
+  into.number = parse_number(rest.substr(0, rest.find(' '))).value_or(0);
   const std::size_t of = rest.find(" of ");
-  if (of == std::string_view::npos) return made;
+  if (of == std::string_view::npos) return;
   rest.remove_prefix(of + 4);
   const auto size = parse_number(rest.substr(0, rest.find(' ')));
-  made.is_body_whole = size && body == body_of(made.number, *size);
+  into.is_body_whole = size && body == body_of(into.number, *size);
+}
+delivery delivery_of(const json::value& message) {
+  delivery made{.id = text_of(message, "id"), .attempt = number_of(message, "attempt")};
+  read_body(text_of(message, "body"), made);
   return made;
+}
+delivery pushed_delivery(const http::request& request, std::string_view body) {
+  delivery made{.id = std::string(request.field("Weir-Id").value_or("")), .is_pushed = true};
+  made.attempt = static_cast<std::uint32_t>(
+      parse_number(request.field("Weir-Attempt").value_or(""), UINT32_MAX).value_or(0));
+  read_body(body, made);
+  return made;
+}
+std::string result_of(const std::string& id, std::uint32_t attempt) {
+  return fmt::format("{} in attempt {}", id, attempt);
 }
 
 sighting sighting_of(const json::value& message, std::uint64_t asked) {
@@ -128,8 +142,13 @@ task<client_program::answer> client_program::call(
 task<> client_program::make_queues(life* of) {
   for (std::size_t i = 0; i < std::size(drill_queues); ++i) {
     const std::string path = fmt::format("/v1/queues/{}", drill_queues[i].name);
+    std::string settings(settings_of_queues[i]);
+    constexpr std::string_view worker = "WORKER";
+    if (const auto at = settings.find(worker); at != settings.npos) {
+      settings.replace(at, worker.size(), orders_.worker);
+    }
     for (;;) {
-      const answer made = co_await call(of, "PUT", path, std::string(settings_of_queues[i]));
+      const answer made = co_await call(of, "PUT", path, settings);
       if (made.is(200) || made.is(201)) break;
       co_await sleep(duration::seconds(1));
     }
@@ -146,7 +165,7 @@ task<> client_program::submit(life* of) {
   if (of->chance(10)) fields.emplace_back("Weir-Delay", "3s");
   if (of->chance(20)) fields.emplace_back("Weir-Priority", fmt::format("{}", of->below(10)));
   if (wants_reply) {
-    fields.emplace_back("Weir-Reply-To", fmt::format("http://{}:{}/", of->own, reply_port));
+    fields.emplace_back("Weir-Reply-To", fmt::format("http://{}:{}/", of->own, call_port));
   }
   const std::string body = body_of(number, of->below(orders_.body_bytes_max));
   orders_.bytes_submitted += body.size() + around_a_message;
@@ -174,7 +193,7 @@ task<> client_program::submit_always(life* of) {
 
 task<> client_program::acknowledge(life* of, std::string id, std::string receipt,
                                    std::uint32_t attempt) {
-  const std::string result = fmt::format("{} in attempt {}", id, attempt);
+  const std::string result = result_of(id, attempt);
   orders_.book.ack_tried(id, attempt, result);
   for (int tries = 0; tries < 5; ++tries) {
     const answer made = co_await call(of, "POST", fmt::format("/v1/leases/{}/ack", receipt), result,
@@ -213,7 +232,7 @@ task<> client_program::work_on(life* of, const queue_rules* queue, const json::v
 
 task<> client_program::work_always(life* of) {
   for (;;) {
-    const queue_rules& queue = drill_queues[of->below(std::size(drill_queues))];
+    const queue_rules& queue = drill_queues[of->below(std::size(drill_queues) - 1)];
     const std::uint64_t most = 1 + of->below(3);
     const answer got = co_await call(of, "POST",
                                      fmt::format("/v1/queues/{}/leases?max={}&wait={}", queue.name,
@@ -244,26 +263,60 @@ task<> client_program::watch_always(life* of) {
   }
 }
 
-task<> client_program::take_replies(life* of) {
-  auto take = [this](http::request& request, http::response& response) -> task<> {
-    const std::string text = co_await request.read_all(1 << 20);
-    boost::system::error_code failure;
-    const json::value said = json::parse(text, failure);
-    if (failure) {
-      orders_.book.broken("a reply is no JSON");
-    } else {
-      orders_.book.replied(text_of(said, "id"), sighting_of(said, orders_.book.now()));
+task<> client_program::take_reply(http::request& request, http::response& response) {
+  const std::string text = co_await request.read_all(1 << 20);
+  boost::system::error_code failure;
+  const json::value said = json::parse(text, failure);
+  if (failure) {
+    orders_.book.broken("a reply is no JSON");
+  } else {
+    orders_.book.replied(text_of(said, "id"), sighting_of(said, orders_.book.now()));
+  }
+  co_await response.send(200, "text/plain", "");
+}
+
+// A worker that is called: as slow, forgetful and moody as those that take messages themselves.
+task<> client_program::take_push(life* of, http::request& request, http::response& response) {
+  const std::string body = co_await request.read_all(1 << 20);
+  const delivery what = pushed_delivery(request, body);
+  orders_.book.delivered(pushed_queue, what);
+  if (!orders_.book.violation().empty()) co_return;
+  sometimes(what.attempt > 1, "a message is pushed again");
+  if (orders_.is_patient) {
+    co_await sleep(of->up_to(duration::milliseconds(500)));
+    if (of->chance(5)) co_await sleep(of->up_to(duration::seconds(10)));  // perhaps too slow
+    if (of->chance(10)) co_return co_await response.send(500, "text/plain", "no luck");
+    if (of->chance(5)) {
+      orders_.book.given_back(what.id, what.attempt);
+      response.header("Retry-After", "2");
+      co_return co_await response.send(of->chance(50) ? 429 : 503);
     }
-    co_await response.send(200, "text/plain", "");
+    if (of->chance(2)) {
+      orders_.book.given_up(what.id);
+      co_return co_await response.send(410, "text/plain", "never again");
+    }
+  }
+  const std::string result = result_of(what.id, what.attempt);
+  orders_.book.ack_tried(what.id, what.attempt, result);
+  co_await response.send(200, "text/plain", result);
+}
+
+task<> client_program::take_calls(life* of) {
+  auto take = [this, of](http::request& request, http::response& response) -> task<> {
+    if (request.path() == "/work") {
+      co_await take_push(of, request, response);
+    } else {
+      co_await take_reply(request, response);
+    }
   };
   http::server server(take);
-  co_await server.run(co_await listen({.host = of->own, .port = reply_port}));
+  co_await server.run(co_await listen({.host = of->own, .port = call_port}));
 }
 
 task<> client_program::run(virtual_node* on) {
   life of(*on);
   co_await with_scope({.name = "clients"}, [&](scope& all) -> task<> {
-    all.spawn([](client_program* self, life* one) -> task<> { co_await self->take_replies(one); },
+    all.spawn([](client_program* self, life* one) -> task<> { co_await self->take_calls(one); },
               this, &of);
     co_await make_queues(&of);
     const auto spawn = [&](std::uint32_t count, task<> (client_program::*what)(life*)) {

@@ -1,7 +1,7 @@
 // The clients of a simulated server, one program for each of their machines: submitters, workers,
-// watchers, and who takes replies. They behave as good clients of docs/reference/http-api.md do,
-// with bad luck: they are slow, they forget, they die; and they tell the ledger what they have
-// heard.
+// watchers, and who is called with messages and replies. They behave as good clients of
+// docs/reference/http-api.md do, with bad luck: they are slow, they forget, they die; and they tell
+// the ledger what they have heard.
 #pragma once
 
 #include <weir/drill/ledger.hpp>
@@ -12,15 +12,21 @@
 #include <boost/json/fwd.hpp>
 
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
+
+namespace weir::http {
+class request;
+class response;
+}  // namespace weir::http
 
 namespace weir::drill {
 
 inline constexpr std::string_view token = "drill-token-0123456789abcdef";
 inline constexpr std::uint16_t server_port = 8420;
-inline constexpr std::uint16_t reply_port = 9000;
+inline constexpr std::uint16_t call_port = 9000;  // of each client: the server calls it
 
 /// What all clients of a drill share; it outlives their deaths.
 struct client_orders {
@@ -28,6 +34,7 @@ struct client_orders {
 
   ledger& book;
   std::string server;            // "http://10.0.0.1:8420"
+  std::string worker;            // "http://10.0.0.2:9000/work": who is called with messages
   std::uint32_t submitters = 2;  // of each machine
   std::uint32_t workers = 3;
   std::uint32_t watchers = 1;
@@ -65,7 +72,9 @@ class client_program final : public node_program {
   task<> work_on(life* of, const queue_rules* queue, const boost::json::value* message);
   task<> acknowledge(life* of, std::string id, std::string receipt, std::uint32_t attempt);
   task<> watch_always(life* of);
-  task<> take_replies(life* of);
+  task<> take_calls(life* of);
+  task<> take_reply(http::request& request, http::response& response);
+  task<> take_push(life* of, http::request& request, http::response& response);
   task<> make_queues(life* of);
   task<answer> call(life* of, std::string_view method, std::string path, std::string body = {},
                     std::vector<std::pair<std::string, std::string>> fields = {});
@@ -73,7 +82,9 @@ class client_program final : public node_program {
   client_orders& orders_;
 };
 
-/// The queues of a drill.
-inline constexpr queue_rules drill_queues[] = {{"plain", 5}, {"hard", 2}, {"endless", 0}};
+/// The queues of a drill. From the last one messages are pushed, from the others they are taken.
+inline constexpr queue_rules drill_queues[] = {
+    {"plain", 5}, {"hard", 2}, {"endless", 0}, {"pushed", 6}};
+inline constexpr const queue_rules& pushed_queue = drill_queues[std::size(drill_queues) - 1];
 
 }  // namespace weir::drill

@@ -65,6 +65,7 @@ void ledger::confirmed(std::uint64_t number, std::string id, bool is_duplicate) 
 
 void ledger::delivered(const queue_rules& queue, const delivery& what) {
   ++counts_.delivered;
+  counts_.pushed += what.is_pushed ? 1 : 0;
   if (what.number == 0 || what.number > entries_.size() || !what.is_body_whole) {
     return fail("(4) message {} of {} has a body that nobody has submitted", what.id, queue.name);
   }
@@ -113,6 +114,14 @@ void ledger::ack_confirmed(const std::string& id, std::uint32_t attempt) {
   one->acked = attempt;
 }
 
+void ledger::given_back(const std::string& id, std::uint32_t attempt) {
+  if (entry* one = find(id, "a refusal")) std::erase(one->attempts, attempt);
+}
+
+void ledger::given_up(const std::string& id) {
+  if (entry* one = find(id, "a refusal")) one->is_given_up = true;
+}
+
 void ledger::check_end(entry& one, const sighting& what, const char* by) {
   if (!one.end.empty() && (one.end != what.state || one.result != what.result)) {
     fail("(7) {}: message {} was {} with '{}' and is {} with '{}'", by, one.id, one.end, one.result,
@@ -138,7 +147,8 @@ void ledger::check_end(entry& one, const sighting& what, const char* by) {
   } else {
     if (one.acked) fail("(2) {}: message {} was acknowledged and is {}", by, one.id, what.state);
     const bool is_early = what.attempts != 0 && what.attempts < one.queue.attempts;
-    if (!may_die_early_ && (one.queue.attempts == 0 || is_early)) {
+    const bool may_die_early = may_die_early_ || one.is_given_up;
+    if (!may_die_early && (one.queue.attempts == 0 || is_early)) {
       fail("(1) {}: message {} died in attempt {}: {}", by, one.id, what.attempts, what.last_error);
     }
   }

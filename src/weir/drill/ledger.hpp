@@ -33,6 +33,7 @@ struct delivery {
   std::uint64_t number = 0;  // of the body; 0: the body is not one of ours
   std::uint32_t attempt = 0;
   bool is_body_whole = false;
+  bool is_pushed = false;
 };
 
 /// What a GET of a message told, or a reply.
@@ -50,7 +51,8 @@ struct ledger_counts {
   std::uint64_t duplicates = 0;  // submissions with a key that was known
   std::uint64_t delivered = 0;
   std::uint64_t acked = 0;
-  std::uint64_t stale = 0;  // acknowledgements that came too late
+  std::uint64_t stale = 0;   // acknowledgements that came too late
+  std::uint64_t pushed = 0;  // of those given out
   std::uint64_t done = 0;
   std::uint64_t dead = 0;
   std::uint64_t replied = 0;
@@ -79,6 +81,10 @@ class ledger {
   void ack_tried(const std::string& id, std::uint32_t attempt, std::string result);
   void ack_confirmed(const std::string& id, std::uint32_t attempt);
   void ack_refused() { ++counts_.stale; }
+  /// The worker has refused this attempt for now: it may come again, under the same number.
+  void given_back(const std::string& id, std::uint32_t attempt);
+  /// The worker has said that it will never take this message: it may die before its last attempt.
+  void given_up(const std::string& id);
   void seen(const std::string& id, const sighting& what);
   /// A GET said that there is no such message.
   void missing(const std::string& id);
@@ -108,6 +114,7 @@ class ledger {
     bool is_confirmed = false;
     bool is_open = false;  // counted in open_
     bool is_looked_at = false;
+    bool is_given_up = false;
     std::string id;
     std::string end;     // "done" or "dead", once seen
     std::string result;  // with it

@@ -56,6 +56,19 @@ TEST_F(Ledger, bears_early_deaths_where_disks_fail) {
   book.seen("a", {.asked = book.now(), .state = "dead", .attempts = 2});
   EXPECT_EQ(book.violation(), "");
 }
+TEST_F(Ledger, bears_the_death_of_a_message_that_its_worker_has_given_up) {
+  book.given_up("a");
+  book.seen("a", {.asked = book.now(), .state = "dead", .attempts = 1});
+  EXPECT_EQ(book.violation(), "");
+}
+TEST_F(Ledger, bears_a_second_time_only_of_an_attempt_that_was_given_back) {
+  give(1);
+  book.given_back("a", 1);
+  give(1);
+  EXPECT_EQ(book.violation(), "");
+  give(1);
+  EXPECT_TRUE(is_broken("(3)")) << book.violation();
+}
 TEST_F(Ledger, notices_an_attempt_after_the_acknowledgement) {
   give(1);
   ack(1);

@@ -1,5 +1,7 @@
 #include <weir/sim/chaos.hpp>
 
+#include <weir/base/probe.hpp>
+
 #include <errno.h>
 #include <fmt/format.h>
 
@@ -18,6 +20,9 @@ constexpr std::string_view names[chaos_kinds] = {
 constexpr std::uint32_t weights[] = {1, 3, 10, 30, 100};  // two orders of magnitude
 constexpr duration means[] = {duration::seconds(30), duration::seconds(120), duration::seconds(10),
                               duration::seconds(3)};
+
+constexpr duration lurk_step = duration::microseconds(100);
+constexpr duration lurk_max = duration::seconds(5);
 
 std::string in_seconds(duration length) {
   return fmt::format("{:.3f} s", static_cast<double>(length.ns) / 1e9);
@@ -93,7 +98,8 @@ void chaos::draw_next() {
 }
 
 time_point chaos::next_at() const noexcept {
-  return reliefs_.empty() ? next_ : std::min(next_, reliefs_.begin()->first);
+  const time_point next = reliefs_.empty() ? next_ : std::min(next_, reliefs_.begin()->first);
+  return lurking_.on ? std::min(next, nodes_.now() + lurk_step) : next;
 }
 
 bool chaos::has_ill_disk(const virtual_node& node) const noexcept {
@@ -126,6 +132,7 @@ void chaos::act() {
     reliefs_.erase(reliefs_.begin());
     relieve(what);
   }
+  if (lurking_.on) pounce();
   if (next_ > nodes_.now()) return;
   draw_next();
   if (const auto kind = draw_kind()) strike(*kind);
@@ -143,6 +150,28 @@ void chaos::strike(chaos_kind kind) {
 void chaos::strike_machine(chaos_kind kind, virtual_node& on) {
   if (kind == chaos_kind::clock) return strike_clock(on);
   if (!on.is_running() || on.is_paused()) return;
+  const bool ends = kind == chaos_kind::kill || kind == chaos_kind::power;
+  if (ends && host_.has_disk(on) && choices_.below(choice_kind::fault, 2) == 1) {
+    lurking_ = {kind, &on};
+    lurks_until_ = nodes_.now() + lurk_max;
+    return;
+  }
+  end_program(kind, on);
+}
+
+// Ends at times by lot nearly never strike while a group is on its way to the disk.
+void chaos::pounce() {
+  virtual_node& on = *lurking_.on;
+  const bool can_strike = on.is_running() && !on.is_paused();
+  if (can_strike && on.world().half_written() == 0 && nodes_.now() < lurks_until_) return;
+  const chaos_kind kind = lurking_.kind;
+  lurking_ = {};
+  if (!can_strike) return;
+  sometimes(on.world().half_written() != 0, "a program ends in the middle of a durable write");
+  end_program(kind, on);
+}
+
+void chaos::end_program(chaos_kind kind, virtual_node& on) {
   ++strikes_[static_cast<std::size_t>(kind)];
   switch (kind) {
     case chaos_kind::kill:
@@ -266,6 +295,7 @@ void chaos::strike_disk(chaos_kind kind, virtual_node& on) {
       break;
     default:
       host_.struck(kind, &on, fmt::format("slow disk for {}", text));
+      healthy_.try_emplace(on.host(), world.options());
       world.set_latency(duration::milliseconds(1), duration::milliseconds(300));
       break;
   }
@@ -305,7 +335,10 @@ void chaos::relieve(const relief& from) {
     case chaos_kind::disk_full:
       return from.on->world().disk().set_quota(no_quota);
     case chaos_kind::slow_disk:
-      return from.on->world().set_latency({}, {});
+      if (const auto was = healthy_.extract(from.on->host())) {
+        from.on->world().set_latency(was.mapped().latency_min, was.mapped().latency_max);
+      }
+      return;
     case chaos_kind::sync_error:
       return from.on->world().drop_faults();
     case chaos_kind::clock:
@@ -316,6 +349,7 @@ void chaos::relieve(const relief& from) {
 
 void chaos::heal() {
   next_ = time_point::never();
+  lurking_ = {};
   for (const auto& [at, what] : std::exchange(reliefs_, {})) relieve(what);
   each_link([](link_conditions& one) { one = {}; });
   for (std::size_t i = 0; i < nodes_.count(); ++i) {

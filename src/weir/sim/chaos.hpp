@@ -101,7 +101,7 @@ class chaos {
 
  private:
   struct relief {
-    chaos_kind kind;
+    chaos_kind kind = {};
     virtual_node* on = nullptr;
     virtual_node* other = nullptr;
   };
@@ -109,6 +109,8 @@ class chaos {
   std::optional<chaos_kind> draw_kind();
   void strike(chaos_kind kind);
   void strike_machine(chaos_kind kind, virtual_node& on);
+  void end_program(chaos_kind kind, virtual_node& on);
+  void pounce();
   void strike_clock(virtual_node& on);
   void strike_network(chaos_kind kind);
   void strike_disk(chaos_kind kind, virtual_node& on);
@@ -128,8 +130,11 @@ class chaos {
   duration mean_ = {};
   time_point next_ = time_point::never();
   std::multimap<time_point, relief> reliefs_;
+  relief lurking_ = {};  // an end that waits for the middle of a durable write
+  time_point lurks_until_ = time_point::never();
   std::array<std::uint64_t, chaos_kinds> strikes_{};
   std::map<host_number, bool> ill_;
+  std::map<host_number, virtual_options> healthy_;  // of machines whose disks are slow
 };
 
 }  // namespace weir

@@ -18,9 +18,13 @@ enum : std::uint32_t {
   state_waiting = 1,  // at a socket or for a signal
   state_happened,     // the outcome is set, the completion is due later
   state_to_run,       // it happens when it completes
+  state_to_sync,      // a durable write: what it wrote is synced when it completes
 };
 
 bool is_disk_operation(io_op op) noexcept { return op >= io_op::open && op <= io_op::sync_dir; }
+bool is_durable_write(const io_request& request) noexcept {
+  return request.op == io_op::write_at && request.flags == 1;
+}
 
 }  // namespace
 
@@ -51,10 +55,14 @@ bool virtual_driver::start(io_request& request) {
   if (is_disk_operation(request.op) || request.op == io_op::run_blocking) {
     if (request.op == io_op::run_blocking || completes_late()) {
       request.driver_state = state_to_run;
-      schedule_at(request, now() + world_.draw_latency());
+      const duration latency = world_.draw_latency();
+      schedule_at(request, now() + (is_durable_write(request) ? latency / 2 : latency));
       return false;
     }
     request.outcome = run(request);
+    if (is_durable_write(request) && request.outcome > 0) {
+      request.outcome = world_.sync_written(request, request.outcome);
+    }
     return true;
   }
   if (const int code = world_.begin(request); code != 0) {
@@ -106,7 +114,22 @@ std::int64_t virtual_driver::run(io_request& request) {
   return 0;
 }
 
+// A durable write is in its file for a while before it is on the platter, as with a real disk.
+void virtual_driver::run_first_half(io_request& request) {
+  request.outcome = run(request);
+  request.driver_state = request.outcome > 0 ? state_to_sync : state_happened;
+  world_.half_written_ += request.outcome > 0 ? 1 : 0;
+  schedule_at(request, now() + world_.draw_latency() / 2);
+}
+
+void virtual_driver::run_second_half(io_request& request) {
+  --world_.half_written_;
+  request.driver_state = state_happened;
+  request.outcome = is_dead() ? -EIO : world_.sync_written(request, request.outcome);
+}
+
 void virtual_driver::cancel(io_request& request) noexcept {
+  if (request.driver_state == state_to_sync) return;  // a kernel's worker is not stopped either
   const bool is_in_time = request.driver_state == state_to_run ||
                           world_.network().cancel(request) || world_.datagrams().cancel(request) ||
                           world_.forget_signal(request);
@@ -122,7 +145,9 @@ void virtual_driver::cancel(io_request& request) noexcept {
 // Operations on a file that have not happened when it is closed.
 void virtual_driver::drop_file_requests(io_handle handle) {
   for (auto& [key, request] : due_) {
-    if (request->handle != handle || request->driver_state != state_to_run) continue;
+    if (request->handle != handle) continue;
+    if (request->driver_state == state_to_sync) run_second_half(*request);
+    if (request->driver_state != state_to_run) continue;
     request->outcome = -ECANCELED;
     request->driver_state = state_happened;
   }
@@ -137,7 +162,12 @@ bool virtual_driver::deliver() {
     if (key.at > now() || key.number > last) break;
     due_.erase(due_.begin());
     keys_.erase(request);
+    if (request->driver_state == state_to_run && is_durable_write(*request)) {
+      run_first_half(*request);
+      continue;
+    }
     if (request->driver_state == state_to_run) request->outcome = run(*request);
+    if (request->driver_state == state_to_sync) run_second_half(*request);
     request->on_complete(*request);
     has_delivered = true;
   }

@@ -102,6 +102,8 @@ class virtual_driver final : public driver {
   void schedule(io_request& request);
   void schedule_at(io_request& request, time_point at);
   std::int64_t run(io_request& request);
+  void run_first_half(io_request& request);
+  void run_second_half(io_request& request);
   void drop_file_requests(io_handle handle);
   bool deliver();
 

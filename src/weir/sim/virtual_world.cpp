@@ -146,10 +146,8 @@ std::int64_t virtual_world::write(const io_request& request) {
   return disk_.write_at(request.handle, spoiled, offset);
 }
 
-// As a write and then a sync of its bytes, so that faults and crashes can strike between them.
-std::int64_t virtual_world::write_durably(const io_request& request) {
-  const std::int64_t written = write(request);
-  if (written <= 0) return written;
+// The second half of a durable write: until then a crash may tear or lose what it wrote.
+std::int64_t virtual_world::sync_written(const io_request& request, std::int64_t written) {
   io_request sync;
   sync.op = io_op::sync;
   sync.flags = 1;  // the data
@@ -180,7 +178,7 @@ std::int64_t virtual_world::run_on_disk(io_request& request) {
                            request.offset);
     }
     case io_op::write_at:
-      return request.flags == 1 ? write_durably(request) : write(request);
+      return write(request);
     case io_op::sync:
       if (request.size == 0) return disk_.sync(request.handle);
       return disk_.sync_range(request.handle, request.offset, request.size);

@@ -74,6 +74,9 @@ class virtual_world final : private network_host {
   virtual_world& operator=(const virtual_world&) = delete;
   ~virtual_world();
 
+  /// Durable writes that are in their files and not on the platter yet: a crash may tear them now.
+  std::uint32_t half_written() const noexcept { return half_written_; }
+
   // What a test does to the world.
   /// A signal arrives: all waits for it end; without one it stays pending, once.
   void raise_signal(int number);
@@ -138,15 +141,17 @@ class virtual_world final : private network_host {
   int begin(const io_request& request);
   int fall_ill(const io_request& request);
   void spoil(std::string& data, std::uint64_t& offset);
+  /// Of a durable write the first half: sync_written() is the second.
   std::int64_t run_on_disk(io_request& request);
   std::int64_t write(const io_request& request);
-  std::int64_t write_durably(const io_request& request);
+  std::int64_t sync_written(const io_request& request, std::int64_t written);
   bool wait_signal(io_request& request);
   bool forget_signal(io_request& request);
   int close(io_handle handle);
   duration draw_latency();
   bool draws_queued() { return choices_.chance(choice_kind::transfer, options_.queued_chance); }
 
+  std::uint32_t half_written_ = 0;
   virtual_options options_;
   virtual_clock clock_;
   choices own_choices_;
