@@ -1,6 +1,7 @@
 #include <weir/serve/push_lane.hpp>
 
 #include <weir/base/log.hpp>
+#include <weir/base/probe.hpp>
 #include <weir/core/loop.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
@@ -117,6 +118,7 @@ task<> push_lane::call(taken_message message) {
   http::client_response answer;
   const call_outcome outcome = co_await call_worker(message, answer);
   const time_point end = loop::current()->now();
+  sometimes(outcome.kind == call_kind::busy, "a worker that is called is too busy");
   context_.counters.pushed(outcome.kind == call_kind::delivered, end - begin);
   switch (outcome.kind) {
     case call_kind::delivered:

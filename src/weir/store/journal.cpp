@@ -2,6 +2,7 @@
 
 #include <weir/base/assert.hpp>
 #include <weir/base/log.hpp>
+#include <weir/base/probe.hpp>
 #include <weir/core/as_result.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/store/internal/journal_folder.hpp>
@@ -105,6 +106,7 @@ result<std::uint64_t> journal::try_append(std::span<const record_view> records, 
     if (*why == errc::full || *why == errc::no_space) state.preparer_wake.set();
     return fail(state.refused(*why, size));
   }
+  if (who == append_class::intake && maybe("the journal has no room")) return fail(errc::full);
   if (state.pending.fit_of(size) == detail::pending_groups::fit::new_segment) {
     state.begin_segment();
   }

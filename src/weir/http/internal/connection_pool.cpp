@@ -1,5 +1,7 @@
 #include <weir/http/internal/connection_pool.hpp>
 
+#include <weir/base/probe.hpp>
+
 #include <algorithm>
 #include <utility>
 
@@ -72,7 +74,7 @@ task<std::unique_ptr<client_connection>> pool::take(const visit& at, const url& 
     } while (!has_room(host));
   }
   std::unique_ptr<client_connection> taken;
-  if (!host.idle.empty() && !is_fresh) {
+  if (!host.idle.empty() && !is_fresh && !maybe("an idle connection is not used again")) {
     taken = std::move(host.idle.back());
     host.idle.pop_back();
     ++counts_.reuses;

@@ -1,6 +1,7 @@
 // The one writer: takes the oldest group, seals it, writes it, syncs, and tells who waited. While
 // it waits for the disk the next group fills.
 #include <weir/base/assert.hpp>
+#include <weir/base/probe.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
@@ -67,6 +68,7 @@ task<> write_front(journal_state& state, bool is_synced) {
     if (is_synced) co_await to->sync_data();
     state.is_mark_unsynced = !is_synced;
   }
+  sometimes(group.count > 1, "a group holds several records");
   const std::uint64_t lsn_last = group.lsn_last();
   const bool is_mark = group.count == 0;
   state.pending.pop_front();

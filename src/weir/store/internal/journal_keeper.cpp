@@ -1,6 +1,7 @@
 // Snapshots and compaction: what keeps the journal's size near that of what is alive in it, and its
 // opening short. Both work in small steps between the appends of others.
 #include <weir/base/log.hpp>
+#include <weir/base/probe.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
@@ -144,6 +145,7 @@ task<> compact(journal_state& state, segment_state& segment) {
 
 task<> compact_all(journal_state& state) {
   while (segment_state* next = emptiest(state)) {
+    sometimes(true, "a segment is compacted");
     // Moves use the reserve, but its last segment belongs to acknowledgements.
     if (state.prepare_error && state.prepared.size() < 2) co_return;
     co_await compact(state, *next);

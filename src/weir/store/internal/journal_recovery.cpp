@@ -2,6 +2,7 @@
 // writer goes on.
 #include <weir/base/assert.hpp>
 #include <weir/base/log.hpp>
+#include <weir/base/probe.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/as_result.hpp>
 #include <weir/store/internal/journal_folder.hpp>
@@ -274,6 +275,8 @@ task<> recover_journal(journal_state& state) {
   state.recovery = {.snapshot_lsn = start.lsn,
                     .records_replayed = player.count(),
                     .torn_bytes = scan.torn_bytes()};
+  if (state.recovery.torn_bytes != 0) sometimes(true, "a crash has torn the last group");
+  sometimes(start.lsn != 0, "the journal opens from a snapshot");
   for (const journal_damage& one : damages) {
     state.recovery.losses += one.loses_data ? 1 : 0;
     state.recovery.records_lost += one.records_lost();

@@ -1,6 +1,7 @@
 // Keeps segments ready ahead of the writer, and gives up those in which nothing is alive: they are
 // used again under the next number, or removed.
 #include <weir/base/log.hpp>
+#include <weir/base/probe.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
@@ -31,6 +32,7 @@ task<> give_up(journal_state& state, std::uint32_t number) {
   const std::string path = path_in(state.folder, segment_name(number));
   const bool is_wanted = state.prepared.size() < prepared_wanted(state) &&
                          segment.capacity == state.options.segment_bytes;
+  sometimes(is_wanted, "a segment is used again");
   if (!is_wanted) {
     state.segments.erase(number);
     co_await remove_path(path);
