@@ -25,7 +25,7 @@ enum class expected : std::uint8_t {
   found,       // some schedule fails
   rare,        // a few in a million at random do
   impossible,  // none does
-  assertion,   // the process ends in order already, with a message that says what is wrong
+  assertion,   // the process ends, with a message that says what is wrong
 };
 
 struct kernel {
@@ -34,6 +34,7 @@ struct kernel {
   task<> (*body)();
   expected verdict = expected::found;
   const char* reason = "";  // why it is impossible
+  const char* says = "";    // the message of the assertion
 };
 
 /// One of several tasks that run together: a lambda that lives as long as the await around it.
