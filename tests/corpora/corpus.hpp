@@ -62,6 +62,8 @@ task<> together(std::initializer_list<part> parts);
 std::span<const kernel> goker_resource();
 std::span<const kernel> goker_communication();
 std::span<const kernel> goker_mixed();
+std::span<const kernel> goker_races();
+std::span<const kernel> goker_misuse();
 std::span<const kernel> event_loop_shapes();
 std::span<const kernel> demos();
 std::span<const kernel> sctbench_locks();
