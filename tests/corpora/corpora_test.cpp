@@ -186,6 +186,7 @@ bool add_all() {
   add("goker", goker_mixed(), schedules_max);
   add("goker", goker_races(), schedules_max);
   add("goker", goker_misuse(), schedules_max);
+  add("reasons", reasons(), schedules_max);
   add("node_fz", event_loop_shapes(), schedules_demo_max);
   add("demos", demos(), schedules_demo_max);
   add("sctbench", sctbench_locks(), schedules_sct_max);

@@ -64,6 +64,7 @@ std::span<const kernel> goker_communication();
 std::span<const kernel> goker_mixed();
 std::span<const kernel> goker_races();
 std::span<const kernel> goker_misuse();
+std::span<const kernel> reasons();
 std::span<const kernel> event_loop_shapes();
 std::span<const kernel> demos();
 std::span<const kernel> sctbench_locks();
