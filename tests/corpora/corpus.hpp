@@ -25,7 +25,7 @@ enum class expected : std::uint8_t {
   found,       // some schedule fails
   rare,        // a few in a million at random do
   impossible,  // none does
-  assertion,   // the process ends in order already, with a message that says what is wrong
+  assertion,   // the process ends, with a message that says what is wrong
 };
 
 struct kernel {
@@ -34,6 +34,7 @@ struct kernel {
   task<> (*body)();
   expected verdict = expected::found;
   const char* reason = "";  // why it is impossible
+  const char* says = "";    // the message of the assertion
 };
 
 /// One of several tasks that run together: a lambda that lives as long as the await around it.
@@ -61,6 +62,9 @@ task<> together(std::initializer_list<part> parts);
 std::span<const kernel> goker_resource();
 std::span<const kernel> goker_communication();
 std::span<const kernel> goker_mixed();
+std::span<const kernel> goker_races();
+std::span<const kernel> goker_misuse();
+std::span<const kernel> reasons();
 std::span<const kernel> event_loop_shapes();
 std::span<const kernel> demos();
 std::span<const kernel> sctbench_locks();

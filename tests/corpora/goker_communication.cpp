@@ -68,6 +68,15 @@ task<> istio_17860() {
                        static_cast<void>(co_await mine.receive());
                      }});
 }
+// The result of a function is sent to somebody who has never come for it.
+task<> moby_4395() {
+  auto [to, from] = channel<int>(0);
+  co_await together({[&]() -> task<> { co_await offer(std::move(to), 1); },
+                     [&]() -> task<> {
+                       const auto unread = std::move(from);
+                       co_return;
+                     }});
+}
 // An outbox fails at its start, while rows are pushed to it.
 task<> cockroach_35073() {
   auto [to, from] = channel<int>(2);
@@ -147,6 +156,13 @@ task<> cockroach_35931() {
     co_await to_right.send(-1);
   };
   co_await together({reader, source, canceller});
+}
+
+// An error is sent to a reader who is given the channel only afterwards.
+task<> moby_33293() {
+  auto [error_sent, errors] = channel<int>(0);
+  co_await error_sent.send(1);
+  static_cast<void>(co_await errors.receive());
 }
 
 // The stream is closed, but its reader is not told, and the closer waits for the reader.
@@ -274,7 +290,9 @@ constexpr kernel kernels[] = {
     {"moby#27782", "channel, condition", &moby_27782},
     {"moby#29733", "condition", &moby_29733},
     {"moby#30408", "condition", &moby_30408},
+    {"moby#33293", "channel", &moby_33293},
     {"moby#33781", "channel, context", &moby_33781, expected::impossible, by_broken},
+    {"moby#4395", "channel", &moby_4395, expected::impossible, by_broken},
     {"syncthing#5795", "channel", &syncthing_5795},
 };
 

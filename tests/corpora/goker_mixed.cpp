@@ -141,6 +141,36 @@ task<> receive_under_lock(mutex* lock, const receiver<int>* from) {
   const auto held = co_await lock->lock();
   static_cast<void>(co_await from->receive());
 }
+
+// An update of addresses is sent with the lock held, which the reader of updates takes to forget
+// the addresses of the last one.
+task<> grpc_1353() {
+  mutex lock("rr.mu");
+  auto [to, updates] = channel<int>(0);
+  co_await together({[&]() -> task<> { co_await send_under_lock(&lock, &to, 2); },
+                     [&]() -> task<> {
+                       static_cast<void>(co_await updates.receive());
+                       {
+                         const auto held = co_await lock.lock();
+                       }
+                       static_cast<void>(co_await updates.receive());
+                     }});
+}
+
+// The only reader of addresses tears a connection down, for which it sends addresses itself, with
+// the lock held. Another connection has filled the channel's one place.
+task<> etcd_7443() {
+  mutex lock("b.mu");
+  auto [notify, addresses] = channel<int>(1);
+  const auto up = [&]() -> task<> { co_await send_under_lock(&lock, &notify, 1); };
+  const auto watcher = [&]() -> task<> {
+    static_cast<void>(co_await addresses.receive());
+    co_await send_under_lock(&lock, &notify, 1);  // down()
+    for (int i = 0; i < 2; ++i) static_cast<void>(co_await addresses.receive());
+  };
+  co_await together({up, watcher, up});
+}
+
 task<> istio_16224() {
   mutex lock("store.mutex");
   auto [to, from] = channel<int>(1);
@@ -279,8 +309,10 @@ constexpr kernel kernels[] = {
     {"cockroach#1462", "channel, latch", &cockroach_1462, expected::impossible,
      "the receiving half goes with its task, and the sender is told `broken`"},
     {"etcd#6873", "channel, lock", &etcd_6873},
+    {"etcd#7443", "channel, lock", &etcd_7443},
     {"etcd#7492", "channel, lock", &etcd_7492},
     {"etcd#7902", "channel, lock", &etcd_7902},
+    {"grpc#1353", "channel, lock", &grpc_1353},
     {"grpc#1460", "channel, lock", &grpc_1460},
     {"istio#16224", "channel, lock", &istio_16224},
     {"kubernetes#10182", "channel, lock", &kubernetes_10182},
