@@ -21,15 +21,6 @@ namespace {
 
 using namespace weir::literals;
 
-/// Runs the same body on loops of two threads.
-template <class F>
-void on_two_loops(F body) {
-  std::vector<std::thread> threads;
-  for (int t = 0; t < 2; ++t)
-    threads.push_back(run_on_thread([&body, t]() -> task<> { co_await body(t); }));
-  for (std::thread& one : threads) one.join();
-}
-
 TEST(CrossSharedMutex, lets_readers_in_together_and_a_writer_alone) {
   cross::shared_mutex door;
   std::int64_t written = 0;  // guarded by the lock alone: a sanitizer would see a race

@@ -6,14 +6,17 @@
 #include <weir/flow/channel.hpp>
 #include <weir/flow/event.hpp>
 #include <weir/flow/latch.hpp>
+#include <weir/flow/layers.hpp>
 #include <weir/flow/mutex.hpp>
 #include <weir/flow/once.hpp>
 #include <weir/flow/oneshot.hpp>
+#include <weir/flow/rate_limiter.hpp>
 #include <weir/flow/semaphore.hpp>
 #include <weir/flow/shared_mutex.hpp>
 #include <weir/flow/watch.hpp>
 #include <weir/testing/test.hpp>
 
+#include <cstddef>
 #include <source_location>
 #include <string>
 #include <utility>
@@ -56,6 +59,8 @@ struct local_flow {
   static auto broadcast(std::size_t capacity) {
     return weir::broadcast<T>(capacity);
   }
+  using rate_limiter = weir::rate_limiter;
+  using rate_limit = weir::rate_limit;
 };
 
 struct cross_flow {
@@ -94,6 +99,8 @@ struct cross_flow {
   static auto broadcast(std::size_t capacity) {
     return cross::broadcast<T>(capacity);
   }
+  using rate_limiter = cross::rate_limiter;
+  using rate_limit = cross::rate_limit;
 };
 
 inline bool add_for_both(const char* sentence, task<> (*local)(), task<> (*between)(),
