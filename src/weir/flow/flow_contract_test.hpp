@@ -5,6 +5,7 @@
 #include <weir/flow/broadcast.hpp>
 #include <weir/flow/channel.hpp>
 #include <weir/flow/event.hpp>
+#include <weir/flow/event_bus.hpp>
 #include <weir/flow/latch.hpp>
 #include <weir/flow/layers.hpp>
 #include <weir/flow/mutex.hpp>
@@ -59,6 +60,7 @@ struct local_flow {
   static auto broadcast(std::size_t capacity) {
     return weir::broadcast<T>(capacity);
   }
+  using event_bus = weir::event_bus;
   using rate_limiter = weir::rate_limiter;
   using rate_limit = weir::rate_limit;
 };
@@ -99,6 +101,7 @@ struct cross_flow {
   static auto broadcast(std::size_t capacity) {
     return cross::broadcast<T>(capacity);
   }
+  using event_bus = cross::event_bus;
   using rate_limiter = cross::rate_limiter;
   using rate_limit = cross::rate_limit;
 };
