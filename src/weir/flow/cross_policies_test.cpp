@@ -162,5 +162,148 @@ TEST(CrossRateLimiter, gives_each_loop_its_turn_when_waits_end_by_time_too) {
   EXPECT_EQ(taken / 2 + static_cast<std::uint64_t>(given_up), 2u * 4 * 200);
 }
 
+TEST(CrossBulkhead, a_place_that_is_on_its_way_is_not_lost_when_the_time_to_wait_has_passed) {
+  cross::bulkhead pool({.calls_max = 1, .queue_max = 1, .wait_max = 10_us});
+  led_loops both;
+  bool has_had_a_place = false;
+  both.second.root().spawn([&]() -> task<> {
+    auto place = co_await pool.enter();
+    co_await sleep(5_us);
+  });
+  both.turn_at(both.second, 0_us);
+  both.first.root().spawn([&]() -> task<> {
+    auto place = co_await pool.enter();
+    has_had_a_place = true;
+  });
+  both.turn_at(both.first, 0_us);
+  EXPECT_EQ(pool.stats().waiting, 1u);
+  both.turn_at(both.second, 5_us);
+  EXPECT_EQ(pool.stats().waiting, 0u);
+  both.turn_at(both.first, 10_us);  // its timer fires before it looks at what has come
+  EXPECT_TRUE(has_had_a_place);
+  EXPECT_EQ(pool.stats().refused, 0u);
+  EXPECT_EQ(pool.stats().running, 0u);
+  EXPECT_EQ(pool.stats().waiting, 0u);
+}
+
+TEST(CrossBulkhead, keeps_its_bound_between_loops_while_waits_end_early) {
+  cross::bulkhead pool({.calls_max = 2, .queue_max = 4, .wait_max = 2_us});
+  crowd inside;
+  std::atomic<int> ran{0};
+  std::atomic<int> refused{0};
+  std::atomic<int> taken_back{0};
+  const auto work = [&](int r) -> task<> {
+    inside.enter();
+    ++ran;
+    if (r % 2 == 0) co_await yield();
+    if (r % 3 != 0) co_await sleep(duration::microseconds(r % 3));
+    inside.leave();
+  };
+  const auto work_if_soon = [&](int r) -> task<> {
+    auto [place, turn] = co_await select(pool.enter(), yield());
+    if (!place) {
+      ++taken_back;
+      co_return;
+    }
+    co_await work(r);
+  };
+  on_both_loops(4, [&](int) -> task<> {
+    for (int r = 0; r < 400; ++r) {
+      const auto end = r % 2 == 0
+                           ? co_await as_result(work_if_soon(r))
+                           : co_await as_result(pool.run([&]() -> task<> { co_await work(r); }));
+      if (end) continue;
+      EXPECT_TRUE(end.error().code() == errc::full || end.error().code() == errc::timed_out);
+      ++refused;
+    }
+  });
+  const slots_stats seen = pool.stats();
+  EXPECT_LE(inside.max, 2);
+  EXPECT_EQ(ran + refused + taken_back, 2 * 4 * 400);
+  EXPECT_EQ(seen.admitted, static_cast<std::uint64_t>(ran));
+  EXPECT_EQ(seen.refused, static_cast<std::uint64_t>(refused));
+  EXPECT_EQ(seen.running, 0u);
+  EXPECT_EQ(seen.waiting, 0u);
+}
+
+TEST(CrossConcurrencyLimit, learns_from_the_calls_of_all_loops_and_stays_within_its_bounds) {
+  cross::concurrency_limit limit({}, {.limit_initial = 4, .limit_min = 2, .limit_max = 6});
+  crowd inside;
+  std::atomic<int> failed{0};
+  on_both_loops(8, [&](int me) -> task<> {
+    for (int r = 0; r < 100; ++r) {
+      const auto end = co_await as_result(limit.run([&]() -> task<> {
+        inside.enter();
+        co_await sleep(duration::microseconds(1 + r % 2));
+        inside.leave();
+        if ((r + me) % 16 == 0) raise(error(errc::busy));
+      }));
+      failed += end ? 0 : 1;
+    }
+  });
+  const slots_stats seen = limit.stats();
+  EXPECT_LE(inside.max, 6);
+  EXPECT_GE(seen.limit, 2u);
+  EXPECT_LE(seen.limit, 6u);
+  EXPECT_EQ(seen.admitted, 2u * 8 * 100);
+  EXPECT_EQ(seen.running, 0u);
+  EXPECT_GE(failed, 2 * 8 * 6);
+}
+
+TEST(CrossCircuitBreaker, spares_one_loop_what_another_has_found_out) {
+  cross::circuit_breaker breaker({.name = "pricing", .calls_min = 3, .open_for = 1_h});
+  cross::event is_open;
+  on_two_loops([&](int me) -> task<> {
+    bool was_called = false;
+    const auto call = [&]() -> task<> {
+      was_called = true;
+      raise(error(errc::broken, "no route"));
+      co_return;
+    };
+    if (me == 0) {
+      for (int i = 0; i < 3; ++i) EXPECT_FALSE(co_await as_result(breaker.run(call)));
+      is_open.set();
+      co_return;
+    }
+    co_await is_open.wait();
+    const auto end = co_await as_result(breaker.run(call));
+    EXPECT_FALSE(was_called);
+    EXPECT_EQ(end.error().code(), errc::refused);
+    EXPECT_EQ(end.error().cause()->message(), "no route");
+  });
+  EXPECT_EQ(breaker.state(), breaker_state::open);
+  EXPECT_EQ(breaker.stats().opened, 1u);
+}
+
+TEST(CrossCircuitBreaker, counts_every_call_once_while_it_opens_and_closes) {
+  cross::circuit_breaker breaker(
+      {.window_calls = 8, .calls_min = 4, .open_for = 3_us, .probes = 2});
+  std::atomic<std::uint64_t> called{0};
+  std::atomic<std::uint64_t> failed{0};
+  std::atomic<std::uint64_t> refused{0};
+  on_both_loops(3, [&](int me) -> task<> {
+    for (int r = 0; r < 200; ++r) {
+      try {
+        co_await breaker.run([&]() -> task<> {
+          ++called;
+          if (r % 2 == 0) co_await yield();
+          if ((r / 20 + me) % 3 != 0) raise(error(errc::broken));
+        });
+      } catch (const call_refused&) {
+        ++refused;
+      } catch (const exception&) {
+        ++failed;
+      }
+      co_await sleep(1_us);
+    }
+  });
+  const breaker_stats seen = breaker.stats();
+  EXPECT_EQ(called + refused, 2u * 3 * 200);
+  EXPECT_EQ(seen.failed, failed);
+  EXPECT_EQ(seen.succeeded, called - failed);
+  EXPECT_EQ(seen.refused, refused);
+  EXPECT_GE(seen.opened, 1u);
+}
+
 }  // namespace
 }  // namespace weir

@@ -3,7 +3,10 @@
 #pragma once
 
 #include <weir/flow/broadcast.hpp>
+#include <weir/flow/bulkhead.hpp>
 #include <weir/flow/channel.hpp>
+#include <weir/flow/circuit_breaker.hpp>
+#include <weir/flow/concurrency_limit.hpp>
 #include <weir/flow/event.hpp>
 #include <weir/flow/event_bus.hpp>
 #include <weir/flow/latch.hpp>
@@ -63,6 +66,9 @@ struct local_flow {
   using event_bus = weir::event_bus;
   using rate_limiter = weir::rate_limiter;
   using rate_limit = weir::rate_limit;
+  using bulkhead = weir::bulkhead;
+  using concurrency_limit = weir::concurrency_limit;
+  using circuit_breaker = weir::circuit_breaker;
 };
 
 struct cross_flow {
@@ -104,6 +110,9 @@ struct cross_flow {
   using event_bus = cross::event_bus;
   using rate_limiter = cross::rate_limiter;
   using rate_limit = cross::rate_limit;
+  using bulkhead = cross::bulkhead;
+  using concurrency_limit = cross::concurrency_limit;
+  using circuit_breaker = cross::circuit_breaker;
 };
 
 inline bool add_for_both(const char* sentence, task<> (*local)(), task<> (*between)(),
