@@ -305,5 +305,80 @@ TEST(CrossCircuitBreaker, counts_every_call_once_while_it_opens_and_closes) {
   EXPECT_GE(seen.opened, 1u);
 }
 
+TEST(CrossRetryBudget, is_spent_once_by_all_threads_together) {
+  cross::retry_budget budget({.ratio = 0.5, .retries_per_second_min = 0});
+  const time_point now(100'000'000'000);
+  std::atomic<std::uint64_t> retries{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 2; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 1000; ++i) {
+        budget.deposit(now);
+        for (int tries = 0; tries < 2; ++tries) retries += budget.try_withdraw(now) ? 1 : 0;
+      }
+    });
+  }
+  for (std::thread& one : threads) one.join();
+  while (budget.try_withdraw(now)) ++retries;
+  EXPECT_EQ(retries, 1000u) << "half of what was called";
+  EXPECT_EQ(budget.stats().calls, 2000u);
+  EXPECT_EQ(budget.stats().retries, 1000u);
+}
+
+TEST(CrossCallCache, makes_a_value_once_for_all_loops) {
+  cross::call_cache<int, std::string> names;
+  std::atomic<int> made{0};
+  std::atomic<int> found{0};
+  on_both_loops(4, [&](int) -> task<> {
+    for (int key = 0; key < 100; ++key) {
+      const std::string name = co_await names.get(key, [&](int of) -> task<std::string> {
+        ++made;
+        co_await yield();
+        co_return std::to_string(of);
+      });
+      found += name == std::to_string(key) ? 1 : 0;
+    }
+  });
+  EXPECT_EQ(made, 100);
+  EXPECT_EQ(found, 2 * 4 * 100);
+  EXPECT_EQ(names.stats().entries, 100u);
+  EXPECT_EQ(names.stats().in_flight, 0u);
+}
+
+TEST(CrossCallCache, lets_nobody_wait_for_a_maker_that_was_taken_back_or_failed) {
+  cross::call_cache<int, int> squares({.entries_max = 4, .fresh_for = 4_us});
+  std::atomic<int> found{0};
+  std::atomic<int> failed{0};
+  std::atomic<int> given_up{0};
+  on_both_loops(4, [&](int me) -> task<> {
+    for (int r = 0; r < 200; ++r) {
+      const int key = r % 6;
+      auto got = co_await as_result(with_timeout(2_us, squares.get(key, [&](int of) -> task<int> {
+        co_await sleep(duration::microseconds((r + me) % 4));
+        if ((r + me) % 7 == 0) raise(error(errc::io, "no square today"));
+        co_return of* of;
+      })));
+      if (got) {
+        EXPECT_EQ(*got, key * key);
+        ++found;
+      } else {
+        ++(got.error().code() == errc::io ? failed : given_up);
+      }
+      if (r % 50 == 0) squares.erase(key);
+      if (r % 70 == 0) squares.clear();
+    }
+  });
+  EXPECT_EQ(found + failed + given_up, 2 * 4 * 200);
+  EXPECT_EQ(squares.stats().in_flight, 0u);
+  EXPECT_LE(squares.stats().entries, 4u);
+  std::thread after = run_on_thread([&]() -> task<> {
+    for (int key = 0; key < 6; ++key) {
+      EXPECT_EQ(co_await squares.get(key, [](int of) -> task<int> { co_return of* of; }),
+                key * key);
+    }
+  });
+  after.join();
+}
+
 }  // namespace
 }  // namespace weir

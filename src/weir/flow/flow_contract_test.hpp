@@ -4,6 +4,7 @@
 
 #include <weir/flow/broadcast.hpp>
 #include <weir/flow/bulkhead.hpp>
+#include <weir/flow/call_cache.hpp>
 #include <weir/flow/channel.hpp>
 #include <weir/flow/circuit_breaker.hpp>
 #include <weir/flow/concurrency_limit.hpp>
@@ -15,6 +16,7 @@
 #include <weir/flow/once.hpp>
 #include <weir/flow/oneshot.hpp>
 #include <weir/flow/rate_limiter.hpp>
+#include <weir/flow/retry_budget.hpp>
 #include <weir/flow/semaphore.hpp>
 #include <weir/flow/shared_mutex.hpp>
 #include <weir/flow/watch.hpp>
@@ -69,6 +71,9 @@ struct local_flow {
   using bulkhead = weir::bulkhead;
   using concurrency_limit = weir::concurrency_limit;
   using circuit_breaker = weir::circuit_breaker;
+  using retry_budget = weir::retry_budget;
+  template <class Key, class Value>
+  using call_cache = weir::call_cache<Key, Value>;
 };
 
 struct cross_flow {
@@ -113,6 +118,9 @@ struct cross_flow {
   using bulkhead = cross::bulkhead;
   using concurrency_limit = cross::concurrency_limit;
   using circuit_breaker = cross::circuit_breaker;
+  using retry_budget = cross::retry_budget;
+  template <class Key, class Value>
+  using call_cache = cross::call_cache<Key, Value>;
 };
 
 inline bool add_for_both(const char* sentence, task<> (*local)(), task<> (*between)(),
