@@ -1,10 +1,10 @@
 #include <weir/flow/broadcast.hpp>
 
 #include <weir/core.hpp>
-#include <weir/flow/event_bus.hpp>
 #include <weir/flow/flow_contract_test.hpp>
 #include <weir/testing/cancel_points.hpp>
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -114,13 +114,13 @@ struct order_paid {
   int id;
 };
 
-WEIR_TEST("the type of an event is its topic, and a name tells topics of one type apart") {
-  event_bus bus({.capacity = 8, .topics_max = 3});
+FLOW_CONTRACT("the type of an event is its topic, and a name tells topics of one type apart") {
+  typename Kit::event_bus bus({.capacity = 8, .topics_max = 3});
   EXPECT_EQ(bus.publish(order_placed{0}), 0u);
-  auto placed = bus.subscribe<order_placed>();
-  auto placed_too = bus.subscribe<order_placed>();
-  auto paid = bus.subscribe<order_paid>();
-  auto express = bus.subscribe<order_placed>("express");
+  auto placed = bus.template subscribe<order_placed>();
+  auto placed_too = bus.template subscribe<order_placed>();
+  auto paid = bus.template subscribe<order_paid>();
+  auto express = bus.template subscribe<order_placed>("express");
   EXPECT_EQ(bus.publish(order_placed{1}), 2u);
   EXPECT_EQ(bus.publish(order_paid{2}), 1u);
   EXPECT_EQ(bus.publish(order_placed{3}, "express"), 1u);
@@ -132,18 +132,18 @@ WEIR_TEST("the type of an event is its topic, and a name tells topics of one typ
   EXPECT_EQ(bus.stats().topics, 3u);
   EXPECT_EQ(bus.stats().subscribers, 4u);
   try {
-    static_cast<void>(bus.subscribe<int>());
+    static_cast<void>(bus.template subscribe<int>());
     ADD_FAILURE() << "no error";
   } catch (const exception& e) {
     EXPECT_EQ(e.reason().code(), errc::full);
   }
 }
 
-WEIR_TEST("subscribers outlive their bus: they hear what is left and then the end") {
-  std::optional<broadcast_receiver<int>> mine;
+FLOW_CONTRACT("subscribers outlive their bus: they hear what is left and then the end") {
+  std::optional<typename Kit::template broadcast_receiver<int>> mine;
   {
-    event_bus bus;
-    mine = bus.subscribe<int>();
+    typename Kit::event_bus bus;
+    mine = bus.template subscribe<int>();
     bus.publish(1);
   }
   EXPECT_EQ((co_await mine->receive())->value, 1);

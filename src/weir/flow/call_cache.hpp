@@ -4,6 +4,7 @@
 //
 // Invariants: (1) a flight is in flights_ while its maker runs, unless its key was erased since;
 //             (2) the newest entry is the last in used_, and every entry is in it.
+// Nothing of the caller's runs under the lock but the hash, the comparison and the copy.
 #pragma once
 
 #include <weir/base/assert.hpp>
@@ -43,20 +44,15 @@ struct cache_stats {
   std::uint64_t served_stale = 0;
 };
 
-/// Values by key, made on demand.
-///
-/// Cancel:  a cancelled get() has made nothing; one of those who wait for the same value makes it.
-/// Order:   of those who wait, who has waited longest makes it next.
-/// Bound:   entries_max values; those that are being made are bounded by who asks for them.
-/// Errors:  a failure is raised to all who wait for that call, and not kept.
-/// Threads: one loop.
-template <class Key, class Value, class Hash = std::hash<Key>>
-class call_cache {
+namespace detail {
+
+template <class Key, class Value, class Hash, class Reach>
+class basic_call_cache {
  public:
-  explicit call_cache(cache_options options = {}) : options_(options) {}
-  call_cache(const call_cache&) = delete;
-  call_cache& operator=(const call_cache&) = delete;
-  ~call_cache() { WEIR_ASSERT(flights_.empty() && "destroyed while a value is being made"); }
+  explicit basic_call_cache(cache_options options = {}) : options_(options) {}
+  basic_call_cache(const basic_call_cache&) = delete;
+  basic_call_cache& operator=(const basic_call_cache&) = delete;
+  ~basic_call_cache() { WEIR_ASSERT(flights_.empty() && "destroyed while a value is being made"); }
 
   /// A copy of the value, made by `co_await make()` or `co_await make(key)` if there is none that
   /// is fresh: `auto user = co_await users.get(id, load_user);`
@@ -82,28 +78,77 @@ class call_cache {
     explicit entry(Value v) : value(std::move(v)) {}
   };
   struct flight {
-    condition ended{"a value that is being made"};
-    std::optional<Value> value;
+    basic_event<Reach, false> ended{"a value that is being made"};
+    std::optional<Value> value;  // it and the failure are written by the maker before the end
     std::exception_ptr failure;
     bool is_wanted = true;  // false: the key was erased since
   };
   using flight_ptr = std::shared_ptr<flight>;
+  using entry_map = std::unordered_map<Key, entry, Hash>;
+  using flight_map = std::unordered_map<Key, flight_ptr, Hash>;
+  using guard = typename Reach::guard;
+  /// What get() finds: a value, or else a flight, of its own or of somebody else.
+  struct finding {
+    std::optional<Value> value;
+    flight_ptr made_by;
+    bool is_mine = false;
+  };
   class maker;
 
-  void outdate_flight(const Key& key);
-  void keep(Key key, Value value);
-  entry* fresh(const Key& key);
-  const Value* stale(const Key& key);
+  finding look(const Key& key);
+  // Under the lock; what leaves is handed out, to end after the unlock.
+  flight_ptr outdate_flight(const Key& key);
+  typename entry_map::node_type keep(Key&& key, Value& value, time_point now);
+  entry* fresh(const Key& key, time_point now);
+  std::optional<Value> stale(const Key& key, time_point now);
   void use(entry& one) noexcept;
-  void drop_oldest();
 
+  [[no_unique_address]] mutable typename Reach::lock lock_;
   cache_options options_;
-  std::unordered_map<Key, entry, Hash> entries_;
-  std::unordered_map<Key, flight_ptr, Hash> flights_;  // (1)
-  intrusive_list<entry> used_;                         // (2)
+  entry_map entries_;
+  flight_map flights_;          // (1)
+  intrusive_list<entry> used_;  // (2)
   cache_stats stats_;
 };
 
+}  // namespace detail
+
+/// Values by key, made on demand.
+///
+/// Cancel:  a cancelled get() has made nothing; one of those who wait for the same value makes it.
+/// Order:   of those who wait, who has waited longest makes it next.
+/// Bound:   entries_max values; those that are being made are bounded by who asks for them.
+/// Errors:  a failure is raised to all who wait for that call, and not kept.
+/// Threads: one loop; cross::call_cache is for several.
+template <class Key, class Value, class Hash = std::hash<Key>>
+class call_cache final : public detail::basic_call_cache<Key, Value, Hash, detail::one_loop> {
+ public:
+  using detail::basic_call_cache<Key, Value, Hash, detail::one_loop>::basic_call_cache;
+};
+
+namespace cross {
+
+/// weir::call_cache for tasks of several loops, which share the values and the calls that make
+/// them: a value is made on the loop of who asked first, and all others wait for it on their own.
+/// A hit costs a short lock, under which the key is hashed and compared and the value copied, and a
+/// look at the clock: keep both small, or make the value a shared_ptr. A value that was waited for
+/// costs a post to each task of another loop.
+///
+/// Cancel:  a cancelled get() has made nothing; one of those who wait for the same value makes it.
+/// Order:   of those who wait on a loop, who has waited longest asks first; among loops, whoever is
+///          faster makes it.
+/// Bound:   entries_max values; those that are being made are bounded by who asks for them.
+/// Errors:  a failure is raised to all who wait for that call, and not kept: they share the
+///          exception, so none may change it.
+/// Threads: any that runs a loop, on drivers whose clocks agree, as those of the kernel do;
+///          erase(), clear() and stats() on any thread. It outlives every call of its own.
+template <class Key, class Value, class Hash = std::hash<Key>>
+class call_cache final : public detail::basic_call_cache<Key, Value, Hash, detail::many_loops> {
+ public:
+  using detail::basic_call_cache<Key, Value, Hash, detail::many_loops>::basic_call_cache;
+};
+
+}  // namespace cross
 }  // namespace weir
 
 #include <weir/flow/detail/call_cache_impl.hpp>

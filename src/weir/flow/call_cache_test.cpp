@@ -2,6 +2,7 @@
 
 #include <weir/core.hpp>
 #include <weir/flow/flow_calls_test.hpp>
+#include <weir/flow/flow_contract_test.hpp>
 #include <weir/testing/cancel_points.hpp>
 
 #include <string>
@@ -14,10 +15,11 @@ using namespace weir::literals;
 using testing::elapsed;
 using testing::scripted;
 
-using pages = call_cache<std::string, int>;
+template <class Kit>
+using pages = typename Kit::template call_cache<std::string, int>;
 
-WEIR_TEST("a value is made once and then kept as long as it is fresh") {
-  pages cache({.fresh_for = 1_min});
+FLOW_CONTRACT("a value is made once and then kept as long as it is fresh") {
+  pages<Kit> cache({.fresh_for = 1_min});
   scripted server({{10_ms}});
   const auto make = [&]() -> task<int> { co_return co_await server.call(); };
   EXPECT_EQ(co_await cache.get("a", make), 1);
@@ -32,8 +34,8 @@ WEIR_TEST("a value is made once and then kept as long as it is fresh") {
   EXPECT_EQ(cache.stats().hits, 2u);
 }
 
-WEIR_TEST("many who ask at once share one call") {
-  pages cache;
+FLOW_CONTRACT("many who ask at once share one call") {
+  pages<Kit> cache;
   scripted server({{10_ms}});
   std::vector<int> found;
   co_await with_scope([&](scope& s) -> task<> {
@@ -52,8 +54,8 @@ WEIR_TEST("many who ask at once share one call") {
   EXPECT_EQ(elapsed(), 10_ms);
 }
 
-WEIR_TEST("a failure is raised to all who waited for it, and not kept") {
-  pages cache;
+FLOW_CONTRACT("a failure is raised to all who waited for it, and not kept") {
+  pages<Kit> cache;
   scripted server({{10_ms, errc::busy}, {10_ms}});
   int failures = 0;
   const auto make = [&]() -> task<int> { co_return co_await server.call(); };
@@ -71,8 +73,8 @@ WEIR_TEST("a failure is raised to all who waited for it, and not kept") {
   EXPECT_EQ(co_await cache.get("a", make), 2);
 }
 
-WEIR_TEST("when the maker is cancelled, one of those who wait makes it") {
-  pages cache;
+FLOW_CONTRACT("when the maker is cancelled, one of those who wait makes it") {
+  pages<Kit> cache;
   scripted server({{1_h}, {10_ms}});
   const auto make = [&]() -> task<int> { co_return co_await server.call(); };
   co_await with_scope([&](scope& s) -> task<> {
@@ -89,8 +91,8 @@ WEIR_TEST("when the maker is cancelled, one of those who wait makes it") {
   EXPECT_EQ(elapsed(), 1010_ms);
 }
 
-WEIR_TEST("the value that was not used for the longest time makes room") {
-  pages cache({.entries_max = 2});
+FLOW_CONTRACT("the value that was not used for the longest time makes room") {
+  pages<Kit> cache({.entries_max = 2});
   cache.put("a", 1);
   cache.put("b", 2);
   EXPECT_EQ(cache.find("a"), 1);
@@ -105,8 +107,8 @@ WEIR_TEST("the value that was not used for the longest time makes room") {
   co_return;
 }
 
-WEIR_TEST("a stale value serves while no new one can be made, and no longer than allowed") {
-  pages cache({.fresh_for = 1_s, .stale_for = 10_s});
+FLOW_CONTRACT("a stale value serves while no new one can be made, and no longer than allowed") {
+  pages<Kit> cache({.fresh_for = 1_s, .stale_for = 10_s});
   scripted server({{0_ms}, {0_ms, errc::broken}});
   const auto make = [&]() -> task<int> { co_return co_await server.call(); };
   EXPECT_EQ(co_await cache.get("a", make), 1);
@@ -118,8 +120,8 @@ WEIR_TEST("a stale value serves while no new one can be made, and no longer than
   co_await testing::expect_raises<errc::broken>(cache.get("a", make));
 }
 
-WEIR_TEST("with nothing kept, calls are still made together") {
-  call_cache<int, int> flights({.fresh_for = 0_s});
+FLOW_CONTRACT("with nothing kept, calls are still made together") {
+  typename Kit::template call_cache<int, int> flights({.fresh_for = 0_s});
   scripted server({{10_ms}});
   const auto make = [&]() -> task<int> { co_return co_await server.call(); };
   auto [one, other] = co_await when_all(flights.get(7, make), flights.get(7, make));
@@ -129,8 +131,9 @@ WEIR_TEST("with nothing kept, calls are still made together") {
   EXPECT_EQ(flights.stats().entries, 0u);
 }
 
-WEIR_TEST("what is erased or put while it is being made is not overwritten by the older value") {
-  pages cache;
+FLOW_CONTRACT(
+    "what is erased or put while it is being made is not overwritten by the older value") {
+  pages<Kit> cache;
   scripted server({{10_ms}});
   const auto make = [&]() -> task<int> { co_return co_await server.call(); };
   co_await with_scope([&](scope& s) -> task<> {
@@ -154,12 +157,13 @@ WEIR_TEST("what is erased or put while it is being made is not overwritten by th
   EXPECT_EQ(cache.stats().entries, 0u);
 }
 
-TEST(CallCache, a_cancelled_get_makes_nobody_wait_for_ever) {
+template <class Kit>
+void a_cancelled_get_makes_nobody_wait_for_ever() {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
-    pages cache({.fresh_for = 0_s});
+    pages<Kit> cache({.fresh_for = 0_s});
     scripted server({{2_ms}});
     int found = 0;
-    const auto ask = [](pages* in, scripted* from, int* count) -> task<> {
+    const auto ask = [](pages<Kit>* in, scripted* from, int* count) -> task<> {
       for (int i = 0; i < 2; ++i) {
         co_await in->get("a", [&]() -> task<int> { co_return co_await from->call(); });
         ++*count;
@@ -174,6 +178,10 @@ TEST(CallCache, a_cancelled_get_makes_nobody_wait_for_ever) {
     EXPECT_EQ(cache.stats().in_flight, 0u);
     EXPECT_EQ(server.inside_now, 0u);
   });
+}
+TEST(CallCache, a_cancelled_get_makes_nobody_wait_for_ever) {
+  a_cancelled_get_makes_nobody_wait_for_ever<local_flow>();
+  a_cancelled_get_makes_nobody_wait_for_ever<cross_flow>();
 }
 
 }  // namespace

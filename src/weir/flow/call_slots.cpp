@@ -3,7 +3,6 @@
 #include <weir/base/error.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/loop.hpp>
-#include <weir/core/scope.hpp>
 
 #include <string>
 
@@ -16,98 +15,125 @@ slots_options checked(const char* policy, const slots_options& given) {
   return given;
 }
 
-constinit const wait_kind call_slots::awaiter::kind_{"a place for a call", &base::leave,
-                                                     &call_slots::awaiter::describe};
-
-bool call_slots::awaiter::admit(one_loop::wakes&) noexcept {
-  if (of_->is_ready()) {
-    of_->take_one();
+template <class Reach>
+bool call_slots<Reach>::awaiter::admit(typename Reach::wakes&) noexcept {
+  call_slots& of = *this->of_;
+  if (of.has_place()) {
+    of.take_one();
     return true;
   }
-  if (of_->waiting_ < of_->options_.queue_max && of_->options_.wait_max > duration()) return false;
-  ++of_->refused_;
+  if (of.waiting_ < of.options_.queue_max && of.options_.wait_max > duration()) return false;
+  ++of.refused_;
   end_ = end::full;
   return true;
 }
 
-void call_slots::awaiter::stood() noexcept {
-  ++of_->waiting_;
-  if (of_->options_.wait_max == duration::max()) return;
-  loop& on = *loop::current();
+// The clock is read before the lock is taken.
+template <class Reach>
+void call_slots<Reach>::awaiter::enlist() noexcept {
+  const duration wait_max = this->of_->options_.wait_max;
+  if (wait_max != duration::max()) timer_.due = loop::current()->now() + wait_max;
+  base::enlist();
+}
+
+template <class Reach>
+void call_slots<Reach>::awaiter::stood() noexcept {
+  ++this->of_->waiting_;
+  if (this->of_->options_.wait_max == duration::max()) return;
   timer_.of = this;
-  timer_.due = on.now() + of_->options_.wait_max;
-  timer_.on_fire = [](timer& t) noexcept {
-    awaiter& self = *static_cast<wait_timer&>(t).of;
-    self.unlink();
-    --self.of_->waiting_;
-    ++self.of_->refused_;
-    self.end_ = end::too_late;
-    self.complete();
-  };
-  on.add_timer(timer_);
+  timer_.on_fire = [](timer& t) noexcept { static_cast<wait_timer&>(t).of->took_too_long(); };
+  loop::current()->add_timer(timer_);
 }
 
-void call_slots::awaiter::left(one_loop::wakes&) noexcept {
-  --of_->waiting_;
-  loop::current()->remove_timer(timer_);
+template <class Reach>
+void call_slots<Reach>::awaiter::took_too_long() noexcept {
+  {
+    call_slots& of = *this->of_;
+    const typename Reach::guard held(of.lock_);
+    if (!this->is_linked()) return;  // (2)
+    this->unlink();
+    --of.waiting_;
+    ++of.refused_;
+  }
+  end_ = end::too_late;
+  this->complete();
 }
 
-error call_slots::awaiter::why() const noexcept {
-  std::string text = of_->options_.name;
-  ((text += ": ") += std::to_string(of_->running_)) += " calls are running";
+template <class Reach>
+error call_slots<Reach>::awaiter::why() const noexcept {
+  const slots_stats now = this->of_->stats();
+  std::string text = this->of_->name();
+  ((text += ": ") += std::to_string(now.running)) += " calls are running";
   if (end_ == end::too_late) {
-    (text += " and none ended within ") += format_duration(of_->options_.wait_max);
-  } else if (of_->options_.queue_max != 0) {
-    ((text += " and ") += std::to_string(of_->waiting_)) += " are waiting";
+    (text += " and none ended within ") += format_duration(this->of_->options_.wait_max);
+  } else if (this->of_->options_.queue_max != 0) {
+    ((text += " and ") += std::to_string(now.waiting)) += " are waiting";
   }
   return {end_ == end::too_late ? errc::timed_out : errc::full, text};
 }
 
-result<call_slots::slot> call_slots::awaiter::take() noexcept {
-  if (end_ == end::admitted) return slot(of_);
+template <class Reach>
+auto call_slots<Reach>::awaiter::take() noexcept -> result<slot> {
+  if (end_ == end::admitted) return slot(this->of_);
   return fail(why());
 }
 
-call_slots::slot call_slots::awaiter::await_resume() {
-  if (end_ == end::admitted) return slot(of_);
-  throw call_refused(why(), of_->options_.name);
+template <class Reach>
+auto call_slots<Reach>::awaiter::await_resume() -> slot {
+  if (end_ == end::admitted) return slot(this->of_);
+  throw call_refused(why(), this->of_->name());
 }
 
-void call_slots::awaiter::describe(const wait& w, text_sink& out) noexcept {
+// It may be asked inside of a signal handler, so what is under a lock is left out.
+template <class Reach>
+void call_slots<Reach>::awaiter::describe(const wait& w, text_sink& out) noexcept {
   const call_slots& of = *static_cast<const awaiter&>(w).of_;
   out.put("in ");
-  out.put(of.options_.name);
-  out.put(", where ");
-  out.put_number(of.running_);
-  out.put(" run");
-}
-
-void call_slots::give_back() noexcept {
-  --running_;
-  serve();
-}
-
-void call_slots::serve() noexcept {
-  while (!line_.is_empty() && is_ready()) {  // (1)
-    awaiter& one = line_.pop_front();
-    --waiting_;
-    loop::current()->remove_timer(one.timer_);
-    take_one();
-    one.complete();
+  out.put(of.name());
+  if constexpr (!Reach::is_shared) {
+    out.put(", where ");
+    out.put_number(of.running_);
+    out.put(" run");
   }
 }
 
-void call_slots::set_limit(std::uint32_t limit) noexcept {
-  options_.limit = limit;
-  serve();
+template <class Reach>
+void call_slots<Reach>::give_back() noexcept {
+  typename Reach::wakes woken;
+  const typename Reach::guard held(lock_);
+  --running_;
+  serve(woken);
 }
 
-slots_stats call_slots::stats() const noexcept {
+template <class Reach>
+void call_slots<Reach>::serve(typename Reach::wakes& woken) noexcept {
+  while (!line_.is_empty() && has_place()) {  // (1)
+    awaiter& one = line_.pop_front();
+    --waiting_;
+    take_one();
+    woken.add(one);
+  }
+}
+
+template <class Reach>
+void call_slots<Reach>::set_limit(std::uint32_t limit) noexcept {
+  typename Reach::wakes woken;
+  const typename Reach::guard held(lock_);
+  options_.limit = limit;
+  serve(woken);
+}
+
+template <class Reach>
+slots_stats call_slots<Reach>::stats() const noexcept {
+  const typename Reach::guard held(lock_);
   return {.limit = options_.limit,
           .running = running_,
           .waiting = waiting_,
           .admitted = admitted_,
           .refused = refused_};
 }
+
+template class call_slots<one_loop>;
+template class call_slots<many_loops>;
 
 }  // namespace weir::detail

@@ -3,6 +3,7 @@
 #include <weir/flow/bulkhead.hpp>
 #include <weir/flow/concurrency_limit.hpp>
 #include <weir/flow/flow_calls_test.hpp>
+#include <weir/flow/flow_contract_test.hpp>
 #include <weir/flow/layers.hpp>
 #include <weir/flow/load_shed.hpp>
 #include <weir/testing/cancel_points.hpp>
@@ -35,8 +36,8 @@ task<std::map<std::string, int>> at_once(Policy& by, scripted& server, int count
 }
 using ends = std::map<std::string, int>;
 
-WEIR_TEST("a bulkhead runs so many calls and refuses the others at once") {
-  bulkhead pool({.calls_max = 3});
+FLOW_CONTRACT("a bulkhead runs so many calls and refuses the others at once") {
+  typename Kit::bulkhead pool({.calls_max = 3});
   scripted server({{10_ms}});
   EXPECT_EQ(co_await at_once(pool, server, 5), (ends{{"ok", 3}, {"full", 2}}));
   EXPECT_EQ(server.inside_max, 3u);
@@ -46,8 +47,8 @@ WEIR_TEST("a bulkhead runs so many calls and refuses the others at once") {
   EXPECT_TRUE(pool.is_ready());
 }
 
-WEIR_TEST("with a line some wait, for so long") {
-  bulkhead pool({.name = "db", .calls_max = 2, .queue_max = 3, .wait_max = 15_ms});
+FLOW_CONTRACT("with a line some wait, for so long") {
+  typename Kit::bulkhead pool({.name = "db", .calls_max = 2, .queue_max = 3, .wait_max = 15_ms});
   scripted server({{10_ms}});
   EXPECT_EQ(co_await at_once(pool, server, 6), (ends{{"ok", 4}, {"full", 1}, {"timed_out", 1}}))
       << "two at once, two after 10 ms, one is still in line after 15 ms, one found it full";
@@ -65,8 +66,8 @@ WEIR_TEST("with a line some wait, for so long") {
   }
 }
 
-WEIR_TEST("who waits is served in order") {
-  bulkhead pool({.calls_max = 1, .queue_max = 10});
+FLOW_CONTRACT("who waits is served in order") {
+  typename Kit::bulkhead pool({.calls_max = 1, .queue_max = 10});
   std::vector<int> order;
   co_await with_scope([&](scope& s) -> task<> {
     for (int i = 0; i < 4; ++i) {
@@ -85,8 +86,8 @@ WEIR_TEST("who waits is served in order") {
   EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3}));
 }
 
-WEIR_TEST("a concurrency limit lets the others wait") {
-  concurrency_limit limit({.calls_max = 4});
+FLOW_CONTRACT("a concurrency limit lets the others wait") {
+  typename Kit::concurrency_limit limit({.calls_max = 4});
   scripted server({{10_ms}});
   EXPECT_EQ(co_await at_once(limit, server, 20), (ends{{"ok", 20}}));
   EXPECT_EQ(server.inside_max, 4u);
@@ -160,9 +161,10 @@ TEST(LatencyGradient, an_overload_counts_once_in_the_time_of_a_call) {
 
 // What a limit learns from a server that serves so many calls at once: more of them share that, so
 // each takes longer. 64 callers would use up to 64 places.
+template <class Kit>
 task<std::uint32_t> learned_from(std::uint32_t capacity) {
-  concurrency_limit limit({.name = "learned"},
-                          {.limit_initial = 4, .limit_min = 2, .limit_max = 500, .queue = 2});
+  typename Kit::concurrency_limit limit(
+      {.name = "learned"}, {.limit_initial = 4, .limit_min = 2, .limit_max = 500, .queue = 2});
   std::uint32_t inside = 0;
   const auto serve = [&]() -> task<> {
     ++inside;
@@ -180,15 +182,15 @@ task<std::uint32_t> learned_from(std::uint32_t capacity) {
   co_return limit.stats().limit;
 }
 
-WEIR_TEST("a limit that learns finds about what a server can take") {
-  const std::uint32_t small = co_await learned_from(8);
+FLOW_CONTRACT("a limit that learns finds about what a server can take") {
+  const std::uint32_t small = co_await learned_from<Kit>(8);
   EXPECT_GE(small, 8u);
   EXPECT_LE(small, 32u);
-  EXPECT_GE(co_await learned_from(1000), 64u);
+  EXPECT_GE(co_await learned_from<Kit>(1000), 64u);
 }
 
-WEIR_TEST("a limit that learns shrinks when calls are refused over there") {
-  concurrency_limit limit({}, {.limit_initial = 100, .limit_min = 10});
+FLOW_CONTRACT("a limit that learns shrinks when calls are refused over there") {
+  typename Kit::concurrency_limit limit({}, {.limit_initial = 100, .limit_min = 10});
   scripted down({{10_ms, errc::busy}});
   for (int i = 0; i < 5; ++i) static_cast<void>(co_await at_once(limit, down, 10));
   EXPECT_LT(limit.stats().limit, 65u);
@@ -198,8 +200,8 @@ WEIR_TEST("a limit that learns shrinks when calls are refused over there") {
   EXPECT_EQ(limit.stats().limit, before) << "other failures say nothing about load";
 }
 
-WEIR_TEST("load shed refuses what would have to wait") {
-  concurrency_limit limit({.calls_max = 2});
+FLOW_CONTRACT("load shed refuses what would have to wait") {
+  typename Kit::concurrency_limit limit({.calls_max = 2});
   load_shed shed(limit, {.name = "front"});
   scripted server({{10_ms}});
   EXPECT_EQ(co_await at_once(shed, server, 5), (ends{{"ok", 2}, {"full", 3}}));
@@ -208,8 +210,8 @@ WEIR_TEST("load shed refuses what would have to wait") {
   EXPECT_EQ(shed.stats().usual, 10_ms);
 }
 
-WEIR_TEST("load shed refuses what can't be done before the deadline, and keeps trying") {
-  bulkhead pool({.calls_max = 10});
+FLOW_CONTRACT("load shed refuses what can't be done before the deadline, and keeps trying") {
+  typename Kit::bulkhead pool({.calls_max = 10});
   load_shed shed(pool);
   scripted server({{100_ms}});
   static_cast<void>(co_await at_once(shed, server, 1));
@@ -235,11 +237,12 @@ TEST(CallLimits, what_cannot_be_meant_is_refused) {
   EXPECT_THROW(concurrency_limit({}, {.limit_min = 0}), exception);
 }
 
-TEST(CallLimits, a_cancelled_call_keeps_no_place_and_leaves_the_line) {
+template <class Kit>
+void a_cancelled_call_keeps_no_place_and_leaves_the_line() {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
-    bulkhead pool({.calls_max = 1, .queue_max = 5, .wait_max = 3_ms});
+    typename Kit::bulkhead pool({.calls_max = 1, .queue_max = 5, .wait_max = 3_ms});
     scripted server({{2_ms}});
-    const auto twice = [](bulkhead* by, scripted* to) -> task<> {
+    const auto twice = [](typename Kit::bulkhead* by, scripted* to) -> task<> {
       for (int i = 0; i < 2; ++i) {
         static_cast<void>(
             co_await as_result(by->run([&]() -> task<int> { co_return co_await to->call(); })));
@@ -254,6 +257,10 @@ TEST(CallLimits, a_cancelled_call_keeps_no_place_and_leaves_the_line) {
     EXPECT_EQ(pool.stats().waiting, 0u);
     EXPECT_EQ(server.inside_max, 1u);
   });
+}
+TEST(CallLimits, a_cancelled_call_keeps_no_place_and_leaves_the_line) {
+  a_cancelled_call_keeps_no_place_and_leaves_the_line<local_flow>();
+  a_cancelled_call_keeps_no_place_and_leaves_the_line<cross_flow>();
 }
 
 }  // namespace

@@ -24,6 +24,8 @@ breaker_verdict judge_failure(const call_failure& what) {
   }
 }
 
+namespace detail {
+
 namespace {
 
 breaker_options checked(breaker_options options) {
@@ -55,14 +57,41 @@ std::uint32_t percent(std::uint32_t part, std::uint32_t whole) noexcept {
 
 }  // namespace
 
-circuit_breaker::circuit_breaker(breaker_options options)
+void breaker_effects::tell() const noexcept {
+  if (to == breaker_state::closed) {
+    log::info("circuit breaker closed", {{"name", options.name}});
+    return;
+  }
+  log::warn("circuit breaker opened",
+            {{"name", options.name},
+             {"calls", counts.calls},
+             {"failed_percent", percent(counts.failed, counts.calls)},
+             {"slow_percent", percent(counts.slow, counts.calls)},
+             {"last_failure", last_failure ? last_failure->message() : std::string_view()}});
+}
+
+void breaker_effects::refuse() const {
+  std::string text = options.name;
+  if (to == breaker_state::forced_open) {
+    text += ": the circuit breaker was opened by hand";
+  } else if (to == breaker_state::half_open) {
+    text += ": the circuit breaker is half open and waits for what its probes come to";
+  } else {
+    ((text += ": the circuit breaker is open for another ") += format_duration(retry_after));
+  }
+  error why(errc::refused, text);
+  if (last_failure) why = std::move(why).caused_by(*last_failure);
+  throw call_refused(std::move(why), options.name, retry_after);
+}
+
+breaker_core::breaker_core(breaker_options options)
     : options_(checked(options)), window_(options.window_calls, options.window_time) {
   // A window of calls that is smaller than calls_min would never open it.
   if (options_.window_time == duration() && options_.calls_min > options_.window_calls)
     options_.calls_min = options_.window_calls;
 }
 
-bool circuit_breaker::is_bad(const detail::breaker_counts& counts) const noexcept {
+bool breaker_core::is_bad(const breaker_counts& counts) const noexcept {
   const auto is_over = [&](std::uint32_t part, std::uint32_t limit) {
     return std::uint64_t{100} * part >= std::uint64_t{limit} * counts.calls;
   };
@@ -70,7 +99,7 @@ bool circuit_breaker::is_bad(const detail::breaker_counts& counts) const noexcep
          is_over(counts.slow, options_.slow_percent);
 }
 
-void circuit_breaker::turn(breaker_state to, time_point now) noexcept {
+void breaker_core::turn(breaker_state to, time_point now) noexcept {
   state_ = to;
   since_ = now;
   ++epoch_;
@@ -80,25 +109,20 @@ void circuit_breaker::turn(breaker_state to, time_point now) noexcept {
   if (to == breaker_state::open) ++stats_.opened;
 }
 
-void circuit_breaker::tell(breaker_state to, const detail::breaker_counts& counts) const noexcept {
-  if (to == breaker_state::closed) {
-    log::info("circuit breaker closed", {{"name", options_.name}});
-    return;
-  }
-  log::warn("circuit breaker opened",
-            {{"name", options_.name},
-             {"calls", counts.calls},
-             {"failed_percent", percent(counts.failed, counts.calls)},
-             {"slow_percent", percent(counts.slow, counts.calls)},
-             {"last_failure", last_failure_ ? last_failure_->message() : std::string_view()}});
+void breaker_core::turn(breaker_state to, const breaker_counts& counts, time_point now,
+                        breaker_effects& out) noexcept {
+  out.has_turned = true;
+  out.to = to;
+  out.counts = counts;
+  out.last_failure = last_failure_;
+  turn(to, now);
 }
 
-bool circuit_breaker::is_probing_too_long(time_point now) const noexcept {
+bool breaker_core::is_probing_too_long(time_point now) const noexcept {
   return options_.probes_time_max != duration() && now >= since_ + options_.probes_time_max;
 }
 
-bool circuit_breaker::is_ready() const noexcept {
-  const time_point now = now_of_loop();
+bool breaker_core::is_ready(time_point now) const noexcept {
   switch (state_) {
     case breaker_state::closed:
     case breaker_state::disabled:
@@ -113,78 +137,57 @@ bool circuit_breaker::is_ready() const noexcept {
   return false;
 }
 
-circuit_breaker::ticket circuit_breaker::begin(unit) {
-  const time_point now = now_of_loop();
-  if (state_ == breaker_state::half_open && is_probing_too_long(now)) {
-    turn(breaker_state::open, now);
-    tell(breaker_state::open, probed_);
-  }
+std::optional<breaker_call> breaker_core::let_in(time_point now, breaker_effects& out) noexcept {
+  if (state_ == breaker_state::half_open && is_probing_too_long(now))
+    turn(breaker_state::open, breaker_counts(probed_), now, out);
   if (state_ == breaker_state::open && now >= since_ + options_.open_for)
     turn(breaker_state::half_open, now);
-  if (!is_ready()) refuse(now);
-  if (state_ == breaker_state::half_open) ++probes_let_in_;  // (2)
-  return {this, epoch_, now};
-}
-
-void circuit_breaker::refuse(time_point now) {
-  ++stats_.refused;
-  std::string text = options_.name;
-  duration retry_after;
-  if (state_ == breaker_state::forced_open) {
-    text += ": the circuit breaker was opened by hand";
-  } else if (state_ == breaker_state::half_open) {
-    text += ": the circuit breaker is half open and waits for what its probes come to";
-  } else {
-    retry_after = since_ + options_.open_for - now;
-    ((text += ": the circuit breaker is open for another ") += format_duration(retry_after));
+  if (is_ready(now)) {
+    if (state_ == breaker_state::half_open) ++probes_let_in_;  // (2)
+    return breaker_call{.epoch = epoch_, .begun = now};
   }
-  error why(errc::refused, text);
-  if (last_failure_) why = std::move(why).caused_by(*last_failure_);
-  throw call_refused(std::move(why), options_.name, retry_after);
+  ++stats_.refused;
+  out.to = state_;
+  out.last_failure = last_failure_;
+  if (state_ == breaker_state::open) out.retry_after = since_ + options_.open_for - now;
+  return std::nullopt;
 }
 
-void circuit_breaker::give_back(std::uint64_t epoch) noexcept {
+void breaker_core::give_back(std::uint64_t epoch) noexcept {
   if (epoch == epoch_ && state_ == breaker_state::half_open) --probes_let_in_;  // (2)
 }
 
-void circuit_breaker::note(const ticket& of, const call_failure* failure) noexcept {
-  const breaker_verdict verdict = failure ? options_.judge(*failure) : breaker_verdict::success;
-  if (verdict == breaker_verdict::ignored) return give_back(of.epoch_);
+void breaker_core::note(const breaker_call& ended, breaker_verdict verdict,
+                        std::optional<error>& failure, time_point now,
+                        breaker_effects& out) noexcept {
+  if (verdict == breaker_verdict::ignored) return give_back(ended.epoch);
   const bool is_failed = verdict == breaker_verdict::failure;
   ++(is_failed ? stats_.failed : stats_.succeeded);
-  if (of.epoch_ != epoch_) return;  // (1)
-  const time_point now = now_of_loop();
-  const detail::breaker_counts one{.calls = 1,
-                                   .failed = is_failed ? 1u : 0u,
-                                   .slow = now - of.begun_ > options_.slow_call ? 1u : 0u};
-  if (is_failed) last_failure_ = failure->to_error();
+  if (ended.epoch != epoch_) return;  // (1)
+  const breaker_counts one{.calls = 1,
+                           .failed = is_failed ? 1u : 0u,
+                           .slow = now - ended.begun > options_.slow_call ? 1u : 0u};
+  if (is_failed) last_failure_.swap(failure);
   if (state_ == breaker_state::closed) {
     window_.add(one, now);
-    const detail::breaker_counts counts = window_.counts(now);
-    if (counts.calls >= options_.calls_min && is_bad(counts)) {
-      turn(breaker_state::open, now);
-      tell(breaker_state::open, counts);
-    }
+    const breaker_counts counts = window_.counts(now);
+    if (counts.calls >= options_.calls_min && is_bad(counts))
+      turn(breaker_state::open, counts, now, out);
   } else if (state_ == breaker_state::half_open) {
     probed_ += one;
     if (probed_.calls < options_.probes) return;
-    const detail::breaker_counts counts = probed_;
-    const breaker_state to = is_bad(counts) ? breaker_state::open : breaker_state::closed;
-    turn(to, now);
-    tell(to, counts);
+    const breaker_counts counts = probed_;
+    turn(is_bad(counts) ? breaker_state::open : breaker_state::closed, counts, now, out);
   }
 }
 
-void circuit_breaker::force_open() noexcept { turn(breaker_state::forced_open, now_of_loop()); }
-void circuit_breaker::disable() noexcept { turn(breaker_state::disabled, now_of_loop()); }
-void circuit_breaker::reset() noexcept {
-  turn(breaker_state::closed, now_of_loop());
-  last_failure_.reset();
+void breaker_core::put(breaker_state to, time_point now, std::optional<error>& forgotten) noexcept {
+  turn(to, now);
+  if (to == breaker_state::closed) last_failure_.swap(forgotten);
 }
 
-breaker_stats circuit_breaker::stats() noexcept {
-  const detail::breaker_counts counts =
-      state_ == breaker_state::half_open ? probed_ : window_.counts(now_of_loop());
+breaker_stats breaker_core::stats(time_point now) noexcept {
+  const breaker_counts counts = state_ == breaker_state::half_open ? probed_ : window_.counts(now);
   breaker_stats shown = stats_;
   shown.state = state_;
   shown.window_calls = counts.calls;
@@ -193,4 +196,56 @@ breaker_stats circuit_breaker::stats() noexcept {
   return shown;
 }
 
+template <class Reach>
+bool basic_circuit_breaker<Reach>::is_ready() const noexcept {
+  const time_point now = now_of_loop();
+  const typename Reach::guard held(lock_);
+  return core_.is_ready(now);
+}
+
+template <class Reach>
+auto basic_circuit_breaker<Reach>::begin(unit) -> ticket {
+  const time_point now = now_of_loop();
+  breaker_effects effects(core_.options());
+  std::optional<breaker_call> call;
+  {
+    const typename Reach::guard held(lock_);
+    call = core_.let_in(now, effects);
+  }
+  if (!call) effects.refuse();
+  return {this, *call};
+}
+
+template <class Reach>
+void basic_circuit_breaker<Reach>::note(const breaker_call& ended,
+                                        const call_failure* failure) noexcept {
+  const time_point now = now_of_loop();
+  const breaker_verdict verdict =
+      failure ? core_.options().judge(*failure) : breaker_verdict::success;
+  std::optional<error> what;  // it, or the one that it takes the place of, ends after the unlock
+  if (verdict == breaker_verdict::failure) what = failure->to_error();
+  breaker_effects effects(core_.options());
+  const typename Reach::guard held(lock_);
+  core_.note(ended, verdict, what, now, effects);
+}
+
+template <class Reach>
+void basic_circuit_breaker<Reach>::put(breaker_state to) noexcept {
+  const time_point now = now_of_loop();
+  std::optional<error> forgotten;  // ends after the unlock
+  const typename Reach::guard held(lock_);
+  core_.put(to, now, forgotten);
+}
+
+template <class Reach>
+breaker_stats basic_circuit_breaker<Reach>::stats() noexcept {
+  const time_point now = now_of_loop();
+  const typename Reach::guard held(lock_);
+  return core_.stats(now);
+}
+
+template class basic_circuit_breaker<one_loop>;
+template class basic_circuit_breaker<many_loops>;
+
+}  // namespace detail
 }  // namespace weir

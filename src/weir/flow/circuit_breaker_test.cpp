@@ -2,6 +2,7 @@
 
 #include <weir/core.hpp>
 #include <weir/flow/flow_calls_test.hpp>
+#include <weir/flow/flow_contract_test.hpp>
 #include <weir/testing/cancel_points.hpp>
 
 #include <string>
@@ -15,7 +16,8 @@ using testing::elapsed;
 using testing::scripted;
 
 // What a call through the breaker came to: ok, the name of an error's code, or "not let in".
-task<std::string> through(circuit_breaker& breaker, scripted& server) {
+template <class Breaker>
+task<std::string> through(Breaker& breaker, scripted& server) {
   bool was_called = false;
   try {
     co_await breaker.run([&]() -> task<int> {
@@ -30,12 +32,14 @@ task<std::string> through(circuit_breaker& breaker, scripted& server) {
   }
   co_return "ok";
 }
-task<> all_through(circuit_breaker& breaker, scripted& server, int count) {
+template <class Breaker>
+task<> all_through(Breaker& breaker, scripted& server, int count) {
   for (int i = 0; i < count; ++i) static_cast<void>(co_await through(breaker, server));
 }
 
-WEIR_TEST("it opens when so many of the last calls failed, and not before there are enough") {
-  circuit_breaker breaker({.failure_percent = 50, .window_calls = 10, .calls_min = 6});
+FLOW_CONTRACT("it opens when so many of the last calls failed, and not before there are enough") {
+  typename Kit::circuit_breaker breaker(
+      {.failure_percent = 50, .window_calls = 10, .calls_min = 6});
   scripted server({{0_ms}, {0_ms}, {0_ms}, {0_ms, errc::io}});
   co_await all_through(breaker, server, 5);
   EXPECT_EQ(breaker.state(), breaker_state::closed) << "2 of 5 failed, and 5 are too few";
@@ -47,8 +51,8 @@ WEIR_TEST("it opens when so many of the last calls failed, and not before there 
   EXPECT_EQ(breaker.stats().failed, 3u);
 }
 
-WEIR_TEST("only the last calls count: old failures are forgotten") {
-  circuit_breaker breaker({.failure_percent = 50, .window_calls = 4, .calls_min = 4});
+FLOW_CONTRACT("only the last calls count: old failures are forgotten") {
+  typename Kit::circuit_breaker breaker({.failure_percent = 50, .window_calls = 4, .calls_min = 4});
   scripted server({{0_ms, errc::io}, {0_ms}, {0_ms}, {0_ms}, {0_ms}, {0_ms, errc::io}});
   co_await all_through(breaker, server, 6);
   EXPECT_EQ(breaker.state(), breaker_state::closed);
@@ -58,8 +62,9 @@ WEIR_TEST("only the last calls count: old failures are forgotten") {
   EXPECT_EQ(breaker.state(), breaker_state::open);
 }
 
-WEIR_TEST("a window of time forgets by age") {
-  circuit_breaker breaker({.failure_percent = 50, .window_time = 10_s, .calls_min = 4});
+FLOW_CONTRACT("a window of time forgets by age") {
+  typename Kit::circuit_breaker breaker(
+      {.failure_percent = 50, .window_time = 10_s, .calls_min = 4});
   scripted server({{0_ms, errc::io}});
   co_await all_through(breaker, server, 3);
   co_await sleep(11_s);
@@ -70,8 +75,8 @@ WEIR_TEST("a window of time forgets by age") {
   EXPECT_EQ(breaker.state(), breaker_state::open);
 }
 
-WEIR_TEST("slow calls open it, too, whether they fail or not") {
-  circuit_breaker breaker(
+FLOW_CONTRACT("slow calls open it, too, whether they fail or not") {
+  typename Kit::circuit_breaker breaker(
       {.slow_percent = 50, .slow_call = 100_ms, .window_calls = 4, .calls_min = 4});
   scripted server({{100_ms}, {100_ms}, {101_ms}, {101_ms, errc::not_found}});
   co_await all_through(breaker, server, 3);
@@ -81,8 +86,8 @@ WEIR_TEST("slow calls open it, too, whether they fail or not") {
   EXPECT_EQ(breaker.stats().failed, 0u);
 }
 
-WEIR_TEST("a refusal says how long, and what the last failure was") {
-  circuit_breaker breaker({.name = "pricing", .calls_min = 1, .open_for = 30_s});
+FLOW_CONTRACT("a refusal says how long, and what the last failure was") {
+  typename Kit::circuit_breaker breaker({.name = "pricing", .calls_min = 1, .open_for = 30_s});
   scripted server({{0_ms, errc::broken}});
   co_await all_through(breaker, server, 1);
   co_await sleep(10_s);
@@ -99,8 +104,9 @@ WEIR_TEST("a refusal says how long, and what the last failure was") {
 }
 
 // An open breaker whose time has passed, with this script for what comes.
+template <class Kit>
 struct probed {
-  circuit_breaker breaker;
+  typename Kit::circuit_breaker breaker;
   scripted server;
   probed(breaker_options options, std::vector<testing::answer> script)
       : breaker(with(options)), server(std::move(script)) {}
@@ -119,8 +125,8 @@ struct probed {
   }
 };
 
-WEIR_TEST("after its time some probes are let in, and when they do well it closes") {
-  probed all({.probes = 3}, {{10_ms}, {10_ms, errc::io}, {10_ms}});
+FLOW_CONTRACT("after its time some probes are let in, and when they do well it closes") {
+  probed<Kit> all({.probes = 3}, {{10_ms}, {10_ms, errc::io}, {10_ms}});
   co_await all.open_and_wait();
   std::vector<std::string> outcomes;
   co_await with_scope([&](scope& s) -> task<> {
@@ -137,8 +143,8 @@ WEIR_TEST("after its time some probes are let in, and when they do well it close
   EXPECT_EQ(all.breaker.stats().window_calls, 0u) << "what was before is forgotten";
 }
 
-WEIR_TEST("when too many probes fail it opens again, for the whole time") {
-  probed all({.probes = 2}, {{10_ms}, {10_ms, errc::io}});
+FLOW_CONTRACT("when too many probes fail it opens again, for the whole time") {
+  probed<Kit> all({.probes = 2}, {{10_ms}, {10_ms, errc::io}});
   co_await all.open_and_wait();
   co_await all_through(all.breaker, all.server, 2);
   EXPECT_EQ(all.breaker.state(), breaker_state::open);
@@ -149,15 +155,15 @@ WEIR_TEST("when too many probes fail it opens again, for the whole time") {
   EXPECT_EQ(co_await through(all.breaker, all.server), "io");
 }
 
-WEIR_TEST("slow probes open it again") {
-  probed all({.slow_call = 1_s, .probes = 1}, {{2_s}});
+FLOW_CONTRACT("slow probes open it again") {
+  probed<Kit> all({.slow_call = 1_s, .probes = 1}, {{2_s}});
   co_await all.open_and_wait();
   EXPECT_EQ(co_await through(all.breaker, all.server), "ok");
   EXPECT_EQ(all.breaker.state(), breaker_state::open);
 }
 
-WEIR_TEST("a probe that is cancelled or ignored gives its place to another") {
-  probed all({.probes = 1}, {{1_h}, {0_ms}});
+FLOW_CONTRACT("a probe that is cancelled or ignored gives its place to another") {
+  probed<Kit> all({.probes = 1}, {{1_h}, {0_ms}});
   co_await all.open_and_wait();
   co_await testing::expect_raises<errc::timed_out>(with_timeout(
       1_s, all.breaker.run([&]() -> task<int> { co_return co_await all.server.call(); })));
@@ -171,8 +177,8 @@ WEIR_TEST("a probe that is cancelled or ignored gives its place to another") {
   EXPECT_EQ(all.breaker.state(), breaker_state::closed);
 }
 
-WEIR_TEST("probes that take too long open it again, and their ends don't count any more") {
-  probed all({.probes = 1, .probes_time_max = 5_s}, {{70_s}, {0_ms}});
+FLOW_CONTRACT("probes that take too long open it again, and their ends don't count any more") {
+  probed<Kit> all({.probes = 1, .probes_time_max = 5_s}, {{70_s}, {0_ms}});
   co_await all.open_and_wait();
   co_await with_scope([&](scope& s) -> task<> {
     s.spawn([&]() -> task<> { EXPECT_EQ(co_await through(all.breaker, all.server), "ok"); });
@@ -188,8 +194,9 @@ WEIR_TEST("probes that take too long open it again, and their ends don't count a
   EXPECT_EQ(all.breaker.stats().window_calls, 0u);
 }
 
-WEIR_TEST("a call that began before it opened says nothing about how things are now") {
-  circuit_breaker breaker({.window_calls = 10, .calls_min = 1, .open_for = 1_s, .probes = 1});
+FLOW_CONTRACT("a call that began before it opened says nothing about how things are now") {
+  typename Kit::circuit_breaker breaker(
+      {.window_calls = 10, .calls_min = 1, .open_for = 1_s, .probes = 1});
   scripted slow_to_fail({{3_s, errc::io}});
   scripted down({{0_ms, errc::io}});
   scripted up({{0_ms}});
@@ -206,8 +213,8 @@ WEIR_TEST("a call that began before it opened says nothing about how things are 
   EXPECT_EQ(breaker.stats().failed, 2u) << "it is counted all the same";
 }
 
-WEIR_TEST("an answer, even a no, says that the callee works; results count like exceptions") {
-  circuit_breaker breaker({.window_calls = 4, .calls_min = 1});
+FLOW_CONTRACT("an answer, even a no, says that the callee works; results count like exceptions") {
+  typename Kit::circuit_breaker breaker({.window_calls = 4, .calls_min = 1});
   scripted server({{0_ms, errc::not_found}, {0_ms, errc::invalid_argument}, {0_ms, errc::io}});
   const auto call = [&]() -> task<result<int>> { co_return co_await server.try_call(); };
   for (int i = 0; i < 2; ++i) static_cast<void>(co_await breaker.run(call));
@@ -218,8 +225,8 @@ WEIR_TEST("an answer, even a no, says that the callee works; results count like 
   EXPECT_EQ(breaker.state(), breaker_state::open);
 }
 
-WEIR_TEST("by hand it is opened, let through, and put back") {
-  circuit_breaker breaker({.calls_min = 1});
+FLOW_CONTRACT("by hand it is opened, let through, and put back") {
+  typename Kit::circuit_breaker breaker({.calls_min = 1});
   scripted down({{0_ms, errc::io}});
   breaker.force_open();
   co_await sleep(1_h);
@@ -244,14 +251,15 @@ TEST(CircuitBreaker, what_cannot_be_meant_is_refused) {
   EXPECT_THROW(circuit_breaker({.probes = 0}), exception);
 }
 
-TEST(CircuitBreaker, a_cancelled_call_is_no_failure_and_keeps_no_probe) {
+template <class Kit>
+void a_cancelled_call_is_no_failure_and_keeps_no_probe() {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
-    circuit_breaker breaker({.calls_min = 1, .open_for = 1_s, .probes = 1});
+    typename Kit::circuit_breaker breaker({.calls_min = 1, .open_for = 1_s, .probes = 1});
     scripted down({{0_ms, errc::io}});
     scripted up({{1_ms}});
     co_await all_through(breaker, down, 1);
     co_await sleep(1_s);
-    co_await v.run([](circuit_breaker* by, scripted* server) -> task<> {
+    co_await v.run([](typename Kit::circuit_breaker* by, scripted* server) -> task<> {
       co_await by->run([&]() -> task<int> { co_return co_await server->call(); });
     }(&breaker, &up));
     EXPECT_EQ(breaker.stats().failed, 1u);
@@ -261,6 +269,10 @@ TEST(CircuitBreaker, a_cancelled_call_is_no_failure_and_keeps_no_probe) {
     EXPECT_EQ(co_await through(breaker, up), "ok");
     EXPECT_EQ(breaker.state(), breaker_state::closed);
   });
+}
+TEST(CircuitBreaker, a_cancelled_call_is_no_failure_and_keeps_no_probe) {
+  a_cancelled_call_is_no_failure_and_keeps_no_probe<local_flow>();
+  a_cancelled_call_is_no_failure_and_keeps_no_probe<cross_flow>();
 }
 
 }  // namespace

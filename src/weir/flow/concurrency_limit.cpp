@@ -3,16 +3,11 @@
 #include <weir/base/error.hpp>
 #include <weir/core/loop.hpp>
 
-namespace weir {
+#include <utility>
+
+namespace weir::detail {
 
 namespace {
-
-detail::slots_options slots_of(const limit_options& options, std::uint32_t limit) {
-  return detail::checked("concurrency_limit", {.name = options.name,
-                                               .limit = limit,
-                                               .queue_max = options.queue_max,
-                                               .wait_max = options.wait_max});
-}
 
 bool is_overload(const call_failure& what) noexcept {
   switch (what.code()) {
@@ -28,25 +23,34 @@ bool is_overload(const call_failure& what) noexcept {
 
 }  // namespace
 
-concurrency_limit::concurrency_limit(limit_options options)
-    : slots_(slots_of(options, options.calls_max)) {}
+slots_options slots_of(const limit_options& options, std::uint32_t limit) {
+  return checked("concurrency_limit", {.name = options.name,
+                                       .limit = limit,
+                                       .queue_max = options.queue_max,
+                                       .wait_max = options.wait_max});
+}
 
-concurrency_limit::concurrency_limit(limit_options options, gradient_options adaptive)
-    : slots_(slots_of(options, adaptive.limit_initial)), learned_(adaptive) {}
-
-concurrency_limit::ticket concurrency_limit::begin(detail::call_slots::slot admitted) noexcept {
+template <class Reach>
+auto basic_concurrency_limit<Reach>::begin(call_place admitted) noexcept -> ticket {
   return {this, std::move(admitted), loop::current()->now()};
 }
 
-void concurrency_limit::note(time_point begun, const call_failure* failure) noexcept {
+// The limit is set under the lock of what is learned, so that an older one does not come last.
+template <class Reach>
+void basic_concurrency_limit<Reach>::note(time_point begun, const call_failure* failure) noexcept {
   if (!learned_) return;
   const time_point now = loop::current()->now();
+  const typename Reach::guard held(learning_);
+  const std::uint32_t before = learned_->limit();
   if (!failure) {
     learned_->succeeded(now - begun, slots_.running());
   } else if (is_overload(*failure)) {
     learned_->overloaded(now);
   }
-  slots_.set_limit(learned_->limit());
+  if (learned_->limit() != before) slots_.set_limit(learned_->limit());
 }
 
-}  // namespace weir
+template class basic_concurrency_limit<one_loop>;
+template class basic_concurrency_limit<many_loops>;
+
+}  // namespace weir::detail

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -20,15 +21,6 @@ namespace weir {
 namespace {
 
 using namespace weir::literals;
-
-/// Runs the same body on loops of two threads.
-template <class F>
-void on_two_loops(F body) {
-  std::vector<std::thread> threads;
-  for (int t = 0; t < 2; ++t)
-    threads.push_back(run_on_thread([&body, t]() -> task<> { co_await body(t); }));
-  for (std::thread& one : threads) one.join();
-}
 
 TEST(CrossSharedMutex, lets_readers_in_together_and_a_writer_alone) {
   cross::shared_mutex door;
@@ -156,6 +148,65 @@ TEST(CrossBroadcast, brings_every_item_to_every_loop_in_order_or_tells_what_was_
   news.close();
   for (std::thread& one : threads) one.join();
   EXPECT_EQ(counted, 10'000);
+}
+
+struct counted_up {
+  int by;
+  int number;
+};
+
+TEST(CrossEventBus, lets_every_loop_hear_the_events_of_all_in_one_order) {
+  constexpr int events = 1000;
+  cross::event_bus bus({.capacity = 2 * events});
+  std::vector<cross::broadcast_receiver<counted_up>> receivers{bus.subscribe<counted_up>(),
+                                                               bus.subscribe<counted_up>()};
+  std::vector<int> heard[2];
+  on_two_loops([&](int me) -> task<> {
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        for (int i = 0; i < events; ++i) {
+          EXPECT_EQ(bus.publish(counted_up{me, i}), 2u);
+          if (i % 64 == 0) co_await yield();
+        }
+      });
+      int next[2] = {};
+      for (int i = 0; i < 2 * events; ++i) {
+        const auto item = co_await receivers[static_cast<std::size_t>(me)].receive();
+        EXPECT_EQ(item->missed, 0u);
+        EXPECT_EQ(item->value.number, next[item->value.by]++);
+        heard[me].push_back(item->value.by);
+      }
+    });
+  });
+  EXPECT_EQ(heard[0], heard[1]);
+  EXPECT_EQ(bus.stats().published, 2u * events);
+}
+
+TEST(CrossEventBus, makes_a_topic_once_whoever_asks_for_it_at_the_same_time) {
+  for (int round = 0; round < 50; ++round) {
+    cross::event_bus bus({.capacity = 4, .topics_max = 8});
+    std::atomic<int> refusals{0};
+    std::atomic<int> heard{0};
+    cross::barrier all(2);
+    on_two_loops([&](int) -> task<> {
+      std::vector<cross::broadcast_receiver<int>> mine;
+      for (int i = 0; i < 8; ++i) mine.push_back(bus.subscribe<int>(std::to_string(i)));
+      try {
+        static_cast<void>(bus.subscribe<int>("one too many"));
+      } catch (const exception& e) {
+        refusals += e.reason().code() == errc::full ? 1 : 0;
+      }
+      co_await all.arrive_and_wait();
+      for (int i = 0; i < 4; ++i) EXPECT_EQ(bus.publish(i, std::to_string(i)), 2u);
+      for (int i = 0; i < 4; ++i) {
+        for (int by = 0; by < 2; ++by)
+          heard += (co_await mine[static_cast<std::size_t>(i)].receive())->value == i ? 1 : 0;
+      }
+    });
+    EXPECT_EQ(bus.stats().topics, 8u);
+    EXPECT_EQ(refusals, 2);
+    EXPECT_EQ(heard, 16);
+  }
 }
 
 TEST(CrossCondition, loses_no_wake_up_between_the_check_and_the_wait) {

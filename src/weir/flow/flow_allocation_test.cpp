@@ -106,6 +106,29 @@ FLOW_CONTRACT("locks, permits and events allocate nothing, waiting or not") {
   });
 }
 
+FLOW_CONTRACT("tokens and places for calls allocate nothing, waiting or not") {
+  typename Kit::rate_limiter calls({.tokens = 1'000'000, .per = 1_s, .burst = 1});
+  typename Kit::bulkhead pool({.calls_max = 1, .queue_max = 1, .wait_max = 1_s});
+  co_await with_scope([&](scope& s) -> task<> {
+    bool is_over = false;
+    s.spawn([&]() -> task<> {
+      // NOLINTNEXTLINE(bugprone-infinite-loop): the other task ends it
+      while (!is_over) {
+        auto place = co_await pool.enter();
+        co_await calls.acquire();
+      }
+    });
+    co_await sleep(1_ms);
+    const std::size_t before = allocations;
+    for (int i = 0; i < rounds; ++i) {
+      auto place = co_await pool.enter();
+      co_await calls.acquire();
+    }
+    EXPECT_EQ(allocations, before);
+    is_over = true;
+  });
+}
+
 FLOW_CONTRACT("a select of two allocates nothing, whoever wins") {
   auto [to, from] = Kit::template channel<int>(1);
   typename Kit::event never;

@@ -3,17 +3,26 @@
 #pragma once
 
 #include <weir/flow/broadcast.hpp>
+#include <weir/flow/bulkhead.hpp>
+#include <weir/flow/call_cache.hpp>
 #include <weir/flow/channel.hpp>
+#include <weir/flow/circuit_breaker.hpp>
+#include <weir/flow/concurrency_limit.hpp>
 #include <weir/flow/event.hpp>
+#include <weir/flow/event_bus.hpp>
 #include <weir/flow/latch.hpp>
+#include <weir/flow/layers.hpp>
 #include <weir/flow/mutex.hpp>
 #include <weir/flow/once.hpp>
 #include <weir/flow/oneshot.hpp>
+#include <weir/flow/rate_limiter.hpp>
+#include <weir/flow/retry_budget.hpp>
 #include <weir/flow/semaphore.hpp>
 #include <weir/flow/shared_mutex.hpp>
 #include <weir/flow/watch.hpp>
 #include <weir/testing/test.hpp>
 
+#include <cstddef>
 #include <source_location>
 #include <string>
 #include <utility>
@@ -56,6 +65,15 @@ struct local_flow {
   static auto broadcast(std::size_t capacity) {
     return weir::broadcast<T>(capacity);
   }
+  using event_bus = weir::event_bus;
+  using rate_limiter = weir::rate_limiter;
+  using rate_limit = weir::rate_limit;
+  using bulkhead = weir::bulkhead;
+  using concurrency_limit = weir::concurrency_limit;
+  using circuit_breaker = weir::circuit_breaker;
+  using retry_budget = weir::retry_budget;
+  template <class Key, class Value>
+  using call_cache = weir::call_cache<Key, Value>;
 };
 
 struct cross_flow {
@@ -94,6 +112,15 @@ struct cross_flow {
   static auto broadcast(std::size_t capacity) {
     return cross::broadcast<T>(capacity);
   }
+  using event_bus = cross::event_bus;
+  using rate_limiter = cross::rate_limiter;
+  using rate_limit = cross::rate_limit;
+  using bulkhead = cross::bulkhead;
+  using concurrency_limit = cross::concurrency_limit;
+  using circuit_breaker = cross::circuit_breaker;
+  using retry_budget = cross::retry_budget;
+  template <class Key, class Value>
+  using call_cache = cross::call_cache<Key, Value>;
 };
 
 inline bool add_for_both(const char* sentence, task<> (*local)(), task<> (*between)(),

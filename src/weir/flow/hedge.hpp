@@ -18,7 +18,7 @@ struct hedge_options {
   duration delay = duration::milliseconds(100);  // after it the next call is made
   std::uint32_t calls_max = 2;                   // with the first one
   failure_test may_pass = is_transient;          // others end the whole at once
-  retry_budget* budget = nullptr;                // shared by calls, so that hedges stay a fraction
+  retry_fund* budget = nullptr;                  // shared by calls, so that hedges stay a fraction
   const char* name = "hedge";
 };
 

@@ -2,6 +2,7 @@
 
 #include <weir/core.hpp>
 #include <weir/flow/flow_calls_test.hpp>
+#include <weir/flow/flow_contract_test.hpp>
 #include <weir/testing/cancel_points.hpp>
 
 #include <string>
@@ -91,8 +92,8 @@ WEIR_TEST("when all fail, all their failures are told") {
   EXPECT_EQ(lost.error().code(), errc::refused);
 }
 
-WEIR_TEST("a budget bounds the hedges of many calls") {
-  retry_budget budget({.ratio = 0.25, .retries_per_second_min = 0, .window = 1_h});
+FLOW_CONTRACT("a budget bounds the hedges of many calls") {
+  typename Kit::retry_budget budget({.ratio = 0.25, .retries_per_second_min = 0, .window = 1_h});
   scripted slow({{1_s}});
   for (int i = 0; i < 8; ++i) {
     co_await hedge({.delay = 1_ms, .budget = &budget},

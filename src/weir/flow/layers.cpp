@@ -4,14 +4,13 @@
 
 #include <string>
 
-namespace weir {
+namespace weir::detail {
 
-void rate_limit::check() const {
-  const duration delay = bucket_->delay();
-  if (delay <= wait_max_) return;
-  throw call_refused(error(errc::full, std::string(bucket_->name()) + ": the next token comes in " +
-                                           format_duration(delay)),
-                     bucket_->name(), delay);
+void check_delay(const char* name, duration delay, duration wait_max) {
+  if (delay <= wait_max) return;
+  throw call_refused(
+      error(errc::full, std::string(name) + ": the next token comes in " + format_duration(delay)),
+      name, delay);
 }
 
-}  // namespace weir
+}  // namespace weir::detail

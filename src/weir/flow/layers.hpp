@@ -37,6 +37,11 @@ class time_limit {
   duration length_;
 };
 
+namespace detail {
+/// Raises call_refused when `delay` is longer.
+void check_delay(const char* name, duration delay, duration wait_max);
+}  // namespace detail
+
 /// A token of a bucket for each call, which is not waited for longer than `wait_max`: who would
 /// have to is refused at once, and told when to come again.
 ///
@@ -44,15 +49,16 @@ class time_limit {
 /// Order:   first come, first served.
 /// Bound:   the bucket's.
 /// Errors:  call_refused (`full`) with the time after which there will be a token.
-/// Threads: one loop. The bucket outlives it.
-class rate_limit {
+/// Threads: one loop; several may share the bucket of cross::rate_limit. The bucket outlives it.
+template <class Bucket>
+class basic_rate_limit {
  public:
-  explicit rate_limit(rate_limiter& bucket, duration wait_max = duration::seconds(5)) noexcept
+  explicit basic_rate_limit(Bucket& bucket, duration wait_max = duration::seconds(5)) noexcept
       : bucket_(&bucket), wait_max_(wait_max) {}
 
   template <class F>
   task<detail::call_value_t<F>> run(F call) const {
-    check();
+    detail::check_delay(bucket_->name(), bucket_->delay(), wait_max_);
     co_await bucket_->acquire();
     co_return co_await call();
   }
@@ -61,11 +67,15 @@ class rate_limit {
   rate_stats stats() const noexcept { return bucket_->stats(); }
 
  private:
-  void check() const;
-
-  rate_limiter* bucket_;
+  Bucket* bucket_;
   duration wait_max_;
 };
+using rate_limit = basic_rate_limit<rate_limiter>;
+
+namespace cross {
+/// A rate_limit over a bucket that loops share; each loop may have its own, or all the same.
+using rate_limit = basic_rate_limit<rate_limiter>;
+}  // namespace cross
 
 namespace detail {
 

@@ -3,6 +3,7 @@
 
 #include <weir/core.hpp>
 #include <weir/flow/flow_calls_test.hpp>
+#include <weir/flow/flow_contract_test.hpp>
 #include <weir/flow/resilience.hpp>
 #include <weir/testing/cancel_points.hpp>
 
@@ -38,14 +39,14 @@ WEIR_TEST("a breaker inside of a retry hears of each attempt, and its refusal is
   EXPECT_EQ(guarded.get<0>().stats().attempts, 5u);
 }
 
-WEIR_TEST("everything together, around a call that gives a single wait, too") {
-  rate_limiter bucket({.tokens = 1000, .per = 1_s, .burst = 10});
-  circuit_breaker breaker({});
-  bulkhead pool({.calls_max = 2});
-  concurrency_limit limit({}, gradient_options{});
+FLOW_CONTRACT("everything together, around a call that gives a single wait, too") {
+  typename Kit::rate_limiter bucket({.tokens = 1000, .per = 1_s, .burst = 10});
+  typename Kit::circuit_breaker breaker({});
+  typename Kit::bulkhead pool({.calls_max = 2});
+  typename Kit::concurrency_limit limit({}, gradient_options{});
   auto all = layers(fallback_policy([] { return -1; }), time_limit(10_s),
                     retry_policy(exponential(10_ms).recurs(3)), load_shed(pool), breaker,
-                    rate_limit(bucket), limit, hedge_policy({.delay = 1_s}));
+                    typename Kit::rate_limit(bucket), limit, hedge_policy({.delay = 1_s}));
   scripted server({{5_ms, errc::busy}, {5_ms, errc::busy}, {5_ms}, {5_ms, errc::corrupt}});
   const auto call = [&]() -> task<int> { co_return co_await server.call(); };
   EXPECT_EQ(co_await all.run(call), 3) << "the hedge took two, the retry the third";
@@ -56,9 +57,9 @@ WEIR_TEST("everything together, around a call that gives a single wait, too") {
   EXPECT_EQ(pool.stats().running, 0u);
 }
 
-WEIR_TEST("who would wait too long for a token is told when to come again") {
-  rate_limiter bucket({.tokens = 1, .per = 1_s, .burst = 1, .name = "mails"});
-  rate_limit patient(bucket, 2_s);
+FLOW_CONTRACT("who would wait too long for a token is told when to come again") {
+  typename Kit::rate_limiter bucket({.tokens = 1, .per = 1_s, .burst = 1, .name = "mails"});
+  typename Kit::rate_limit patient(bucket, 2_s);
   const auto call = []() -> task<> { co_return; };
   EXPECT_TRUE(patient.is_ready());
   co_await patient.run(call);
@@ -79,8 +80,8 @@ WEIR_TEST("who would wait too long for a token is told when to come again") {
   EXPECT_EQ(elapsed(), 2_s);
 }
 
-WEIR_TEST("a bucket knows how long a wait for it would be") {
-  rate_limiter bucket({.tokens = 10, .per = 1_s, .burst = 5});
+FLOW_CONTRACT("a bucket knows how long a wait for it would be") {
+  typename Kit::rate_limiter bucket({.tokens = 10, .per = 1_s, .burst = 5});
   EXPECT_EQ(bucket.delay(5), 0_s);
   EXPECT_EQ(bucket.delay(6), duration::max());
   co_await bucket.acquire(5);

@@ -3,27 +3,20 @@
 #include <weir/base/assert.hpp>
 #include <weir/base/error.hpp>
 #include <weir/core/loop.hpp>
-#include <weir/core/scope.hpp>
 
-namespace weir {
+#include <utility>
 
-constinit const detail::wait_kind rate_limiter::awaiter::kind_{
-    "tokens", &rate_limiter::awaiter::leave, &rate_limiter::awaiter::describe};
+namespace weir::detail {
 
-rate_limiter::rate_limiter(rate_options options) : options_(options) {
+token_bucket::token_bucket(const rate_options& options) : options_(options) {
   if (options.tokens == 0 || options.burst == 0 || options.per <= duration())
     raise(error(errc::invalid_argument,
                 "rate_limiter: tokens, per and burst must be above 0, or nothing would ever pass"));
-  turn_.of = this;
-  turn_.on_fire = [](detail::timer& t) noexcept { static_cast<turn&>(t).of->serve(); };
-}
-
-rate_limiter::~rate_limiter() {
-  WEIR_ASSERT(line_.is_empty() && "destroyed while tasks wait for it");
+  whole_ = cost_of(options.burst);
 }
 
 // Rounded up, so that the rate is never exceeded.
-duration rate_limiter::cost_of(std::uint64_t tokens) const noexcept {
+duration token_bucket::cost_of(std::uint64_t tokens) const noexcept {
   const auto whole =
       static_cast<unsigned __int128>(tokens) * static_cast<std::uint64_t>(options_.per.ns);
   const auto cost = (whole + options_.tokens - 1) / options_.tokens;
@@ -31,67 +24,150 @@ duration rate_limiter::cost_of(std::uint64_t tokens) const noexcept {
   return duration(static_cast<std::int64_t>(cost < longest ? cost : longest));
 }
 
-// The moment from which on `tokens` are there: what is missing to a full bucket may then be at most
-// what they leave of it.
-time_point rate_limiter::due(std::uint64_t tokens) const noexcept {
-  return full_at_ - (cost_of(options_.burst) - cost_of(tokens));
+// The line takes its tokens one after the other, so it moves the moment at which the bucket is full
+// by all that it asks for.
+duration token_bucket::delay(duration cost, duration ahead, time_point now) const noexcept {
+  const time_point full_at = (full_at_ < now ? now : full_at_) + ahead;
+  const time_point mine = full_at - (whole_ - cost);
+  return mine > now ? mine - now : duration();
 }
 
-bool rate_limiter::try_take(std::uint64_t tokens, time_point now) noexcept {
-  if (due(tokens) > now) return false;
-  full_at_ = (full_at_ < now ? now : full_at_) + cost_of(tokens);
-  admitted_ += tokens;
-  return true;
+template <class Reach>
+basic_rate_limiter<Reach>::basic_rate_limiter(rate_options options) : bucket_(options) {}
+
+template <class Reach>
+basic_rate_limiter<Reach>::~basic_rate_limiter() {
+  WEIR_ASSERT(line_.is_empty() && "destroyed while tasks wait for it");
 }
 
-bool rate_limiter::try_acquire(std::uint64_t tokens) noexcept {
-  return tokens <= options_.burst && line_.is_empty() && try_take(tokens, loop::current()->now());
-}
-
-duration rate_limiter::delay(std::uint64_t tokens) noexcept {
-  if (tokens > options_.burst) return duration::max();
+template <class Reach>
+bool basic_rate_limiter<Reach>::try_acquire(std::uint64_t tokens) noexcept {
+  if (!bucket_.has_room_for(tokens)) return false;
+  const duration cost = bucket_.cost_of(tokens);
   const time_point now = loop::current()->now();
-  const duration bucket = cost_of(options_.burst);
-  time_point at = now;  // when the one before has been served
-  time_point full_at = full_at_;
-  for (const awaiter& one : line_) {
-    const duration cost = cost_of(one.tokens_);
-    if (full_at - (bucket - cost) > at) at = full_at - (bucket - cost);
-    full_at = (full_at < at ? at : full_at) + cost;
+  const typename Reach::guard held(lock_);
+  return line_.is_empty() && try_take(tokens, cost, now);
+}
+
+template <class Reach>
+duration basic_rate_limiter<Reach>::delay(std::uint64_t tokens) noexcept {
+  if (!bucket_.has_room_for(tokens)) return duration::max();
+  const duration cost = bucket_.cost_of(tokens);
+  const time_point now = loop::current()->now();
+  const typename Reach::guard held(lock_);
+  return bucket_.delay(cost, bucket_.cost_of(tokens_waited_for_), now);
+}
+
+template <class Reach>
+void basic_rate_limiter<Reach>::serve(time_point now, typename Reach::wakes& woken) noexcept {
+  while (!line_.is_empty() && try_take(line_.front().tokens_, line_.front().cost_, now)) {
+    awaiter& one = line_.pop_front();
+    tokens_waited_for_ -= one.tokens_;
+    one.call(woken);
   }
-  const time_point mine = full_at - (bucket - cost_of(tokens));
-  return (mine > at ? mine : at) - now;
+  if (line_.is_empty() || std::exchange(line_.front().is_next_, true)) return;
+  line_.front().call(woken);  // (1)
 }
 
-void rate_limiter::serve() noexcept {
-  loop& on = *loop::current();
-  on.remove_timer(turn_);
-  const time_point now = on.now();
-  while (!line_.is_empty() && try_take(line_.front().tokens_, now)) line_.pop_front().complete();
-  if (line_.is_empty() || turn_.is_set()) return;
-  turn_.due = due(line_.front().tokens_);  // (1)
-  on.add_timer(turn_);
+template <class Reach>
+bool basic_rate_limiter<Reach>::awaiter::try_now() noexcept {
+  looked_at_ = loop::current()->now();
+  return base::try_now();
 }
 
-bool rate_limiter::awaiter::admit(detail::one_loop::wakes&) noexcept {
-  if (tokens_ > of_->options_.burst) return true;  // take() says why
-  return of_->line_.is_empty() && of_->try_take(tokens_, task->current->on().now());
+template <class Reach>
+bool basic_rate_limiter<Reach>::awaiter::admit(typename Reach::wakes&) noexcept {
+  basic_rate_limiter& of = *this->of_;
+  if (!of.bucket_.has_room_for(tokens_)) return true;  // take() says why
+  return of.line_.is_empty() && of.try_take(tokens_, cost_, looked_at_);
 }
 
-void rate_limiter::awaiter::stood() noexcept {
-  if (&of_->line_.front() == this) of_->serve();
+template <class Reach>
+void basic_rate_limiter<Reach>::awaiter::stood() noexcept {
+  basic_rate_limiter& of = *this->of_;
+  if constexpr (Reach::is_shared)
+    this->run = [](post_node& call) noexcept { static_cast<awaiter&>(call).arrive(); };
+  of.tokens_waited_for_ += tokens_;
+  if (&of.line_.front() != this) return;
+  is_next_ = true;
+  set_timer();  // (1)
 }
 
-result<void> rate_limiter::awaiter::take() noexcept {
-  if (tokens_ <= of_->options_.burst) return {};
+// Tells it to look at what has become of it: called under the lock.
+template <class Reach>
+void basic_rate_limiter<Reach>::awaiter::call(typename Reach::wakes& woken) noexcept {
+  if constexpr (Reach::is_shared) {
+    if (!std::exchange(is_called_, true)) woken.add(*this);  // (2)
+  } else {
+    arrive();
+  }
+}
+
+// At home. Whoever has left the line was admitted, or taken back while the call was on its way.
+template <class Reach>
+void basic_rate_limiter<Reach>::awaiter::arrive() noexcept {
+  {
+    const typename Reach::guard held(this->of_->lock_);
+    is_called_ = false;
+    if (this->is_linked()) return set_timer();
+  }
+  loop::current()->remove_timer(timer_);
+  if (has_left_) {
+    this->complete_cancelled();
+  } else {
+    this->complete();
+  }
+}
+
+template <class Reach>
+void basic_rate_limiter<Reach>::awaiter::set_timer() noexcept {
+  timer_.of = this;
+  timer_.on_fire = [](timer& t) noexcept { static_cast<turn_timer&>(t).of->turn_came(); };
+  timer_.due = this->of_->bucket_.due(cost_);
+  loop::current()->add_timer(timer_);
+}
+
+template <class Reach>
+void basic_rate_limiter<Reach>::awaiter::turn_came() noexcept {
+  const time_point now = loop::current()->now();
+  typename Reach::wakes woken;
+  const typename Reach::guard held(this->of_->lock_);
+  this->of_->serve(now, woken);
+  if (this->is_linked()) set_timer();  // not yet, by this clock; (1)
+}
+
+template <class Reach>
+void basic_rate_limiter<Reach>::awaiter::left(typename Reach::wakes& woken) noexcept {
+  loop::current()->remove_timer(timer_);
+  this->of_->tokens_waited_for_ -= tokens_;
+  this->of_->serve(looked_at_, woken);
+}
+
+template <class Reach>
+void basic_rate_limiter<Reach>::awaiter::leave(wait& w) noexcept {
+  awaiter& self = static_cast<awaiter&>(w);
+  self.looked_at_ = loop::current()->now();
+  if (!self.leave_line()) return;
+  // Nobody calls it any more; what is on its way arrives here, later.
+  self.has_left_ = self.is_called_;
+  if (!self.has_left_) w.complete_cancelled();  // (2)
+}
+
+template <class Reach>
+result<void> basic_rate_limiter<Reach>::awaiter::take() noexcept {
+  if (this->of_->bucket_.has_room_for(tokens_)) return {};
   return fail(errc::invalid_argument, "acquire: asks for more tokens than the bucket holds");
 }
 
-void rate_limiter::awaiter::describe(const detail::wait& w, detail::text_sink& out) noexcept {
+template <class Reach>
+void basic_rate_limiter<Reach>::awaiter::describe(const wait& w, text_sink& out) noexcept {
   const auto& self = static_cast<const awaiter&>(w);
   out.put_number(self.tokens_);
   out.put(" of ");
   out.put(self.of_->name());
 }
 
-}  // namespace weir
+template class basic_rate_limiter<one_loop>;
+template class basic_rate_limiter<many_loops>;
+
+}  // namespace weir::detail

@@ -1,9 +1,15 @@
 // rate_limiter: a token bucket. The hard idea: no tokens are counted and nothing ticks. The bucket
 // is the moment at which it will be full again (the generic cell rate algorithm, ITU-T I.371):
 // taking tokens moves the moment away, time brings it closer, and a wait knows exactly when its
-// turn is.
+// turn is. Only the first in line needs a timer, and a timer belongs to a loop: so between loops
+// who becomes first is called, and sets its timer at home.
 //
-// Invariants: (1) the timer runs for the first in line, and only then.
+//   stands --> first: called --> at home: timer set --> admitted
+//                        |                      |
+//                        +--> taken back        +--> taken back: the next one is called
+//
+// Invariants: (1) the first in line, and nobody else, has its timer set or a call on its way;
+//             (2) a wait has one call at most on its way, and does not end before that has arrived.
 #pragma once
 
 #include <weir/core/timer_wheel.hpp>
@@ -26,36 +32,77 @@ struct rate_stats {
   std::size_t waiting = 0;     // tasks in line
 };
 
-/// Tokens at an even rate, with bursts up to the bucket's size.
-///
-/// Cancel:  a cancelled acquire() takes no token, and the line moves up.
-/// Order:   first come, first served, whatever the counts.
-/// Bound:   `burst` tokens are kept; nothing is allocated.
-/// Errors:  `invalid_argument` for more tokens than the bucket holds, and for a rate or bucket of
-///          none.
-/// Threads: one loop.
-class rate_limiter {
- public:
-  explicit rate_limiter(rate_options options);
-  rate_limiter(const rate_limiter&) = delete;
-  rate_limiter& operator=(const rate_limiter&) = delete;
-  ~rate_limiter();
+namespace detail {
 
-  class awaiter final : public detail::line_wait<awaiter, void, rate_limiter, detail::one_loop> {
+/// The bucket: no clock, no line. Tokens are priced once, in the time that they take to come in.
+class token_bucket {
+ public:
+  /// Raises `invalid_argument` for a rate or a bucket of none.
+  explicit token_bucket(const rate_options& options);
+
+  const rate_options& options() const noexcept { return options_; }
+  bool has_room_for(std::uint64_t tokens) const noexcept { return tokens <= options_.burst; }
+  duration cost_of(std::uint64_t tokens) const noexcept;
+  /// From when on tokens of this cost are there: what is missing to a full bucket may then be at
+  /// most what they leave of it.
+  time_point due(duration cost) const noexcept { return full_at_ - (whole_ - cost); }
+  bool try_take(duration cost, time_point now) noexcept {
+    if (due(cost) > now) return false;
+    full_at_ = (full_at_ < now ? now : full_at_) + cost;
+    return true;
+  }
+  /// How long tokens of this cost would be waited for behind a line that asks for `ahead`.
+  duration delay(duration cost, duration ahead, time_point now) const noexcept;
+
+ private:
+  rate_options options_;
+  duration whole_;      // the cost of a full bucket
+  time_point full_at_;  // when it will be full
+};
+
+template <class Reach>
+class basic_rate_limiter {
+ public:
+  explicit basic_rate_limiter(rate_options options);
+  basic_rate_limiter(const basic_rate_limiter&) = delete;
+  basic_rate_limiter& operator=(const basic_rate_limiter&) = delete;
+  ~basic_rate_limiter();
+
+  class awaiter final : public line_wait<awaiter, void, basic_rate_limiter, Reach> {
+    using base = line_wait<awaiter, void, basic_rate_limiter, Reach>;
+
    public:
-    awaiter(rate_limiter& of, std::uint64_t tokens) noexcept
-        : line_wait(kind_, &of), tokens_(tokens) {}
-    bool admit(detail::one_loop::wakes&) noexcept;
+    awaiter(basic_rate_limiter& of, std::uint64_t tokens) noexcept
+        : base(kind_, &of), tokens_(tokens), cost_(of.bucket_.cost_of(tokens)) {}
+    awaiter(awaiter&& other) noexcept
+        : base(static_cast<base&&>(other)), tokens_(other.tokens_), cost_(other.cost_) {}
+    bool try_now() noexcept;
+    bool admit(typename Reach::wakes&) noexcept;
     void stood() noexcept;
-    void left(detail::one_loop::wakes&) noexcept { of_->serve(); }
-    auto& line() noexcept { return of_->line_; }
+    void left(typename Reach::wakes& woken) noexcept;
+    auto& line() noexcept { return this->of_->line_; }
     result<void> take() noexcept;
 
    private:
-    friend class rate_limiter;
-    static void describe(const detail::wait& w, detail::text_sink& out) noexcept;
-    static const detail::wait_kind kind_;
+    friend class basic_rate_limiter;
+    struct turn_timer : callback_timer {
+      awaiter* of = nullptr;
+    };
+    void call(typename Reach::wakes& woken) noexcept;
+    void arrive() noexcept;
+    void set_timer() noexcept;
+    void turn_came() noexcept;
+    static void leave(wait& w) noexcept;
+    static void describe(const wait& w, text_sink& out) noexcept;
+    static constexpr wait_kind kind_{"tokens", &leave, &describe};
+
     std::uint64_t tokens_;
+    duration cost_;
+    time_point looked_at_;    // the clock, read before the lock is taken
+    bool is_next_ = false;    // it has been called, or has set its timer: (1)
+    bool is_called_ = false;  // a call is on its way: (2)
+    bool has_left_ = false;   // taken back while a call was on its way
+    turn_timer timer_;
   };
   /// Waits for tokens: `co_await calls.acquire();`
   [[nodiscard]] awaiter acquire(std::uint64_t tokens = 1) noexcept {
@@ -68,27 +115,67 @@ class rate_limiter {
   /// bucket holds.
   duration delay(std::uint64_t tokens = 1) noexcept;
 
-  const char* name() const noexcept { return options_.name; }
-  rate_stats stats() const noexcept { return {.admitted = admitted_, .waiting = line_.count()}; }
+  const char* name() const noexcept { return bucket_.options().name; }
+  rate_stats stats() const noexcept {
+    const typename Reach::guard held(lock_);
+    return {.admitted = admitted_, .waiting = line_.count()};
+  }
 
  private:
+  friend class awaiter;
   template <class, class, class, class>
-  friend class detail::line_wait;
-  struct turn : detail::callback_timer {
-    rate_limiter* of = nullptr;
-  };
+  friend class line_wait;
 
-  duration cost_of(std::uint64_t tokens) const noexcept;
-  time_point due(std::uint64_t tokens) const noexcept;
-  bool try_take(std::uint64_t tokens, time_point now) noexcept;
-  void serve() noexcept;
+  bool try_take(std::uint64_t tokens, duration cost, time_point now) noexcept {
+    if (!bucket_.try_take(cost, now)) return false;
+    admitted_ += tokens;
+    return true;
+  }
+  void serve(time_point now, typename Reach::wakes& woken) noexcept;
 
-  [[no_unique_address]] detail::one_loop::lock lock_;
-  rate_options options_;
-  time_point full_at_;  // when the bucket will be full
+  [[no_unique_address]] mutable typename Reach::lock lock_;
+  token_bucket bucket_;
   std::uint64_t admitted_ = 0;
-  turn turn_;  // (1)
-  intrusive_list<awaiter> line_;
+  std::uint64_t tokens_waited_for_ = 0;  // by the line
+  intrusive_list<awaiter> line_;         // (1)
 };
 
+extern template class basic_rate_limiter<one_loop>;
+extern template class basic_rate_limiter<many_loops>;
+
+}  // namespace detail
+
+/// Tokens at an even rate, with bursts up to the bucket's size.
+///
+/// Cancel:  a cancelled acquire() takes no token, and the line moves up.
+/// Order:   first come, first served, whatever the counts.
+/// Bound:   `burst` tokens are kept; nothing is allocated.
+/// Errors:  `invalid_argument` for more tokens than the bucket holds, and for a rate or bucket of
+///          none.
+/// Threads: one loop; cross::rate_limiter is for several.
+class rate_limiter final : public detail::basic_rate_limiter<detail::one_loop> {
+ public:
+  explicit rate_limiter(rate_options options) : basic_rate_limiter(options) {}
+};
+
+namespace cross {
+
+/// weir::rate_limiter for tasks of several loops, which share one bucket and one line. Tokens that
+/// are there cost a short lock and a look at the clock; a wait that becomes the first in line
+/// behind one of another loop costs a post to its own loop, which sets the timer. So a loop that
+/// stands still while its task is the first holds up those behind it.
+///
+/// Cancel:  a cancelled acquire() takes no token, and the line moves up.
+/// Order:   first come, first served, whatever the counts and loops.
+/// Bound:   `burst` tokens are kept; nothing is allocated.
+/// Errors:  `invalid_argument` for more tokens than the bucket holds, and for a rate or bucket of
+///          none.
+/// Threads: any that runs a loop, on drivers whose clocks agree, as those of the kernel do;
+///          stats() on any thread. It outlives every call of its own.
+class rate_limiter final : public detail::basic_rate_limiter<detail::many_loops> {
+ public:
+  explicit rate_limiter(rate_options options) : basic_rate_limiter(options) {}
+};
+
+}  // namespace cross
 }  // namespace weir

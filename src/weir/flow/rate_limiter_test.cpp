@@ -1,8 +1,10 @@
 #include <weir/flow/rate_limiter.hpp>
 
 #include <weir/core.hpp>
+#include <weir/flow/flow_contract_test.hpp>
 #include <weir/testing/cancel_points.hpp>
 
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -12,8 +14,8 @@ namespace {
 using namespace weir::literals;
 using testing::elapsed;
 
-WEIR_TEST("a burst passes at once, and then tokens come evenly") {
-  rate_limiter calls({.tokens = 10, .per = 1_s, .burst = 3});
+FLOW_CONTRACT("a burst passes at once, and then tokens come evenly") {
+  typename Kit::rate_limiter calls({.tokens = 10, .per = 1_s, .burst = 3});
   std::vector<std::int64_t> passed_ms;
   for (int i = 0; i < 6; ++i) {
     co_await calls.acquire();
@@ -26,8 +28,9 @@ WEIR_TEST("a burst passes at once, and then tokens come evenly") {
   EXPECT_EQ(calls.stats().admitted, 9u);
 }
 
-WEIR_TEST("a wait for many tokens is not overtaken, and one that gives up lets the next move up") {
-  rate_limiter calls({.tokens = 10, .per = 1_s, .burst = 5});
+FLOW_CONTRACT(
+    "a wait for many tokens is not overtaken, and one that gives up lets the next move up") {
+  typename Kit::rate_limiter calls({.tokens = 10, .per = 1_s, .burst = 5});
   co_await calls.acquire(5);
   std::vector<int> order;
   co_await with_scope([&](scope& s) -> task<> {
@@ -53,17 +56,56 @@ WEIR_TEST("a wait for many tokens is not overtaken, and one that gives up lets t
   EXPECT_EQ(order.back(), 2);
 }
 
-WEIR_TEST("what can never be given is an error") {
-  rate_limiter calls({.tokens = 1, .burst = 2});
-  co_await testing::expect_raises<errc::invalid_argument>(calls.acquire(3));
-  EXPECT_FALSE(calls.try_acquire(3));
-  EXPECT_THROW(rate_limiter({.tokens = 0}), exception);
-  EXPECT_THROW(rate_limiter({.burst = 0}), exception);
+FLOW_CONTRACT("whoever becomes first has its own time, also when the first one gives up") {
+  typename Kit::rate_limiter calls({.tokens = 10, .per = 1_s, .burst = 10});
+  co_await calls.acquire(10);
+  std::vector<std::pair<int, std::int64_t>> passed_ms;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> {
+      co_await testing::expect_raises<errc::timed_out>(with_timeout(20_ms, calls.acquire(10)));
+    });
+    co_await sleep(1_ms);
+    for (int tokens = 3; tokens > 0; --tokens) {
+      s.spawn(
+          [&](int mine) -> task<> {
+            co_await sleep(duration::milliseconds(4 - mine));
+            co_await calls.acquire(static_cast<std::uint64_t>(mine));
+            passed_ms.emplace_back(mine, elapsed().ns / 1'000'000);
+          },
+          tokens);
+    }
+    co_await sleep(5_ms);
+    EXPECT_EQ(calls.stats().waiting, 4u);
+    co_await s.join();
+  });
+  EXPECT_EQ(passed_ms, (std::vector<std::pair<int, std::int64_t>>{{3, 300}, {2, 500}, {1, 600}}));
+  EXPECT_EQ(calls.stats().admitted, 16u);
 }
 
-TEST(RateLimiter, a_cancelled_acquire_takes_no_token) {
+FLOW_CONTRACT("of two acquires in one select only one takes a token") {
+  typename Kit::rate_limiter calls({.tokens = 1000, .per = 1_s, .burst = 1});
+  co_await calls.acquire();
+  for (int i = 1; i <= 3; ++i) {
+    auto [one, other] = co_await select(calls.acquire(), calls.acquire());
+    EXPECT_NE(static_cast<bool>(one), static_cast<bool>(other));
+    EXPECT_EQ(calls.stats().admitted, static_cast<std::uint64_t>(1 + i));
+    EXPECT_EQ(elapsed(), duration::milliseconds(i));
+  }
+  EXPECT_EQ(calls.stats().waiting, 0u);
+}
+
+FLOW_CONTRACT("what can never be given is an error") {
+  typename Kit::rate_limiter calls({.tokens = 1, .burst = 2});
+  co_await testing::expect_raises<errc::invalid_argument>(calls.acquire(3));
+  EXPECT_FALSE(calls.try_acquire(3));
+  EXPECT_THROW(typename Kit::rate_limiter({.tokens = 0}), exception);
+  EXPECT_THROW(typename Kit::rate_limiter({.burst = 0}), exception);
+}
+
+template <class Kit>
+void a_cancelled_acquire_takes_no_token() {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
-    rate_limiter calls({.tokens = 1000, .per = 1_s, .burst = 1});
+    typename Kit::rate_limiter calls({.tokens = 1000, .per = 1_s, .burst = 1});
     std::uint64_t taken = 0;
     const auto take_three = [&]() -> task<> {
       for (int i = 0; i < 3; ++i) {
@@ -79,6 +121,10 @@ TEST(RateLimiter, a_cancelled_acquire_takes_no_token) {
     EXPECT_EQ(calls.stats().admitted, taken);
     EXPECT_EQ(calls.stats().waiting, 0u);
   });
+}
+TEST(RateLimiter, a_cancelled_acquire_takes_no_token) {
+  a_cancelled_acquire_takes_no_token<local_flow>();
+  a_cancelled_acquire_takes_no_token<cross_flow>();
 }
 
 }  // namespace

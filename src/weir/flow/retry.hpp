@@ -16,7 +16,7 @@ namespace weir {
 
 struct retry_options {
   failure_test should_retry = is_transient;  // others are raised at once
-  retry_budget* budget = nullptr;            // shared by calls, so that retries stay a fraction
+  retry_fund* budget = nullptr;              // shared by calls, so that retries stay a fraction
   const char* name = "retry";
 };
 

@@ -2,7 +2,7 @@
 
 #include <weir/base/error.hpp>
 
-namespace weir {
+namespace weir::detail {
 
 namespace {
 
@@ -18,15 +18,25 @@ retry_budget_options checked(retry_budget_options options) {
 
 }  // namespace
 
-retry_budget::retry_budget(retry_budget_options options)
+template <class Reach>
+basic_retry_budget<Reach>::basic_retry_budget(retry_budget_options options)
     : options_(checked(options)), window_(options.window) {}
 
-void retry_budget::deposit(time_point now) noexcept {
+template <class Reach>
+void basic_retry_budget<Reach>::deposit(time_point now) noexcept {
+  const typename Reach::guard held(lock_);
   window_.add({.calls = 1}, now);
   ++stats_.calls;
 }
 
-double retry_budget::balance(time_point now) noexcept {
+template <class Reach>
+double basic_retry_budget<Reach>::balance(time_point now) noexcept {
+  const typename Reach::guard held(lock_);
+  return balance_now(now);
+}
+
+template <class Reach>
+double basic_retry_budget<Reach>::balance_now(time_point now) noexcept {
   const counts& in_window = window_.sum(now);
   const double seconds = static_cast<double>(options_.window.ns) * 1e-9;
   return options_.retries_per_second_min * seconds +
@@ -34,8 +44,10 @@ double retry_budget::balance(time_point now) noexcept {
          static_cast<double>(in_window.retries);
 }
 
-bool retry_budget::try_withdraw(time_point now) noexcept {
-  if (balance(now) < 1) {
+template <class Reach>
+bool basic_retry_budget<Reach>::try_withdraw(time_point now) noexcept {
+  const typename Reach::guard held(lock_);
+  if (balance_now(now) < 1) {
     ++stats_.refused;
     return false;
   }
@@ -44,4 +56,7 @@ bool retry_budget::try_withdraw(time_point now) noexcept {
   return true;
 }
 
-}  // namespace weir
+template class basic_retry_budget<one_loop>;
+template class basic_retry_budget<many_loops>;
+
+}  // namespace weir::detail

@@ -2,6 +2,7 @@
 
 #include <weir/core.hpp>
 #include <weir/flow/flow_calls_test.hpp>
+#include <weir/flow/flow_contract_test.hpp>
 #include <weir/testing/cancel_points.hpp>
 
 #include <stdexcept>
@@ -116,8 +117,8 @@ WEIR_TEST("results without a value count as failures, and the last error is the 
   EXPECT_EQ(lost.error().cause()->cause()->message(), "attempt 1 failed: call 1");
 }
 
-WEIR_TEST("a budget that calls share keeps retries a fraction of them") {
-  retry_budget budget({.ratio = 0.5, .retries_per_second_min = 0});
+FLOW_CONTRACT("a budget that calls share keeps retries a fraction of them") {
+  typename Kit::retry_budget budget({.ratio = 0.5, .retries_per_second_min = 0});
   scripted down({{0_ms, errc::refused}});
   for (int i = 0; i < 20; ++i) {
     const auto failure = co_await failure_of(retry(

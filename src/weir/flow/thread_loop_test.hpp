@@ -1,4 +1,4 @@
-// A loop on a thread of its own, for tests between loops.
+// Loops on threads of their own, for tests between loops.
 #pragma once
 
 #include <weir/core/loop.hpp>
@@ -6,6 +6,7 @@
 #include <weir/sim/virtual_driver.hpp>
 
 #include <thread>
+#include <vector>
 
 namespace weir {
 
@@ -18,6 +19,15 @@ std::thread run_on_thread(F body) {
     on.root().spawn(body);
     on.run();
   });
+}
+
+/// Runs the same body on loops of two threads.
+template <class F>
+void on_two_loops(F body) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 2; ++t)
+    threads.push_back(run_on_thread([&body, t]() -> task<> { co_await body(t); }));
+  for (std::thread& one : threads) one.join();
 }
 
 }  // namespace weir

@@ -3,64 +3,72 @@
 
 #include <weir/flow/call_cache.hpp>
 
-namespace weir {
+namespace weir::detail {
 
 /// Makes a value for all who wait; its end wakes them, whatever it was.
-template <class Key, class Value, class Hash>
-class call_cache<Key, Value, Hash>::maker {
+template <class Key, class Value, class Hash, class Reach>
+class basic_call_cache<Key, Value, Hash, Reach>::maker {
  public:
-  maker(call_cache& of, const Key& key) : of_(of), key_(key), flight_(std::make_shared<flight>()) {
-    of_.flights_.emplace(key_, flight_);
-  }
+  maker(basic_call_cache& of, const Key& key, flight_ptr mine) noexcept
+      : of_(of), key_(key), flight_(std::move(mine)) {}
   maker(const maker&) = delete;
   maker& operator=(const maker&) = delete;
   ~maker() {
-    if (flight_->is_wanted) of_.flights_.erase(key_);
-    flight_->ended.notify_all();
+    {
+      const guard held(of_.lock_);
+      if (flight_->is_wanted) of_.flights_.erase(key_);
+    }
+    flight_->ended.set();
   }
   void made(const Value& value) {
-    ++of_.stats_.made;
     flight_->value.emplace(value);
-    if (flight_->is_wanted) of_.keep(key_, value);
+    Key key = key_;
+    Value kept = value;
+    const time_point now = loop::current()->now();
+    typename entry_map::node_type dropped;
+    const guard held(of_.lock_);
+    ++of_.stats_.made;
+    if (flight_->is_wanted) dropped = of_.keep(std::move(key), kept, now);
   }
   /// The old value, if it may serve now; else the failure is raised.
   Value failed(std::exception_ptr what) {
-    ++of_.stats_.failed;
-    if (const Value* old = of_.stale(key_)) {
-      ++of_.stats_.served_stale;
+    const time_point now = loop::current()->now();
+    std::optional<Value> old;
+    {
+      const guard held(of_.lock_);
+      ++of_.stats_.failed;
+      old = of_.stale(key_, now);
+      of_.stats_.served_stale += old ? 1 : 0;
+    }
+    if (old) {
       log::warn("a stale value serves",
                 {{"cache", of_.options_.name}, {"error", call_failure(what).text()}});
       flight_->value.emplace(*old);
-      return *old;
+      return std::move(*old);
     }
     flight_->failure = what;
     std::rethrow_exception(std::move(what));
   }
 
  private:
-  call_cache& of_;
+  basic_call_cache& of_;
   const Key& key_;
   flight_ptr flight_;
 };
 
-template <class Key, class Value, class Hash>
+template <class Key, class Value, class Hash, class Reach>
 template <class F>
-task<Value> call_cache<Key, Value, Hash>::get(Key key, F make) {
-  for (;;) {
-    if (entry* hit = fresh(key)) {
-      ++stats_.hits;
-      use(*hit);
-      co_return hit->value;
-    }
-    const auto under_way = flights_.find(key);
-    if (under_way == flights_.end()) break;
-    const flight_ptr other = under_way->second;
-    ++stats_.shared;
+task<Value> basic_call_cache<Key, Value, Hash, Reach>::get(Key key, F make) {
+  finding found = look(key);
+  while (!found.is_mine) {
+    if (found.value) co_return std::move(*found.value);
+    const flight_ptr other = std::move(found.made_by);
     co_await other->ended.wait();
     if (other->value) co_return *other->value;
     if (other->failure) std::rethrow_exception(other->failure);
+    found = look(key);
   }
-  maker mine(*this, key);
+  maker mine(*this, key, std::move(found.made_by));
   std::exception_ptr failure;
   try {
     std::optional<Value> value;
@@ -77,94 +85,131 @@ task<Value> call_cache<Key, Value, Hash>::get(Key key, F make) {
   co_return mine.failed(std::move(failure));
 }
 
-template <class Key, class Value, class Hash>
-auto call_cache<Key, Value, Hash>::fresh(const Key& key) -> entry* {
-  const auto found = entries_.find(key);
-  if (found == entries_.end()) return nullptr;
-  const bool is_fresh = loop::current()->now() < found->second.made + options_.fresh_for;
-  return is_fresh ? &found->second : nullptr;
+template <class Key, class Value, class Hash, class Reach>
+auto basic_call_cache<Key, Value, Hash, Reach>::look(const Key& key) -> finding {
+  const time_point now = loop::current()->now();
+  finding found;
+  const guard held(lock_);
+  if (entry* hit = fresh(key, now)) {
+    ++stats_.hits;
+    use(*hit);
+    found.value.emplace(hit->value);
+    return found;
+  }
+  const auto under_way = flights_.find(key);
+  found.is_mine = under_way == flights_.end();
+  if (found.is_mine) {
+    found.made_by = std::make_shared<flight>();
+    flights_.emplace(key, found.made_by);  // (1)
+  } else {
+    found.made_by = under_way->second;
+    ++stats_.shared;
+  }
+  return found;
 }
 
-template <class Key, class Value, class Hash>
-const Value* call_cache<Key, Value, Hash>::stale(const Key& key) {
+template <class Key, class Value, class Hash, class Reach>
+auto basic_call_cache<Key, Value, Hash, Reach>::fresh(const Key& key, time_point now) -> entry* {
   const auto found = entries_.find(key);
   if (found == entries_.end()) return nullptr;
+  return now < found->second.made + options_.fresh_for ? &found->second : nullptr;
+}
+
+template <class Key, class Value, class Hash, class Reach>
+std::optional<Value> basic_call_cache<Key, Value, Hash, Reach>::stale(const Key& key,
+                                                                      time_point now) {
+  const auto found = entries_.find(key);
+  if (found == entries_.end()) return std::nullopt;
   const time_point fresh_until = found->second.made + options_.fresh_for;
-  return loop::current()->now() < fresh_until + options_.stale_for ? &found->second.value : nullptr;
+  if (now >= fresh_until + options_.stale_for) return std::nullopt;
+  return found->second.value;
 }
 
-template <class Key, class Value, class Hash>
-void call_cache<Key, Value, Hash>::use(entry& one) noexcept {
+template <class Key, class Value, class Hash, class Reach>
+void basic_call_cache<Key, Value, Hash, Reach>::use(entry& one) noexcept {
   one.unlink();
   used_.push_back(one);  // (2)
 }
 
-template <class Key, class Value, class Hash>
-std::optional<Value> call_cache<Key, Value, Hash>::find(const Key& key) {
-  entry* const hit = fresh(key);
+template <class Key, class Value, class Hash, class Reach>
+std::optional<Value> basic_call_cache<Key, Value, Hash, Reach>::find(const Key& key) {
+  const time_point now = loop::current()->now();
+  const guard held(lock_);
+  entry* const hit = fresh(key, now);
   if (!hit) return std::nullopt;
   ++stats_.hits;
   use(*hit);
   return hit->value;
 }
 
-template <class Key, class Value, class Hash>
-void call_cache<Key, Value, Hash>::put(Key key, Value value) {
-  outdate_flight(key);
-  keep(std::move(key), std::move(value));
+template <class Key, class Value, class Hash, class Reach>
+void basic_call_cache<Key, Value, Hash, Reach>::put(Key key, Value value) {
+  const time_point now = loop::current()->now();
+  flight_ptr outdated;
+  typename entry_map::node_type dropped;
+  const guard held(lock_);
+  outdated = outdate_flight(key);
+  dropped = keep(std::move(key), value, now);
 }
 
-template <class Key, class Value, class Hash>
-void call_cache<Key, Value, Hash>::keep(Key key, Value value) {
-  if (options_.entries_max == 0 || options_.fresh_for <= duration()) return;
+// A value that is replaced leaves in `value`, one that makes room as a node.
+template <class Key, class Value, class Hash, class Reach>
+auto basic_call_cache<Key, Value, Hash, Reach>::keep(Key&& key, Value& value, time_point now) ->
+    typename entry_map::node_type {
+  if (options_.entries_max == 0 || options_.fresh_for <= duration()) return {};
   const auto [place, is_new] = entries_.try_emplace(std::move(key), std::move(value));
   entry& one = place->second;
-  if (!is_new) one.value = std::move(value);  // try_emplace left it alone
-  one.made = loop::current()->now();
+  if (!is_new) std::swap(one.value, value);  // try_emplace left it alone
+  one.made = now;
   one.key = &place->first;
   if (!is_new) one.unlink();
   used_.push_back(one);  // (2)
-  if (entries_.size() > options_.entries_max) drop_oldest();
-}
-
-template <class Key, class Value, class Hash>
-void call_cache<Key, Value, Hash>::drop_oldest() {
+  if (entries_.size() <= options_.entries_max) return {};
   ++stats_.evicted;
-  entries_.erase(entries_.find(*used_.pop_front().key));
+  return entries_.extract(entries_.find(*used_.pop_front().key));
 }
 
-template <class Key, class Value, class Hash>
-void call_cache<Key, Value, Hash>::outdate_flight(const Key& key) {
+template <class Key, class Value, class Hash, class Reach>
+auto basic_call_cache<Key, Value, Hash, Reach>::outdate_flight(const Key& key) -> flight_ptr {
   const auto under_way = flights_.find(key);
-  if (under_way == flights_.end()) return;
-  under_way->second->is_wanted = false;
+  if (under_way == flights_.end()) return nullptr;
+  flight_ptr outdated = std::move(under_way->second);
+  outdated->is_wanted = false;
   flights_.erase(under_way);  // (1)
+  return outdated;
 }
 
-template <class Key, class Value, class Hash>
-bool call_cache<Key, Value, Hash>::erase(const Key& key) {
-  outdate_flight(key);
+template <class Key, class Value, class Hash, class Reach>
+bool basic_call_cache<Key, Value, Hash, Reach>::erase(const Key& key) {
+  flight_ptr outdated;
+  typename entry_map::node_type dropped;
+  const guard held(lock_);
+  outdated = outdate_flight(key);
   const auto found = entries_.find(key);
   if (found == entries_.end()) return false;
   found->second.unlink();
-  entries_.erase(found);
+  dropped = entries_.extract(found);
   return true;
 }
 
-template <class Key, class Value, class Hash>
-void call_cache<Key, Value, Hash>::clear() {
+template <class Key, class Value, class Hash, class Reach>
+void basic_call_cache<Key, Value, Hash, Reach>::clear() {
+  flight_map outdated;
+  entry_map dropped;
+  const guard held(lock_);
   for (auto& [key, one] : flights_) one->is_wanted = false;
-  flights_.clear();
+  outdated.swap(flights_);
   while (!used_.is_empty()) used_.pop_front();
-  entries_.clear();
+  dropped.swap(entries_);
 }
 
-template <class Key, class Value, class Hash>
-cache_stats call_cache<Key, Value, Hash>::stats() const noexcept {
+template <class Key, class Value, class Hash, class Reach>
+cache_stats basic_call_cache<Key, Value, Hash, Reach>::stats() const noexcept {
+  const guard held(lock_);
   cache_stats shown = stats_;
   shown.entries = entries_.size();
   shown.in_flight = flights_.size();
   return shown;
 }
 
-}  // namespace weir
+}  // namespace weir::detail

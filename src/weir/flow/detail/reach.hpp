@@ -124,6 +124,16 @@ class line_wait : public leaf_wait<Derived, T>, public Reach::place {
   }
 
  protected:
+  /// False: it was decided before, and hears of it.
+  bool leave_line() noexcept {
+    typename Reach::wakes woken;
+    const typename Reach::guard held(of_->lock_);
+    if (!this->is_linked()) return false;  // (1)
+    this->unlink();
+    self().left(woken);
+    return true;
+  }
+
   Object* of_;
 
  private:
@@ -137,14 +147,6 @@ class line_wait : public leaf_wait<Derived, T>, public Reach::place {
     self().line().push_back(self());
     self().stood();
     return false;
-  }
-  bool leave_line() noexcept {
-    typename Reach::wakes woken;
-    const typename Reach::guard held(of_->lock_);
-    if (!this->is_linked()) return false;  // (1)
-    this->unlink();
-    self().left(woken);
-    return true;
   }
 };
 
