@@ -23,7 +23,7 @@ struct raw_options {
 /// Order:   of several on one terminal the inner ones end first.
 /// Bound:   modes_max in a process; the next one raises `full`.
 /// Errors:  `closed`, `io`. A signal that the program handles itself, as with wait_signal(), ends
-///          nothing here: that is up to the program. SIGSTOP leaves the mode as it is.
+///          nothing here: that is up to the program. SIGSTOP and SIGTSTP leave the mode as it is.
 /// Threads: any.
 class [[nodiscard]] raw_mode {
  public:

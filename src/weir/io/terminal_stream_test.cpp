@@ -361,6 +361,7 @@ TEST(RawMode, ends_with_exit) {
 int handled = 0;
 
 TEST(RawMode, leaves_signals_to_a_program_that_handles_them_and_what_it_found_afterwards) {
+  handled = 0;
   const auto io = make_driver({});
   run_on(*io, []() -> task<> {
     const pseudo_terminal pty;
