@@ -3,6 +3,7 @@
 #include <weir/flow/event.hpp>
 #include <weir/io.hpp>
 #include <weir/io/copy.hpp>
+#include <weir/io/file_copy.hpp>
 #include <weir/io/file_stream.hpp>
 #include <weir/io/pipe.hpp>
 #include <weir/io/reader.hpp>
@@ -120,14 +121,30 @@ weir::task<> frames_tour() {
 weir::task<> copy_file(std::string from, std::string to) {
   weir::file source = co_await weir::open_file(std::move(from));
   weir::file target = co_await weir::open_file(std::move(to), {.write = true, .create = true});
-  weir::file_source bytes(source);
-  weir::file_sink sink(target);
   weir::copy_progress progress;  // right also when the copy fails or is cancelled
-  co_await weir::copy(bytes, sink, &progress);
+  co_await weir::copy_file(source, target, {.progress = &progress});
   co_await target.sync();
   std::printf("copied %d bytes\n", static_cast<int>(progress.sent));
 }
 // [/copy]
+
+// [send]
+weir::task<> answer_with_file(weir::socket peer, std::string path) {
+  weir::file page = co_await weir::open_file(std::move(path));
+  co_await peer.send("the first 19 bytes: ");
+  co_await weir::send_file(page, peer, {.count = 19});
+  co_await peer.shutdown_send();
+}
+// [/send]
+
+weir::task<> send_tour(std::string path) {
+  connection pair = co_await connect_pair();
+  co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
+    s.spawn(answer_with_file, std::move(pair.server), std::move(path));
+    weir::reader in(pair.client);
+    std::printf("%s", (co_await in.read_all(1000)).c_str());
+  });
+}
 
 // [proxy]
 weir::task<> proxy(weir::socket client, std::uint16_t port) {
@@ -178,6 +195,7 @@ weir::task<> file_tour(std::string folder) {
   }
   std::printf("errors: %d\n", co_await count_errors(path));
   co_await copy_file(path, folder + "/copy.log");
+  co_await send_tour(folder + "/copy.log");
 }
 
 weir::task<> tour(std::string folder) {

@@ -28,10 +28,28 @@ weir::task<> tell_changes(weir::dir_watch& watch) {
 }
 // [/watch]
 
+// [tree]
+weir::task<> tell_tree(const std::string& folder) {
+  auto watch = co_await weir::watch_tree(folder);
+  co_await weir::make_dir(folder + "/sub");
+  {
+    auto note = co_await weir::open_file(folder + "/sub/note", {.write = true, .create = true});
+  }
+  for (int i = 0; i < 2; ++i) {
+    const weir::dir_event one = co_await watch.next();
+    std::printf("%s: %s%s\n", one.name.c_str(), weir::name(one.what),
+                one.is_found ? ", was there already" : "");
+  }
+}
+// [/tree]
+
 weir::task<> tour() {
   std::string folder = std::string(std::getenv("TMPDIR") ? std::getenv("TMPDIR") : "/tmp");
   folder += "/weir-watch-XXXXXX";
   if (!::mkdtemp(folder.data())) weir::raise(weir::error(weir::errc::io, "no folder to watch"));
+  co_await tell_tree(folder);
+  co_await weir::remove_path(folder + "/sub/note");
+  co_await weir::remove_dir(folder + "/sub");
   auto watch = weir::watch_dir(folder);
   {
     auto letter = co_await weir::open_file(folder + "/draft", {.write = true, .create = true});

@@ -4,6 +4,8 @@
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
+#include <weir/io/blocking.hpp>
+#include <weir/io/internal/watched_tree.hpp>
 
 #include <fmt/format.h>
 #include <sys/inotify.h>
@@ -11,16 +13,13 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <string_view>
 #include <utility>
 
 namespace weir {
 
 namespace {
-
-constexpr std::uint32_t wanted = IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_DELETE |
-                                 IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF |
-                                 IN_ONLYDIR | IN_EXCL_UNLINK;
 
 dir_change change_of(std::uint32_t mask) noexcept {
   if ((mask & IN_Q_OVERFLOW) != 0) return dir_change::lost;
@@ -62,76 +61,103 @@ const char* name(dir_change what) noexcept {
       return "lost";
     case dir_change::gone:
       return "gone";
+    case dir_change::unwatched:
+      return "unwatched";
   }
   return "unknown";
 }
 
-struct dir_watch::raw_event {
-  std::uint32_t mask = 0;
-  std::uint32_t cookie = 0;
-  std::size_t size = 0;
-  std::string_view name;
-};
-
 // The kernel gives whole events only, each with its name and zeros behind it.
-bool dir_watch::take_raw(raw_event& out) {
+bool dir_watch::take_raw(detail::watch_event& out) const {
   struct inotify_event head;
   if (unread_.size() < sizeof head) return false;
   std::memcpy(&head, unread_.data(), sizeof head);
   const char* text = unread_.data() + sizeof head;
-  out = {.mask = head.mask,
+  out = {.folder = head.wd,
+         .mask = head.mask,
          .cookie = head.cookie,
          .size = sizeof head + head.len,
          .name = std::string_view(text, ::strnlen(text, head.len))};
   return true;
 }
 
-dir_event dir_watch::moved_away() { return *std::exchange(half_, std::nullopt); }
+dir_event dir_watch::moved_away() {
+  const first_half half = *std::exchange(half_, std::nullopt);
+  if (tree_ && half.event.is_directory) tree_->forget(half.folder, half.entry);
+  return half.event;
+}
 
 // The next event of what has been read; nothing when more has to be read first. An event that ends
 // the wait for the other half of a rename is left for the next call.
 std::optional<dir_event> dir_watch::take_event() {
-  raw_event raw;
+  if (half_ && half_->is_alone) return moved_away();
+  detail::watch_event raw;
   while (take_raw(raw)) {
-    const bool is_other_half = half_ && (raw.mask & IN_MOVED_TO) != 0 && raw.cookie == half_cookie_;
+    const bool is_other_half =
+        half_ && (raw.mask & IN_MOVED_TO) != 0 && raw.cookie == half_->cookie;
     if (half_ && !is_other_half) return moved_away();
     dir_event one{.what = change_of(raw.mask),
                   .name = std::string(raw.name),
                   .is_directory = (raw.mask & IN_ISDIR) != 0};
+    std::string entry = one.name;
+    const bool is_told = !tree_ || tree_->hear(raw, one);
     unread_ = unread_.slice(raw.size);
+    if (!is_told) continue;
     if (is_other_half) {
+      const first_half half = *std::exchange(half_, std::nullopt);
+      if (tree_ && one.is_directory) tree_->move(half.folder, half.entry, raw.folder, entry);
       one.what = dir_change::renamed;
-      one.old_name = moved_away().name;
+      one.old_name = half.event.name;
       return one;
     }
-    if ((raw.mask & IN_MOVED_FROM) != 0) {
-      half_ = std::move(one);
-      half_cookie_ = raw.cookie;
-      continue;
-    }
-    is_gone_ = one.what == dir_change::gone;
-    return one;
+    if ((raw.mask & IN_MOVED_FROM) == 0) return one;
+    half_ = {.event = std::move(one),
+             .cookie = raw.cookie,
+             .folder = raw.folder,
+             .entry = std::move(entry)};
   }
   return std::nullopt;
+}
+
+// What has been read is kept also when the task ends at once.
+task<> dir_watch::read_more() {
+  if (!half_) {
+    unread_ = co_await detail::receive_wait(from_.handle());
+    co_return;
+  }
+  result<bytes> more =
+      co_await as_result(with_timeout(pair_wait, detail::receive_wait(from_.handle())));
+  const bool is_alone = !more && more.error().code() == errc::timed_out;
+  if (more) unread_ = std::move(*more);
+  half_->is_alone = is_alone;
+  co_await checkpoint();
+  if (!more && !is_alone) raise(more.error());
 }
 
 task<dir_event> dir_watch::next() {
   if (is_gone_) raise(error(errc::closed, "the watched folder is gone"));
   for (;;) {
-    if (std::optional<dir_event> one = take_event()) co_return std::move(*one);
-    if (!half_) {
-      unread_ = co_await detail::receive_wait(from_.handle());
-      continue;
+    std::optional<dir_event> one;
+    if (const std::shared_ptr<detail::watched_tree> tree = tree_) {
+      while (tree->has_to_look()) {
+        const std::size_t unread = unread_.size();
+        co_await blocking([tree, unread] { tree->look_around(unread); });
+      }
+      one = tree->next_told();
+      if (!one && tree_) {
+        if (std::optional<dir_event> heard = take_event()) {
+          tree->tell(std::move(*heard));
+          continue;
+        }
+      }
+    } else {
+      one = take_event();
     }
-    result<bytes> more =
-        co_await as_result(with_timeout(pair_wait, detail::receive_wait(from_.handle())));
-    if (more) {
-      unread_ = std::move(*more);  // kept also when we end here
-    } else if (more.error().code() == errc::timed_out) {
-      co_return moved_away();
+    if (one) {
+      is_gone_ = one->what == dir_change::gone;
+      co_return std::move(*one);
     }
-    co_await checkpoint();
-    if (!more) raise(more.error());
+    co_await read_more();
   }
 }
 
@@ -147,13 +173,29 @@ dir_watch watch_dir(const std::string& path) {
   const int made = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   if (made < 0) raise(watch_failure(errno, path));
   int failure = 0;
-  if (::inotify_add_watch(made, path.c_str(), wanted) < 0) failure = errno;
+  if (::inotify_add_watch(made, path.c_str(), detail::watch_mask) < 0) failure = errno;
   if (failure == 0) failure = -io.adopt_stream(made);
   if (failure != 0) {
     ::close(made);
     raise(watch_failure(failure, path));
   }
   return dir_watch(io, made);
+}
+
+task<dir_watch> watch_tree(std::string path, tree_options options) {
+  dir_watch made = watch_dir(path);
+  made.tree_ = std::make_shared<detail::watched_tree>(
+      made.from_.handle(), std::filesystem::absolute(path).string(), options.folders_max);
+  const std::shared_ptr<detail::watched_tree> tree = made.tree_;
+  while (tree->has_to_look()) {
+    co_await blocking([tree] { tree->look_around(0); });
+    if (!tree->was_full()) continue;
+    raise(
+        error(errc::full, fmt::format("watch '{}': it has more than {} folders, or this user more "
+                                      "than fs.inotify.max_user_watches",
+                                      path, options.folders_max)));
+  }
+  co_return made;
 }
 
 }  // namespace weir

@@ -1,0 +1,292 @@
+#include <weir/io/internal/watched_tree.hpp>
+
+#include <weir/base/assert.hpp>
+#include <weir/base/error.hpp>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+namespace weir::detail {
+
+namespace {
+
+struct open_folder {
+  DIR* stream = nullptr;
+
+  explicit open_folder(const std::string& path, int flags) noexcept {
+    const int number = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
+    if (number < 0) return;
+    stream = ::fdopendir(number);
+    if (!stream) ::close(number);
+  }
+  open_folder(const open_folder&) = delete;
+  open_folder& operator=(const open_folder&) = delete;
+  ~open_folder() {
+    if (stream) ::closedir(stream);
+  }
+
+  /// The next entry but . and .. ; null at the end.
+  const dirent* next() noexcept {
+    while (const dirent* entry = ::readdir(stream)) {
+      if (std::strcmp(entry->d_name, ".") != 0 && std::strcmp(entry->d_name, "..") != 0)
+        return entry;
+    }
+    return nullptr;
+  }
+  bool is_folder(const dirent& entry) noexcept {
+    if (entry.d_type != DT_UNKNOWN) return entry.d_type == DT_DIR;
+    struct stat found;
+    return ::fstatat(::dirfd(stream), entry.d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISDIR(found.st_mode);
+  }
+};
+
+}  // namespace
+
+watched_tree::watched_tree(int inotify, std::string root, std::size_t folders_max)
+    : inotify_(::fcntl(inotify, F_DUPFD_CLOEXEC, 0)),
+      root_path_(std::move(root)),
+      folders_max_(folders_max) {
+  if (inotify_ < 0) raise(error::from_os(errno, "watch a tree"));
+  root_ = watch(root_path_, 0);
+  if (root_ < 0) {
+    ::close(inotify_);
+    raise(error::from_os(-root_, "watch a tree"));
+  }
+  start_over();
+}
+
+watched_tree::~watched_tree() { ::close(inotify_); }
+
+int watched_tree::watch(const std::string& path, std::uint32_t extra) const noexcept {
+  const int number = ::inotify_add_watch(inotify_, path.c_str(), watch_mask | extra);
+  return number >= 0 ? number : -errno;
+}
+
+// What was known may be wrong: all of it is looked at again, silently. Watches that stand keep
+// their numbers.
+void watched_tree::start_over() {
+  for (const auto& [number, one] : folders_) stale_.insert(number);
+  stale_.erase(root_);
+  folders_.clear();
+  folders_.emplace(root_, folder{});
+  to_look_.clear();
+  to_look_.push_back({.is_silent = true});
+}
+
+bool watched_tree::hear(const watch_event& raw, dir_event& one) {
+  heard_bytes_ += raw.size;
+  if ((raw.mask & IN_Q_OVERFLOW) != 0) {
+    start_over();
+    return true;
+  }
+  if (!folders_.contains(raw.folder)) return false;
+  constexpr std::uint32_t of_itself = IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED;
+  if ((raw.mask & of_itself) != 0) return hear_self(raw.folder, raw.mask, one);
+  if (is_told_already(raw.folder, raw)) return false;
+  one.name = path_of(raw.folder, raw.name);
+  if (one.is_directory && (raw.mask & (IN_CREATE | IN_MOVED_TO)) != 0)
+    to_look_.push_back({.parent = raw.folder, .name = std::string(raw.name)});
+  return true;
+}
+
+// Of a folder below the root its parent's events tell, but not when another file system goes.
+bool watched_tree::hear_self(int number, std::uint32_t mask, dir_event& one) {
+  if (number == root_) return true;
+  if ((mask & IN_IGNORED) != 0) {
+    drop(number);
+    return false;
+  }
+  if ((mask & IN_UNMOUNT) == 0) return false;
+  one.what = dir_change::lost;
+  one.name = path_of(number);
+  return true;
+}
+
+bool watched_tree::is_told_already(int number, const watch_event& raw) {
+  folder& in = folders_.at(number);
+  if (in.found.empty()) return false;
+  if (heard_bytes_ > in.found_until) {
+    in.found.clear();
+    return false;
+  }
+  const auto found = in.found.find(raw.name);
+  if (found == in.found.end()) return false;
+  constexpr std::uint32_t ends = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO;
+  if ((raw.mask & ends) != 0) in.found.erase(found);
+  return (raw.mask & IN_CREATE) != 0;  // (2)
+}
+
+std::optional<dir_event> watched_tree::next_told() {
+  if (told_.empty()) return std::nullopt;
+  dir_event one = std::move(told_.front());
+  told_.pop_front();
+  return one;
+}
+
+std::string watched_tree::path_of(int number) const {
+  std::vector<const std::string*> names;
+  for (; number != root_; number = folders_.at(number).parent)
+    names.push_back(&folders_.at(number).name);
+  std::string path;
+  for (; !names.empty(); names.pop_back()) {
+    if (!path.empty()) path += '/';
+    path += *names.back();
+  }
+  return path;
+}
+
+std::string watched_tree::path_of(int parent, std::string_view name) const {
+  std::string path = path_of(parent);
+  if (!path.empty()) path += '/';
+  return path += name;
+}
+
+bool watched_tree::is_below(int number, int other) const {
+  for (; number != -1; number = folders_.at(number).parent) {
+    if (number == other) return true;
+  }
+  return false;
+}
+
+void watched_tree::attach(int number, int parent, const std::string& name) {
+  const auto before = folders_.at(parent).children.find(name);
+  if (before != folders_.at(parent).children.end()) drop(before->second);
+  folder& one = folders_[number];
+  one.parent = parent;
+  one.name = name;
+  folders_.at(parent).children[name] = number;  // (1)
+}
+
+void watched_tree::detach(int number) {
+  const folder& one = folders_.at(number);
+  folder& parent = folders_.at(one.parent);
+  const auto place = parent.children.find(one.name);
+  WEIR_ASSERT(place != parent.children.end() && place->second == number);  // (1)
+  parent.children.erase(place);
+}
+
+void watched_tree::drop(int number) {
+  detach(number);
+  std::vector<int> gone{number};
+  while (!gone.empty()) {
+    const auto one = folders_.find(gone.back());
+    gone.pop_back();
+    for (const auto& [name, child] : one->second.children) gone.push_back(child);
+    ::inotify_rm_watch(inotify_, one->first);
+    folders_.erase(one);
+  }
+}
+
+void watched_tree::forget(int folder, const std::string& name) {
+  const auto in = folders_.find(folder);
+  if (in == folders_.end()) return;
+  const auto child = in->second.children.find(name);
+  if (child != in->second.children.end()) drop(child->second);
+}
+
+void watched_tree::move(int from, const std::string& old_name, int to, const std::string& name) {
+  const auto source = folders_.find(from);
+  if (source == folders_.end() || !folders_.contains(to)) return;
+  const auto child = source->second.children.find(old_name);
+  if (child == source->second.children.end()) return;  // it is found at its new place
+  const int number = child->second;
+  if (is_below(to, number)) {
+    start_over();
+    return tell({.what = dir_change::lost});
+  }
+  detach(number);
+  attach(number, to, name);
+  to_look_.push_back({.parent = from, .name = old_name});  // another may be there by now
+}
+
+void watched_tree::look_around(std::size_t unread) {
+  for (std::size_t i = 0; i < looks_at_once && has_to_look(); ++i) {
+    const look place = std::move(to_look_.front());
+    to_look_.pop_front();
+    look_at(place, unread);
+  }
+  if (!to_look_.empty()) return;
+  for (const int number : stale_) ::inotify_rm_watch(inotify_, number);
+  stale_.clear();
+}
+
+void watched_tree::look_at(const look& place, std::size_t unread) {
+  if (place.parent == -1) return list(root_, place.is_silent, unread);
+  if (!folders_.contains(place.parent)) return;  // its event tells, or has told
+  const std::string path = path_of(place.parent, place.name);
+  const int number = watch(root_path_ + '/' + path, IN_DONT_FOLLOW);
+  if (number < 0) return tell_failure(path, -number);
+  stale_.erase(number);
+  const auto known = folders_.find(number);
+  if (known == folders_.end()) {
+    if (folders_.size() >= folders_max_) {
+      ::inotify_rm_watch(inotify_, number);
+      return tell_failure(path, ENOSPC);
+    }
+    attach(number, place.parent, place.name);
+    return list(number, place.is_silent, unread);
+  }
+  if (known->second.parent == place.parent && known->second.name == place.name) return;
+  if (!is_below(place.parent, number)) {  // it has moved since; that event is to come
+    detach(number);
+    return attach(number, place.parent, place.name);
+  }
+  // A folder below itself: what we know is wrong. When we have just looked, it is mounted there.
+  if (place.is_silent) return;
+  start_over();
+  tell({.what = dir_change::lost});
+}
+
+void watched_tree::list(int number, bool is_silent, std::size_t unread) {
+  const std::string path = path_of(number);
+  open_folder from(root_path_ + '/' + path, number == root_ ? 0 : O_NOFOLLOW);
+  if (!from.stream) return tell_failure(path, errno);
+  folder& in = folders_.at(number);
+  bool has_room = true;
+  while (const dirent* entry = from.next()) {
+    const bool is_directory = from.is_folder(*entry);
+    if (is_directory)
+      to_look_.push_back({.parent = number, .name = entry->d_name, .is_silent = is_silent});
+    if (is_silent || !has_room) continue;
+    has_room = told_.size() < told_max;
+    if (has_room) {
+      in.found.insert(entry->d_name);
+      tell({.what = dir_change::created,
+            .name = path_of(number, entry->d_name),
+            .is_directory = is_directory,
+            .is_found = true});
+    } else {
+      tell({.what = dir_change::lost, .name = path});
+    }
+  }
+  int queued = 0;
+  ::ioctl(inotify_, FIONREAD, &queued);
+  in.found_until = heard_bytes_ + unread + static_cast<std::size_t>(queued);
+}
+
+bool watched_tree::is_root_in_place() const noexcept {
+  const int number = watch(root_path_, 0);
+  if (number >= 0 && number != root_) ::inotify_rm_watch(inotify_, number);
+  return number == root_;
+}
+
+void watched_tree::tell_failure(const std::string& path, int number) {
+  if (number == ENOENT || number == ENOTDIR || number == ELOOP) {
+    // Gone again, or a link now. When a folder above the root was renamed, no event says so.
+    if (!is_root_in_place()) tell({.what = dir_change::gone});
+    return;
+  }
+  if (number == ENOSPC) was_full_ = true;
+  tell({.what = dir_change::unwatched, .name = path, .is_directory = true});
+}
+
+}  // namespace weir::detail

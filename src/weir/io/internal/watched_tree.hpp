@@ -1,0 +1,123 @@
+// Internal to io: the folders of a watched tree. The kernel watches single folders and knows them
+// by number; this keeps which number is where, so that events get paths. The hard idea: what the
+// books say of a place is checked against the disk each time a folder appears or moves (adding a
+// watch to it again gives its number), since by the time that an event is read the place may be
+// another's.
+//
+//   event -> hear(): its path, and perhaps a place to look at    the loop's thread
+//         -> look_around(): watch the folder, tell what is in it  the blocking pool
+//         -> next_told()
+//
+// Invariants: (1) each folder but the root is a child of one other, under its name;
+//             (2) an entry that was made is told when it is found or when its event comes, not at
+//                 both times. (One that was moved here between the two may be told twice.)
+#pragma once
+
+#include <weir/io/dir_watch.hpp>
+
+#include <sys/inotify.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace weir::detail {
+
+/// What is asked of the kernel for each folder.
+inline constexpr std::uint32_t watch_mask = IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_DELETE |
+                                            IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF |
+                                            IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK;
+
+/// An event of the kernel.
+struct watch_event {
+  int folder = -1;  // its number
+  std::uint32_t mask = 0;
+  std::uint32_t cookie = 0;
+  std::size_t size = 0;
+  std::string_view name = {};
+};
+
+/// The folders below a root, and what is to be told of them.
+///
+/// Cancel:  no waits; look_around() goes on where it was when it is called again.
+/// Order:   what was found in a folder comes before the events of that folder.
+/// Bound:   folders_max folders, told_max events; a folder whose content has no room is `lost`.
+/// Errors:  a folder that can't be watched is told as `unwatched`.
+/// Threads: one at a time.
+class watched_tree {
+ public:
+  static constexpr std::size_t told_max = 16'384;   // as the kernel's queue
+  static constexpr std::size_t looks_at_once = 64;  // so much a cancel waits for
+
+  /// Keeps a copy of the descriptor. Raises as watch_dir().
+  watched_tree(int inotify, std::string root, std::size_t folders_max);
+  watched_tree(const watched_tree&) = delete;
+  watched_tree& operator=(const watched_tree&) = delete;
+  ~watched_tree();
+
+  /// Puts the path into `one`, what the event says. False: there is nothing to tell.
+  bool hear(const watch_event& raw, dir_event& one);
+  /// An entry has left: the first half of a rename whose second does not come.
+  void forget(int folder, const std::string& name);
+  /// Both halves of a rename of a folder.
+  void move(int from, const std::string& old_name, int to, const std::string& name);
+
+  void tell(dir_event one) { told_.push_back(std::move(one)); }
+  std::optional<dir_event> next_told();
+
+  /// There are places to look at, and room for what is found.
+  bool has_to_look() const noexcept { return !to_look_.empty() && told_.size() < told_max; }
+  /// Looks at some of them. `unread` bytes of events have been read but not heard.
+  void look_around(std::size_t unread);
+  /// More folders than folders_max, or the system's limit, was met since the last start_over().
+  bool was_full() const noexcept { return was_full_; }
+
+ private:
+  struct folder {
+    int parent = -1;
+    std::string name = {};
+    std::map<std::string, int, std::less<>> children = {};
+    std::set<std::string, std::less<>> found = {};  // (2): told, and their events may come
+    std::uint64_t found_until = 0;                  // up to here in the stream of events
+  };
+  struct look {
+    int parent = -1;
+    std::string name = {};
+    bool is_silent = false;  // of the start: what is found is not told
+  };
+
+  void start_over();
+  bool hear_self(int number, std::uint32_t mask, dir_event& one);
+  std::string path_of(int number) const;
+  std::string path_of(int parent, std::string_view name) const;
+  int watch(const std::string& path, std::uint32_t extra) const noexcept;
+  bool is_root_in_place() const noexcept;
+  bool is_below(int number, int other) const;
+  void attach(int number, int parent, const std::string& name);
+  void detach(int number);
+  void drop(int number);
+  void look_at(const look& place, std::size_t unread);
+  void list(int number, bool is_silent, std::size_t unread);
+  void tell_failure(const std::string& path, int number);
+  bool is_told_already(int number, const watch_event& raw);
+
+  int inotify_;
+  std::string root_path_;
+  std::size_t folders_max_;
+  int root_ = -1;
+  std::unordered_map<int, folder> folders_;
+  std::unordered_set<int> stale_;  // watches from before start_over()
+  std::deque<look> to_look_;
+  std::deque<dir_event> told_;
+  std::uint64_t heard_bytes_ = 0;
+  bool was_full_ = false;
+};
+
+}  // namespace weir::detail

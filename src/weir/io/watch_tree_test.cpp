@@ -1,0 +1,401 @@
+// Watching a tree of folders, on every driver of a kernel.
+// Needs the kernel: inotify and real files.
+#include <weir/core/sleep.hpp>
+#include <weir/core/with_scope.hpp>
+#include <weir/io/contract_test.hpp>
+#include <weir/io/dir_watch.hpp>
+#include <weir/io/internal/watched_tree.hpp>
+#include <weir/testing/test.hpp>
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using namespace weir::contract;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
+
+class tree_watch : public contract::fixture {
+ protected:
+  tree_watch() { make("d"); }
+  std::string in(const std::string& entry) const { return path("d/" + entry); }
+  void make(const std::string& folder) const { std::filesystem::create_directories(path(folder)); }
+  static void touch(const std::string& file) {
+    ::close(::open(file.c_str(), O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  }
+  static void move(const std::string& from, const std::string& to) {
+    EXPECT_EQ(::rename(from.c_str(), to.c_str()), 0) << from;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(drivers, tree_watch, ::testing::ValuesIn(kernel_drivers()), name_of);
+
+std::string text_of(const dir_event& one) {
+  std::string text = name(one.what);
+  if (!one.old_name.empty()) text += " " + one.old_name + " ->";
+  if (!one.name.empty()) text += " " + one.name;
+  if (one.is_directory) text += "/";
+  return one.is_found ? text + " (found)" : text;
+}
+task<std::vector<std::string>> take(dir_watch& from, std::size_t count) {
+  std::vector<std::string> all;
+  while (all.size() < count) all.push_back(text_of(co_await from.next()));
+  co_return all;
+}
+/// What is told until a mark that is made now; the mark itself is not among it.
+task<std::vector<std::string>> take_all(dir_watch& from, const std::string& root) {
+  const std::string mark = root + "/mark";
+  ::symlink("nowhere", mark.c_str());
+  std::vector<std::string> all;
+  for (;;) {
+    std::string one = text_of(co_await from.next());
+    if (one == "created mark") break;
+    all.push_back(std::move(one));
+  }
+  ::unlink(mark.c_str());
+  EXPECT_EQ(text_of(co_await from.next()), "removed mark");
+  co_return all;
+}
+
+TEST_P(tree_watch, tells_changes_at_any_depth_by_their_paths) {
+  make("d/a/b/c");
+  run([&]() -> task<> {
+    dir_watch watch = co_await watch_tree(path("d"));
+    touch(in("one"));
+    touch(in("a/two"));
+    touch(in("a/b/c/three"));
+    std::ofstream(in("a/b/c/three")) << "text";
+    ::unlink(in("a/two").c_str());
+    EXPECT_THAT(co_await take(watch, 6),
+                ElementsAre("created one", "created a/two", "created a/b/c/three",
+                            "changed a/b/c/three", "written a/b/c/three", "removed a/two"));
+  });
+}
+
+TEST_P(tree_watch, watches_folders_that_are_made_later_and_tells_what_they_had_by_then) {
+  run([&]() -> task<> {
+    dir_watch watch = co_await watch_tree(path("d"));
+    make("d/new/deep");
+    touch(in("new/deep/file"));
+    EXPECT_THAT(co_await take(watch, 3), ElementsAre("created new/", "created new/deep/ (found)",
+                                                     "created new/deep/file (found)"));
+    touch(in("new/later"));
+    make("d/new/deep/er");
+    EXPECT_THAT(co_await take(watch, 2), ElementsAre("created new/later", "created new/deep/er/"));
+    touch(in("new/deep/er/last"));
+    ::unlink(in("new/deep/file").c_str());
+    EXPECT_THAT(co_await take(watch, 2),
+                ElementsAre("created new/deep/er/last", "removed new/deep/file"));
+  });
+}
+
+TEST_P(tree_watch, tells_a_folder_to_a_task_that_waits_once_it_is_watched) {
+  run([&]() -> task<> {
+    dir_watch watch = co_await watch_tree(path("d"));
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        EXPECT_THAT(co_await take(watch, 1), ElementsAre("created new/"));
+        touch(in("new/file"));
+        EXPECT_THAT(co_await take(watch, 1), ElementsAre("created new/file"));
+      });
+      co_await yield();
+      make("d/new");
+    });
+  });
+}
+
+TEST_P(tree_watch, keeps_paths_right_when_folders_move) {
+  make("d/a/deep");
+  make("d/b");
+  run([&]() -> task<> {
+    dir_watch watch = co_await watch_tree(path("d"));
+    move(in("a"), in("b/moved"));
+    touch(in("b/moved/deep/one"));
+    EXPECT_THAT(co_await take(watch, 2),
+                ElementsAre("renamed a -> b/moved/", "created b/moved/deep/one"));
+    move(in("b/moved/deep"), in("up"));
+    move(in("up"), in("down"));
+    touch(in("down/two"));
+    EXPECT_THAT(co_await take(watch, 3), ElementsAre("renamed b/moved/deep -> up/",
+                                                     "renamed up -> down/", "created down/two"));
+    move(in("down/two"), in("b/three"));
+    EXPECT_THAT(co_await take(watch, 1), ElementsAre("renamed down/two -> b/three"));
+  });
+}
+
+TEST_P(tree_watch, is_right_about_a_place_that_another_folder_has_taken_before_it_looked) {
+  run([&]() -> task<> {
+    dir_watch watch = co_await watch_tree(path("d"));
+    make("d/a");
+    move(in("a"), in("b"));
+    make("d/a");
+    EXPECT_THAT(co_await take_all(watch, path("d")),
+                ElementsAre("created a/", "renamed a -> b/", "created a/"));
+    touch(in("a/one"));
+    touch(in("b/two"));
+    EXPECT_THAT(co_await take(watch, 2), ElementsAre("created a/one", "created b/two"));
+  });
+}
+
+TEST_P(tree_watch, is_right_about_two_folders_that_change_places) {
+  make("d/a/of_a");
+  make("d/b/of_b");
+  run([&]() -> task<> {
+    dir_watch watch = co_await watch_tree(path("d"));
+    move(in("a"), in("c"));
+    move(in("b"), in("a"));
+    move(in("c"), in("b"));
+    EXPECT_THAT(co_await take_all(watch, path("d")),
+                ElementsAre("renamed a -> c/", "renamed b -> a/", "renamed c -> b/"));
+    touch(in("a/of_b/one"));
+    touch(in("b/of_a/two"));
+    EXPECT_THAT(co_await take(watch, 2), ElementsAre("created a/of_b/one", "created b/of_a/two"));
+  });
+}
+
+TEST_P(tree_watch, no_longer_hears_a_folder_that_has_left_and_hears_one_that_comes) {
+  make("d/a/deep");
+  make("outside/x");
+  touch(path("outside/x/file"));
+  run([&]() -> task<> {
+    dir_watch watch = co_await watch_tree(path("d"));
+    move(in("a"), path("away"));
+    touch(path("away/silent"));
+    touch(path("away/deep/silent"));
+    EXPECT_THAT(co_await take_all(watch, path("d")), ElementsAre("removed a/"));
+    touch(path("away/deep/silent too"));
+    move(path("outside/x"), in("x"));
+    EXPECT_THAT(co_await take_all(watch, path("d")),
+                ElementsAre("created x/", "created x/file (found)"));
+    touch(in("x/later"));
+    move(path("away"), in("a"));
+    EXPECT_THAT(co_await take_all(watch, path("d")),
+                UnorderedElementsAre("created x/later", "created a/", "created a/silent (found)",
+                                     "created a/deep/ (found)", "created a/deep/silent (found)",
+                                     "created a/deep/silent too (found)"));
+  });
+}
+
+TEST_P(tree_watch, forgets_removed_folders_and_makes_room_for_others) {
+  run([&]() -> task<> {
+    dir_watch watch = co_await watch_tree(path("d"), {.folders_max = 3});
+    for (int round = 0; round < 20; ++round) {
+      make("d/a/b");
+      EXPECT_THAT(co_await take_all(watch, path("d")),
+                  ElementsAre("created a/", "created a/b/ (found)"));
+      ::rmdir(in("a/b").c_str());
+      ::rmdir(in("a").c_str());
+      EXPECT_THAT(co_await take(watch, 2), ElementsAre("removed a/b/", "removed a/"));
+    }
+  });
+}
+
+TEST_P(tree_watch, does_not_follow_symbolic_links) {
+  make("outside/deep");
+  make("real");
+  ::symlink(path("real").c_str(), path("root").c_str());
+  run([&]() -> task<> {
+    ::symlink(path("outside").c_str(), path("real/before").c_str());
+    dir_watch watch = co_await watch_tree(path("root"));
+    ::symlink(path("outside").c_str(), path("real/later").c_str());
+    touch(path("outside/silent"));
+    touch(path("outside/deep/silent"));
+    touch(path("real/file"));
+    EXPECT_THAT(co_await take(watch, 2), ElementsAre("created later", "created file"))
+        << "the root itself may be a link";
+  });
+}
+
+TEST_P(tree_watch, refuses_a_tree_with_more_folders_than_the_limit) {
+  make("d/a/b/c");
+  run([&]() -> task<> {
+    const auto refused = co_await as_result(watch_tree(path("d"), {.folders_max = 3}));
+    WEIR_REQUIRE(!refused);
+    EXPECT_EQ(refused.error().code(), errc::full);
+    EXPECT_THAT(std::string(refused.error().message()), HasSubstr("more than 3 folders"));
+    EXPECT_TRUE(co_await as_result(watch_tree(path("d"), {.folders_max = 4})));
+    EXPECT_EQ(co_await code_of(watch_tree(path("nowhere"))), errc::not_found);
+  });
+}
+
+TEST_P(tree_watch, tells_which_later_folder_is_beyond_the_limit_and_goes_on) {
+  run([&]() -> task<> {
+    dir_watch watch = co_await watch_tree(path("d"), {.folders_max = 2});
+    make("d/a");
+    make("d/b");
+    EXPECT_THAT(co_await take(watch, 3), ElementsAre("created a/", "created b/", "unwatched b/"));
+    touch(in("b/silent"));
+    touch(in("a/one"));
+    EXPECT_THAT(co_await take(watch, 1), ElementsAre("created a/one"));
+  });
+}
+
+TEST_P(tree_watch, says_that_events_were_lost_and_watches_what_was_made_meanwhile) {
+  std::size_t most = 0;
+  std::ifstream("/proc/sys/fs/inotify/max_queued_events") >> most;
+  make("d/goes/deep");
+  run([&]() -> task<> {
+    dir_watch watch = co_await watch_tree(path("d"));
+    for (std::size_t i = 0; i < most; ++i) {
+      touch(in("a"));
+      ::unlink(in("a").c_str());
+    }
+    make("d/unseen/deep");
+    move(in("goes"), in("unseen/went"));
+    while ((co_await watch.next()).what != dir_change::lost) {
+    }
+    touch(in("unseen/deep/one"));
+    touch(in("unseen/went/deep/two"));
+    EXPECT_THAT(co_await take(watch, 2),
+                ElementsAre("created unseen/deep/one", "created unseen/went/deep/two"));
+  });
+}
+
+TEST_P(tree_watch, ends_when_the_root_is_gone_also_with_the_folder_above_it) {
+  run([&]() -> task<> {
+    dir_watch watch = co_await watch_tree(path("d"));
+    ::rmdir(path("d").c_str());
+    EXPECT_EQ(text_of(co_await watch.next()), "gone");
+    EXPECT_EQ(co_await code_of(watch.next()), errc::closed);
+
+    make("above/root");
+    dir_watch lower = co_await watch_tree(path("above/root"));
+    move(path("above"), path("elsewhere"));
+    make("elsewhere/root/new");
+    EXPECT_THAT(co_await take(lower, 2), ElementsAre("created new/", "gone"));
+    EXPECT_EQ(co_await code_of(lower.next()), errc::closed);
+  });
+}
+
+TEST_P(tree_watch, a_cancel_that_races_with_new_folders_loses_none) {
+  run([&]() -> task<> {
+    dir_watch watch = co_await watch_tree(path("d"));
+    std::vector<std::string> heard;
+    const auto listen = [&]() -> task<> {
+      for (;;) heard.push_back(text_of(co_await watch.next()));
+    };
+    std::vector<std::string> expected;
+    for (int round = 0; round < 60; ++round) {
+      const std::string folder = std::to_string(round);
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn(listen);
+        co_await yield();
+        make("d/" + folder);
+        touch(in(folder + "/file"));
+        for (int turns = round % 6; turns > 0; --turns) co_await yield();
+        s.cancel("test");
+      });
+      expected.push_back("created " + folder + "/");
+      expected.push_back("created " + folder + "/file (found)");
+    }
+    while (heard.size() < expected.size()) heard.push_back(text_of(co_await watch.next()));
+    EXPECT_EQ(heard, expected);
+  });
+}
+
+TEST_P(tree_watch, close_ends_a_wait_with_closed) {
+  run([&]() -> task<> {
+    dir_watch watch = co_await watch_tree(path("d"));
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> { EXPECT_EQ(co_await code_of(watch.next()), errc::closed); });
+      co_await yield();
+      watch.close();
+    });
+    EXPECT_EQ(co_await code_of(watch.next()), errc::closed);
+  });
+}
+
+TEST(TreeWatch, is_unsupported_in_a_virtual_world) {
+  const auto io = make_virtual({});
+  run_on(*io,
+         []() -> task<> { EXPECT_EQ(co_await code_of(watch_tree("/")), errc::unsupported); }());
+}
+
+/// The books alone: events as the kernel would give them.
+class WatchedTree : public ::testing::Test {
+ protected:
+  WatchedTree() { std::filesystem::create_directories(root_); }
+  ~WatchedTree() override {
+    std::filesystem::remove_all(root_);
+    ::close(inotify_);
+  }
+  /// The next told ones, as text.
+  std::vector<std::string> told(detail::watched_tree& by) {
+    std::vector<std::string> all;
+    while (auto one = by.next_told()) all.push_back(text_of(*one));
+    return all;
+  }
+  bool hear(detail::watched_tree& by, int folder, std::uint32_t mask, const char* entry) {
+    dir_event one{.what = dir_change::created, .is_directory = (mask & IN_ISDIR) != 0};
+    return by.hear({.folder = folder, .mask = mask, .size = 32, .name = entry}, one);
+  }
+  int number_of(const std::string& folder) {
+    return ::inotify_add_watch(inotify_, (root_ + folder).c_str(), detail::watch_mask);
+  }
+
+  std::string root_ = ::testing::TempDir() + "weir-books-" + std::to_string(::getpid());
+  int inotify_ = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+};
+
+TEST_F(WatchedTree, tells_an_entry_that_was_found_once_although_its_event_comes_later) {
+  detail::watched_tree books(inotify_, root_, 100);
+  books.look_around(0);
+  std::filesystem::create_directories(root_ + "/new");
+  std::ofstream(root_ + "/new/x") << "text";
+  EXPECT_TRUE(hear(books, number_of(""), IN_CREATE | IN_ISDIR, "new"));
+  books.look_around(1000);  // so many bytes may tell of what is found now
+  EXPECT_THAT(told(books), ElementsAre("created new/x (found)"));
+  const int number = number_of("/new");
+  EXPECT_TRUE(hear(books, number, IN_MODIFY, "x"));
+  EXPECT_FALSE(hear(books, number, IN_CREATE, "x")) << "told already";
+  EXPECT_TRUE(hear(books, number, IN_DELETE, "x"));
+  EXPECT_TRUE(hear(books, number, IN_CREATE, "x")) << "another one";
+}
+
+TEST_F(WatchedTree, does_not_take_a_later_entry_for_one_that_was_found) {
+  detail::watched_tree books(inotify_, root_, 100);
+  books.look_around(0);
+  std::filesystem::create_directories(root_ + "/new");
+  std::ofstream(root_ + "/new/x") << "text";
+  EXPECT_TRUE(hear(books, number_of(""), IN_CREATE | IN_ISDIR, "new"));
+  books.look_around(0);
+  int queued = 0;
+  EXPECT_EQ(::ioctl(inotify_, FIONREAD, &queued), 0);
+  const int number = number_of("/new");
+  for (int heard = 0; heard <= queued; heard += 32) hear(books, number, IN_MODIFY, "other");
+  EXPECT_TRUE(hear(books, number, IN_CREATE, "x")) << "what was found has gone unheard";
+}
+
+TEST_F(WatchedTree, of_a_folder_with_more_entries_than_there_is_room_for_says_that_it_is_lost) {
+  detail::watched_tree books(inotify_, root_, 100);
+  books.look_around(0);
+  std::filesystem::create_directories(root_ + "/new/sub");
+  EXPECT_TRUE(hear(books, number_of(""), IN_CREATE | IN_ISDIR, "new"));
+  for (std::size_t i = 0; i + 1 < detail::watched_tree::told_max; ++i)
+    books.tell({.what = dir_change::changed});
+  std::ofstream(root_ + "/new/x") << "text";
+  std::ofstream(root_ + "/new/y") << "text";
+  books.look_around(0);
+  EXPECT_FALSE(books.has_to_look()) << "no room";
+  std::vector<std::string> all = told(books);
+  EXPECT_EQ(all.size(), detail::watched_tree::told_max + 1);
+  EXPECT_EQ(all.back(), "lost new");
+  EXPECT_TRUE(books.has_to_look()) << "the folder in it is watched all the same";
+}
+
+}  // namespace
+}  // namespace weir
