@@ -34,7 +34,8 @@ inline probe_listener* set_probe_listener(probe_listener* listener) noexcept {
 }
 
 /// False in production. In a simulation: true now and then, for some names in some runs, so that
-/// rare branches are taken: `if (full || maybe("queue is full")) ...`. `name` is a literal.
+/// rare branches are taken: `if (full || maybe("queue is full")) ...`. `name` is a literal; weir's
+/// own begin with "weir: ".
 inline bool maybe(const char* name,
                   std::source_location place = std::source_location::current()) noexcept {
   return detail::probes && detail::probes->maybe(name, place);

@@ -283,6 +283,7 @@ void run::end_and_look_again() {
 }
 
 drill_report run::made() {
+  probes_.include_own();
   probe_listener* const outer = set_probe_listener(&probes_);
   report_.swarm = chaos_->swarm();
   for (std::size_t i = 0; i < nodes_.count(); ++i) {

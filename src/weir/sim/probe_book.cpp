@@ -3,6 +3,7 @@
 namespace weir {
 
 bool probe_book::maybe(const char* name, std::source_location /*place*/) noexcept {
+  if (!includes_own_ && std::string_view(name).starts_with("weir: ")) return false;
   auto found = maybes_.find(std::string_view(name));
   if (found == maybes_.end()) {
     found = maybes_.emplace(name, choices_.chance(choice_kind::maybe, on_chance)).first;

@@ -34,6 +34,9 @@ class probe_book final : public probe_listener {
   };
 
   explicit probe_book(choices& decisions) noexcept : choices_(decisions) {}
+  /// From now on also those of weir itself, whose names begin with "weir: ". They are off unless
+  /// asked for: a test of a service should not have to know what its library does now and then.
+  void include_own() noexcept { includes_own_ = true; }
   /// A run begins.
   void restart() noexcept {
     if (!maybes_.empty()) maybes_.clear();
@@ -47,6 +50,7 @@ class probe_book final : public probe_listener {
 
  private:
   choices& choices_;
+  bool includes_own_ = false;
   std::map<std::string, bool, std::less<>> maybes_;  // of this run: on or off
   std::map<std::string, entry, std::less<>> sometimes_;
 };

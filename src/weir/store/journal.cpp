@@ -106,7 +106,8 @@ result<std::uint64_t> journal::try_append(std::span<const record_view> records, 
     if (*why == errc::full || *why == errc::no_space) state.preparer_wake.set();
     return fail(state.refused(*why, size));
   }
-  if (who == append_class::intake && maybe("the journal has no room")) return fail(errc::full);
+  if (who == append_class::intake && maybe("weir: the journal has no room"))
+    return fail(errc::full);
   if (state.pending.fit_of(size) == detail::pending_groups::fit::new_segment) {
     state.begin_segment();
   }

@@ -74,7 +74,7 @@ task<std::unique_ptr<client_connection>> pool::take(const visit& at, const url& 
     } while (!has_room(host));
   }
   std::unique_ptr<client_connection> taken;
-  if (!host.idle.empty() && !is_fresh && !maybe("an idle connection is not used again")) {
+  if (!host.idle.empty() && !is_fresh && !maybe("weir: an idle connection is not used again")) {
     taken = std::move(host.idle.back());
     host.idle.pop_back();
     ++counts_.reuses;

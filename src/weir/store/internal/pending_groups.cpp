@@ -94,7 +94,7 @@ std::optional<std::string> pending_groups::find(location where) const {
                                        : at.offset < group.batch_offset();
   };
   for (const auto* groups : {&groups_, &recent_}) {
-    if (groups == &recent_ && maybe("what was just written is read from the disk")) break;
+    if (groups == &recent_ && maybe("weir: what was just written is read from the disk")) break;
     const auto next = std::upper_bound(groups->begin(), groups->end(), where, is_behind);
     if (next == groups->begin()) continue;
     const pending_group& group = *std::prev(next);
