@@ -52,8 +52,11 @@ weir::task<> tour(int user, int program) {
   weir::terminal screen = weir::open_terminal(program);  // of a program: open_terminal()
   type(user, "Ada\n");
   co_await read_name(screen);
-  type(user, "a\x1b[A\x1bq\x03\x1b\x1b");
-  co_await read_keys(screen);
+  co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
+    s.spawn([&]() -> weir::task<> { co_await read_keys(screen); });
+    co_await weir::yield();  // it is in raw mode now: before, Ctrl-C would be no key
+    type(user, "a\x1b[A\x1bq\x03\x1b\x1b");
+  });
   const struct winsize small{.ws_row = 5, .ws_col = 40, .ws_xpixel = 0, .ws_ypixel = 0};
   ::ioctl(user, TIOCSWINSZ, &small);
   co_await follow_size(screen, {.rows = 24, .columns = 80});

@@ -324,7 +324,7 @@ child_outcome in_raw_mode(program_kind kind, const pseudo_terminal& pty, Last la
 }
 
 TEST(RawMode, ends_with_the_process_whatever_signal_ends_it) {
-  for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGSEGV, SIGABRT, SIGUSR1}) {
+  for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGABRT, SIGUSR1, SIGXCPU}) {
     const pseudo_terminal pty;
     const child_outcome outcome =
         in_raw_mode(program_kind::plain, pty, [number] { ::raise(number); });
