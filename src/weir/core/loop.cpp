@@ -3,6 +3,7 @@
 #include <weir/base/assert.hpp>
 #include <weir/base/cores_allowed.hpp>
 #include <weir/base/pause_processor.hpp>
+#include <weir/core/detail/post_inbox.hpp>
 #include <weir/core/dump.hpp>
 #include <weir/core/error_group.hpp>
 #include <weir/core/error_trace.hpp>
@@ -20,19 +21,7 @@ namespace weir {
 
 namespace detail {
 
-// Posts on their way: a stack that posters push to and the loop takes whole, then turns round. A
-// wake-up is a system call, so only the first post to a loop that is asleep, or about to be, makes
-// one. The loop says that it is asleep and then looks at the stack; a poster pushes and then looks
-// whether the loop is asleep: in one total order, so at least one of them sees the other.
-struct post_inbox {
-  std::atomic<post_node*> head{nullptr};
-  std::atomic<bool> is_asleep{false};
-  std::atomic<std::size_t> waiting{0};
-  std::atomic<bool> is_closed{false};
-  // Threads inside post_node(). What a node wakes may end the loop while its poster still looks at
-  // whether to wake the driver, so the loop's end waits for these.
-  std::atomic<std::uint32_t> posters{0};
-};
+struct post_inbox : basic_post_inbox<post_node> {};
 
 }  // namespace detail
 
@@ -77,8 +66,7 @@ loop::loop(driver& io, loop_options options)
 
 loop::~loop() {
   loop_registry::remove(*this);
-  inbox_->is_closed = true;
-  while (inbox_->posters.load(std::memory_order_acquire) != 0) std::this_thread::yield();
+  inbox_->close([] { std::this_thread::yield(); });
   drain_posts();
   delete root_;
   delete inbox_;
@@ -201,15 +189,14 @@ void loop::turn() {
   if (!root_->first_task_) return;
   const time_point until = ready_count_ != 0 ? turn_time_ : timers_.next_due();
   if (until == time_point::never() && !driver_.is_waiting_for_io() && !driver_.can_be_woken() &&
-      !inbox_->head.load(std::memory_order_acquire)) {
+      inbox_->is_empty(std::memory_order_acquire)) {
     if (driver_.end_deadlock(*this)) return;
     report_deadlock();
   }
   if (until <= turn_time_) return wait_in_driver(turn_time_);
   if (looks_out(until)) return;
-  inbox_->is_asleep.store(true, std::memory_order_seq_cst);
-  wait_in_driver(inbox_->head.load(std::memory_order_seq_cst) ? turn_time_ : until);
-  inbox_->is_asleep.store(false, std::memory_order_relaxed);
+  wait_in_driver(inbox_->fall_asleep() ? until : turn_time_);
+  inbox_->stay_awake();
 }
 
 namespace {
@@ -245,7 +232,7 @@ bool loop::looks_out(time_point until) noexcept {
 bool loop::glance_at_inbox(time_point until) noexcept {
   const time_point give_up = std::min(driver_.now() + glance_length, until);
   do {
-    if (inbox_->head.load(std::memory_order_relaxed)) return true;
+    if (!inbox_->is_empty(std::memory_order_relaxed)) return true;
     detail::pause_processor();
   } while (driver_.now() < give_up);
   return false;
@@ -291,14 +278,13 @@ bool loop::run_turn() {
 
 time_point loop::run_turn_now() {
   enter();
-  inbox_->is_asleep.store(false, std::memory_order_relaxed);
+  inbox_->stay_awake();
   run_due();
   wait_in_driver(turn_time_);
   leave();
   if (!root_->first_task_) report_errors();
   if (ready_count_ != 0 || driver_.prepare_poll()) return turn_time_;
-  inbox_->is_asleep.store(true, std::memory_order_seq_cst);
-  return inbox_->head.load(std::memory_order_seq_cst) ? turn_time_ : timers_.next_due();
+  return inbox_->fall_asleep() ? timers_.next_due() : turn_time_;
 }
 
 void loop::cancel_between_turns(const char* reason) noexcept {
@@ -315,40 +301,19 @@ void loop::report_deadlock() noexcept {
   std::abort();
 }
 
-bool loop::reserve_post() noexcept {
-  if (inbox_->is_closed.load(std::memory_order_relaxed)) return false;
-  if (inbox_->waiting.fetch_add(1, std::memory_order_relaxed) < options_.posts_max) return true;
-  inbox_->waiting.fetch_sub(1, std::memory_order_relaxed);
-  return false;
-}
+bool loop::reserve_post() noexcept { return inbox_->reserve(options_.posts_max); }
 
-void loop::give_up_post() noexcept { inbox_->waiting.fetch_sub(1, std::memory_order_relaxed); }
+void loop::give_up_post() noexcept { inbox_->give_up(1); }
 
 void loop::end_post() noexcept { ++ended_posts_; }
 
 void loop::post_node(detail::post_node& node) noexcept {
-  inbox_->posters.fetch_add(1, std::memory_order_relaxed);  // published by the exchange below
-  detail::post_node* head = inbox_->head.load(std::memory_order_relaxed);
-  do {
-    node.next = head;
-  } while (!inbox_->head.compare_exchange_weak(head, &node, std::memory_order_seq_cst,
-                                               std::memory_order_relaxed));
-  if (inbox_->is_asleep.load(std::memory_order_seq_cst) &&
-      inbox_->is_asleep.exchange(false, std::memory_order_relaxed))
-    driver_.wake();
-  inbox_->posters.fetch_sub(1, std::memory_order_release);
+  inbox_->post(node, [this] { driver_.wake(); });
 }
 
 void loop::drain_posts() noexcept {
-  if (!inbox_->head.load(std::memory_order_relaxed)) return;
-  detail::post_node* newest = inbox_->head.exchange(nullptr, std::memory_order_acquire);
-  detail::post_node* oldest = nullptr;
-  while (newest) {
-    detail::post_node* following = newest->next;
-    newest->next = oldest;
-    oldest = newest;
-    newest = following;
-  }
+  if (inbox_->is_empty(std::memory_order_relaxed)) return;
+  detail::post_node* oldest = inbox_->take_all();
   while (oldest) {
     detail::post_node* following = oldest->next;
     ++stats_.posts;
@@ -356,7 +321,7 @@ void loop::drain_posts() noexcept {
     oldest = following;
   }
   // Once for all of them: posters and the loop fight for this number's cache line.
-  inbox_->waiting.fetch_sub(std::exchange(ended_posts_, 0), std::memory_order_relaxed);
+  inbox_->give_up(std::exchange(ended_posts_, 0));
   // On a virtual clock no wake-up costs anything.
   if (glances_left_ == 0 && ++drains_ % drains_until_try == 0 && driver_.has_descriptors()) {
     glances_left_ = glances_to_try;

@@ -82,12 +82,7 @@ kernel_driver::kernel_driver(const driver_options& options, int socket_flags)
           {.threads_max = options.blocking_threads_max, .queue_max = options.blocking_queue_max},
           [](void* self, io_request& request) noexcept {
             auto& driver = *static_cast<kernel_driver*>(self);
-            io_request* head = driver.from_pool_.load(std::memory_order_relaxed);
-            do {
-              request.next = head;
-            } while (!driver.from_pool_.compare_exchange_weak(
-                head, &request, std::memory_order_release, std::memory_order_relaxed));
-            if (!head) driver.wake();
+            if (driver.from_pool_.push(request)) driver.wake();
           },
           this) {}
 
@@ -192,19 +187,12 @@ void kernel_driver::finish(io_request& request, std::int64_t outcome) noexcept {
 }
 
 bool kernel_driver::has_done() const noexcept {
-  return !done_.is_empty() || from_pool_.load(std::memory_order_acquire);
+  return !done_.is_empty() || !from_pool_.is_empty(std::memory_order_acquire);
 }
 
 void kernel_driver::take_from_pool() noexcept {
-  if (!from_pool_.load(std::memory_order_relaxed)) return;
-  io_request* newest = from_pool_.exchange(nullptr, std::memory_order_acquire);
-  io_request* oldest = nullptr;
-  while (newest) {
-    io_request* following = newest->next;
-    newest->next = oldest;
-    oldest = newest;
-    newest = following;
-  }
+  if (from_pool_.is_empty(std::memory_order_relaxed)) return;
+  io_request* oldest = from_pool_.take_all();
   while (oldest) {
     io_request* following = oldest->next;
     finish(*oldest, oldest->outcome);
@@ -254,7 +242,7 @@ std::int64_t kernel_driver::patience(time_point until) noexcept {
 }
 
 void kernel_driver::wake() noexcept {
-  if (is_woken_.exchange(true, std::memory_order_acq_rel)) return;  // the first one is under way
+  if (!is_woken_.raise()) return;  // the first one is under way
   const std::uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = ::write(wake_fd_.number, &one, sizeof one);
 }
@@ -262,9 +250,7 @@ void kernel_driver::wake() noexcept {
 void kernel_driver::clear_wake() noexcept {
   std::uint64_t count = 0;
   [[maybe_unused]] const ssize_t taken = ::read(wake_fd_.number, &count, sizeof count);
-  // After the read, or the read could take the count of a wake() whose mark then stays. An exchange
-  // and not a store: it makes what the last waker did before its call visible to us.
-  is_woken_.exchange(false, std::memory_order_acq_rel);
+  is_woken_.lower();  // after the read: wake_flag says why
 }
 
 io_handle kernel_driver::make_socket(int family) noexcept {

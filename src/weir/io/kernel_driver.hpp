@@ -7,15 +7,16 @@
 //             (2) on_complete is called from deliver() only, inside wait().
 #pragma once
 
+#include <weir/base/treiber_stack.hpp>
 #include <weir/core/driver.hpp>
 #include <weir/io/blocking_pool.hpp>
 #include <weir/io/datagram_calls.hpp>
+#include <weir/io/detail/wake_flag.hpp>
 #include <weir/io/make_driver.hpp>
 #include <weir/io/pipe_calls.hpp>
 #include <weir/io/receive_arena.hpp>
 #include <weir/io/signal_relay.hpp>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -142,11 +143,11 @@ class kernel_driver : public driver {
     int number;
     ~event_fd();
   } wake_fd_;
-  std::atomic<bool> is_woken_{false};
+  wake_flag<> is_woken_;
   std::size_t pending_ = 0;
   request_list done_;
   request_list signals_;
-  std::atomic<io_request*> from_pool_{nullptr};
+  treiber_stack<io_request> from_pool_;
   signal_listener listener_;
   pipe_signal_guard pipe_signal_;
   datagram_memory datagrams_;

@@ -57,8 +57,7 @@ enum class after { others, job, joined };
 // What the strand that ended `ended` does with its fork; `next` is the job to run.
 after leave_job(fork_point& fork, job_frame& ended, job_frame*& next) noexcept {
   if (ended.was_taken) {
-    // Release: what the job did; acquire: what the others did, for the last one.
-    return fork.left.fetch_sub(1, std::memory_order_acq_rel) == 1 ? after::joined : after::others;
+    return fork.left.end_taken() ? after::joined : after::others;
   }
   const std::int32_t done = fork.run_by_strand + 1;
   if (done == fork.count) return after::joined;
@@ -67,9 +66,7 @@ after leave_job(fork_point& fork, job_frame& ended, job_frame*& next) noexcept {
     fork.run_by_strand = done;
     return after::job;
   }
-  const std::int32_t missed = fork.count - done;
-  const std::int32_t before = fork.left.fetch_add(missed, std::memory_order_acq_rel);
-  return before + missed == 0 ? after::joined : after::others;
+  return fork.left.arrive(fork.count - done) ? after::joined : after::others;
 }
 
 // Errors go before a cancellation from above, which is met again at the next await.
@@ -124,7 +121,7 @@ bool heed_alarm(pool_worker& on, job_frame& parent, fork_point* fork,
   }
   // This strand has run none of them, and comes to the join at once.
   next = std::noop_coroutine();
-  if (fork->left.fetch_add(fork->count, std::memory_order_acq_rel) + fork->count == 0) {
+  if (fork->left.arrive(fork->count)) {
     leave_fork(*fork);
     next = handle_of(&parent);
     if (must_stop(*fork)) {

@@ -38,11 +38,7 @@ pool_core::~pool_core() {
     const std::lock_guard guard(lock_);
     WEIR_ASSERT(is_idle() && "a pool outlives the work on it");
   }
-  {
-    const std::lock_guard guard(sleep_lock_);
-    is_ending_.store(true, std::memory_order_relaxed);
-  }
-  wake_up_.notify_all();
+  sleepers_.end();
   for (const auto& one : workers_) {
     if (one->thread.joinable()) one->thread.join();
   }
@@ -171,13 +167,12 @@ void pool_core::close() noexcept {
 
 pool_stats pool_core::stats() noexcept {
   const std::lock_guard guard(lock_);
-  pool_stats now{
-      .threads = threads_,
-      .asleep = static_cast<unsigned>(std::max(0, sleepers_.load(std::memory_order_relaxed))),
-      .waiting = queues_[0].count + queues_[1].count,
-      .begun = begun_,
-      .ended = ended_,
-      .refused = refused_};
+  pool_stats now{.threads = threads_,
+                 .asleep = static_cast<unsigned>(sleepers_.count()),
+                 .waiting = queues_[0].count + queues_[1].count,
+                 .begun = begun_,
+                 .ended = ended_,
+                 .refused = refused_};
   for (const auto& one : workers_) now.stolen += one->stolen.load(std::memory_order_relaxed);
   return now;
 }
@@ -233,7 +228,7 @@ job_frame* pool_core::find(worker& self) noexcept {
     if (!found) found = begin_waiting(of);
     if (!found) continue;
     // There may be more where it came from.
-    if (sleepers_.load(std::memory_order_relaxed) > 0 && sees_work()) wake_one();
+    if (sleepers_.count() > 0 && sees_work()) wake_one();
     return found;
   }
   return nullptr;
@@ -282,37 +277,10 @@ bool pool_core::sleep() noexcept {
     if (sees_work()) return true;
     for (int j = 0; j < pauses; ++j) pause_processor();
   }
-  sleepers_.fetch_add(1, std::memory_order_seq_cst);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (sees_work()) {
-    std::int32_t count = sleepers_.load(std::memory_order_relaxed);
-    while (count > 0) {
-      if (sleepers_.compare_exchange_weak(count, count - 1, std::memory_order_relaxed)) return true;
-    }
-    // Somebody has taken this one from the count already: its token is on the way.
-  }
-  std::unique_lock guard(sleep_lock_);
-  wake_up_.wait(guard,
-                [this] { return tokens_ != 0 || is_ending_.load(std::memory_order_relaxed); });
-  if (is_ending_.load(std::memory_order_relaxed)) return false;
-  --tokens_;
-  return true;
+  return sleepers_.sleep([this] { return sees_work(); });
 }
 
-void pool_core::wake_one() noexcept {
-  // What was offered before is seen by whoever counts itself after this fence.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  std::int32_t count = sleepers_.load(std::memory_order_relaxed);
-  while (count > 0) {
-    if (!sleepers_.compare_exchange_weak(count, count - 1, std::memory_order_relaxed)) continue;
-    {
-      const std::lock_guard guard(sleep_lock_);
-      ++tokens_;
-    }
-    wake_up_.notify_one();
-    return;
-  }
-}
+void pool_core::wake_one() noexcept { sleepers_.wake_one(); }
 
 // One piece of work of one of the played threads, between two turns of the loop.
 void pool_core::step() noexcept {

@@ -4,7 +4,7 @@
 // back from its deque what was offered; only jobs that were taken by somebody else count the fork
 // down, and the strand meets them there once, with the number of those that it did not run itself.
 //
-//   fork_point of f()        left = 0; thieves make it -1, -2 ...; the strand adds what it missed
+//   fork_point of f()        left (join_count.hpp): what others have taken is counted down there
 //     |          |           whoever brings it to 0 goes on with f()
 //   job a()    job b()
 //   (strand)   (offered: taken back by the strand, or by a thief)
@@ -15,6 +15,7 @@
 // begun may be ended as stopped, one that has begun only at its own awaits.
 #pragma once
 
+#include <weir/pool/detail/join_count.hpp>
 #include <weir/pool/detail/offer_deque.hpp>
 
 #include <atomic>
@@ -78,7 +79,7 @@ struct fork_point {
   job_frame* newest = nullptr;  // the jobs, linked by `next`
   std::int32_t count = 0;
   std::int32_t run_by_strand = 0;
-  std::atomic<std::int32_t> left{0};
+  join_count<> left;
   std::atomic<std::uint32_t> trouble{0};  // one word, so that there is one look at it
   bool flattens = false;                  // a group of errors of one job becomes part of this one's
 

@@ -18,6 +18,7 @@
 #pragma once
 
 #include <weir/base/assert.hpp>
+#include <weir/base/std_memory.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -39,10 +40,13 @@ enum class offered : std::uint8_t {
 /// Errors:  none: take() and steal() give null when there is nothing, steal() also when another
 ///          thief was faster.
 /// Threads: steal() and shows_any() any thread, the rest the owner.
-template <class T>
+template <class T, class Memory = std_memory, std::int64_t Capacity = 1024>
 class offer_deque {
+  template <class U>
+  using atomic = typename Memory::template atomic<U>;
+
  public:
-  static constexpr std::int64_t capacity = 1024;
+  static constexpr std::int64_t capacity = Capacity;
 
   offer_deque() = default;
   offer_deque(const offer_deque&) = delete;
@@ -81,7 +85,7 @@ class offer_deque {
     std::int64_t top = top_.load(std::memory_order_acquire);
     // Sequentially consistent with the fence in take_shown(): either this thief sees the end that
     // the owner has drawn back, or the owner sees the top that another thief has moved.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    Memory::fence(std::memory_order_seq_cst);
     const std::int64_t end = split_.load(std::memory_order_acquire);
     if (top >= end) return nullptr;
     // May read what the owner writes for a later round; then top_ has moved and the exchange fails.
@@ -98,7 +102,7 @@ class offer_deque {
   }
 
  private:
-  std::atomic<T*>& slot(std::int64_t at) noexcept {
+  atomic<T*>& slot(std::int64_t at) noexcept {
     return slots_[static_cast<std::size_t>(at) % static_cast<std::size_t>(capacity)];
   }
 
@@ -107,7 +111,7 @@ class offer_deque {
     const std::int64_t last = bottom_ - 1;
     if (top_.load(std::memory_order_relaxed) > last) return nullptr;  // empty: thieves had it all
     split_.store(last, std::memory_order_release);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    Memory::fence(std::memory_order_seq_cst);
     std::int64_t top = top_.load(std::memory_order_relaxed);
     if (top < last) {  // thieves are far away: they see the new end before they come to `last`
       bottom_ = shown_end_ = last;
@@ -123,12 +127,12 @@ class offer_deque {
     return item;
   }
 
-  alignas(64) std::atomic<std::int64_t> top_{0};
-  alignas(64) std::atomic<std::int64_t> split_{0};
+  alignas(64) atomic<std::int64_t> top_{0};
+  alignas(64) atomic<std::int64_t> split_{0};
   alignas(64) std::int64_t bottom_ = 0;
   std::int64_t shown_end_ = 0;
   std::int64_t shown_wanted_ = 1;
-  alignas(64) std::atomic<T*> slots_[static_cast<std::size_t>(capacity)] = {};
+  alignas(64) atomic<T*> slots_[static_cast<std::size_t>(capacity)] = {};
 };
 
 }  // namespace weir::detail

@@ -1,18 +1,15 @@
-// The threads of a pool, the calls that wait for one, and how threads sleep. The hard idea: no
-// wake-up is lost though nobody who offers work takes a lock. Whoever is about to sleep counts
-// itself and then looks for work once more; whoever offers work makes it visible and then looks at
-// the count: in one total order (two fences), so at least one sees the other. A waker takes one
-// from the count and leaves a token, so there are never more wake-ups than sleepers.
+// The threads of a pool and the calls that wait for one. The hard idea: nobody who offers work
+// takes a lock; a thread that sleeps is woken through a line of its own (detail/sleeper_line.hpp).
 //
 // A worker looks for work in this order, for each priority: its own deque, the deques of others,
 // the calls that wait.
 #pragma once
 
 #include <weir/core/timer_wheel.hpp>
+#include <weir/pool/detail/sleeper_line.hpp>
 #include <weir/pool/pool.hpp>
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -100,7 +97,7 @@ class pool_core {
 
   const pool_options options_;
   alignas(64) std::atomic<std::uint32_t> alarms_{0};
-  alignas(64) std::atomic<std::int32_t> sleepers_{0};  // that nobody has woken yet
+  sleeper_line<> sleepers_;
   alignas(64) std::mutex lock_;
   queue queues_[priority_count];
   std::size_t begun_ = 0;
@@ -111,10 +108,6 @@ class pool_core {
   loop* played_on_ = nullptr;  // the virtual world's loop that plays the threads
   step_timer step_timer_;
 
-  std::mutex sleep_lock_;
-  std::condition_variable wake_up_;
-  std::int32_t tokens_ = 0;  // wake-ups that no sleeper has taken yet
-  std::atomic<bool> is_ending_{false};
   std::vector<std::unique_ptr<worker>> workers_;
 };
 
