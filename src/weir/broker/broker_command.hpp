@@ -145,7 +145,7 @@ struct pending_reply {
 enum class reply_outcome : std::uint8_t { delivered, failed, busy, given_up };
 /// What calling the reply address gave. A failed call is repeated as the queue's back-off says,
 /// not before `retry_after`, and given up after the queue's number of attempts. One to an address
-/// that was too busy is no attempt as long as the message is known.
+/// that was too busy is no attempt as long as the ended message is kept for its result.
 struct settle_reply {
   std::uint64_t sequence = 0;
   std::uint32_t token = 0;

@@ -337,6 +337,23 @@ TEST_F(broker_letters,
   EXPECT_TRUE(b.state.take_replies(b.now + second * 1'000, 10).empty());
 }
 
+TEST_F(broker_letters, calls_to_a_busy_reply_address_count_when_the_message_is_a_dead_letter) {
+  queue_settings settings = one_attempt();
+  settings.attempts = 3;
+  b.make("q", settings);
+  const std::uint64_t id = b.send({.queue = "q", .reply_to = "http://r"});
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(b.run(nack_lease{b.take("q")[0].lease, duration(0), ""}));
+  ASSERT_EQ(b.state.find_message(id, b.now)->queue, "q.dead");
+  for (int i = 0; i < 3; ++i) {
+    const auto replies = b.state.take_replies(b.now, 10);
+    ASSERT_EQ(replies.size(), 1u) << i;
+    ASSERT_TRUE(b.run(settle_reply{id, replies[0].token, reply_outcome::busy}));
+    b.pass(second * 1'000);
+  }
+  EXPECT_EQ(info("q").totals.replies_given_up, 1u);
+  EXPECT_TRUE(b.state.take_replies(b.now, 10).empty());
+}
+
 TEST_F(broker_letters, death_and_expiry_are_told_too_and_a_reply_outlives_its_message) {
   queue_settings settings = one_attempt();
   settings.result_ttl = duration(0);

@@ -386,9 +386,11 @@ verdict<void> planner::settle(const settle_reply& command) {
   }
   const message_queue* const queue = store_.live_queue(item->queue);
   const queue_settings settings = queue ? queue->settings : queue_settings{};
-  // Whoever is too busy for ever is given up in the end: once the result is forgotten, calls count.
+  // Whoever is too busy for ever is given up in the end: once the result is forgotten, calls count;
+  // and at once where it is kept without end, as a dead letter.
+  const std::uint32_t slot = store_.find(command.sequence);
   const bool is_free =
-      command.outcome == reply_outcome::busy && store_.find(command.sequence) != no_slot;
+      command.outcome == reply_outcome::busy && slot != no_slot && has_ended(store_[slot].state());
   const std::uint32_t attempts = item->attempts + (is_free ? 0 : 1);
   const std::uint32_t calls = item->attempts + item->busy_calls + 1;
   if (!is_free && attempts >= (settings.attempts == 0 ? reply_attempts_max : settings.attempts)) {

@@ -302,13 +302,15 @@ task<> client_program::take_push(life* of, http::request& request, http::respons
 }
 
 task<> client_program::take_calls(life* of) {
-  auto take = [this, of](http::request& request, http::response& response) -> task<> {
-    if (request.path() == "/work") {
-      co_await take_push(of, request, response);
-    } else {
-      co_await take_reply(request, response);
+  struct call_taker {
+    client_program* self;
+    life* of;
+    WEIR_CORO_WRAPPER task<> operator()(http::request& request, http::response& response) const {
+      return request.path() == "/work" ? self->take_push(of, request, response)
+                                       : self->take_reply(request, response);
     }
   };
+  call_taker take{this, of};
   http::server server(take);
   co_await server.run(co_await listen({.host = of->own, .port = call_port}));
 }

@@ -1,7 +1,6 @@
 #include <weir/io/uring_driver.hpp>
 
 #include <weir/base/assert.hpp>
-#include <weir/base/cores_allowed.hpp>
 #include <weir/base/error.hpp>
 
 #include <poll.h>
@@ -58,8 +57,6 @@ bool is_worked_on(const io_request& request) noexcept {
   return request.op == io_op::sync || (request.op == io_op::write_at && request.flags == 1);
 }
 
-const bool is_on_one_core = cores_allowed() == 1;
-
 }  // namespace
 
 uring_driver::ring_owner::~ring_owner() {
@@ -105,6 +102,7 @@ void uring_driver::open_ring(unsigned entries) {
   cpu_set_t cores;
   if (::sched_getaffinity(0, sizeof cores, &cores) == 0) {
     io_uring_register_iowq_aff(&ring_, sizeof cores, &cores);
+    is_on_one_core_ = CPU_COUNT(&cores) == 1;
   }
   io_uring_register_ring_fd(&ring_);  // spares a look-up per call; works without
 }
@@ -242,7 +240,7 @@ void uring_driver::forget(io_request& request) noexcept {
 // worker on our own core would wake now and run when we wait, so we step aside until it waits.
 void uring_driver::hand_over() noexcept {
   io_uring_submit(&ring_);
-  if (is_on_one_core) ::sched_yield();
+  if (is_on_one_core_) ::sched_yield();
 }
 
 io_uring_sqe* uring_driver::next_entry() noexcept {

@@ -113,6 +113,7 @@ class uring_driver final : public kernel_driver {
   void feed_starved() noexcept;
   void forget(io_request& request) noexcept;
 
+  bool is_on_one_core_ = false;  // and the kernel's workers with us
   ring_owner owner_;
   struct io_uring& ring_ = owner_.ring;
   io_uring_buf_ring* buffers_ = nullptr;

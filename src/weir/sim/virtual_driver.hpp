@@ -17,7 +17,7 @@ namespace weir {
 /// A loop's view of a virtual world.
 ///
 /// Cancel:  a request that would block ends with ECANCELED; one that has happened delivers its
-///          outcome at once.
+///          outcome at once. A durable write that is in its file goes on until it is synced.
 /// Order:   completions by due time, equal ones in the order in which they happened.
 /// Bound:   by the world's handles and buffers.
 /// Errors:  as the world gives them; EIO for everything after the world has crashed.

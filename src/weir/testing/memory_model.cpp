@@ -48,9 +48,10 @@ void memory_model::join_thread(std::uint32_t thread) noexcept {
   threads_[0].now.add(threads_[thread].now, count_);
 }
 
-location_id memory_model::make_location(std::uint32_t thread, std::uint64_t value) {
+location_id memory_model::make_location(std::uint64_t value) {
   WEIR_ASSERT(count_ < locations_max);
-  locations_[count_].push_back({.value = value, .message = threads_[thread].now});
+  // Making an atomic is no atomic operation: who reads its first value learns nothing by that.
+  locations_[count_].push_back({.value = value});
   return static_cast<location_id>(count_++);
 }
 

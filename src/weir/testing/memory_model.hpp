@@ -14,7 +14,8 @@
 // Limits. No load reads a store that is executed later (load buffering, which C++ allows and no
 // processor with dependencies shows between our parts). The order of sequentially consistent
 // operations agrees with happens-before, as C++11 had it; C++20 allows a little more where one
-// location is used with seq_cst and with weaker orders. memory_order_consume is acquire.
+// location is used with seq_cst and with weaker orders. memory_order_consume is acquire. That an
+// atomic is used by a thread which the making of it does not happen before is not reported.
 //
 // Invariants: (1) a view only grows; (2) between a read-modify-write and what it read nothing is
 // ever put; (3) what a view holds exists.
@@ -89,7 +90,7 @@ class memory_model {
   void start_thread(std::uint32_t thread) noexcept;  // it knows what thread 0 knows
   void join_thread(std::uint32_t thread) noexcept;   // and the other way round
 
-  location_id make_location(std::uint32_t thread, std::uint64_t value);
+  location_id make_location(std::uint64_t value);
   channel_id make_channel();
 
   struct access {

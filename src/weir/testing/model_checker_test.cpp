@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <mutex>
+#include <optional>
 
 namespace weir {
 namespace {
@@ -56,6 +57,24 @@ TEST(ModelChecker, finds_a_data_race_and_passes_what_is_ordered) {
   EXPECT_TRUE(pass_a_message(release, acquire).has_passed());
   EXPECT_THAT(pass_a_message(relaxed, acquire).failure, HasSubstr("data race: thread 2 reads"));
   EXPECT_THAT(pass_a_message(release, relaxed).failure, HasSubstr("data race: thread 2 reads"));
+}
+
+// Whoever makes an atomic tells nobody by that: only what is stored in it can.
+TEST(ModelChecker, the_first_value_of_an_atomic_tells_nothing) {
+  struct box {
+    model::cell<int> data{0};
+    model::atomic<bool> flag{false};
+  };
+  const model::verdict found = model::check({}, [] {
+    std::optional<box> made;
+    model::atomic<box*> where{nullptr};
+    model::parallel([&] { where.store(&made.emplace(), relaxed); },
+                    [&] {
+                      box* const seen = where.load(relaxed);
+                      if (seen && !seen->flag.load(acquire)) model::require(seen->data == 0);
+                    });
+  });
+  EXPECT_THAT(found.failure, HasSubstr("data race: thread 2 reads"));
 }
 
 TEST(ModelChecker, finds_a_race_of_two_writers_even_without_preemptions) {

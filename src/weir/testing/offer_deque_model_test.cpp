@@ -1,6 +1,6 @@
-// The pool's work-stealing deque, the source that ships, under every interleaving of its owner with
-// thieves: nothing is lost, nothing is had twice, what an item points at is seen. Then the same
-// with weaker orders, each of which must be found.
+// The pool's work-stealing deque, the source that ships, under every interleaving (of three
+// preemptions at most) of its owner with thieves: nothing is lost, nothing is had twice, what an
+// item points at is seen. Then the same with weaker orders, each of which must be found.
 #include <weir/pool/detail/offer_deque.hpp>
 
 #include <weir/testing/model_atomic.hpp>

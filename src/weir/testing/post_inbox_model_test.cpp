@@ -1,6 +1,7 @@
-// A loop's inbox, the source that ships, under every interleaving of posters with the loop: each
-// post is had once and in order, the loop never sleeps over one, and a loop may end as soon as the
-// last post has been seen. Then the same with weaker orders, each of which must be found.
+// A loop's inbox, the source that ships, under every interleaving (of three preemptions at most) of
+// posters with the loop: each post is had once and in order, the loop never sleeps over one, and a
+// loop may end as soon as the last post has been seen. Then the same with weaker orders, each of
+// which must be found.
 #include <weir/core/detail/post_inbox.hpp>
 
 #include <weir/testing/model_atomic.hpp>

@@ -1,6 +1,7 @@
-// Where the pool's threads sleep, the source that ships, under every interleaving with those who
-// offer work: no thread sleeps over work, alone or together with the deque that the work is in.
-// Then the same with weaker fences, each of which must be found.
+// Where the pool's threads sleep, the source that ships, under every interleaving (of three
+// preemptions at most) with those who offer work: no thread sleeps over work, alone or together
+// with the deque that the work is in. Then the same with weaker fences, each of which must be
+// found.
 #include <weir/pool/detail/sleeper_line.hpp>
 
 #include <weir/pool/detail/offer_deque.hpp>

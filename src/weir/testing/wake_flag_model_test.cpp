@@ -1,6 +1,7 @@
 // How a kernel driver hears of what its pool has finished (a treiber_stack and a wake_flag, the
-// source that ships) under every interleaving: nothing is lost and no wake-up is missed, though a
-// second one makes no system call. Then the same with weaker orders, each of which must be found.
+// source that ships) under every interleaving of at most three preemptions: nothing is lost and no
+// wake-up is missed, though a second one makes no system call. Then the same with weaker orders,
+// each of which must be found.
 #include <weir/io/detail/wake_flag.hpp>
 
 #include <weir/base/treiber_stack.hpp>

@@ -7,7 +7,7 @@
 //           is_asleep? seq_cst             is the stack empty? seq_cst
 //           then wake the driver           then wait in the driver
 //
-// testing/post_inbox_model_test.cpp tries all interleavings.
+// testing/post_inbox_model_test.cpp tries all interleavings with at most three preemptions.
 #pragma once
 
 #include <weir/base/std_memory.hpp>

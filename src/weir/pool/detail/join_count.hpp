@@ -5,7 +5,7 @@
 //
 //   taken jobs end:    0, -1, -2 ...            the strand arrives:   + those that were taken
 //
-// testing/join_count_model_test.cpp tries all interleavings.
+// testing/join_count_model_test.cpp tries all interleavings with at most three preemptions.
 #pragma once
 
 #include <weir/base/std_memory.hpp>

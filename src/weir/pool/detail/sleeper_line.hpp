@@ -4,7 +4,7 @@
 // fences), so at least one sees the other. A waker takes one from the count and leaves a token, so
 // there are never more wake-ups than sleepers.
 //
-// testing/sleeper_line_model_test.cpp tries all interleavings.
+// testing/sleeper_line_model_test.cpp tries all interleavings with at most three preemptions.
 #pragma once
 
 #include <weir/base/std_memory.hpp>

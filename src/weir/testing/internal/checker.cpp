@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <iterator>
 #include <utility>
 
@@ -73,8 +74,14 @@ void checker::fail(std::string text) {
   failure_ = std::move(text);
 }
 
+// Out of the body by an exception: where that meets a noexcept function of a part under test, the
+// process stops, so what it was is said before.
 void checker::give_up() {
-  if (now_ == 0) throw run_over();
+  if (now_ == 0) {
+    std::fprintf(stderr, "model check, in the body: %s\n%s", failure_.c_str(),
+                 text_of(steps_).c_str());
+    throw run_over();
+  }
   switch_to(0);  // for good: parallel() ends the run
 }
 

@@ -36,7 +36,7 @@ class checker {
   void fail(std::string text);
   void give_up();
 
-  location_id make_location(std::uint64_t initial) { return memory_.make_location(now_, initial); }
+  location_id make_location(std::uint64_t initial) { return memory_.make_location(initial); }
   std::uint64_t load(location_id at, std::memory_order order, place where);
   void store(location_id at, std::uint64_t value, std::memory_order order, place where);
   std::uint64_t update(location_id at, const update_request& request, std::memory_order order,
