@@ -137,14 +137,16 @@ task<> dir_watch::read_more() {
 task<dir_event> dir_watch::next() {
   if (is_gone_) raise(error(errc::closed, "the watched folder is gone"));
   for (;;) {
+    if (!from_) raise(error(errc::closed, "the watch was closed"));
     std::optional<dir_event> one;
     if (const std::shared_ptr<detail::watched_tree> tree = tree_) {
       while (tree->has_to_look()) {
         const std::size_t unread = unread_.size();
         co_await blocking([tree, unread] { tree->look_around(unread); });
       }
+      if (!tree_) continue;
       one = tree->next_told();
-      if (!one && tree_) {
+      if (!one) {
         if (std::optional<dir_event> heard = take_event()) {
           tree->tell(std::move(*heard));
           continue;
@@ -189,6 +191,7 @@ task<dir_watch> watch_tree(std::string path, tree_options options) {
   const std::shared_ptr<detail::watched_tree> tree = made.tree_;
   while (tree->has_to_look()) {
     co_await blocking([tree] { tree->look_around(0); });
+    if (tree->list_failure() != 0) raise(watch_failure(tree->list_failure(), path));
     if (!tree->was_full()) continue;
     raise(
         error(errc::full, fmt::format("watch '{}': it has more than {} folders, or this user more "

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <tuple>
 
@@ -153,6 +154,15 @@ void refuse_closed(const file& from, const file& to, const course& all) {
                                         from ? "target" : "source", all.told.sent)));
 }
 
+/// A connection tells its error once, so the next send would have another or none.
+void refuse_failed_peer(std::int64_t outcome, const course& all) {
+  for (const int number : {ECONNRESET, EPIPE, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH}) {
+    if (outcome != -number) continue;
+    const error failure = error::from_os(number, "sendfile");
+    raise(side_error(all.verb, "sink", all.told.sent, std::make_exception_ptr(exception(failure))));
+  }
+}
+
 }  // namespace
 
 // What the kernel refuses is tried by reading and writing: other file systems, devices, filters of
@@ -161,24 +171,29 @@ void refuse_closed(const file& from, const file& to, const course& all) {
 task<std::uint64_t> copy_file_by(file& from, file& to, copy_file_options options,
                                  copy_range_call call) {
   copy_progress own;
+  copy_progress& told = options.progress ? *options.progress : own;
+  told = {};
   course all{.verb = "copy_file",
-             .told = options.progress ? *options.progress : own,
+             .told = told,
              .at = options.offset,
              .end = end_of(from, "copy_file", options.offset, options.count)};
-  all.told = {};
   refuse_closed(from, to, all);
   refuse_overlap(from, to, all, options.target_offset);
   co_await checkpoint();
   bool is_by_kernel = loop::current()->io().has_descriptors();
-  const own_descriptor source(from);
-  const own_descriptor target(to);
+  std::optional<own_descriptor> source;
+  std::optional<own_descriptor> target;
+  if (is_by_kernel) {
+    source.emplace(from);
+    target.emplace(to);
+  }
   while (all.at < all.end) {
     const std::uint64_t target_at = options.target_offset + (all.at - options.offset);
     if (is_by_kernel) {
       refuse_closed(from, to, all);
       const std::size_t size = all.next_piece(options.piece_bytes);
       const std::int64_t moved = co_await blocking(
-          [&] { return call(source.number(), all.at, target.number(), target_at, size); });
+          [&] { return call(source->number(), all.at, target->number(), target_at, size); });
       if (moved > 0) all.advance(static_cast<std::uint64_t>(moved));
       is_by_kernel = moved > 0;
     } else {
@@ -191,11 +206,12 @@ task<std::uint64_t> copy_file_by(file& from, file& to, copy_file_options options
 task<std::uint64_t> send_file_by(file& from, socket& to, send_file_options options,
                                  send_range_call call) {
   copy_progress own;
+  copy_progress& told = options.progress ? *options.progress : own;
+  told = {};
   course all{.verb = "send_file",
-             .told = options.progress ? *options.progress : own,
+             .told = told,
              .at = options.offset,
              .end = end_of(from, "send_file", options.offset, options.count)};
-  all.told = {};
   co_await checkpoint();
   bool is_by_kernel = loop::current()->io().has_descriptors();
   while (all.at < all.end) {
@@ -211,6 +227,7 @@ task<std::uint64_t> send_file_by(file& from, socket& to, send_file_options optio
     } else if (moved == -EAGAIN) {
       co_await wait_for_room(to, all);
     } else {
+      refuse_failed_peer(moved, all);
       is_by_kernel = false;  // as in copy_file_by()
     }
   }
@@ -219,11 +236,12 @@ task<std::uint64_t> send_file_by(file& from, socket& to, send_file_options optio
 
 task<std::uint64_t> send_file_to(file& from, sink_ref to, send_file_options options) {
   copy_progress own;
+  copy_progress& told = options.progress ? *options.progress : own;
+  told = {};
   course all{.verb = "send_file",
-             .told = options.progress ? *options.progress : own,
+             .told = told,
              .at = options.offset,
              .end = end_of(from, "send_file", options.offset, options.count)};
-  all.told = {};
   co_await checkpoint();
   while (all.at < all.end) co_await read_and_send(from, to, all);
   co_return all.told.sent;

@@ -395,6 +395,31 @@ TEST_P(kernel_file_copy, sends_what_is_on_the_disk_only) {
   });
 }
 
+TEST_P(file_copy, has_told_nothing_when_it_is_refused_at_once) {
+  run([&]() -> task<> {
+    file from = co_await make_file(path("from"), "0123456789");
+    file to = co_await make_file(path("to"), "");
+    copy_progress progress{.received = 9, .sent = 9};
+    EXPECT_EQ(co_await code_of(copy_file(from, to, {.count = 11, .progress = &progress})),
+              errc::end_of_stream);
+    EXPECT_EQ(progress.sent, 0u);
+    EXPECT_EQ(progress.received, 0u);
+  });
+}
+
+std::int64_t time_out(int, std::uint64_t, int, std::size_t) noexcept { return -ETIMEDOUT; }
+
+TEST_P(kernel_file_copy, tells_the_error_of_the_socket_that_the_kernel_gave) {
+  run([&]() -> task<> {
+    file from = co_await make_file(path("from"), pattern(10'000));
+    if (!detail::is_in_memory(from.handle(), 0, 10'000))
+      co_return skip("this file system does not say what is in memory");
+    connection pair = co_await connect_pair();
+    EXPECT_EQ(co_await code_of(detail::send_file_by(from, pair.server, {}, &time_out)),
+              errc::timed_out);
+  });
+}
+
 TEST_P(kernel_file_copy, tells_what_of_a_file_is_in_memory) {
   run([&]() -> task<> {
     file on = co_await make_file(path("on"), pattern(100'000));

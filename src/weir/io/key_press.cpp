@@ -107,6 +107,8 @@ decoded_key decode_escape(std::string_view input, bool is_all) {
   if (is_prefix && input.size() == 2 && !is_all) return {};
   if (is_prefix && input.size() > 2) {
     if (input[1] == '[') return decode_sequence(input, is_all);
+    if (input[2] < ' ' || input[2] > '~')  // a key of its own follows
+      return {{.what = key::text, .text = "O", .has_alt = true}, 2};
     key_press press = of_letter(input[2]);
     if (press.what == key::unknown) return unknown(input.substr(0, 3));
     return {std::move(press), 3};

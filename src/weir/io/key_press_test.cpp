@@ -82,6 +82,7 @@ TEST(KeyPress, other_sequences_are_unknown_as_a_whole_and_end_where_they_end) {
   EXPECT_THAT(keys_of("\x1b[99~a"), ElementsAre("unknown \x1b[99~", "text a"));
   EXPECT_THAT(keys_of("\x1b[?1;2ca"), ElementsAre("unknown \x1b[?1;2c", "text a"));
   EXPECT_THAT(keys_of("\x1bOxa"), ElementsAre("unknown \x1bOx", "text a"));
+  EXPECT_THAT(keys_of("\x1bO\ra"), ElementsAre("alt+text O", "enter", "text a"));
   EXPECT_THAT(keys_of("\x1b[1\ra"), ElementsAre("unknown \x1b[1", "enter", "text a"));
   EXPECT_EQ(keys_of("\x1b[1;99999999999999999999Aa").size(), 2u) << "a number of any length";
   const std::string endless = "\x1b[" + std::string(40, '1');

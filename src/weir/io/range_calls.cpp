@@ -16,7 +16,11 @@ namespace weir::detail {
 
 namespace {
 
-constexpr long cachestat_number = 451;  // of every architecture; Debian 12 has no name for it
+#ifdef __NR_cachestat
+constexpr long cachestat_number = __NR_cachestat;
+#else
+constexpr long cachestat_number = 451;  // of most architectures; Debian 12 has no name for it
+#endif
 struct cache_range {
   std::uint64_t offset;
   std::uint64_t size;
@@ -29,10 +33,10 @@ struct cache_counts {
   std::uint64_t recently_evicted;
 };
 
-bool is_byte_in_memory(int file, std::uint64_t at) noexcept {
+std::int64_t probe(int file, std::uint64_t at) noexcept {
   char byte = 0;
   const struct iovec into{.iov_base = &byte, .iov_len = 1};
-  return ::preadv2(file, &into, 1, static_cast<off_t>(at), RWF_NOWAIT) == 1;
+  return outcome_of([&] { return ::preadv2(file, &into, 1, static_cast<off_t>(at), RWF_NOWAIT); });
 }
 
 }  // namespace
@@ -70,12 +74,15 @@ std::optional<bool> is_counted_in_memory(int file, std::uint64_t at, std::size_t
 }
 
 bool is_probed_in_memory(int file, std::uint64_t at, std::size_t size) noexcept {
-  return size == 0 || (is_byte_in_memory(file, at) && is_byte_in_memory(file, at + size - 1));
+  return size == 0 || (probe(file, at) == 1 && probe(file, at + size - 1) == 1);
 }
 
 bool is_in_memory(int file, std::uint64_t at, std::size_t size) noexcept {
   const std::optional<bool> counted = is_counted_in_memory(file, at, size);
-  return counted ? *counted : is_probed_in_memory(file, at, size);
+  if (!counted) return is_probed_in_memory(file, at, size);
+  if (!*counted || size == 0) return *counted;
+  // Pages that are being read ahead count already; not every file system can be probed.
+  return probe(file, at) != -EAGAIN && probe(file, at + size - 1) != -EAGAIN;
 }
 
 }  // namespace weir::detail

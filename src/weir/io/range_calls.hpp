@@ -28,7 +28,8 @@ std::int64_t send_range_now(int from, std::uint64_t at, int to, std::size_t size
 std::optional<bool> is_counted_in_memory(int file, std::uint64_t at, std::size_t size) noexcept;
 /// Whether it holds the first and the last byte, for the disk is read ahead in order (RWF_NOWAIT).
 bool is_probed_in_memory(int file, std::uint64_t at, std::size_t size) noexcept;
-/// The first of these that has an answer. Not for long: pages may go at any time.
+/// The first of these that has an answer, and not while its ends are being read ahead. Not for
+/// long: pages may go at any time.
 bool is_in_memory(int file, std::uint64_t at, std::size_t size) noexcept;
 
 }  // namespace weir::detail

@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
 #include <iterator>
 #include <mutex>
@@ -27,7 +28,8 @@ constexpr int fatal_from = 12;  // the second row
 constexpr int signals_count = static_cast<int>(std::size(ending_signals));
 
 struct slot {
-  std::atomic<int> descriptor{-1};  // our own; -1: free, or being filled
+  std::atomic<int> descriptor{-1};      // our own; -1: free, or being filled
+  std::atomic<std::uint64_t> order{0};  // the newest has the largest
   struct termios before = {};
   bool is_taken = false;
 };
@@ -37,12 +39,14 @@ constinit slot slots[raw_mode::modes_max];
 constinit struct sigaction former[signals_count] = {};
 constinit std::mutex change_lock;
 constinit int active = 0;
+constinit std::uint64_t last_order = 0;
 constinit bool is_at_exit = false;
 
 // From the background a change of a terminal stops the process, unless that signal is held back;
-// one that is about to end must not stop.
+// one that is about to end must not stop. It is claimed last: a signal that ends the process midway
+// must find it still to be done, and twice does no harm.
 void put_back(slot& of) noexcept {
-  const int descriptor = of.descriptor.exchange(-1);
+  const int descriptor = of.descriptor.load();
   if (descriptor < 0) return;
   sigset_t stop;
   sigset_t before;
@@ -51,11 +55,21 @@ void put_back(slot& of) noexcept {
   ::pthread_sigmask(SIG_BLOCK, &stop, &before);
   ::tcsetattr(descriptor, TCSANOW, &of.before);
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  ::close(descriptor);
+  if (of.descriptor.exchange(-1) == descriptor) ::close(descriptor);
 }
 
 void put_all_back() noexcept {  // the newest first
-  for (int i = raw_mode::modes_max; i-- > 0;) put_back(slots[i]);
+  std::uint64_t below = ~std::uint64_t{0};
+  for (;;) {
+    slot* newest = nullptr;
+    for (slot& one : slots) {
+      if (one.descriptor < 0 || one.order >= below) continue;
+      if (!newest || one.order > newest->order) newest = &one;
+    }
+    if (!newest) return;
+    below = newest->order;
+    put_back(*newest);
+  }
 }
 
 int index_of(int number) noexcept {
@@ -137,6 +151,7 @@ raw_mode::raw_mode(const terminal& of, raw_options options) {
     if (active == 0) listen();
     raw = one.before;
     make_raw(raw, options);
+    one.order = ++last_order;
     one.descriptor = own;  // from here on a signal puts it back
     failure = ::tcsetattr(own, TCSANOW, &raw) == 0 ? 0 : errno;
   }

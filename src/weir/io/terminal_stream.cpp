@@ -79,6 +79,11 @@ terminal open_terminal(io_handle of) {
                                                loop::current()->io().name())));
   if (!is_tty(of))
     raise(error(errc::invalid_argument, fmt::format("open a terminal: descriptor {} is none", of)));
+  unsigned number = 0;
+  if (::ioctl(of, TIOCGPTN, &number) == 0) {  // to open it anew makes another pair
+    raise(error(errc::invalid_argument,
+                fmt::format("open a terminal: descriptor {} is the master of one", of)));
+  }
   return open_terminal(fmt::format("/proc/self/fd/{}", of));
 }
 

@@ -3,10 +3,10 @@
 // it may be changed for good. It is opened anew, for only a description of our own may be
 // non-blocking; and the mode that raw_mode sets is put back also when a signal ends the process.
 //
-//   weir::terminal screen = weir::open_terminal();      // that of standard input
-//   weir::raw_mode raw(screen);                         // until the end of this block, whatever
-//   ends it while (auto one = co_await screen.next_key()) ...   // nothing when the terminal is
-//   gone
+//   weir::terminal screen = weir::open_terminal();  // that of standard input
+//   weir::raw_mode raw(screen);                     // until the end of this block
+//   while (auto one = co_await screen.next_key())   // nothing when the terminal is gone
+//     ...
 #pragma once
 
 #include <weir/base/time.hpp>

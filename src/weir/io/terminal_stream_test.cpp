@@ -105,6 +105,7 @@ TEST_P(terminals, are_told_from_other_descriptors) {
       return {};
     };
     EXPECT_EQ(refusal(pipe.reader.handle()), errc::invalid_argument);
+    EXPECT_EQ(refusal(pty.user), errc::invalid_argument) << "opening it would make another one";
     EXPECT_EQ(refusal(std::string("/dev/null")), errc::invalid_argument);
     EXPECT_EQ(refusal(std::string("/nowhere")), errc::not_found);
     co_return;
@@ -346,6 +347,29 @@ TEST(RawMode, ends_when_a_signal_makes_the_program_end_in_order) {
   const pseudo_terminal pty;
   const child_outcome outcome = in_raw_mode(program_kind::by_run, pty, [] { ::raise(SIGTERM); });
   EXPECT_EQ(outcome.signal, 0) << outcome.text;
+  EXPECT_EQ(outcome.text.find(ready_line), 0u) << outcome.text;
+  EXPECT_FALSE(pty.is_raw());
+}
+
+TEST(RawMode, ends_newest_first_whatever_slots_have_been_free) {
+  const pseudo_terminal other;
+  const pseudo_terminal pty;
+  const child_outcome outcome = in_child([&] {
+    const auto io = make_driver({});
+    run_on(*io, [](const pseudo_terminal& first, const pseudo_terminal& second) -> task<> {
+      terminal one = open_terminal(first.program);
+      terminal two = open_terminal(second.program);
+      std::optional<raw_mode> oldest(std::in_place, one);
+      const raw_mode outer(two);
+      oldest.reset();
+      const raw_mode inner(two);
+      if (second.is_raw()) say_ready();
+      ::raise(SIGTERM);
+      co_return;
+    }(other, pty));
+    return 0;
+  });
+  EXPECT_EQ(outcome.signal, SIGTERM);
   EXPECT_EQ(outcome.text.find(ready_line), 0u) << outcome.text;
   EXPECT_FALSE(pty.is_raw());
 }

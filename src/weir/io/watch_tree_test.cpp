@@ -2,6 +2,7 @@
 // Needs the kernel: inotify and real files.
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
+#include <weir/io/blocking.hpp>
 #include <weir/io/contract_test.hpp>
 #include <weir/io/dir_watch.hpp>
 #include <weir/io/internal/watched_tree.hpp>
@@ -12,6 +13,7 @@
 #include <gtest/gtest.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -151,6 +153,55 @@ TEST_P(tree_watch, is_right_about_a_place_that_another_folder_has_taken_before_i
   });
 }
 
+TEST_P(tree_watch, watches_a_new_folder_whose_parent_moves_before_it_is_looked_at) {
+  make("d/a/deep");
+  run([&]() -> task<> {
+    dir_watch watch = co_await watch_tree(path("d"));
+    make("d/a/b");
+    make("d/a/deep/er");
+    move(in("a"), in("c"));
+    move(in("c"), in("e"));
+    EXPECT_THAT(
+        co_await take_all(watch, path("d")),
+        ElementsAre("created a/b/", "created a/deep/er/", "renamed a -> c/", "renamed c -> e/"));
+    touch(in("e/b/x"));
+    touch(in("e/deep/er/y"));
+    EXPECT_THAT(co_await take(watch, 2), ElementsAre("created e/b/x", "created e/deep/er/y"));
+  });
+}
+
+TEST_P(tree_watch, takes_no_entry_of_another_folder_for_that_of_one_that_has_moved) {
+  make("d/a");
+  run([&]() -> task<> {
+    dir_watch watch = co_await watch_tree(path("d"));
+    make("d/a/b");
+    move(in("a"), in("c"));
+    make("d/a/b");
+    EXPECT_THAT(
+        co_await take_all(watch, path("d")),
+        ElementsAre("created a/b/", "renamed a -> c/", "created a/b/ (found)", "created a/"));
+    touch(in("a/b/x"));
+    touch(in("c/b/y"));
+    EXPECT_THAT(co_await take(watch, 2), ElementsAre("created a/b/x", "created c/b/y"));
+  });
+}
+
+TEST_P(tree_watch, goes_through_no_link_that_stands_where_a_folder_was) {
+  make("d/a");
+  make("outside/b");
+  run([&]() -> task<> {
+    dir_watch watch = co_await watch_tree(path("d"));
+    make("d/a/b");
+    move(in("a"), in("c"));
+    ::symlink(path("outside").c_str(), in("a").c_str());
+    EXPECT_THAT(co_await take_all(watch, path("d")),
+                ElementsAre("created a/b/", "renamed a -> c/", "created a"));
+    touch(path("outside/b/silent"));
+    touch(in("c/b/x"));
+    EXPECT_THAT(co_await take(watch, 1), ElementsAre("created c/b/x"));
+  });
+}
+
 TEST_P(tree_watch, is_right_about_two_folders_that_change_places) {
   make("d/a/of_a");
   make("d/b/of_b");
@@ -244,6 +295,38 @@ TEST_P(tree_watch, tells_which_later_folder_is_beyond_the_limit_and_goes_on) {
   });
 }
 
+TEST_P(tree_watch, looks_at_no_more_than_twice_the_limit_of_a_huge_folder_that_is_moved_in) {
+  for (int i = 0; i < 20; ++i) make("outside/" + std::to_string(i));
+  run([&]() -> task<> {
+    dir_watch watch = co_await watch_tree(path("d"), {.folders_max = 4});
+    move(path("outside"), in("big"));
+    std::vector<std::string> all = co_await take_all(watch, path("d"));
+    std::erase_if(all, [](const std::string& one) { return !one.starts_with("unwatched"); });
+    WEIR_REQUIRE(all.size() == 5u);
+    EXPECT_EQ(all.front(), "unwatched big/") << "once for all that are not even looked at";
+  });
+}
+
+TEST_P(tree_watch, raises_what_keeps_a_folder_from_being_listed_at_the_start) {
+  run([&]() -> task<> {
+    co_await blocking([] {});  // its thread needs descriptors, too
+    struct rlimit before = {};
+    ::getrlimit(RLIMIT_NOFILE, &before);
+    // With one descriptor after the other: none of them is left out without an error.
+    const int next = ::fcntl(0, F_DUPFD_CLOEXEC, 0);
+    ::close(next);
+    errc last = errc::full;
+    for (int left = 1; last != errc{} && left < 10; ++left) {
+      const struct rlimit few{.rlim_cur = static_cast<rlim_t>(next + left),
+                              .rlim_max = before.rlim_max};
+      ::setrlimit(RLIMIT_NOFILE, &few);
+      last = co_await code_of(watch_tree(path("d")));
+      ::setrlimit(RLIMIT_NOFILE, &before);
+      EXPECT_EQ(last == errc{}, left >= 3) << left;
+    }
+  });
+}
+
 TEST_P(tree_watch, says_that_events_were_lost_and_watches_what_was_made_meanwhile) {
   std::size_t most = 0;
   std::ifstream("/proc/sys/fs/inotify/max_queued_events") >> most;
@@ -315,6 +398,17 @@ TEST_P(tree_watch, close_ends_a_wait_with_closed) {
       co_await yield();
       watch.close();
     });
+    EXPECT_EQ(co_await code_of(watch.next()), errc::closed);
+  });
+}
+
+TEST_P(tree_watch, gives_nothing_after_close_although_more_has_been_read) {
+  run([&]() -> task<> {
+    dir_watch watch = co_await watch_tree(path("d"));
+    touch(in("one"));
+    touch(in("two"));
+    EXPECT_THAT(co_await take(watch, 1), ElementsAre("created one"));
+    watch.close();
     EXPECT_EQ(co_await code_of(watch.next()), errc::closed);
   });
 }

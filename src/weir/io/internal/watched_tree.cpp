@@ -78,8 +78,10 @@ void watched_tree::start_over() {
   stale_.erase(root_);
   folders_.clear();
   folders_.emplace(root_, folder{});
+  was_full_ = false;
+  list_failure_ = 0;
   to_look_.clear();
-  to_look_.push_back({.is_silent = true});
+  to_look_.push_back({.parent = root_, .is_silent = true});
 }
 
 bool watched_tree::hear(const watch_event& raw, dir_event& one) {
@@ -91,6 +93,10 @@ bool watched_tree::hear(const watch_event& raw, dir_event& one) {
   if (!folders_.contains(raw.folder)) return false;
   constexpr std::uint32_t of_itself = IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED;
   if ((raw.mask & of_itself) != 0) return hear_self(raw.folder, raw.mask, one);
+  if ((raw.mask & (IN_DELETE | IN_MOVED_FROM)) != 0) {
+    auto& missed = folders_.at(raw.folder).missed;
+    if (const auto gone = missed.find(raw.name); gone != missed.end()) missed.erase(gone);
+  }
   if (is_told_already(raw.folder, raw)) return false;
   one.name = path_of(raw.folder, raw.name);
   if (one.is_directory && (raw.mask & (IN_CREATE | IN_MOVED_TO)) != 0)
@@ -174,6 +180,26 @@ void watched_tree::detach(int number) {
   parent.children.erase(place);
 }
 
+// A known folder has another place: what was missed in it and below it is looked at again.
+void watched_tree::put(int number, int parent, const std::string& name) {
+  detach(number);
+  attach(number, parent, name);
+  std::vector<int> below{number};
+  while (!below.empty()) {
+    const int next = below.back();
+    below.pop_back();
+    folder& one = folders_.at(next);
+    for (const auto& [entry, is_silent] : one.missed)
+      to_look_.push_back({.parent = next, .name = entry, .is_silent = is_silent});
+    one.missed.clear();
+    for (const auto& [entry, child] : one.children) below.push_back(child);
+  }
+}
+
+void watched_tree::miss(const look& place) {
+  folders_.at(place.parent).missed.insert_or_assign(place.name, place.is_silent);  // (3)
+}
+
 void watched_tree::drop(int number) {
   detach(number);
   std::vector<int> gone{number};
@@ -203,8 +229,7 @@ void watched_tree::move(int from, const std::string& old_name, int to, const std
     start_over();
     return tell({.what = dir_change::lost});
   }
-  detach(number);
-  attach(number, to, name);
+  put(number, to, name);
   to_look_.push_back({.parent = from, .name = old_name});  // another may be there by now
 }
 
@@ -220,10 +245,18 @@ void watched_tree::look_around(std::size_t unread) {
 }
 
 void watched_tree::look_at(const look& place, std::size_t unread) {
-  if (place.parent == -1) return list(root_, place.is_silent, unread);
   if (!folders_.contains(place.parent)) return;  // its event tells, or has told
+  if (place.name.empty()) return list(place.parent, place.is_silent, unread);
   const std::string path = path_of(place.parent, place.name);
   const int number = watch(root_path_ + '/' + path, IN_DONT_FOLLOW);
+  // What is asked afterwards: another folder may be there by now, or a link to one.
+  const int elsewhere = why_not_in_place(place.parent);
+  if (number == -ENOENT || elsewhere != 0) {
+    miss(place);
+    if (number >= 0 && !folders_.contains(number) && !stale_.contains(number))
+      ::inotify_rm_watch(inotify_, number);
+    return tell_failure(path, elsewhere != 0 ? elsewhere : ENOENT);
+  }
   if (number < 0) return tell_failure(path, -number);
   stale_.erase(number);
   const auto known = folders_.find(number);
@@ -236,10 +269,8 @@ void watched_tree::look_at(const look& place, std::size_t unread) {
     return list(number, place.is_silent, unread);
   }
   if (known->second.parent == place.parent && known->second.name == place.name) return;
-  if (!is_below(place.parent, number)) {  // it has moved since; that event is to come
-    detach(number);
-    return attach(number, place.parent, place.name);
-  }
+  if (!is_below(place.parent, number))  // it has moved since; that event is to come
+    return put(number, place.parent, place.name);
   // A folder below itself: what we know is wrong. When we have just looked, it is mounted there.
   if (place.is_silent) return;
   start_over();
@@ -249,13 +280,27 @@ void watched_tree::look_at(const look& place, std::size_t unread) {
 void watched_tree::list(int number, bool is_silent, std::size_t unread) {
   const std::string path = path_of(number);
   open_folder from(root_path_ + '/' + path, number == root_ ? 0 : O_NOFOLLOW);
-  if (!from.stream) return tell_failure(path, errno);
+  const int failure = from.stream ? 0 : errno;
+  const int elsewhere = why_not_in_place(number);
+  if (failure == ENOENT || elsewhere != 0) {
+    miss({.parent = number, .is_silent = is_silent});
+    return tell_failure(path, elsewhere != 0 ? elsewhere : ENOENT);
+  }
+  if (failure == EMFILE || failure == ENFILE || failure == ENOMEM) {
+    list_failure_ = failure;
+    tell({.what = dir_change::lost, .name = path});
+  }
+  if (failure != 0) return tell_failure(path, failure);
   folder& in = folders_.at(number);
   bool has_room = true;
+  bool is_cut = false;
   while (const dirent* entry = from.next()) {
     const bool is_directory = from.is_folder(*entry);
-    if (is_directory)
+    if (is_directory && (folders_.size() + to_look_.size()) / 2 >= folders_max_) {
+      if (!std::exchange(is_cut, true)) tell_failure(path, ENOSPC);
+    } else if (is_directory) {
       to_look_.push_back({.parent = number, .name = entry->d_name, .is_silent = is_silent});
+    }
     if (is_silent || !has_room) continue;
     has_room = told_.size() < told_max;
     if (has_room) {
@@ -271,18 +316,25 @@ void watched_tree::list(int number, bool is_silent, std::size_t unread) {
   int queued = 0;
   ::ioctl(inotify_, FIONREAD, &queued);
   in.found_until = heard_bytes_ + unread + static_cast<std::size_t>(queued);
+  if (in.found_until == heard_bytes_) in.found.clear();  // no event of before is to come
 }
 
-bool watched_tree::is_root_in_place() const noexcept {
-  const int number = watch(root_path_, 0);
-  if (number >= 0 && number != root_) ::inotify_rm_watch(inotify_, number);
-  return number == root_;
+// 0: a known folder is where it is said to be; ENOENT: it is not; or why that can't be asked. Of
+// another folder there only a watch that was not there before is removed.
+int watched_tree::why_not_in_place(int number) const {
+  const int found = number == root_ ? watch(root_path_, 0)
+                                    : watch(root_path_ + '/' + path_of(number), IN_DONT_FOLLOW);
+  if (found == number) return 0;
+  if (found < 0 && found != -ENOSPC) return -found;
+  if (found >= 0 && !folders_.contains(found) && !stale_.contains(found))
+    ::inotify_rm_watch(inotify_, found);
+  return ENOENT;
 }
 
 void watched_tree::tell_failure(const std::string& path, int number) {
   if (number == ENOENT || number == ENOTDIR || number == ELOOP) {
     // Gone again, or a link now. When a folder above the root was renamed, no event says so.
-    if (!is_root_in_place()) tell({.what = dir_change::gone});
+    if (why_not_in_place(root_) != 0) tell({.what = dir_change::gone});
     return;
   }
   if (number == ENOSPC) was_full_ = true;

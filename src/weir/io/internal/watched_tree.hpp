@@ -2,7 +2,8 @@
 // by number; this keeps which number is where, so that events get paths. The hard idea: what the
 // books say of a place is checked against the disk each time a folder appears or moves (adding a
 // watch to it again gives its number), since by the time that an event is read the place may be
-// another's.
+// another's. A place that is not where the books say is looked at again once the event comes by
+// which they are right.
 //
 //   event -> hear(): its path, and perhaps a place to look at    the loop's thread
 //         -> look_around(): watch the folder, tell what is in it  the blocking pool
@@ -10,7 +11,11 @@
 //
 // Invariants: (1) each folder but the root is a child of one other, under its name;
 //             (2) an entry that was made is told when it is found or when its event comes, not at
-//                 both times. (One that was moved here between the two may be told twice.)
+//                 both times. (One that was moved here between the two may be told twice, and
+//                 so may what a new folder has that moves on before it is listed);
+//             (3) a look that found nothing, or another folder's entry, waits in `missed` of the
+//                 folder in which it was to be, until that one or one above it is where it is
+//                 known to be, or its entry goes.
 #pragma once
 
 #include <weir/io/dir_watch.hpp>
@@ -48,7 +53,8 @@ struct watch_event {
 ///
 /// Cancel:  no waits; look_around() goes on where it was when it is called again.
 /// Order:   what was found in a folder comes before the events of that folder.
-/// Bound:   folders_max folders, told_max events; a folder whose content has no room is `lost`.
+/// Bound:   folders_max folders, twice as many with those to be looked at, told_max events; a
+///          folder whose content has no room is `lost`.
 /// Errors:  a folder that can't be watched is told as `unwatched`.
 /// Threads: one at a time.
 class watched_tree {
@@ -78,18 +84,21 @@ class watched_tree {
   void look_around(std::size_t unread);
   /// More folders than folders_max, or the system's limit, was met since the last start_over().
   bool was_full() const noexcept { return was_full_; }
+  /// Why a folder could not be listed (EMFILE, ENFILE, ENOMEM) since then; 0: all were.
+  int list_failure() const noexcept { return list_failure_; }
 
  private:
   struct folder {
     int parent = -1;
     std::string name = {};
     std::map<std::string, int, std::less<>> children = {};
-    std::set<std::string, std::less<>> found = {};  // (2): told, and their events may come
-    std::uint64_t found_until = 0;                  // up to here in the stream of events
+    std::set<std::string, std::less<>> found = {};         // (2): told, and their events may come
+    std::uint64_t found_until = 0;                         // up to here in the stream of events
+    std::map<std::string, bool, std::less<>> missed = {};  // (3): the look and its is_silent
   };
   struct look {
-    int parent = -1;
-    std::string name = {};
+    int parent;
+    std::string name = {};   // none: the folder itself is listed
     bool is_silent = false;  // of the start: what is found is not told
   };
 
@@ -98,10 +107,12 @@ class watched_tree {
   std::string path_of(int number) const;
   std::string path_of(int parent, std::string_view name) const;
   int watch(const std::string& path, std::uint32_t extra) const noexcept;
-  bool is_root_in_place() const noexcept;
+  int why_not_in_place(int number) const;
   bool is_below(int number, int other) const;
   void attach(int number, int parent, const std::string& name);
   void detach(int number);
+  void put(int number, int parent, const std::string& name);
+  void miss(const look& place);
   void drop(int number);
   void look_at(const look& place, std::size_t unread);
   void list(int number, bool is_silent, std::size_t unread);
@@ -118,6 +129,7 @@ class watched_tree {
   std::deque<dir_event> told_;
   std::uint64_t heard_bytes_ = 0;
   bool was_full_ = false;
+  int list_failure_ = 0;
 };
 
 }  // namespace weir::detail
