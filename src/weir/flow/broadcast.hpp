@@ -76,6 +76,7 @@ template <class T, class Reach>
 class broadcast_state final : public counted_state<broadcast_state<T, Reach>, Reach> {
   using wakes = typename Reach::wakes;
   using guard = typename Reach::guard;
+  static_assert(may_be_shared<T, Reach>, "the count of bytes is not atomic: share std::string");
 
  public:
   explicit broadcast_state(std::size_t capacity)
@@ -286,6 +287,7 @@ template <class T>
 using broadcast_receiver = basic_broadcast_receiver<T, detail::many_loops>;
 
 /// weir::broadcast between loops. T is copied under a lock: keep it small, or make it a shared_ptr.
+/// Several threads use and drop copies at once: no T that shares a count without atomics (`bytes`).
 template <class T>
 [[nodiscard]] broadcast_sender<T> broadcast(std::size_t capacity) {
   detail::check_broadcast_capacity(capacity);

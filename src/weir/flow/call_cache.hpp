@@ -4,7 +4,8 @@
 //
 // Invariants: (1) a flight is in flights_ while its maker runs, unless its key was erased since;
 //             (2) the newest entry is the last in used_, and every entry is in it.
-// Nothing of the caller's runs under the lock but the hash, the comparison and the copy.
+// Nothing of the caller's runs under the lock but the hash, the comparison, copies and moves. Who
+// finds nothing allocates under it: the flight is made and listed by who has looked.
 #pragma once
 
 #include <weir/base/assert.hpp>
@@ -13,6 +14,7 @@
 #include <weir/core/loop.hpp>
 #include <weir/core/task.hpp>
 #include <weir/flow/call_failure.hpp>
+#include <weir/flow/detail/reach.hpp>
 #include <weir/flow/event.hpp>
 
 #include <cstddef>
@@ -48,6 +50,9 @@ namespace detail {
 
 template <class Key, class Value, class Hash, class Reach>
 class basic_call_cache {
+  static_assert(may_be_shared<Value, Reach>, "the count of bytes is not atomic: share std::string");
+  static_assert(may_be_shared<Key, Reach>, "the count of bytes is not atomic: share std::string");
+
  public:
   explicit basic_call_cache(cache_options options = {}) : options_(options) {}
   basic_call_cache(const basic_call_cache&) = delete;
@@ -97,7 +102,7 @@ class basic_call_cache {
 
   finding look(const Key& key);
   // Under the lock; what leaves is handed out, to end after the unlock.
-  flight_ptr outdate_flight(const Key& key);
+  typename flight_map::node_type outdate_flight(const Key& key);
   typename entry_map::node_type keep(Key&& key, Value& value, time_point now);
   entry* fresh(const Key& key, time_point now);
   std::optional<Value> stale(const Key& key, time_point now);
@@ -131,7 +136,8 @@ namespace cross {
 /// weir::call_cache for tasks of several loops, which share the values and the calls that make
 /// them: a value is made on the loop of who asked first, and all others wait for it on their own.
 /// A hit costs a short lock, under which the key is hashed and compared and the value copied, and a
-/// look at the clock: keep both small, or make the value a shared_ptr. A value that was waited for
+/// look at the clock: keep both small, or make the value a shared_ptr. A miss allocates under it. A
+/// value that was waited for
 /// costs a post to each task of another loop.
 ///
 /// Cancel:  a cancelled get() has made nothing; one of those who wait for the same value makes it.
@@ -141,7 +147,9 @@ namespace cross {
 /// Errors:  a failure is raised to all who wait for that call, and not kept: they share the
 ///          exception, so none may change it.
 /// Threads: any that runs a loop, on drivers whose clocks agree, as those of the kernel do;
-///          erase(), clear() and stats() on any thread. It outlives every call of its own.
+///          erase(), clear() and stats() on any thread. It outlives every call of its own. Several
+///          threads use and drop copies of a value at once: none that shares a count without
+///          atomics (`bytes`), and no such key.
 template <class Key, class Value, class Hash = std::hash<Key>>
 class call_cache final : public detail::basic_call_cache<Key, Value, Hash, detail::many_loops> {
  public:

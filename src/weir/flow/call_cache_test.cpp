@@ -5,6 +5,8 @@
 #include <weir/flow/flow_contract_test.hpp>
 #include <weir/testing/cancel_points.hpp>
 
+#include <cstddef>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -155,6 +157,42 @@ FLOW_CONTRACT(
   cache.put("b", 1);
   cache.clear();
   EXPECT_EQ(cache.stats().entries, 0u);
+}
+
+/// A key whose end looks at the cache.
+struct curious_key {
+  int id;
+  const std::function<void()>* at_end;
+  curious_key(int number, const std::function<void()>* look) : id(number), at_end(look) {}
+  curious_key(const curious_key&) = default;
+  curious_key& operator=(const curious_key&) = delete;
+  ~curious_key() { (*at_end)(); }
+  bool operator==(const curious_key& other) const { return id == other.id; }
+};
+struct curious_hash {
+  std::size_t operator()(const curious_key& key) const { return static_cast<std::size_t>(key.id); }
+};
+
+TEST(CallCache, no_key_ends_under_the_lock) {
+  testing::run_virtual([]() -> task<> {
+    cross::call_cache<curious_key, int, curious_hash> cache({.entries_max = 2});
+    int ended = 0;
+    const std::function<void()> look = [&] {
+      ++ended;
+      EXPECT_LE(cache.stats().entries, 3u);  // would wait for ever for a lock that is held
+    };
+    const auto make = [&](const curious_key& key) -> task<int> {
+      if (key.id == 2) cache.put(key, 7);
+      if (key.id == 3) cache.clear();
+      co_return key.id;
+    };
+    for (int id = 0; id < 5; ++id) EXPECT_EQ(co_await cache.get(curious_key(id, &look), make), id);
+    EXPECT_TRUE(cache.erase(curious_key(4, &look)));
+    cache.put(curious_key(5, &look), 5);
+    cache.clear();
+    EXPECT_EQ(cache.stats().entries, 0u);
+    EXPECT_GE(ended, 10);
+  }());
 }
 
 template <class Kit>

@@ -116,8 +116,7 @@ void call_slots<Reach>::serve(typename Reach::wakes& woken) noexcept {
 }
 
 template <class Reach>
-void call_slots<Reach>::set_limit(std::uint32_t limit) noexcept {
-  typename Reach::wakes woken;
+void call_slots<Reach>::set_limit(std::uint32_t limit, typename Reach::wakes& woken) noexcept {
   const typename Reach::guard held(lock_);
   options_.limit = limit;
   serve(woken);

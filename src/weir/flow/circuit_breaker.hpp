@@ -172,9 +172,12 @@ class basic_circuit_breaker {
     ~ticket() {
       if (of_) of_->give_back(call_.epoch);
     }
-    void succeeded() noexcept { std::exchange(of_, nullptr)->note(call_, nullptr); }
+    // Only the first verdict counts: what failed after it is that the value was handed on.
+    void succeeded() noexcept {
+      if (auto* const of = std::exchange(of_, nullptr)) of->note(call_, nullptr);
+    }
     void failed(const call_failure& what) noexcept {
-      std::exchange(of_, nullptr)->note(call_, &what);
+      if (auto* const of = std::exchange(of_, nullptr)) of->note(call_, &what);
     }
 
    private:

@@ -225,6 +225,34 @@ FLOW_CONTRACT("an answer, even a no, says that the callee works; results count l
   EXPECT_EQ(breaker.state(), breaker_state::open);
 }
 
+/// A value that can be handed on so many times.
+struct fragile {
+  int* moves_left;
+  explicit fragile(int* left) noexcept : moves_left(left) {}
+  fragile(const fragile& other) : moves_left(other.moves_left) {
+    if ((*moves_left)-- == 0) raise(error(errc::broken, "not handed on"));
+  }
+  fragile& operator=(const fragile&) = delete;
+  ~fragile() = default;
+};
+
+FLOW_CONTRACT("a call that has succeeded stays a success when its value can't be handed on") {
+  typename Kit::circuit_breaker breaker({});
+  std::uint64_t calls = 0;
+  for (bool has_passed = false; !has_passed; ++calls) {
+    int moves_left = static_cast<int>(calls);
+    try {
+      static_cast<void>(
+          co_await breaker.run([&]() -> task<fragile> { co_return fragile(&moves_left); }));
+      has_passed = true;
+    } catch (const exception& e) {
+      EXPECT_EQ(e.reason().code(), errc::broken);
+    }
+  }
+  EXPECT_GE(breaker.stats().succeeded, 2u) << "the last one, and one that was lost after its end";
+  EXPECT_EQ(breaker.stats().succeeded + breaker.stats().failed, calls);
+}
+
 FLOW_CONTRACT("by hand it is opened, let through, and put back") {
   typename Kit::circuit_breaker breaker({.calls_min = 1});
   scripted down({{0_ms, errc::io}});

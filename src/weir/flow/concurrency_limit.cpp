@@ -40,6 +40,7 @@ template <class Reach>
 void basic_concurrency_limit<Reach>::note(time_point begun, const call_failure* failure) noexcept {
   if (!learned_) return;
   const time_point now = loop::current()->now();
+  typename Reach::wakes woken;
   const typename Reach::guard held(learning_);
   const std::uint32_t before = learned_->limit();
   if (!failure) {
@@ -47,7 +48,7 @@ void basic_concurrency_limit<Reach>::note(time_point begun, const call_failure* 
   } else if (is_overload(*failure)) {
     learned_->overloaded(now);
   }
-  if (learned_->limit() != before) slots_.set_limit(learned_->limit());
+  if (learned_->limit() != before) slots_.set_limit(learned_->limit(), woken);
 }
 
 template class basic_concurrency_limit<one_loop>;

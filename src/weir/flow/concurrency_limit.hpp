@@ -47,8 +47,13 @@ class basic_concurrency_limit {
    public:
     ticket(basic_concurrency_limit* of, call_place place, time_point begun) noexcept
         : of_(of), begun_(begun), place_(std::move(place)) {}
-    void succeeded() noexcept { of_->note(begun_, nullptr); }
-    void failed(const call_failure& what) noexcept { of_->note(begun_, &what); }
+    // Only the first verdict counts: what failed after it is that the value was handed on.
+    void succeeded() noexcept {
+      if (auto* const of = std::exchange(of_, nullptr)) of->note(begun_, nullptr);
+    }
+    void failed(const call_failure& what) noexcept {
+      if (auto* const of = std::exchange(of_, nullptr)) of->note(begun_, &what);
+    }
 
    private:
     basic_concurrency_limit* of_;
@@ -94,7 +99,8 @@ namespace cross {
 
 /// weir::concurrency_limit for the calls of several loops, which share the places, the line and
 /// what is learned; each call runs on its own loop. A call costs two short locks, or four when the
-/// limit is learned, and a post when it gives its place to one that waits on another loop.
+/// limit is learned and a fifth when it changes, and a post for each call of another loop that gets
+/// a place by its end.
 ///
 /// Cancel:  a cancelled call gives its place back once it has ended, and teaches nothing; one that
 ///          waits leaves the line.

@@ -160,7 +160,8 @@ namespace cross {
 /// Errors:  `full` beyond topics_max. An event of a topic without subscribers goes nowhere, and
 ///          publish() says 0.
 /// Threads: any, also those without a loop; a subscriber belongs to one at a time. It outlives
-///          every call of its own, subscribers may outlive it.
+///          every call of its own, subscribers may outlive it. Several threads use and drop copies
+///          of an event at once: none that shares a count without atomics (`bytes`).
 class event_bus final : public detail::basic_event_bus<detail::many_loops> {
  public:
   using basic_event_bus::basic_event_bus;

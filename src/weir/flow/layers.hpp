@@ -37,11 +37,6 @@ class time_limit {
   duration length_;
 };
 
-namespace detail {
-/// Raises call_refused when `delay` is longer.
-void check_delay(const char* name, duration delay, duration wait_max);
-}  // namespace detail
-
 /// A token of a bucket for each call, which is not waited for longer than `wait_max`: who would
 /// have to is refused at once, and told when to come again.
 ///
@@ -58,8 +53,7 @@ class basic_rate_limit {
 
   template <class F>
   task<detail::call_value_t<F>> run(F call) const {
-    detail::check_delay(bucket_->name(), bucket_->delay(), wait_max_);
-    co_await bucket_->acquire();
+    co_await bucket_->acquire_within(wait_max_);
     co_return co_await call();
   }
   bool is_ready() const noexcept { return bucket_->delay() == duration(); }

@@ -45,7 +45,9 @@ class shed_state {
 
 /// Refuses what `Policy` (a bulkhead, a concurrency_limit, a rate_limit ...) would let wait, and
 /// what can't be done before the caller's deadline. A call is never refused as hopeless while none
-/// is running: it would be the one that shows that things are better now.
+/// is running: it would be the one that shows that things are better now. Over a policy that loops
+/// share, another loop may take the place between the look and the call, and then the call waits:
+/// `queue_max = 0` inside refuses it.
 ///
 /// Cancel:  as the policy inside; a cancelled call says nothing about how long calls take.
 /// Order:   as the policy inside.
@@ -76,7 +78,9 @@ class load_shed {
     ~ticket() {
       if (of_) of_->ended(begun_, false);
     }
-    void succeeded() noexcept { std::exchange(of_, nullptr)->ended(begun_, true); }
+    void succeeded() noexcept {
+      if (auto* const of = std::exchange(of_, nullptr)) of->ended(begun_, true);
+    }
     void failed(const call_failure&) const noexcept {}
 
    private:

@@ -2,8 +2,11 @@
 
 #include <weir/base/assert.hpp>
 #include <weir/base/error.hpp>
+#include <weir/base/text.hpp>
 #include <weir/core/loop.hpp>
+#include <weir/flow/call_failure.hpp>
 
+#include <string>
 #include <utility>
 
 namespace weir::detail {
@@ -63,6 +66,7 @@ void basic_rate_limiter<Reach>::serve(time_point now, typename Reach::wakes& wok
   while (!line_.is_empty() && try_take(line_.front().tokens_, line_.front().cost_, now)) {
     awaiter& one = line_.pop_front();
     tokens_waited_for_ -= one.tokens_;
+    --waiting_;
     one.call(woken);
   }
   if (line_.is_empty() || std::exchange(line_.front().is_next_, true)) return;
@@ -79,7 +83,10 @@ template <class Reach>
 bool basic_rate_limiter<Reach>::awaiter::admit(typename Reach::wakes&) noexcept {
   basic_rate_limiter& of = *this->of_;
   if (!of.bucket_.has_room_for(tokens_)) return true;  // take() says why
-  return of.line_.is_empty() && of.try_take(tokens_, cost_, looked_at_);
+  if (of.line_.is_empty() && of.try_take(tokens_, cost_, looked_at_)) return true;
+  if (wait_max_ == duration::max()) return false;
+  delay_ = of.bucket_.delay(cost_, of.bucket_.cost_of(of.tokens_waited_for_), looked_at_);
+  return is_refused_ = delay_ > wait_max_;
 }
 
 template <class Reach>
@@ -88,6 +95,7 @@ void basic_rate_limiter<Reach>::awaiter::stood() noexcept {
   if constexpr (Reach::is_shared)
     this->run = [](post_node& call) noexcept { static_cast<awaiter&>(call).arrive(); };
   of.tokens_waited_for_ += tokens_;
+  ++of.waiting_;
   if (&of.line_.front() != this) return;
   is_next_ = true;
   set_timer();  // (1)
@@ -140,6 +148,7 @@ template <class Reach>
 void basic_rate_limiter<Reach>::awaiter::left(typename Reach::wakes& woken) noexcept {
   loop::current()->remove_timer(timer_);
   this->of_->tokens_waited_for_ -= tokens_;
+  --this->of_->waiting_;
   this->of_->serve(looked_at_, woken);
 }
 
@@ -155,8 +164,21 @@ void basic_rate_limiter<Reach>::awaiter::leave(wait& w) noexcept {
 
 template <class Reach>
 result<void> basic_rate_limiter<Reach>::awaiter::take() noexcept {
+  if (is_refused_) return fail(why());
   if (this->of_->bucket_.has_room_for(tokens_)) return {};
   return fail(errc::invalid_argument, "acquire: asks for more tokens than the bucket holds");
+}
+
+template <class Reach>
+void basic_rate_limiter<Reach>::awaiter::await_resume() {
+  if (is_refused_) throw call_refused(why(), this->of_->name(), delay_);
+  base::await_resume();
+}
+
+template <class Reach>
+error basic_rate_limiter<Reach>::awaiter::why() const {
+  return {errc::full,
+          std::string(this->of_->name()) + ": the next token comes in " + format_duration(delay_)};
 }
 
 template <class Reach>

@@ -72,16 +72,24 @@ class basic_rate_limiter {
     using base = line_wait<awaiter, void, basic_rate_limiter, Reach>;
 
    public:
-    awaiter(basic_rate_limiter& of, std::uint64_t tokens) noexcept
-        : base(kind_, &of), tokens_(tokens), cost_(of.bucket_.cost_of(tokens)) {}
+    awaiter(basic_rate_limiter& of, std::uint64_t tokens, duration wait_max) noexcept
+        : base(kind_, &of),
+          tokens_(tokens),
+          cost_(of.bucket_.cost_of(tokens)),
+          wait_max_(wait_max) {}
     awaiter(awaiter&& other) noexcept
-        : base(static_cast<base&&>(other)), tokens_(other.tokens_), cost_(other.cost_) {}
+        : base(static_cast<base&&>(other)),
+          tokens_(other.tokens_),
+          cost_(other.cost_),
+          wait_max_(other.wait_max_) {}
     bool try_now() noexcept;
     bool admit(typename Reach::wakes&) noexcept;
     void stood() noexcept;
     void left(typename Reach::wakes& woken) noexcept;
     auto& line() noexcept { return this->of_->line_; }
     result<void> take() noexcept;
+    /// Raises call_refused when the wait would be longer than its bound.
+    void await_resume();
 
    private:
     friend class basic_rate_limiter;
@@ -92,13 +100,17 @@ class basic_rate_limiter {
     void arrive() noexcept;
     void set_timer() noexcept;
     void turn_came() noexcept;
+    error why() const;
     static void leave(wait& w) noexcept;
     static void describe(const wait& w, text_sink& out) noexcept;
     static constexpr wait_kind kind_{"tokens", &leave, &describe};
 
     std::uint64_t tokens_;
     duration cost_;
-    time_point looked_at_;    // the clock, read before the lock is taken
+    duration wait_max_;
+    duration delay_;        // of one that is refused
+    time_point looked_at_;  // the clock, read before the lock is taken
+    bool is_refused_ = false;
     bool is_next_ = false;    // it has been called, or has set its timer: (1)
     bool is_called_ = false;  // a call is on its way: (2)
     bool has_left_ = false;   // taken back while a call was on its way
@@ -106,7 +118,12 @@ class basic_rate_limiter {
   };
   /// Waits for tokens: `co_await calls.acquire();`
   [[nodiscard]] awaiter acquire(std::uint64_t tokens = 1) noexcept {
-    return awaiter(*this, tokens);
+    return awaiter(*this, tokens, duration::max());
+  }
+  /// Waits only if the tokens come within `wait_max`: else it raises call_refused (`full`) at once,
+  /// with the time after which they would have come.
+  [[nodiscard]] awaiter acquire_within(duration wait_max, std::uint64_t tokens = 1) noexcept {
+    return awaiter(*this, tokens, wait_max);
   }
   /// Never waits: false when they are not there now, or others wait.
   [[nodiscard]] bool try_acquire(std::uint64_t tokens = 1) noexcept;
@@ -118,7 +135,7 @@ class basic_rate_limiter {
   const char* name() const noexcept { return bucket_.options().name; }
   rate_stats stats() const noexcept {
     const typename Reach::guard held(lock_);
-    return {.admitted = admitted_, .waiting = line_.count()};
+    return {.admitted = admitted_, .waiting = waiting_};
   }
 
  private:
@@ -137,6 +154,7 @@ class basic_rate_limiter {
   token_bucket bucket_;
   std::uint64_t admitted_ = 0;
   std::uint64_t tokens_waited_for_ = 0;  // by the line
+  std::size_t waiting_ = 0;              // in the line
   intrusive_list<awaiter> line_;         // (1)
 };
 

@@ -94,6 +94,22 @@ FLOW_CONTRACT("of two acquires in one select only one takes a token") {
   EXPECT_EQ(calls.stats().waiting, 0u);
 }
 
+FLOW_CONTRACT("a wait with a bound stands in line only if its tokens come in time") {
+  typename Kit::rate_limiter calls({.tokens = 1, .per = 1_s, .burst = 1, .name = "mails"});
+  co_await calls.acquire_within(0_s);
+  try {
+    co_await calls.acquire_within(1_s - 1_ns);
+    ADD_FAILURE() << "the next token comes in 1 s";
+  } catch (const call_refused& e) {
+    EXPECT_EQ(e.retry_after(), 1_s);
+    EXPECT_STREQ(e.by(), "mails");
+  }
+  EXPECT_EQ(calls.stats().waiting, 0u);
+  co_await calls.acquire_within(1_s);
+  EXPECT_EQ(elapsed(), 1_s);
+  EXPECT_EQ(calls.stats().admitted, 2u);
+}
+
 FLOW_CONTRACT("what can never be given is an error") {
   typename Kit::rate_limiter calls({.tokens = 1, .burst = 2});
   co_await testing::expect_raises<errc::invalid_argument>(calls.acquire(3));

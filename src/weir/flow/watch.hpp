@@ -57,6 +57,7 @@ template <class T, class Reach>
 class watch_state final : public counted_state<watch_state<T, Reach>, Reach> {
   using wakes = typename Reach::wakes;
   using guard = typename Reach::guard;
+  static_assert(may_be_shared<T, Reach>, "the count of bytes is not atomic: share std::string");
 
  public:
   explicit watch_state(T initial) : value_(std::move(initial)) {}
@@ -261,6 +262,7 @@ template <class T>
 using watch_receiver = basic_watch_receiver<T, detail::many_loops>;
 
 /// weir::watch between loops. T is copied under a lock: keep it small, or make it a shared_ptr.
+/// Several threads use and drop copies at once: no T that shares a count without atomics (`bytes`).
 template <class T>
 basic_watch_halves<T, detail::many_loops> watch(T initial) {
   auto* state = new detail::watch_state<T, detail::many_loops>(std::move(initial));

@@ -14,9 +14,10 @@ class basic_call_cache<Key, Value, Hash, Reach>::maker {
   maker(const maker&) = delete;
   maker& operator=(const maker&) = delete;
   ~maker() {
+    typename flight_map::node_type landed;
     {
       const guard held(of_.lock_);
-      if (flight_->is_wanted) of_.flights_.erase(key_);
+      if (flight_->is_wanted) landed = of_.flights_.extract(key_);
     }
     flight_->ended.set();
   }
@@ -145,7 +146,7 @@ std::optional<Value> basic_call_cache<Key, Value, Hash, Reach>::find(const Key& 
 template <class Key, class Value, class Hash, class Reach>
 void basic_call_cache<Key, Value, Hash, Reach>::put(Key key, Value value) {
   const time_point now = loop::current()->now();
-  flight_ptr outdated;
+  typename flight_map::node_type outdated;
   typename entry_map::node_type dropped;
   const guard held(lock_);
   outdated = outdate_flight(key);
@@ -170,18 +171,17 @@ auto basic_call_cache<Key, Value, Hash, Reach>::keep(Key&& key, Value& value, ti
 }
 
 template <class Key, class Value, class Hash, class Reach>
-auto basic_call_cache<Key, Value, Hash, Reach>::outdate_flight(const Key& key) -> flight_ptr {
+auto basic_call_cache<Key, Value, Hash, Reach>::outdate_flight(const Key& key) ->
+    typename flight_map::node_type {
   const auto under_way = flights_.find(key);
-  if (under_way == flights_.end()) return nullptr;
-  flight_ptr outdated = std::move(under_way->second);
-  outdated->is_wanted = false;
-  flights_.erase(under_way);  // (1)
-  return outdated;
+  if (under_way == flights_.end()) return {};
+  under_way->second->is_wanted = false;
+  return flights_.extract(under_way);  // (1)
 }
 
 template <class Key, class Value, class Hash, class Reach>
 bool basic_call_cache<Key, Value, Hash, Reach>::erase(const Key& key) {
-  flight_ptr outdated;
+  typename flight_map::node_type outdated;
   typename entry_map::node_type dropped;
   const guard held(lock_);
   outdated = outdate_flight(key);
@@ -196,10 +196,11 @@ template <class Key, class Value, class Hash, class Reach>
 void basic_call_cache<Key, Value, Hash, Reach>::clear() {
   flight_map outdated;
   entry_map dropped;
+  intrusive_list<entry> order;  // it lets go of the entries before they go
   const guard held(lock_);
   for (auto& [key, one] : flights_) one->is_wanted = false;
   outdated.swap(flights_);
-  while (!used_.is_empty()) used_.pop_front();
+  order.append(used_);
   dropped.swap(entries_);
 }
 

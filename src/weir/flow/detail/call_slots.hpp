@@ -103,7 +103,8 @@ class call_slots {
     const typename Reach::guard held(lock_);
     return running_;
   }
-  void set_limit(std::uint32_t limit) noexcept;
+  /// Those that get a place are told by `woken`, once the caller holds no lock any more.
+  void set_limit(std::uint32_t limit, typename Reach::wakes& woken) noexcept;
   const char* name() const noexcept { return options_.name; }
   slots_stats stats() const noexcept;
 

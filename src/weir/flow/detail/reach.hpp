@@ -17,7 +17,12 @@
 #include <weir/flow/short_lock.hpp>
 
 #include <cstddef>
+#include <type_traits>
 #include <utility>
+
+namespace weir {
+class bytes;
+}
 
 namespace weir::detail {
 
@@ -91,6 +96,11 @@ struct many_loops {
     post_node* last_ = nullptr;
   };
 };
+
+/// Copies of what loops share are used and dropped by several threads at once, each without a lock:
+/// `bytes`, whose count is not atomic, is not for that.
+template <class T, class Reach>
+inline constexpr bool may_be_shared = !Reach::is_shared || !std::is_same_v<T, bytes>;
 
 /// A wait in a line of an object. Derived offers: `bool admit(wakes&) noexcept`, called under the
 /// lock: what it waits for is there, and taken; `line()`, where it stands otherwise; `take()`; and
