@@ -206,11 +206,9 @@ verdict<queue_view> broker::queue(std::string_view name) const {
 
 bool broker::has_queue(std::string_view name) const { return core_->state->has_queue(name); }
 
-std::vector<queue_view> broker::queues() const { return queues({}, SIZE_MAX); }
-
-std::vector<queue_view> broker::queues(std::string_view after, std::size_t max) const {
+std::vector<queue_view> broker::queues() const {
   std::vector<queue_view> list;
-  for (const queue_info& one : core_->state->queues(after, max)) list.push_back(view_of(one));
+  for (const queue_info& one : core_->state->queues({}, SIZE_MAX)) list.push_back(view_of(one));
   return list;
 }
 

@@ -76,10 +76,8 @@ class broker {
   bool has_queue(std::string_view name) const;
   /// All queues, by name.
   std::vector<queue_view> queues() const;
-  /// Up to `max` of them, from the first after `after`: for walks that others shouldn't wait for.
-  std::vector<queue_view> queues(std::string_view after, std::size_t max) const;
-  /// Those of queues by rising number, from `from` on, as many as fit; gives how many. Much
-  /// cheaper.
+  /// What queues have done, by rising number from `from` on, as many as fit; gives how many. Cheap,
+  /// and in parts: for walks over all queues that others shouldn't wait for.
   std::size_t progress(std::uint32_t from, std::span<queue_progress> into) const noexcept;
 
   /// Waits up to `wait_for_room` while the queue is full. Nobody overtakes those who wait: a call

@@ -25,13 +25,32 @@ namespace {
 
 constexpr std::size_t read_bytes_max = std::size_t{128} << 10;
 
+std::uint64_t end_of(const file& from, const char* verb, std::uint64_t offset,
+                     std::uint64_t count) {
+  const std::uint64_t size = from.size();
+  if (count == to_file_end) return std::max(size, offset);
+  if (offset <= size && count <= size - offset) return offset + count;
+  raise(error(errc::end_of_stream, fmt::format("{}: the file has {} bytes, not {} from {} on", verb,
+                                               size, count, offset)));
+}
+
 /// Where a copy is. What it counts is right whatever ends it.
 struct course {
   const char* verb;
+  copy_progress own = {};
   copy_progress& told;
   std::uint64_t at;
-  std::uint64_t end;
+  std::uint64_t end = 0;
   std::unique_ptr<char[]> memory = nullptr;  // once something is read
+
+  template <class Options>
+  course(const char* name, const file& from, const Options& options)
+      : verb(name), told(options.progress ? *options.progress : own), at(options.offset) {
+    told = {};
+    end = end_of(from, verb, options.offset, options.count);
+  }
+  course(const course&) = delete;
+  course& operator=(const course&) = delete;
 
   std::size_t next_piece(std::size_t bytes_max) const noexcept {
     return static_cast<std::size_t>(
@@ -54,15 +73,6 @@ struct counted_send {
   counted_send& operator=(const counted_send&) = delete;
   ~counted_send() { of.advance(sent); }
 };
-
-std::uint64_t end_of(const file& from, const char* verb, std::uint64_t offset,
-                     std::uint64_t count) {
-  const std::uint64_t size = from.size();
-  if (count == to_file_end) return std::max(size, offset);
-  if (offset <= size && count <= size - offset) return offset + count;
-  raise(error(errc::end_of_stream, fmt::format("{}: the file has {} bytes, not {} from {} on", verb,
-                                               size, count, offset)));
-}
 
 task<std::size_t> read_piece(file& from, course& all) {
   if (!all.memory) all.memory = std::make_unique_for_overwrite<char[]>(read_bytes_max);
@@ -170,13 +180,7 @@ void refuse_failed_peer(std::int64_t outcome, const course& all) {
 // well.
 task<std::uint64_t> copy_file_by(file& from, file& to, copy_file_options options,
                                  copy_range_call call) {
-  copy_progress own;
-  copy_progress& told = options.progress ? *options.progress : own;
-  told = {};
-  course all{.verb = "copy_file",
-             .told = told,
-             .at = options.offset,
-             .end = end_of(from, "copy_file", options.offset, options.count)};
+  course all("copy_file", from, options);
   refuse_closed(from, to, all);
   refuse_overlap(from, to, all, options.target_offset);
   co_await checkpoint();
@@ -205,13 +209,7 @@ task<std::uint64_t> copy_file_by(file& from, file& to, copy_file_options options
 
 task<std::uint64_t> send_file_by(file& from, socket& to, send_file_options options,
                                  send_range_call call) {
-  copy_progress own;
-  copy_progress& told = options.progress ? *options.progress : own;
-  told = {};
-  course all{.verb = "send_file",
-             .told = told,
-             .at = options.offset,
-             .end = end_of(from, "send_file", options.offset, options.count)};
+  course all("send_file", from, options);
   co_await checkpoint();
   bool is_by_kernel = loop::current()->io().has_descriptors();
   while (all.at < all.end) {
@@ -235,13 +233,7 @@ task<std::uint64_t> send_file_by(file& from, socket& to, send_file_options optio
 }
 
 task<std::uint64_t> send_file_to(file& from, sink_ref to, send_file_options options) {
-  copy_progress own;
-  copy_progress& told = options.progress ? *options.progress : own;
-  told = {};
-  course all{.verb = "send_file",
-             .told = told,
-             .at = options.offset,
-             .end = end_of(from, "send_file", options.offset, options.count)};
+  course all("send_file", from, options);
   co_await checkpoint();
   while (all.at < all.end) co_await read_and_send(from, to, all);
   co_return all.told.sent;
