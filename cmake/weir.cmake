@@ -93,6 +93,9 @@ add_library(weir STATIC ${sources})
 add_library(weir::weir ALIAS weir)
 target_include_directories(weir PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src> $<INSTALL_INTERFACE:include>)
 target_compile_features(weir PUBLIC cxx_std_23)
+if(WEIR_DEFECTS)
+  target_compile_definitions(weir PUBLIC WEIR_DEFECTS)  # base/defect.hpp: whoever includes weir must see the same
+endif()
 if(WEIR_CHECKS)
   set_target_properties(weir PROPERTIES POSITION_INDEPENDENT_CODE ON)  # for the addon of Node.js: cmake/client.cmake
 endif()
