@@ -16,3 +16,9 @@ endforeach()
 set_tests_properties(e2e.kill9_test PROPERTIES COST 200)
 # These draw faults and keep books: a failure is a find, whatever the next draw brings.
 set_tests_properties(e2e.kill9_test e2e.power_cut_test e2e.soak_test PROPERTIES LABELS books)
+# The kills are the longest test of all and wait for most of their time: a second server takes half of them, beside the first.
+if(WEIR_CHECKS)
+  get_test_property(e2e.kill9_test ENVIRONMENT environment)
+  add_test(NAME e2e.kill9_second COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tests/e2e/kill9_test.py)
+  set_tests_properties(e2e.kill9_second PROPERTIES TIMEOUT 600 COST 200 LABELS books ENVIRONMENT "${environment}")
+endif()
