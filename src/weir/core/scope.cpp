@@ -213,7 +213,18 @@ void scope::start_deadline(time_point at, time_point now) noexcept {
 
 void scope::set_shield(bool shield) noexcept {
   options_.shield = shield;
-  if (!shield && parent_ && parent_->cancelled_ && !cancelled_) propagate();
+  if (!parent_ || !parent_->cancelled_ || cancel_called_) return;
+  if (!shield && !cancelled_) propagate();
+  if (!shield || !cancelled_) return;
+  // (2): what came from outside is kept out from here on, as if it had not come yet. Waits that it
+  // has ended stay ended: their frames are on their way out.
+  const auto retract = [](const auto& self, scope& from) noexcept -> void {
+    from.cancelled_ = false;
+    for (scope* inner = from.first_child_; inner; inner = inner->next_sibling_) {
+      if (inner->cancelled_ && !inner->cancel_called_) self(self, *inner);
+    }
+  };
+  retract(retract, *this);
 }
 
 cancel_reason scope::reason() const noexcept {

@@ -130,7 +130,7 @@ class scope {
   void cancel(cancel_reason reason) noexcept;
   /// Moves the deadline; never() removes it. One that has passed cancels at once.
   void set_deadline(time_point at) noexcept;
-  /// Lowering a shield while an outer scope is cancelled cancels this one now.
+  /// While an outer scope is cancelled, lowering cancels this one; raising keeps it out again.
   void set_shield(bool shield) noexcept;
 
   /// True when waits inside end: for this scope's own reasons or an outer one's.

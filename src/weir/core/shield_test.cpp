@@ -109,6 +109,85 @@ WEIR_TEST("lowering a shield while a cancellation is pending delivers it") {
   EXPECT_EQ(elapsed(), 3_ms);
 }
 
+WEIR_TEST("a shield that is raised in a cancelled scope keeps the cancellation out from then on") {
+  std::string log;
+  co_await with_scope([&](scope& outer) -> task<> {
+    co_await with_scope([&](scope& inner) -> task<> {
+      outer.cancel();
+      EXPECT_EQ((co_await as_result(sleep(1_ms))).error(), errc::cancelled);
+      inner.set_shield(true);
+      EXPECT_FALSE(inner.is_cancelled());
+      co_await sleep(1_ms);
+      co_await with_scope([&](scope& innermost) -> task<> {
+        co_await sleep(1_ms);
+        log += 's';
+        innermost.cancel();
+        co_await checkpoint();
+        log += '!';
+      });
+      inner.set_shield(false);
+      EXPECT_EQ((co_await as_result(sleep(1_ms))).error(), errc::cancelled);
+      inner.set_shield(true);
+      co_await sleep(1_ms);
+      log += 't';
+      inner.cancel();
+      EXPECT_EQ((co_await as_result(sleep(1_ms))).error(), errc::cancelled);
+      inner.set_shield(true);
+      co_await checkpoint();
+      log += '!';
+    });
+    log += 'o';  // the inner scope has taken its own cancellation, and no wait was here
+    co_await checkpoint();
+    log += '!';
+  });
+  EXPECT_EQ(log, "sto");
+  EXPECT_EQ(elapsed(), 3_ms);
+}
+
+WEIR_TEST("scopes and children inside a shield that is raised again are free, too") {
+  int freed = 0;
+  co_await with_scope([&](scope& outer) -> task<> {
+    co_await with_scope([&](scope& middle) -> task<> {
+      co_await with_scope([&](scope& inner) -> task<> {
+        co_await with_scope({.name = "cancelled by itself"}, [&](scope& own) -> task<> {
+          own.cancel();
+          outer.cancel();
+          EXPECT_TRUE(inner.is_cancelled());
+          middle.set_shield(true);
+          EXPECT_FALSE(inner.is_cancelled());
+          EXPECT_TRUE(own.is_cancelled());
+          co_return;
+        });
+        inner.spawn([&]() -> task<> {
+          co_await sleep(1_ms);
+          ++freed;
+        });
+        co_await sleep(1_ms);
+        ++freed;
+      });
+    });
+  });
+  EXPECT_EQ(freed, 2);
+}
+
+WEIR_TEST("raising a shield while its body is being cancelled changes nothing for the body") {
+  struct raised_at_the_end {
+    scope* of;
+    ~raised_at_the_end() { of->set_shield(true); }
+  };
+  std::string log;
+  co_await with_scope([&](scope& outer) -> task<> {
+    const scope_end inner_end = co_await with_scope([&](scope& inner) -> task<> {
+      const raised_at_the_end last{&inner};
+      outer.cancel();
+      co_await sleep_forever();
+      log += '!';
+    });
+    log += inner_end.was_cut_short() ? '?' : '!';
+  });
+  EXPECT_EQ(log, "") << "the outer cancellation passed through the inner scope";
+}
+
 WEIR_TEST("an error inside a shield is thrown as it is") {
   co_await expect_raises<errc::not_found>(shield([]() -> task<> {
     co_await yield();
