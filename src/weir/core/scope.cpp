@@ -5,6 +5,7 @@
 #include <weir/base/log.hpp>
 #include <weir/core/error_group.hpp>
 #include <weir/core/error_trace.hpp>
+#include <weir/core/start.hpp>
 #include <weir/core/unhandled.hpp>
 #include <weir/core/with_scope.hpp>
 
@@ -262,6 +263,22 @@ void move_to_scope(task_header& task, scope& target) noexcept {
     inner = following;
   }
   source.wake_waiters();
+}
+
+start_place::start_place(scope& in) : in_(&in) {
+  in.make_sure_of_room();
+  ++in.places_given_;
+}
+
+start_place::~start_place() {
+  if (!in_) return;
+  --in_->places_given_;
+  in_->wake_waiters();
+}
+
+void start_place::give_to(task_header& child) noexcept {
+  move_to_scope(child, *in_);
+  --std::exchange(in_, nullptr)->places_given_;  // of the child's own it has one now
 }
 
 // A plain task: nothing but its frame is kept.

@@ -70,6 +70,7 @@ namespace detail {
 struct room_wait;
 struct error_list;
 class scope_frame;
+class start_place;
 struct tree_walker;
 void move_to_scope(task_header& task, scope& target) noexcept;
 task_header& start_task(scope& in, std::source_location place, frame_base* body);
@@ -158,6 +159,7 @@ class scope {
   friend void detail::start_task(scope&, detail::task_header&, detail::frame_base*);
   friend struct detail::task_header;
   friend struct detail::room_wait;
+  friend class detail::start_place;
   friend struct detail::tree_walker;
 
   scope(loop& on, scope* parent, detail::task_header* host, scope_options options) noexcept;

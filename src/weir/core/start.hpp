@@ -14,6 +14,20 @@ namespace weir {
 namespace detail {
 /// Moves a task, with the scopes that it has open, from its scope to another of the same loop.
 void move_to_scope(task_header& task, scope& target) noexcept;
+
+/// The place in a scope that is kept for a child which has not said its word: with it the scope
+/// stays, though all its tasks have ended.
+class start_place {
+ public:
+  explicit start_place(scope& in);
+  start_place(const start_place&) = delete;
+  start_place& operator=(const start_place&) = delete;
+  ~start_place();
+  void give_to(task_header& child) noexcept;
+
+ private:
+  scope* in_;  // null once the child has it
+};
 }  // namespace detail
 
 /// A child's way to say "ready", once, with a value: `ready(port)`.
@@ -26,23 +40,25 @@ void move_to_scope(task_header& task, scope& target) noexcept;
 template <class T>
 class readiness {
  public:
-  readiness(std::optional<T>& value, scope& target) noexcept : value_(&value), target_(&target) {}
+  readiness(std::optional<T>& value, detail::start_place& place) noexcept
+      : value_(&value), place_(&place) {}
 
   void operator()(T value = T()) {
     WEIR_ASSERT(value_ && "readiness is said once, by the child itself");
     std::exchange(value_, nullptr)->emplace(std::move(value));
-    detail::move_to_scope(*loop::current()->running(), *target_);
+    place_->give_to(*loop::current()->running());
   }
 
  private:
   std::optional<T>* value_;
-  scope* target_;
+  detail::start_place* place_;
 };
 
 /// Starts f(readiness<T>&, args...) and waits until it has called its readiness; then the child
-/// lives in `in`. Gives the value. An error before that is thrown here; a child that ends without a
-/// word raises `closed`. `auto port = co_await start<int>(services, [](readiness<int>& ready) ->
-/// task<> { ...; ready(port); ... });`
+/// lives in `in`, which stays open for it meanwhile. Gives the value. An error before that is
+/// thrown here; a child that ends without a word raises `closed`, and so does a scope that has
+/// ended; one without room raises `full`. `auto port = co_await start<int>(services,
+/// [](readiness<int>& ready) -> task<> { ...; ready(port); ... });`
 template <class T, class F, class... A>
 task<T> start(scope& in, F f, A... args);
 

@@ -160,6 +160,77 @@ WEIR_TEST("a child that becomes ready in a cancelled scope is cancelled at its n
   EXPECT_LE(elapsed(), 10_ms);
 }
 
+// The starter is outside of the scope that the child shall live in.
+
+WEIR_TEST("a scope whose tasks have ended stays open for children that are being started in it") {
+  std::string log;
+  int begun = 0;
+  co_await with_scope([&](scope& outer) -> task<> {
+    co_await with_scope([&](scope& services) -> task<> {
+      const auto start_here = [](scope* in, std::string* out, int* count) -> task<> {
+        ++*count;
+        EXPECT_EQ(co_await start<int>(*in, &serve, out, 2_ms, 3_ms), 8420);
+      };
+      outer.spawn(start_here, &services, &log, &begun);
+      co_await sleep(1_ms);
+      outer.spawn(start_here, &services, &log, &begun);
+      while (begun < 2) co_await yield();
+    });
+    EXPECT_EQ(elapsed(), 6_ms) << "1 ms, 2 ms to its word, 3 ms to its end";
+    EXPECT_EQ(log, "rree");
+    co_return;
+  });
+}
+
+WEIR_TEST("a start that fails, or is cancelled, lets go of the scope that stayed open for it") {
+  co_await with_scope([&](scope& outer) -> task<> {
+    co_await with_scope([&](scope& services) -> task<> {
+      outer.spawn(
+          [](scope* in) -> task<> {
+            co_await testing::expect_raises<errc::busy>(
+                start<int>(*in, [](readiness<int>&) -> task<> {
+                  co_await sleep(7_ms);
+                  raise(error(errc::busy));
+                }));
+          },
+          &services);
+      outer.spawn(
+          [](scope* in) -> task<> {
+            co_await testing::expect_raises<errc::timed_out>(with_timeout(
+                8_ms, start<int>(*in, [](readiness<int>&) -> task<> { co_await sleep(1_h); })));
+          },
+          &services);
+      co_await sleep(1_ms);
+    });
+    EXPECT_EQ(elapsed(), 8_ms);
+    co_return;
+  });
+}
+
+WEIR_TEST("a child that is being started has its place among the tasks of its scope") {
+  std::string log;
+  co_await with_scope({.tasks_max = 2}, [&](scope& services) -> task<> {
+    services.spawn([]() -> task<> { co_await sleep(5_ms); });
+    co_await start<int>(services, &serve, &log, 1_ms, 1_ms);
+    co_await testing::expect_raises<errc::full>(start<int>(services, &serve, &log, 1_ms, 1_ms));
+    EXPECT_EQ(elapsed(), 1_ms) << "it was refused before it began";
+    co_await sleep(2_ms);
+    const auto start_here = [](scope* in, std::string* out) -> task<> {
+      co_await start<int>(*in, &serve, out, 1_ms, 1_ms);
+    };
+    co_await with_scope([&](scope& starters) -> task<> {
+      starters.spawn(start_here, &services, &log);
+      co_await sleep(duration::microseconds(500));
+      EXPECT_EQ(services.stats().live, 1u);
+      co_await testing::expect_raises<errc::full>([](scope* in) -> task<> {
+        in->spawn([]() -> task<> { co_return; });
+        co_return;
+      }(&services));
+    });
+  });
+  EXPECT_EQ(log, "rere");
+}
+
 TEST(StartDeathTest, saying_ready_twice_stops_the_process) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH(testing::run_virtual([]() -> task<> {

@@ -7,8 +7,8 @@ namespace weir {
 namespace detail {
 
 template <class T, class F, class... A>
-task<> say_and_run(std::optional<T>* value, scope* target, F f, A... args) {
-  readiness<T> ready(*value, *target);
+task<> say_and_run(std::optional<T>* value, start_place* place, F f, A... args) {
+  readiness<T> ready(*value, *place);
   co_await f(ready, std::move(args)...);
 }
 
@@ -17,10 +17,11 @@ task<> say_and_run(std::optional<T>* value, scope* target, F f, A... args) {
 template <class T, class F, class... A>
 task<T> start(scope& in, F f, A... args) {
   std::optional<T> value;
+  detail::start_place place(in);
   try {
     co_await with_scope({.name = "start"}, [&](scope& nursery) -> task<> {
       nursery.spawn_at(std::source_location::current(), &detail::say_and_run<T, F, A...>, &value,
-                       &in, std::move(f), std::move(args)...);
+                       &place, std::move(f), std::move(args)...);
       co_await nursery.join();
     });
   } catch (const std::exception& e) {
