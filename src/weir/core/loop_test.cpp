@@ -10,13 +10,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <latch>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace weir {
 namespace {
 
 using namespace weir::literals;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 TEST(Run, gives_the_value_of_main) {
@@ -247,6 +250,36 @@ TEST(Loop, an_observer_hears_every_event_in_order) {
   on.root().spawn([]() -> task<> { co_await sleep(1_ms); });
   on.run();
   EXPECT_EQ(observer.log, "n1 s1 ( <1 >1 w W s1 <1 x1 >1 ) ");
+}
+
+class io_wait_recorder final : public loop_observer {
+ public:
+  void before_io_wait(time_point until) noexcept override {
+    waits.push_back(until);
+    if (until == time_point::never()) is_asleep.count_down();
+  }
+  std::vector<time_point> waits;
+  std::latch is_asleep{1};
+};
+
+TEST(Loop, waits_in_the_driver_until_the_next_timer_and_not_at_all_while_a_task_is_ready) {
+  virtual_driver driver(virtual_options{.threads = true});
+  loop on(driver, {.turn_steps_max = 16});
+  io_wait_recorder observer;
+  on.observe(&observer);
+  const time_point began = on.now();
+  std::thread other([&] {
+    observer.is_asleep.wait();
+    on.post([&] { on.root().cancel(); });
+  });
+  on.root().spawn([]() -> task<> {
+    for (int i = 0; i < 20; ++i) co_await yield();  // more than a turn's steps
+    co_await sleep(5_ms);
+    co_await sleep_until(time_point::never());
+  });
+  on.run();
+  other.join();
+  EXPECT_THAT(observer.waits, ElementsAre(began, began + 5_ms, time_point::never()));
 }
 
 class wake_up_counter final : public loop_observer {

@@ -166,5 +166,14 @@ TEST(Post, a_post_may_spawn_and_cancel) {
   EXPECT_TRUE(has_run);
 }
 
+TEST(PostDeathTest, an_exception_that_leaves_a_post_ends_the_process) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(testing::run_virtual([]() -> task<> {
+                 loop::current()->post([] { raise(error(errc::busy, "nobody hears this")); });
+                 co_await sleep(1_ms);
+               }()),
+               "nobody hears this");
+}
+
 }  // namespace
 }  // namespace weir
