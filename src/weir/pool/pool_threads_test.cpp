@@ -51,6 +51,23 @@ TEST(pool_threads, compute_on_threads_of_their_own_and_come_back) {
   }());
 }
 
+// The law of cats-effect (docs/reference/laws.md): on a pool, "here" is the pool.
+TEST(pool_threads, code_finds_itself_there_and_its_caller_at_home__evalOnLocalPure) {
+  run_here([]() -> task<> {
+    pool cpu({.threads = 1});
+    loop* const home = loop::current();
+    const auto its_thread = co_await cpu.run([] { return std::this_thread::get_id(); });
+    for (int i = 0; i < 10; ++i) {
+      co_await cpu.run([&] {
+        EXPECT_EQ(std::this_thread::get_id(), its_thread);
+        EXPECT_EQ(loop::current(), nullptr);
+      });
+      EXPECT_EQ(loop::current(), home);
+      EXPECT_NE(std::this_thread::get_id(), its_thread);
+    }
+  }());
+}
+
 // Each call finds the threads asleep, or about to be: a lost wake-up hangs this test.
 TEST(pool_threads, no_wake_up_is_lost_between_work_and_sleep) {
   run_here([]() -> task<> {
