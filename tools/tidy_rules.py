@@ -571,8 +571,32 @@ def refresh_docs(tree):
     return changed
 
 
-TRACED = "docs/reference/rules.md"
-TRACED_RULES = {"T": 25, "A": 11}  # letter: how many
+TRACED_RULES = {"T": range(1, 26), "A": range(1, 12), "L": range(1, 8), "W": range(1, 14)}
+TRACED_LAWS = """
+    guaranteeIsGuaranteeCase uncancelablePollIsIdentity uncancelableIgnoredPollEliminatesNesting
+    uncancelablePollInverseNestIsUncancelable uncancelableEliminatesOnCancel onCancelAssociatesOverUncancelableBoundary
+    onCancelImpliesUncancelable forceRDiscardsPure forceRDiscardsError forceRCanceledShortCircuits forceRAssociativity
+    uncancelableFinalizers canceledSequencesOnCancelInOrder uncancelableCanceledAssociatesRightOverFlatMapAttempt
+    canceledAssociatesLeftOverFlatMap uncancelableIdentity canceledUnitIdentity
+    raceDerivesFromRacePairLeft raceDerivesFromRacePairRight raceNeverNoncanceledIdentityLeft raceNeverNoncanceledIdentityRight
+    fiberPureIsOutcomeCompletedPure fiberErrorIsOutcomeErrored fiberCancelationIsOutcomeCanceled fiberCanceledIsOutcomeCanceled
+    fiberNeverIsNever fiberStartOfNeverIsUnit fiberJoinIsGuaranteeCase neverDominatesOverFlatMap uncancelableRaceNotInherited
+    uncancelableCancelCancels uncancelableStartIsCancelable forceRNeverIsNever
+    monotonicSleepSumIdentity sleepRaceMinimum startSleepMaximum
+    asyncCheckAttemptImmediateIsPure asyncCheckAttemptSuspendedRightIsAsyncRight asyncCheckAttemptSuspendedLeftIsAsyncLeft
+    asyncRightIsUncancelableSequencedPure asyncLeftIsUncancelableSequencedRaiseError asyncRepeatedCallbackIgnored
+    asyncCancelTokenIsUnsequencedOnCompletion asyncCancelTokenIsUnsequencedOnError neverIsDerivedFromAsync
+    executionContextCommutativity evalOnLocalPure evalOnPureIdentity evalOnRaiseErrorIdentity evalOnCanceledIdentity
+    evalOnNeverIdentity syncStepIdentity
+    suspendValueIsPure suspendThrowIsRaiseError unsequencedSuspendIsNoop repeatedSuspendNotMemoized
+    monotonicity uniqueness
+""".split()
+TRACED = {  # page: what must have a row
+    "docs/reference/rules.md": [f"{letter}{n}" for letter, numbers in TRACED_RULES.items() for n in numbers],
+    "docs/reference/laws.md": TRACED_LAWS,
+    "docs/reference/trio-themes.md": [],
+}
+TRACED_THEMES_MIN = 113  # rows of the last one
 
 
 def names_of_tests(tree):
@@ -587,24 +611,31 @@ def names_of_tests(tree):
 
 
 def rule_traced(tree):
-    """Each rule T1 to T25 and A1 to A11 stands in a row of the document, whose last cell names tests that exist."""
-    if TRACED not in tree.by_path:
-        return
+    """Rules, laws and themes have rows in their pages, whose last cells name tests that exist; a law's test has its name."""
     names = names_of_tests(tree)
-    missing = {f"{letter}{number}" for letter, last in TRACED_RULES.items() for number in range(1, last + 1)}
-    for number, line in enumerate(tree.by_path[TRACED].lines, 1):
-        match = re.match(rf"\| ([{''.join(TRACED_RULES)}]\d+) \|.*\|([^|]*)\|$", line)
-        if not match:
+    for page, wanted in TRACED.items():
+        if page not in tree.by_path:
             continue
-        missing.discard(match.group(1))
-        cited = re.findall(r"`([^`]+)`", match.group(2))
-        if not cited:
-            yield Finding(TRACED, number, "traced", f"{match.group(1)} names no test")
-        for name in cited:
-            if name not in names:
-                yield Finding(TRACED, number, "traced", f"there is no test `{name}`")
-    for rule in sorted(missing):
-        yield Finding(TRACED, 1, "traced", f"{rule} has no row")
+        rows = set()
+        for number, line in enumerate(tree.by_path[page].lines, 1):
+            match = re.match(r"\| (\w+) \|.*\|([^|]*)\|$", line)
+            if not match or match.group(1) in ("rule", "law", "theme"):
+                continue
+            row = match.group(1)
+            rows.add(row)
+            cited = re.findall(r"`([^`]+)`", match.group(2))
+            if not cited:
+                yield Finding(page, number, "traced", f"{row} names no test")
+            for name in cited:
+                if name not in names:
+                    yield Finding(page, number, "traced", f"there is no test `{name}`")
+            if row in TRACED_LAWS and not any(name.endswith((f"({row})", f"__{row}")) for name in cited):
+                yield Finding(page, number, "traced", f"no test has the name of {row}")
+        for row in wanted:
+            if row not in rows:
+                yield Finding(page, 1, "traced", f"{row} has no row")
+        if page.endswith("/trio-themes.md") and len(rows) < TRACED_THEMES_MIN:
+            yield Finding(page, 1, "traced", f"{len(rows)} of {TRACED_THEMES_MIN} themes have rows")
 
 
 KERNEL_HEADERS = re.compile(r"^weir/io/(make_driver|run_program|contract_test|\w+_driver)\.hpp$")

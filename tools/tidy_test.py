@@ -337,7 +337,8 @@ class Traced(TidyTest):
     def setUp(self):
         super().setUp()
         self.rows = [f"| T{number} | text | `noun.does` |" for number in range(1, 26)]
-        self.rows += [f"| A{number} | text | `noun.does` |" for number in range(1, 12)]
+        for letter, numbers in (("L", range(1, 8)), ("W", range(1, 14)), ("A", range(1, 12))):
+            self.rows += [f"| {letter}{number} | text | `noun.does` |" for number in numbers]
         self.write("src/weir/base/noun_test.cpp", 'TEST_P(noun, does) {}\nWEIR_TEST(\n    "a sentence, with a comma") {}\n')
 
     def check(self):
@@ -360,6 +361,35 @@ class Traced(TidyTest):
         self.rows.insert(0, "| T1 | text | `noun.does` |")
         del self.rows[-1]
         self.assert_one(self.check(), "A11 has no row")
+
+    def test_a_row_of_another_letter_names_tests_that_exist_too(self):
+        self.rows.append("| K4 | text | `noun.did` |")
+        self.assert_one(self.check(), "there is no test `noun.did`")
+
+    def check_laws(self, rows, tests):
+        self.write("src/weir/base/law_test.cpp", tests)
+        self.write("docs/reference/laws.md", "| law | in weir | tests |\n|---|---|---|\n" + "\n".join(rows) + "\n")
+        return self.found(tidy_rules.rule_traced)
+
+    def test_each_law_has_a_row_and_a_test_of_its_name(self):
+        laws = tidy_rules.TRACED_LAWS
+        self.assertEqual(len(set(laws)), 58)
+        tests = "".join(f'WEIR_TEST("it holds ({law})") {{}}\n' for law in laws[1:])
+        tests += f"TEST(laws, it_holds__{laws[0]}) {{}}\n"
+        rows = [f"| {laws[0]} | text | `laws.it_holds__{laws[0]}` |"]
+        rows += [f"| {law} | text | `it holds ({law})` |" for law in laws[1:]]
+        self.assertEqual(self.check_laws(rows, tests), [])
+        rows[3] = f"| {laws[3]} | text | `it holds ({laws[4]})` |"
+        self.assert_one(self.check_laws(rows, tests), f"no test has the name of {laws[3]}")
+        del rows[3]
+        self.assert_one(self.check_laws(rows, tests), f"{laws[3]} has no row")
+
+    def test_each_theme_names_a_test_and_none_gets_lost(self):
+        rows = [f"| theme_{number} | text | `noun.does` |" for number in range(tidy_rules.TRACED_THEMES_MIN)]
+        self.write("docs/reference/trio-themes.md", "\n".join(rows) + "\n")
+        self.assertEqual(self.found(tidy_rules.rule_traced), [])
+        self.write("docs/reference/trio-themes.md", "\n".join(rows[1:]) + "\n")
+        self.assert_one(self.found(tidy_rules.rule_traced), "112 of 113 themes have rows")
 
 
 class NeedsKernel(TidyTest):
