@@ -4,11 +4,14 @@ import contextlib
 import json
 import os
 import pty
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
+from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(__file__))
 from server import APP, Server, Worker  # noqa: E402
@@ -182,13 +185,14 @@ class Alone(unittest.TestCase):
     def test_every_command_has_help(self):
         code, out, _ = weir("--help")
         self.assertEqual(code, 0)
-        for command in ("serve", "send", "take", "queues", "wait", "redrive", "bench", "sim", "check", "version",
-                        "completion"):
+        for command in ("serve", "send", "take", "queues", "wait", "redrive", "bench", "advise", "sim", "check",
+                        "version", "completion"):
             self.assertIn(f"\n  {command} ", out)
             self.assertEqual(weir(command, "--help")[0], 0)
             self.assertIn("Usage:", weir(command, "--help")[1])
 
     def test_wrong_command_lines_are_refused(self):
+        workload = ["--wait", "5ms", "--cpu", "1us"]
         for arguments, text in (
             ([], "a command is needed (see `weir --help`)"), (["serv"], "there is no command 'serv'"),
             (["--frob"], "--frob"), (["serve", "--datta", "x"], "serve: "), (["send"], "send: queue is required (see `weir send --help`)"),
@@ -200,6 +204,15 @@ class Alone(unittest.TestCase):
             (["sim", "serve", "--seed", "-1"], "--seed: '-1' is not a number from 0 to 18446744073709551615"),
             (["sim", "serve", "--seed", "18446744073709551616"], "is not a number"),
             (["bench", "disk", "--bytes", "0"], "bench disk: --bytes: '0' is not a number from 1 to 1048576 (see `weir bench disk --help`)"),
+            (["advise", "--wait", "5ms", "--cpu", "1us"], "advise: --concurrency is required (see `weir advise --help`)"),
+            (["advise", *workload, "--concurrency", "0"], "--concurrency: '0' is not a number from 1 to 100000"),
+            (["advise", *workload, "--concurrency", "1", "--cores", "100000"], "--cores: '100000' is not a number from 1 to"),
+            (["advise", *workload, "--concurrency", "1", "--time", "1h"], "--time 1h: must be from 10ms to 1m"),
+            (["advise", *workload, "--concurrency", "100000", "--bytes", "1048576"], "100000 requests would hold 98 GiB; at most 1.0 GiB"),
+            (["advise", "--wait", "11s", "--cpu", "0s", "--concurrency", "1"], "--wait 11s: must be from 0s to 10s"),
+            (["advise", "--wait", "1ms", "--cpu", "2s", "--concurrency", "1"], "--cpu 2s: must be from 0s to 1s"),
+            (["advise", "--wait", "0s", "--cpu", "0s", "--concurrency", "1"], "a request must wait or compute"),
+            (["advise", "--wait", "5", "--cpu", "0s", "--concurrency", "1"], "ends without a unit"),
             (["bench", "disk", "--writers", "4x"], "'4x' is not a number"), (["bench", "server", "--time", "soon"], "--time"),
         ):
             with self.subTest(arguments):
@@ -244,6 +257,64 @@ class Alone(unittest.TestCase):
             self.assertTrue(all(row["count"] > 0 for row in rows), rows)
             self.assertEqual(os.listdir(folder), [])
         self.assertEqual(weir("bench", "disk", "/no/such/folder"), (2, "", "weir: there is no folder '/no/such/folder'\n"))
+
+    SHAPES = ["plain", "tasks", "tasks_and_pool", "loop_per_core", "thread_per_request"]
+
+    def test_a_workload_is_measured_in_each_shape_and_one_is_advised(self):
+        code, out, err = weir("advise", "--wait", "1ms", "--cpu", "10us", "--concurrency", "20", "--bytes", "100",
+                              "--time", "20ms", "--json")
+        self.assertEqual((code, err), (0, ""))
+        told = json.loads(out)
+        self.assertEqual([row["shape"] for row in told["shapes"]], self.SHAPES)
+        self.assertEqual([row["shape"] for row in told["shapes"] if row["verdict"] == "advised"], [told["advice"]])
+        self.assertEqual(len(told["reasons"]), len(self.SHAPES))
+        self.assertTrue(0 <= told["others_busy"] <= 1, told)
+        for row in told["shapes"]:
+            self.assertIn(row["verdict"], ("advised", "fits", "slow", "late", "not measured"))
+            if row["verdict"] == "not measured":
+                self.assertEqual((row["shape"], row["why"]), ("loop_per_core", "not measured: there is one core"))
+                continue
+            self.assertEqual(row["concurrency"], 20)
+            self.assertGreater(row["per_second"], 0, row)
+            self.assertLessEqual(row["p50_us"], row["p99_us"], row)
+            self.assertGreater(row["cpu_us"], 0, row)
+
+    def test_advice_is_a_table_and_reasons_for_people(self):
+        code, out, err = weir("advise", "--wait", "1ms", "--cpu", "0s", "--concurrency", "2", "--time", "10ms", "--cores", "1")
+        self.assertEqual((code, err), (0, ""))
+        head, table, advice = out.split("\n\n")
+        self.assertIn("A request waits for 1ms and computes for 0s; 2 at once, on 1 processor.", head)
+        rows = table.splitlines()
+        self.assertEqual(rows[0].split(), ["SHAPE", "PER", "SECOND", "P50", "P99", "CPU", "SWITCHES", "MEMORY", "BUSY", "VERDICT"])
+        self.assertEqual(len(rows), 1 + len(self.SHAPES))
+        self.assertRegex(advice, r"^Advice: (plain code|tasks on|a thread)")
+        self.assertIn("- Tasks on one loop, computing on a pool: not measured: there is nothing to compute.\n", advice)
+        self.assertIn("- Tasks on a loop for each core: not measured: there is one core.\n", advice)
+
+    def test_more_threads_than_are_started_are_said_to_be_not_measured(self):
+        code, out, _ = weir("advise", "--wait", "50ms", "--cpu", "0s", "--concurrency", "2001", "--time", "10ms", "--json")
+        row = json.loads(out)["shapes"][-1]
+        self.assertEqual((code, row["verdict"]), (0, "not measured"))
+        self.assertLessEqual(row["concurrency"], 2000)  # fewer where the system gives fewer
+        self.assertEqual(row["why"], f"not measured with 2001, but with {row['concurrency']} threads at most")
+
+    def test_advice_without_a_driver_is_refused_in_one_line(self):
+        code, out, err = weir("advise", "--wait", "1ms", "--cpu", "0s", "--concurrency", "1", "--time", "10ms",
+                              env={"WEIR_DRIVER": "abacus"})
+        self.assertEqual((code, out), (2, ""), err)
+        self.assertRegex(err, r"^weir: [^\n]*there is no driver 'abacus'[^\n]*\n$")
+
+    def test_advice_that_is_interrupted_leaves_no_process(self):
+        for sent in (signal.SIGINT, signal.SIGTERM):
+            running = subprocess.Popen([APP, "advise", "--wait", "10s", "--cpu", "0s", "--concurrency", "10"],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            children = f"/proc/{running.pid}/task/{running.pid}/children"
+            while not Path(children).read_text():  # until it measures
+                time.sleep(0.01)
+            running.send_signal(sent)
+            # The pipes end when all who have them have ended: it, and who measures for it.
+            self.assertEqual(running.communicate(timeout=20), (b"", b""))
+            self.assertEqual(running.returncode, -sent)
 
     def test_colours_are_for_terminals(self):
         with Server() as server:

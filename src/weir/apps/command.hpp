@@ -59,6 +59,7 @@ void add_queues_command(command_syntax app, command_choice& choice);
 void add_wait_command(command_syntax app, command_choice& choice);
 void add_redrive_command(command_syntax app, command_choice& choice);
 void add_bench_command(command_syntax app, command_choice& choice);
+void add_advise_command(command_syntax app, command_choice& choice);
 void add_sim_command(command_syntax app, command_choice& choice);
 void add_check_command(command_syntax app, command_choice& choice);
 void add_version_command(command_syntax app, command_choice& choice);

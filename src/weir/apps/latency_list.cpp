@@ -13,7 +13,19 @@ namespace weir {
 void latency_list::add(duration took) {
   if (count_++ % stride_ != 0) return;
   kept_ns_.push_back(took.ns);
-  if (kept_ns_.size() < kept_max) return;
+  if (kept_ns_.size() >= kept_max) thin_out();
+}
+
+void latency_list::add(const latency_list& others) {
+  latency_list more = others;
+  while (more.stride_ < stride_) more.thin_out();
+  while (stride_ < more.stride_) thin_out();
+  kept_ns_.insert(kept_ns_.end(), more.kept_ns_.begin(), more.kept_ns_.end());
+  count_ += more.count_;
+  while (kept_ns_.size() >= kept_max) thin_out();
+}
+
+void latency_list::thin_out() {
   for (std::size_t i = 0; i < kept_ns_.size() / 2; ++i) kept_ns_[i] = kept_ns_[2 * i];
   kept_ns_.resize(kept_ns_.size() / 2);
   stride_ *= 2;

@@ -12,6 +12,7 @@ int main(int argc, char** argv) {
   weir::add_wait_command(app, choice);
   weir::add_redrive_command(app, choice);
   weir::add_bench_command(app, choice);
+  weir::add_advise_command(app, choice);
   weir::add_sim_command(app, choice);
   weir::add_check_command(app, choice);
   weir::add_version_command(app, choice);
