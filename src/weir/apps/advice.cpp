@@ -52,6 +52,7 @@ duration best_latency(std::span<const shape_figures> measured, double best) noex
 }
 
 std::string percent(double share) {
+  if (share < 0.00095) return "less than 0.1 %";
   return share < 0.095 ? fmt::format("{:.1f} %", share * 100)
                        : fmt::format("{:.0f} %", share * 100);
 }

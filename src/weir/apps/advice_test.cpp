@@ -215,6 +215,18 @@ TEST(advice, small_differences_of_costs_are_not_told) {
       "simple.");
 }
 
+TEST(advice, shares_of_the_most_have_two_digits_at_most) {
+  const auto against = [](double per_second) {
+    return advise(usual,
+                  std::vector{figures(plain, per_second, 6_ms), figures(tasks, 100'000, 6_ms)})
+        .reasons.back();
+  };
+  EXPECT_TRUE(against(85'500).ends_with(" 86 % of the most.")) << against(85'500);
+  EXPECT_TRUE(against(9400).ends_with(" 9.4 % of the most.")) << against(9400);
+  EXPECT_TRUE(against(199).ends_with(" 0.2 % of the most.")) << against(199);
+  EXPECT_TRUE(against(94).ends_with(" less than 0.1 % of the most.")) << against(94);
+}
+
 TEST(advice, a_latency_of_which_only_the_least_is_known_says_so) {
   EXPECT_EQ(format_latency(latency_figure{600_ms, true}), "over 600 ms");
   EXPECT_EQ(format_latency(latency_figure{6_ms, false}), "6.0 ms");
