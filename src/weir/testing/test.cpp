@@ -1,5 +1,7 @@
 #include <weir/testing/test.hpp>
 
+#include <weir/testing/detail/test_names.hpp>
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -22,27 +24,6 @@ void check(const virtual_outcome& outcome, std::source_location place) {
                       ("a task failed: " + report).c_str(),
                       ::testing::TestPartResult::kNonFatalFailure);
   }
-}
-
-// Letters, digits and underscores, as filters and test runners want names.
-std::string name_of(std::string_view sentence) {
-  std::string name;
-  for (const char c : sentence) {
-    const bool is_plain = std::isalnum(static_cast<unsigned char>(c)) != 0;
-    if (is_plain) {
-      name += c;
-    } else if (!name.empty() && name.back() != '_') {
-      name += '_';
-    }
-  }
-  while (name.ends_with('_')) name.pop_back();
-  return name;
-}
-
-// "scope_test" of "src/weir/core/scope_test.cpp".
-std::string suite_of(std::string_view file) {
-  file.remove_prefix(std::min(file.size(), file.rfind('/') + 1));
-  return std::string(file.substr(0, file.find('.')));
 }
 
 class task_test final : public ::testing::Test {
@@ -78,10 +59,29 @@ virtual_world& world() {
 
 duration elapsed() { return world().clock().now() - virtual_clock::start; }
 
+std::string detail::name_of(std::string_view sentence) {
+  std::string name;
+  for (const char c : sentence) {
+    const bool is_plain = std::isalnum(static_cast<unsigned char>(c)) != 0;
+    if (is_plain) {
+      name += c;
+    } else if (!name.empty() && name.back() != '_') {
+      name += '_';
+    }
+  }
+  while (name.ends_with('_')) name.pop_back();
+  return name;
+}
+
+std::string detail::suite_of(std::string_view file) {
+  file.remove_prefix(std::min(file.size(), file.rfind('/') + 1));
+  return std::string(file.substr(0, file.find('.')));
+}
+
 bool add_test(const char* sentence, task<> (*body)(), std::source_location place) {
   ::testing::RegisterTest(
-      suite_of(place.file_name()).c_str(), name_of(sentence).c_str(), nullptr, nullptr,
-      place.file_name(), static_cast<int>(place.line()),
+      detail::suite_of(place.file_name()).c_str(), detail::name_of(sentence).c_str(), nullptr,
+      nullptr, place.file_name(), static_cast<int>(place.line()),
       [body, place]() -> ::testing::Test* { return new task_test(body, place); });
   return true;
 }

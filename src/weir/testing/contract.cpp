@@ -1,0 +1,56 @@
+#include <weir/testing/contract.hpp>
+
+#include <weir/testing/detail/stream_steps.hpp>
+#include <weir/testing/detail/test_names.hpp>
+#include <weir/testing/two_arms.hpp>
+
+#include <string>
+
+namespace weir::testing {
+
+namespace {
+
+class rule_test final : public ::testing::Test {
+ public:
+  rule_test(const contract_rule& rule, std::source_location place) : rule_(rule), place_(place) {}
+  void TestBody() override { check_rule(rule_, place_); }
+
+ private:
+  contract_rule rule_;
+  std::source_location place_;
+};
+
+}  // namespace
+
+std::string detail::pattern(std::size_t size) {
+  std::string made;
+  made.reserve(size);
+  for (std::size_t i = 0; i < size; ++i) {
+    made += static_cast<char>((i * 131 + i / 251 + i / 64'256) & 0xff);
+  }
+  return made;
+}
+
+void check_rule(const contract_rule& rule, std::source_location place) {
+  if (rule.body) run_schedules(rule.body, place);
+  if (rule.sweep) cancel_at_every_point(rule.sweep, place);
+}
+
+bool add_contract(const char* kit, std::span<const contract_rule> rules, contract_arms arms,
+                  std::source_location place) {
+  for (const contract_rule& rule : rules) {
+    const std::string sentence = std::string(kit) + ": " + rule.sentence;
+    if (arms != contract_arms::kernel) {
+      ::testing::RegisterTest(
+          detail::suite_of(place.file_name()).c_str(), detail::name_of(sentence).c_str(), nullptr,
+          nullptr, place.file_name(), static_cast<int>(place.line()),
+          [rule, place]() -> ::testing::Test* { return new rule_test(rule, place); });
+    }
+    if (arms != contract_arms::virtual_world && rule.body) {
+      add_kernel_tests(sentence.c_str(), rule.body, place);
+    }
+  }
+  return true;
+}
+
+}  // namespace weir::testing

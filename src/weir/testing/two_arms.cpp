@@ -1,0 +1,124 @@
+#include <weir/testing/two_arms.hpp>
+
+#include <weir/core/run.hpp>
+#include <weir/core/unhandled.hpp>
+#include <weir/core/with_scope.hpp>
+#include <weir/io/make_driver.hpp>
+#include <weir/testing/detail/test_names.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace weir::testing {
+
+namespace {
+
+constexpr const char* kernel_drivers[] = {"epoll", "io_uring"};
+
+// Sockets and pipes that the process has open. Others, such as files of libraries, may come and go.
+std::set<std::string> open_streams() {
+  std::set<std::string> found;
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", failed)) {
+    const std::string target = std::filesystem::read_symlink(entry.path(), failed).string();
+    if (target.starts_with("socket:") || target.starts_with("pipe:")) {
+      found.insert(entry.path().filename().string() + " " + target);
+    }
+  }
+  return found;
+}
+
+void fail_at(std::source_location place, const std::string& text) {
+  GTEST_MESSAGE_AT_(place.file_name(), static_cast<int>(place.line()), text.c_str(),
+                    ::testing::TestPartResult::kNonFatalFailure);
+}
+
+// What was unhandled during one run.
+thread_local std::vector<std::string>* heard = nullptr;
+
+class listener_of_errors {
+ public:
+  explicit listener_of_errors(std::vector<std::string>* into)
+      : before_(set_unhandled_handler([](const unhandled_error& what) noexcept {
+          if (!heard) {
+            std::fprintf(stderr, "an error on another thread than the test's: %s\n", what.text);
+            std::abort();
+          }
+          heard->emplace_back(what.text);
+        })) {
+    heard = into;
+  }
+  listener_of_errors(const listener_of_errors&) = delete;
+  listener_of_errors& operator=(const listener_of_errors&) = delete;
+  ~listener_of_errors() {
+    heard = nullptr;
+    set_unhandled_handler(before_);
+  }
+
+ private:
+  unhandled_handler before_;
+};
+
+class kernel_test final : public ::testing::Test {
+ public:
+  kernel_test(const char* driver, task<> (*body)(), std::source_location place)
+      : driver_(driver), body_(body), place_(place) {}
+  void TestBody() override { run_on_kernel(driver_, body_, kernel_patience, place_); }
+
+ private:
+  const char* driver_;
+  task<> (*body_)();
+  std::source_location place_;
+};
+
+std::unique_ptr<driver> driver_or_none(const char* name) {
+  try {
+    return make_driver({.name = name});
+  } catch (const exception& e) {
+    if (!(e.reason() == errc::unsupported)) throw;
+    return nullptr;
+  }
+}
+
+}  // namespace
+
+void run_on_kernel(const char* driver, task<> (*body)(), duration patience,
+                   std::source_location place) {
+  const std::set<std::string> before = open_streams();
+  std::vector<std::string> errors;
+  {
+    const listener_of_errors listens(&errors);
+    const auto io = driver_or_none(driver);
+    if (!io) GTEST_SKIP() << "the kernel refuses " << driver;
+    run_on(*io, with_timeout(patience, body()));
+  }
+  for (const std::string& one : errors) fail_at(place, one);
+  for (const std::string& one : open_streams()) {
+    if (!before.contains(one)) fail_at(place, "left open: " + one);
+  }
+}
+
+bool add_kernel_tests(const char* sentence, task<> (*body)(), std::source_location place) {
+  for (const char* driver : kernel_drivers) {
+    const std::string name = detail::name_of(std::string(sentence) + " on " + driver);
+    ::testing::RegisterTest(
+        ("kernel/" + detail::suite_of(place.file_name())).c_str(), name.c_str(), nullptr, nullptr,
+        place.file_name(), static_cast<int>(place.line()),
+        [=]() -> ::testing::Test* { return new kernel_test(driver, body, place); });
+  }
+  return true;
+}
+
+bool add_test_on_both(const char* sentence, task<> (*body)(), std::source_location place) {
+  add_test(sentence, body, place);
+  return add_kernel_tests(sentence, body, place);
+}
+
+}  // namespace weir::testing
