@@ -65,6 +65,8 @@ function(weir_discover_tests floor)
     file(STRINGS ${test} tag REGEX "^// Needs the kernel: ")
     if(tag)
       set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${test})
+      get_filename_component(stem ${test} NAME_WE)
+      list(APPEND kernel kernel/${stem}.*)  # WEIR_TEST_ON_BOTH and contracts: one suite for each file
       file(STRINGS ${test} heads REGEX "^TEST(_F|_P)?\\(")
       foreach(head ${heads})
         string(REGEX REPLACE "^TEST[_FP]*\\(([A-Za-z0-9_]+).*" "\\1" suite ${head})

@@ -638,7 +638,9 @@ def rule_traced(tree):
             yield Finding(page, 1, "traced", f"{len(rows)} of {TRACED_THEMES_MIN} themes have rows")
 
 
-KERNEL_HEADERS = re.compile(r"^weir/io/(make_driver|run_program|contract_test|\w+_driver)\.hpp$")
+KERNEL_HEADERS = re.compile(
+    r"^weir/(io/(make_driver|run_program|contract_test|\w+_driver)|testing/two_arms)\.hpp$"
+)
 
 
 def rule_needs_kernel(tree):

@@ -1,0 +1,182 @@
+// The contract of byte streams: over weir's own, over one written as a user would, and over wrong
+// ones.
+#include <weir/testing/contracts/byte_stream_contract.hpp>
+
+#include <weir/core.hpp>
+#include <weir/flow/event.hpp>
+#include <weir/io/socket.hpp>
+#include <weir/testing/internal/caught_failures.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace weir {
+namespace {
+
+struct sockets {
+  struct ends {
+    socket client;
+    socket server;
+  };
+  static task<ends> open() {
+    listener door = co_await listen({});
+    socket client = co_await connect(door.local());
+    socket server = co_await door.accept();
+    co_return ends{std::move(client), std::move(server)};
+  }
+  static constexpr std::size_t holds_max = std::size_t{64} << 10;
+};
+WEIR_BYTE_STREAM_CONTRACT(sockets);
+
+// What may be wrong with a stream.
+enum class fault : std::uint8_t {
+  none,
+  unbounded,
+  counts_at_the_end,
+  counts_too_much,
+  loses_when_cut_off,
+  swaps,
+  ends_once,
+  sends_to_nobody,
+};
+
+// A stream of a user's own, in memory.
+struct tube {
+  static constexpr std::size_t bytes_max = 1'000;
+  std::string held{};
+  bool has_ended = false;
+  bool has_told_end = false;
+  bool is_left = false;
+  auto_event room{"room"};
+  auto_event news{"news"};
+};
+
+template <fault Fault>
+class tube_sink {
+ public:
+  explicit tube_sink(std::shared_ptr<tube> to) : to_(std::move(to)) {}
+
+  task<> send(std::span<const io_slice> pieces, std::size_t* sent) {
+    std::size_t count = 0;
+    if (sent) *sent = 0;
+    for (const io_slice& piece : pieces) {
+      std::string_view rest(static_cast<const char*>(piece.data), piece.size);
+      while (!rest.empty()) {
+        while (to_->held.size() >= tube::bytes_max && !to_->is_left && Fault != fault::unbounded) {
+          if (Fault == fault::counts_too_much && sent) *sent = count + rest.size();
+          co_await to_->room.wait();
+        }
+        if (to_->is_left && Fault != fault::sends_to_nobody) raise(error(errc::broken));
+        if (to_->is_left) to_->held.clear();
+        const std::size_t now = Fault == fault::unbounded
+                                    ? rest.size()
+                                    : std::min(rest.size(), tube::bytes_max - to_->held.size());
+        if (Fault == fault::swaps && !to_->held.empty()) {
+          to_->held.insert(0, rest.substr(0, now));
+        } else {
+          to_->held += rest.substr(0, now);
+        }
+        rest.remove_prefix(now);
+        count += now;
+        if (sent && Fault != fault::counts_at_the_end) *sent = count;
+        to_->news.set();
+      }
+    }
+    if (sent) *sent = count;
+  }
+  void close() {
+    to_->has_ended = true;
+    to_->news.set();
+  }
+
+ private:
+  std::shared_ptr<tube> to_;
+};
+
+template <fault Fault>
+class tube_source {
+ public:
+  explicit tube_source(std::shared_ptr<tube> from) : from_(std::move(from)) {}
+
+  task<bytes> receive() {
+    while (from_->held.empty() && !from_->has_ended) co_await from_->news.wait();
+    if (from_->held.empty()) {
+      if (Fault == fault::ends_once && from_->has_told_end) raise(error(errc::closed));
+      from_->has_told_end = true;
+      co_return bytes();
+    }
+    const bytes all = bytes::copy_of(std::exchange(from_->held, {}));
+    from_->room.set();
+    if constexpr (Fault == fault::loses_when_cut_off) {
+      co_await sleep(duration::microseconds(50));
+    }
+    co_return all;
+  }
+  void close() {
+    from_->is_left = true;
+    from_->room.set();
+  }
+
+ private:
+  std::shared_ptr<tube> from_;
+};
+
+template <fault Fault>
+struct tubes {
+  static task<std::pair<tube_sink<Fault>, tube_source<Fault>>> open() {
+    const auto made = std::make_shared<tube>();
+    co_return std::pair(tube_sink<Fault>(made), tube_source<Fault>(made));
+  }
+  static constexpr std::size_t holds_max = tube::bytes_max;
+};
+WEIR_BYTE_STREAM_CONTRACT(tubes<fault::none>);
+
+template <fault Fault>
+std::string broken() {
+  std::string all;
+  for (const std::string& one :
+       testing::broken_rules(testing::byte_stream_contract<tubes<Fault>>::rules())) {
+    all += one + "\n";
+  }
+  return all;
+}
+
+TEST(ByteStreamContract, is_kept_by_a_right_stream) { EXPECT_EQ(broken<fault::none>(), ""); }
+
+TEST(ByteStreamContract, has_more_rules_for_two_directions) {
+  EXPECT_EQ(testing::byte_stream_contract<sockets>::rules().size(),
+            testing::byte_stream_contract<tubes<fault::none>>::rules().size() + 2);
+}
+
+TEST(ByteStreamContract, finds_a_stream_without_a_bound) {
+  EXPECT_EQ(broken<fault::unbounded>(),
+            "a send that nobody receives waits, and cancelled has sent what it says\n");
+}
+TEST(ByteStreamContract, finds_counts_that_are_wrong_after_a_cancellation) {
+  const std::string rule =
+      "a send that nobody receives waits, and cancelled has sent what it says\n";
+  EXPECT_EQ(broken<fault::counts_at_the_end>(), rule);
+  EXPECT_EQ(broken<fault::counts_too_much>(), rule);
+}
+TEST(ByteStreamContract, finds_bytes_that_a_cut_off_receive_loses) {
+  EXPECT_EQ(broken<fault::loses_when_cut_off>(),
+            "receives that are cut off while bytes arrive lose none\n");
+}
+TEST(ByteStreamContract, finds_another_order) {
+  EXPECT_NE(broken<fault::swaps>().find("bytes arrive whole and in order"), std::string::npos);
+}
+TEST(ByteStreamContract, finds_an_end_that_is_an_error_the_second_time) {
+  EXPECT_NE(broken<fault::ends_once>().find("the end is empty and stays the end"),
+            std::string::npos);
+}
+TEST(ByteStreamContract, finds_a_send_to_nobody_that_succeeds) {
+  EXPECT_NE(broken<fault::sends_to_nobody>().find("a send to a source that is gone fails"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace weir

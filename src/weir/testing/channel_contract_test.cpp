@@ -1,0 +1,175 @@
+// The contract of channels: over weir's own, over one written as a user would, and over wrong ones.
+#include <weir/flow/channel.hpp>
+
+#include <weir/core.hpp>
+#include <weir/flow/event.hpp>
+#include <weir/flow/mutex.hpp>
+#include <weir/testing/contracts/channel_contract.hpp>
+#include <weir/testing/internal/caught_failures.hpp>
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace weir {
+namespace {
+
+struct weir_channels {
+  template <class T>
+  static auto make(std::size_t capacity) {
+    return channel<T>(capacity);
+  }
+};
+WEIR_CHANNEL_CONTRACT(weir_channels);
+
+struct cross_channels {
+  template <class T>
+  static auto make(std::size_t capacity) {
+    return cross::channel<T>(capacity);
+  }
+};
+WEIR_CHANNEL_CONTRACT(cross_channels);
+
+// What may be wrong with a channel.
+enum class fault : std::uint8_t {
+  none,
+  unbounded,
+  newest_first,
+  drops_at_close,
+  forgets_to_wake_at_close,
+  keeps_sending_to_nobody,
+  takes_before_it_waits,
+  queues_before_it_waits,
+};
+
+// A channel of a user's own: two lines of tasks, and an event for the first of each.
+template <class T>
+struct conveyor {
+  std::size_t capacity;
+  std::deque<T> items{};
+  bool has_ended = false;  // the sender has gone
+  bool is_left = false;    // the receiver has
+  mutex senders{"senders"};
+  mutex receivers{"receivers"};
+  auto_event room{"room"};
+  auto_event news{"news"};
+};
+
+template <class T, fault Fault>
+class conveyor_sender {
+ public:
+  explicit conveyor_sender(std::shared_ptr<conveyor<T>> to) : to_(std::move(to)) {}
+
+  task<> send(T item) {
+    if (!to_) raise(error(errc::closed));
+    conveyor<T>& to = *to_;
+    const auto turn = co_await to.senders.lock();
+    while (to.items.size() >= to.capacity && !to.is_left && Fault != fault::unbounded) {
+      co_await to.room.wait();
+    }
+    if (to.is_left && Fault != fault::keeps_sending_to_nobody) raise(error(errc::broken));
+    if constexpr (Fault == fault::newest_first) {
+      to.items.push_front(std::move(item));
+    } else {
+      to.items.push_back(std::move(item));
+    }
+    to.news.set();
+    if constexpr (Fault == fault::queues_before_it_waits) co_await yield();
+  }
+  void close() {
+    if (!to_) return;
+    to_->has_ended = true;
+    if constexpr (Fault == fault::drops_at_close) to_->items.clear();
+    if constexpr (Fault != fault::forgets_to_wake_at_close) to_->news.set();
+    to_ = nullptr;
+  }
+
+ private:
+  std::shared_ptr<conveyor<T>> to_;
+};
+
+template <class T, fault Fault>
+class conveyor_receiver {
+ public:
+  explicit conveyor_receiver(std::shared_ptr<conveyor<T>> from) : from_(std::move(from)) {}
+
+  task<std::optional<T>> receive() {
+    if (!from_) raise(error(errc::closed));
+    conveyor<T>& from = *from_;
+    const auto turn = co_await from.receivers.lock();
+    while (from.items.empty() && !from.has_ended) co_await from.news.wait();
+    if (from.items.empty()) co_return std::nullopt;
+    T item = std::move(from.items.front());
+    from.items.pop_front();
+    from.room.set();
+    if constexpr (Fault == fault::takes_before_it_waits) co_await yield();
+    co_return item;
+  }
+  void close() {
+    if (!from_) return;
+    from_->is_left = true;
+    from_->room.set();
+    from_ = nullptr;
+  }
+
+ private:
+  std::shared_ptr<conveyor<T>> from_;
+};
+
+template <fault Fault>
+struct conveyors {
+  template <class T>
+  static auto make(std::size_t capacity) {
+    const auto state = std::make_shared<conveyor<T>>(capacity);
+    return std::pair(conveyor_sender<T, Fault>(state), conveyor_receiver<T, Fault>(state));
+  }
+};
+WEIR_CHANNEL_CONTRACT(conveyors<fault::none>);
+
+// The rules that a wrong channel breaks, one to a line.
+template <fault Fault>
+std::string broken() {
+  std::string all;
+  for (const std::string& one :
+       testing::broken_rules(testing::channel_contract<conveyors<Fault>>::rules())) {
+    all += one + "\n";
+  }
+  return all;
+}
+
+TEST(ChannelContract, is_kept_by_a_right_channel) { EXPECT_EQ(broken<fault::none>(), ""); }
+
+TEST(ChannelContract, finds_a_channel_without_a_bound) {
+  EXPECT_NE(broken<fault::unbounded>().find("send waits while the channel is full"),
+            std::string::npos);
+}
+TEST(ChannelContract, finds_one_that_changes_the_order) {
+  EXPECT_NE(broken<fault::newest_first>().find("items arrive in the order of their sends"),
+            std::string::npos);
+}
+TEST(ChannelContract, finds_one_that_loses_what_is_queued_at_the_end) {
+  EXPECT_NE(broken<fault::drops_at_close>().find("what was sent before the end is still received"),
+            std::string::npos);
+}
+TEST(ChannelContract, finds_one_that_leaves_a_receiver_waiting_for_ever) {
+  EXPECT_NE(broken<fault::forgets_to_wake_at_close>().find("the end is seen by a receive"),
+            std::string::npos);
+}
+TEST(ChannelContract, finds_one_that_sends_to_nobody) {
+  EXPECT_NE(broken<fault::keeps_sending_to_nobody>().find("when the receiver goes"),
+            std::string::npos);
+}
+TEST(ChannelContract, finds_one_whose_cancelled_receive_loses_an_item_by_that_rule_alone) {
+  EXPECT_EQ(broken<fault::takes_before_it_waits>(),
+            "a receive cancelled at any point has taken no item\n");
+}
+TEST(ChannelContract, finds_one_whose_cancelled_send_has_sent_by_that_rule_alone) {
+  EXPECT_EQ(broken<fault::queues_before_it_waits>(),
+            "a send cancelled at any point has queued its item or not touched it\n");
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,112 @@
+// Bodies that run in the virtual world and on the kernel.
+// Needs the kernel: it is one of the two arms.
+#include <weir/testing/two_arms.hpp>
+
+#include <weir/core.hpp>
+#include <weir/io/pipe_ends.hpp>
+#include <weir/io/socket.hpp>
+#include <weir/testing/contracts/byte_stream_contract.hpp>
+#include <weir/testing/fake_peer.hpp>
+#include <weir/testing/internal/caught_failures.hpp>
+
+#include <unistd.h>
+
+#include <string>
+#include <utility>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+
+WEIR_TEST_ON_BOTH("a peer of bytes plays its script on either side of the seam") {
+  testing::fake_peer peer;
+  peer.expect("ping").send_in_pieces("pong", 2).expect_end().reset();
+  listener door = co_await listen({});
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> { co_await peer.serve(door); });
+    socket line = co_await connect(door.local());
+    co_await line.send("ping");
+    std::string got;
+    while (got.size() < 4) got += (co_await line.receive()).text();
+    EXPECT_EQ(got, "pong");
+    co_await line.shutdown_send();
+  });
+  EXPECT_TRUE(peer.has_finished());
+}
+
+struct sockets {
+  struct ends {
+    socket client;
+    socket server;
+  };
+  static task<ends> open() {
+    listener door = co_await listen({});
+    socket client = co_await connect(door.local());
+    socket server = co_await door.accept();
+    co_return ends{std::move(client), std::move(server)};
+  }
+  static constexpr std::size_t holds_max = std::size_t{16} << 20;  // tcp_wmem and tcp_rmem, about
+};
+WEIR_BYTE_STREAM_CONTRACT_ON(kernel, sockets);
+
+struct pipes {
+  struct ends {
+    pipe_writer into;
+    pipe_reader out;
+  };
+  static task<ends> open() {
+    auto [reader, writer] = make_pipe();
+    co_return ends{std::move(writer), std::move(reader)};
+  }
+  static constexpr std::size_t holds_max = std::size_t{64} << 10;
+};
+WEIR_BYTE_STREAM_CONTRACT_ON(both, pipes);
+
+std::string failure_of(task<> (*body)(), duration patience = 10_s) {
+  const testing::caught_failures caught;
+  testing::run_on_kernel("epoll", body, patience);
+  return caught.text();
+}
+
+TEST(KernelArm, fails_with_an_error_that_leaves_the_body_or_is_reported) {
+  EXPECT_NE(failure_of([]() -> task<> {
+              raise(error(errc::not_found, "no such queue"));
+              co_return;
+            }).find("no such queue"),
+            std::string::npos);
+  EXPECT_NE(failure_of([]() -> task<> {
+              co_await with_scope({.failures = weir::report}, [](scope& s) -> task<> {
+                s.spawn([]() -> task<> {
+                  raise(error(errc::busy, "a reported one"));
+                  co_return;
+                });
+                co_await s.join();
+              });
+            }).find("a reported one"),
+            std::string::npos);
+}
+
+TEST(KernelArm, fails_with_sockets_that_stay_open_and_with_a_body_that_does_not_end) {
+  static io_handle left = -1;
+  EXPECT_NE(failure_of([]() -> task<> {
+              left = loop::current()->io().make_socket(2);
+              co_return;
+            }).find("left open: "),
+            std::string::npos);
+  ::close(static_cast<int>(left));
+  EXPECT_NE(failure_of([]() -> task<> { co_await sleep(1_h); }, 5_ms).find("timed_out"),
+            std::string::npos);
+}
+
+TEST(KernelArm, passes_what_is_right_and_lets_expectations_speak) {
+  EXPECT_EQ(failure_of([]() -> task<> { co_await sleep(1_ms); }), "");
+  EXPECT_NE(failure_of([]() -> task<> {
+              EXPECT_EQ(1, 2);
+              co_return;
+            }).find("Expected equality"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace weir
