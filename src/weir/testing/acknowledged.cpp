@@ -1,0 +1,21 @@
+#include <weir/testing/acknowledged.hpp>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace weir::testing {
+
+void expect_acknowledged(const broker& of, std::source_location place) {
+  for (const queue_view& queue : of.queues()) {
+    if (queue.leased == 0) continue;
+    const std::string text =
+        fmt::format("queue {}: {} message{} taken and neither acknowledged nor given back",
+                    queue.name, queue.leased, queue.leased == 1 ? " was" : "s were");
+    GTEST_MESSAGE_AT_(place.file_name(), static_cast<int>(place.line()), text.c_str(),
+                      ::testing::TestPartResult::kNonFatalFailure);
+  }
+}
+
+}  // namespace weir::testing

@@ -1,0 +1,36 @@
+// The end check of tests with queues: a message that was taken and never answered is work that a
+// worker has forgotten. The broker itself only sees a lease that runs out, and delivers again.
+#pragma once
+
+#include <weir/broker/broker.hpp>
+
+#include <source_location>
+
+namespace weir::testing {
+
+/// Fails the test for each queue of which messages are on lease now, and says how many.
+void expect_acknowledged(const broker& of,
+                         std::source_location place = std::source_location::current());
+
+/// Checks expect_acknowledged() where it ends: declared after the broker, at the end of the test.
+///
+/// Cancel:  checked then, too.
+/// Order:   before what was declared before it is destroyed.
+/// Bound:   one look at each queue.
+/// Errors:  they fail the test.
+/// Threads: the broker's loop.
+class [[nodiscard]] acknowledged_at_end {
+ public:
+  explicit acknowledged_at_end(const broker& of,
+                               std::source_location place = std::source_location::current())
+      : of_(of), place_(place) {}
+  acknowledged_at_end(const acknowledged_at_end&) = delete;
+  acknowledged_at_end& operator=(const acknowledged_at_end&) = delete;
+  ~acknowledged_at_end() { expect_acknowledged(of_, place_); }
+
+ private:
+  const broker& of_;
+  std::source_location place_;
+};
+
+}  // namespace weir::testing
