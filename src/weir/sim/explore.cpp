@@ -109,7 +109,13 @@ const virtual_outcome& explorer::run_prepared(bool in_order, schedule_trace* tra
   if (schedule_.has_no_end()) outcome_.fail(run_failure::no_end, "the run has no end");
   detail::note_left_behind(outcome_, on.world, options.may_leave_handles);
   if (std::string verdict = program_.verdict(); !verdict.empty()) {
-    outcome_.fail(run_failure::expectation, std::move(verdict));
+    // An error may be the consequence of what an expectation has said, or the other way round.
+    const bool has_other = outcome_.is_failed && outcome_.how != run_failure::left_behind;
+    if (has_other) {
+      outcome_.failure = verdict + "\n" + outcome_.failure;
+    } else {
+      outcome_.fail(run_failure::expectation, std::move(verdict));
+    }
   }
   if (!outcome_.reports.empty()) {
     outcome_.fail(run_failure::error, "a task failed: " + outcome_.reports.front());

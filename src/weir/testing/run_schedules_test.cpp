@@ -143,6 +143,18 @@ TEST(Report, of_what_fails_in_order_too_says_so) {
   EXPECT_NE(text.find("it fails with everything in order"), std::string::npos) << text;
 }
 
+task<> fails_twice() {
+  EXPECT_EQ(1 + 1, 3) << "the reason";
+  co_await sleep(1_ms);
+  raise(error(errc::not_found, "the consequence"));
+}
+
+TEST(Report, of_an_error_has_the_expectations_that_failed_too) {
+  const std::string text = report_of(&fails_twice);
+  EXPECT_LT(text.find("the reason"), text.find("the consequence")) << text;
+  EXPECT_NE(text.find("failed (error)"), std::string::npos) << text;
+}
+
 task<> reports_an_error() {
   co_await with_scope({.failures = weir::report}, [](scope& s) -> task<> {
     s.spawn([]() -> task<> {
