@@ -36,8 +36,8 @@ weir::task<> read_name(weir::terminal& screen) {
 
 // [size]
 weir::task<> follow_size(weir::terminal& screen, weir::terminal_size shown) {
-  for (;;) {
-    shown = co_await screen.next_size(shown);
+  while (auto next = co_await screen.next_size(shown)) {  // nothing when the terminal is gone
+    shown = *next;
     std::printf("%d rows, %d columns\n", shown.rows, shown.columns);
     if (shown.rows < 10) co_return;
   }

@@ -2,8 +2,10 @@
 
 #include <weir/base/error.hpp>
 #include <weir/core/as_result.hpp>
+#include <weir/core/select.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
+#include <weir/io/readiness.hpp>
 #include <weir/io/signals.hpp>
 
 #include <fcntl.h>
@@ -13,6 +15,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <exception>
 #include <utility>
 
 namespace weir {
@@ -53,23 +56,56 @@ task<std::optional<key_press>> terminal::next_key() {
   }
 }
 
-terminal_size terminal::size() const {
+namespace {
+
+/// 0 or -errno; -EIO: the terminal is gone.
+int look_at_size(io_handle of, terminal_size& into) noexcept {
   struct winsize now = {};
-  if (handle_ < 0) raise(error(errc::closed, "size of a terminal that is closed"));
-  if (::ioctl(handle_, TIOCGWINSZ, &now) != 0) raise(error::from_os(errno, "size of a terminal"));
-  return {.rows = now.ws_row, .columns = now.ws_col};
+  if (::ioctl(of, TIOCGWINSZ, &now) != 0) return -errno;
+  into = {.rows = now.ws_row, .columns = now.ws_col};
+  return 0;
+}
+error size_error(int outcome) {
+  if (outcome == -EBADF) return {errc::closed, "size of a terminal that is closed"};
+  return error::from_os(-outcome, "size of a terminal");
 }
 
-// The size is looked at once somebody listens, so that no change falls between the two.
-task<terminal_size> terminal::next_size(terminal_size known) const {
+}  // namespace
+
+terminal_size terminal::size() const {
+  terminal_size now;
+  if (const int outcome = look_at_size(handle_, now); outcome != 0) raise(size_error(outcome));
+  return now;
+}
+
+// Somebody listens before the size is looked at, so that no change falls between the two. An ear
+// that is only for the end hears no keys: those are for next_key().
+task<std::optional<terminal_size>> terminal::next_size(terminal_size known) const {
+  constexpr int only_the_end = 0;  // POLLHUP and POLLERR are heard without being asked for
   for (;;) {
     co_await checkpoint();
-    if (const terminal_size now = size(); now != known) co_return now;
+    terminal_size now = known;
+    const int outcome = look_at_size(handle_, now);
+    if (outcome == -EIO) co_return std::nullopt;
+    if (outcome != 0) raise(size_error(outcome));
+    if (now != known) co_return now;
+    bool is_gone = false;
+    std::exception_ptr failure;
     co_await with_scope([&](scope& s) -> task<> {
-      s.spawn([]() -> task<> { co_await wait_signal(SIGWINCH); });
+      s.spawn([&]() -> task<> {
+        try {
+          auto [change, end] =
+              co_await select(wait_signal(SIGWINCH), wait_ready(handle_, only_the_end));
+          if (end) is_gone = *end != 0;
+        } catch (...) {
+          failure = std::current_exception();
+        }
+      });
       co_await yield();
-      if (size() != known) s.cancel("the size has changed");
+      if (look_at_size(handle_, now) != 0 || now != known) s.cancel("the size is another");
     });
+    if (failure) std::rethrow_exception(failure);
+    if (is_gone) co_return std::nullopt;
   }
 }
 

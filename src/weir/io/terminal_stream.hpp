@@ -65,9 +65,10 @@ class [[nodiscard]] terminal : private detail::socket_owner {
   }
 
   terminal_size size() const;
-  /// Waits until the size is another than `known`, and gives it. Hears SIGWINCH, which the system
-  /// sends to the programs in the foreground of the terminal that is theirs.
-  task<terminal_size> next_size(terminal_size known) const;
+  /// Waits until the size is another than `known`, and gives it; nothing when the terminal is gone.
+  /// Hears SIGWINCH, which the system sends to the programs in the foreground of the terminal that
+  /// is theirs.
+  task<std::optional<terminal_size>> next_size(terminal_size known) const;
 
  private:
   std::string typed_;  // read, but not a whole key yet

@@ -220,7 +220,7 @@ TEST_P(terminals, tell_their_size_and_its_changes) {
     terminal_size size = screen.size();
     EXPECT_EQ(size, (terminal_size{.rows = 24, .columns = 80}));
     co_await with_scope([&](scope& s) -> task<> {
-      s.spawn([&]() -> task<> { size = co_await screen.next_size(size); });
+      s.spawn([&]() -> task<> { size = (co_await screen.next_size(size)).value_or(size); });
       co_await yield();
       co_await yield();
       co_await yield();
@@ -232,7 +232,72 @@ TEST_P(terminals, tell_their_size_and_its_changes) {
     });
     EXPECT_EQ(size, (terminal_size{.rows = 50, .columns = 132}));
     pty.resize(10, 20);  // nobody says so, but it is seen
-    EXPECT_EQ((co_await screen.next_size(size)).rows, 10);
+    EXPECT_EQ(co_await screen.next_size(size), (terminal_size{.rows = 10, .columns = 20}));
+  });
+}
+
+TEST_P(terminals, have_no_next_size_once_the_user_hangs_up) {
+  run([&]() -> task<> {
+    pseudo_terminal pty;
+    terminal screen = open_terminal(pty.program);
+    const raw_mode raw(screen);
+    const terminal_size size = screen.size();
+    bool has_ended = false;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        EXPECT_EQ(co_await screen.next_size(size), std::nullopt);
+        has_ended = true;
+      });
+      for (int i = 0; i < 5; ++i) co_await yield();
+      pty.type("ab");  // keys are no end of it, read or not
+      EXPECT_EQ(text_of(co_await screen.next_key()), "text a");
+      for (int i = 0; i < 20; ++i) co_await yield();
+      EXPECT_FALSE(has_ended);
+      pty.hang_up();
+    });
+    EXPECT_TRUE(has_ended);
+    EXPECT_EQ(co_await screen.next_size(size), std::nullopt) << "it stays gone";
+    EXPECT_EQ(co_await screen.next_size({.rows = 1, .columns = 1}), std::nullopt);
+  });
+}
+
+TEST_P(terminals, end_a_wait_for_the_next_size_with_closed_when_closed) {
+  run([&]() -> task<> {
+    for (int turns = 0; turns < 8; ++turns) {
+      const pseudo_terminal pty;
+      terminal screen = open_terminal(pty.program);
+      const terminal_size size = screen.size();
+      co_await with_scope([&](scope& s) -> task<> {
+        for (int waiting = 0; waiting < 2; ++waiting) {
+          s.spawn([&]() -> task<> {
+            EXPECT_EQ(co_await code_of(screen.next_size(size)), errc::closed);
+          });
+        }
+        for (int i = 0; i < turns; ++i) co_await yield();
+        screen.close();
+      });
+      EXPECT_EQ(co_await code_of(screen.next_size(size)), errc::closed);
+    }
+  });
+}
+
+TEST_P(terminals, take_back_a_cancelled_wait_for_the_next_size) {
+  run([&]() -> task<> {
+    const pseudo_terminal pty;
+    terminal screen = open_terminal(pty.program);
+    const terminal_size size = screen.size();
+    for (int turns = 0; turns < 8; ++turns) {
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn([&]() -> task<> {
+          std::ignore = co_await screen.next_size(size);
+          ADD_FAILURE() << "nothing has changed";
+        });
+        for (int i = 0; i < turns; ++i) co_await yield();
+        s.cancel("test");
+      });
+    }
+    pty.resize(10, 20);
+    EXPECT_EQ((co_await screen.next_size(size))->rows, 10);
   });
 }
 
