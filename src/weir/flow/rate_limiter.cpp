@@ -15,23 +15,25 @@ token_bucket::token_bucket(const rate_options& options) : options_(options) {
   if (options.tokens == 0 || options.burst == 0 || options.per <= duration())
     raise(error(errc::invalid_argument,
                 "rate_limiter: tokens, per and burst must be above 0, or nothing would ever pass"));
-  whole_ = cost_of(options.burst);
+  of_one_ = price(1);
+  whole_ = price(options.burst);
+  empty_at_ = filled_from(time_point());  // full from the start
 }
 
-// Rounded up, so that the rate is never exceeded.
-duration token_bucket::cost_of(std::uint64_t tokens) const noexcept {
-  const auto whole =
+token_cost token_bucket::price(std::uint64_t tokens) const noexcept {
+  const auto parts =
       static_cast<unsigned __int128>(tokens) * static_cast<std::uint64_t>(options_.per.ns);
-  const auto cost = (whole + options_.tokens - 1) / options_.tokens;
+  const auto whole = parts / options_.tokens;
   const auto longest = static_cast<unsigned __int128>(duration::max().ns);
-  return duration(static_cast<std::int64_t>(cost < longest ? cost : longest));
+  if (whole >= longest) return {.time = duration::max()};
+  const auto ns = static_cast<std::uint64_t>(whole);
+  return {.time = duration(static_cast<std::int64_t>(ns)),  // what is left fits into 64 bits
+          .part = static_cast<std::uint64_t>(parts) - ns * options_.tokens};
 }
 
-// The line takes its tokens one after the other, so it moves the moment at which the bucket is full
-// by all that it asks for.
-duration token_bucket::delay(duration cost, duration ahead, time_point now) const noexcept {
-  const time_point full_at = (full_at_ < now ? now : full_at_) + ahead;
-  const time_point mine = full_at - (whole_ - cost);
+// The line takes its tokens one after the other.
+duration token_bucket::delay(token_cost cost, token_cost ahead, time_point now) const noexcept {
+  const time_point mine = rounded_up(after(after(filled_since(now), ahead), cost));
   return mine > now ? mine - now : duration();
 }
 
@@ -46,7 +48,7 @@ basic_rate_limiter<Reach>::~basic_rate_limiter() {
 template <class Reach>
 bool basic_rate_limiter<Reach>::try_acquire(std::uint64_t tokens) noexcept {
   if (!bucket_.has_room_for(tokens)) return false;
-  const duration cost = bucket_.cost_of(tokens);
+  const token_cost cost = bucket_.cost_of(tokens);
   const time_point now = loop::current()->now();
   const typename Reach::guard held(lock_);
   return line_.is_empty() && try_take(tokens, cost, now);
@@ -55,7 +57,7 @@ bool basic_rate_limiter<Reach>::try_acquire(std::uint64_t tokens) noexcept {
 template <class Reach>
 duration basic_rate_limiter<Reach>::delay(std::uint64_t tokens) noexcept {
   if (!bucket_.has_room_for(tokens)) return duration::max();
-  const duration cost = bucket_.cost_of(tokens);
+  const token_cost cost = bucket_.cost_of(tokens);
   const time_point now = loop::current()->now();
   const typename Reach::guard held(lock_);
   return bucket_.delay(cost, bucket_.cost_of(tokens_waited_for_), now);

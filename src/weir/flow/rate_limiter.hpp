@@ -1,8 +1,9 @@
 // rate_limiter: a token bucket. The hard idea: no tokens are counted and nothing ticks. The bucket
-// is the moment at which it will be full again (the generic cell rate algorithm, ITU-T I.371):
-// taking tokens moves the moment away, time brings it closer, and a wait knows exactly when its
-// turn is. Only the first in line needs a timer, and a timer belongs to a loop: so between loops
-// who becomes first is called, and sets its timer at home.
+// is the moment from which on it has filled (the generic cell rate algorithm, ITU-T I.371): taking
+// tokens moves that moment on, never beyond now, and a wait knows exactly when its turn is. It is
+// kept in ns and fractions of one, or three tokens a second would not come three a second. Only the
+// first in line needs a timer, and a timer belongs to a loop: so between loops who becomes first is
+// called, and sets its timer at home.
 //
 //   stands --> first: called --> at home: timer set --> admitted
 //                        |                      |
@@ -34,7 +35,13 @@ struct rate_stats {
 
 namespace detail {
 
-/// The bucket: no clock, no line. Tokens are priced once, in the time that they take to come in.
+/// What tokens cost: the time that they take to come in, to the last fraction of a ns.
+struct token_cost {
+  duration time;
+  std::uint64_t part = 0;  // of a ns, which has as many as `rate_options::tokens`
+};
+
+/// The bucket: no clock, no line.
 class token_bucket {
  public:
   /// Raises `invalid_argument` for a rate or a bucket of none.
@@ -42,22 +49,53 @@ class token_bucket {
 
   const rate_options& options() const noexcept { return options_; }
   bool has_room_for(std::uint64_t tokens) const noexcept { return tokens <= options_.burst; }
-  duration cost_of(std::uint64_t tokens) const noexcept;
-  /// From when on tokens of this cost are there: what is missing to a full bucket may then be at
-  /// most what they leave of it.
-  time_point due(duration cost) const noexcept { return full_at_ - (whole_ - cost); }
-  bool try_take(duration cost, time_point now) noexcept {
-    if (due(cost) > now) return false;
-    full_at_ = (full_at_ < now ? now : full_at_) + cost;
+  token_cost cost_of(std::uint64_t tokens) const noexcept {
+    return tokens == 1 ? of_one_ : price(tokens);
+  }
+  /// The first whole ns at which tokens of this cost are there.
+  time_point due(token_cost cost) const noexcept { return rounded_up(after(empty_at_, cost)); }
+  bool try_take(token_cost cost, time_point now) noexcept {
+    const moment taken = after(filled_since(now), cost);
+    if (rounded_up(taken) > now) return false;
+    empty_at_ = taken;
     return true;
   }
   /// How long tokens of this cost would be waited for behind a line that asks for `ahead`.
-  duration delay(duration cost, duration ahead, time_point now) const noexcept;
+  duration delay(token_cost cost, token_cost ahead, time_point now) const noexcept;
 
  private:
+  struct moment {
+    time_point at;
+    std::uint64_t part = 0;  // as of a cost
+  };
+
+  token_cost price(std::uint64_t tokens) const noexcept;
+  moment after(moment from, token_cost cost) const noexcept {
+    moment sum{.at = from.at + cost.time, .part = from.part + cost.part};
+    // Two parts are less than two ns, whose parts may be more than 64 bits hold.
+    if (sum.part >= options_.tokens || sum.part < cost.part) {
+      sum.at = sum.at + duration(1);
+      sum.part -= options_.tokens;
+    }
+    return sum;
+  }
+  static time_point rounded_up(moment of) noexcept {
+    return of.part == 0 ? of.at : of.at + duration(1);
+  }
+  moment filled_from(time_point full) const noexcept {
+    if (whole_.part == 0) return {.at = full - whole_.time};
+    return {.at = full - whole_.time - duration(1), .part = options_.tokens - whole_.part};
+  }
+  /// A full bucket gains nothing. One that is full since less than a ns does: nobody could take of
+  /// it at that moment, and what was lost to rounding would make every token late.
+  moment filled_since(time_point now) const noexcept {
+    return rounded_up(after(empty_at_, whole_)) < now ? filled_from(now) : empty_at_;
+  }
+
   rate_options options_;
-  duration whole_;      // the cost of a full bucket
-  time_point full_at_;  // when it will be full
+  token_cost of_one_;
+  token_cost whole_;  // of a full bucket
+  moment empty_at_;   // it had no token, and has filled since
 };
 
 template <class Reach>
@@ -106,7 +144,7 @@ class basic_rate_limiter {
     static constexpr wait_kind kind_{"tokens", &leave, &describe};
 
     std::uint64_t tokens_;
-    duration cost_;
+    token_cost cost_;
     duration wait_max_;
     duration delay_;        // of one that is refused
     time_point looked_at_;  // the clock, read before the lock is taken
@@ -143,7 +181,7 @@ class basic_rate_limiter {
   template <class, class, class, class>
   friend class line_wait;
 
-  bool try_take(std::uint64_t tokens, duration cost, time_point now) noexcept {
+  bool try_take(std::uint64_t tokens, token_cost cost, time_point now) noexcept {
     if (!bucket_.try_take(cost, now)) return false;
     admitted_ += tokens;
     return true;

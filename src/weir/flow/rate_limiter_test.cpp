@@ -110,12 +110,92 @@ FLOW_CONTRACT("a wait with a bound stands in line only if its tokens come in tim
   EXPECT_EQ(calls.stats().admitted, 2u);
 }
 
+FLOW_CONTRACT("tokens that take no whole number of ns come at the first ns after their time") {
+  for (const rate_options& of : {rate_options{.tokens = 3, .per = 1_s, .burst = 3},
+                                 rate_options{.tokens = 7, .per = 1_s, .burst = 1}}) {
+    typename Kit::rate_limiter calls(of);
+    const std::uint64_t rate = of.tokens;
+    const duration begin = elapsed();
+    for (std::uint64_t i = 0; i < of.burst; ++i) co_await calls.acquire();
+    EXPECT_EQ(elapsed(), begin) << "the last token of a burst is as early as the first";
+    for (std::uint64_t token = 1; token <= 3 * rate; ++token) {
+      const std::uint64_t ns = (token * 1'000'000'000 + rate - 1) / rate;
+      EXPECT_EQ(calls.delay(), begin + duration(static_cast<std::int64_t>(ns)) - elapsed());
+      co_await calls.acquire();
+      EXPECT_EQ((elapsed() - begin).ns, static_cast<std::int64_t>(ns)) << token << " of " << rate;
+    }
+  }
+}
+
 FLOW_CONTRACT("what can never be given is an error") {
   typename Kit::rate_limiter calls({.tokens = 1, .burst = 2});
   co_await testing::expect_raises<errc::invalid_argument>(calls.acquire(3));
   EXPECT_FALSE(calls.try_acquire(3));
   EXPECT_THROW(typename Kit::rate_limiter({.tokens = 0}), exception);
   EXPECT_THROW(typename Kit::rate_limiter({.burst = 0}), exception);
+}
+
+using detail::token_bucket;
+using detail::token_cost;
+
+/// The first ns at which so many tokens have come in.
+std::int64_t ns_until(std::uint64_t tokens, const rate_options& rate) {
+  const auto parts =
+      static_cast<unsigned __int128>(tokens) * static_cast<std::uint64_t>(rate.per.ns);
+  return static_cast<std::int64_t>((parts + rate.tokens - 1) / rate.tokens);
+}
+
+TEST(RateLimiter, is_neither_early_nor_late_by_a_ns_over_many_tokens_at_any_rate) {
+  for (const rate_options& rate : {
+           rate_options{.tokens = 3, .per = 1_s, .burst = 3},
+           rate_options{.tokens = 3, .per = 1_s, .burst = 4},
+           rate_options{.tokens = 7, .per = 1_s, .burst = 100},
+           rate_options{.tokens = 86'399, .per = 24_h, .burst = 8},
+           rate_options{.tokens = 999'999'999, .per = 1_s, .burst = 3},
+           rate_options{.tokens = 1'000'000'001, .per = 1_s, .burst = 3},
+           rate_options{.tokens = 7'000'000'000, .per = 1_s, .burst = 50},
+           rate_options{.tokens = ~std::uint64_t{0}, .per = duration::max(), .burst = 3},
+           rate_options{.tokens = 1, .per = 1_ns, .burst = 4},
+       }) {
+    token_bucket bucket(rate);
+    const time_point start(5'000'000'000);
+    ASSERT_TRUE(bucket.try_take(bucket.cost_of(rate.burst), start));
+    std::uint64_t taken = 0;
+    for (std::uint64_t i = 0; i < 100'000; ++i) {
+      const std::uint64_t more = 1 + i % 3;  // three are a whole bucket of some
+      taken += more;
+      const token_cost cost = bucket.cost_of(more);
+      const time_point due = start + duration(ns_until(taken, rate));
+      ASSERT_EQ(bucket.due(cost), due) << rate.tokens << ": " << taken;
+      ASSERT_FALSE(bucket.try_take(cost, due - 1_ns));
+      ASSERT_TRUE(bucket.try_take(cost, due));
+    }
+  }
+}
+
+TEST(RateLimiter, whose_tokens_are_taken_late_loses_none_until_it_is_full) {
+  const rate_options rate{.tokens = 7, .per = 1_s, .burst = 7};
+  token_bucket bucket(rate);
+  const token_cost one = bucket.cost_of(1);
+  const time_point start(1'000'000'000);
+  ASSERT_TRUE(bucket.try_take(bucket.cost_of(7), start));
+  for (std::uint64_t round = 1; round <= 1000; ++round) {
+    const time_point late = start + duration(ns_until(5 * round, rate));
+    EXPECT_TRUE(bucket.try_take(bucket.cost_of(5), late)) << round;
+    EXPECT_FALSE(bucket.try_take(one, late)) << round;
+  }
+  const time_point much_later = start + 1_h;
+  EXPECT_TRUE(bucket.try_take(bucket.cost_of(7), much_later));
+  EXPECT_EQ(bucket.due(one), much_later + duration(ns_until(1, rate)));
+}
+
+TEST(RateLimiter, whose_bucket_takes_longer_than_time_lasts_to_fill_still_gives_what_it_holds) {
+  const rate_options rate{.tokens = 3, .per = 1_h, .burst = ~std::uint64_t{0}};
+  token_bucket bucket(rate);
+  EXPECT_TRUE(bucket.try_take(bucket.cost_of(rate.burst), time_point(1)));
+  EXPECT_FALSE(bucket.try_take(bucket.cost_of(1), time_point(1)));
+  EXPECT_EQ(bucket.due(bucket.cost_of(1)), time_point(1) + 20_min);
+  EXPECT_EQ(bucket.due(bucket.cost_of(rate.burst)), time_point::never());
 }
 
 template <class Kit>
