@@ -1,7 +1,7 @@
 // What moving a file costs that is in the page cache, by MiB: to another file, beside cp(1) and
-// beside reading and writing, and to a socket of the same machine, beside reading and sending. The
-// hard idea: cp is a program of its own, so the processor time of children counts, and its start is
-// part of what it costs.
+// beside reading and writing, and to a socket of the same machine or a pipe, beside reading and
+// sending. The hard idea: cp is a program of its own, so the processor time of children counts, and
+// its start is part of what it costs.
 #include <weir/io/file.hpp>
 
 #include <weir/core.hpp>
@@ -9,15 +9,18 @@
 #include <weir/io/file_copy.hpp>
 #include <weir/io/file_stream.hpp>
 #include <weir/io/make_driver.hpp>
+#include <weir/io/pipe_ends.hpp>
 #include <weir/io/socket.hpp>
 
 #include "measure.hpp"
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <spawn.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -138,6 +141,72 @@ task<std::uint64_t> to_socket(const files& in, std::size_t piece_bytes) {
   co_return peer.count();
 }
 
+task<> drop(weir::socket* from, std::uint64_t* count) {
+  while (const weir::bytes piece = co_await from->receive()) *count += piece.size();
+}
+
+/// Both ends are tasks of one loop, so what the peer takes counts as well.
+task<std::uint64_t> on_one_loop(const files& in, bool is_by_kernel) {
+  weir::file from = co_await weir::open_file(in.from());
+  weir::listener door = co_await weir::listen({});
+  weir::socket peer = co_await weir::connect(door.local());
+  weir::socket client = co_await door.accept();
+  std::uint64_t count = 0;
+  co_await weir::with_scope([&](weir::scope& s) -> task<> {
+    s.spawn(drop, &peer, &count);
+    if (is_by_kernel) {
+      co_await weir::send_file(from, client);
+    } else {
+      weir::file_source source(from);
+      co_await weir::copy(source, client);
+    }
+    client.close();
+  });
+  co_return count;
+}
+
+/// Its reader is a thread, which takes the bytes without copying them: splice to /dev/null.
+class pipe_reading_thread {
+ public:
+  explicit pipe_reading_thread(int from) : thread_([this, from] { drop_all(from); }) {}
+  std::uint64_t count() {
+    thread_.join();
+    return count_;
+  }
+
+ private:
+  void drop_all(int from) {
+    const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+    for (;;) {
+      const ssize_t size = ::splice(from, nullptr, nowhere, nullptr, mebibyte, 0);
+      if (size <= 0) break;
+      count_ += static_cast<std::uint64_t>(size);
+    }
+    ::close(nowhere);
+    ::close(from);
+  }
+
+  std::uint64_t count_ = 0;
+  std::thread thread_;
+};
+
+task<std::uint64_t> to_pipe(const files& in, bool is_by_kernel) {
+  weir::file from = co_await weir::open_file(in.from());
+  auto [reader, writer] = weir::make_pipe();
+  const int taken = ::fcntl(reader.handle(), F_DUPFD_CLOEXEC, 0);
+  ::fcntl(taken, F_SETFL, 0);
+  reader.close();
+  pipe_reading_thread peer(taken);
+  if (is_by_kernel) {
+    co_await weir::send_file(from, writer);
+  } else {
+    weir::file_source source(from);
+    co_await weir::copy(source, writer);
+  }
+  writer.close();
+  co_return peer.count();
+}
+
 std::uint64_t run(task<std::uint64_t> what) {
   const std::unique_ptr<weir::driver> driver = weir::make_driver({});
   return weir::run_on(*driver, std::move(what));
@@ -172,4 +241,12 @@ int main(int argc, char** argv) {
                [&] { return run(to_socket(in, 0)); });
   measure_both("send_file@piece_64K/cpu", "send_file@piece_64K/wall", mebibytes,
                [&] { return run(to_socket(in, std::size_t{64} << 10)); });
+  measure_both("send_file_on_one_loop/cpu", "send_file_on_one_loop/wall", mebibytes,
+               [&] { return run(on_one_loop(in, true)); });
+  measure_both("send_file_on_one_loop@read_send/cpu", "send_file_on_one_loop@read_send/wall",
+               mebibytes, [&] { return run(on_one_loop(in, false)); });
+  measure_both("send_file_to_pipe/cpu", "send_file_to_pipe/wall", mebibytes,
+               [&] { return run(to_pipe(in, true)); });
+  measure_both("send_file_to_pipe@read_send/cpu", "send_file_to_pipe@read_send/wall", mebibytes,
+               [&] { return run(to_pipe(in, false)); });
 }
