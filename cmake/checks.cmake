@@ -28,5 +28,16 @@ if(WEIR_OLD_GCC)
   set_tests_properties(tools.gcc_12_is_refused PROPERTIES
     PASS_REGULAR_EXPRESSION "weir: GCC 12[0-9.]* miscompiles coroutines.*install[ \n]+clang-19")
 endif()
+
+# Misuse that must not compile: clang checks itself that each refusal of tests/refused/ is there, and no other.
+if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
+  file(GLOB refusals CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/refused/*.cpp)
+  foreach(refusal ${refusals})
+    get_filename_component(name ${refusal} NAME_WE)
+    add_test(NAME tools.${name} COMMAND ${CMAKE_CXX_COMPILER} -std=c++23 -fsyntax-only -Wall -Wextra -Werror -I${PROJECT_SOURCE_DIR}/src
+      -Xclang -verify -Xclang -verify-ignore-unexpected=note ${refusal})
+  endforeach()
+endif()
+
 set_tests_properties(tools.tidy tools.tidy_test tools.bench_test tools.consumer PROPERTIES TIMEOUT 600)
 set_tests_properties(tools.bench_test tools.fuzz_test tools.consumer PROPERTIES LABELS alone)

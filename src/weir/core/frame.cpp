@@ -26,7 +26,9 @@ bool task_header::is_cancelled() const noexcept { return current->is_cancelled()
 void wait::complete() noexcept {
   if (is_branch()) [[unlikely]]
     return wait_branch::of(*this).end(branch_state::done);
-  loop::current()->make_ready(*task);
+  loop* on = loop::current();
+  WEIR_ASSERT(on && "a wait ends on its loop's thread; on others use loop::post() or weir::cross");
+  on->make_ready(*task);
 }
 
 void wait::complete_cancelled() noexcept {

@@ -128,6 +128,10 @@ class loop {
   void add_timer(detail::timer& t) noexcept { timers_.insert(t); }
   void remove_timer(detail::timer& t) noexcept { timers_.remove(t); }
   detail::task_header* running() const noexcept { return detail::running_task; }
+  /// False on a thread that is not the one that runs it. True while nobody runs it.
+  bool is_on_this_thread() const noexcept {
+    return !running_leaf_ || running_leaf_ == &detail::running_leaf;
+  }
   /// Begins the step of the next ready task inside of the present one, which has ended or waits: so
   /// a turn is a chain of transfers. A no-op when it is time to look at the clock.
   std::coroutine_handle<> next_step() noexcept;

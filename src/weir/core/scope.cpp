@@ -30,6 +30,13 @@ const char* name(cancel_kind kind) noexcept {
   return "unknown";
 }
 
+namespace {
+void make_sure_of_thread(const scope& of) noexcept {
+  WEIR_ASSERT(of.on().is_on_this_thread() &&
+              "a scope is used on its loop's thread; on others use loop::post()");
+}
+}  // namespace
+
 scope::scope(loop& on, scope* parent, detail::task_header* host, scope_options options) noexcept
     : loop_(&on), parent_(parent), host_(host), options_(options) {
   deadline_timer_.due = time_point::never();
@@ -167,6 +174,7 @@ void scope::cancel(const char* text, std::source_location place) noexcept {
 }
 
 void scope::cancel(cancel_reason reason) noexcept {
+  make_sure_of_thread(*this);
   if (cancel_called_) return;
   cancel_called_ = true;
   reason_ = reason;
@@ -291,6 +299,7 @@ class plain_task final : public task_header {
 };
 
 task_header& start_task(scope& in, std::source_location place, frame_base* body) {
+  make_sure_of_thread(in);
   try {
     in.make_sure_of_room();
     auto* made = new plain_task(place);
@@ -303,6 +312,7 @@ task_header& start_task(scope& in, std::source_location place, frame_base* body)
 }
 
 void start_task(scope& in, task_header& made, frame_base* body) {
+  make_sure_of_thread(in);
   try {
     in.make_sure_of_room();
   } catch (...) {

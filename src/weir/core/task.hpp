@@ -77,6 +77,8 @@ struct promise_base : frame_base {
       awaited.bind(*this);
       return std::forward<A>(awaited);
     } else if constexpr (is_task<plain>) {
+      static_assert(!std::is_lvalue_reference_v<A>,
+                    "weir: a task is awaited once, so it is moved: co_await std::move(t)");
       return std::forward<A>(awaited);
     } else {
       static_assert(gives_bindable<A>,

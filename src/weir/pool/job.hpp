@@ -57,6 +57,8 @@ struct job_promise_base : job_frame {
     static_assert(is_job<plain> || awaited_by_jobs<plain>,
                   "weir: a job runs on a pool, where nothing can wait: it awaits jobs and forks; "
                   "await other things in the task that awaits the pool");
+    static_assert(!is_job<plain> || !std::is_lvalue_reference_v<A>,
+                  "weir: a job is awaited once, so it is moved: co_await std::move(j)");
     here = place;
     return static_cast<A&&>(awaited);
   }

@@ -1,0 +1,149 @@
+// What only a mistake in the program can cause stops the process with a text that names the
+// mistake: docs/reference/misuse.md has the whole list.
+#include <weir/core.hpp>
+#include <weir/flow/cross_condition.hpp>
+#include <weir/flow/event.hpp>
+#include <weir/flow/latch.hpp>
+#include <weir/flow/mutex.hpp>
+#include <weir/flow/once.hpp>
+#include <weir/flow/semaphore.hpp>
+#include <weir/flow/shared_mutex.hpp>
+#include <weir/testing/test.hpp>
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <tuple>
+#include <utility>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+
+struct misuse {
+  const char* name;
+  const char* said;
+  task<> (*body)();
+};
+void PrintTo(const misuse& one, std::ostream* out) { *out << one.name; }
+
+/// A task waits for an object that ends under it.
+template <class T, class Wait>
+task<> destroy_under_a_wait(std::optional<T>* object, Wait wait) {
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> { co_await wait(**object); });
+    co_await yield();
+    object->reset();
+  });
+}
+
+generator<int> numbers() {
+  co_yield 1;
+  co_await sleep(1_h);
+  co_yield 2;
+}
+
+constexpr misuse all_misuses[] = {
+    {"a_task_awaited_by_two", "a spawned task's handle has one awaiter at a time",
+     []() -> task<> {
+       co_await with_scope([](scope& s) -> task<> {
+         auto child = s.spawn([]() -> task<> { co_await sleep(1_h); });
+         for (int i = 0; i < 2; ++i) s.spawn([&]() -> task<> { co_await child; });
+         co_await sleep(1_ms);
+       });
+     }},
+    {"a_generator_asked_by_two", "one next\\(\\) of a generator at a time",
+     []() -> task<> {
+       auto source = numbers();
+       std::ignore = co_await source.next();
+       co_await with_scope([&](scope& s) -> task<> {
+         for (int i = 0; i < 2; ++i) {
+           s.spawn([&]() -> task<> { std::ignore = co_await source.next(); });
+         }
+         co_return;
+       });
+     }},
+    {"a_generator_that_ends_while_it_is_asked", "a generator outlives its next\\(\\)",
+     []() -> task<> {
+       auto source = std::make_unique<generator<int>>(numbers());
+       std::ignore = co_await source->next();
+       co_await with_scope([&](scope& s) -> task<> {
+         s.spawn([&]() -> task<> { std::ignore = co_await source->next(); });
+         co_await sleep(1_ms);
+         source.reset();
+       });
+     }},
+    {"an_event_destroyed_under_a_wait", "destroyed while tasks wait for it",
+     []() -> task<> {
+       std::optional<event> object(std::in_place);
+       co_await destroy_under_a_wait(&object, [](event& of) { return of.wait(); });
+     }},
+    {"a_latch_destroyed_under_a_wait", "destroyed while tasks wait for it",
+     []() -> task<> {
+       std::optional<latch> object(std::in_place, 1u);
+       co_await destroy_under_a_wait(&object, [](latch& of) { return of.wait(); });
+     }},
+    {"a_barrier_destroyed_under_a_wait", "destroyed while tasks wait for it",
+     []() -> task<> {
+       std::optional<barrier> object(std::in_place, 2u);
+       co_await destroy_under_a_wait(&object, [](barrier& of) { return of.arrive_and_wait(); });
+     }},
+    {"a_mutex_destroyed_while_it_is_held", "destroyed while it is held",
+     []() -> task<> {
+       std::optional<mutex> object(std::in_place);
+       auto held = co_await object->lock();
+       object.reset();
+     }},
+    {"a_shared_mutex_destroyed_while_it_is_held", "destroyed while it is held",
+     []() -> task<> {
+       std::optional<shared_mutex> object(std::in_place);
+       auto held = co_await object->lock_shared();
+       object.reset();
+     }},
+    {"a_semaphore_destroyed_while_permits_are_out", "destroyed while permits are out",
+     []() -> task<> {
+       std::optional<semaphore> object(std::in_place, 1u);
+       auto held = co_await object->acquire();
+       object.reset();
+     }},
+    {"a_latch_counted_below_zero", "a latch was counted below zero",
+     []() -> task<> {
+       latch all(1);
+       all.count_down(2);
+       co_return;
+     }},
+    {"a_barrier_of_nobody", "a meeting needs somebody",
+     []() -> task<> {
+       const barrier none(0);
+       co_return;
+     }},
+    {"a_condition_without_its_mutex", "a condition is waited for with the mutex held",
+     []() -> task<> {
+       cross::condition changed;
+       cross::mutex door;
+       auto held = co_await door.lock();
+       held.unlock();
+       co_await changed.wait(held);
+     }},
+    {"a_branch_of_a_select_that_has_not_ended", "this branch has not ended: ask it before",
+     []() -> task<> {
+       auto [early, late] = co_await select(sleep(1_ms), sleep(1_h));
+       std::ignore = *late;
+     }},
+};
+
+class MisuseDeathTest : public ::testing::TestWithParam<misuse> {};
+INSTANTIATE_TEST_SUITE_P(all, MisuseDeathTest, ::testing::ValuesIn(all_misuses),
+                         [](const auto& one) { return std::string(one.param.name); });
+
+TEST_P(MisuseDeathTest, stops_the_process_with_its_name) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(testing::run_virtual(GetParam().body()), GetParam().said);
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,88 @@
+// What belongs to one loop, used on a thread that is not the loop's: stopped with a text that says
+// what to do, before anything is torn.
+#include <weir/core.hpp>
+#include <weir/flow/channel.hpp>
+#include <weir/flow/event.hpp>
+#include <weir/testing/test.hpp>
+
+#include <gtest/gtest.h>
+
+#include <thread>
+#include <tuple>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+
+class WrongThreadDeathTest : public ::testing::Test {
+ protected:
+  WrongThreadDeathTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+};
+
+template <class F>
+void on_another_thread(F call) {
+  std::thread(call).join();
+}
+
+TEST_F(WrongThreadDeathTest, spawning_from_it_stops_the_process) {
+  EXPECT_DEATH(testing::run_virtual([]() -> task<> {
+                 co_await with_scope([](scope& s) -> task<> {
+                   on_another_thread([&s] { s.spawn([]() -> task<> { co_return; }); });
+                   co_return;
+                 });
+               }()),
+               "a scope is used on its loop's thread; on others use loop::post\\(\\)");
+}
+
+TEST_F(WrongThreadDeathTest, cancelling_from_it_stops_the_process) {
+  EXPECT_DEATH(testing::run_virtual([]() -> task<> {
+                 co_await with_scope([](scope& s) -> task<> {
+                   on_another_thread([&s] { s.cancel(); });
+                   co_return;
+                 });
+               }()),
+               "a scope is used on its loop's thread");
+}
+
+TEST_F(WrongThreadDeathTest, waking_a_task_from_it_stops_the_process) {
+  EXPECT_DEATH(testing::run_virtual([]() -> task<> {
+                 event happened;
+                 co_await with_scope([&](scope& s) -> task<> {
+                   s.spawn([&]() -> task<> { co_await happened.wait(); });
+                   co_await yield();
+                   on_another_thread([&] { happened.set(); });
+                 });
+               }()),
+               "a wait ends on its loop's thread; on others use loop::post\\(\\) or weir::cross");
+}
+
+TEST_F(WrongThreadDeathTest, sending_to_a_task_from_it_stops_the_process) {
+  EXPECT_DEATH(testing::run_virtual([]() -> task<> {
+                 auto [to, from] = channel<int>(1);
+                 co_await with_scope([&, &out = to, &in = from](scope& s) -> task<> {
+                   s.spawn([&]() -> task<> { std::ignore = co_await in.receive(); });
+                   co_await yield();
+                   on_another_thread([&] {
+                     int item = 1;
+                     std::ignore = out.try_send(item);
+                   });
+                 });
+               }()),
+               "a wait ends on its loop's thread");
+}
+
+TEST(WrongThread, is_told_from_the_loops_own_while_it_runs) {
+  loop* on = nullptr;
+  testing::run_virtual([](loop** out) -> task<> {
+    *out = loop::current();
+    EXPECT_TRUE(loop::current()->is_on_this_thread());
+    bool is_there = true;
+    on_another_thread([&] { is_there = (*out)->is_on_this_thread(); });
+    EXPECT_FALSE(is_there);
+    co_return;
+  }(&on));
+}
+
+}  // namespace
+}  // namespace weir
