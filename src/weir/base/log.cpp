@@ -38,6 +38,7 @@ struct output {
   std::mutex replacement_lock;
   sink replacement;
   std::atomic<bool> is_replaced{false};
+  std::atomic<detail::speaker_fields> speaker{nullptr};
   std::shared_ptr<spdlog::logger> standard_error;
 
   output() {
@@ -104,25 +105,39 @@ void append_value(line& out, const field& f) {
       return append(out, f.natural ? "true" : "false");
   }
 }
+
+void append_field(line& out, const field& f) {
+  out.push_back(' ');
+  append(out, f.key);
+  out.push_back('=');
+  append_value(out, f);
+}
+
+struct line_fields final : detail::field_taker {
+  line& out;
+  explicit line_fields(line& to) noexcept : out(to) {}
+  void take(const field& one) override { append_field(out, one); }
+};
 }  // namespace
+
+void detail::set_speaker_fields(speaker_fields of) noexcept { the_output().speaker = of; }
 
 void write(level severity, std::string_view text, fields about) noexcept {
   if (!is_on(severity)) return;
   try {
     line out;
     append_escaped(out, text.substr(0, detail::line_bytes_max), false);
-    for (const field& f : about) {
-      out.push_back(' ');
-      append(out, f.key);
-      out.push_back('=');
-      append_value(out, f);
+    output& to = the_output();
+    for (const field& f : about) append_field(out, f);
+    if (const detail::speaker_fields speaker = to.speaker.load(std::memory_order_acquire)) {
+      line_fields fields(out);
+      speaker(fields);
     }
     if (out.size() > detail::line_bytes_max) {
       out.resize(detail::line_bytes_max - 3);
       append(out, "...");
     }
     const std::string_view whole(out.data(), out.size());
-    output& to = the_output();
     if (to.is_replaced.load(std::memory_order_acquire)) {
       const std::lock_guard hold(to.replacement_lock);
       if (to.replacement.write)

@@ -75,6 +75,18 @@ sink set_sink(sink replacement) noexcept;
 
 namespace detail {
 inline constexpr std::size_t line_bytes_max = 8192;  // an event beyond it is cut, with "..."
+
+/// Takes fields of who speaks, to stand behind those of the event.
+class field_taker {
+ public:
+  virtual void take(const field& one) = 0;
+
+ protected:
+  ~field_taker() = default;
+};
+/// Called for each event that is written, on the thread that writes it; null: nobody is asked.
+using speaker_fields = void (*)(field_taker& to);
+void set_speaker_fields(speaker_fields of) noexcept;
 }  // namespace detail
 
 }  // namespace weir::log

@@ -1,12 +1,9 @@
 // Why scopes are cancelled reaches the log.
-#include <weir/base/log.hpp>
 #include <weir/core.hpp>
+#include <weir/core/log_listener_test.hpp>
 #include <weir/testing/test.hpp>
 
 #include <gmock/gmock.h>
-
-#include <string>
-#include <vector>
 
 namespace weir {
 namespace {
@@ -14,28 +11,7 @@ namespace {
 using namespace weir::literals;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-// Hears the log's events at the level debug for as long as it lives.
-class log_listener {
- public:
-  log_listener() noexcept {
-    before_ = log::set_sink({.write = &hear, .context = this});
-    log::set_level(log::level::debug);
-  }
-  log_listener(const log_listener&) = delete;
-  log_listener& operator=(const log_listener&) = delete;
-  ~log_listener() {
-    log::set_level(log::level::info);
-    log::set_sink(before_);
-  }
-  std::vector<std::string> lines;
-
- private:
-  static void hear(void* self, log::level, std::string_view text) noexcept {
-    static_cast<log_listener*>(self)->lines.emplace_back(text);
-  }
-  log::sink before_;
-};
+using testing::log_listener;
 
 WEIR_TEST("a cancelled scope tells its name, the kind of the reason, who gave it and where") {
   log_listener heard;

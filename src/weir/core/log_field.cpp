@@ -1,0 +1,32 @@
+#include <weir/core/log_field.hpp>
+
+#include <weir/base/log.hpp>
+#include <weir/core/scope.hpp>
+
+#include <algorithm>
+#include <string_view>
+
+namespace weir::detail {
+
+constinit const local<log_field> log_field_of_scope{"log field"};
+
+namespace {
+
+// From the innermost scope outwards; a key that was met is hidden from there on.
+void give_log_fields(log::detail::field_taker& to) {
+  std::string_view met[log_fields_max];
+  std::size_t count = 0;
+  for (const scope* s = scope::current(); s && count < log_fields_max; s = s->parent()) {
+    if (!s->local() || s->local()->key != &log_field_of_scope) continue;
+    const auto& field = *static_cast<const log_field*>(s->local()->value);
+    if (std::find(met, met + count, std::string_view(field.key)) != met + count) continue;
+    met[count++] = field.key;
+    to.take({field.key, std::string_view(field.value)});
+  }
+}
+
+}  // namespace
+
+void tell_log_fields() noexcept { log::detail::set_speaker_fields(&give_log_fields); }
+
+}  // namespace weir::detail
