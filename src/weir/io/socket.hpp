@@ -6,6 +6,7 @@
 #pragma once
 
 #include <weir/base/buffer.hpp>
+#include <weir/base/time.hpp>
 #include <weir/core/task.hpp>
 #include <weir/io/address.hpp>
 #include <weir/io/io_wait.hpp>
@@ -148,6 +149,11 @@ class [[nodiscard]] socket : public detail::socket_owner {
   void reset() noexcept;
   /// On for TCP from the start: small sends leave at once.
   void set_no_delay(bool on) const;
+  /// A peer that has vanished without a word (no power, a cut cable) says nothing, for ever. From
+  /// now on the kernel asks an idle one, and after about `silence_max` (1 s at least) without an
+  /// answer, or in which it took nothing of what was sent, waits end with `timed_out`. Off from the
+  /// start; duration::max() turns it off. Of Unix sockets the peer's end is always known.
+  void set_keep_alive(duration silence_max) const;
 
   address peer() const { return address_of(true); }
 };
@@ -183,8 +189,8 @@ struct listen_settings {
 
 /// Raises `refused` when nobody listens there, `timed_out` when nobody answers.
 [[nodiscard]] task<socket> connect(address to);
-/// Finds the host's addresses and tries them one after the other; those that the rules deny are
-/// left out, and `permission_denied` is raised when no other is left.
+/// Finds the host's addresses and connects to the one that answers first (connect_any.hpp); those
+/// that the rules deny are left out, and `permission_denied` is raised when no other is left.
 [[nodiscard]] task<socket> connect(std::string host, std::uint16_t port,
                                    const address_rules* rules = nullptr);
 

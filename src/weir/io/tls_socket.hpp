@@ -46,6 +46,7 @@ class [[nodiscard]] tls_socket {
   void close() noexcept { socket_.close(); }
   void reset() noexcept { socket_.reset(); }
   void set_no_delay(bool on) const { socket_.set_no_delay(on); }
+  void set_keep_alive(duration silence_max) const { socket_.set_keep_alive(silence_max); }
 
   const tls_info& info() const noexcept { return channel_.info(); }
   address local() const { return socket_.local(); }

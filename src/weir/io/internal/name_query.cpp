@@ -1,0 +1,97 @@
+#include <weir/io/internal/name_query.hpp>
+
+#include <weir/core/sleep.hpp>
+#include <weir/core/with_scope.hpp>
+#include <weir/io/readiness.hpp>
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include <algorithm>
+
+namespace weir::detail {
+
+int name_query::open(const resolve_options& options) {
+  struct ares_options settings = {};
+  settings.timeout = static_cast<int>(options.try_timeout.ns / 1'000'000);
+  settings.tries = options.tries;
+  const int outcome = ares_init_options(&channel_, &settings, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES);
+  if (outcome != ARES_SUCCESS || !options.servers) return outcome;
+  return ares_set_servers_ports_csv(channel_, options.servers);
+}
+
+std::vector<name_query::watched> name_query::watches() {
+  ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
+  const auto bits = static_cast<unsigned>(ares_getsock(channel_, sockets, ARES_GETSOCK_MAXNUM));
+  std::vector<watched> all;
+  for (unsigned i = 0; i < ARES_GETSOCK_MAXNUM; ++i) {
+    int flags = 0;
+    if (ARES_GETSOCK_READABLE(bits, i)) flags |= POLLIN;
+    if (ARES_GETSOCK_WRITABLE(bits, i)) flags |= POLLOUT;
+    if (flags != 0) all.push_back({sockets[i], flags});
+  }
+  return all;
+}
+
+duration name_query::patience() noexcept {
+  struct timeval longest = {.tv_sec = 1, .tv_usec = 0};
+  struct timeval left = {};
+  const struct timeval* chosen = ares_timeout(channel_, &longest, &left);
+  return duration(chosen->tv_sec * 1'000'000'000 + chosen->tv_usec * 1'000);
+}
+
+void name_query::go_on(const std::vector<watched>& watches) noexcept {
+  ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);  // time-outs
+  constexpr int troubles = POLLERR | POLLHUP;
+  for (const watched& one : watches) {
+    const bool reads = (one.ready & (POLLIN | troubles)) != 0;
+    const bool writes = (one.ready & POLLOUT) != 0;
+    if (!reads && !writes) continue;
+    ares_process_fd(channel_, reads ? one.descriptor : ARES_SOCKET_BAD,
+                    writes ? one.descriptor : ARES_SOCKET_BAD);
+  }
+}
+
+task<> name_query::watch_one(watched* one, scope* around) {
+  one->ready = co_await wait_ready(one->descriptor, one->flags);
+  around->cancel("ready");
+}
+
+// Until a socket is ready or c-ares wants to look at its time-outs.
+task<> name_query::wait_for_any(std::vector<watched>* watches, duration patience) {
+  co_await with_scope({.name = "name servers", .timeout = patience}, [&](scope& s) -> task<> {
+    for (watched& one : *watches) s.spawn(watch_one, &one, &s);
+    if (watches->empty()) co_await sleep(patience);
+    co_await s.join();
+  });
+}
+
+task<> name_query::run() {
+  while (!is_done_) {
+    std::vector<watched> all = watches();
+    co_await wait_for_any(&all, patience());
+    go_on(all);
+  }
+}
+
+bool is_plausible_name(std::string_view name) noexcept {
+  if (name.empty() || name.size() > host_bytes_max) return false;
+  const auto is_fine = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_';
+  };
+  const auto is_number = [](char c) { return (c >= '0' && c <= '9') || c == '.'; };
+  return std::all_of(name.begin(), name.end(), is_fine) &&
+         !std::all_of(name.begin(), name.end(), is_number);
+}
+
+void raise_unresolved(std::string_view name, int status) {
+  errc code = errc::io;
+  if (status == ARES_ENOTFOUND || status == ARES_ENODATA) code = errc::not_found;
+  if (status == ARES_ETIMEOUT) code = errc::timed_out;
+  if (status == ARES_ECONNREFUSED) code = errc::refused;
+  if (status == ARES_EBADNAME || status == ARES_EBADSTR) code = errc::invalid_argument;
+  raise(error(code, fmt::format("can't resolve '{}': {}", name, ares_strerror(status))));
+}
+
+}  // namespace weir::detail

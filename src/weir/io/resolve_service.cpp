@@ -1,0 +1,86 @@
+#include <weir/io/resolve_service.hpp>
+
+#include <weir/core/loop.hpp>
+#include <weir/io/blocking.hpp>
+#include <weir/io/internal/name_query.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace weir {
+
+namespace {
+
+constexpr int class_internet = 1;  // RFC 1035, section 3.2.4
+constexpr int type_srv = 33;       // RFC 2782
+
+class service_query final : public detail::name_query {
+ public:
+  ~service_query() { close(); }
+
+  void ask(const std::string& name) {
+    ares_query(
+        channel(), name.c_str(), class_internet, type_srv,
+        [](void* self, int status, int, unsigned char* answer, int size) {
+          static_cast<service_query*>(self)->heard(status, answer, size);
+        },
+        this);
+  }
+  std::vector<service_target>& found() noexcept { return found_; }
+
+ private:
+  void heard(int status, const unsigned char* answer, int size) {
+    struct ares_srv_reply* records = nullptr;
+    if (status == ARES_SUCCESS) status = ares_parse_srv_reply(answer, size, &records);
+    answered(status);
+    for (const ares_srv_reply* one = records; one; one = one->next) {
+      const std::string host = one->host;
+      if (host.empty() || host == "." || found_.size() >= service_targets_max) continue;
+      found_.push_back(
+          {.host = host, .port = one->port, .priority = one->priority, .weight = one->weight});
+    }
+    if (records) ares_free_data(records);
+  }
+
+  std::vector<service_target> found_;
+};
+
+}  // namespace
+
+std::vector<service_target> by_priority_and_lot(std::vector<service_target> targets,
+                                                random_source& lots) {
+  // Those of weight 0 in front, as the RFC asks: a lot of 0 takes them, any other passes them by.
+  std::ranges::sort(targets, {}, [](const service_target& one) {
+    return std::pair(one.priority, one.weight != 0);
+  });
+  for (auto next = targets.begin(); next != targets.end(); ++next) {
+    const auto end = std::find_if(next, targets.end(), [next](const service_target& one) {
+      return one.priority != next->priority;
+    });
+    std::uint64_t left = 0;
+    for (auto one = next; one != end; ++one) left += one->weight;
+    std::uint64_t lot = lots.below(left + 1);
+    auto chosen = next;
+    for (; chosen + 1 != end && chosen->weight < lot; ++chosen) lot -= chosen->weight;
+    std::rotate(next, chosen, chosen + 1);  // the others keep their order
+  }
+  return targets;
+}
+
+task<std::vector<service_target>> resolve_service(std::string name, resolve_options options) {
+  if (!detail::is_plausible_name(name))
+    raise(error(errc::invalid_argument, fmt::format("'{}' is no service name", name)));
+  service_query query;
+  const int opened = co_await blocking([&] { return query.open(options); });
+  if (opened != ARES_SUCCESS) detail::raise_unresolved(name, opened);
+  query.ask(name);
+  co_await query.run();
+  if (query.found().empty())
+    detail::raise_unresolved(name, query.status() == ARES_SUCCESS ? ARES_ENODATA : query.status());
+  random_source lots(loop::current()->io().random());
+  co_return by_priority_and_lot(std::move(query.found()), lots);
+}
+
+}  // namespace weir

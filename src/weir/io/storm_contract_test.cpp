@@ -1,0 +1,149 @@
+// Hard times for system calls: signals that interrupt them, buffers that hold next to nothing,
+// peers that fall silent. Nothing is lost, nothing hangs.
+// Needs the kernel: these are its ways.
+#include <weir/io/contract_test.hpp>
+#include <weir/io/file.hpp>
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <string>
+#include <thread>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using namespace weir::contract;
+
+class storm_contract : public contract::fixture {};
+INSTANTIATE_TEST_SUITE_P(drivers, storm_contract, ::testing::ValuesIn(kernel_drivers()), name_of);
+
+/// Interrupts the thread that made it as often as it can; each system call that waits may end with
+/// EINTR.
+class interruptions {
+ public:
+  interruptions() {
+    struct sigaction quiet = {};
+    quiet.sa_handler = [](int) {};  // without SA_RESTART
+    ::sigaction(SIGUSR2, &quiet, &before_);
+    thread_ = std::thread([this, target = ::pthread_self()] {
+      while (!is_ending_) {
+        ::pthread_kill(target, SIGUSR2);
+        ++count_;
+        std::this_thread::yield();
+      }
+    });
+  }
+  interruptions(const interruptions&) = delete;
+  interruptions& operator=(const interruptions&) = delete;
+  ~interruptions() {
+    is_ending_ = true;
+    thread_.join();
+    ::sigaction(SIGUSR2, &before_, nullptr);
+  }
+  /// Until the storm has begun.
+  void wait_for_first() const {
+    while (count_ == 0) std::this_thread::yield();
+  }
+
+ private:
+  struct sigaction before_ = {};
+  std::atomic<bool> is_ending_ = false;
+  std::atomic<std::uint64_t> count_ = 0;
+  std::thread thread_;
+};
+
+TEST_P(storm_contract, system_calls_that_are_interrupted_lose_nothing) {
+  const interruptions storm;
+  storm.wait_for_first();
+  run([&]() -> task<> {
+    const std::string text = pattern(1'000'000);
+    connection pair = co_await connect_pair();
+    std::string got;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        co_await pair.client.send(text);
+        co_await pair.client.shutdown_send();
+      });
+      got = co_await receive_all(pair.server);
+    });
+    EXPECT_TRUE(got == text);
+
+    for (int round = 0; round < 20; ++round) {
+      file to = co_await open_file(path("file"), {.write = true, .create = true});
+      co_await to.write_at(0, std::string_view(text).substr(0, 200'000));
+      co_await to.sync();
+      std::string back(200'000, ' ');
+      EXPECT_EQ(co_await to.read_at(0, back), back.size());
+      EXPECT_TRUE(text.starts_with(back));
+      co_await sleep(1_ms);
+      co_await remove_path(path("file"));
+    }
+  });
+}
+
+TEST_P(storm_contract, buffers_that_are_always_full_or_empty_lose_nothing) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    const int least = 1;  // the kernel makes some KiB of it
+    ::setsockopt(pair.client.handle(), SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
+    ::setsockopt(pair.server.handle(), SOL_SOCKET, SO_RCVBUF, &least, sizeof least);
+    const std::string text = pattern(60'000);
+    std::string got;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        for (std::size_t at = 0; at < text.size(); at += 97)
+          co_await pair.client.send(std::string_view(text).substr(at, 97));
+        co_await pair.client.shutdown_send();
+      });
+      std::array<char, 13> memory{};
+      while (const std::size_t count = co_await pair.server.receive_into(memory))
+        got.append(memory.data(), count);
+    });
+    EXPECT_TRUE(got == text);
+  });
+}
+
+int option_of(const socket& of, int option) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  EXPECT_EQ(::getsockopt(of.handle(), IPPROTO_TCP, option, &value, &size), 0);
+  return value;
+}
+
+TEST_P(storm_contract, keep_alive_asks_a_silent_peer_and_can_be_turned_off) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    pair.client.set_keep_alive(80_s);
+    EXPECT_EQ(option_of(pair.client, TCP_KEEPIDLE), 40);
+    EXPECT_EQ(option_of(pair.client, TCP_KEEPINTVL) * option_of(pair.client, TCP_KEEPCNT), 40);
+    EXPECT_EQ(option_of(pair.client, TCP_USER_TIMEOUT), 80'000);
+    pair.client.set_keep_alive(duration::max());
+    EXPECT_EQ(option_of(pair.client, TCP_USER_TIMEOUT), 0);
+    pair.client.set_keep_alive(1_ms);
+    EXPECT_EQ(option_of(pair.client, TCP_USER_TIMEOUT), 1'000) << "a second at least";
+    co_await pair.client.send("still open");
+    EXPECT_EQ(co_await receive_at_least(pair.server, 10), "still open");
+  });
+}
+
+// A peer that takes nothing looks like one that is gone: what was sent stays where it is.
+TEST_P(storm_contract, a_peer_that_takes_nothing_for_that_long_has_vanished) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    pair.client.set_keep_alive(1_s);
+    const std::string text(64'000'000, 'x');
+    EXPECT_EQ(co_await code_of(with_timeout(100_s, pair.client.send(text))), errc::timed_out);
+    EXPECT_EQ(co_await code_of(pair.client.send("x")), errc::broken) << "no time-out of ours";
+  });
+}
+
+}  // namespace
+}  // namespace weir
