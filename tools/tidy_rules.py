@@ -638,6 +638,37 @@ def rule_traced(tree):
             yield Finding(page, 1, "traced", f"{len(rows)} of {TRACED_THEMES_MIN} themes have rows")
 
 
+WAITS = "docs/reference/waits.md"
+CITING = (WAITS, "docs/reference/misuse.md", "docs/reference/faults.md")
+WAITING_MODULES = ("core", "flow", "io", "pool")
+
+
+def rule_cited(tree):
+    """Rows of tables whose last column is of tests name tests that exist or link to what shows it; a header with a wait is in the table of waits."""
+    names = names_of_tests(tree)
+    for path in (path for path in CITING if path in tree.by_path):
+        is_cited = False
+        for number, line in enumerate(tree.by_path[path].lines, 1):
+            cells = [cell.strip() for cell in line.split("|")[1:-1]]
+            if not cells:
+                is_cited = False
+            elif cells[-1] in ("test", "tests"):
+                is_cited = True
+            elif is_cited and set(cells[0]) != {"-"}:
+                cited = re.findall(r"`([^`]+)`", cells[-1])
+                if not cited and "](" not in cells[-1]:
+                    yield Finding(path, number, "cited", "the row names no test")
+                for name in cited:
+                    if name not in names:
+                        yield Finding(path, number, "cited", f"there is no test `{name}`")
+    if WAITS not in tree.by_path:
+        return
+    for file in tree.cpp():
+        has_wait = file.is_header and file.module in WAITING_MODULES and re.search(r"public (?:\w+::)*\w+_wait<", file.text)
+        if has_wait and "/detail/" not in file.path and f"]({'../' * 2}{file.path})" not in tree.by_path[WAITS].text:
+            yield Finding(file.path, 1, "cited", f"{WAITS} does not say what a cancellation leaves of its wait")
+
+
 KERNEL_HEADERS = re.compile(
     r"^weir/(io/(make_driver|run_program|contract_test|\w+_driver)|testing/two_arms)\.hpp$"
 )
@@ -667,5 +698,6 @@ RULES = (
     rule_headers_once,
     rule_docs,
     rule_traced,
+    rule_cited,
     rule_needs_kernel,
 )

@@ -392,6 +392,31 @@ class Traced(TidyTest):
         self.assert_one(self.found(tidy_rules.rule_traced), "112 of 113 themes have rows")
 
 
+class Cited(TidyTest):
+    def setUp(self):
+        super().setUp()
+        self.write("src/weir/io/noun_test.cpp", "TEST_P(noun, does) {}\n")
+        self.write("src/weir/io/noun.hpp", "class receive_wait final : public detail::io_wait<receive_wait, int> {};\n")
+        self.write("src/weir/io/other.hpp", "int no_wait;\n")
+
+    def check(self, row):
+        self.write("docs/reference/waits.md", "Text.\n\n| wait | after | tests |\n|---|---|---|\n" + row + "\n\n| other | table |\n|---|---|\n| a | b |\n")
+        return self.found(tidy_rules.rule_cited)
+
+    def test_a_row_with_tests_that_exist_passes(self):
+        self.assertEqual(self.check("| `x` ([n](../../src/weir/io/noun.hpp)) | nothing | `noun.does` |"), [])
+
+    def test_a_row_without_a_test_or_with_one_that_does_not_exist_is_found(self):
+        self.assert_one(self.check("| `x` ([n](../../src/weir/io/noun.hpp)) | nothing | |"), "the row names no test")
+        self.assert_one(self.check("| `x` ([n](../../src/weir/io/noun.hpp)) | nothing | `noun.did` |"), "there is no test `noun.did`")
+
+    def test_a_link_to_what_shows_it_is_enough(self):
+        self.assertEqual(self.check("| `x` ([n](../../src/weir/io/noun.hpp)) | nothing | [n](../../src/weir/io/noun_test.cpp) |"), [])
+
+    def test_a_header_with_a_wait_that_has_no_row_is_found(self):
+        self.assert_one(self.check("| `x` | nothing | `noun.does` |"), "src/weir/io/noun.hpp:1 docs/reference/waits.md does not say")
+
+
 class NeedsKernel(TidyTest):
     def test_a_test_of_a_real_driver_without_its_tag_is_found(self):
         for header in ("make_driver", "run_program", "contract_test", "epoll_driver"):

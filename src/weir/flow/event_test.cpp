@@ -112,6 +112,31 @@ TEST(Event, a_cancelled_wait_for_an_auto_event_takes_no_pass) {
   check_cancelled_wait<cross_flow>();
 }
 
+TEST(Condition, a_cancelled_wait_passes_its_turn_on) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    condition changed;
+    int victims_turns = 0;
+    int others_turns = 0;
+    const auto take_turn = [](condition* on, int* turns) -> task<> {
+      co_await on->wait();
+      ++*turns;
+    };
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        co_await sleep(1_ms);
+        EXPECT_TRUE(changed.notify_one()) << "the other one waits";
+        co_await sleep(1_ms);
+        EXPECT_EQ(victims_turns + others_turns, 1) << "a turn was lost or made up";
+        changed.notify_one();
+      });
+      s.spawn(take_turn, &changed, &others_turns);
+      co_await v.run(take_turn(&changed, &victims_turns));
+    });
+    EXPECT_EQ(others_turns, 1);
+    if (!v.was_cancelled()) EXPECT_EQ(victims_turns, 1);
+  });
+}
+
 WEIR_TEST("a condition wakes who waits now and keeps nothing for those who come later") {
   condition changed;
   EXPECT_FALSE(changed.notify_one());

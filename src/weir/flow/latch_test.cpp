@@ -97,6 +97,35 @@ TEST(Barrier, a_cancelled_arrival_is_taken_back) {
   a_cancelled_arrival_is_taken_back<cross_flow>();
 }
 
+template <class Kit>
+void a_cancelled_wait_leaves_the_count_as_it_is() {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    typename Kit::latch all(2);
+    bool has_passed = false;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        for (int i = 0; i < 2; ++i) {
+          co_await sleep(1_ms);
+          all.count_down();
+        }
+      });
+      co_await v.run([&]() -> task<> {
+        co_await all.wait();
+        has_passed = true;
+      }());
+      EXPECT_TRUE(has_passed || v.was_cancelled());
+      if (has_passed) EXPECT_EQ(all.count(), 0u);
+      EXPECT_EQ(all.stats().waiting, 0u);
+    });
+    EXPECT_EQ(all.count(), 0u);
+    co_await all.wait();
+  });
+}
+TEST(Latch, a_cancelled_wait_leaves_the_count_as_it_is) {
+  a_cancelled_wait_leaves_the_count_as_it_is<local_flow>();
+  a_cancelled_wait_leaves_the_count_as_it_is<cross_flow>();
+}
+
 task<std::string> made_after(duration length, int* runs) {
   ++*runs;
   co_await sleep(length);

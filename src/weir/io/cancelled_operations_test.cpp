@@ -1,0 +1,291 @@
+// Every operation of this floor that the virtual world has, cancelled at every point: what it took
+// and what is still there is all that there was.
+#include <weir/core.hpp>
+#include <weir/io/blocking.hpp>
+#include <weir/io/datagram_socket.hpp>
+#include <weir/io/file.hpp>
+#include <weir/io/pipe_ends.hpp>
+#include <weir/io/signals.hpp>
+#include <weir/io/socket.hpp>
+#include <weir/testing/cancel_points.hpp>
+#include <weir/testing/test.hpp>
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <span>
+#include <string>
+#include <tuple>
+#include <utility>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using testing::cancel_at_every_point;
+using testing::victim;
+
+struct two_ends {
+  socket near;
+  socket far;
+};
+task<two_ends> make_connection() {
+  listener door = co_await listen({});
+  socket near = co_await connect(door.local());
+  co_return two_ends{.near = std::move(near), .far = co_await door.accept()};
+}
+task<std::string> receive_to_the_end(socket& from) {
+  std::string all;
+  while (const bytes piece = co_await from.receive()) all += piece.text();
+  co_return all;
+}
+task<> send_words(socket* to) {
+  for (const char* word : {"one ", "two ", "three"}) {
+    co_await sleep(1_ms);
+    co_await to->send(word);
+  }
+  co_await to->shutdown_send();
+}
+
+TEST(CancelledOperations, a_receive_has_taken_what_it_gave_and_no_more) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    two_ends ends = co_await make_connection();
+    std::string got;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(send_words, &ends.far);
+      co_await v.run([](socket* from, std::string* into) -> task<> {
+        while (const bytes piece = co_await from->receive()) *into += piece.text();
+      }(&ends.near, &got));
+    });
+    got += co_await receive_to_the_end(ends.near);
+    EXPECT_EQ(got, "one two three");
+  });
+}
+
+TEST(CancelledOperations, a_receive_into_memory_has_taken_what_it_gave_and_no_more) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    two_ends ends = co_await make_connection();
+    std::string got;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(send_words, &ends.far);
+      co_await v.run([](socket* from, std::string* into) -> task<> {
+        char memory[4];
+        while (const std::size_t count = co_await from->receive_into(memory))
+          into->append(memory, count);
+      }(&ends.near, &got));
+    });
+    got += co_await receive_to_the_end(ends.near);
+    EXPECT_EQ(got, "one two three");
+  });
+}
+
+TEST(CancelledOperations, a_send_tells_how_much_has_left) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    two_ends ends = co_await make_connection();
+    const std::string text(200'000, 'x');  // more than the way to the peer holds
+    std::size_t sent = 0;
+    std::string got;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> { got = co_await receive_to_the_end(ends.far); });
+      co_await v.run([](socket* to, const std::string* what, std::size_t* count) -> task<> {
+        co_await to->send(*what, count);
+      }(&ends.near, &text, &sent));
+      ends.near.close();
+    });
+    EXPECT_EQ(got.size(), sent);
+    if (!v.was_cancelled()) EXPECT_EQ(sent, text.size());
+  });
+}
+
+TEST(CancelledOperations, an_accept_has_taken_a_connection_or_left_it) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    listener door = co_await listen({});
+    int accepted = 0;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        co_await sleep(1_ms);
+        const socket one = co_await connect(door.local());
+        const socket other = co_await connect(door.local());
+        co_await sleep(1_h);
+      });
+      co_await v.run([](listener* at, int* count) -> task<> {
+        for (int i = 0; i < 2; ++i) {
+          const socket taken = co_await at->accept();
+          ++*count;
+        }
+      }(&door, &accepted));
+      for (; accepted < 2; ++accepted) const socket left = co_await door.accept();
+      co_await testing::expect_raises<errc::timed_out>(with_timeout(1_s, door.accept()));
+      s.cancel();
+    });
+  });
+}
+
+TEST(CancelledOperations, a_connect_leaves_no_socket_open) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    listener door = co_await listen({});
+    const std::size_t before = testing::world().open_handles();
+    bool is_connected = false;
+    co_await v.run([](address to, bool* done) -> task<> {
+      const socket made = co_await connect(to);
+      *done = true;
+    }(door.local(), &is_connected));
+    if (!v.was_cancelled()) EXPECT_TRUE(is_connected);
+    while (co_await as_result(with_timeout(1_ms, door.accept()))) {
+    }
+    EXPECT_EQ(testing::world().open_handles(), before);
+  });
+}
+
+TEST(CancelledOperations, the_end_of_a_stream_is_told_or_not) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    two_ends ends = co_await make_connection();
+    bool is_told = false;
+    co_await v.run([](socket* of, bool* done) -> task<> {
+      co_await yield();
+      co_await of->shutdown_send();
+      *done = true;
+    }(&ends.near, &is_told));
+    const auto end = co_await as_result(with_timeout(1_ms, ends.far.receive()));
+    EXPECT_EQ(end.has_value(), is_told);
+    if (!v.was_cancelled()) EXPECT_TRUE(is_told);
+  });
+}
+
+TEST(CancelledOperations, a_receive_of_a_datagram_has_taken_it_or_left_it) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    datagram_socket here = bind_datagrams();
+    datagram_socket there = open_datagrams();
+    std::string got;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        for (const char* word : {"a", "b", "c"}) {
+          co_await sleep(1_ms);
+          co_await there.send_to(here.local(), word);
+        }
+      });
+      co_await v.run([](datagram_socket* from, std::string* into) -> task<> {
+        while (into->size() < 3) {
+          datagram one = co_await from->receive();
+          *into += one.text();
+        }
+      }(&here, &got));
+    });
+    while (got.size() < 3) {
+      const datagram one = co_await here.receive();
+      got += one.text();
+    }
+    EXPECT_EQ(got, "abc");
+  });
+}
+
+TEST(CancelledOperations, a_batch_of_datagrams_tells_how_many_were_sent) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    datagram_socket here = bind_datagrams();
+    datagram_socket there = open_datagrams();
+    std::size_t sent = 0;
+    co_await v.run([](datagram_socket* over, address to, std::size_t* count) -> task<> {
+      co_await yield();
+      datagram all[] = {datagram_to(to, "a"), datagram_to(to, "b"), datagram_to(to, "c")};
+      co_await over->send_batch(all, count);
+    }(&there, here.local(), &sent));
+    std::size_t came = 0;
+    while (co_await as_result(with_timeout(1_ms, here.receive()))) ++came;
+    EXPECT_EQ(came, sent);
+    if (!v.was_cancelled()) EXPECT_EQ(sent, 3u);
+  });
+}
+
+TEST(CancelledOperations, operations_on_files_have_happened_or_not) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    std::string done;
+    co_await v.run([](std::string* log) -> task<> {
+      file made = co_await open_file("/a", {.write = true, .create = true});
+      *log += 'o';
+      co_await made.write_at(0, "text");
+      *log += 'w';
+      co_await made.sync();
+      *log += 's';
+      co_await made.truncate(2);
+      *log += 't';
+      co_await make_dir("/folder");
+      *log += 'd';
+      co_await rename_path("/a", "/folder/b");
+      *log += 'r';
+      co_await sync_dir("/folder");
+      *log += 'f';
+      co_await remove_path("/folder/b");
+      *log += 'x';
+      co_await remove_dir("/folder");
+      *log += 'e';
+    }(&done));
+    const auto did = [&](char what) { return done.find(what) != std::string::npos; };
+    const auto first = path_status("/a");
+    const auto second = path_status("/folder/b");
+    if (did('w') && !did('t') && first) EXPECT_TRUE(first->size == 4 || first->size == 2);
+    if (did('t') && !did('r')) EXPECT_EQ(first ? first->size : second->size, 2u);
+    EXPECT_FALSE(first && second) << "a rename that is half done";
+    if (did('r')) EXPECT_FALSE(first);
+    if (did('o') && !did('r')) EXPECT_TRUE(first || second) << "neither of both names";
+    if (did('d') && !did('x')) EXPECT_TRUE(path_status("/folder"));
+    if (did('e')) EXPECT_FALSE(path_status("/folder"));
+    if (!v.was_cancelled()) EXPECT_EQ(done, "owstdrfxe");
+  });
+}
+
+TEST(CancelledOperations, a_blocking_call_has_run_once_or_not_and_its_value_is_delivered) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    int runs = 0;
+    int values = 0;
+    co_await v.run([](int* ran, int* given) -> task<> {
+      for (int i = 0; i < 2; ++i) *given += co_await blocking([ran] { return ++*ran - *ran + 1; });
+    }(&runs, &values));
+    EXPECT_EQ(runs, values) << "a call ran and its value was lost";
+    if (!v.was_cancelled()) EXPECT_EQ(values, 2);
+  });
+}
+
+TEST(CancelledOperations, a_wait_for_a_signal_leaves_the_signal_to_the_next) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    int heard = 0;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        co_await sleep(1_ms);
+        testing::world().raise_signal(SIGHUP);
+      });
+      co_await v.run([](int* count) -> task<> {
+        co_await wait_signal(SIGHUP);
+        ++*count;
+      }(&heard));
+    });
+    if (heard == 0) {
+      co_await with_timeout(1_s, wait_signal(SIGHUP));
+      ++heard;
+    }
+    EXPECT_EQ(heard, 1);
+  });
+}
+
+TEST(CancelledOperations, a_pipe_keeps_what_a_receive_did_not_take) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    auto [from, to] = make_pipe();
+    std::string got;
+    co_await with_scope([&, &source = from, &sink = to](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        for (const char* word : {"a", "b", "c"}) {
+          co_await sleep(1_ms);
+          co_await sink.send(word);
+        }
+        sink.close();
+      });
+      co_await v.run([](pipe_reader* of, std::string* into) -> task<> {
+        while (const bytes piece = co_await of->receive()) *into += piece.text();
+      }(&source, &got));
+    });
+    while (const bytes piece = co_await from.receive()) got += piece.text();
+    EXPECT_EQ(got, "abc");
+  });
+}
+
+}  // namespace
+}  // namespace weir
