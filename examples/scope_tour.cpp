@@ -1,12 +1,16 @@
-// What scopes carry besides tasks: cleanup that waits, values that go down the tree, and several
-// errors as one; docs/guide/scopes.md shows them. It runs to its end by itself.
+// What scopes carry besides tasks: cleanup that waits, values that go down the tree, fields of the
+// log, work that outlives a function, and several errors as one; docs/guide/scopes.md shows them.
+// It runs to its end by itself.
+#include <weir/base/log.hpp>
 #include <weir/core/cleanup.hpp>
 #include <weir/core/local.hpp>
+#include <weir/core/log_field.hpp>
 #include <weir/io.hpp>
 
 #include <cstdio>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 using namespace weir::literals;
@@ -42,6 +46,34 @@ weir::task<> handle(std::string id) {
 }
 // [/local]
 
+// [log_field]
+weir::task<> store_upload() {
+  weir::log::info("stored", {{"bytes", 7}});  // knows nothing of requests
+  co_return;
+}
+weir::task<> serve_upload(std::string id) {
+  co_await weir::with_log_field("request", std::move(id), store_upload());
+}
+// [/log_field]
+
+// [background]
+weir::task<> make_thumbnail(std::string picture) {
+  co_await weir::sleep(1_ms);
+  std::printf("background: %s is smaller now\n", picture.c_str());
+}
+weir::task<> answer_upload(weir::scope& background, std::string picture) {
+  background.spawn(make_thumbnail, std::move(picture));  // outlives this function
+  std::printf("background: answered\n");
+  co_return;
+}
+weir::task<> program() {
+  co_await weir::with_scope({.name = "thumbnails", .tasks_max = 100, .failures = weir::report},
+                            [](weir::scope& background) -> weir::task<> {
+                              co_await answer_upload(background, "cat.png");
+                            });  // and waits for what is left of it
+}
+// [/background]
+
 // [split]
 weir::task<> time_out() {
   weir::raise(weir::error(weir::errc::timed_out));
@@ -71,9 +103,16 @@ weir::task<> tour() {
   static_cast<void>(co_await weir::as_result(weir::with_timeout(1_ms, talk())));
   co_await handle("request 7");
   co_await query_database();
+  co_await serve_upload("8");
+  co_await program();
   co_await tell_apart();
 }
 
 }  // namespace
 
-int main() { return weir::run(tour()); }
+int main() {
+  weir::log::set_sink({.write = [](void*, weir::log::level, std::string_view text) noexcept {
+    std::printf("log: %.*s\n", static_cast<int>(text.size()), text.data());
+  }});
+  return weir::run(tour());
+}

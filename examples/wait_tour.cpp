@@ -3,6 +3,7 @@
 #include <weir/core/combine.hpp>
 #include <weir/core/select.hpp>
 #include <weir/core/start.hpp>
+#include <weir/flow/cross_condition.hpp>
 #include <weir/flow/event.hpp>
 #include <weir/flow/latch.hpp>
 #include <weir/flow/once.hpp>
@@ -66,6 +67,35 @@ weir::task<> condition_tour() {
       put(shelf, part);
       co_await weir::yield();
     }
+  });
+}
+
+// [cross_condition]
+struct shared_stock {  // for tasks of any loop
+  weir::cross::mutex door;
+  weir::cross::condition changed;
+  std::deque<int> parts;
+};
+weir::task<int> take_part(shared_stock& from) {
+  auto held = co_await from.door.lock();
+  while (from.parts.empty()) co_await from.changed.wait(held);  // given up meanwhile, then taken
+  const int part = from.parts.front();
+  from.parts.pop_front();
+  co_return part;
+}
+weir::task<> put_part(shared_stock& to, int part) {
+  auto held = co_await to.door.lock();
+  to.parts.push_back(part);
+  to.changed.notify_one();
+}
+// [/cross_condition]
+
+weir::task<> cross_condition_tour() {
+  shared_stock shelf;
+  co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
+    s.spawn([&]() -> weir::task<> { std::printf("part: %d\n", co_await take_part(shelf)); });
+    co_await weir::yield();
+    co_await put_part(shelf, 7);
   });
 }
 
@@ -209,6 +239,7 @@ weir::task<> start_a_service() {
 weir::task<> tour() {
   co_await event_tour();
   co_await condition_tour();
+  co_await cross_condition_tour();
   co_await shared_mutex_tour();
   co_await start_together(3);
   co_await barrier_tour();

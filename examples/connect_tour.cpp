@@ -1,0 +1,72 @@
+// Names, services and connections, one function for each; docs/guide/connecting.md shows them. It
+// runs to its end by itself, and asks no name server.
+#include <weir/core/as_result.hpp>
+#include <weir/io.hpp>
+#include <weir/io/connect_any.hpp>
+#include <weir/io/resolve_service.hpp>
+
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+using namespace weir::literals;
+
+namespace {
+
+// [connect]
+weir::task<std::string> ask(std::string host, std::uint16_t port) {
+  weir::socket to = co_await weir::connect(std::move(host), port);
+  co_await to.send("hello");
+  co_await to.shutdown_send();
+  std::string answer;
+  while (const auto piece = co_await to.receive()) answer += piece.text();
+  co_return answer;
+}
+// [/connect]
+
+// [any]
+weir::task<> use_whichever_answers(std::vector<weir::address> replicas) {
+  const weir::socket nearest = co_await weir::connect_any(std::move(replicas), 100_ms);
+  std::printf("connected: %s\n", nearest ? "yes" : "no");
+}
+// [/any]
+
+// [service]
+weir::task<std::optional<weir::socket>> connect_to_service(std::string name) {
+  for (const weir::service_target& one : co_await weir::resolve_service(std::move(name))) {
+    auto made = co_await weir::as_result(weir::connect(one.host, one.port));
+    if (made) co_return std::move(*made);
+    co_await weir::checkpoint();  // a cancellation is no reason to try the next one
+  }
+  co_return std::nullopt;
+}
+// [/service]
+
+weir::task<> echo_once(weir::listener& door) {
+  weir::socket peer = co_await door.accept();
+  while (const auto piece = co_await peer.receive()) co_await peer.send(piece);
+  co_await peer.shutdown_send();
+}
+
+weir::task<> tour() {
+  weir::listener door = co_await weir::listen({});
+  const weir::address here = door.local();
+  co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
+    s.spawn([&]() -> weir::task<> { co_await echo_once(door); });
+    std::printf("answer: %s\n", (co_await ask("localhost", here.port())).c_str());
+  });
+
+  weir::listener gone = co_await weir::listen({});
+  const weir::address nobody = gone.local();
+  gone.close();
+  co_await use_whichever_answers({nobody, here});
+
+  const auto wrong = co_await weir::as_result(connect_to_service("no name"));
+  std::printf("service: %s\n", std::string(name(wrong.error().code())).c_str());
+}
+
+}  // namespace
+
+int main() { return weir::run(tour()); }
