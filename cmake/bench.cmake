@@ -30,6 +30,8 @@ function(weir_peer_libraries peer out available)
   elseif(peer STREQUAL "caf")
     set(found ${WEIR_CAF})
     set(libraries ${WEIR_CAF} Threads::Threads)  # not weir_options, which ask for C++23
+  elseif(peer STREQUAL "openssl")
+    list(APPEND libraries OpenSSL::SSL OpenSSL::Crypto)
   elseif(peer STREQUAL "uring")
     list(APPEND libraries PkgConfig::uring)
   elseif(peer STREQUAL "redis")

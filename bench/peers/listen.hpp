@@ -15,7 +15,7 @@ inline void announce(unsigned port) {
   std::fflush(stdout);
 }
 
-inline int listen_anywhere(int flags) {
+inline int listen_quietly(int flags = 0, unsigned* port = nullptr) {
   const int handle = socket(AF_INET, SOCK_STREAM | flags, 0);
   sockaddr_in where{};
   where.sin_family = AF_INET;
@@ -27,7 +27,13 @@ inline int listen_anywhere(int flags) {
     std::perror("listen");
     std::exit(1);
   }
-  announce(ntohs(where.sin_port));
+  if (port) *port = ntohs(where.sin_port);
+  return handle;
+}
+inline int listen_anywhere(int flags) {
+  unsigned port = 0;
+  const int handle = listen_quietly(flags, &port);
+  announce(port);
   return handle;
 }
 
