@@ -10,7 +10,6 @@
 #include <weir/core/error_group.hpp>
 #include <weir/core/generator.hpp>
 #include <weir/core/local.hpp>
-#include <weir/core/log_field.hpp>
 #include <weir/core/loop.hpp>
 #include <weir/core/run.hpp>
 #include <weir/core/scope.hpp>
