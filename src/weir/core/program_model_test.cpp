@@ -108,6 +108,7 @@ task<> in_scope(program* p, int depth) {
       if (p->below(8) == 0) s.cancel("by lot");
       if (p->below(8) == 0) s.set_deadline(loop::current()->now() + p->length());
       if (options.shield && p->below(4) == 0) s.set_shield(false);
+      if (options.shield && p->below(4) == 0) s.set_shield(true);
     }
     if (p->below(4) == 0) co_await s.join();
     if (p->below(10) == 0) p->fail();
