@@ -265,6 +265,7 @@ inline task<std::string> ending_of(side of, const sample& s, root at = root::ope
     } catch (const error_group& group) {
       seen = std::to_string(group.size()) + " errors";
     } catch (const time_is_over&) {
+      seen = "endless";
     }
     if (at == root::open) co_await checkpoint();
     end = seen;
