@@ -184,6 +184,21 @@ WEIR_TEST("a deadline that is moved ten thousand times is one timer") {
   EXPECT_EQ(elapsed(), 1_ms);
 }
 
+WEIR_TEST("a deadline that came first stays the reason, and so does a cancellation") {
+  co_await with_scope([](scope& s) -> task<> {
+    s.set_deadline(loop::current()->now());
+    s.cancel("too late");
+    EXPECT_EQ(s.reason().kind, cancel_kind::deadline);
+    co_return;
+  });
+  co_await with_scope([](scope& s) -> task<> {
+    s.cancel("in time");
+    s.set_deadline(loop::current()->now());
+    EXPECT_STREQ(s.reason().text, "in time");
+    co_return;
+  });
+}
+
 WEIR_TEST("what a child spawned beside itself before its word fails at its starter") {
   co_await with_scope([](scope& services) -> task<> {
     const auto errors =
