@@ -320,14 +320,16 @@ struct task_callers {
   const trial_moments& at;
   std::vector<caller_book>& books;  // one for each loop
   pool* computing;                  // null: on the loop
+  process_costs before = {};        // set by the first caller: the loops and their drivers run
   std::atomic<std::uint32_t> loops{0};
 };
 
-task<> call_in_task(const task_callers* all, caller_book* book, std::uint32_t caller) {
+task<> call_in_task(task_callers* all, caller_book* book, std::uint32_t caller) {
   const std::string held = held_memory(all->plan.load);
   const std::uint64_t rounds = rounds_of(all->plan);
   const trial_moments& at = all->at;
   co_await sleep(at.start_of(caller, all->plan.load.concurrency) - clock());
+  if (caller == 0) all->before = process_costs::now();
   for (time_point asked = clock(); asked < at.end; asked = clock()) {
     book->begin(at, asked);
     if (all->plan.load.wait > duration()) {
@@ -367,7 +369,6 @@ shape_figures run_tasks(program_shape shape, const shape_trial& plan) {
   if (shape == program_shape::tasks_and_pool) {
     computing.emplace(pool_options{.threads = plan.load.cores, .calls_max = plan.load.concurrency});
   }
-  const process_costs before = process_costs::now();
   const trial_moments at(plan,
                          clock() + duration::milliseconds(20) + task_start * plan.load.concurrency);
   memory.begin(at);
@@ -380,7 +381,7 @@ shape_figures run_tasks(program_shape shape, const shape_trial& plan) {
   }
   caller_book sum;
   for (const caller_book& one : books) sum.add(one);
-  return figures_of(shape, plan, sum, before, memory);
+  return figures_of(shape, plan, sum, all.before, memory);
 }
 
 /// The first of the processors that this process may use, and timers that are not batched: what
