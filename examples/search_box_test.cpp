@@ -27,7 +27,7 @@ weir::generator<char> settled(weir::receiver<char> keys, weir::duration quiet) {
       co_await weir::checkpoint();
       co_yield *std::exchange(newest, std::nullopt);
     } else if (*key) {
-      newest = **key;
+      newest = *key;
     } else {
       break;
     }

@@ -110,6 +110,11 @@ WEIR_TEST("letters stand for values, and digits for numbers") {
   co_await expect_marbles(numbers.items(), "1-7-y|", {{'y', 400}});
 }
 
+WEIR_TEST("of two letters for one value the one that is expected is meant") {
+  marble_source<int> source("a-b|", {{'a', 7}, {'b', 7}});
+  co_await expect_marbles(source.items(), "b-a|", {{'a', 7}, {'b', 7}});
+}
+
 WEIR_TEST("an error is drawn as a marble, and its code can be asked for") {
   marble_source source("a-#", {}, {.failure = errc::refused});
   co_await expect_marbles(source.items(), "a-#", {}, {.failure = errc::refused});
@@ -261,6 +266,13 @@ TEST(Marbles, that_come_too_early_too_late_or_not_at_all_fail) {
             std::string::npos);
   EXPECT_NE(failure_of("(ab)|", "(ba)|").find("expected b in frame 0, came a in frame 0"),
             std::string::npos);
+}
+
+TEST(Marbles, are_waited_for_some_frames_when_their_end_is_late) {
+  const std::string late = "a" + std::string(testing::marble_frames_after, '-') + "|";
+  EXPECT_NE(failure_of(late.c_str(), "a|").find("came the end in frame 21"), std::string::npos);
+  const std::string later = "a-" + std::string(testing::marble_frames_after, '-') + "|";
+  EXPECT_NE(failure_of(later.c_str(), "a|").find("came nothing more"), std::string::npos);
 }
 
 TEST(Marbles, that_end_with_another_error_or_with_one_at_all_fail) {
