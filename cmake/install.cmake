@@ -12,7 +12,7 @@ if(TARGET weir_testing)
   install(EXPORT weir-testing-targets NAMESPACE weir:: DESTINATION ${weir_package})
 endif()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/src/weir DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
-  FILES_MATCHING PATTERN "*.hpp" PATTERN "internal" EXCLUDE PATTERN "apps" EXCLUDE PATTERN "drill" EXCLUDE ${kit})
+  FILES_MATCHING PATTERN "*.hpp" PATTERN "*_test.hpp" EXCLUDE PATTERN "internal" EXCLUDE PATTERN "apps" EXCLUDE PATTERN "drill" EXCLUDE ${kit})
 install(TARGETS weir EXPORT weir-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 if(TARGET weir_sim)
   install(TARGETS weir_sim EXPORT weir-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
