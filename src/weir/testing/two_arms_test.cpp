@@ -5,12 +5,15 @@
 #include <weir/core.hpp>
 #include <weir/io/pipe_ends.hpp>
 #include <weir/io/socket.hpp>
+#include <weir/io/tls_kit_test.hpp>
+#include <weir/io/tls_socket.hpp>
 #include <weir/testing/contracts/byte_stream_contract.hpp>
 #include <weir/testing/fake_peer.hpp>
 #include <weir/testing/internal/caught_failures.hpp>
 
 #include <unistd.h>
 
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -62,6 +65,34 @@ struct pipes {
   static constexpr std::size_t holds_max = std::size_t{64} << 10;
 };
 WEIR_BYTE_STREAM_CONTRACT_ON(both, pipes);
+
+// TLS draws random numbers of its own, so that no run of it repeats: on the kernel only.
+struct trust {
+  testing::certificate_authority ca;
+  std::string ca_text = ca.certificate();
+  testing::pem_pair pems = ca.issue({});
+  tls_identity identity = pems.identity();
+  tls_server server{{.identities = {&identity, 1}}};
+  tls_client client{{.ca = ca_text}};
+};
+struct with_trust {
+  std::shared_ptr<trust> by;  // outlives the connection
+};
+struct tls_end : with_trust, tls_socket {
+  tls_end(std::shared_ptr<trust> of, tls_socket on)
+      : with_trust{std::move(of)}, tls_socket(std::move(on)) {}
+};
+struct tls_sockets {
+  static task<std::pair<tls_end, tls_end>> open() {
+    const auto by = std::make_shared<trust>();
+    auto [client, server] = co_await sockets::open();
+    auto [outer, inner] = co_await when_all(tls_connect(by->client, std::move(client), "weir.test"),
+                                            tls_accept(by->server, std::move(server)));
+    co_return std::pair(tls_end(by, std::move(outer)), tls_end(by, std::move(inner)));
+  }
+  static constexpr std::size_t holds_max = sockets::holds_max;
+};
+WEIR_BYTE_STREAM_CONTRACT_ON(kernel, tls_sockets);
 
 std::string failure_of(task<> (*body)(), duration patience = 10_s) {
   const testing::caught_failures caught;

@@ -103,7 +103,7 @@ struct byte_stream_contract {
 
   static task<> large() {
     auto ends = co_await Kit::open();
-    const std::string text = detail::pattern(3 * Kit::holds_max + 1);
+    const std::string text = detail::pattern(Kit::holds_max + Kit::holds_max / 2);
     std::string got;
     std::size_t sent = 0;
     co_await with_scope([&](scope& s) -> task<> {
@@ -232,7 +232,7 @@ struct byte_stream_contract {
   static task<> both_ways() {
     if constexpr (is_duplex) {
       auto ends = co_await Kit::open();
-      const std::string text = detail::pattern(2 * Kit::holds_max + 1);
+      const std::string text = detail::pattern(Kit::holds_max + Kit::holds_max / 2);
       std::string there;
       std::string here;
       co_await with_scope([&](scope& s) -> task<> {
