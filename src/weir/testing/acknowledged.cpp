@@ -1,7 +1,8 @@
 #include <weir/testing/acknowledged.hpp>
 
+#include <weir/testing/detail/fail_at.hpp>
+
 #include <fmt/format.h>
-#include <gtest/gtest.h>
 
 #include <string>
 
@@ -13,8 +14,7 @@ void expect_acknowledged(const broker& of, std::source_location place) {
     const std::string text =
         fmt::format("queue {}: {} message{} taken and neither acknowledged nor given back",
                     queue.name, queue.leased, queue.leased == 1 ? " was" : "s were");
-    GTEST_MESSAGE_AT_(place.file_name(), static_cast<int>(place.line()), text.c_str(),
-                      ::testing::TestPartResult::kNonFatalFailure);
+    detail::fail_at(place, text);
   }
 }
 

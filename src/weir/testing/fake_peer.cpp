@@ -5,6 +5,7 @@
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
+#include <weir/testing/detail/fail_at.hpp>
 
 #include <fmt/format.h>
 
@@ -301,8 +302,7 @@ void fake_peer::fail(const step& one, const std::string& what) const {
                                ? fmt::format("{}, step {}, {}(): {}", options_.name, at_ + 1,
                                              names[static_cast<std::size_t>(one.kind)], what)
                                : fmt::format("{}: {}", options_.name, what);
-  GTEST_MESSAGE_AT_(one.written.file_name(), static_cast<int>(one.written.line()), text.c_str(),
-                    ::testing::TestPartResult::kNonFatalFailure);
+  detail::fail_at(one.written, text);
 }
 
 }  // namespace weir::testing

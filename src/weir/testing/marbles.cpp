@@ -3,6 +3,7 @@
 #include <weir/base/assert.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/frame.hpp>
+#include <weir/testing/detail/fail_at.hpp>
 
 #include <fmt/format.h>
 
@@ -170,11 +171,6 @@ difference_place place_of(const marble_row& expected, const marble_row& came, st
   words += got ? fmt::format(", came {} in frame {}", words_of(*got), got->frame)
                : ", came nothing more";
   return {frame, words};
-}
-
-void fail_at(std::source_location place, const std::string& text) {
-  GTEST_MESSAGE_AT_(place.file_name(), static_cast<int>(place.line()), text.c_str(),
-                    ::testing::TestPartResult::kNonFatalFailure);
 }
 
 time_point now_in_test() {

@@ -3,6 +3,7 @@
 #include <weir/base/text.hpp>
 #include <weir/core/dump.hpp>
 #include <weir/sim/explore.hpp>
+#include <weir/testing/detail/fail_at.hpp>
 #include <weir/testing/test.hpp>
 
 #include <errno.h>
@@ -151,22 +152,17 @@ std::string text_of(const found_failure& failure) {
   return text;
 }
 
-void fail_at(std::source_location place, const std::string& text) {
-  GTEST_MESSAGE_AT_(place.file_name(), static_cast<int>(place.line()), text.c_str(),
-                    ::testing::TestPartResult::kNonFatalFailure);
-}
-
 void report(const found_failure& failure, std::source_location place) {
   run_name which = failure.found;
   if (failure.has_repeated) which = {.log = failure.shrunk};
-  fail_at(place, text_of(failure) + "replay it:  " + replay_command(which));
+  detail::fail_at(place, text_of(failure) + "replay it:  " + replay_command(which));
 }
 
 void check_probes(const std::vector<probe_book::entry>& seen, std::source_location place) {
   for (const probe_book::entry& one : seen) {
     if (one.met != 0 || std::string_view(one.place.file_name()) != place.file_name()) continue;
-    fail_at(one.place, fmt::format("sometimes(\"{}\") was reached {} times and never met", one.name,
-                                   one.reached));
+    detail::fail_at(one.place, fmt::format("sometimes(\"{}\") was reached {} times and never met",
+                                           one.name, one.reached));
   }
 }
 
@@ -214,7 +210,7 @@ void run_schedules(task<> (*body)(), std::source_location place) {
   if (made.failure) {
     report(*made.failure, place);
   } else if (!made.divergence.empty()) {
-    fail_at(place, made.divergence + "the same schedule must do the same twice");
+    detail::fail_at(place, made.divergence + "the same schedule must do the same twice");
   } else if (skipped) {
     GTEST_MESSAGE_AT_(place.file_name(), static_cast<int>(place.line()), skipped->c_str(),
                       ::testing::TestPartResult::kSkip);

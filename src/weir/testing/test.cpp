@@ -1,5 +1,6 @@
 #include <weir/testing/test.hpp>
 
+#include <weir/testing/detail/fail_at.hpp>
 #include <weir/testing/detail/test_names.hpp>
 
 #include <fmt/format.h>
@@ -16,13 +17,10 @@ namespace {
 
 void check(const virtual_outcome& outcome, std::source_location place) {
   if (outcome.is_failed) {
-    GTEST_MESSAGE_AT_(place.file_name(), static_cast<int>(place.line()), outcome.failure.c_str(),
-                      ::testing::TestPartResult::kNonFatalFailure);
+    detail::fail_at(place, outcome.failure);
   }
   for (const std::string& report : outcome.reports) {
-    GTEST_MESSAGE_AT_(place.file_name(), static_cast<int>(place.line()),
-                      ("a task failed: " + report).c_str(),
-                      ::testing::TestPartResult::kNonFatalFailure);
+    detail::fail_at(place, "a task failed: " + report);
   }
 }
 
@@ -91,6 +89,10 @@ void detail::note_outcome(errc wanted, const error* got, std::source_location pl
   const std::string text =
       got ? fmt::format("expected {}, but the error was {}", name(wanted), exception(*got).what())
           : fmt::format("expected {}, but there was no error", name(wanted));
+  fail_at(place, text);
+}
+
+void detail::fail_at(std::source_location place, const std::string& text) {
   GTEST_MESSAGE_AT_(place.file_name(), static_cast<int>(place.line()), text.c_str(),
                     ::testing::TestPartResult::kNonFatalFailure);
 }

@@ -4,6 +4,7 @@
 #include <weir/core/unhandled.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/io/make_driver.hpp>
+#include <weir/testing/detail/fail_at.hpp>
 #include <weir/testing/detail/test_names.hpp>
 
 #include <cstdio>
@@ -33,11 +34,6 @@ std::set<std::string> open_streams() {
     }
   }
   return found;
-}
-
-void fail_at(std::source_location place, const std::string& text) {
-  GTEST_MESSAGE_AT_(place.file_name(), static_cast<int>(place.line()), text.c_str(),
-                    ::testing::TestPartResult::kNonFatalFailure);
 }
 
 // What was unhandled during one run.
@@ -99,9 +95,9 @@ void run_on_kernel(const char* driver, task<> (*body)(), duration patience,
     if (!io) GTEST_SKIP() << "the kernel refuses " << driver;
     run_on(*io, with_timeout(patience, body()));
   }
-  for (const std::string& one : errors) fail_at(place, one);
+  for (const std::string& one : errors) detail::fail_at(place, one);
   for (const std::string& one : open_streams()) {
-    if (!before.contains(one)) fail_at(place, "left open: " + one);
+    if (!before.contains(one)) detail::fail_at(place, "left open: " + one);
   }
 }
 
