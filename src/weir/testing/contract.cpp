@@ -4,6 +4,7 @@
 #include <weir/testing/detail/test_names.hpp>
 #include <weir/testing/two_arms.hpp>
 
+#include <algorithm>
 #include <string>
 
 namespace weir::testing {
@@ -23,11 +24,14 @@ class rule_test final : public ::testing::Test {
 }  // namespace
 
 std::string detail::pattern(std::size_t size) {
+  constexpr std::size_t period = 64'256;  // 256 * 251: no multiple of any buffer's size
   std::string made;
-  made.reserve(size);
-  for (std::size_t i = 0; i < size; ++i) {
-    made += static_cast<char>((i * 131 + i / 251 + i / 64'256) & 0xff);
+  made.reserve(size + period);
+  for (std::size_t i = 0; i < std::min(size, period); ++i) {
+    made += static_cast<char>((i * 131 + i / 251) & 0xff);
   }
+  while (made.size() < size) made.append(made, 0, period);
+  made.resize(size);
   return made;
 }
 

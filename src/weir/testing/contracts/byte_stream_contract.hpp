@@ -117,7 +117,7 @@ struct byte_stream_contract {
 
   static task<> bound() {
     auto ends = co_await Kit::open();
-    const std::string text = detail::pattern(2 * Kit::holds_max + 1);
+    const std::string text = detail::pattern(Kit::holds_max + Kit::holds_max / 8 + 1);
     std::size_t sent = 0;
     co_await expect_raises<errc::timed_out>(
         with_timeout(duration::milliseconds(20), detail::send(&sink_of(ends), text, &sent)));
