@@ -60,6 +60,7 @@ std::vector<address> in_turn_by_family(std::vector<address> all) {
 task<socket> connect_any(std::vector<address> candidates, duration attempt_delay) {
   if (candidates.empty())
     raise(error(errc::invalid_argument, "connect_any needs an address to connect to"));
+  if (candidates.size() == 1) co_return co_await connect(candidates.front());
   attempts all;
   co_await with_scope({.name = "connect"}, [&](scope& s) -> task<> {
     all.around = &s;
