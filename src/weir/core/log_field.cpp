@@ -9,6 +9,7 @@
 namespace weir::detail {
 
 constinit const local<log_field> log_field_of_scope{"log field"};
+constinit thread_local const scope* logged_scope = nullptr;
 
 namespace {
 
@@ -16,7 +17,8 @@ namespace {
 void give_log_fields(log::detail::field_taker& to) {
   std::string_view met[log_fields_max];
   std::size_t count = 0;
-  for (const scope* s = scope::current(); s && count < log_fields_max; s = s->parent()) {
+  const scope* from = logged_scope ? logged_scope : scope::current();
+  for (const scope* s = from; s && count < log_fields_max; s = s->parent()) {
     if (!s->local() || s->local()->key != &log_field_of_scope) continue;
     const auto& field = *static_cast<const log_field*>(s->local()->value);
     if (std::find(met, met + count, std::string_view(field.key)) != met + count) continue;

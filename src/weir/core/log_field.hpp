@@ -26,6 +26,9 @@ extern constinit const local<log_field> log_field_of_scope;
 /// The log asks for the fields of the running task from now on.
 void tell_log_fields() noexcept;
 
+/// Whose fields stand in what this thread logs, instead of the running task's; null: that task's.
+extern constinit thread_local const scope* logged_scope;
+
 }  // namespace detail
 
 /// Runs the task in a scope in which each event of the log has this field, behind its own:

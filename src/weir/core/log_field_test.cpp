@@ -61,6 +61,17 @@ WEIR_TEST("each task has the fields of the scope that it was spawned into, also 
                                               "outlives it n=1", "outlives it n=1"));
 }
 
+WEIR_TEST("what a deadline cuts short is logged with the fields of the scope that it cuts") {
+  log_listener heard;
+  co_await with_log_field("request", "7", []() -> task<> {
+    co_await with_scope({.name = "upload", .timeout = 1_ms},
+                        [](scope&) -> task<> { co_await sleep(1_h); });
+  }());
+  WEIR_REQUIRE(heard.lines.size() == 1);
+  EXPECT_THAT(heard.lines[0], ::testing::StartsWith("scope cancelled scope=upload kind=deadline"));
+  EXPECT_THAT(heard.lines[0], ::testing::EndsWith(" request=7"));
+}
+
 WEIR_TEST("a forged line in a value stays one line") {
   log_listener heard;
   co_await with_log_field("request", "x\n2026 error forged", say("x"));

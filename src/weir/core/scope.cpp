@@ -5,6 +5,7 @@
 #include <weir/base/log.hpp>
 #include <weir/core/error_group.hpp>
 #include <weir/core/error_trace.hpp>
+#include <weir/core/log_field.hpp>
 #include <weir/core/start.hpp>
 #include <weir/core/unhandled.hpp>
 #include <weir/core/with_scope.hpp>
@@ -179,12 +180,14 @@ void scope::cancel(cancel_reason reason) noexcept {
   cancel_called_ = true;
   reason_ = reason;
   if (log::is_on(log::level::debug)) {
+    detail::logged_scope = this;  // it matters which request was cut short, not which one did it
     log::debug("scope cancelled", {{"scope", options_.name},
                                    {"kind", weir::name(reason.kind)},
                                    {"reason", reason.text},
                                    {"by_task", reason.task},
                                    {"file", reason.place.file_name()},
                                    {"line", reason.place.line()}});
+    detail::logged_scope = nullptr;
   }
   if (!cancelled_) propagate();
 }
