@@ -1,13 +1,17 @@
 #include <weir/base/log.hpp>
 
+#include <weir/base/program_here.hpp>
+
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <utility>
 
 namespace weir::log {
@@ -39,22 +43,31 @@ struct output {
   sink replacement;
   std::atomic<bool> is_replaced{false};
   std::atomic<detail::speaker_fields> speaker{nullptr};
-  std::shared_ptr<spdlog::logger> standard_error;
 
-  output() {
+  output() noexcept {
     if (const char* wanted = std::getenv("WEIR_LOG")) lowest = parse_level(wanted, level::info);
-    // A logger outside spdlog's registry: a program that uses spdlog itself keeps its own names.
-    standard_error =
-        std::make_shared<spdlog::logger>("weir", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    standard_error->set_level(spdlog::level::trace);
-    standard_error->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
-    standard_error->flush_on(spdlog::level::trace);
   }
 };
 
-// Made at the first use and never destroyed: destructors of other objects may still log.
-output& the_output() {
-  static output* const made = new output;
+// Made at the first use and never destroyed: destructors of other objects may still log. It takes
+// no memory: whoever only asks whether to log need not have any.
+output& the_output() noexcept {
+  alignas(output) static std::byte memory[sizeof(output)];
+  static output* const made = new (memory) output;
+  return *made;
+}
+
+// The same, but without memory it is made at the next line.
+spdlog::logger& standard_error() {
+  static spdlog::logger* const made = [] {
+    // A logger outside spdlog's registry: a program that uses spdlog itself keeps its own names.
+    auto one =
+        std::make_unique<spdlog::logger>("weir", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    one->set_level(spdlog::level::trace);
+    one->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+    one->flush_on(spdlog::level::trace);
+    return one.release();
+  }();
   return *made;
 }
 
@@ -143,7 +156,9 @@ void write(level severity, std::string_view text, fields about) noexcept {
       if (to.replacement.write)
         return to.replacement.write(to.replacement.context, severity, whole);
     }
-    to.standard_error->log(to_spdlog(severity), spdlog::string_view_t(whole.data(), whole.size()));
+    // Beside what is simulated: the times are real, and the log's own memory is the process's.
+    const weir::detail::world_runs of_the_process;
+    standard_error().log(to_spdlog(severity), spdlog::string_view_t(whole.data(), whole.size()));
   } catch (...) {  // NOLINT(bugprone-empty-catch): the contract; there is nowhere left to tell it
   }
 }

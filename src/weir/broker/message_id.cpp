@@ -1,5 +1,8 @@
 #include <weir/broker/message_id.hpp>
 
+#include <weir/base/assert.hpp>
+
+#include <algorithm>
 #include <array>
 #include <cstddef>
 
@@ -68,10 +71,12 @@ bool decode(std::string_view text, std::array<char, size>& raw) noexcept {
   return made == size && (bits & ((1u << held) - 1)) == 0;
 }
 
-std::uint64_t tag_of(hash_key secret, std::string_view purpose, std::string_view number) {
-  std::string text(purpose);
-  text.append(number);
-  return siphash(secret, text);
+std::uint64_t tag_of(hash_key secret, std::string_view purpose, std::string_view number) noexcept {
+  constexpr std::size_t text_max = 32;
+  std::array<char, text_max> text;
+  WEIR_ASSERT(purpose.size() + number.size() <= text.size());
+  char* const end = std::ranges::copy(number, std::ranges::copy(purpose, text.data()).out).out;
+  return siphash(secret, {text.data(), static_cast<std::size_t>(end - text.data())});
 }
 
 template <std::size_t size>

@@ -211,6 +211,18 @@ void visit_tasks(loop& on, void (*visit)(void*, const met_task&), void* context)
   tree_walker::visit(on.root(), visit, context);
 }
 
+void print_running_task(loop& on, text_sink& out) noexcept {
+  if (!running_task) return;
+  out.put("task ");
+  out.put_number(running_task->id);
+  if (running_task->here.line() != 0) {
+    out.put(", spawned at ");
+    out.put_place(running_task->here);
+  }
+  out.put("\n");
+  tree_walker{on, out, on.now()}.print_frames(*running_task, 1);
+}
+
 void print_task_tree(loop& on, text_sink& out) noexcept {
   const loop_stats stats = on.stats();
   out.put("loop \"");

@@ -49,6 +49,9 @@ struct met_task {
 /// Calls visit() for every task of a loop. On the loop's own thread only; not for signal handlers.
 void visit_tasks(loop& on, void (*visit)(void* context, const met_task& met), void* context);
 
+/// Prints the task that runs on this thread and its async stack; nothing when none does.
+void print_running_task(loop& on, text_sink& out) noexcept;
+
 /// Prints the tree of one loop. On the loop's own thread, or while that thread stands still.
 void print_task_tree(loop& on, text_sink& out) noexcept;
 

@@ -1,5 +1,7 @@
 #include <weir/core/frame_pool.hpp>
 
+#include <weir/core/detail/frames_watched.hpp>
+
 #include <sys/mman.h>
 
 #include <atomic>
@@ -157,21 +159,81 @@ constinit thread_local frame_magazine frame_magazines[frame_class_count];
 #ifdef WEIR_FRAMES_UNPOOLED
 void* allocate_frame_slowly(std::size_t size) { return ::operator new(size); }
 void free_frame_slowly(void* memory, std::size_t size) noexcept { ::operator delete(memory, size); }
+frames_watched::frames_watched(listener) noexcept : outer_(nullptr) {}
+frames_watched::~frames_watched() = default;
 #else
-void* allocate_frame_slowly(std::size_t size) {
-  if (size > frame_size_max) return ::operator new(size);
+namespace {
+
+// While frames are watched the magazines are here, and those in their place look empty to who takes
+// and full to who gives: both come to the slow paths, and the fast ones know of nothing.
+constinit thread_local frames_watched::listener watcher = nullptr;
+thread_local frame_magazine put_aside[class_count];
+
+class magazine_back {
+ public:
+  explicit magazine_back(std::size_t c) noexcept : class_(c) { swap(); }
+  magazine_back(const magazine_back&) = delete;
+  magazine_back& operator=(const magazine_back&) = delete;
+  ~magazine_back() { swap(); }
+
+ private:
+  void swap() noexcept { std::swap(frame_magazines[class_], put_aside[class_]); }
+  std::size_t class_;
+};
+
+void* take_from_pool(std::size_t c) {
   at_thread_end.registered = true;
-  const std::size_t c = (size - 1) / class_step;
   // Code that was built with AddressSanitizer comes here for every block.
   return frame_magazines[c].loose ? cache.pop(c) : cache.refill(c);
+}
+void give_to_pool(std::size_t c, void* memory) noexcept {
+  at_thread_end.registered = true;
+  frame_magazine& m = frame_magazines[c];
+  if (m.loose_count == batch_blocks) cache.rotate(c);
+  auto* block = static_cast<free_block*>(memory);
+  block->next = m.loose;
+  m.loose = block;
+  ++m.loose_count;
+}
+
+void swap_magazines() noexcept {
+  for (std::size_t c = 0; c < class_count; ++c) std::swap(frame_magazines[c], put_aside[c]);
+}
+
+}  // namespace
+
+frames_watched::frames_watched(listener asked) noexcept : outer_(std::exchange(watcher, asked)) {
+  if (outer_) return;
+  for (frame_magazine& one : put_aside) one = {nullptr, nullptr, batch_blocks};
+  swap_magazines();
+}
+frames_watched::~frames_watched() {
+  watcher = outer_;
+  if (!outer_) swap_magazines();
+}
+
+void* allocate_frame_slowly(std::size_t size) {
+  if (size > frame_size_max) return ::operator new(size);
+  const std::size_t c = (size - 1) / class_step;
+  if (watcher) [[unlikely]] {
+    watcher(static_cast<std::ptrdiff_t>(size));
+    const magazine_back here(c);
+    return take_from_pool(c);
+  }
+  return take_from_pool(c);
 }
 
 void free_frame_slowly(void* memory, std::size_t size) noexcept {
   if (size > frame_size_max) return ::operator delete(memory, size);
-  at_thread_end.registered = true;
   const std::size_t c = (size - 1) / class_step;
-  if (frame_magazines[c].loose_count == batch_blocks) cache.rotate(c);
-  free_frame(memory, size);
+  if (watcher) [[unlikely]] {
+    {
+      const magazine_back here(c);
+      give_to_pool(c, memory);
+    }
+    return watcher(-static_cast<std::ptrdiff_t>(size));
+  }
+  give_to_pool(c, memory);
 }
 #endif
 

@@ -5,11 +5,9 @@
 #include <weir/flow/gather.hpp>
 #include <weir/flow/rate_limiter.hpp>
 #include <weir/flow/shared_mutex.hpp>
+#include <weir/testing/allocations.hpp>
 
 #include <gtest/gtest.h>
-
-#include <cstdlib>
-#include <new>
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -19,35 +17,18 @@
 
 #ifndef WEIR_ALLOCATOR_IS_TAKEN
 
-namespace {
-thread_local std::size_t allocations = 0;
-}
-
-void* operator new(std::size_t size) {
-  ++allocations;
-  void* memory = std::malloc(size);
-  if (!memory) throw std::bad_alloc();
-  return memory;
-}
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  ++allocations;
-  return std::malloc(size);
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-
 namespace weir {
 namespace {
 
 using namespace weir::literals;
+using testing::allocations;
 
 constexpr int rounds = 1000;
 
 WEIR_TEST("the counter sees allocations") {
-  const std::size_t before = allocations;
+  const std::size_t before = allocations();
   delete new int(1);
-  EXPECT_EQ(allocations, before + 1);
+  EXPECT_EQ(allocations(), before + 1);
   co_return;
 }
 
@@ -63,14 +44,14 @@ FLOW_CONTRACT("sending and receiving allocates nothing, waiting or not") {
     co_await yield();
     co_await to.send(-1);
     co_await returned.receive();
-    const std::size_t before = allocations;
+    const std::size_t before = allocations();
     for (int i = 0; i < rounds; ++i) {
       co_await to.send(i);
       if (i % 5 != 0) continue;
       co_await to.send(-1);
       co_await returned.receive();
     }
-    EXPECT_EQ(allocations, before);
+    EXPECT_EQ(allocations(), before);
     to.close();
   });
 }
@@ -91,7 +72,7 @@ FLOW_CONTRACT("locks, permits and events allocate nothing, waiting or not") {
       }
     });
     co_await turn.wait();
-    const std::size_t before = allocations;
+    const std::size_t before = allocations();
     for (int i = 0; i < rounds; ++i) {
       {
         auto held = co_await door.lock();
@@ -101,7 +82,7 @@ FLOW_CONTRACT("locks, permits and events allocate nothing, waiting or not") {
       }
       co_await turn.wait();
     }
-    EXPECT_EQ(allocations, before);
+    EXPECT_EQ(allocations(), before);
     is_over = true;
   });
 }
@@ -119,12 +100,12 @@ FLOW_CONTRACT("tokens and places for calls allocate nothing, waiting or not") {
       }
     });
     co_await sleep(1_ms);
-    const std::size_t before = allocations;
+    const std::size_t before = allocations();
     for (int i = 0; i < rounds; ++i) {
       auto place = co_await pool.enter();
       co_await calls.acquire();
     }
-    EXPECT_EQ(allocations, before);
+    EXPECT_EQ(allocations(), before);
     is_over = true;
   });
 }
@@ -133,7 +114,7 @@ FLOW_CONTRACT("a select of two allocates nothing, whoever wins") {
   auto [to, from] = Kit::template channel<int>(1);
   typename Kit::event never;
   co_await sleep(1_ms);
-  const std::size_t before = allocations;
+  const std::size_t before = allocations();
   for (int i = 0; i < rounds; ++i) {
     co_await to.send(i);
     auto [item, heard] = co_await select(from.receive(), never.wait());
@@ -141,7 +122,7 @@ FLOW_CONTRACT("a select of two allocates nothing, whoever wins") {
     auto [nothing, late] = co_await select(from.receive(), sleep(1_ns));
     EXPECT_TRUE(late);
   }
-  EXPECT_EQ(allocations, before);
+  EXPECT_EQ(allocations(), before);
 }
 
 FLOW_CONTRACT("a timer that a select takes back allocates nothing") {
@@ -157,14 +138,14 @@ FLOW_CONTRACT("a timer that a select takes back allocates nothing") {
       }
     });
     co_await yield();
-    const std::size_t before = allocations;
+    const std::size_t before = allocations();
     for (int i = 0; i < rounds; ++i) {
       asked.set();
       auto [heard, late] = co_await select(ready.wait(), sleep(1_h));
       EXPECT_TRUE(heard);
       EXPECT_FALSE(late);
     }
-    EXPECT_EQ(allocations, before);
+    EXPECT_EQ(allocations(), before);
     is_over = true;
     asked.set();
   });
@@ -188,11 +169,11 @@ WEIR_TEST("promises, handlers and their combinations live in the frame pool") {
     EXPECT_EQ(co_await spawn_future([](int same) -> task<int> { co_return same; }(n)), n);
   };
   for (int i = 0; i < 8; ++i) co_await round(i);
-  const std::size_t before = allocations;
+  const std::size_t before = allocations();
   // Each round has two tasks of its own, and the explorer of schedules has room for 1,024 without
   // growing.
   for (int i = 0; i < rounds / 10; ++i) co_await round(i);
-  EXPECT_EQ(allocations, before);
+  EXPECT_EQ(allocations(), before);
 }
 
 #endif
@@ -205,7 +186,7 @@ WEIR_TEST("timers, shared locks, tokens and generators allocate nothing while th
   };
   auto numbers = count();
   co_await sleep(1_ms);
-  const std::size_t before = allocations;
+  const std::size_t before = allocations();
   for (int i = 0; i < rounds; ++i) {
     {
       auto reading = co_await door.lock_shared();
@@ -217,7 +198,7 @@ WEIR_TEST("timers, shared locks, tokens and generators allocate nothing while th
     co_await sleep(1_us);
     EXPECT_EQ(co_await numbers.next(), i);
   }
-  EXPECT_EQ(allocations, before);
+  EXPECT_EQ(allocations(), before);
 }
 
 }  // namespace

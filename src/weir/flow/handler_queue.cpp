@@ -77,7 +77,9 @@ handler_queue& handler_queue::here(std::source_location place) {
     if (&one->scope_ == &owner) return *one;
   }
   auto made = std::make_unique<handler_queue>(owner, owner.on());
-  owner.spawn_at(place, &serve, made.get());
+  // Its frame is made here: without memory for it, spawn() would take that as the task's failure.
+  task<> serving = serve(made.get());
+  owner.spawn_at(place, given_task<void>{std::move(serving)});
   return *made.release();
 }
 

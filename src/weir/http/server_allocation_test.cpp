@@ -6,12 +6,11 @@
 #include <weir/core.hpp>
 #include <weir/io/make_driver.hpp>
 #include <weir/io/socket.hpp>
+#include <weir/testing/allocations.hpp>
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <string_view>
 
 // The sanitizers bring an allocator of their own, and under AddressSanitizer frames are not pooled.
@@ -19,27 +18,6 @@
 #define WEIR_TEST_COUNTS_ALLOCATIONS 0
 #else
 #define WEIR_TEST_COUNTS_ALLOCATIONS 1
-#endif
-
-namespace {
-thread_local std::size_t allocations = 0;
-}
-
-#if WEIR_TEST_COUNTS_ALLOCATIONS
-
-void* operator new(std::size_t size) {
-  ++allocations;
-  void* memory = std::malloc(size);
-  if (!memory) throw std::bad_alloc();
-  return memory;
-}
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  ++allocations;
-  return std::malloc(size);
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
 #endif
 
 namespace weir::http {
@@ -65,12 +43,12 @@ task<> ask(socket& peer, std::string_view text) {
 task<> ask_often(address at, std::size_t* counted) {
   socket peer = co_await connect(at);
   for (int round = 0; round < 1100; ++round) {
-    if (round == 100) *counted = allocations;
+    if (round == 100) *counted = weir::testing::allocations();
     co_await ask(peer,
                  "GET /a/path?and=query HTTP/1.1\r\nHost: example.org\r\nAccept: */*\r\n\r\n");
     co_await ask(peer, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nunrea");
   }
-  *counted = allocations - *counted;
+  *counted = weir::testing::allocations() - *counted;
 }
 
 TEST(small_requests, allocate_nothing_on_a_connection_that_is_kept) {

@@ -7,6 +7,8 @@
 
 #include <cerrno>
 #include <exception>
+#include <new>
+#include <utility>
 
 namespace weir {
 
@@ -179,13 +181,23 @@ detail::done_wait sync_dir(std::string path) noexcept {
 }
 
 std::vector<std::string> list_dir(const std::string& path) {
-  std::vector<std::string> names;
+  struct gathered {
+    std::vector<std::string> names;
+    std::exception_ptr failure;  // of memory, which must not go through the driver
+  } all;
   const auto visit = [](void* context, const char* name) {
-    static_cast<std::vector<std::string>*>(context)->emplace_back(name);
+    auto& into = *static_cast<gathered*>(context);
+    if (into.failure) return;
+    try {
+      into.names.emplace_back(name);
+    } catch (const std::bad_alloc&) {
+      into.failure = std::current_exception();
+    }
   };
-  const int outcome = loop::current()->io().list_dir(path.c_str(), visit, &names);
+  const int outcome = loop::current()->io().list_dir(path.c_str(), visit, &all);
   if (outcome < 0) raise(error::from_os(-outcome, fmt::format("list '{}'", path)));
-  return names;
+  if (all.failure) std::rethrow_exception(all.failure);
+  return std::move(all.names);
 }
 
 result<file_status> path_status(const std::string& path, std::source_location place) noexcept {

@@ -1,5 +1,6 @@
 #include <weir/sim/explore.hpp>
 
+#include <weir/base/program_here.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/scope.hpp>
 #include <weir/sim/run_story.hpp>
@@ -102,7 +103,10 @@ const virtual_outcome& explorer::run_prepared(bool in_order, schedule_trace* tra
   probe_listener* const outer = set_probe_listener(&probes_);
   const time_point began = on.world.clock().now();
   on.on.root().spawn(detail::given_task<void>{program_.body()});
-  on.on.run();
+  {
+    const detail::program_runs running(&on.world.program());
+    on.on.run();
+  }
   set_probe_listener(outer);
   outcome_.stats = on.on.stats();
   outcome_.passed = on.world.clock().now() - began;

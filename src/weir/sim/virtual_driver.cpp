@@ -28,6 +28,12 @@ bool is_durable_write(const io_request& request) noexcept {
 
 }  // namespace
 
+// While the driver answers, the world's code runs; what it calls back is the program's again.
+class virtual_driver::call : public detail::world_runs {
+ public:
+  explicit call(virtual_driver& of) noexcept { of.caller_ = before(); }
+};
+
 virtual_driver::virtual_driver(virtual_options options)
     : own_(std::make_unique<virtual_world>(options)), world_(*own_), epoch_(world_.crashes()) {}
 
@@ -37,6 +43,7 @@ virtual_driver::virtual_driver(virtual_world& world) noexcept
 virtual_driver::~virtual_driver() { WEIR_ASSERT(due_.empty() && "a driver outlives its requests"); }
 
 bool virtual_driver::submit(io_request& request) noexcept {
+  const call asked(*this);
   request.driver_data = this;
   request.driver_state = state_waiting;
   try {
@@ -110,6 +117,7 @@ std::int64_t virtual_driver::run(io_request& request) {
   if (is_dead()) return -EIO;
   if (const int code = world_.begin(request); code != 0) return -code;
   if (request.op != io_op::run_blocking) return world_.run_on_disk(request);
+  const detail::program_runs called(caller_);
   request.function(request.memory);
   return 0;
 }
@@ -129,6 +137,7 @@ void virtual_driver::run_second_half(io_request& request) {
 }
 
 void virtual_driver::cancel(io_request& request) noexcept {
+  const call asked(*this);
   if (request.driver_state == state_to_sync) return;  // a kernel's worker is not stopped either
   const bool is_in_time = request.driver_state == state_to_run ||
                           world_.network().cancel(request) || world_.datagrams().cancel(request) ||
@@ -166,8 +175,12 @@ bool virtual_driver::deliver() {
       run_first_half(*request);
       continue;
     }
-    if (request->driver_state == state_to_run) request->outcome = run(*request);
+    if (request->driver_state == state_to_run) {
+      request->driver_state = state_happened;  // it can't be cancelled by what it runs
+      request->outcome = run(*request);
+    }
     if (request->driver_state == state_to_sync) run_second_half(*request);
+    const detail::program_runs called(caller_);
     request->on_complete(*request);
     has_delivered = true;
   }
@@ -175,6 +188,7 @@ bool virtual_driver::deliver() {
 }
 
 void virtual_driver::wait(time_point until) noexcept {
+  const call asked(*this);
   asked_until_ = now();
   if (deliver() || wakes_.exchange(0) != 0) return;
   const time_point next = due_.empty() ? time_point::never() : due_.begin()->first.at;
@@ -199,64 +213,81 @@ void virtual_driver::wait(time_point until) noexcept {
   deliver();
 }
 
+bool virtual_driver::end_deadlock(loop& on) noexcept {
+  const call asked(*this);
+  return world_.on_deadlock && world_.on_deadlock(world_.on_deadlock_context, on);
+}
+
 void virtual_driver::wake() noexcept {
   wakes_.fetch_add(1);
   wakes_.notify_one();
 }
 
 io_handle virtual_driver::make_socket(int family) noexcept {
+  const call asked(*this);
   return is_dead() ? -EIO : world_.network().make_socket(family);
 }
 
 io_handle virtual_driver::make_listener(raw_address& address,
                                         const listen_options& options) noexcept {
+  const call asked(*this);
   return is_dead() ? -EIO : world_.network().make_listener(address, options);
 }
 
 io_handle virtual_driver::make_datagram_socket(int family, raw_address& address,
                                                const listen_options& options) noexcept {
+  const call asked(*this);
   return is_dead() ? -EIO : world_.datagrams().make_socket(family, address, options);
 }
 
 int virtual_driver::make_pipe(io_handle (&ends)[2]) noexcept {
+  const call asked(*this);
   return is_dead() ? -EIO : world_.network().make_pipe(ends);
 }
 
 int virtual_driver::address_of(io_handle handle, bool peer, raw_address& out) noexcept {
+  const call asked(*this);
   if (world_.datagrams().has(handle)) return world_.datagrams().address_of(handle, peer, out);
   return world_.network().address_of(handle, peer, out);
 }
 
 int virtual_driver::set_option(io_handle handle, int level, int option, int value) noexcept {
+  const call asked(*this);
   if (world_.datagrams().has(handle))
     return world_.datagrams().set_option(handle, level, option, value);
   return world_.network().set_option(handle, level, option, value);
 }
 
 int virtual_driver::status_of(const char* path, file_status& out) noexcept {
+  const call asked(*this);
   return is_dead() ? -EIO : world_.disk().status_of(path, out);
 }
 
 int virtual_driver::status_of(io_handle handle, file_status& out) noexcept {
+  const call asked(*this);
   return world_.disk().status_of(handle, out);
 }
 
 int virtual_driver::list_dir(const char* path, void (*visit)(void*, const char* name),
                              void* context) noexcept {
+  const call asked(*this);
   if (is_dead()) return -EIO;
   std::vector<std::string> names;
   if (const int error = world_.disk().list_dir(path, names, world_.options().shuffle); error != 0) {
     return error;
   }
+  const detail::program_runs called(caller_);
   for (const std::string& name : names) visit(context, name.c_str());
   return 0;
 }
 
 int virtual_driver::lock_file(io_handle handle) noexcept {
+  const call asked(*this);
   return is_dead() ? -EIO : world_.disk().lock(handle);
 }
 
 void virtual_driver::close_now(io_handle handle) noexcept {
+  const call asked(*this);
   if (is_dead()) return;
   drop_file_requests(handle);
   world_.close(handle);

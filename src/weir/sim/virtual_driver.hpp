@@ -3,6 +3,7 @@
 // to the moment the loop asked for.
 #pragma once
 
+#include <weir/base/program_here.hpp>
 #include <weir/core/driver.hpp>
 #include <weir/sim/virtual_world.hpp>
 
@@ -79,12 +80,11 @@ class virtual_driver final : public driver {
     return world_.options().threads || world_.options().is_led;
   }
   scheduling_policy* policy() noexcept override { return world_.begin_loop(); }
-  bool end_deadlock(loop& on) noexcept override {
-    return world_.on_deadlock && world_.on_deadlock(world_.on_deadlock_context, on);
-  }
+  bool end_deadlock(loop& on) noexcept override;
 
  private:
   friend class virtual_world;
+  class call;
   struct due_key {
     time_point at;
     std::uint64_t number = 0;
@@ -116,6 +116,7 @@ class virtual_driver final : public driver {
   time_point asked_until_;  // by the last wait()
   time_point afterlife_;
   bool is_stuck_ = false;
+  const detail::simulated_program* caller_ = nullptr;  // of the call that is being answered
   std::atomic<std::uint32_t> wakes_{0};
 };
 

@@ -2,6 +2,7 @@
 
 #include <weir/base/assert.hpp>
 #include <weir/base/probe.hpp>
+#include <weir/base/program_here.hpp>
 #include <weir/core/dump.hpp>
 #include <weir/core/scope.hpp>
 #include <weir/sim/virtual_driver.hpp>
@@ -82,6 +83,7 @@ void virtual_node::end_process(const char* why) {
   virtual_outcome of_nobody;
   detail::outcome_listener listener;
   listener.listen(of_nobody, world_);
+  const detail::program_runs its_last(&world_.program());
   process_->on.cancel_between_turns(why);
   std::uint64_t turns = 0;
   while (process_->on.run_turn()) {
@@ -109,6 +111,7 @@ void virtual_node::turn() {
   {
     detail::outcome_listener listener;
     listener.listen(outcome_, world_);
+    const detail::program_runs running(&world_.program());
     goes_on = process_->on.run_turn();
   }
   if (process_->driver.is_dead()) {  // an order of the world's: crash_before_disk_operation()
@@ -124,7 +127,10 @@ void virtual_node::turn() {
   has_ended_ = true;
   outcome_.stats = process_->on.stats();
   detail::note_left_behind(outcome_, world_, false);
-  process_.reset();
+  {
+    const detail::program_runs its_last(&world_.program());
+    process_.reset();
+  }
   world_.crash(crash_loss::none);  // its kernel closes what it has left open
 }
 

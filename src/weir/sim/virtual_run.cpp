@@ -1,5 +1,6 @@
 #include <weir/sim/virtual_run.hpp>
 
+#include <weir/base/program_here.hpp>
 #include <weir/core/dump.hpp>
 #include <weir/core/scope.hpp>
 #include <weir/core/string_sink.hpp>
@@ -20,6 +21,7 @@ namespace {
 thread_local virtual_outcome* heard_by = nullptr;
 
 void hear(const unhandled_error& what) noexcept {
+  const detail::world_runs listening;
   if (!heard_by) {
     std::fprintf(stderr, "an error outside of a virtual run: %s\n", what.text);
     std::abort();
@@ -61,6 +63,8 @@ const char* name(run_failure how) noexcept {
       return "left behind";
     case run_failure::expectation:
       return "expectation";
+    case run_failure::escape:
+      return "escape";
   }
   return "?";
 }
@@ -86,6 +90,20 @@ void detail::outcome_listener::listen(virtual_outcome& into, virtual_world& worl
   heard_by = &into;
   world.on_deadlock = &end_deadlock;
   world.on_deadlock_context = &into;
+}
+
+void detail::note_escape(const char* function, const char* instead) noexcept {
+  const world_runs noting;
+  loop* const on = loop::current();
+  if (!heard_by || !on || on->root().is_cancelled()) return;
+  string_sink out;
+  out.put(function);
+  out.put("() was called in a simulated run, which it leaves: use ");
+  out.put(instead);
+  out.put("\n");
+  print_running_task(*on, out);
+  heard_by->fail(run_failure::escape, std::move(out.text));
+  on->root().cancel("a call out of the simulation");
 }
 
 void detail::note_left_behind(virtual_outcome& outcome, virtual_world& world,
@@ -115,7 +133,10 @@ virtual_outcome run_outcome_in(virtual_world& world, task<> body, virtual_run_op
     virtual_driver driver(world);
     loop on(driver, options.loop);
     on.root().spawn(detail::given_task<void>{std::move(body)});
-    on.run();
+    {
+      const detail::program_runs running(&world.program());
+      on.run();
+    }
     outcome.stats = on.stats();
     world.on_deadlock = nullptr;
   }

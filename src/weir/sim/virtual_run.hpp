@@ -26,6 +26,7 @@ enum class run_failure : std::uint8_t {
   no_end,       // more steps than a run may have
   left_behind,  // tasks, timers, sockets or files
   expectation,  // a check of the program's own
+  escape,       // it called the system behind the world's back
 };
 const char* name(run_failure how) noexcept;
 
@@ -63,6 +64,10 @@ class outcome_listener {
   virtual_outcome* outer_;
   unhandled_handler before_;
 };
+
+/// The program that runs on this thread has called a function of the system: the run has failed,
+/// with the async stack of who called, and is cancelled. `instead` says what to use.
+void note_escape(const char* function, const char* instead) noexcept;
 
 /// Notes what a run has left behind.
 void note_left_behind(virtual_outcome& outcome, virtual_world& world, bool may_leave_handles);

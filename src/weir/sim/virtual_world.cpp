@@ -16,6 +16,7 @@ constexpr int signals_max = 64;
 
 virtual_world::virtual_world(virtual_options options)
     : options_(options),
+      program_{.may_have_threads = options.threads},
       own_choices_(options.seed),
       choices_(options.decisions ? *options.decisions : own_choices_),
       own_schedule_(choices_),

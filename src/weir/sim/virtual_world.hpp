@@ -4,6 +4,7 @@
 // is repeated by its seed, or by the few decisions in which it differs from the plain one.
 #pragma once
 
+#include <weir/base/program_here.hpp>
 #include <weir/core/driver.hpp>
 #include <weir/sim/choice.hpp>
 #include <weir/sim/explored_schedule.hpp>
@@ -111,6 +112,8 @@ class virtual_world final : private network_host {
   /// Sockets and files that are open: 0 when a program has cleaned up after itself.
   std::size_t open_handles() const noexcept;
   choices& decisions() noexcept { return choices_; }
+  /// What runs in it, as a mark of the thread on which it does.
+  detail::simulated_program& program() noexcept { return program_; }
   /// True while nothing has been asked of it but turns of tasks and random numbers, so that the
   /// next run may have it.
   bool is_untouched() const noexcept;
@@ -153,6 +156,7 @@ class virtual_world final : private network_host {
 
   std::uint32_t half_written_ = 0;
   virtual_options options_;
+  detail::simulated_program program_;
   virtual_clock clock_;
   choices own_choices_;
   choices& choices_;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace weir::detail {
 
@@ -113,12 +114,17 @@ result<std::uint64_t> journal_model::try_change(const std::vector<change>& chang
     records.push_back({changes[i].what, payloads[i]});
   }
   std::vector<location> places(changes.size());
+  // Memory first: what was appended is in the history, come what may.
+  std::vector<change> noted = keeps_history ? changes : std::vector<change>();
+  if (history_.capacity() < history_.size() + noted.size()) {
+    history_.reserve(2 * (history_.size() + noted.size()));
+  }
   auto lsn = over->try_append(records, who, places);
   if (!lsn) return lsn;
   WEIR_ASSERT(!keeps_history || *lsn == history_.size() + changes.size());
+  for (change& one : noted) history_.push_back(std::move(one));
   for (std::size_t i = 0; i < changes.size(); ++i) {
     apply_change(changes[i].what, changes[i].id, places[i]);
-    if (keeps_history) history_.push_back(changes[i]);
   }
   return lsn;
 }

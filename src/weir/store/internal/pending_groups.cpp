@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <new>
 #include <utility>
 
 namespace weir::detail {
@@ -24,26 +25,31 @@ pending_groups::fit pending_groups::fit_of(std::size_t size) const noexcept {
   return at + head + size <= current_.capacity ? fit::new_group : fit::new_segment;
 }
 
-pending_group& pending_groups::begin_group() {
-  pending_group& made = groups_.emplace_back();
+// With memory for `size` bytes of records. All that may fail comes before anything is touched (5).
+pending_group& pending_groups::begin_group(std::size_t size) {
+  pending_group made;
   made.segment = current_.number;
   made.epoch = current_.epoch;
   made.begins_segment = !current_.is_begun;
   made.offset = made.begins_segment ? 0 : static_cast<std::uint32_t>(align_batch(current_.end));
   made.lsn_first = lsn_next_;
   made.bytes = std::exchange(spare_, {});
-  made.bytes.assign(batch_header::size + (made.begins_segment ? segment_header::size : 0), '\0');
-  bytes_ += made.bytes.size();
+  const std::size_t head = batch_header::size + (made.begins_segment ? segment_header::size : 0);
+  made.bytes.reserve(head + size);
+  made.bytes.assign(head, '\0');
+  groups_.push_back(std::move(made));
+  pending_group& back = groups_.back();
+  bytes_ += back.bytes.size();
   current_.is_begun = true;
-  current_.end = made.end();
-  return made;
+  current_.end = back.end();
+  return back;
 }
 
 std::uint64_t pending_groups::add(std::span<const record_view> records, std::size_t size,
                                   std::span<location> places) {
   const fit where = fit_of(size);
   WEIR_ASSERT(where != fit::new_segment && places.size() >= records.size());
-  pending_group& group = where == fit::extends_group ? groups_.back() : begin_group();
+  pending_group& group = where == fit::extends_group ? groups_.back() : begin_group(size);
   std::size_t at = group.bytes.size();
   group.bytes.resize(at + size);
   for (std::size_t i = 0; i < records.size(); ++i) {
@@ -64,11 +70,21 @@ std::uint64_t pending_groups::add(std::span<const record_view> records, std::siz
 bool pending_groups::add_mark() {
   WEIR_ASSERT(groups_.empty());
   if (fit_of(0) != fit::new_group) return false;
-  begin_group().is_sealed = true;
+  begin_group(0).is_sealed = true;
   return true;
 }
 
-void pending_groups::pop_front() {
+// It is durable already: without memory to keep it, it is read from the disk.
+void pending_groups::keep(pending_group& done) noexcept {
+  const std::size_t size = done.bytes.capacity();
+  try {
+    recent_.push_back(std::move(done));
+    recent_bytes_ += size;
+  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): as the comment above says
+  }
+}
+
+void pending_groups::pop_front() noexcept {
   pending_group& done = groups_.front();
   bytes_ -= done.bytes.size();
   if (done.count == 0) {  // a mark
@@ -76,8 +92,7 @@ void pending_groups::pop_front() {
   } else {
     // A small group in the memory of a large one would drive out many others.
     if (done.bytes.capacity() / 4 > done.bytes.size()) done.bytes.shrink_to_fit();
-    recent_bytes_ += done.bytes.capacity();
-    recent_.push_back(std::move(done));
+    keep(done);
   }
   groups_.pop_front();
   while (recent_bytes_ > recent_bytes_max_) {  // (4)

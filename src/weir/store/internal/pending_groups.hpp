@@ -8,7 +8,8 @@
 //
 // Invariants: (1) only the back takes records, and only until it is sealed; (2) offsets of groups
 // in one segment grow and never overlap; (3) bytes() is the sum of the sizes of all groups
-// that are not written; (4) the memory of those that are is recent_bytes_max_ at most.
+// that are not written; (4) the memory of those that are is recent_bytes_max_ at most; (5) what
+// fails for want of memory has changed nothing.
 #pragma once
 
 #include <weir/store/journal_format.hpp>
@@ -51,7 +52,7 @@ class pending_groups {
  public:
   enum class fit : std::uint8_t { extends_group, new_group, new_segment };
 
-  pending_groups(std::size_t group_bytes_max, std::size_t recent_bytes_max) noexcept
+  pending_groups(std::size_t group_bytes_max, std::size_t recent_bytes_max)
       : group_bytes_max_(group_bytes_max), recent_bytes_max_(recent_bytes_max) {}
 
   /// Where records of `size` framed bytes would go.
@@ -67,7 +68,7 @@ class pending_groups {
   bool is_empty() const noexcept { return groups_.empty(); }
   pending_group& front() noexcept { return groups_.front(); }
   /// The front is written.
-  void pop_front();
+  void pop_front() noexcept;
   /// A copy of a framed record that is still here, written or not.
   std::optional<std::string> find(location where) const;
 
@@ -80,7 +81,8 @@ class pending_groups {
   snapshot_header boundary() const noexcept;
 
  private:
-  pending_group& begin_group();
+  pending_group& begin_group(std::size_t size);
+  void keep(pending_group& done) noexcept;
 
   static constexpr std::size_t kept_buffer_max = std::size_t{4} << 20;
   std::size_t group_bytes_max_;

@@ -1,0 +1,160 @@
+// Memory that fails under what tasks share: each allocation of a scenario in turn. Whoever is told
+// nothing has lost nothing, and what is shared can be used as before.
+#include <weir/core.hpp>
+#include <weir/flow/broadcast.hpp>
+#include <weir/flow/channel.hpp>
+#include <weir/flow/event_bus.hpp>
+#include <weir/flow/gather.hpp>
+#include <weir/flow/mutex.hpp>
+#include <weir/flow/promise.hpp>
+#include <weir/flow/retry.hpp>
+#include <weir/flow/semaphore.hpp>
+#include <weir/flow/shared_mutex.hpp>
+#include <weir/flow/watch.hpp>
+#include <weir/testing/allocation_points.hpp>
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using testing::for_each_allocation;
+
+TEST(WithoutMemory, a_channel_loses_no_item_of_a_send_that_ended_well) {
+  for_each_allocation([]() -> task<> {
+    auto [to, from] = channel<std::string>(2);
+    std::vector<std::string> sent;
+    std::vector<std::string> got;
+    sent.reserve(10);
+    got.reserve(10);
+    const auto receive_all = [](receiver<std::string>* in,
+                                std::vector<std::string>* into) -> task<> {
+      while (auto item = co_await in->receive()) into->push_back(std::move(*item));
+    };
+    std::exception_ptr failed;
+    try {
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn(receive_all, &from, &got);
+        for (int i = 0; i < 10; ++i) {
+          std::string text = std::to_string(i);
+          co_await to.send(text);
+          sent.push_back(std::move(text));
+        }
+        to.close();
+      });
+    } catch (...) {
+      failed = std::current_exception();
+    }
+    to.close();
+    co_await receive_all(&from, &got);
+    // One more may be there: its send was cancelled after it had happened.
+    EXPECT_GE(got.size(), sent.size());
+    for (std::size_t i = 0; i < sent.size(); ++i) EXPECT_EQ(got[i], sent[i]);
+    if (failed) std::rethrow_exception(failed);
+    EXPECT_EQ(got.size(), 10u);
+  });
+}
+
+// Three at a time want the lock; in the end it must be free.
+template <class Lock>
+task<> with_lock_for_three(int* held_at_once, Lock lock) {
+  co_await with_scope([&](scope& s) -> task<> {
+    for (int i = 0; i < 3; ++i) {
+      s.spawn(
+          [](int* now, Lock* take) -> task<> {
+            auto held = co_await (*take)();
+            EXPECT_EQ(++*now, 1);
+            co_await yield();
+            --*now;
+          },
+          held_at_once, &lock);
+    }
+    co_return;
+  });
+}
+
+TEST(WithoutMemory, the_user_of_a_lock_leaves_it_free) {
+  for_each_allocation([]() -> task<> {
+    mutex door;
+    semaphore slots(1);
+    shared_mutex book;
+    int held = 0;
+    const auto free_again = [&]() -> void {
+      EXPECT_TRUE(door.try_lock());
+      EXPECT_TRUE(slots.try_acquire());
+      EXPECT_TRUE(book.try_lock());
+    };
+    std::exception_ptr failed;
+    try {
+      co_await with_lock_for_three(&held, [&] { return door.lock(); });
+      co_await with_lock_for_three(&held, [&] { return slots.acquire(); });
+      co_await with_lock_for_three(&held, [&] { return book.lock(); });
+    } catch (...) {
+      failed = std::current_exception();
+    }
+    free_again();
+    if (failed) std::rethrow_exception(failed);
+  });
+}
+
+TEST(WithoutMemory, what_ends_a_promise_is_heard_by_its_future) {
+  for_each_allocation([]() -> task<> {
+    int seen = 0;
+    co_await with_scope([&](scope& s) -> task<> {
+      auto squared = spawn_future(s, [](int n) -> task<int> {
+        co_await yield();
+        co_return n* n;
+      }(3));
+      promise<int> told;
+      auto sum = told.get_future().then([](int n) { return n + 1; });
+      told.resolve(1);
+      seen += co_await std::move(squared);
+      seen += co_await std::move(sum);
+      seen += co_await (spawn_future(s, []() -> task<int> { co_return 5; }())
+                            .then([](int n) { return std::to_string(n).size(); })
+                            .finally([&] { ++seen; }));
+    });
+    EXPECT_EQ(seen, 9 + 2 + 1 + 1);
+  });
+}
+
+TEST(WithoutMemory, a_broadcast_or_a_watch_keeps_its_receivers_in_step) {
+  for_each_allocation([]() -> task<> {
+    auto radio = broadcast<std::string>(4);
+    auto [set, value] = watch(std::string("first"));
+    auto first = radio.subscribe();
+    auto second = radio.subscribe();
+    std::string heard;
+    for (const char* text : {"a", "b", "c"}) {
+      radio.send(text);
+      set.set(text);
+      heard += (co_await first.receive())->value;
+      heard += (co_await second.receive())->value;
+    }
+    EXPECT_EQ(heard, "aabbcc");
+    EXPECT_EQ(value.get(), "c");
+  });
+}
+
+TEST(WithoutMemory, one_of_several_attempts_ends_them_all) {
+  for_each_allocation([]() -> task<> {
+    int calls = 0;
+    try {
+      const int got = co_await retry(exponential(1_ms, 1_s), [&]() -> task<int> {
+        if (++calls < 3) raise(errc::refused);
+        co_return calls;
+      });
+      EXPECT_EQ(got, 3);
+    } catch (const exception& e) {
+      EXPECT_NE(std::string(e.what()).find("std::bad_alloc"), std::string::npos) << e.what();
+    }
+  });
+}
+
+}  // namespace
+}  // namespace weir
