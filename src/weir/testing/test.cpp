@@ -2,6 +2,7 @@
 
 #include <weir/testing/detail/fail_at.hpp>
 #include <weir/testing/detail/test_names.hpp>
+#include <weir/testing/escape_guard.hpp>
 
 #include <fmt/format.h>
 
@@ -77,6 +78,7 @@ std::string detail::suite_of(std::string_view file) {
 }
 
 bool add_test(const char* sentence, task<> (*body)(), std::source_location place) {
+  static_cast<void>(are_escapes_caught());  // for this call the linker takes the guard
   ::testing::RegisterTest(
       detail::suite_of(place.file_name()).c_str(), detail::name_of(sentence).c_str(), nullptr,
       nullptr, place.file_name(), static_cast<int>(place.line()),

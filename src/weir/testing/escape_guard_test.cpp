@@ -1,0 +1,214 @@
+// Each function that the guard knows is caught in a simulated run, and works outside of one.
+#include <weir/testing/escape_guard.hpp>
+
+#include <weir/base/log.hpp>
+#include <weir/io/blocking.hpp>
+#include <weir/testing/test.hpp>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <spawn.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <random>
+#include <string>
+#include <thread>
+
+namespace weir::testing {
+namespace {
+
+constexpr const char* need_the_guard = "the sanitizers stand before these functions themselves";
+
+// One call; true when it did what it does.
+struct guarded_call {
+  const char* function;
+  const char* instead;
+  bool (*call)();
+};
+
+int wait_for(pid_t child) {
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  return status;
+}
+bool is_closed(int descriptor) { return descriptor >= 0 && ::close(descriptor) == 0; }
+bool connect_nowhere() {
+  sockaddr_in nowhere{};
+  nowhere.sin_family = AF_INET;
+  return ::connect(-1, reinterpret_cast<sockaddr*>(&nowhere), sizeof nowhere) == -1;
+}
+bool spawn_true(decltype(&::posix_spawn) how) {
+  char name[] = "/bin/true";
+  char* const words[] = {name, nullptr};
+  pid_t child = -1;
+  return how(&child, name, nullptr, nullptr, words, nullptr) == 0 && wait_for(child) == 0;
+}
+bool fork_one() {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  return wait_for(child) == 0;
+}
+
+const guarded_call calls[] = {
+    {"clock_gettime", "now()",
+     [] {
+       timespec t{};
+       return ::clock_gettime(CLOCK_REALTIME, &t) == 0 && t.tv_sec > 0;
+     }},
+    {"clock_gettime", "now()",
+     [] { return std::chrono::steady_clock::now().time_since_epoch().count() > 0; }},
+    {"clock_gettime", "now()",
+     [] { return std::chrono::system_clock::now().time_since_epoch().count() > 0; }},
+    {"gettimeofday", "now()",
+     [] {
+       timeval t{};
+       return ::gettimeofday(&t, nullptr) == 0 && t.tv_sec > 0;
+     }},
+    {"time", "now()", [] { return ::time(nullptr) > 0; }},
+    {"nanosleep", "sleep()",
+     [] {
+       const timespec t{.tv_sec = 0, .tv_nsec = 1};
+       // tidy-allow(words): this is about those who do so
+       return ::nanosleep(&t, nullptr) == 0;
+     }},
+    {"clock_nanosleep", "sleep()",
+     [] {
+       const timespec t{.tv_sec = 0, .tv_nsec = 1};
+       return ::clock_nanosleep(CLOCK_MONOTONIC, 0, &t, nullptr) == 0;
+     }},
+    {"nanosleep", "sleep()",
+     [] {
+       // tidy-allow(words): this is about those who do so
+       std::this_thread::sleep_for(std::chrono::nanoseconds(1));
+       return true;
+     }},
+    // tidy-allow(words): this is about those who do so
+    {"usleep", "sleep()", [] { return ::usleep(1) == 0; }},
+    {"sleep", "sleep()", [] { return ::sleep(0) == 0; }},
+    {"getrandom", "random()",
+     [] {
+       int bits = 0;
+       return ::getrandom(&bits, sizeof bits, 0) == sizeof bits;
+     }},
+    {"getentropy", "random()",
+     [] {
+       int bits = 0;
+       return ::getentropy(&bits, sizeof bits) == 0;
+     }},
+    {"std::random_device", "random()",
+     [] {
+       std::random_device bits;
+       return bits() <= std::random_device::max();
+     }},
+    {"pthread_create", "tasks",
+     [] {
+       bool has_run = false;
+       std::thread([&] { has_run = true; }).join();
+       return has_run;
+     }},
+    {"fork", "nothing", &fork_one},
+    {"posix_spawn", "nothing", [] { return spawn_true(&::posix_spawn); }},
+    {"posix_spawnp", "nothing", [] { return spawn_true(&::posix_spawnp); }},
+    {"getaddrinfo", "resolve()",
+     [] {
+       addrinfo hints{};
+       hints.ai_flags = AI_NUMERICHOST;
+       addrinfo* found = nullptr;
+       const bool is_found = ::getaddrinfo("127.0.0.1", nullptr, &hints, &found) == 0;
+       if (is_found) ::freeaddrinfo(found);
+       return is_found;
+     }},
+    {"socket", "connect()", [] { return is_closed(::socket(AF_INET, SOCK_STREAM, 0)); }},
+    {"connect", "connect()", &connect_nowhere},
+    {"open", "open_file()", [] { return is_closed(::open("/dev/null", O_RDONLY)); }},
+    {"openat", "open_file()", [] { return is_closed(::openat(AT_FDCWD, "/dev/null", O_RDONLY)); }},
+    {"fopen", "open_file()",
+     [] {
+       FILE* const file = std::fopen("/dev/null", "r");
+       return file && std::fclose(file) == 0;
+     }},
+    {"fopen64", "open_file()",
+     [] {
+       FILE* const file = ::fopen64("/dev/null", "r");
+       return file && std::fclose(file) == 0;
+     }},
+    {"fopen", "open_file()", [] { return std::ifstream("/dev/null").is_open(); }},
+};
+
+task<> culprit(bool (*call)(), int* said) {
+  *said = call() ? 1 : 0;
+  co_return;
+}
+
+class EscapeGuard : public ::testing::TestWithParam<guarded_call> {
+ protected:
+  void SetUp() override {
+    if (!are_escapes_caught()) GTEST_SKIP() << need_the_guard;
+  }
+};
+
+TEST_P(EscapeGuard, fails_the_run_with_the_stack_of_who_called) {
+  int said = -1;
+  const virtual_outcome outcome = run_outcome(culprit(GetParam().call, &said));
+  EXPECT_EQ(outcome.how, run_failure::escape);
+  for (const char* part : {GetParam().function, GetParam().instead, "culprit", "simulated run"}) {
+    EXPECT_NE(outcome.failure.find(part), std::string::npos) << part << " in " << outcome.failure;
+  }
+  EXPECT_EQ(said, 1) << "the call itself is made";
+}
+
+TEST_P(EscapeGuard, is_silent_outside_of_a_run_and_where_it_is_told_to_be) {
+  EXPECT_TRUE(GetParam().call());
+  const virtual_outcome outcome = run_outcome([](bool (*call)()) -> task<> {
+    const escape_allowed here;
+    EXPECT_TRUE(call());
+    co_return;
+  }(GetParam().call));
+  EXPECT_FALSE(outcome.is_failed) << outcome.failure;
+}
+
+INSTANTIATE_TEST_SUITE_P(, EscapeGuard, ::testing::ValuesIn(calls), [](const auto& of) {
+  std::string name = of.param.function;
+  for (char& c : name) c = c == ':' ? '_' : c;
+  return name + "_" + std::to_string(of.index);
+});
+
+// What a program asks of the world may have reasons of the world's; what it is called back for is
+// its own again.
+TEST(EscapeGuards, catch_what_a_completion_calls) {
+  if (!are_escapes_caught()) GTEST_SKIP() << need_the_guard;
+  const virtual_outcome outcome =
+      run_outcome([]() -> task<> { co_await blocking([] { return ::time(nullptr); }); }());
+  EXPECT_EQ(outcome.how, run_failure::escape);
+}
+
+TEST(EscapeGuards, leave_a_run_with_threads_alone) {
+  const virtual_outcome outcome = run_outcome(
+      []() -> task<> {
+        EXPECT_GT(::time(nullptr), 0);
+        co_return;
+      }(),
+      {.world = {.threads = true}});
+  EXPECT_FALSE(outcome.is_failed) << outcome.failure;
+}
+
+TEST(EscapeGuards, leave_the_times_of_the_log_alone) {
+  const virtual_outcome outcome = run_outcome([]() -> task<> {
+    log::write(log::level::error, "at a time of its own", {});
+    co_return;
+  }());
+  EXPECT_FALSE(outcome.is_failed) << outcome.failure;
+}
+
+}  // namespace
+}  // namespace weir::testing
