@@ -27,10 +27,18 @@ const kind_text& text_of(choice_kind kind) noexcept {
 }
 
 constexpr std::size_t recorded_expected = 4096;
+constexpr std::uint32_t machines_max = 10'000;  // that a log may name
+
+// Two streams of one seed share nothing.
+std::uint64_t stream_of(std::uint32_t machine, std::uint64_t number) noexcept {
+  return machine == 0 ? number : number + mix(machine);
+}
 
 // What a program draws when a log says nothing: the numbers of seed 0 rather than zeros, on which
 // many a generator hangs.
-std::uint64_t plain_bits(std::uint32_t index) noexcept { return mix(index); }
+std::uint64_t plain_bits(std::uint32_t machine, std::uint32_t index) noexcept {
+  return mix(stream_of(machine, index));
+}
 
 }  // namespace
 
@@ -40,8 +48,9 @@ std::string choice_log::text() const {
   std::string text;
   for (const choice& one : exceptions) {
     if (!text.empty()) text += ',';
-    fmt::format_to(std::back_inserter(text), "{}{}={}", text_of(one.kind).letter, one.index,
-                   one.value);
+    fmt::format_to(std::back_inserter(text), "{}{}", text_of(one.kind).letter, one.index);
+    if (one.machine != 0) fmt::format_to(std::back_inserter(text), "@{}", one.machine);
+    fmt::format_to(std::back_inserter(text), "={}", one.value);
   }
   return text;
 }
@@ -56,12 +65,17 @@ std::optional<choice_log> choice_log::parse(std::string_view text) {
     if (one.empty() || equals == std::string_view::npos) return std::nullopt;
     const auto* kind = std::find_if(std::begin(kind_texts), std::end(kind_texts),
                                     [&](const kind_text& k) { return k.letter == one[0]; });
-    const auto index = parse_number(one.substr(1, equals - 1), UINT32_MAX);
+    const std::string_view place = one.substr(1, equals - 1);
+    const std::size_t at = std::min(place.find('@'), place.size());
+    const auto index = parse_number(place.substr(0, at), UINT32_MAX);
+    const auto machine = parse_number(
+        at == place.size() ? std::string_view("0") : place.substr(at + 1), machines_max);
     const auto value = parse_number(one.substr(equals + 1), UINT64_MAX);
-    if (kind == std::end(kind_texts) || !index || !value) return std::nullopt;
+    if (kind == std::end(kind_texts) || !index || !machine || !value) return std::nullopt;
     log.exceptions.push_back({.kind = static_cast<choice_kind>(kind - kind_texts),
                               .index = static_cast<std::uint32_t>(*index),
-                              .value = *value});
+                              .value = *value,
+                              .machine = static_cast<std::uint32_t>(*machine)});
   }
   return log;
 }
@@ -77,19 +91,49 @@ void choices::restart(std::uint64_t seed) noexcept {
   mode_ = mode::seed;
   is_recording_ = std::exchange(will_record_, false);
   if (is_recording_) recorded_.exceptions.reserve(recorded_expected);
-  counts_ = {};
-  for (auto& stream : streams_) stream.reset();
+  const auto begin = [](of_machine& one) {
+    one.counts = {};
+    for (auto& stream : one.streams) stream.reset();
+  };
+  begin(common_);
+  for (of_machine& one : machines_) begin(one);
+}
+
+choices::of_machine& choices::at(std::uint32_t machine) {
+  if (machine == 0) return common_;
+  while (machines_.size() < machine) {
+    const auto number = static_cast<std::uint32_t>(machines_.size() + 1);
+    machines_.emplace_back().machine = number;
+  }
+  return machines_[machine - 1];
+}
+
+std::uint32_t choices::decide_for(std::uint32_t machine) {
+  return std::exchange(here_, &at(machine))->machine;
+}
+
+void choices::begin_stream(std::optional<random_source>& one, choice_kind kind) noexcept {
+  const std::uint64_t which = stream_of(here_->machine, static_cast<std::uint64_t>(kind));
+  one.emplace(mix(seed_ + which));  // (2)
 }
 
 void choices::replay(const choice_log& log) {
   restart(0);
   mode_ = mode::replay;
-  next_ = {};
-  for (auto& one : replayed_) one.clear();
+  const auto for_each = [this](auto act) {
+    act(common_);
+    for (of_machine& one : machines_) act(one);
+  };
+  for_each([](of_machine& one) {
+    one.next = {};
+    for (auto& kind : one.replayed) kind.clear();
+  });
   for (const choice& one : log.exceptions) {
-    replayed_[static_cast<std::size_t>(one.kind)].push_back(one);
+    at(one.machine).replayed[static_cast<std::size_t>(one.kind)].push_back(one);
   }
-  for (auto& one : replayed_) std::sort(one.begin(), one.end());
+  for_each([](of_machine& one) {
+    for (auto& kind : one.replayed) std::sort(kind.begin(), kind.end());
+  });
 }
 
 void choices::follow(odometer& all) noexcept {
@@ -114,7 +158,7 @@ std::int64_t choices::between(choice_kind kind, std::int64_t first, std::int64_t
 
 std::uint64_t choices::bits(choice_kind kind) noexcept {
   const std::uint32_t index = count(kind);
-  const std::uint64_t plain = plain_bits(index);
+  const std::uint64_t plain = plain_bits(here_->machine, index);
   // As a difference, so that 0 is plain here too.
   const std::uint64_t drawn = is_replay() ? 0 : stream(kind).next() ^ plain;
   return decide(kind, UINT64_MAX, drawn) ^ plain;
@@ -125,8 +169,8 @@ std::uint64_t choices::decide_slowly(choice_kind kind, std::uint32_t index, std:
   std::uint64_t value = proposed;
   if (mode_ == mode::replay) {
     const auto which = static_cast<std::size_t>(kind);
-    const std::vector<choice>& all = replayed_[which];
-    std::size_t& at = next_[which];
+    const std::vector<choice>& all = here_->replayed[which];
+    std::size_t& at = here_->next[which];
     while (at < all.size() && all[at].index < index) ++at;
     value = at < all.size() && all[at].index == index ? all[at].value : 0;
     // In a run that has become another one by shortening, the answer may be out of range.
@@ -134,7 +178,8 @@ std::uint64_t choices::decide_slowly(choice_kind kind, std::uint32_t index, std:
   }
   if (mode_ == mode::odometer) value = all_->answer(kind, index, n);
   if (is_recording_ && value != 0 && recorded_.exceptions.size() < recorded_max) {
-    recorded_.exceptions.push_back({.kind = kind, .index = index, .value = value});
+    recorded_.exceptions.push_back(
+        {.kind = kind, .index = index, .value = value, .machine = here_->machine});
   }
   return value;
 }

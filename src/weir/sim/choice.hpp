@@ -9,9 +9,10 @@
 //   log of exceptions (a replay) ----------------+       |
 //                                                        +--> record, when one is made
 //
-// Invariants: (1) decisions are counted for each kind by itself, so that a replay in which one kind
-//                 needs fewer answers still gives the others theirs;
-//             (2) a seed's numbers for one kind don't depend on how often others are asked.
+// Invariants: (1) decisions are counted for each machine and kind by itself, so that a replay in
+//                 which one of them needs fewer answers still gives the others theirs;
+//             (2) a seed's numbers for one machine and kind don't depend on how often others are
+//                 asked.
 #pragma once
 
 #include <weir/base/assert.hpp>
@@ -20,6 +21,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -46,8 +48,9 @@ const char* name(choice_kind kind) noexcept;
 /// One decision that differs from the plain one.
 struct choice {
   choice_kind kind = choice_kind::task;
-  std::uint32_t index = 0;  // of the decisions of this kind
+  std::uint32_t index = 0;  // of the machine's decisions of this kind
   std::uint64_t value = 0;
+  std::uint32_t machine = 0;  // 0: of no machine, or of the only one
   auto operator<=>(const choice&) const = default;
 };
 
@@ -55,7 +58,7 @@ struct choice {
 struct choice_log {
   std::vector<choice> exceptions;
 
-  /// "t3=1,t9=2,x0=17": a letter for the kind, the index, the value.
+  /// "t3=1,t9=2,x0@2=17": a letter for the kind, the index, the machine but 0, the value.
   std::string text() const;
   /// Nothing when the text is no log.
   static std::optional<choice_log> parse(std::string_view text);
@@ -76,6 +79,8 @@ class choices {
   static constexpr std::size_t recorded_max = 1'000'000;
 
   explicit choices(std::uint64_t seed) noexcept { restart(seed); }
+  choices(const choices&) = delete;
+  choices& operator=(const choices&) = delete;
 
   /// From here on the decisions of a seed.
   void restart(std::uint64_t seed) noexcept;
@@ -89,6 +94,10 @@ class choices {
   void record_next() noexcept { will_record_ = true; }
   /// What was recorded; ends the recording.
   choice_log take_record() noexcept;
+
+  /// From here on the decisions are those of a machine, numbered from 1; 0: of none. Gives whose
+  /// they were before.
+  std::uint32_t decide_for(std::uint32_t machine);
 
   /// A number of [0, n), each equally likely; 0 is plain.
   std::uint64_t below(choice_kind kind, std::uint64_t n) noexcept {
@@ -108,37 +117,45 @@ class choices {
   /// proposed an answer.
   std::uint64_t decide(choice_kind kind, std::uint64_t n, std::uint64_t proposed) noexcept {
     const auto which = static_cast<std::size_t>(kind);
-    const std::uint32_t index = counts_[which]++;  // (1)
+    const std::uint32_t index = here_->counts[which]++;  // (1)
     if (mode_ == mode::seed && !is_recording_) [[likely]]
       return proposed;
     return decide_slowly(kind, index, n, proposed);
   }
 
   std::uint32_t count(choice_kind kind) const noexcept {
-    return counts_[static_cast<std::size_t>(kind)];
+    return here_->counts[static_cast<std::size_t>(kind)];
   }
   std::uint64_t seed() const noexcept { return seed_; }
   /// A kind's stream, for strategies that draw more than one number for a decision.
   random_source& stream(choice_kind kind) noexcept {
-    std::optional<random_source>& one = streams_[static_cast<std::size_t>(kind)];
+    std::optional<random_source>& one = here_->streams[static_cast<std::size_t>(kind)];
     if (!one) [[unlikely]]
-      one.emplace(mix(seed_ + static_cast<std::uint64_t>(kind)));  // (2)
+      begin_stream(one, kind);
     return *one;
   }
 
  private:
+  struct of_machine {
+    std::uint32_t machine = 0;
+    std::array<std::uint32_t, choice_kinds> counts{};
+    std::array<std::optional<random_source>, choice_kinds> streams;
+    std::array<std::vector<choice>, choice_kinds> replayed;  // by index
+    std::array<std::size_t, choice_kinds> next{};            // of replayed
+  };
   enum class mode : std::uint8_t { seed, replay, odometer };
   std::uint64_t decide_slowly(choice_kind kind, std::uint32_t index, std::uint64_t n,
                               std::uint64_t proposed) noexcept;
+  void begin_stream(std::optional<random_source>& one, choice_kind kind) noexcept;
+  of_machine& at(std::uint32_t machine);
 
   std::uint64_t seed_ = 0;
   mode mode_ = mode::seed;
   bool is_recording_ = false;
   bool will_record_ = false;
-  std::array<std::uint32_t, choice_kinds> counts_{};
-  std::array<std::optional<random_source>, choice_kinds> streams_;
-  std::array<std::vector<choice>, choice_kinds> replayed_;  // by index
-  std::array<std::size_t, choice_kinds> next_{};            // of replayed_
+  of_machine common_;
+  std::deque<of_machine> machines_;  // [machine - 1]; they stay where they are
+  of_machine* here_ = &common_;
   choice_log recorded_;
   odometer* all_ = nullptr;
 };

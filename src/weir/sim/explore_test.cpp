@@ -87,13 +87,15 @@ task<> passes(std::string*) {
 TEST(ChoiceLog, is_text_and_back) {
   const choice_log log{{{.kind = choice_kind::task, .index = 3, .value = 1},
                         {.kind = choice_kind::program, .index = 0, .value = UINT64_MAX},
-                        {.kind = choice_kind::knob, .index = 7, .value = 2}}};
-  EXPECT_EQ(log.text(), "t3=1,p0=18446744073709551615,k7=2");
+                        {.kind = choice_kind::knob, .index = 7, .value = 2},
+                        {.kind = choice_kind::select, .index = 1, .value = 4, .machine = 12}}};
+  EXPECT_EQ(log.text(), "t3=1,p0=18446744073709551615,k7=2,s1@12=4");
   const auto parsed = choice_log::parse(log.text());
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->exceptions, log.exceptions);
   EXPECT_TRUE(choice_log::parse(""));
-  for (const char* bad : {"t", "t=1", "t1", "z1=1", "t1=", "t1=x", "t1=1,", "t4294967296=1"}) {
+  for (const char* bad : {"t", "t=1", "t1", "z1=1", "t1=", "t1=x", "t1=1,", "t4294967296=1",
+                          "t1@=1", "t1@x=1", "t@1=1", "t1@10001=1"}) {
     const auto made = choice_log::parse(bad);
     EXPECT_TRUE(!made || std::string_view(bad) == "t1=1,") << bad;
   }

@@ -91,10 +91,12 @@ std::string words_of(const choice_log& log, const schedule_trace& trace) {
   for (const choice& one : log.exceptions) {
     if (one.kind == choice_kind::task) continue;
     if (++lines > story_lines_max) break;
+    text += fmt::format("  {} {}", name(one.kind), one.index + 1);
+    if (one.machine != 0) text += fmt::format(" of machine {}", one.machine);
     if (one.kind == choice_kind::program) {
-      text += fmt::format("  {} {} is another one\n", name(one.kind), one.index + 1);
+      text += " is another one\n";
     } else {
-      text += fmt::format("  {} {} is {} instead of 0\n", name(one.kind), one.index + 1, one.value);
+      text += fmt::format(" is {} instead of 0\n", one.value);
     }
   }
   if (log.exceptions.size() > lines) {

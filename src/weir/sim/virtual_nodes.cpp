@@ -24,6 +24,19 @@ virtual_options led(virtual_options options, choices& decisions) {
   return options;
 }
 
+// While it exists, decisions are those of a machine.
+class machine_decides {
+ public:
+  machine_decides(choices& of, std::uint32_t machine) : of_(of), before_(of.decide_for(machine)) {}
+  machine_decides(const machine_decides&) = delete;
+  machine_decides& operator=(const machine_decides&) = delete;
+  ~machine_decides() { of_.decide_for(before_); }
+
+ private:
+  choices& of_;
+  std::uint32_t before_;
+};
+
 }  // namespace
 
 struct virtual_node::process {
@@ -57,6 +70,7 @@ void virtual_node::start(node_program& program) {
   WEIR_ASSERT(!process_ && "one program at a time");
   is_on_ = true;
   is_paused_ = has_ended_ = false;
+  const machine_decides own(all_.choices_, number());
   ++starts_;
   outcome_ = {};
   process_ = std::make_unique<process>(*this);
@@ -65,17 +79,21 @@ void virtual_node::start(node_program& program) {
 
 void virtual_node::kill() {
   if (!process_) return;
+  const machine_decides own(all_.choices_, number());
   world_.crash(crash_loss::none);
   end_process("killed");
 }
 
 void virtual_node::cut_power(crash_loss loss) {
   WEIR_ASSERT(loss != crash_loss::none && "that is kill()");
+  const machine_decides own(all_.choices_, number());
   is_on_ = false;
   world_.crash(loss);
   all_.links_.forget_sender(host_);
   if (process_) end_process("power cut");
 }
+
+std::uint32_t virtual_node::number() const noexcept { return host_ - first_host + 1; }
 
 // Takes down the frames of a program whose driver is dead (3).
 void virtual_node::end_process(const char* why) {
@@ -106,6 +124,7 @@ time_point virtual_node::next_turn() const noexcept {
 }
 
 void virtual_node::turn() {
+  const machine_decides own(all_.choices_, number());
   ++turns_;
   bool goes_on = false;
   {
@@ -146,7 +165,9 @@ virtual_node& virtual_nodes::add(node_options options) {
 
 bool virtual_nodes::deliver(const packet& what) {
   for (const auto& node : nodes_) {
-    if (node->host_ == what.to) return node->is_on_ && node->world_.network().arrive(what);
+    if (node->host_ != what.to) continue;
+    const machine_decides own(choices_, node->number());
+    return node->is_on_ && node->world_.network().arrive(what);
   }
   return false;  // there is no such machine: silence
 }

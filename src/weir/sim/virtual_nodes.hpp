@@ -1,7 +1,8 @@
 // Several virtual machines in one thread. The hard idea: each has a world of its own (clock, disk,
 // sockets, signals) and, while its program runs, a loop of its own; whoever is due first by the
 // true time, a machine's turn or a packet on a cable, goes next, and only then does true time move.
-// All decisions are those of one choice log, so a run of many machines is repeated by one seed.
+// All decisions are those of one choice log, so a run of many machines is repeated by one seed;
+// each machine has streams of its own in it, so that one that draws more does not move the others.
 //
 //   true time --> node_clock --> virtual_clock of a machine     loop::run_turn() --> virtual_driver
 //   virtual_network of one machine --> virtual_links --> virtual_network of another
@@ -102,6 +103,7 @@ class virtual_node {
   friend class virtual_nodes;
   struct process;
 
+  std::uint32_t number() const noexcept;  // among the machines, from 1; its decisions have it
   time_point next_turn() const noexcept;  // true time
   void turn();
   void end_process(const char* why);

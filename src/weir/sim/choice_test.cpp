@@ -1,0 +1,64 @@
+#include <weir/sim/choice.hpp>
+
+#include <weir/core.hpp>
+#include <weir/sim/virtual_nodes.hpp>
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+
+struct draws final : node_program {
+  explicit draws(int how_many) : count(how_many) {}
+  task<> main(virtual_node&) override {
+    for (int i = 0; i < count; ++i) {
+      got.push_back(loop::current()->io().random());
+      co_await sleep(1_ms);
+    }
+  }
+  int count;
+  std::vector<std::uint64_t> got{};
+};
+
+// What `far` draws while `near` draws as often as told.
+std::vector<std::uint64_t> drawn_beside(choices& decisions, int draws_of_near) {
+  virtual_nodes all(decisions);
+  virtual_node& near = all.add({.name = "near", .world = {.shuffle = true}});
+  virtual_node& far = all.add({.name = "far", .world = {.shuffle = true}});
+  draws first(draws_of_near);
+  draws second(5);
+  near.start(first);
+  far.start(second);
+  all.run_for(1_s);
+  return second.got;
+}
+
+TEST(RandomNumbers, of_a_machine_do_not_depend_on_those_of_another) {
+  choices seven(7);
+  const auto alone = drawn_beside(seven, 0);
+  seven.restart(7);
+  EXPECT_EQ(drawn_beside(seven, 3), alone);
+  seven.restart(8);
+  EXPECT_NE(drawn_beside(seven, 0), alone);
+}
+
+TEST(RandomNumbers, of_a_machine_are_replayed_from_its_part_of_the_log) {
+  choices decisions(7);
+  decisions.record_next();
+  decisions.restart(7);
+  const auto drawn = drawn_beside(decisions, 3);
+  const choice_log log = decisions.take_record();
+  EXPECT_NE(log.text().find("p0@2="), std::string::npos) << log.text();
+  decisions.replay(*choice_log::parse(log.text()));
+  EXPECT_EQ(drawn_beside(decisions, 3), drawn);
+  decisions.replay(*choice_log::parse(log.text()));
+  EXPECT_EQ(drawn_beside(decisions, 0), drawn) << "without the other's, it has its own";
+}
+
+}  // namespace
+}  // namespace weir
