@@ -28,6 +28,11 @@ constexpr duration look_every = duration::seconds(1);
 constexpr std::uint64_t segments_spare = 6;
 constexpr std::uint64_t snapshots_spare = 2;
 constexpr std::uint64_t copies_max = 3;
+// In memory: what a server has that has nothing to do; two windows of a segment while it recovers;
+// of what it was given, the journal's latest groups and answers on their way.
+constexpr std::uint64_t memory_at_rest = 512u << 10;
+constexpr std::uint64_t memory_recovering = 2u << 20;
+constexpr std::uint64_t memory_copies_max = 2;
 constexpr duration end_patience = duration::seconds(60);
 
 struct quiet_observer final : server_observer {
@@ -106,7 +111,9 @@ knobs::knobs(choices& from)
 
 class run final : public chaos_host {
  public:
-  run(const drill_settings& settings, choices& decisions, drill_listener* listener);
+  run(const drill_settings& settings, choices& decisions, drill_listener* listener,
+      memory_gauge* memory);
+  ~run();
 
   drill_report made();
 
@@ -128,16 +135,7 @@ class run final : public chaos_host {
     return clients_;
   }
   bool has_disk(const virtual_node& node) override { return &node == &nodes_.at(0); }
-  void struck(chaos_kind kind, virtual_node* on, const std::string& how) override {
-    if (kind == chaos_kind::disk_error) {
-      book_.allow_early_deaths();
-      orders_.may_fail_inside = true;
-    }
-    if (kind == chaos_kind::sync_error || kind == chaos_kind::disk_full) {
-      orders_.may_fail_inside = true;
-    }
-    note(on ? on->name() : "network", how);
-  }
+  void struck(chaos_kind kind, virtual_node* on, const std::string& how) override;
 
   void note(std::string_view who, std::string_view what);
   bool is_over() const noexcept { return !book_.violation().empty(); }
@@ -145,11 +143,13 @@ class run final : public chaos_host {
   template <class Done>
   void go_until_done(duration patience, const char* wanted, Done done);
   void look_at_disk();
+  void look_at_memory();
   void supervise();
   void end_and_look_again();
 
   drill_settings settings_;
   drill_listener* listener_;
+  memory_gauge* memory_;
   probe_book probes_;
   ledger book_;
   virtual_nodes nodes_;
@@ -164,9 +164,11 @@ class run final : public chaos_host {
   std::uint64_t print_ = 0;
 };
 
-run::run(const drill_settings& settings, choices& decisions, drill_listener* listener)
+run::run(const drill_settings& settings, choices& decisions, drill_listener* listener,
+         memory_gauge* memory)
     : settings_(settings),
       listener_(listener),
+      memory_(memory),
       probes_(decisions),
       nodes_(decisions),
       drawn_(decisions),
@@ -187,6 +189,22 @@ run::run(const drill_settings& settings, choices& decisions, drill_listener* lis
   orders_.wait = drawn_.wait;
   orders_.body_bytes_max = drawn_.body_bytes_max;
   chaos_ = std::make_unique<chaos>(nodes_, settings.faults, *this);
+  if (memory_) memory_->watch(nodes_.at(0).world());
+}
+
+void run::struck(chaos_kind kind, virtual_node* on, const std::string& how) {
+  if (kind == chaos_kind::disk_error) {
+    book_.allow_early_deaths();
+    orders_.may_fail_inside = true;
+  }
+  if (kind == chaos_kind::sync_error || kind == chaos_kind::disk_full) {
+    orders_.may_fail_inside = true;
+  }
+  note(on ? on->name() : "network", how);
+}
+
+run::~run() {
+  if (memory_) memory_->leave();
 }
 
 void run::note(std::string_view who, std::string_view what) {
@@ -238,6 +256,19 @@ void run::look_at_disk() {
   }
 }
 
+void run::look_at_memory() {
+  if (!memory_) return;
+  const std::uint64_t used = memory_->bytes();
+  if (used <= report_.memory_bytes_max) return;
+  report_.memory_bytes_max = used;
+  report_.memory_bytes_bound =
+      memory_at_rest + memory_recovering + memory_copies_max * orders_.bytes_submitted;
+  if (used > report_.memory_bytes_bound) {
+    book_.broken(fmt::format("the server holds {} bytes of memory, and {} were submitted", used,
+                             orders_.bytes_submitted));
+  }
+}
+
 void run::go_until(time_point until) {
   while (nodes_.now() < until && !is_over()) {
     const time_point next =
@@ -248,6 +279,7 @@ void run::go_until(time_point until) {
     chaos_->act();
     supervise();
     look_at_disk();
+    look_at_memory();
   }
 }
 
@@ -317,9 +349,9 @@ drill_report run::made() {
 
 }  // namespace
 
-drill_report run_drill(const drill_settings& settings, choices& decisions,
-                       drill_listener* listener) {
-  return run(settings, decisions, listener).made();
+drill_report run_drill(const drill_settings& settings, choices& decisions, drill_listener* listener,
+                       memory_gauge* memory) {
+  return run(settings, decisions, listener, memory).made();
 }
 
 }  // namespace weir::drill
