@@ -148,75 +148,6 @@ TEST_P(file_copy, sends_a_file_and_ranges_of_it_to_a_socket_and_leaves_it_open) 
   });
 }
 
-task<std::string> read_all(pipe_reader& from) {
-  std::string all;
-  while (auto piece = co_await from.receive()) all += piece.text();
-  co_return all;
-}
-
-TEST_P(file_copy, sends_a_file_and_ranges_of_it_to_a_pipe_and_leaves_it_open) {
-  run([&]() -> task<> {
-    const std::string text = pattern(3'000'000);
-    file from = co_await make_file(path("from"), text);
-    auto [reader, writer] = make_pipe();
-    co_await with_scope([&](scope& s) -> task<> {
-      s.spawn([&]() -> task<> {
-        copy_progress progress;
-        EXPECT_EQ(co_await send_file(from, writer, {.progress = &progress}), 3'000'000u);
-        EXPECT_EQ(progress.sent, 3'000'000u);
-        EXPECT_EQ(co_await send_file(from, writer, {.offset = 10, .count = 20}), 20u);
-        co_await writer.send("the end");
-        writer.close();
-      });
-      EXPECT_TRUE(co_await read_all(reader) == text + text.substr(10, 20) + "the end");
-    });
-  });
-}
-
-TEST_P(file_copy, of_a_send_to_a_pipe_that_nobody_reads_says_that_the_sink_failed) {
-  run([&]() -> task<> {
-    file from = co_await make_file(path("from"), pattern(3'000'000));
-    auto [reader, writer] = make_pipe();
-    copy_progress progress;
-    co_await with_scope([&](scope& s) -> task<> {
-      s.spawn([&]() -> task<> {
-        const auto failed = co_await as_result(send_file(from, writer, {.progress = &progress}));
-        WEIR_REQUIRE(!failed);
-        EXPECT_EQ(failed.error().code(), errc::broken);
-        EXPECT_THAT(std::string(failed.error().message()),
-                    HasSubstr("send_file: the sink failed after"));
-      });
-      EXPECT_FALSE((co_await reader.receive()).empty());
-      reader.close();
-    });
-    EXPECT_LT(progress.sent, 3'000'000u);
-  });
-}
-
-TEST_P(file_copy, cancelled_while_the_pipe_is_full_it_tells_how_much_has_left) {
-  run([&]() -> task<> {
-    const std::string text = pattern(1'000'000);
-    file from = co_await make_file(path("from"), text);
-    for (int turns = 0; turns < 40; turns += 3) {
-      auto [reader, writer] = make_pipe();
-      copy_progress progress;
-      co_await with_scope([&](scope& s) -> task<> {
-        s.spawn([&]() -> task<> {
-          co_await send_file(from, writer, {.offset = 1, .progress = &progress});
-        });
-        for (int i = 0; i < turns; ++i) co_await yield();
-        if (turns % 2 == 0) EXPECT_EQ((co_await reader.receive()).text().front(), text[1]);
-        s.cancel("test");
-      });
-      EXPECT_LT(progress.sent, text.size());
-      writer.close();
-      const std::string rest = co_await read_all(reader);
-      EXPECT_TRUE(text.substr(1, progress.sent).ends_with(rest));
-      if (turns % 2 != 0) EXPECT_EQ(rest.size(), progress.sent);
-    }
-  });
-}
-
 TEST_P(file_copy, of_a_send_to_a_peer_that_went_says_that_the_sink_failed) {
   run([&]() -> task<> {
     file from = co_await make_file(path("from"), pattern(3'000'000));
@@ -428,37 +359,6 @@ TEST_P(kernel_file_copy, cancelled_while_the_socket_is_full_it_tells_how_much_ha
       });
       EXPECT_TRUE(co_await receive_all(pair.client) == text.substr(0, progress.sent) + "and on");
     });
-  });
-}
-
-std::int64_t send_nothing(int, std::uint64_t, int, std::size_t size) noexcept {
-  ++calls;
-  return static_cast<std::int64_t>(size);
-}
-
-TEST_P(kernel_file_copy, lets_others_hear_of_the_kernel_after_each_piece) {
-  run([&]() -> task<> {
-    file from = co_await make_file(path("from"), pattern(64'000));
-    if (!detail::is_in_memory(from.handle(), 0, 64'000))
-      co_return skip("this file system does not say what is in memory");
-    connection sent = co_await connect_pair();
-    connection other = co_await connect_pair();
-    calls = 0;
-    int calls_when_heard = -1;
-    co_await with_scope([&](scope& s) -> task<> {
-      s.spawn([&]() -> task<> {
-        EXPECT_EQ((co_await other.client.receive()).text(), "x");
-        calls_when_heard = calls;
-      });
-      co_await yield();
-      co_await other.server.send("x");
-      EXPECT_EQ(co_await detail::send_file_by(from, descriptor_sink(sent.server),
-                                              {.piece_bytes = 1000}, &send_nothing),
-                64'000u);
-    });
-    EXPECT_EQ(calls, 64);
-    EXPECT_GE(calls_when_heard, 0);
-    EXPECT_LE(calls_when_heard, 4);
   });
 }
 
