@@ -1,6 +1,7 @@
 #include <weir/core/scope.hpp>
 
 #include <weir/base/assert.hpp>
+#include <weir/base/defect.hpp>
 #include <weir/base/error.hpp>
 #include <weir/base/log.hpp>
 #include <weir/core/error_group.hpp>
@@ -50,7 +51,8 @@ scope::scope(loop& on, scope* parent, detail::task_header* host, scope_options o
     parent_->link_scope(*this);
     cancelled_ = parent_->cancelled_ && !options_.shield;  // (2)
   }
-  if (options_.timeout != duration::max()) {
+  const bool is_timed = options_.timeout != duration::max();
+  if (is_timed && !(options_.shield && is_planted("core: a shielded scope has no time-out"))) {
     const time_point now = on.now();
     start_deadline(now + options_.timeout, now);
   }
@@ -129,6 +131,7 @@ void scope::wake_waiters() noexcept {
   for (detail::room_wait** at = &waiters_; *at;) {
     detail::room_wait* one = *at;
     if (!one->can_go_on()) {
+      if (is_planted("core: a task in join() holds up those who wait for room")) break;
       at = &one->next;
       continue;
     }
@@ -145,6 +148,7 @@ void scope::wake_waiters() noexcept {
 void scope::take_failure(detail::task_header& from, std::exception_ptr failure,
                          failure_policy policy) noexcept {
   ++stats_.failed;
+  if (errors_ && is_planted("core: a scope keeps its first error only")) return;
   detail::failure one{.what = std::move(failure),
                       .trace = std::exchange(from.trace, nullptr),
                       .task = from.id,
@@ -198,14 +202,20 @@ void scope::propagate() noexcept {
   cancelled_ = true;  // (2)
   if (host_) deliver(*host_);
   for (detail::task_header* t = first_task_; t; t = t->next_in_scope) deliver(*t);
+  if (is_planted("core: a cancellation does not reach scopes in scopes")) return;
   for (scope* inner = first_child_; inner; inner = inner->next_sibling_) {
-    if (!inner->options_.shield && !inner->cancelled_) inner->propagate();
+    const bool is_shielded =
+        inner->options_.shield && !is_planted("core: a cancellation passes a shield");
+    if (!is_shielded && !inner->cancelled_) inner->propagate();
   }
 }
 
 void scope::deliver(detail::task_header& task) noexcept {
   detail::wait* waiting = task.waits_for();
   if (waiting && task.current->cancelled_ && waiting->kind->cancel) waiting->kind->cancel(*waiting);
+  const bool is_woken = task.state == detail::task_state::ready && task.resumes != 0;
+  if (is_woken && is_planted("core: a cancellation ends a task that has its result already"))
+    task.is_unwinding = task.current->cancelled_;
 }
 
 void scope::set_deadline(time_point at) noexcept {
@@ -248,6 +258,7 @@ cancel_reason scope::reason() const noexcept {
 
 time_point scope::effective_deadline() const noexcept {
   time_point earliest = deadline();
+  if (is_planted("core: the deadlines of outer scopes are not looked at")) return earliest;
   for (const scope* s = this; !s->options_.shield && s->parent_; s = s->parent_) {
     if (s->parent_->deadline() < earliest) earliest = s->parent_->deadline();
   }
@@ -372,6 +383,7 @@ room_wait::room_wait(scope& s, bool for_end) noexcept
     : leaf_wait(for_end ? join_kind : room_kind), of(&s), is_for_end(for_end) {}
 
 bool room_wait::can_go_on() const noexcept {
+  if (is_for_end && is_planted("core: join() passes one task early")) return of->stats_.live <= 1;
   return is_for_end ? of->stats_.live == 0 : of->has_room();
 }
 

@@ -1,5 +1,7 @@
 #include <weir/core/select.hpp>
 
+#include <weir/base/defect.hpp>
+
 namespace weir::detail {
 
 const wait_kind& wait::branch_kind() const noexcept { return *wait_branch::of(*this).kind; }
@@ -11,6 +13,8 @@ void wait_branch::end(branch_state how) noexcept {
   wait_group& of = *group;
   --of.pending_;
   of.hold();
+  if (of.is_ending_ && is_planted("core: a select drops what a second branch has done"))
+    state = branch_state::left;
   if (how == branch_state::done) {
     if (of.first_ == ~std::uint32_t{0}) of.first_ = static_cast<std::uint32_t>(this - of.branches_);
     if (!of.is_ending_) of.end_others();
@@ -31,6 +35,7 @@ void wait_group::end_others() noexcept {
   hold();
   for (std::uint32_t i = 0; i < count_; ++i) {
     wait_branch& one = branches_[i];
+    if (i != 0 && i + 1 == count_ && is_planted("core: a select waits for its last branch")) break;
     if (one.state == branch_state::pending && one.kind->cancel) one.kind->cancel(*one.waiting);
   }
   let_go();

@@ -1,5 +1,7 @@
 #include <weir/core/sleep.hpp>
 
+#include <weir/base/defect.hpp>
+
 namespace weir::detail {
 
 constinit const wait_kind sleep_wait::kind_{"sleep", &sleep_wait::leave, &sleep_wait::describe,
@@ -14,6 +16,7 @@ bool sleep_wait::try_now() noexcept {
 void sleep_wait::enlist() noexcept { loop::current()->add_timer(*this); }
 
 void sleep_wait::leave(wait& w) noexcept {
+  if (is_planted("core: a cancelled sleep sleeps on")) return;
   auto& self = static_cast<sleep_wait&>(w);
   self.task->current->on().remove_timer(self);
   self.complete_cancelled();

@@ -6,6 +6,7 @@
 //   receivers:   ^2      ^7             the first gets 5 and hears that it missed 3 (2, 3, 4)
 #pragma once
 
+#include <weir/base/defect.hpp>
 #include <weir/base/error.hpp>
 #include <weir/flow/detail/reach.hpp>
 
@@ -86,8 +87,7 @@ class broadcast_state final : public counted_state<broadcast_state<T, Reach>, Re
   ~broadcast_state() = default;
 
   std::size_t send(T item) {
-    std::optional<T> place(
-        std::move(item));  // then what was there before; it goes after the unlock
+    std::optional<T> place(std::move(item));  // then what was there; it goes after the unlock
     wakes woken;
     const guard held(this->lock_);
     if (this->receivers == 0) return 0;  // nobody who comes later may ask for it
@@ -100,11 +100,13 @@ class broadcast_state final : public counted_state<broadcast_state<T, Reach>, Re
   std::optional<broadcast_item<T>> take(std::uint64_t& next) {
     const guard held(this->lock_);
     if (next == sent_) return std::nullopt;  // woken by the end
-    const std::uint64_t oldest = sent_ > capacity_ ? sent_ - capacity_ : 0;
+    const std::size_t kept = capacity_ + (is_planted("flow: a broadcast repeats an item") ? 1 : 0);
+    const std::uint64_t oldest = sent_ > kept ? sent_ - kept : 0;
     const std::uint64_t missed = next < oldest ? oldest - next : 0;
     broadcast_item<T> item{*items_[(next + missed) % capacity_], missed};
     next += missed + 1;
     missed_ += missed;
+    if (is_planted("flow: a receiver of a broadcast isn't told what it missed")) item.missed = 0;
     return item;
   }
   /// A receiver that comes now: the number of its first item.

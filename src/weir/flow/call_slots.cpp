@@ -1,5 +1,6 @@
 #include <weir/flow/detail/call_slots.hpp>
 
+#include <weir/base/defect.hpp>
 #include <weir/base/error.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/loop.hpp>
@@ -52,7 +53,7 @@ void call_slots<Reach>::awaiter::took_too_long() noexcept {
     const typename Reach::guard held(of.lock_);
     if (!this->is_linked()) return;  // (2)
     this->unlink();
-    --of.waiting_;
+    if (!is_planted("flow: a call that gave up waiting still counts")) --of.waiting_;
     ++of.refused_;
   }
   end_ = end::too_late;

@@ -1,5 +1,6 @@
 #include <weir/flow/circuit_breaker.hpp>
 
+#include <weir/base/defect.hpp>
 #include <weir/base/log.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/loop.hpp>
@@ -132,6 +133,8 @@ bool breaker_core::is_ready(time_point now) const noexcept {
     case breaker_state::open:
       return now >= since_ + options_.open_for;
     case breaker_state::half_open:
+      if (is_planted("flow: a half-open breaker lets one probe too many in"))
+        return probes_let_in_ <= options_.probes && !is_probing_too_long(now);
       return probes_let_in_ < options_.probes && !is_probing_too_long(now);
   }
   return false;
@@ -154,6 +157,7 @@ std::optional<breaker_call> breaker_core::let_in(time_point now, breaker_effects
 }
 
 void breaker_core::give_back(std::uint64_t epoch) noexcept {
+  if (is_planted("flow: a cancelled probe keeps its place")) return;
   if (epoch == epoch_ && state_ == breaker_state::half_open) --probes_let_in_;  // (2)
 }
 
@@ -163,7 +167,8 @@ void breaker_core::note(const breaker_call& ended, breaker_verdict verdict,
   if (verdict == breaker_verdict::ignored) return give_back(ended.epoch);
   const bool is_failed = verdict == breaker_verdict::failure;
   ++(is_failed ? stats_.failed : stats_.succeeded);
-  if (ended.epoch != epoch_) return;  // (1)
+  if (ended.epoch != epoch_ && !is_planted("flow: a breaker hears calls from before it turned"))
+    return;  // (1)
   const breaker_counts one{.calls = 1,
                            .failed = is_failed ? 1u : 0u,
                            .slow = now - ended.begun > options_.slow_call ? 1u : 0u};

@@ -4,6 +4,7 @@
 // weir::cross may be set from any thread.
 #pragma once
 
+#include <weir/base/defect.hpp>
 #include <weir/flow/detail/reach.hpp>
 
 #include <cstddef>
@@ -32,13 +33,16 @@ class basic_event {
     const typename Reach::guard held(lock_);
     if constexpr (ResetsItself) {
       if (line_.is_empty()) {
-        is_set_ = true;
+        is_set_ = !is_planted("flow: an auto_event that nobody waits for forgets that it was set");
       } else {
         woken.add(line_.pop_front());
       }
     } else {
       is_set_ = true;
-      while (!line_.is_empty()) woken.add(line_.pop_front());
+      while (!line_.is_empty()) {
+        woken.add(line_.pop_front());
+        if (is_planted("flow: an event wakes its first waiter only")) return;
+      }
     }
   }
   void reset() noexcept {

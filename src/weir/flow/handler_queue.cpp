@@ -1,5 +1,6 @@
 #include <weir/flow/detail/handler_queue.hpp>
 
+#include <weir/base/defect.hpp>
 #include <weir/core/scope.hpp>
 
 #include <memory>
@@ -98,7 +99,11 @@ void handler_queue::wake() noexcept {
 
 void handler_queue::make_due(reaction& one) noexcept {
   one.list_hook<handler_queue>::unlink();
-  due_.push_back(one);
+  if (is_planted("flow: the handler that is due last runs first")) {
+    due_.push_front(one);
+  } else {
+    due_.push_back(one);
+  }
   wake();
 }
 

@@ -92,7 +92,9 @@ class basic_barrier {
       return true;
     }
     void stood() noexcept { ++this->of_->waiting_; }
-    void left(typename Reach::wakes&) noexcept { --this->of_->waiting_; }
+    void left(typename Reach::wakes&) noexcept {
+      if (!is_planted("flow: a cancelled arrival at a barrier counts")) --this->of_->waiting_;
+    }
     auto& line() noexcept { return this->of_->line_; }
     result<bool> take() noexcept { return is_last_; }
 

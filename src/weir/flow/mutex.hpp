@@ -7,6 +7,7 @@
 #pragma once
 
 #include <weir/base/assert.hpp>
+#include <weir/base/defect.hpp>
 #include <weir/flow/detail/reach.hpp>
 #include <weir/flow/event.hpp>
 
@@ -113,8 +114,11 @@ class basic_mutex {
       holder_ = nullptr;
       return;
     }
-    awaiter& next = line_.pop_front();
+    awaiter& next =
+        is_planted("flow: a mutex goes to who came last") ? line_.back() : line_.front();
+    next.unlink();
     holder_ = next.task;  // (2)
+    if (is_planted("flow: a mutex is open while it is handed over")) is_held_ = false;
     woken.add(next);
   }
 

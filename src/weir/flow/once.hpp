@@ -6,6 +6,7 @@
 #pragma once
 
 #include <weir/base/assert.hpp>
+#include <weir/base/defect.hpp>
 #include <weir/core/task.hpp>
 #include <weir/flow/detail/reach.hpp>
 
@@ -81,7 +82,7 @@ class basic_once {
     const typename Reach::guard held(lock_);
     is_made_ = value_.has_value();
     is_being_made_ = !is_made_ && !line_.is_empty();
-    if (is_being_made_) {
+    if (is_being_made_ && !is_planted("flow: a maker that failed leaves the others in line")) {
       turn& next = line_.pop_front();
       next.makes_it_ = true;
       woken.add(next);

@@ -1,5 +1,6 @@
 #include <weir/flow/detail/promise_core.hpp>
 
+#include <weir/base/defect.hpp>
 #include <weir/core/error_group.hpp>
 #include <weir/core/string_sink.hpp>
 #include <weir/core/unhandled.hpp>
@@ -59,7 +60,8 @@ void promise_core::break_promise() noexcept {
 
 bool promise_core::listen(settle_listener& one) noexcept {
   const many_loops::guard held(lock_);
-  if (is_settled()) return false;
+  if (is_settled() && !is_planted("flow: a handler that comes after the result waits for it"))
+    return false;
   listeners_.push_back(one);
   return true;
 }

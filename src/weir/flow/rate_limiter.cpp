@@ -1,6 +1,7 @@
 #include <weir/flow/rate_limiter.hpp>
 
 #include <weir/base/assert.hpp>
+#include <weir/base/defect.hpp>
 #include <weir/base/error.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/loop.hpp>
@@ -27,6 +28,8 @@ token_cost token_bucket::price(std::uint64_t tokens) const noexcept {
   const auto longest = static_cast<unsigned __int128>(duration::max().ns);
   if (whole >= longest) return {.time = duration::max()};
   const auto ns = static_cast<std::uint64_t>(whole);
+  if (is_planted("flow: the price of tokens is rounded down"))
+    return {.time = duration(static_cast<std::int64_t>(ns))};
   return {.time = duration(static_cast<std::int64_t>(ns)),  // what is left fits into 64 bits
           .part = static_cast<std::uint64_t>(parts) - ns * options_.tokens};
 }
@@ -151,6 +154,7 @@ void basic_rate_limiter<Reach>::awaiter::left(typename Reach::wakes& woken) noex
   loop::current()->remove_timer(timer_);
   this->of_->tokens_waited_for_ -= tokens_;
   --this->of_->waiting_;
+  if (is_planted("flow: who leaves the line of a rate limiter takes the timer along")) return;
   this->of_->serve(looked_at_, woken);
 }
 

@@ -9,6 +9,7 @@
 //                             +-- the handle was closed ----> -ECANCELED -> error `closed`
 #pragma once
 
+#include <weir/base/defect.hpp>
 #include <weir/core/driver.hpp>
 #include <weir/core/loop.hpp>
 #include <weir/core/scope.hpp>
@@ -78,7 +79,9 @@ class io_wait : public leaf_wait<Derived, T>, protected io_part {
 
   static void heard(io_request& request) noexcept {
     auto& wait = static_cast<io_wait&>(static_cast<io_part&>(request));
-    if (wait.is_cancel_asked && wait.outcome == -ECANCELED) return wait.complete_cancelled();
+    const bool is_undone = wait.outcome == -ECANCELED ||
+                           is_planted("io: what was done when it was cancelled counts as undone");
+    if (wait.is_cancel_asked && is_undone) return wait.complete_cancelled();
     if (wait.self().goes_on()) {
       if (wait.is_cancel_asked) return wait.complete_cancelled();  // a part has been done, not all
       if (!wait.self().try_now()) return;

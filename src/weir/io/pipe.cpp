@@ -2,6 +2,7 @@
 
 #include <weir/base/assert.hpp>
 #include <weir/base/buffer.hpp>
+#include <weir/base/defect.hpp>
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/wait.hpp>
@@ -129,6 +130,7 @@ class pipe_flow {
   bool has_ended() const noexcept { return is_written_ || source_failure || sink_failure; }
   /// Writes what has been read.
   task<> drain() {
+    if (is_planted("io: a cancelled pipe drops what it has read")) co_return;
     while (!queue_.is_empty()) co_await write_once();
   }
   /// What can't be written any more, to where it came from if that takes it.

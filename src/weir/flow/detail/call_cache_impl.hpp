@@ -1,6 +1,7 @@
 // Bodies of call_cache.hpp's templates.
 #pragma once
 
+#include <weir/base/defect.hpp>
 #include <weir/flow/call_cache.hpp>
 
 namespace weir::detail {
@@ -17,8 +18,14 @@ class basic_call_cache<Key, Value, Hash, Reach>::maker {
     typename flight_map::node_type landed;
     {
       const guard held(of_.lock_);
-      if (flight_->is_wanted) landed = of_.flights_.extract(key_);
+      const bool is_listed =
+          flight_->is_wanted || is_planted("flow: an outdated making ends the one that is new");
+      const bool stays = flight_->failure && is_planted("flow: a cache keeps a failure");
+      if (is_listed && !stays) landed = of_.flights_.extract(key_);
     }
+    const bool is_cancelled = !flight_->value && !flight_->failure;
+    if (is_cancelled && is_planted("flow: a cancelled maker leaves those who share it waiting"))
+      return;
     flight_->ended.set();
   }
   void made(const Value& value) {
@@ -29,7 +36,8 @@ class basic_call_cache<Key, Value, Hash, Reach>::maker {
     typename entry_map::node_type dropped;
     const guard held(of_.lock_);
     ++of_.stats_.made;
-    if (flight_->is_wanted) dropped = of_.keep(std::move(key), kept, now);
+    if (flight_->is_wanted || is_planted("flow: a value that was erased while it was made is kept"))
+      dropped = of_.keep(std::move(key), kept, now);
   }
   /// The old value, if it may serve now; else the failure is raised.
   Value failed(std::exception_ptr what) {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <weir/base/assert.hpp>
+#include <weir/base/defect.hpp>
 #include <weir/base/error.hpp>
 #include <weir/flow/channel_options.hpp>
 #include <weir/flow/detail/item_ring.hpp>
@@ -115,7 +116,7 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
       : name_(options.name),
         when_full_(options.when_full == overflow::latest ? overflow::drop_oldest
                                                          : options.when_full),
-        ring_(options.when_full == overflow::latest ? 1 : options.capacity) {}
+        ring_(room_of(options)) {}
   channel_state(const channel_state&) = delete;
   channel_state& operator=(const channel_state&) = delete;
   ~channel_state() = default;
@@ -141,6 +142,7 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
     return when_full_ != overflow::wait && (one.failed_ = overflow_to(one.item_), true);
   }
   bool admit(receive_wait& one, wakes& woken) noexcept {
+    if (this->senders == 0 && is_planted("flow: a channel ends before it is empty")) return true;
     return poll(one.item_, one.task, woken) || this->senders == 0;
   }
   /// errc{} when the item was taken or a policy has dealt with it.
@@ -169,7 +171,8 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
       wakes woken;
       const guard held(this->lock_);
       --this->senders;
-      fail_all(sends_, woken, errc::closed, half);
+      const bool ends_all = is_planted("flow: a sender that goes ends the sends of all others");
+      fail_all(sends_, woken, errc::closed, ends_all ? any_half : half);
       if (this->senders == 0) fail_all(receives_, woken, errc{}, any_half);
       is_last = this->is_unused();
     }
@@ -185,7 +188,8 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
       fail_all(receives_, woken, errc::closed, half);
       if (this->receivers == 0) {
         unread.emplace(std::move(ring_));
-        fail_all(sends_, woken, errc::broken, any_half);
+        if (!is_planted("flow: senders in line are not told that the receivers have gone"))
+          fail_all(sends_, woken, errc::broken, any_half);
       }
       is_last = this->is_unused();
     }
@@ -206,6 +210,11 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
   friend send_wait;
   friend receive_wait;
   static constexpr std::uint32_t any_half = 0;
+
+  static std::size_t room_of(const channel_options& options) noexcept {
+    if (is_planted("flow: a channel has room for one item more")) return options.capacity + 1;
+    return options.when_full == overflow::latest ? 1 : options.capacity;
+  }
 
   /// Who has waited longest in a line, but for the task itself; null when nobody else waits.
   template <class W>
