@@ -188,7 +188,9 @@ task<result<client_response>> outcome_of(std::string_view text, client_options o
     s.spawn([&]() -> task<> {
       talker one = co_await next_client(serves);
       co_await hear_request(serves, one);
-      co_await one.say(text);
+      // A client that has heard enough resets the connection, which may be before the last byte.
+      const result<void> said = co_await as_result(one.say(text));
+      EXPECT_TRUE(said || said.error().code() == errc::broken);
     });
     got = co_await as_result(asks.get(url_at(serves.door.local())));
   });
