@@ -165,6 +165,11 @@ if(WEIR_TESTS AND TARGET weir_app AND NOT WEIR_SANITIZE STREQUAL thread)
     add_test(NAME sim.campaign_${name} COMMAND weir_app sim serve ${seeds} --campaign 8s --seeds 40 --jobs 1 --time 3m)
     set_tests_properties(sim.campaign_${name} PROPERTIES TIMEOUT 300)
   endforeach()
+  if(WEIR_DEFECTS)  # those that few seeds kill; `weir sim mutants` tries all
+    add_test(NAME sim.mutants COMMAND weir_app sim mutants --time 2m --control 3 --seeds 20 --jobs 1
+      "broker: takes a stale receipt" "serve: ignores Retry-After" "flow: a channel has room for one item more")
+    set_tests_properties(sim.mutants PROPERTIES TIMEOUT 300)
+  endif()
 endif()
 
 # One seed is one run, in every build. `./dev soak` and `./dev package` ask the release the same.

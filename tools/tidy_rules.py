@@ -685,6 +685,39 @@ def rule_needs_kernel(tree):
             yield Finding(file.path, 1, "needs-kernel", what)
 
 
+LITERALS = r'((?:"[^"\n]*"\s*)+)'  # neighbours are one text
+PLANTED = re.compile(rf"\bis_planted\(\s*{LITERALS}\)")
+MUTANT = re.compile(rf"\{{\s*(?:\.\w+ = )?{LITERALS},")
+LISTS_OF_MUTANTS = {"server_mutants.cpp", "mutant_programs.cpp"}
+
+
+def rule_mutants(tree):
+    """Each defect that can be planted stands at one place of the product and once in a list of mutants."""
+
+    def places(file, pattern):
+        for match in pattern.finditer(file.text):
+            name = "".join(re.findall(r'"([^"\n]*)"', match.group(1)))
+            if re.match(r"[a-z]\w*: \S", name):
+                yield name, file.path, file.text.count("\n", 0, match.start()) + 1
+
+    product, listed = {}, {}
+    for file in tree.cpp():
+        if not file.path.startswith("src/weir/") or file.is_check or file.name == "defect.hpp":
+            continue
+        is_list = file.module == "drill" and file.name in LISTS_OF_MUTANTS
+        for name, path, line in places(file, MUTANT if is_list else PLANTED):
+            at = listed if is_list else product
+            if name in at:
+                yield Finding(path, line, "mutants", f"'{name}' stands at {at[name][0]}:{at[name][1]} as well")
+            at.setdefault(name, (path, line))
+    for name, (path, line) in sorted(product.items()):
+        if name not in listed:
+            yield Finding(path, line, "mutants", f"'{name}' is in no list of mutants")
+    for name, (path, line) in sorted(listed.items()):
+        if name not in product:
+            yield Finding(path, line, "mutants", f"nothing asks for '{name}'")
+
+
 RULES = (
     rule_floors,
     rule_include_order,
@@ -700,4 +733,5 @@ RULES = (
     rule_traced,
     rule_cited,
     rule_needs_kernel,
+    rule_mutants,
 )

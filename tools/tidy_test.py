@@ -430,6 +430,36 @@ class NeedsKernel(TidyTest):
         self.assert_one(self.found(tidy_rules.rule_needs_kernel), "drop the tag")
 
 
+class Mutants(TidyTest):
+    LIST = "src/weir/drill/server_mutants.cpp"
+    PLACE = "src/weir/store/a.cpp"
+
+    def check(self, place, listed):
+        self.write(self.PLACE, place)
+        self.write(self.LIST, listed)
+        return self.found(tidy_rules.rule_mutants)
+
+    def test_a_defect_that_stands_once_and_is_listed_passes(self):
+        listed = 'constexpr mutant all[] = {\n    {"store: a", "damage"},\n    {"store: b "\n     "c", "x: y"},\n};\n'
+        place = 'if (is_planted("store: a")) x();\nif (is_planted("store: b "\n"c")) y();\n'
+        self.assertEqual(self.check(place, listed), [])
+
+    def test_a_defect_that_nobody_lists_is_found(self):
+        self.assert_one(self.check('\nis_planted("store: a")', ""), f"{self.PLACE}:2 'store: a' is in no list of mutants")
+
+    def test_a_mutant_that_nothing_asks_for_is_found(self):
+        self.assert_one(self.check("", '{"store: a", "damage"}'), f"{self.LIST}:1 nothing asks for 'store: a'")
+
+    def test_a_name_that_stands_twice_is_found(self):
+        twice = 'is_planted("store: a")\nis_planted("store: a")\n'
+        self.assert_one(self.check(twice, '{"store: a", "damage"}'), f"{self.PLACE}:2 'store: a' stands at {self.PLACE}:1")
+        self.assert_one(self.check('is_planted("store: a")', '{"store: a", "x"},\n{"store: a", "y"}'), f"{self.LIST}:2")
+
+    def test_tests_may_plant_what_they_like(self):
+        self.write("src/weir/store/a_test.cpp", 'is_planted("store: a")')
+        self.assertEqual(self.found(tidy_rules.rule_mutants), [])
+
+
 class EveryRule(unittest.TestCase):
     def test_has_a_test_that_shows_it_failing(self):
         text = Path(__file__).read_text(encoding="utf-8")

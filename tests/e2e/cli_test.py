@@ -201,6 +201,7 @@ class Alone(unittest.TestCase):
             (["check"], "folder is required"), (["redrive"], "queue is required"), (["bench"], "subcommand is required"),
             (["sim", "serve", "--faults", "rain"], "--faults rain: all, none, or some of kill"),
             (["sim", "serve", "--nodes", "1"], "--nodes"), (["sim", "serve", "--replay", "/nowhere"], "/nowhere"),
+            (["sim", "mutants", "it has no name"], "no mutant is called 'it has no name'"),
             (["sim", "serve", "--seed", "-1"], "--seed: '-1' is not a number from 0 to 18446744073709551615"),
             (["sim", "serve", "--seed", "18446744073709551616"], "is not a number"),
             (["bench", "disk", "--bytes", "0"], "bench disk: --bytes: '0' is not a number from 1 to 1048576 (see `weir bench disk --help`)"),

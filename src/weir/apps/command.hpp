@@ -61,6 +61,8 @@ void add_redrive_command(command_syntax app, command_choice& choice);
 void add_bench_command(command_syntax app, command_choice& choice);
 void add_advise_command(command_syntax app, command_choice& choice);
 void add_sim_command(command_syntax app, command_choice& choice);
+/// Below `sim`.
+void add_mutants_command(command_syntax sim, command_choice& choice);
 void add_check_command(command_syntax app, command_choice& choice);
 void add_version_command(command_syntax app, command_choice& choice);
 void add_completion_command(command_syntax app, command_choice& choice);

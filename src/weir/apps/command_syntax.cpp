@@ -98,6 +98,11 @@ option_syntax command_syntax::option(const std::string& name, std::optional<std:
   return option(name, taker_into(out), help);
 }
 
+option_syntax command_syntax::option(const std::string& name, std::vector<std::string>& out,
+                                     const std::string& help) const {
+  return option_syntax(of_->add_option(name, out, help));
+}
+
 option_syntax command_syntax::option(const std::string& name, duration& out,
                                      const std::string& help) const {
   const auto take = [&out](const std::string& text) {

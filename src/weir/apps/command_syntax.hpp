@@ -69,6 +69,9 @@ class command_syntax {
   option_syntax option(const std::string& name, std::string& out, const std::string& help) const;
   option_syntax option(const std::string& name, std::optional<std::string>& out,
                        const std::string& help) const;
+  /// As often as it is given.
+  option_syntax option(const std::string& name, std::vector<std::string>& out,
+                       const std::string& help) const;
   /// Takes "30s", "1h30m" ...
   option_syntax option(const std::string& name, duration& out, const std::string& help) const;
   option_syntax option(const std::string& name, std::uint32_t& out, const std::string& help,

@@ -229,6 +229,7 @@ void add_sim_command(command_syntax app, command_choice& choice) {
   const command_syntax command = app.subcommand("sim", "Try the server in a simulated world");
   command.needs_subcommand();
   add_serve(command, choice);
+  add_mutants_command(command, choice);
 }
 
 }  // namespace weir

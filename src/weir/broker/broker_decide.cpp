@@ -1,4 +1,5 @@
 // decide() and tick() of the broker's state: each makes one plan.
+#include <weir/base/defect.hpp>
 #include <weir/broker/broker_state.hpp>
 #include <weir/broker/planner.hpp>
 
@@ -107,7 +108,8 @@ std::size_t broker_state::tick_queue(message_queue& queue, time_point now, std::
   };
   due_in(queue.leased, [&](const message& of) { plan.fail_attempt(of, "the lease ran out"); });
   std::vector<std::uint64_t> over;
-  due_in(queue.ended, [&](const message& of) { over.push_back(of.sequence); });
+  const bool keeps = is_planted("broker: keeps results for ever");
+  if (!keeps) due_in(queue.ended, [&](const message& of) { over.push_back(of.sequence); });
   plan.remove(std::move(over));
   const detail::expiry_order& expiring = queue.expiring;
   for (auto at = expiring.begin(slab); done < max; at = expiring.next(slab, at), ++done) {

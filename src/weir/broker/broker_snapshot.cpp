@@ -2,6 +2,7 @@
 
 #include <weir/base/assert.hpp>
 #include <weir/base/crc32c.hpp>
+#include <weir/base/defect.hpp>
 #include <weir/broker/record_io.hpp>
 
 #include <algorithm>
@@ -202,6 +203,8 @@ void snapshot_writer::write_replies(std::size_t budget) {
   const auto& items = state_.store_.replies().items();
   auto at = items.upper_bound(after_reply_);
   for (; slice_.size() < budget && at != items.end(); ++at) {
+    const bool is_left_out = is_planted("broker: snapshots no reply that is being told");
+    if (is_left_out && at->second.is_out) continue;
     put_item(slice_, item_tag::reply, reply_line{at->first, at->second});
     after_reply_ = at->first;
     ++replies_;
@@ -280,6 +283,10 @@ bool snapshot_loader::read_message(field_reader& read) {
   item.fields(read);
   message_store& store = state_.store_;
   if (!read.is_ok() || !is_possible(item.of) || !store.live_queue(item.of.queue)) return false;
+  const bool ends_leases = is_planted("broker: ends all leases of a snapshot");
+  if (ends_leases && item.of.state() == message_state::leased) {
+    item.of.set_state(message_state::ready);
+  }
   last_slot_ = store.load(item.of);
   if (item.of.state() == message_state::ready) {
     ready_.push_back({item.of.sequence, last_slot_});
@@ -327,7 +334,9 @@ bool snapshot_loader::read_item(std::string_view& from) {
     case item_tag::key: {
       key_item item;
       if (!took(item) || item.sequence == 0) return false;
-      store.keys.remember(item.digest, item.sequence, time_point(item.until));
+      if (!is_planted("broker: brings no keys back from a snapshot")) {
+        store.keys.remember(item.digest, item.sequence, time_point(item.until));
+      }
       ++keys_;
       return true;
     }

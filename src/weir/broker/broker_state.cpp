@@ -1,6 +1,7 @@
 #include <weir/broker/broker_state.hpp>
 
 #include <weir/base/assert.hpp>
+#include <weir/base/defect.hpp>
 
 #include <fmt/format.h>
 
@@ -139,6 +140,7 @@ void broker_state::apply(const lease_record& record, location) {
     if (!is_new) continue;
     ++store_.queue(store_[slot].queue)->totals.leased;
     tell(slot);
+    if (is_planted("broker: takes only the first of several out of the queue")) break;
   }
 }
 
@@ -224,7 +226,7 @@ void broker_state::apply(const redrive_record& record, location) {
     store_.change(slot, [&](message& of) {
       of.set_state(message_state::ready);
       of.queue = record.queue;
-      of.set_attempts(0);
+      if (!is_planted("broker: brings dead letters back with their attempts")) of.set_attempts(0);
       of.set_expires(end_of_life(record.expires));
       store_.set_origin(of, 0, 0);
     });

@@ -1,6 +1,7 @@
 #include <weir/broker/message_store.hpp>
 
 #include <weir/base/assert.hpp>
+#include <weir/base/defect.hpp>
 
 #include <algorithm>
 
@@ -124,7 +125,8 @@ void message_store::link(std::uint32_t slot) {
   if (of.state() == message_state::ready) {
     of.due = 0;
     in->ready_priorities |= 1u << of.priority();
-  } else {
+  } else if (of.state() != message_state::leased ||
+             !is_planted("broker: sets no clock for leases")) {
     wake_at(*in, of.due);
   }
   in->order_of(of).insert(slab_, slot);  // (1)

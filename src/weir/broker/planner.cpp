@@ -1,5 +1,6 @@
 #include <weir/broker/planner.hpp>
 
+#include <weir/base/defect.hpp>
 #include <weir/base/text.hpp>
 #include <weir/broker/retry_policy.hpp>
 
@@ -57,7 +58,8 @@ verdict<const message*> planner::leased_by(receipt lease) const {
     return refuse(broker_errc::stale_receipt, "the receipt's message is no longer known");
   }
   const message& of = store_[slot];
-  if (of.state() == message_state::leased && of.leases == lease.lease) return &of;
+  const bool is_its = of.leases == lease.lease || is_planted("broker: takes a stale receipt");
+  if (of.state() == message_state::leased && is_its) return &of;
   return refuse(broker_errc::stale_receipt,
                 has_ended(of.state())
                     ? "the receipt's message has ended"
@@ -100,7 +102,8 @@ verdict<void> planner::drop(const delete_queue& command) {
 
 verdict<void> planner::check_submit(const submit_message& command) const {
   const broker_limits& limits = state_.limits();
-  if (command.body.size() > limits.message_bytes_max) {
+  const std::size_t missing = is_planted("broker: refuses the largest message") ? 1 : 0;
+  if (command.body.size() + missing > limits.message_bytes_max) {
     return refuse(broker_errc::message_too_large,
                   fmt::format("the body has {} bytes, {} are allowed", command.body.size(),
                               limits.message_bytes_max));
@@ -132,7 +135,8 @@ verdict<void> planner::check_submit(const submit_message& command) const {
 verdict<void> planner::check_room(const message_queue& queue, std::uint64_t bytes) {
   const room& taken = taken_[queue.number];
   const queue_settings& settings = queue.settings;
-  if (queue.messages() + taken.messages >= settings.capacity_messages) {
+  const std::uint64_t extra = is_planted("broker: lets one message more into a queue") ? 1 : 0;
+  if (queue.messages() + taken.messages >= settings.capacity_messages + extra) {
     return refuse(broker_errc::queue_full, fmt::format("queue '{}' holds {} messages, its capacity",
                                                        queue.name, settings.capacity_messages));
   }
@@ -177,7 +181,9 @@ verdict<submitted> planner::submit(const submit_message& command) {
   record.queue = to.number;
   record.submitted = now_.ns;
   record.due = command.delay == duration(0) ? 0 : moment(ready_at);
+  if (is_planted("broker: cuts delays to whole seconds")) record.due -= record.due % 1'000'000'000;
   record.expires = end_of_life(ready_at, command.ttl.value_or(to.settings.ttl));
+  if (is_planted("broker: forgets the time to live")) record.expires = 0;
   record.priority = static_cast<std::uint8_t>(command.priority);
   record.key_until = has_key ? moment(now_ + to.settings.key_window) : 0;
   if (has_key) record.key = command.key;
@@ -212,11 +218,14 @@ verdict<std::vector<leased_message>> planner::lease(const lease_messages& comman
   std::uint64_t bytes = 0;
   bool is_full = false;
   for (std::uint32_t left = from.ready_priorities; left != 0 && !is_full;) {
-    const auto priority = static_cast<unsigned>(std::bit_width(left) - 1);
+    const auto priority = static_cast<unsigned>(is_planted("broker: serves low priorities first")
+                                                    ? std::countr_zero(left)
+                                                    : std::bit_width(left) - 1);
     left &= ~(1u << priority);
     const due_order& order = from.ready[priority];
     auto at = order.begin(store_.slab());
-    for (; taken.size() < command.max && expired < lease_scan_max;
+    const std::size_t extra = is_planted("broker: gives one message too many") ? 1 : 0;
+    for (; taken.size() < command.max + extra && expired < lease_scan_max;
          at = order.next(store_.slab(), at)) {
       const std::uint32_t slot = order.at(store_.slab(), at);
       if (slot == no_slot) break;
@@ -232,7 +241,8 @@ verdict<std::vector<leased_message>> planner::lease(const lease_messages& comman
       bytes += of.body_bytes;
       is_full = bytes > state_.limits().lease_bytes_max && !taken.empty();
       if (is_full) break;
-      const auto attempts = static_cast<std::uint16_t>(std::min(of.attempts() + 1, 65'535));
+      const int used = is_planted("broker: does not count attempts") ? 0 : of.attempts();
+      const auto attempts = static_cast<std::uint16_t>(std::min(used + 1, 65'535));
       record.messages.push_back({of.sequence, of.leases + 1, attempts});
       taken.push_back(
           {{of.sequence, of.leases + 1}, attempts, time_point(record.deadline), of.where});
@@ -281,7 +291,8 @@ verdict<nacked> planner::nack(const nack_lease& command) {
   }
   if (counts && !command.delay) return back_off(of, queue, error);
   const duration delay = command.delay.value_or(duration(0));
-  const std::int64_t due = delay == duration(0) ? 0 : moment(now_ + delay);
+  std::int64_t due = delay == duration(0) ? 0 : moment(now_ + delay);
+  if (is_planted("broker: ignores the delay of a nack")) due = 0;
   const int attempts = of.attempts() - (counts || of.attempts() == 0 ? 0 : 1);
   out_.append(retry_record{of.sequence, due, static_cast<std::uint16_t>(attempts), error});
   return due == 0 ? nacked{message_state::ready, now_}
@@ -304,6 +315,7 @@ verdict<time_point> planner::extend(const extend_lease& command) {
     return std::unexpected(std::move(ok.error()));
   }
   const std::int64_t deadline = moment(now_ + length);
+  if (is_planted("broker: forgets an extension")) return time_point(deadline);
   out_.append(lease_record{deadline, {{of.sequence, of.leases, of.attempts()}}});
   return time_point(deadline);
 }
@@ -389,8 +401,9 @@ verdict<void> planner::settle(const settle_reply& command) {
   // Whoever is too busy for ever is given up in the end: once the result is forgotten, calls count;
   // and at once where it is kept without end, as a dead letter.
   const std::uint32_t slot = store_.find(command.sequence);
-  const bool is_free =
-      command.outcome == reply_outcome::busy && slot != no_slot && has_ended(store_[slot].state());
+  const bool is_free = command.outcome == reply_outcome::busy && slot != no_slot &&
+                       has_ended(store_[slot].state()) &&
+                       !is_planted("broker: counts busy calls of a reply");
   const std::uint32_t attempts = item->attempts + (is_free ? 0 : 1);
   const std::uint32_t calls = item->attempts + item->busy_calls + 1;
   if (!is_free && attempts >= (settings.attempts == 0 ? reply_attempts_max : settings.attempts)) {
@@ -407,7 +420,9 @@ verdict<void> planner::settle(const settle_reply& command) {
 bool planner::used_all_attempts(const message& of, const message_queue& queue) const {
   const message_note* const note = store_.note_of(of);
   const std::uint32_t before = note ? note->died_after : 0;
-  const std::uint32_t limit = queue.settings.attempts;
+  std::uint32_t limit = queue.settings.attempts;
+  if (limit != 0 && is_planted("broker: gives one attempt too many")) ++limit;
+  if (limit > 1 && is_planted("broker: gives one attempt too few")) --limit;
   return limit != 0 && of.attempts() >= before + limit;
 }
 
@@ -428,7 +443,8 @@ nacked planner::back_off(const message& of, const message_queue& queue, std::str
   const std::uint32_t failures = of.attempts() > before ? of.attempts() - before : 1;
   const duration wait =
       retry_delay(queue.settings.backoff, failures, spread(of.sequence, of.leases));
-  const std::int64_t due = wait == duration(0) ? 0 : moment(now_ + wait);
+  const bool waits = wait != duration(0) && !is_planted("broker: forgets the back-off");
+  const std::int64_t due = waits ? moment(now_ + wait) : 0;
   out_.append(retry_record{of.sequence, due, of.attempts(), error});
   return due == 0 ? nacked{message_state::ready, now_}
                   : nacked{message_state::delayed, time_point(due)};
@@ -436,7 +452,8 @@ nacked planner::back_off(const message& of, const message_queue& queue, std::str
 
 void planner::die(const message& of, const message_queue& queue, std::string_view error) {
   const std::string name = dead_letter_name(queue.settings, queue.name);
-  if (name.empty() || name == queue.name) {
+  const bool has_none = is_planted("broker: moves no dead letter");
+  if (name.empty() || name == queue.name || has_none) {
     end_record record;
     record.outcome = message_state::dead;
     record.error = error;

@@ -1,5 +1,7 @@
 #include <weir/broker/reply_book.hpp>
 
+#include <weir/base/defect.hpp>
+
 namespace weir::detail {
 
 reply_item* reply_book::find(std::uint64_t sequence) noexcept {
@@ -35,7 +37,7 @@ void reply_book::retry(std::uint64_t sequence, std::uint32_t attempts, std::int6
   item->attempts = attempts;
   item->due = due;
   item->is_out = false;
-  waiting_.emplace(due, sequence);
+  if (!is_planted("broker: forgets a reply whose call failed")) waiting_.emplace(due, sequence);
 }
 
 std::uint64_t reply_book::take(time_point now) noexcept {

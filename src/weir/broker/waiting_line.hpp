@@ -7,6 +7,7 @@
 //             (2) a place leaves the line only by its destructor, so nobody is overtaken.
 #pragma once
 
+#include <weir/base/defect.hpp>
 #include <weir/base/intrusive.hpp>
 #include <weir/core/task.hpp>
 #include <weir/core/with_scope.hpp>
@@ -70,7 +71,7 @@ class waiting_line::place : public list_hook<> {
     if (line_.turn_ != this) return;
     line_.turn_ = nullptr;
     line_.is_woken_again_ = false;
-    line_.wake();
+    if (!is_planted("broker: loses the turn of who leaves the line")) line_.wake();
   }
 
   /// True when wait_turn() would not wait.

@@ -1,43 +1,17 @@
 #include <weir/drill/campaign.hpp>
 
-#include <weir/base/error.hpp>
 #include <weir/base/text.hpp>
+#include <weir/drill/worker_process.hpp>
 
-#include <errno.h>
 #include <fmt/format.h>
-#include <poll.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
 #include <string_view>
 #include <utility>
 
 namespace weir::drill {
 
 namespace {
-
-// Real time: how long to go on is asked of the user's clock, not of a simulated one.
-time_point real_now() noexcept {
-  timespec t{};
-  ::clock_gettime(CLOCK_MONOTONIC, &t);
-  return time_point(std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec);
-}
-
-constexpr char line_break = '\x01';  // of a violation, inside of a line
-
-void say(int to, std::string line) {
-  line += '\n';
-  for (std::size_t done = 0; done < line.size();) {
-    const ssize_t count = ::write(to, line.data() + done, line.size() - done);
-    if (count <= 0 && errno != EINTR) std::_Exit(0);  // nobody listens any more
-    if (count > 0) done += static_cast<std::size_t>(count);
-  }
-}
 
 constexpr std::uint64_t ledger_counts::* counters[] = {
     &ledger_counts::tried,     &ledger_counts::confirmed, &ledger_counts::duplicates,
@@ -46,36 +20,39 @@ constexpr std::uint64_t ledger_counts::* counters[] = {
     &ledger_counts::pushed};
 
 // "begin SEED", then "end SEED numbers...", "probe REACHED MET NAME" and "finding SEED TEXT".
-void tell(int to, std::uint64_t seed, const drill_report& report) {
+void tell(const worker_voice& voice, std::uint64_t seed, const drill_report& report) {
   for (const probe_book::entry& one : report.probes) {
-    say(to, fmt::format("probe {} {} {}", one.reached, one.met, one.name));
+    voice.say(fmt::format("probe {} {} {}", one.reached, one.met, one.name));
   }
-  if (report.is_failed()) {
-    std::string text = report.violation;
-    std::ranges::replace(text, '\n', line_break);
-    say(to, fmt::format("finding {} {}", seed, text));
-  }
+  if (report.is_failed()) voice.say(fmt::format("finding {} {}", seed, report.violation));
   std::string line = fmt::format("end {} {}", report.simulated.ns, report.server_starts);
   for (const auto counter : counters) line += fmt::format(" {}", report.counts.*counter);
   for (const std::uint64_t count : report.strikes) line += fmt::format(" {}", count);
-  say(to, std::move(line));
+  voice.say(std::move(line));
 }
 
-[[noreturn]] void run_worker(const campaign_settings& settings, int to, std::uint64_t first,
-                             time_point until) {
-  for (std::uint64_t seed = first; seed - settings.first_seed < settings.seeds_max;
-       seed += settings.workers) {
-    if (real_now() >= until) break;
-    say(to, fmt::format("begin {}", seed));
-    tell(to, seed, run_case({.settings = settings.drill, .seed = seed}));
+/// Every so many seeds from `first` on.
+class seeds_job final : public worker_job {
+ public:
+  seeds_job(const campaign_settings& settings, std::uint64_t first, time_point until) noexcept
+      : settings_(settings), first_(first), until_(until) {}
+  void work(const worker_voice& voice) override {
+    for (std::uint64_t seed = first_; seed - settings_.first_seed < settings_.seeds_max;
+         seed += settings_.workers) {
+      if (real_now() >= until_) break;
+      voice.say(fmt::format("begin {}", seed));
+      tell(voice, seed, run_case({.settings = settings_.drill, .seed = seed}));
+    }
   }
-  std::_Exit(0);
-}
+
+ private:
+  const campaign_settings& settings_;
+  std::uint64_t first_;
+  time_point until_;
+};
 
 struct worker {
-  pid_t pid = -1;
-  int from = -1;
-  std::string unread = {};
+  worker_process process;
   std::uint64_t seed = 0;  // the one it is at
   bool is_at_work = false;
 };
@@ -100,7 +77,7 @@ class conductor {
       start(workers_[i], settings_.first_seed + i);
     }
     time_point told = began;
-    while (std::ranges::any_of(workers_, [](const worker& one) { return one.from >= 0; })) {
+    while (std::ranges::any_of(workers_, [](const worker& w) { return w.process.is_running(); })) {
       wait();
       totals_.passed = real_now() - began;
       if (real_now() - told < duration::seconds(1)) continue;
@@ -111,46 +88,30 @@ class conductor {
   }
 
  private:
+  /// The lines of one worker.
+  class ear final : public worker_listener {
+   public:
+    ear(conductor& all, worker& one) noexcept : all_(all), one_(one) {}
+    void hear(std::string_view line) override { all_.hear(one_, line); }
+
+   private:
+    conductor& all_;
+    worker& one_;
+  };
+
   void start(worker& one, std::uint64_t first) {
-    int ends[2];
-    if (::pipe(ends) != 0) raise(error::from_os(errno, "make a pipe for a worker"));
-    std::fflush(nullptr);
-    const pid_t pid = ::fork();
-    if (pid < 0) raise(error::from_os(errno, "start a worker"));
-    if (pid == 0) {
-      ::close(ends[0]);
-      std::signal(SIGPIPE, SIG_IGN);
-      run_worker(settings_, ends[1], first, until_);
-    }
-    ::close(ends[1]);
-    one = {.pid = pid, .from = ends[0]};
+    seeds_job job(settings_, first, until_);
+    one.is_at_work = false;
+    one.process.start(job);
   }
 
   void wait() {
-    std::vector<pollfd> all;
-    std::vector<worker*> whose;
-    for (worker& one : workers_) {
-      if (one.from < 0) continue;
-      all.push_back({.fd = one.from, .events = POLLIN, .revents = 0});
-      whose.push_back(&one);
-    }
-    constexpr int look_every_ms = 200;
-    ::poll(all.data(), all.size(), look_every_ms);
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      if (all[i].revents != 0) read(*whose[i]);
-    }
-  }
-
-  void read(worker& one) {
-    char buffer[16'384];
-    const ssize_t count = ::read(one.from, buffer, sizeof buffer);
-    if (count < 0 && errno == EINTR) return;
-    if (count <= 0) return end(one);
-    one.unread.append(buffer, static_cast<std::size_t>(count));
-    for (std::size_t at = one.unread.find('\n'); at != std::string::npos;
-         at = one.unread.find('\n')) {
-      hear(one, std::string_view(one.unread).substr(0, at));
-      one.unread.erase(0, at + 1);
+    std::vector<int> all;
+    for (const worker& one : workers_) all.push_back(one.process.descriptor());
+    for (const std::size_t i : wait_for_words(all)) {
+      ear to(*this, workers_[i]);
+      workers_[i].process.read(to);
+      if (!workers_[i].process.is_running()) end(workers_[i]);
     }
   }
 
@@ -169,9 +130,7 @@ class conductor {
       into.met += met;
     } else if (what == "finding") {
       const std::uint64_t seed = take_number(line);
-      std::string text(line);
-      std::ranges::replace(text, line_break, '\n');
-      add({seed, std::move(text)});
+      add({seed, std::string(line)});
     } else if (what == "end") {
       one.is_at_work = false;
       ++totals_.seeds;
@@ -183,15 +142,9 @@ class conductor {
   }
 
   void end(worker& one) {
-    ::close(one.from);
-    one.from = -1;
-    int status = 0;
-    while (::waitpid(one.pid, &status, 0) < 0 && errno == EINTR) {
-    }
     if (!one.is_at_work) return;
-    add({one.seed, WIFSIGNALED(status)
-                       ? fmt::format("the process died by signal {}", WTERMSIG(status))
-                       : fmt::format("the process ended with {}", WEXITSTATUS(status))});
+    const std::string& death = one.process.death();
+    add({one.seed, "the process " + (death.empty() ? std::string("ended") : death)});
     ++totals_.seeds;
     if (real_now() < until_) start(one, one.seed + settings_.workers);
   }

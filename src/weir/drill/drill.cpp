@@ -79,6 +79,8 @@ struct knobs {
   duration pause;
   std::uint32_t submitters;
   std::uint32_t body_bytes_max;
+  duration renewed_every;  // the server, as for a new version; 0: never
+  bool churns;             // messages come and are soon forgotten
 };
 
 template <class T, std::size_t N>
@@ -98,7 +100,9 @@ knobs::knobs(choices& from)
       pause(draw(from, {duration::milliseconds(2'000), duration::milliseconds(500),
                         duration::milliseconds(10'000)})),
       submitters(draw(from, {1u, 2u, 4u})),
-      body_bytes_max(draw(from, {300u, 3'000u, 20'000u})) {
+      body_bytes_max(draw(from, {300u, 3'000u, 20'000u})),
+      renewed_every(draw(from, {duration(), duration::seconds(50), duration::seconds(140)})),
+      churns(from.below(choice_kind::knob, 2) == 1) {
   // A buffer of one byte is legal and makes a thousand packets of a request: then fewer requests.
   constexpr std::size_t tiny = 64;
   if (socket_buffer_max > tiny) return;
@@ -145,7 +149,9 @@ class run final : public chaos_host {
   void look_at_disk();
   void look_at_memory();
   void supervise();
+  void renew();
   void end_and_look_again();
+  void examine();
 
   drill_settings settings_;
   drill_listener* listener_;
@@ -160,6 +166,8 @@ class run final : public chaos_host {
   std::vector<std::string> names_;
   std::unique_ptr<chaos> chaos_;
   time_point restart_at_ = time_point::never();
+  time_point renew_at_ = time_point::never();
+  std::uint64_t renewed_start_ = 0;  // which start of the server was asked to end
   drill_report report_;
   std::uint64_t print_ = 0;
 };
@@ -184,12 +192,16 @@ run::run(const drill_settings& settings, choices& decisions, drill_listener* lis
   }
   orders_.server = fmt::format("http://{}:{}", nodes_.at(0).address(), server_port);
   orders_.worker = fmt::format("http://{}:{}/work", nodes_.at(1).address(), call_port);
+  orders_.examiner = nodes_.at(1).address();
+  orders_.is_narrow = drawn_.socket_buffer_max <= 64;
   orders_.submitters = drawn_.submitters;
+  orders_.churns = drawn_.churns;
   orders_.pause = drawn_.pause;
   orders_.wait = drawn_.wait;
   orders_.body_bytes_max = drawn_.body_bytes_max;
   chaos_ = std::make_unique<chaos>(nodes_, settings.faults, *this);
   if (memory_) memory_->watch(nodes_.at(0).world());
+  if (!chaos_->may_strike(chaos_kind::clock)) book_.trust_clocks();
 }
 
 void run::struck(chaos_kind kind, virtual_node* on, const std::string& how) {
@@ -226,8 +238,14 @@ void run::supervise() {
     virtual_node& node = nodes_.at(i);
     if (!node.has_ended()) continue;
     const std::string why = node.outcome().failure.substr(0, node.outcome().failure.find('\n'));
-    if (i != 0) return book_.broken(fmt::format("{} ended: {}", node.name(), why));
-    if (restart_at_ == time_point::never()) {
+    if (i != 0) {
+      return book_.broken(fmt::format("{} ended: {}", node.name(), node.outcome().failure));
+    }
+    if (node.starts() == renewed_start_ && !node.outcome().is_failed) {
+      note("server", "has ended and starts");
+      chaos_->forget_illness(node);
+      node.start(server_);
+    } else if (restart_at_ == time_point::never()) {
       note("server", fmt::format("ended by itself: {}", why));
       if (!chaos_->has_ill_disk(node)) {
         return book_.broken(fmt::format("the server ended by itself: {}", node.outcome().failure));
@@ -240,6 +258,18 @@ void run::supervise() {
       node.start(server_);
     }
   }
+}
+
+// Whoever runs it puts a new version in its place now and then, in order and in the midst of work.
+void run::renew() {
+  virtual_node& server = nodes_.at(0);
+  const bool is_wanted = std::exchange(orders_.wants_renewal, false);
+  if (nodes_.now() < renew_at_ && !is_wanted) return;
+  if (!is_wanted) renew_at_ = nodes_.now() + drawn_.renewed_every;
+  if (!server.is_running() || server.is_paused()) return;
+  note("server", "is asked to end");
+  renewed_start_ = server.starts();
+  server.world().raise_signal(SIGTERM);
 }
 
 // The folder holds messages and a bounded number of files that are about to go.
@@ -277,6 +307,7 @@ void run::go_until(time_point until) {
       return book_.broken("the run is stuck: a million turns, and no time passes");
     }
     chaos_->act();
+    renew();
     supervise();
     look_at_disk();
     look_at_memory();
@@ -314,6 +345,16 @@ void run::end_and_look_again() {
                 [this] { return book_.is_settled(); });
 }
 
+// What can be judged only where nothing goes wrong.
+void run::examine() {
+  constexpr std::uint64_t exam_bytes = 4u << 20;
+  note("client1", "examines the server");
+  orders_.bytes_submitted += exam_bytes;
+  orders_.wants_exam = true;
+  go_until_done(settings_.patience, "the examination has not come to its end",
+                [this] { return orders_.is_examined; });
+}
+
 drill_report run::made() {
   probes_.include_own();
   probe_listener* const outer = set_probe_listener(&probes_);
@@ -321,7 +362,9 @@ drill_report run::made() {
   for (std::size_t i = 0; i < nodes_.count(); ++i) {
     nodes_.at(i).start(program_of(nodes_.at(i)));
   }
+  if (drawn_.renewed_every.ns > 0) renew_at_ = nodes_.now() + drawn_.renewed_every;
   go_until(nodes_.now() + settings_.time);
+  renew_at_ = time_point::never();
   if (!is_over()) {
     note("chaos", "ends");
     chaos_->heal();
@@ -331,6 +374,7 @@ drill_report run::made() {
                   [this] { return book_.is_settled(); });
   }
   if (!is_over()) end_and_look_again();
+  if (!is_over()) examine();
   if (is_over()) note("drill", book_.violation());
   set_probe_listener(outer);
   report_.violation = book_.violation();

@@ -8,7 +8,7 @@
 //     |    \--> machine 1..n: client_program                                 ^
 //     |            submit, lease, ack, nack, extend, watch, take replies  ---+
 //     +--> heal(): faults stop, everything must come to its end; then the server is asked to end,
-//          starts again, and every message is looked at once more
+//          starts again, every message is looked at once more, and it is examined (exam.hpp)
 #pragma once
 
 #include <weir/drill/ledger.hpp>

@@ -32,7 +32,7 @@ TEST_F(DrillCase, keeps_its_promises_without_faults_and_under_all_of_them) {
   const drill_report easy = run_case(calm);
   EXPECT_EQ(easy.violation, "");
   EXPECT_GT(easy.counts.done, 0u);
-  EXPECT_EQ(easy.server_starts, 2u) << "the one at the end";
+  EXPECT_GE(easy.server_starts, 3u) << "the one at the end, and the one for its examiner";
   std::uint64_t strikes = 0;
   for (std::uint64_t seed = 6; seed < 9; ++seed) {
     const drill_report hard = run_case(short_case(seed));

@@ -6,6 +6,8 @@
 #include <weir/core/loop.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
+#include <weir/drill/answer_fields.hpp>
+#include <weir/drill/exam.hpp>
 #include <weir/http/server.hpp>
 #include <weir/io/socket.hpp>
 
@@ -36,15 +38,6 @@ constexpr std::string_view settings_of_queues[] = {
 constexpr std::uint64_t around_a_message = 1'024;
 static_assert(std::size(settings_of_queues) == std::size(drill_queues));
 
-std::string text_of(const json::value& of, std::string_view field) {
-  const json::value* found = of.is_object() ? of.get_object().if_contains(field) : nullptr;
-  return found && found->is_string() ? std::string(std::string_view(found->get_string())) : "";
-}
-std::uint32_t number_of(const json::value& of, std::string_view field) {
-  const json::value* found = of.is_object() ? of.get_object().if_contains(field) : nullptr;
-  return found && found->is_int64() ? static_cast<std::uint32_t>(found->get_int64()) : 0;
-}
-
 // "body 17 of 300 bytes: xxxx..."
 std::string body_of(std::uint64_t number, std::size_t size) {
   std::string text = fmt::format("body {} of {} bytes:", number, size);
@@ -63,7 +56,8 @@ void read_body(std::string_view body, delivery& into) {
   into.is_body_whole = size && body == body_of(into.number, *size);
 }
 delivery delivery_of(const json::value& message) {
-  delivery made{.id = text_of(message, "id"), .attempt = number_of(message, "attempt")};
+  delivery made{.id = text_of(message, "id"),
+                .attempt = static_cast<std::uint32_t>(number_of(message, "attempt"))};
   read_body(text_of(message, "body"), made);
   return made;
 }
@@ -81,7 +75,7 @@ std::string result_of(const std::string& id, std::uint32_t attempt) {
 sighting sighting_of(const json::value& message, std::uint64_t asked) {
   return {.asked = asked,
           .state = text_of(message, "state"),
-          .attempts = number_of(message, "attempts"),
+          .attempts = static_cast<std::uint32_t>(number_of(message, "attempts")),
           .result = text_of(message, "result"),
           .last_error = text_of(message, "last_error")};
 }
@@ -99,8 +93,11 @@ struct client_program::answer {
 struct client_program::life {
   explicit life(virtual_node& on)
       : own(on.address()),
+        machines(on.all()),
         client({.response_timeout = duration::seconds(40), .timeout = duration::seconds(60)}) {}
 
+  /// The true time: machines that were off do not agree.
+  time_point now() const noexcept { return machines.now(); }
   /// A number of [0, n).
   std::uint64_t below(std::uint64_t n) { return loop::current()->io().random() % n; }
   bool chance(unsigned percent) { return below(100) < percent; }
@@ -108,8 +105,23 @@ struct client_program::life {
     return duration(static_cast<std::int64_t>(below(static_cast<std::uint64_t>(most.ns) + 1)));
   }
 
+  /// A submission with a key that was confirmed.
+  struct submission {
+    std::uint64_t number;
+    std::string path;
+    std::string body;
+    std::vector<std::pair<std::string, std::string>> fields;
+  };
+  void remember(submission one) {
+    constexpr std::size_t known_max = 50;
+    if (known.size() == known_max) known.erase(known.begin());
+    known.push_back(std::move(one));
+  }
+
   std::string own;
+  const virtual_nodes& machines;
   http::client client;
+  std::vector<submission> known;
 };
 
 task<client_program::answer> client_program::call(
@@ -159,11 +171,15 @@ task<> client_program::submit(life* of) {
   const queue_rules& queue = drill_queues[of->below(std::size(drill_queues))];
   const bool has_key = of->chance(70);
   const bool wants_reply = queue.attempts == 0 && of->chance(50);
-  const std::uint64_t number = orders_.book.begin_submission(queue, wants_reply);
+  const bool is_delayed = of->chance(10);
+  const std::uint64_t priority = of->chance(20) ? of->below(10) : 0;
+  const std::uint64_t number =
+      orders_.book.begin_submission(queue, wants_reply, static_cast<std::uint32_t>(priority),
+                                    is_delayed ? of->now() + duration::seconds(3) : time_point());
   std::vector<std::pair<std::string, std::string>> fields{{"Content-Type", "text/plain"}};
   if (has_key) fields.emplace_back("Weir-Key", fmt::format("key-{}", number));
-  if (of->chance(10)) fields.emplace_back("Weir-Delay", "3s");
-  if (of->chance(20)) fields.emplace_back("Weir-Priority", fmt::format("{}", of->below(10)));
+  if (is_delayed) fields.emplace_back("Weir-Delay", "3s");
+  if (priority != 0) fields.emplace_back("Weir-Priority", fmt::format("{}", priority));
   if (wants_reply) {
     fields.emplace_back("Weir-Reply-To", fmt::format("http://{}:{}/", of->own, call_port));
   }
@@ -180,14 +196,25 @@ task<> client_program::submit(life* of) {
     const json::value* again = made.body.as_object().if_contains("duplicate");
     sometimes(again != nullptr, "a key is known");
     orders_.book.confirmed(number, text_of(made.body, "id"), again != nullptr);
+    if (has_key) of->remember({number, path, body, std::move(fields)});
     co_return;
   }
+}
+
+// Whoever is not sure that it has sent something sends it once more, also long after.
+task<> client_program::submit_again(life* of) {
+  if (of->known.empty()) co_return;
+  const life::submission one = of->known[of->below(of->known.size())];
+  const answer made = co_await call(of, "POST", one.path, one.body, one.fields);
+  if (made.is(202)) orders_.book.confirmed(one.number, text_of(made.body, "id"), true);
 }
 
 task<> client_program::submit_always(life* of) {
   for (;;) {
     co_await sleep(of->up_to(orders_.pause * 2));
-    if (orders_.submits) co_await submit(of);
+    if (!orders_.submits) continue;
+    co_await submit(of);
+    if (of->chance(15)) co_await submit_again(of);
   }
 }
 
@@ -207,10 +234,22 @@ task<> client_program::acknowledge(life* of, std::string id, std::string receipt
   }
 }
 
-task<> client_program::work_on(life* of, const queue_rules* queue, const json::value* message) {
-  const delivery what = delivery_of(*message);
-  const std::string receipt = text_of(*message, "receipt");
-  orders_.book.delivered(*queue, what);
+// With a delay, or without one: then the back-off says when it comes again.
+task<> client_program::give_back(life* of, const delivery* what, const std::string* receipt) {
+  constexpr duration delay = duration::seconds(3);
+  constexpr duration back_off_min = duration::milliseconds(400);  // 500 ms less its jitter
+  const bool has_delay = of->chance(50);
+  const time_point asked = of->now();
+  orders_.book.nack_tried(what->id, what->attempt);
+  const answer got =
+      co_await call(of, "POST", fmt::format("/v1/leases/{}/nack", *receipt),
+                    has_delay ? R"({"delay":"3s","error":"no luck"})" : R"({"error":"no luck"})");
+  if (!got.is(204)) co_return;
+  orders_.book.nack_confirmed(what->id, what->attempt, asked + (has_delay ? delay : back_off_min));
+}
+
+task<> client_program::work_on(life* of, const queue_rules* queue, delivery what,
+                               std::string receipt) {
   if (!orders_.book.violation().empty()) co_return;
   co_await sleep(of->up_to(duration::milliseconds(500)));
   if (!orders_.is_patient) {
@@ -219,13 +258,12 @@ task<> client_program::work_on(life* of, const queue_rules* queue, const json::v
   }
   if (of->chance(5)) co_return;  // forgotten: its lease runs out
   if (of->chance(5)) co_await sleep(of->up_to(duration::seconds(15)));  // perhaps too slow
+  if (of->chance(10)) co_return co_await give_back(of, &what, &receipt);
   if (of->chance(10)) {
-    co_await call(of, "POST", fmt::format("/v1/leases/{}/nack", receipt), R"({"error":"no luck"})");
-    co_return;
-  }
-  if (of->chance(10)) {
-    co_await call(of, "POST", fmt::format("/v1/leases/{}/extend", receipt));
-    co_await sleep(of->up_to(duration::seconds(3)));
+    const time_point asked = of->now();
+    const answer got = co_await call(of, "POST", fmt::format("/v1/leases/{}/extend", receipt));
+    if (got.is(200)) orders_.book.extended(what.id, what.attempt, asked);
+    co_await sleep(of->up_to(queue->lease));
   }
   co_await acknowledge(of, what.id, receipt, what.attempt);
 }
@@ -234,6 +272,7 @@ task<> client_program::work_always(life* of) {
   for (;;) {
     const queue_rules& queue = drill_queues[of->below(std::size(drill_queues) - 1)];
     const std::uint64_t most = 1 + of->below(3);
+    const time_point asked = of->now();
     const answer got = co_await call(of, "POST",
                                      fmt::format("/v1/queues/{}/leases?max={}&wait={}", queue.name,
                                                  most, format_duration(orders_.wait)));
@@ -241,8 +280,18 @@ task<> client_program::work_always(life* of) {
       co_await sleep(of->up_to(duration::seconds(2)));
       continue;
     }
-    const json::array& messages = got.body.at("messages").as_array();
-    for (const json::value& message : messages) co_await work_on(of, &queue, &message);
+    const std::vector<json::value> messages = list_of(got.body, "messages");
+    std::vector<delivery> all;
+    for (const json::value& message : messages) {
+      all.push_back(delivery_of(message));
+      all.back().asked = asked;
+      all.back().at = of->now();
+      orders_.book.delivered(queue, all.back());
+    }
+    orders_.book.delivered_together(queue, all, most);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      co_await work_on(of, &queue, all[i], text_of(messages[i], "receipt"));
+    }
   }
 }
 
@@ -263,8 +312,32 @@ task<> client_program::watch_always(life* of) {
   }
 }
 
-task<> client_program::take_reply(http::request& request, http::response& response) {
+// Messages that nobody keeps books of, and whose results are soon forgotten: without them nothing
+// in the server's files would ever be of no use any more.
+task<> client_program::churn_always(life* of) {
+  constexpr const char* brief =
+      R"({"attempts":1,"dead_letter":"","lease":"1s","result_ttl":"1s","ttl":"20s"})";
+  const std::string path = "/v1/queues/brief";
+  for (;;) {
+    co_await sleep(of->up_to(orders_.pause * 8));
+    if (!orders_.submits) continue;
+    co_await call(of, "PUT", path, brief);
+    const std::string body(of->below(3 * std::uint64_t{orders_.body_bytes_max}), 'x');
+    orders_.bytes_submitted += body.size() + around_a_message;
+    co_await call(of, "POST", path + "/messages", body);
+    const answer got = co_await call(of, "POST", path + "/leases?max=3");
+    for (const json::value& message : list_of(got.body, "messages")) {
+      co_await call(of, "POST", fmt::format("/v1/leases/{}/ack", text_of(message, "receipt")));
+    }
+  }
+}
+
+task<> client_program::take_reply(life* of, http::request& request, http::response& response) {
   const std::string text = co_await request.read_all(1 << 20);
+  if (orders_.is_patient && of->chance(20)) {
+    response.header("Retry-After", "1");
+    co_return co_await response.send(of->chance(50) ? 503 : 500, "text/plain", "not now");
+  }
   boost::system::error_code failure;
   const json::value said = json::parse(text, failure);
   if (failure) {
@@ -278,7 +351,8 @@ task<> client_program::take_reply(http::request& request, http::response& respon
 // A worker that is called: as slow, forgetful and moody as those that take messages themselves.
 task<> client_program::take_push(life* of, http::request& request, http::response& response) {
   const std::string body = co_await request.read_all(1 << 20);
-  const delivery what = pushed_delivery(request, body);
+  delivery what = pushed_delivery(request, body);
+  what.at = of->now();
   orders_.book.delivered(pushed_queue, what);
   if (!orders_.book.violation().empty()) co_return;
   sometimes(what.attempt > 1, "a message is pushed again");
@@ -307,12 +381,26 @@ task<> client_program::take_calls(life* of) {
     life* of;
     WEIR_CORO_WRAPPER task<> operator()(http::request& request, http::response& response) const {
       return request.path() == "/work" ? self->take_push(of, request, response)
-                                       : self->take_reply(request, response);
+                                       : self->take_reply(of, request, response);
     }
   };
   call_taker take{this, of};
   http::server server(take);
   co_await server.run(co_await listen({.host = of->own, .port = call_port}));
+}
+
+task<> client_program::examine_when_asked(life* of) {
+  while (!orders_.wants_exam) co_await sleep(duration::milliseconds(500));
+  const std::string_view scheme = "http://";
+  const std::string host = orders_.server.substr(scheme.size());
+  examiner exam(orders_.book, {.server = orders_.server,
+                               .server_host = host.substr(0, host.find(':')),
+                               .own = of->own,
+                               .token = std::string(token),
+                               .is_narrow = orders_.is_narrow,
+                               .wants_renewal = &orders_.wants_renewal});
+  co_await exam.run();
+  orders_.is_examined = true;
 }
 
 task<> client_program::run(virtual_node* on) {
@@ -328,9 +416,11 @@ task<> client_program::run(virtual_node* on) {
                   this, what, &of);
       }
     };
+    if (of.own == orders_.examiner) spawn(1, &client_program::examine_when_asked);
     spawn(orders_.submitters, &client_program::submit_always);
     spawn(orders_.workers, &client_program::work_always);
     spawn(orders_.watchers, &client_program::watch_always);
+    if (orders_.churns) spawn(1, &client_program::churn_always);
   });
 }
 

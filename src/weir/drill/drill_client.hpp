@@ -42,9 +42,15 @@ struct client_orders {
   duration pause = {};  // of a submitter, on the average
   std::uint32_t body_bytes_max = 0;
   std::uint64_t bytes_submitted = 0;  // bodies, and what a message's life adds to them
+  bool churns = false;                // somebody sends what is soon forgotten
   bool submits = true;                // false: the end is near, only what is there is worked on
   bool is_patient = true;             // false: workers no longer fail or forget anything
   bool may_fail_inside = false;       // a 500 is no broken promise: disks fail
+  std::string examiner;               // the machine that examines the server: "10.0.0.2"
+  bool is_narrow = false;             // connections take a few bytes at a time
+  bool wants_exam = false;
+  bool is_examined = false;
+  bool wants_renewal = false;  // the examiner asks for a server that ends and starts again
 };
 
 /// One machine's clients.
@@ -68,14 +74,18 @@ class client_program final : public node_program {
   task<> run(virtual_node* on);
   task<> submit_always(life* of);
   task<> submit(life* of);
+  task<> submit_again(life* of);
   task<> work_always(life* of);
-  task<> work_on(life* of, const queue_rules* queue, const boost::json::value* message);
+  task<> work_on(life* of, const queue_rules* queue, delivery what, std::string receipt);
+  task<> give_back(life* of, const delivery* what, const std::string* receipt);
   task<> acknowledge(life* of, std::string id, std::string receipt, std::uint32_t attempt);
   task<> watch_always(life* of);
+  task<> churn_always(life* of);
   task<> take_calls(life* of);
-  task<> take_reply(http::request& request, http::response& response);
+  task<> take_reply(life* of, http::request& request, http::response& response);
   task<> take_push(life* of, http::request& request, http::response& response);
   task<> make_queues(life* of);
+  task<> examine_when_asked(life* of);
   task<answer> call(life* of, std::string_view method, std::string path, std::string body = {},
                     std::vector<std::pair<std::string, std::string>> fields = {});
 
@@ -83,8 +93,10 @@ class client_program final : public node_program {
 };
 
 /// The queues of a drill. From the last one messages are pushed, from the others they are taken.
-inline constexpr queue_rules drill_queues[] = {
-    {"plain", 5}, {"hard", 2}, {"endless", 0}, {"pushed", 6}};
+inline constexpr queue_rules drill_queues[] = {{"plain", 5, duration::seconds(10)},
+                                               {"hard", 2, duration::seconds(2)},
+                                               {"endless", 0, duration::seconds(5)},
+                                               {"pushed", 6}};
 inline constexpr const queue_rules& pushed_queue = drill_queues[std::size(drill_queues) - 1];
 
 }  // namespace weir::drill

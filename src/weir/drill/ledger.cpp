@@ -15,9 +15,13 @@ void ledger::fail(const char* format, const A&... about) {
 
 void ledger::broken(std::string what) { fail("{}", what); }
 
-std::uint64_t ledger::begin_submission(const queue_rules& queue, bool wants_reply) {
+std::uint64_t ledger::begin_submission(const queue_rules& queue, bool wants_reply,
+                                       std::uint32_t priority, time_point not_before) {
   ++counts_.tried;
   entry one;
+  one.priority = priority;
+  one.begun_at = ++now_;
+  if (not_before != time_point()) one.early[1] = not_before;
   one.number = entries_.size() + 1;
   one.queue = queue;
   one.wants_reply = wants_reply;
@@ -61,6 +65,7 @@ void ledger::confirmed(std::uint64_t number, std::string id, bool is_duplicate) 
   give_id(one, id);
   one.is_confirmed = true;
   update_open(one);
+  one.confirmed_at = std::min(one.confirmed_at, now_);
 }
 
 void ledger::delivered(const queue_rules& queue, const delivery& what) {
@@ -86,7 +91,49 @@ void ledger::delivered(const queue_rules& queue, const delivery& what) {
     fail("(2) attempt {} of message {} was given out, although attempt {} was acknowledged",
          what.attempt, what.id, *one.acked);
   }
+  const auto early = one.early.find(what.attempt);
+  if (has_clocks_ && early != one.early.end() && what.at < early->second) {
+    fail("(9) attempt {} of message {} came {} us before its time", what.attempt, what.id,
+         (early->second - what.at).ns / 1'000);
+  }
+  if (queue.lease.ns > 0) one.early[what.attempt + 1] = what.asked + queue.lease;
   one.attempts.push_back(what.attempt);
+}
+
+void ledger::delivered_together(const queue_rules& queue, std::span<const delivery> all,
+                                std::size_t wanted) {
+  if (all.size() > wanted) {
+    fail("(9) {} messages of {} were given out where {} were wanted", all.size(), queue.name,
+         wanted);
+  }
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    const entry* const first = find(all[i - 1].id, "a worker");
+    const entry* const second = find(all[i].id, "a worker");
+    if (!first || !second) return;
+    const bool is_older = second->confirmed_at < first->begun_at;
+    if (second->priority > first->priority) {
+      fail("(9) message {} of priority {} came behind message {} of {}", second->id,
+           second->priority, first->id, first->priority);
+    } else if (second->priority == first->priority && is_older) {
+      fail("(9) message {} came behind message {}, which is younger", second->id, first->id);
+    }
+  }
+}
+
+void ledger::extended(const std::string& id, std::uint32_t attempt, time_point asked) {
+  entry* one = find(id, "an extension");
+  if (!one) return;
+  const auto early = one->early.find(attempt + 1);
+  if (early == one->early.end()) return;  // given up meanwhile
+  early->second = std::max(early->second, asked + one->queue.lease);
+}
+
+void ledger::nack_tried(const std::string& id, std::uint32_t attempt) {
+  if (entry* one = find(id, "a refusal")) one->early.erase(attempt + 1);
+}
+
+void ledger::nack_confirmed(const std::string& id, std::uint32_t attempt, time_point not_before) {
+  if (entry* one = find(id, "a refusal")) one->early[attempt + 1] = not_before;
 }
 
 void ledger::ack_tried(const std::string& id, std::uint32_t attempt, std::string result) {

@@ -1,19 +1,23 @@
 // What the clients of a simulated server know, put side by side: the judge of a drill. The hard
 // idea: it believes nothing but answers that clients have got, and asks only what the interface
-// promises, so it needs no model of the server and no clock. A promise that is broken shows as two
-// answers that can't both be true.
+// promises, so it needs no model of the server. A promise that is broken shows as two answers that
+// can't both be true. Times count only in runs in which nobody touches the clocks.
 //
 // The promises: (1) a message whose submission was confirmed is never missing again, and ends;
 // (2) after an acknowledgement was confirmed, no later attempt is given out, and none is
 // acknowledged; (3) no attempt is given out twice, and none beyond the queue's bound; (4) a body
 // comes out as it went in; (5) a key makes one message; (6) the result that is shown and told is
 // the one that was acknowledged; (7) an end is an end: it never changes; (8) who asked for a reply
-// gets one.
+// gets one; (9) nothing comes before its time or its turn: a delay, a back-off, somebody else's
+// lease, an older message, one with a higher priority.
 #pragma once
+
+#include <weir/base/time.hpp>
 
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -25,6 +29,7 @@ namespace weir::drill {
 struct queue_rules {
   const char* name;
   std::uint32_t attempts;  // 0: no bound
+  duration lease = {};     // of who takes messages; 0: they are pushed
 };
 
 /// One message in a lease's answer.
@@ -34,6 +39,8 @@ struct delivery {
   std::uint32_t attempt = 0;
   bool is_body_whole = false;
   bool is_pushed = false;
+  time_point asked = {};  // when the question was sent to which this is the answer
+  time_point at = {};     // when it came
 };
 
 /// What a GET of a message told, or a reply.
@@ -71,13 +78,26 @@ class ledger {
   /// makes a dead letter of a message.
   void allow_early_deaths() noexcept { may_die_early_ = true; }
 
+  /// No clock is touched in this run, so times of different machines can be compared.
+  void trust_clocks() noexcept { has_clocks_ = true; }
+
   /// How many things it has heard: what an answer tells is as old as its question.
   std::uint64_t now() const noexcept { return now_; }
 
   /// A new body, which a client is about to submit; its number.
-  std::uint64_t begin_submission(const queue_rules& queue, bool wants_reply);
+  std::uint64_t begin_submission(const queue_rules& queue, bool wants_reply,
+                                 std::uint32_t priority = 0, time_point not_before = {});
   void confirmed(std::uint64_t number, std::string id, bool is_duplicate);
   void delivered(const queue_rules& queue, const delivery& what);
+  /// What one answer gave out, in its order, and how many were asked for.
+  void delivered_together(const queue_rules& queue, std::span<const delivery> all,
+                          std::size_t wanted);
+  /// The lease of this attempt is longer, from when that was asked.
+  void extended(const std::string& id, std::uint32_t attempt, time_point asked);
+  /// The worker wants to give this attempt up: its lease protects nothing any more.
+  void nack_tried(const std::string& id, std::uint32_t attempt);
+  /// It was taken back, and the next attempt comes not before this.
+  void nack_confirmed(const std::string& id, std::uint32_t attempt, time_point not_before);
   void ack_tried(const std::string& id, std::uint32_t attempt, std::string result);
   void ack_confirmed(const std::string& id, std::uint32_t attempt);
   void ack_refused() { ++counts_.stale; }
@@ -115,6 +135,10 @@ class ledger {
     bool is_open = false;  // counted in open_
     bool is_looked_at = false;
     bool is_given_up = false;
+    std::uint32_t priority = 0;
+    std::uint64_t begun_at = 0;                 // now() before it was submitted
+    std::uint64_t confirmed_at = UINT64_MAX;    // now() when that was heard
+    std::map<std::uint32_t, time_point> early;  // attempt -> not before
     std::string id;
     std::string end;     // "done" or "dead", once seen
     std::string result;  // with it
@@ -132,6 +156,7 @@ class ledger {
   void fail(const char* format, const A&... about);
 
   bool may_die_early_ = false;
+  bool has_clocks_ = false;
   std::uint64_t now_ = 0;
   std::vector<entry> entries_;  // by number - 1
   std::unordered_map<std::string, std::uint64_t> by_id_;

@@ -140,5 +140,117 @@ TEST_F(Ledger, waits_for_replies_that_were_asked_for) {
   EXPECT_TRUE(is_broken("(8)")) << book.violation();
 }
 
+/// A ledger with "old" and "young" of one queue, the first confirmed before the second was begun.
+class LedgerOfTurns : public ::testing::Test {
+ protected:
+  void submit(const char* id, std::uint32_t priority = 0) {
+    const std::uint64_t number = book.begin_submission(queue, false, priority);
+    book.confirmed(number, id, false);
+    all.push_back({.id = id, .number = number, .attempt = 1, .is_body_whole = true});
+  }
+  void give(std::size_t first, std::size_t second, std::size_t wanted = 2) {
+    const delivery both[] = {all[first], all[second]};
+    book.delivered_together(queue, both, wanted);
+  }
+  bool is_broken(std::string_view promise) { return book.violation().starts_with(promise); }
+
+  queue_rules queue{"timed", 0, duration::seconds(10)};
+  ledger book;
+  std::vector<delivery> all;
+};
+
+TEST_F(LedgerOfTurns, bears_the_older_before_the_younger) {
+  submit("old");
+  submit("young");
+  give(0, 1);
+  EXPECT_EQ(book.violation(), "");
+}
+TEST_F(LedgerOfTurns, notices_the_younger_before_the_older) {
+  submit("old");
+  submit("young");
+  give(1, 0);
+  EXPECT_TRUE(is_broken("(9) message old came behind message young")) << book.violation();
+}
+TEST_F(LedgerOfTurns, lets_those_go_first_that_may_be_older) {
+  const std::uint64_t first = book.begin_submission(queue, false);
+  submit("second");
+  book.confirmed(first, "first", false);
+  all.push_back({.id = "first", .number = first, .attempt = 1, .is_body_whole = true});
+  give(0, 1);
+  give(1, 0);
+  EXPECT_EQ(book.violation(), "");
+}
+TEST_F(LedgerOfTurns, notices_a_low_priority_before_a_high_one) {
+  submit("low", 1);
+  submit("high", 2);
+  give(1, 0);
+  EXPECT_EQ(book.violation(), "");
+  give(0, 1);
+  EXPECT_TRUE(is_broken("(9) message high of priority 2")) << book.violation();
+}
+TEST_F(LedgerOfTurns, notices_more_messages_than_were_wanted) {
+  submit("a");
+  submit("b");
+  give(0, 1, 1);
+  EXPECT_TRUE(is_broken("(9) 2 messages")) << book.violation();
+}
+
+/// A ledger with one message that was given out, taken for ten seconds from the first one on.
+class LedgerOfTimes : public LedgerOfTurns {
+ protected:
+  LedgerOfTimes() { submit("a"); }
+  void come(std::uint32_t attempt, std::int64_t second) {
+    delivery one = all[0];
+    one.attempt = attempt;
+    one.asked = one.at = time_point(second * 1'000'000'000);
+    book.delivered(queue, one);
+  }
+  static time_point at(std::int64_t second) { return time_point(second * 1'000'000'000); }
+};
+
+TEST_F(LedgerOfTimes, notices_an_attempt_within_the_lease_of_another) {
+  book.trust_clocks();
+  come(1, 1);
+  come(2, 11);
+  EXPECT_EQ(book.violation(), "");
+  come(3, 20);
+  EXPECT_TRUE(is_broken("(9) attempt 3 of message a came 1000000 us")) << book.violation();
+}
+TEST_F(LedgerOfTimes, does_not_compare_times_where_clocks_are_touched) {
+  come(1, 1);
+  come(2, 2);
+  EXPECT_EQ(book.violation(), "");
+}
+TEST_F(LedgerOfTimes, lets_an_extension_hold_a_lease_longer) {
+  book.trust_clocks();
+  come(1, 1);
+  book.extended("a", 1, at(5));
+  come(2, 14);
+  EXPECT_TRUE(is_broken("(9) attempt 2")) << book.violation();
+}
+TEST_F(LedgerOfTimes, bears_an_attempt_after_one_that_may_have_been_returned) {
+  book.trust_clocks();
+  come(1, 1);
+  book.nack_tried("a", 1);
+  come(2, 2);
+  EXPECT_EQ(book.violation(), "");
+}
+TEST_F(LedgerOfTimes, notices_an_attempt_before_the_delay_of_a_return) {
+  book.trust_clocks();
+  come(1, 1);
+  book.nack_tried("a", 1);
+  book.nack_confirmed("a", 1, at(4));
+  come(2, 3);
+  EXPECT_TRUE(is_broken("(9) attempt 2")) << book.violation();
+}
+TEST_F(LedgerOfTimes, notices_a_message_before_its_delay) {
+  book.trust_clocks();
+  const std::uint64_t number = book.begin_submission(queue, false, 0, at(9));
+  book.confirmed(number, "late", false);
+  book.delivered(
+      queue, {.id = "late", .number = number, .attempt = 1, .is_body_whole = true, .at = at(8)});
+  EXPECT_TRUE(is_broken("(9) attempt 1 of message late")) << book.violation();
+}
+
 }  // namespace
 }  // namespace weir::drill

@@ -1,6 +1,7 @@
 #include <weir/http/server.hpp>
 
 #include <weir/base/assert.hpp>
+#include <weir/base/defect.hpp>
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
@@ -40,7 +41,8 @@ class closing_time {
 
 void end_connections(server_core& core) noexcept {
   for (detail::connection& one : core.connections) {
-    if (one.is_dispensable()) one.cut_off("the server drains");
+    const bool cuts_all = is_planted("http: cuts off all connections at a drain");
+    if (one.is_dispensable() || cuts_all) one.cut_off("the server drains");
   }
 }
 

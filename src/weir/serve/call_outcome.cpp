@@ -1,5 +1,6 @@
 #include <weir/serve/call_outcome.hpp>
 
+#include <weir/base/defect.hpp>
 #include <weir/base/text.hpp>
 #include <weir/serve/retry_after.hpp>
 #include <weir/wire/http_head.hpp>
@@ -32,10 +33,11 @@ call_outcome outcome_of(int status, std::string_view body,
                        .text = fmt::format("answered {} {}", status, reason_phrase(status)),
                        .retry_after = {}};
   if (const std::string quoted = excerpt(body); !quoted.empty()) outcome.text += ": " + quoted;
-  if (status == 410) outcome.kind = call_kind::gone;
+  if (status == 410 && !is_planted("serve: calls again after 410")) outcome.kind = call_kind::gone;
   if (status == 429 || status == 503) {
     outcome.kind = call_kind::busy;
-    if (retry_after) outcome.retry_after = parse_retry_after(*retry_after, wall_now);
+    if (retry_after && !is_planted("serve: ignores Retry-After"))
+      outcome.retry_after = parse_retry_after(*retry_after, wall_now);
   }
   return outcome;
 }

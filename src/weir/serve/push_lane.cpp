@@ -1,5 +1,6 @@
 #include <weir/serve/push_lane.hpp>
 
+#include <weir/base/defect.hpp>
 #include <weir/base/log.hpp>
 #include <weir/base/probe.hpp>
 #include <weir/core/loop.hpp>
@@ -126,7 +127,7 @@ task<> push_lane::call(taken_message message) {
       pacer_.answered();
       break;
     case call_kind::failed:
-      pacer_.failed();
+      if (!is_planted("serve: keeps the place of a failed call")) pacer_.failed();
       break;
     case call_kind::busy:
       pacer_.refused(outcome.retry_after, end);
@@ -175,7 +176,8 @@ task<> push_lane::settle(const taken_message& message, const call_outcome& outco
     const bool is_busy = outcome.kind == call_kind::busy;
     // A message that a busy worker refused is ready again at once: the lane itself waits.
     const auto delay = is_busy ? std::optional(duration()) : std::nullopt;
-    const auto use = is_busy ? attempt_use::is_given_back : attempt_use::counts;
+    const bool is_free = is_busy && !is_planted("serve: counts the attempt of a busy worker");
+    const auto use = is_free ? attempt_use::is_given_back : attempt_use::counts;
     auto nacked = co_await context_.from.nack(message.receipt, delay, outcome.text, use);
     if (!nacked) settled = std::unexpected(std::move(nacked.error()));
   }

@@ -1,5 +1,6 @@
 #include <weir/serve/service.hpp>
 
+#include <weir/base/defect.hpp>
 #include <weir/base/log.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/as_result.hpp>
@@ -75,7 +76,8 @@ std::optional<api_problem> service::check_caller(const answer<route>& to,
   const bool has_certificate = request.tls() && !request.tls()->peer.empty();
   if (!tokens) return has_certificate ? std::nullopt : check_browser(request);
   if (to && (to->to == endpoint::healthz || to->to == endpoint::readyz)) return std::nullopt;
-  if (tokens->admits(request.field("Authorization"))) return std::nullopt;
+  const bool is_open = is_planted("serve: lets everybody in");
+  if (is_open || tokens->admits(request.field("Authorization"))) return std::nullopt;
   return api_problem{.status = 401,
                      .code = "unauthorized",
                      .detail = "a token is needed: Authorization: Bearer TOKEN"};

@@ -152,22 +152,43 @@ void chaos::strike_machine(chaos_kind kind, virtual_node& on) {
   if (!on.is_running() || on.is_paused()) return;
   const bool ends = kind == chaos_kind::kill || kind == chaos_kind::power;
   if (ends && host_.has_disk(on) && choices_.below(choice_kind::fault, 2) == 1) {
-    lurking_ = {kind, &on};
-    lurks_until_ = nodes_.now() + lurk_max;
-    return;
+    return lurk(lure::half_write, kind, on, lurk_max);
   }
   end_program(kind, on);
+}
+
+void chaos::lurk(lure what, chaos_kind kind, virtual_node& on, duration at_most) {
+  lurks_for_ = what;
+  lurking_ = {kind, &on};
+  lurks_until_ = nodes_.now() + at_most;
+  lurk_faults_ = on.world().faults_struck();
 }
 
 // Ends at times by lot nearly never strike while a group is on its way to the disk.
 void chaos::pounce() {
   virtual_node& on = *lurking_.on;
   const bool can_strike = on.is_running() && !on.is_paused();
-  if (can_strike && on.world().half_written() == 0 && nodes_.now() < lurks_until_) return;
+  bool has_come = false;
+  switch (lurks_for_) {
+    case lure::half_write:
+      has_come = on.world().half_written() != 0;
+      break;
+    case lure::failed_sync:
+      has_come = on.world().faults_struck() != lurk_faults_;
+      break;
+    case lure::young_program:
+      has_come = nodes_.now() >= lurks_until_;
+      break;
+  }
+  if (can_strike && !has_come && nodes_.now() < lurks_until_) return;
   const chaos_kind kind = lurking_.kind;
   lurking_ = {};
   if (!can_strike) return;
-  sometimes(on.world().half_written() != 0, "a program ends in the middle of a durable write");
+  // A program that does as it should has ended by then, so this is for those that go on.
+  if (lurks_for_ == lure::failed_sync && !has_come) return;
+  if (lurks_for_ == lure::half_write) {
+    sometimes(has_come, "a program ends in the middle of a durable write");
+  }
   end_program(kind, on);
 }
 
@@ -288,6 +309,11 @@ void chaos::strike_disk(chaos_kind kind, virtual_node& on) {
     case chaos_kind::sync_error:
       host_.struck(kind, &on, "the next sync fails");
       world.add_fault({.op = io_op::sync, .code = EIO});
+      // What a failed sync has dropped is gone with the power; later writes beside it would heal
+      // it.
+      if (may_strike(chaos_kind::power) && choices_.below(choice_kind::fault, 2) == 1) {
+        lurk(lure::failed_sync, chaos_kind::power, on, lurk_max);
+      }
       break;
     case chaos_kind::disk_full:
       host_.struck(kind, &on, fmt::format("disk full for {}", text));
@@ -308,6 +334,13 @@ void chaos::start(virtual_node& node) {
   host_.struck(chaos_kind::kill, &node, "starts");
   forget_illness(node);
   node.start(host_.program_of(node));
+  // What a program found in the memory of its machine may not be on the disk yet.
+  constexpr duration young_max = duration::seconds(2);
+  const bool is_hunted = next_ != time_point::never() && host_.has_disk(node) &&
+                         may_strike(chaos_kind::power) && !lurking_.on;
+  if (is_hunted && choices_.below(choice_kind::fault, 4) == 1) {
+    lurk(lure::young_program, chaos_kind::power, node, draw(duration::milliseconds(5), young_max));
+  }
 }
 
 void chaos::relieve(const relief& from) {

@@ -92,6 +92,10 @@ class chaos {
 
   /// What this seed has drawn: "kill 3, partition 30; every 10 s".
   std::string swarm() const;
+  /// This seed has drawn it.
+  bool may_strike(chaos_kind kind) const noexcept {
+    return weights_[static_cast<std::size_t>(kind)] != 0;
+  }
   std::uint64_t strikes(chaos_kind kind) const noexcept {
     return strikes_[static_cast<std::size_t>(kind)];
   }
@@ -100,6 +104,9 @@ class chaos {
   void forget_illness(const virtual_node& node) noexcept;
 
  private:
+  /// What an end waits for: the middle of a durable write, a sync that fails, a moment after a
+  /// start.
+  enum class lure : std::uint8_t { half_write, failed_sync, young_program };
   struct relief {
     chaos_kind kind = {};
     virtual_node* on = nullptr;
@@ -110,6 +117,7 @@ class chaos {
   void strike(chaos_kind kind);
   void strike_machine(chaos_kind kind, virtual_node& on);
   void end_program(chaos_kind kind, virtual_node& on);
+  void lurk(lure what, chaos_kind kind, virtual_node& on, duration at_most);
   void pounce();
   void strike_clock(virtual_node& on);
   void strike_network(chaos_kind kind);
@@ -130,8 +138,11 @@ class chaos {
   duration mean_ = {};
   time_point next_ = time_point::never();
   std::multimap<time_point, relief> reliefs_;
-  relief lurking_ = {};  // an end that waits for the middle of a durable write
+  relief lurking_ =
+      {};  // an end that waits for the middle of a durable write, or for a failed sync
   time_point lurks_until_ = time_point::never();
+  lure lurks_for_ = {};
+  std::uint64_t lurk_faults_ = 0;  // that had struck when it began to wait for one
   std::array<std::uint64_t, chaos_kinds> strikes_{};
   std::map<host_number, bool> ill_;
   std::map<host_number, virtual_options> healthy_;  // of machines whose disks are slow

@@ -2,6 +2,7 @@
 
 #include <weir/base/assert.hpp>
 #include <weir/base/crc32c.hpp>
+#include <weir/base/defect.hpp>
 #include <weir/base/text.hpp>
 
 #include <fmt/format.h>
@@ -148,7 +149,8 @@ parsed_batch parse_batch(std::string_view at, std::uint64_t offset,
     return {.state = parse_state::partial, .wanted = header.length, .header = header};
   }
   const std::string_view whole = at.substr(0, header.length);
-  if (crc32c(whole.substr(4)) != header.crc) {
+  const bool is_looked_at = !is_planted("journal: accepts a torn group");
+  if (is_looked_at && crc32c(whole.substr(4)) != header.crc) {
     return invalid(header, "the checksum of the batch is wrong");
   }
   if (header.lsn_first == 0 || header.lsn_first > UINT64_MAX - header.count) {

@@ -1,6 +1,7 @@
 // The one writer: takes the oldest group, seals it, writes it, syncs, and tells who waited. While
 // it waits for the disk the next group fills.
 #include <weir/base/assert.hpp>
+#include <weir/base/defect.hpp>
 #include <weir/base/probe.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/as_result.hpp>
@@ -57,15 +58,23 @@ void seal(journal_state& state, pending_group& group) {
                               batch);
 }
 
+// The defect that write_or_fail() tells of.
+task<> sync_again(file* to) {
+  if (!co_await as_result(to->sync_data())) co_await to->sync_data();
+}
+
 task<> write_front(journal_state& state, bool is_synced) {
   pending_group& group = state.pending.front();
   seal(state, group);
   const std::shared_ptr<file> to = state.segments.at(group.segment).open;
-  if (is_synced && !state.is_mark_unsynced) {  // one trip to the disk, for these bytes alone
+  const bool syncs = is_synced && !is_planted("journal: writes groups without a sync");
+  if (syncs && !state.is_mark_unsynced) {  // one trip to the disk, for these bytes alone
     co_await to->write_durably_at(group.offset, group.bytes);
   } else {
     co_await to->write_at(group.offset, std::string_view(group.bytes));
-    if (is_synced) co_await to->sync_data();
+    const bool tries_again = is_planted("journal: believes a second sync");
+    if (syncs && tries_again) co_await sync_again(to.get());
+    if (syncs && !tries_again) co_await to->sync_data();
     state.is_mark_unsynced = !is_synced;
   }
   sometimes(group.count > 1, "a group holds several records");

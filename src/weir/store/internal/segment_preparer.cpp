@@ -1,5 +1,6 @@
 // Keeps segments ready ahead of the writer, and gives up those in which nothing is alive: they are
 // used again under the next number, or removed.
+#include <weir/base/defect.hpp>
 #include <weir/base/log.hpp>
 #include <weir/base/probe.hpp>
 #include <weir/base/text.hpp>
@@ -23,8 +24,10 @@ std::size_t prepared_wanted(const journal_state& state) noexcept {
 }
 
 bool is_unneeded(const journal_state& state, const segment_state& segment) {
-  return state.is_sealed(segment) && segment.readers == 0 &&
-         segment.lsn_last <= state.covered_lsn() && state.client.live_bytes(segment.number) == 0;
+  const bool is_covered = segment.lsn_last <= state.covered_lsn() ||
+                          is_planted("journal: gives up what no snapshot covers");
+  return state.is_sealed(segment) && segment.readers == 0 && is_covered &&
+         state.client.live_bytes(segment.number) == 0;
 }
 
 task<> give_up(journal_state& state, std::uint32_t number) {
@@ -91,6 +94,7 @@ void note_failure(journal_state& state, const error& why) {
 // Numbers of segments have no gap: the next is given only after this one's name is durable.
 task<> publish(journal_state& state, std::string from, std::string to) {
   co_await rename_path(std::move(from), std::move(to));
+  if (is_planted("journal: renames without a sync of the folder")) co_return;
   auto synced = co_await as_result(sync_dir(state.folder));
   // The folder was not even opened, so the disk was not asked and may be asked again: a flood of
   // connections takes descriptors, and must not end the journal.
