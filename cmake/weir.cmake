@@ -203,7 +203,7 @@ if(WEIR_TESTS)
   if(sources)
     add_library(weir_testing STATIC ${sources})
     set_target_properties(weir_testing PROPERTIES EXPORT_NAME testing)
-    target_link_libraries(weir_testing PUBLIC weir_sim GTest::gtest PRIVATE $<BUILD_INTERFACE:weir_options> fmt::fmt)
+    target_link_libraries(weir_testing PUBLIC weir_sim GTest::gtest ${CMAKE_DL_LIBS} PRIVATE $<BUILD_INTERFACE:weir_options> fmt::fmt)
   endif()
   set(test_libraries weir weir_sim weir_testing weir_options fmt::fmt spdlog::spdlog OpenSSL::SSL OpenSSL::Crypto
     Boost::json PkgConfig::uring PkgConfig::cares GTest::gtest GTest::gmock)

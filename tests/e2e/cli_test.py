@@ -312,7 +312,10 @@ class Alone(unittest.TestCase):
     def test_advice_that_is_interrupted_leaves_no_process(self):
         for sent in (signal.SIGINT, signal.SIGTERM):
             running = subprocess.Popen([APP, "advise", "--wait", "10s", "--cpu", "0s", "--concurrency", "10"],
-                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                       # A shell's job in the background ignores it, and so would this one.
+                                       preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+            self.addCleanup(running.kill)
             children = f"/proc/{running.pid}/task/{running.pid}/children"
             while not Path(children).read_text():  # until it measures
                 time.sleep(0.01)

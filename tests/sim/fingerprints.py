@@ -33,6 +33,9 @@ def main():
         sys.exit(f"{FILE} lists no drill: this shows nothing")
     got = {arguments: fingerprint_of(weir, arguments) for arguments in wanted}
     if sys.argv[2:]:
+        for arguments, print_ in got.items():
+            if not re.fullmatch("[0-9a-f]{16}", print_):
+                sys.exit(f"nothing was written: weir sim serve {arguments}: {print_}")
         with open(FILE, "w", encoding="utf-8") as file:
             file.write(HEAD + "".join(f"{arguments}: {print_}\n" for arguments, print_ in got.items()))
         return

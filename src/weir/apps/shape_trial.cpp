@@ -272,7 +272,7 @@ bool start_threads(thread_callers& all, std::vector<caller_book>& books,
     for (std::uint32_t i = 0; i < all.count; ++i) {
       threads.emplace_back([&all, &books, i] { call_on_thread(all, i, books[i]); });
     }
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {  // no thread, or no memory for one
     return false;
   }
   return true;

@@ -133,7 +133,10 @@ struct line_fields final : detail::field_taker {
 };
 }  // namespace
 
-void detail::set_speaker_fields(speaker_fields of) noexcept { the_output().speaker = of; }
+void detail::set_speaker_fields(speaker_fields of) noexcept {
+  std::atomic<speaker_fields>& speaker = the_output().speaker;
+  if (speaker.load(std::memory_order_relaxed) != of) speaker = of;  // asked for each request
+}
 
 void write(level severity, std::string_view text, fields about) noexcept {
   if (!is_on(severity)) return;

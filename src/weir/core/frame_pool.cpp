@@ -167,6 +167,7 @@ namespace {
 // While frames are watched the magazines are here, and those in their place look empty to who takes
 // and full to who gives: both come to the slow paths, and the fast ones know of nothing.
 constinit thread_local frames_watched::listener watcher = nullptr;
+constinit thread_local int watches = 0;  // that have not ended
 thread_local frame_magazine put_aside[class_count];
 
 class magazine_back {
@@ -203,13 +204,16 @@ void swap_magazines() noexcept {
 }  // namespace
 
 frames_watched::frames_watched(listener asked) noexcept : outer_(std::exchange(watcher, asked)) {
-  if (outer_) return;
+  if (watches++ != 0) return;
   for (frame_magazine& one : put_aside) one = {nullptr, nullptr, batch_blocks};
   swap_magazines();
 }
 frames_watched::~frames_watched() {
-  watcher = outer_;
-  if (!outer_) swap_magazines();
+  --watches;
+  if (outer_) watcher = outer_;  // else it was the first one, which may end before others
+  if (watches != 0) return;
+  watcher = nullptr;
+  swap_magazines();
 }
 
 void* allocate_frame_slowly(std::size_t size) {

@@ -219,6 +219,7 @@ void scope::deliver(detail::task_header& task) noexcept {
 }
 
 void scope::set_deadline(time_point at) noexcept {
+  make_sure_of_thread(*this);
   loop_->remove_timer(deadline_timer_);
   start_deadline(at, loop_->now());
 }
@@ -234,6 +235,7 @@ void scope::start_deadline(time_point at, time_point now) noexcept {
 }
 
 void scope::set_shield(bool shield) noexcept {
+  make_sure_of_thread(*this);
   options_.shield = shield;
   if (!parent_ || !parent_->cancelled_ || cancel_called_) return;
   if (!shield && !cancelled_) propagate();
@@ -288,6 +290,7 @@ void move_to_scope(task_header& task, scope& target) noexcept {
 }
 
 start_place::start_place(scope& in) : in_(&in) {
+  make_sure_of_thread(in);
   in.make_sure_of_room();
   ++in.places_given_;
 }

@@ -1,5 +1,6 @@
 // Shields keep outer cancellations out.
 #include <weir/core/as_result.hpp>
+#include <weir/core/cleanup.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/testing/test.hpp>
@@ -186,6 +187,26 @@ WEIR_TEST("raising a shield while its body is being cancelled changes nothing fo
     log += inner_end.was_cut_short() ? '?' : '!';
   });
   EXPECT_EQ(log, "") << "the outer cancellation passed through the inner scope";
+}
+
+WEIR_TEST("a cleanup that raises the shield of a cancelled scope leaves the body cancelled") {
+  std::string log;
+  co_await with_scope([&](scope& outer) -> task<> {
+    const scope_end inner_end = co_await with_scope([&](scope& inner) -> task<> {
+      co_await with_cleanups([&](cleanups& after) -> task<> {
+        after.defer_async([&]() -> task<> {
+          inner.set_shield(true);
+          log += 'c';
+          co_return;
+        });
+        outer.cancel();
+        co_await sleep_forever();
+      });
+      log += '!';
+    });
+    log += inner_end.was_cut_short() ? '?' : '!';
+  });
+  EXPECT_EQ(log, "c") << "neither an error nor a value";
 }
 
 WEIR_TEST("an error inside a shield is thrown as it is") {

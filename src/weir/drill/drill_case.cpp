@@ -12,7 +12,7 @@ namespace weir::drill {
 
 namespace {
 
-constexpr std::string_view first_line = "weir sim serve, version 1";
+constexpr std::string_view first_line = "weir sim serve, version 2";
 constexpr std::uint64_t nodes_max = 100;
 
 result<void> take(drill_case& into, std::string_view name, std::string_view value) {

@@ -62,12 +62,12 @@ TEST_F(DrillCase, says_which_line_is_wrong) {
     return read ? std::string() : std::string(read.error().message());
   };
   EXPECT_EQ(message(""), "it is empty: no case of weir sim");
-  EXPECT_EQ(message("what"), "line 1 is not 'weir sim serve, version 1': no case of weir sim");
-  EXPECT_EQ(message("weir sim serve, version 1\nnodes 1\n"),
+  EXPECT_EQ(message("what"), "line 1 is not 'weir sim serve, version 2': no case of weir sim");
+  EXPECT_EQ(message("weir sim serve, version 2\nnodes 1\n"),
             "line 2: 'nodes 1' is not a number of machines, 2 to 100");
-  EXPECT_EQ(message("weir sim serve, version 1\n\nfaults rain\n"),
+  EXPECT_EQ(message("weir sim serve, version 2\n\nfaults rain\n"),
             "line 3: 'faults rain' is not a list of faults such as all or kill,power");
-  EXPECT_EQ(message("weir sim serve, version 1\nwind 3\n"),
+  EXPECT_EQ(message("weir sim serve, version 2\nwind 3\n"),
             "line 2: 'wind' is no setting: nodes, time, faults, seed and log are");
 }
 

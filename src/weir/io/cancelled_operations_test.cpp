@@ -238,7 +238,11 @@ TEST(CancelledOperations, a_blocking_call_has_run_once_or_not_and_its_value_is_d
     int runs = 0;
     int values = 0;
     co_await v.run([](int* ran, int* given) -> task<> {
-      for (int i = 0; i < 2; ++i) *given += co_await blocking([ran] { return ++*ran - *ran + 1; });
+      const auto call = [ran] {
+        ++*ran;
+        return 1;
+      };
+      for (int i = 0; i < 2; ++i) *given += co_await blocking(call);
     }(&runs, &values));
     EXPECT_EQ(runs, values) << "a call ran and its value was lost";
     if (!v.was_cancelled()) EXPECT_EQ(values, 2);

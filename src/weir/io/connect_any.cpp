@@ -1,12 +1,12 @@
 #include <weir/io/connect_any.hpp>
 
-#include <weir/core/as_result.hpp>
 #include <weir/core/select.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 
 #include <algorithm>
 #include <cstddef>
+#include <exception>
 #include <optional>
 #include <utility>
 
@@ -17,18 +17,18 @@ namespace {
 struct attempts {
   scope* around = nullptr;
   std::optional<socket> winner;
-  std::optional<error> failure;  // of the try that failed last
+  std::exception_ptr failure;  // of the try that failed last
 };
 
 task<> attempt(attempts* all, address to) {
-  result<socket> made = co_await as_result(connect(to));
-  if (!made) {
-    co_await checkpoint();  // the error was a cancellation, perhaps
-    all->failure = std::move(made.error());
-    co_return;
+  std::optional<socket> made;
+  try {
+    made = co_await connect(to);
+  } catch (...) {
+    all->failure = std::current_exception();
   }
-  if (all->winner) co_return;
-  all->winner = std::move(*made);
+  if (!made || all->winner) co_return;
+  all->winner = std::move(made);
   all->around->cancel("another address has answered");
 }
 
@@ -67,7 +67,7 @@ task<socket> connect_any(std::vector<address> candidates, duration attempt_delay
     co_await begin_one_after_the_other(&all, &candidates, attempt_delay);
     co_await s.join();  // here, so that an outer cancellation ends this body, too
   });
-  if (!all.winner) raise(*all.failure);
+  if (!all.winner) std::rethrow_exception(all.failure);
   co_return std::move(*all.winner);
 }
 

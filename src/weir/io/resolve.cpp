@@ -28,16 +28,23 @@ class host_query final : public detail::name_query {
         channel(), host.c_str(), nullptr, &hints,
         [](void* self, int status, int, struct ares_addrinfo* found) {
           static_cast<host_query*>(self)->heard(status, found);
+          if (found) ares_freeaddrinfo(found);
         },
         this);
   }
   std::vector<address>& found() noexcept { return found_; }
 
  private:
-  void heard(int status, struct ares_addrinfo* found) {
+  void heard(int status, const struct ares_addrinfo* found) noexcept {
     answered(status);
-    if (!found) return;
-    for (const ares_addrinfo_node* node = found->nodes; node; node = node->ai_next) {
+    try {
+      if (found) keep(*found);
+    } catch (...) {
+      failed(std::current_exception());
+    }
+  }
+  void keep(const struct ares_addrinfo& answer) {
+    for (const ares_addrinfo_node* node = answer.nodes; node; node = node->ai_next) {
       raw_address raw;
       if (found_.size() >= resolved_addresses_max || node->ai_addrlen > sizeof raw.storage)
         continue;
@@ -45,7 +52,6 @@ class host_query final : public detail::name_query {
       raw.size = node->ai_addrlen;
       found_.push_back(address(raw).with_port(port_));
     }
-    ares_freeaddrinfo(found);
   }
 
   std::uint16_t port_ = 0;

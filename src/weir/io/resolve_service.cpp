@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 namespace weir {
@@ -31,17 +32,24 @@ class service_query final : public detail::name_query {
   std::vector<service_target>& found() noexcept { return found_; }
 
  private:
-  void heard(int status, const unsigned char* answer, int size) {
+  void heard(int status, const unsigned char* answer, int size) noexcept {
     struct ares_srv_reply* records = nullptr;
     if (status == ARES_SUCCESS) status = ares_parse_srv_reply(answer, size, &records);
     answered(status);
-    for (const ares_srv_reply* one = records; one; one = one->next) {
-      const std::string host = one->host;
-      if (host.empty() || host == "." || found_.size() >= service_targets_max) continue;
-      found_.push_back(
-          {.host = host, .port = one->port, .priority = one->priority, .weight = one->weight});
+    try {
+      for (const ares_srv_reply* one = records; one; one = one->next) keep(*one);
+    } catch (...) {
+      failed(std::current_exception());
     }
     if (records) ares_free_data(records);
+  }
+  void keep(const ares_srv_reply& one) {
+    std::string host = one.host;
+    if (host.empty() || host == ".") return;
+    found_.push_back({.host = std::move(host),
+                      .port = one.port,
+                      .priority = one.priority,
+                      .weight = one.weight});
   }
 
   std::vector<service_target> found_;
@@ -80,7 +88,9 @@ task<std::vector<service_target>> resolve_service(std::string name, resolve_opti
   if (query.found().empty())
     detail::raise_unresolved(name, query.status() == ARES_SUCCESS ? ARES_ENODATA : query.status());
   random_source lots(loop::current()->io().random());
-  co_return by_priority_and_lot(std::move(query.found()), lots);
+  std::vector<service_target> all = by_priority_and_lot(std::move(query.found()), lots);
+  if (all.size() > service_targets_max) all.resize(service_targets_max);
+  co_return all;
 }
 
 }  // namespace weir

@@ -14,7 +14,7 @@
 
 namespace weir {
 
-inline constexpr std::size_t service_targets_max = 64;  // more are left out
+inline constexpr std::size_t service_targets_max = 64;  // the last ones are left out
 
 /// Where a service is offered: give `host` and `port` to connect().
 struct service_target {

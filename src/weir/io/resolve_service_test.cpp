@@ -72,10 +72,11 @@ TEST_P(resolving_services, a_silent_server_times_out) {
 TEST_P(resolving_services, a_cancel_ends_it_at_once) {
   name_server server(false);
   run([&]() -> task<> {
-    co_await with_scope({.timeout = 20_ms}, [&](scope&) -> task<> {
+    const scope_end end = co_await with_scope({.timeout = 20_ms}, [&](scope&) -> task<> {
       std::ignore = co_await resolve_service("_weir._tcp.test",
                                              {.try_timeout = 3600_s, .servers = server.where()});
     });
+    EXPECT_TRUE(end.was_cut_short());
   });
 }
 

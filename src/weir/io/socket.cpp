@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <limits>
 
 namespace weir {
 
@@ -159,14 +160,17 @@ void socket::set_keep_alive(duration silence_max) const {
   if (local().family() == address_family::unix_path) return;
   const bool is_on = silence_max != duration::max();
   // The first question after half of the silence, and three more in the other half.
-  const std::int64_t seconds = std::clamp<std::int64_t>(silence_max.ns / 1'000'000'000, 1, 32'767);
+  const std::int64_t wanted = std::max<std::int64_t>(silence_max.ns / 1'000'000'000, 1);
+  const std::int64_t seconds = std::min<std::int64_t>(wanted, 32'767);  // what the kernel takes
+  constexpr std::int64_t longest_ms = std::numeric_limits<int>::max();
+  const auto unheard_ms = static_cast<int>(std::min(wanted, longest_ms / 1'000) * 1'000);
   const auto first = static_cast<int>(std::max<std::int64_t>(seconds / 2, 1));
   const auto next = static_cast<int>(std::max<std::int64_t>(seconds / 8, 1));
   set(SOL_SOCKET, SO_KEEPALIVE, is_on ? 1 : 0, "set keep-alive");
   set(IPPROTO_TCP, TCP_KEEPIDLE, first, "set keep-alive");
   set(IPPROTO_TCP, TCP_KEEPINTVL, next, "set keep-alive");
   set(IPPROTO_TCP, TCP_KEEPCNT, 4, "set keep-alive");
-  set(IPPROTO_TCP, TCP_USER_TIMEOUT, is_on ? static_cast<int>(seconds * 1'000) : 0,
+  set(IPPROTO_TCP, TCP_USER_TIMEOUT, is_on ? unheard_ms : 0,
       "set keep-alive");  // RFC 5482: also of what was sent and is not acknowledged
 }
 

@@ -46,6 +46,7 @@ class interruptions {
   ~interruptions() {
     is_ending_ = true;
     thread_.join();
+    ::signal(SIGUSR2, SIG_IGN);  // which drops one that is still on its way
     ::sigaction(SIGUSR2, &before_, nullptr);
   }
   /// Until the storm has begun.

@@ -31,7 +31,15 @@ bool is_durable_write(const io_request& request) noexcept {
 // While the driver answers, the world's code runs; what it calls back is the program's again.
 class virtual_driver::call : public detail::world_runs {
  public:
-  explicit call(virtual_driver& of) noexcept { of.caller_ = before(); }
+  explicit call(virtual_driver& of) noexcept
+      : of_(of), outer_(std::exchange(of.caller_, before())) {}
+  call(const call&) = delete;
+  call& operator=(const call&) = delete;
+  ~call() { of_.caller_ = outer_; }
+
+ private:
+  virtual_driver& of_;
+  const detail::simulated_program* outer_;  // what is called back may call the driver itself
 };
 
 virtual_driver::virtual_driver(virtual_options options)

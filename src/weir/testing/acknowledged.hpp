@@ -2,6 +2,7 @@
 // worker has forgotten. The broker itself only sees a lease that runs out, and delivers again.
 #pragma once
 
+#include <weir/base/program_here.hpp>
 #include <weir/broker/broker.hpp>
 
 #include <source_location>
@@ -26,7 +27,10 @@ class [[nodiscard]] acknowledged_at_end {
       : of_(of), place_(place) {}
   acknowledged_at_end(const acknowledged_at_end&) = delete;
   acknowledged_at_end& operator=(const acknowledged_at_end&) = delete;
-  ~acknowledged_at_end() { expect_acknowledged(of_, place_); }
+  ~acknowledged_at_end() {
+    const weir::detail::world_runs checking;  // the check needs memory, whatever the program has
+    expect_acknowledged(of_, place_);
+  }
 
  private:
   const broker& of_;

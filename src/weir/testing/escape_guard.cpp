@@ -15,6 +15,7 @@
 
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 
@@ -77,7 +78,17 @@ void check(const char* function, const char* instead, void* caller) noexcept {
 // The function of that name behind ours.
 template <class F>
 F* behind(const char* name) noexcept {
-  return reinterpret_cast<F*>(::dlsym(RTLD_NEXT, name));
+  void* const found = ::dlsym(RTLD_NEXT, name);
+  if (!found) {
+    std::fprintf(stderr, "weir: the escape guard needs %s() in a shared library\n", name);
+    std::abort();
+  }
+  return reinterpret_cast<F*>(found);
+}
+
+// O_TMPFILE has the bit of O_DIRECTORY in it.
+bool takes_mode(int flags) noexcept {
+  return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
 }
 
 }  // namespace
@@ -165,7 +176,7 @@ int open(const char* path, int flags, ...) {
   WEIR_GUARD(open, a_file);
   va_list rest;
   va_start(rest, flags);
-  const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(rest, mode_t) : 0;
+  const mode_t mode = takes_mode(flags) ? va_arg(rest, mode_t) : 0;
   va_end(rest);
   return real(path, flags, mode);
 }
@@ -173,7 +184,7 @@ int openat(int folder, const char* path, int flags, ...) {
   WEIR_GUARD(openat, a_file);
   va_list rest;
   va_start(rest, flags);
-  const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(rest, mode_t) : 0;
+  const mode_t mode = takes_mode(flags) ? va_arg(rest, mode_t) : 0;
   va_end(rest);
   return real(folder, path, flags, mode);
 }

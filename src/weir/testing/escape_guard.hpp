@@ -4,9 +4,9 @@
 // stack of who called and with what to use instead.
 //
 // Caught are calls of the program itself and of libstdc++ for it (std::chrono, std::thread,
-// std::random_device, std::ifstream), on the thread that runs it; not those that other libraries
-// make for themselves, nor raw system calls. Runs with virtual_options::threads, which are not
-// simulated as a whole, are left alone.
+// std::random_device, std::ifstream), on the thread that runs it; not those that other shared
+// libraries make for themselves, nor raw system calls. Runs with virtual_options::threads, which
+// are not simulated as a whole, are left alone.
 #pragma once
 
 #include <weir/base/program_here.hpp>

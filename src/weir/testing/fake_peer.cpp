@@ -176,8 +176,7 @@ task<bool> fake_peer::do_step(const step& one, weir::detail::source_ref from,
       co_await sleep(one.length);
       co_return true;
     case step_kind::half_close:
-      co_await to.end();
-      co_return true;
+      co_return co_await do_half_close(one, to);
     case step_kind::reset:
       co_await to.abort(error(errc::broken, "as the script says"));
       co_return true;
@@ -257,6 +256,14 @@ task<bool> fake_peer::do_send(const step& one, weir::detail::sink_ref to) {
     if (one.length > duration()) co_await sleep(one.length);
   }
   co_return true;
+}
+
+task<bool> fake_peer::do_half_close(const step& one, weir::detail::sink_ref to) {
+  const auto outcome = co_await as_result(to.end());
+  if (outcome) co_return true;
+  co_await checkpoint();
+  fail(one, describe(outcome.error()));
+  co_return false;
 }
 
 // More bytes for a step; false, and the test has failed: none come.

@@ -103,6 +103,7 @@ class fake_peer {
   task<bool> do_until(const step& one, weir::detail::source_ref from);
   task<bool> do_take(const step& one, weir::detail::source_ref from);
   task<bool> do_end(const step& one, weir::detail::source_ref from);
+  task<bool> do_half_close(const step& one, weir::detail::sink_ref to);
   task<bool> do_send(const step& one, weir::detail::sink_ref to);
   task<bool> wait_bytes(const step& one, weir::detail::source_ref from, std::string_view wanted);
   task<arrival> receive_more(weir::detail::source_ref from);

@@ -278,6 +278,7 @@ void marble_play::note_ask() {
 }
 
 void marble_play::note_leave() noexcept {
+  const weir::detail::world_runs noting;  // which needs memory, whatever the program has
   if (has_ended_ || !loop::current()) return;
   asked_.add({.frame = frame_between(begin_, now_in_test(), frame_), .kind = marble_kind::leave});
 }

@@ -17,6 +17,25 @@ task<task_value_t<Body, cleanups&>> body_with(Body* body, cleanups* after) {
   co_return co_await (*body)(*after);
 }
 
+/// Goes on with an end that a cancellation has begun, whatever has become of that since: a cleanup
+/// may have raised the shield of a scope in between.
+class unwinding {
+ public:
+  using value_type = void;
+
+  void bind(frame_base& above) noexcept { above_ = &above; }
+  bool await_ready() const noexcept { return false; }
+  template <class P>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<P>) noexcept {
+    running_task->leaf = reinterpret_cast<std::uintptr_t>(above_);
+    return unwind(*running_task);
+  }
+  void await_resume() const noexcept {}  // never
+
+ private:
+  frame_base* above_ = nullptr;
+};
+
 }  // namespace detail
 
 template <class Body>
@@ -30,10 +49,7 @@ task<detail::task_value_t<Body, cleanups&>> with_cleanups(Body body) {
   if (outcome.failure()) after.note_failure(outcome.failure());
   co_await shield(after.run());
   after.raise_failures(outcome.failure() != nullptr);
-  if (is_stopped) {
-    co_await checkpoint();  // the scope is still cancelled, so this ends here
-    raise(error(errc::cancelled, "the body was cancelled"));
-  }
+  if (is_stopped) co_await detail::unwinding();
   if constexpr (!std::is_void_v<value>) co_return std::move(*outcome);
 }
 

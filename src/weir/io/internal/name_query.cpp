@@ -72,6 +72,7 @@ task<> name_query::run() {
     co_await wait_for_any(&all, patience());
     go_on(all);
   }
+  if (failure_) std::rethrow_exception(failure_);
 }
 
 bool is_plausible_name(std::string_view name) noexcept {

@@ -8,6 +8,7 @@
 
 #include <ares.h>
 
+#include <exception>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -19,7 +20,8 @@ namespace weir::detail {
 /// Cancel:  run() ends at once, and the question with the object.
 /// Order:   open(), one question asked of channel(), run().
 /// Bound:   one question; `tries` and `try_timeout` of the options bound its time.
-/// Errors:  status() is c-ares's; raise_unresolved() makes an error of it.
+/// Errors:  status() is c-ares's; raise_unresolved() makes an error of it. run() raises what
+///          failed() was told.
 /// Threads: open() may run on another thread, all else on the loop.
 class name_query {
  public:
@@ -46,6 +48,8 @@ class name_query {
     is_done_ = true;
     status_ = status;
   }
+  /// What reading an answer has raised: c-ares is C and must not see it. run() raises it.
+  void failed(std::exception_ptr why) noexcept { failure_ = std::move(why); }
 
  private:
   // What c-ares waits for.
@@ -62,6 +66,7 @@ class name_query {
 
   ares_channel channel_ = nullptr;
   bool is_done_ = false;
+  std::exception_ptr failure_;
   int status_ = ARES_SUCCESS;
 };
 
