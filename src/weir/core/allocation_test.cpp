@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <memory>
 #include <new>
 #include <utility>
 
@@ -25,6 +26,7 @@ task<int> later(int value) {
 
 task<int> scenario() {
   int sum = 0;
+  const auto posted = std::make_shared<int>(0);
   co_await with_scope([&](scope& s) -> task<> {
     for (int i = 0; i < 3; ++i) {
       s.spawn(
@@ -47,10 +49,11 @@ task<int> scenario() {
       ready(50);
       co_await sleep(1_ms);
     });
-    loop::current()->post([&sum] { sum += 60; });
+    // It runs whatever becomes of us, perhaps only when the loop ends.
+    loop::current()->post([posted] { *posted = 60; });
     co_await s.spawn_when_room(&later, 1);
   });
-  co_return sum;
+  co_return sum + *posted;
 }
 
 TEST(Allocation, any_that_fails_is_an_error_of_its_task_and_nothing_is_left_behind) {
