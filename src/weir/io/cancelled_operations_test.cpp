@@ -2,6 +2,7 @@
 // and what is still there is all that there was.
 #include <weir/core.hpp>
 #include <weir/io/blocking.hpp>
+#include <weir/io/connection_test.hpp>
 #include <weir/io/datagram_socket.hpp>
 #include <weir/io/file.hpp>
 #include <weir/io/pipe_ends.hpp>
@@ -22,18 +23,11 @@ namespace weir {
 namespace {
 
 using namespace weir::literals;
+using contract::connect_pair;
+using contract::connection;
 using testing::cancel_at_every_point;
 using testing::victim;
 
-struct two_ends {
-  socket near;
-  socket far;
-};
-task<two_ends> make_connection() {
-  listener door = co_await listen({});
-  socket near = co_await connect(door.local());
-  co_return two_ends{.near = std::move(near), .far = co_await door.accept()};
-}
 task<std::string> receive_to_the_end(socket& from) {
   std::string all;
   while (const bytes piece = co_await from.receive()) all += piece.text();
@@ -49,48 +43,48 @@ task<> send_words(socket* to) {
 
 TEST(CancelledOperations, a_receive_has_taken_what_it_gave_and_no_more) {
   cancel_at_every_point([](victim& v) -> task<> {
-    two_ends ends = co_await make_connection();
+    connection ends = co_await connect_pair();
     std::string got;
     co_await with_scope([&](scope& s) -> task<> {
-      s.spawn(send_words, &ends.far);
+      s.spawn(send_words, &ends.server);
       co_await v.run([](socket* from, std::string* into) -> task<> {
         while (const bytes piece = co_await from->receive()) *into += piece.text();
-      }(&ends.near, &got));
+      }(&ends.client, &got));
     });
-    got += co_await receive_to_the_end(ends.near);
+    got += co_await receive_to_the_end(ends.client);
     EXPECT_EQ(got, "one two three");
   });
 }
 
 TEST(CancelledOperations, a_receive_into_memory_has_taken_what_it_gave_and_no_more) {
   cancel_at_every_point([](victim& v) -> task<> {
-    two_ends ends = co_await make_connection();
+    connection ends = co_await connect_pair();
     std::string got;
     co_await with_scope([&](scope& s) -> task<> {
-      s.spawn(send_words, &ends.far);
+      s.spawn(send_words, &ends.server);
       co_await v.run([](socket* from, std::string* into) -> task<> {
         char memory[4];
         while (const std::size_t count = co_await from->receive_into(memory))
           into->append(memory, count);
-      }(&ends.near, &got));
+      }(&ends.client, &got));
     });
-    got += co_await receive_to_the_end(ends.near);
+    got += co_await receive_to_the_end(ends.client);
     EXPECT_EQ(got, "one two three");
   });
 }
 
 TEST(CancelledOperations, a_send_tells_how_much_has_left) {
   cancel_at_every_point([](victim& v) -> task<> {
-    two_ends ends = co_await make_connection();
+    connection ends = co_await connect_pair();
     const std::string text(200'000, 'x');  // more than the way to the peer holds
     std::size_t sent = 0;
     std::string got;
     co_await with_scope([&](scope& s) -> task<> {
-      s.spawn([&]() -> task<> { got = co_await receive_to_the_end(ends.far); });
+      s.spawn([&]() -> task<> { got = co_await receive_to_the_end(ends.server); });
       co_await v.run([](socket* to, const std::string* what, std::size_t* count) -> task<> {
         co_await to->send(*what, count);
-      }(&ends.near, &text, &sent));
-      ends.near.close();
+      }(&ends.client, &text, &sent));
+      ends.client.close();
     });
     EXPECT_EQ(got.size(), sent);
     if (!v.was_cancelled()) EXPECT_EQ(sent, text.size());
@@ -139,14 +133,14 @@ TEST(CancelledOperations, a_connect_leaves_no_socket_open) {
 
 TEST(CancelledOperations, the_end_of_a_stream_is_told_or_not) {
   cancel_at_every_point([](victim& v) -> task<> {
-    two_ends ends = co_await make_connection();
+    connection ends = co_await connect_pair();
     bool is_told = false;
     co_await v.run([](socket* of, bool* done) -> task<> {
       co_await yield();
       co_await of->shutdown_send();
       *done = true;
-    }(&ends.near, &is_told));
-    const auto end = co_await as_result(with_timeout(1_ms, ends.far.receive()));
+    }(&ends.client, &is_told));
+    const auto end = co_await as_result(with_timeout(1_ms, ends.server.receive()));
     EXPECT_EQ(end.has_value(), is_told);
     if (!v.was_cancelled()) EXPECT_TRUE(is_told);
   });

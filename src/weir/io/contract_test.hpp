@@ -2,6 +2,7 @@
 #pragma once
 
 #include <weir/core.hpp>
+#include <weir/io/connection_test.hpp>
 #include <weir/io/make_driver.hpp>
 #include <weir/io/socket.hpp>
 #include <weir/sim/virtual_driver.hpp>
@@ -81,18 +82,6 @@ template <class Awaitable>
 task<errc> code_of(Awaitable awaited) {
   auto outcome = co_await as_result(std::move(awaited));
   co_return outcome ? errc{} : outcome.error().code();
-}
-
-/// Two ends of one connection.
-struct connection {
-  socket client;
-  socket server;
-};
-inline task<connection> connect_pair() {
-  listener door = co_await listen({});
-  socket client = co_await connect(door.local());
-  socket server = co_await door.accept();
-  co_return connection{std::move(client), std::move(server)};
 }
 
 /// `size` bytes in which a piece that is lost, doubled or out of place shows.

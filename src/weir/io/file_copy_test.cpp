@@ -6,6 +6,7 @@
 #include <weir/core/with_scope.hpp>
 #include <weir/io/byte_kit_test.hpp>
 #include <weir/io/contract_test.hpp>
+#include <weir/io/file_kit_test.hpp>
 #include <weir/io/tls_kit_test.hpp>
 #include <weir/io/tls_socket.hpp>
 #include <weir/testing/cancel_points.hpp>
@@ -31,22 +32,12 @@ using detail::descriptor_sink;
 using ::testing::HasSubstr;
 using testing::told_sink;
 
-constexpr open_options make_new{.write = true, .create = true};
-
-task<file> make_file(std::string path, std::string_view text) {
-  file made = co_await open_file(std::move(path), make_new);
-  co_await made.write_at(0, text);
-  co_return made;
-}
 task<std::string> text_of(file& from) {
   std::string text(from.size(), '\0');
   std::size_t size = 0;
   while (size < text.size()) size += co_await from.read_at(size, std::span(text).subspan(size));
   co_return text;
 }
-
-// In a coroutine GTEST_SKIP() can't return.
-void skip(const char* why) { GTEST_SKIP() << why; }
 
 class file_copy : public contract::fixture {};
 INSTANTIATE_TEST_SUITE_P(drivers, file_copy, ::testing::ValuesIn(all_drivers()), name_of);

@@ -4,6 +4,7 @@
 #include <weir/core/with_scope.hpp>
 #include <weir/io/contract_test.hpp>
 #include <weir/io/file_copy.hpp>
+#include <weir/io/file_kit_test.hpp>
 #include <weir/io/pipe_ends.hpp>
 #include <weir/testing/test.hpp>
 
@@ -21,15 +22,6 @@ namespace {
 using namespace weir::contract;
 using detail::descriptor_sink;
 using ::testing::HasSubstr;
-
-task<file> make_file(std::string path, std::string_view text) {
-  file made = co_await open_file(std::move(path), {.write = true, .create = true});
-  co_await made.write_at(0, text);
-  co_return made;
-}
-
-// In a coroutine GTEST_SKIP() can't return.
-void skip(const char* why) { GTEST_SKIP() << why; }
 
 class file_send : public contract::fixture {};
 INSTANTIATE_TEST_SUITE_P(drivers, file_send, ::testing::ValuesIn(all_drivers()), name_of);

@@ -56,8 +56,7 @@ struct memory_account;
 ///
 /// Cancel:  no waits.
 /// Order:   what was taken before is not counted.
-/// Bound:   one at a time for a world, and less long-lived than that. Of several the last one made
-///          ends first.
+/// Bound:   one at a time for a world, and less long-lived than that.
 /// Errors:  none. Where allocations are not ours, nothing is counted.
 /// Threads: the one of the world.
 class memory_watch {

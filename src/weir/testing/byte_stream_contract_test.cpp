@@ -4,7 +4,7 @@
 
 #include <weir/core.hpp>
 #include <weir/flow/event.hpp>
-#include <weir/io/socket.hpp>
+#include <weir/io/connection_test.hpp>
 #include <weir/testing/internal/caught_failures.hpp>
 
 #include <algorithm>
@@ -18,16 +18,7 @@ namespace weir {
 namespace {
 
 struct sockets {
-  struct ends {
-    socket client;
-    socket server;
-  };
-  static task<ends> open() {
-    listener door = co_await listen({});
-    socket client = co_await connect(door.local());
-    socket server = co_await door.accept();
-    co_return ends{std::move(client), std::move(server)};
-  }
+  static task<contract::connection> open() { co_return co_await contract::connect_pair(); }
   static constexpr std::size_t holds_max = std::size_t{64} << 10;
 };
 WEIR_BYTE_STREAM_CONTRACT(sockets);

@@ -3,6 +3,7 @@
 #include <weir/testing/two_arms.hpp>
 
 #include <weir/core.hpp>
+#include <weir/io/connection_test.hpp>
 #include <weir/io/pipe_ends.hpp>
 #include <weir/io/socket.hpp>
 #include <weir/io/tls_kit_test.hpp>
@@ -39,16 +40,7 @@ WEIR_TEST_ON_BOTH("a peer of bytes plays its script on either side of the seam")
 }
 
 struct sockets {
-  struct ends {
-    socket client;
-    socket server;
-  };
-  static task<ends> open() {
-    listener door = co_await listen({});
-    socket client = co_await connect(door.local());
-    socket server = co_await door.accept();
-    co_return ends{std::move(client), std::move(server)};
-  }
+  static task<contract::connection> open() { co_return co_await contract::connect_pair(); }
   static constexpr std::size_t holds_max = std::size_t{16} << 20;  // tcp_wmem and tcp_rmem, about
 };
 WEIR_BYTE_STREAM_CONTRACT_ON(kernel, sockets);
