@@ -10,11 +10,11 @@
 // other side told; so an end that arrives early cuts nothing off.
 //
 // Rejected: splice(2) from socket to socket. A plain loop of it between two TCP connections of one
-// machine took 0.86 to 1.14 of the processor time of recv() and send() with pieces of 64 KiB (four
-// runs), 0.93 with 256 KiB, 0.77 with 1 MiB; a pipe of 64 KiB is what a user gets for each of many
-// connections. From a pipe to a socket it took 1.4, from a socket to a pipe 0.72, which a ring that
-// receives ahead could use only after it has stopped. From a file to a pipe it took 0.4: that is
-// send_file().
+// machine (a program in C, not kept; other programs ran) took 0.86 to 1.14 of the processor time of
+// recv() and send() with pieces of 64 KiB (four runs), 0.93 with 256 KiB, 0.77 with 1 MiB; a pipe
+// of 64 KiB is what a user gets for each of many connections. From a pipe to a socket it took 1.4,
+// from a socket to a pipe 0.72, which a ring that receives ahead could use only after it has
+// stopped. From a file to a pipe it took 0.4: that is send_file().
 #pragma once
 
 #include <weir/base/time.hpp>
