@@ -4,6 +4,9 @@
 //
 //   contracts/byte_stream_contract.hpp   WEIR_BYTE_STREAM_CONTRACT(kit)
 //   contracts/channel_contract.hpp       WEIR_CHANNEL_CONTRACT(kit)
+//   contracts/lock_contract.hpp          WEIR_LOCK_CONTRACT(kit)
+//   contracts/shared_lock_contract.hpp   WEIR_SHARED_LOCK_CONTRACT(kit)
+//   contracts/semaphore_contract.hpp     WEIR_SEMAPHORE_CONTRACT(kit)
 #pragma once
 
 #include <weir/testing/cancel_points.hpp>
