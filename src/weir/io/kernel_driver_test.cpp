@@ -10,6 +10,7 @@
 #include <weir/io/file.hpp>
 #include <weir/io/make_driver.hpp>
 #include <weir/io/receive_arena.hpp>
+#include <weir/testing/contracts/driver_contract.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -26,6 +27,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <functional>
+#include <memory>
 #include <string>
 #include <thread>
 #include <tuple>
@@ -37,6 +39,19 @@ namespace {
 using namespace weir::literals;
 using namespace weir::contract;
 using ::testing::HasSubstr;
+
+struct epoll_drivers {
+  static std::unique_ptr<driver> make() { return make_named<epoll_name>({}); }
+  static std::string folder() { return ::testing::TempDir(); }
+};
+WEIR_DRIVER_CONTRACT_ON(kernel, epoll_drivers);
+
+struct uring_drivers : epoll_drivers {
+  static std::unique_ptr<driver> make() {
+    return has_uring() ? make_named<uring_name>({}) : nullptr;
+  }
+};
+WEIR_DRIVER_CONTRACT_ON(kernel, uring_drivers);
 
 class kernel_limits : public contract::fixture {};
 INSTANTIATE_TEST_SUITE_P(drivers, kernel_limits, ::testing::ValuesIn(kernel_drivers()), name_of);

@@ -38,16 +38,19 @@ std::string detail::pattern(std::size_t size) {
 void check_rule(const contract_rule& rule, std::source_location place) {
   if (rule.body) run_schedules(rule.body, place);
   if (rule.sweep) cancel_at_every_point(rule.sweep, place);
+  if (rule.of_driver) rule.of_driver(*rule.drivers);
 }
 
 bool add_contract(const char* kit, std::span<const contract_rule> rules, contract_arms arms,
                   std::source_location place) {
   for (const contract_rule& rule : rules) {
     const std::string sentence = std::string(kit) + ": " + rule.sentence;
-    if (arms != contract_arms::kernel) {
+    const bool is_kernel = arms == contract_arms::kernel;
+    if (!is_kernel || rule.of_driver) {
+      const std::string suite = (is_kernel ? "kernel/" : "") + detail::suite_of(place.file_name());
       ::testing::RegisterTest(
-          detail::suite_of(place.file_name()).c_str(), detail::name_of(sentence).c_str(), nullptr,
-          nullptr, place.file_name(), static_cast<int>(place.line()),
+          suite.c_str(), detail::name_of(sentence).c_str(), nullptr, nullptr, place.file_name(),
+          static_cast<int>(place.line()),
           [rule, place]() -> ::testing::Test* { return new rule_test(rule, place); });
     }
     if (arms != contract_arms::virtual_world && rule.body) {
