@@ -38,7 +38,7 @@ void promise_core::settle(settled_as how) noexcept {
   {
     many_loops::wakes woken;
     const many_loops::guard held(lock_);
-    phase_.store(how, std::memory_order_release);  // (2)
+    note_settled(how);  // (2)
     while (!waits_.is_empty()) woken.add(waits_.pop_front());
     told.append(listeners_);  // (3)
   }

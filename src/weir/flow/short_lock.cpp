@@ -6,18 +6,15 @@
 
 namespace weir::detail {
 
-// Looks first and tries then, so that those who wait share the line of the lock in their caches.
-void short_lock::lock_slowly() noexcept {
+void std_spinning::pause(int looks) noexcept {
   constexpr int looks_until_yield = 100;
-  do {
-    for (int looks = 0; is_taken_.load(std::memory_order_relaxed); ++looks) {
-      if (looks < looks_until_yield) {
-        pause_processor();
-      } else {
-        std::this_thread::yield();
-      }
-    }
-  } while (is_taken_.exchange(true, std::memory_order_acquire));
+  if (looks < looks_until_yield) {
+    pause_processor();
+  } else {
+    std::this_thread::yield();
+  }
 }
+
+template class basic_short_lock<>;
 
 }  // namespace weir::detail

@@ -18,6 +18,7 @@
 
 #include <weir/base/error.hpp>
 #include <weir/base/intrusive.hpp>
+#include <weir/flow/detail/promise_state.hpp>
 #include <weir/flow/detail/reach.hpp>
 
 #include <atomic>
@@ -40,12 +41,10 @@ struct settle_listener : list_hook<> {
   ~settle_listener() = default;
 };
 
-enum class settled_as : std::uint8_t { pending, fulfilled, rejected };
-
 /// How a consumer may read a source: a future's only one moves, a shared_future's many copy.
 enum class reading : std::uint8_t { only, shared };
 
-class promise_core : public settle_listener {
+class promise_core : public settle_listener, public promise_state<> {
  public:
   promise_core(const promise_core&) = delete;
   promise_core& operator=(const promise_core&) = delete;
@@ -53,16 +52,11 @@ class promise_core : public settle_listener {
   static void* operator new(std::size_t size) { return allocate_frame(size); }
   static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
 
-  void keep() noexcept { owners_.fetch_add(1, std::memory_order_relaxed); }
   void drop() noexcept {
-    if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1) end();
+    if (was_last_owner()) end();
   }
-  bool has_one_owner() const noexcept { return owners_.load(std::memory_order_acquire) == 1; }
 
-  // Resolving.
-  /// True for the first: what it resolves with counts, later ones are ignored (A1).
-  bool claim() noexcept { return !is_claimed_.exchange(true, std::memory_order_acq_rel); }
-  bool is_claimed() const noexcept { return is_claimed_.load(std::memory_order_acquire); }
+  // Resolving: who claims it first counts, later ones are ignored (A1).
   /// After a claim: the value stands at value(), or `failure` is the reason.
   void settle_fulfilled() noexcept { settle(settled_as::fulfilled); }
   void settle_rejected(std::exception_ptr failure) noexcept;
@@ -73,9 +67,7 @@ class promise_core : public settle_listener {
   void break_promise() noexcept;
 
   // Reading.
-  settled_as phase() const noexcept { return phase_.load(std::memory_order_acquire); }
   std::source_location place() const noexcept { return place_; }
-  bool is_settled() const noexcept { return phase() != settled_as::pending; }
   void* value() const noexcept { return value_; }
   /// The reason, which has reached somebody from now on.
   const std::exception_ptr& hear_failure() noexcept {
@@ -115,9 +107,6 @@ class promise_core : public settle_listener {
   bool leads_to(const promise_core& one) const noexcept;
   void end() noexcept;
 
-  std::atomic<std::uint32_t> owners_{1};
-  std::atomic<settled_as> phase_{settled_as::pending};
-  std::atomic<bool> is_claimed_{false};
   std::atomic<bool> is_heard_{false};
   std::atomic<bool> is_given_up_{false};
   reading source_reading_ = reading::only;
