@@ -12,6 +12,7 @@
 
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <string>
@@ -128,6 +129,31 @@ weir::task<> copy_file(std::string from, std::string to) {
 }
 // [/copy]
 
+// [part]
+// The head says how long the body is; what comes after it is left for the next one.
+weir::task<> keep_body(weir::reader& in, weir::file_sink& target) {
+  const auto head = co_await in.read_line();
+  if (!head) co_return;
+  const std::uint64_t size = std::stoull(std::string(head->text()));
+  co_await weir::copy_exactly(in, target, size);
+  const auto next = co_await in.read_line();
+  std::printf("kept %d bytes, then: %s\n", static_cast<int>(size),
+              std::string(next->text()).c_str());
+  const std::uint64_t rest = co_await weir::copy(in, target);  // to the end of the stream
+  std::printf("and %d more\n", static_cast<int>(rest));
+}
+// [/part]
+
+weir::task<> part_tour(std::string path) {
+  connection pair = co_await connect_pair();
+  co_await pair.client.send("5\nbody!next\nthe rest");
+  co_await pair.client.shutdown_send();
+  weir::file kept = co_await weir::open_file(std::move(path), {.write = true, .create = true});
+  weir::file_sink target(kept);
+  weir::reader in(pair.server);
+  co_await keep_body(in, target);
+}
+
 // [send]
 weir::task<> answer_with_file(weir::socket peer, std::string path) {
   weir::file page = co_await weir::open_file(std::move(path));
@@ -195,6 +221,7 @@ weir::task<> file_tour(std::string folder) {
   }
   std::printf("errors: %d\n", co_await count_errors(path));
   co_await copy_file(path, folder + "/copy.log");
+  co_await part_tour(folder + "/body");
   co_await send_tour(folder + "/copy.log");
 }
 

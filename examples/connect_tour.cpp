@@ -44,6 +44,21 @@ weir::task<std::optional<weir::socket>> connect_to_service(std::string name) {
 }
 // [/service]
 
+// [order]
+// In which order to try what was found by other means than resolve() and resolve_service().
+void print_orders() {
+  const auto at = [](const char* text) { return weir::value_or_raise(weir::address::parse(text)); };
+  for (const weir::address& one :
+       weir::in_turn_by_family({at("[::1]:80"), at("[::2]:80"), at("10.0.0.1:80")}))
+    std::printf("%s ", one.text().c_str());
+  std::printf("\n");
+  weir::random_source lots(1);
+  const auto targets = weir::by_priority_and_lot(
+      {{.host = "spare", .priority = 20}, {.host = "main", .priority = 10}}, lots);
+  std::printf("%s, then %s\n", targets[0].host.c_str(), targets[1].host.c_str());
+}
+// [/order]
+
 weir::task<> echo_once(weir::listener& door) {
   weir::socket peer = co_await door.accept();
   while (const auto piece = co_await peer.receive()) co_await peer.send(piece);
@@ -58,13 +73,14 @@ weir::task<> tour() {
     std::printf("answer: %s\n", (co_await ask("localhost", here.port())).c_str());
   });
 
-  weir::listener gone = co_await weir::listen({});
+  weir::listener gone = co_await weir::listen_at(here.with_port(0));
   const weir::address nobody = gone.local();
   gone.close();
   co_await use_whichever_answers({nobody, here});
 
   const auto wrong = co_await weir::as_result(connect_to_service("no name"));
   std::printf("service: %s\n", std::string(name(wrong.error().code())).c_str());
+  print_orders();
 }
 
 }  // namespace

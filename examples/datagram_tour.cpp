@@ -2,6 +2,7 @@
 #include <weir/io.hpp>
 #include <weir/io/datagram_socket.hpp>
 
+#include <array>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -52,6 +53,20 @@ weir::task<> count_to(weir::datagram_socket& from, weir::datagram_socket& to, st
 }
 // [/batch]
 
+// [connected]
+// A peer that doesn't change is told once; the batch then needs no addresses.
+weir::task<> greet(weir::datagram_socket& peer) {
+  auto from = weir::bind_datagrams_at(weir::value_or_raise(weir::address::parse("127.0.0.1:0")));
+  co_await from.connect(peer.local());
+  std::array<weir::datagram, 2> words{weir::datagram_of("good"), weir::datagram_of("day")};
+  co_await from.send_batch(words);
+  for (int heard = 0; heard < 2; ++heard) {
+    const weir::datagram one = co_await peer.receive();
+    std::printf("%s%s", std::string(one.text()).c_str(), heard == 0 ? " " : "\n");
+  }
+}
+// [/connected]
+
 weir::task<> tour() {
   auto server = weir::bind_datagrams();
   co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
@@ -66,6 +81,7 @@ weir::task<> tour() {
   auto one = weir::bind_datagrams();
   auto other = weir::bind_datagrams();
   co_await count_to(one, other, 20);
+  co_await greet(other);
 }
 
 }  // namespace

@@ -81,8 +81,17 @@ weir::task<int> ask(weir::sender<question> server, int number) {
 }
 // [/oneshot]
 
+// [later]
+weir::task<> print_answer(weir::oneshot_receiver<int> answer) {
+  std::printf("later: %d\n", co_await answer.receive());
+}
+// [/later]
+
 weir::task<> oneshot_tour() {
   co_await weir::with_scope([](weir::scope& s) -> weir::task<> {
+    auto [given_later, answer] = weir::oneshot<int>();
+    s.spawn(print_answer, std::move(answer));
+    given_later.send(169);
     auto [server, questions] = weir::channel<question>(4);
     s.spawn(answer_all, std::move(questions));
     std::printf("answer: %d\n", co_await ask(server, 12));
@@ -130,6 +139,35 @@ weir::task<> watch_tour() {
     co_await weir::yield();
   });
 }
+
+// [halves]
+// Halves are members and parameters by these types.
+class sensor {
+ public:
+  sensor(weir::watch_sender<int> newest, weir::broadcast_sender<int> all)
+      : newest_(std::move(newest)), all_(std::move(all)) {}
+  void measure(int value) {  // never waits
+    newest_.set(value);
+    all_.send(value);
+  }
+
+ private:
+  weir::watch_sender<int> newest_;
+  weir::broadcast_sender<int> all_;
+};
+weir::task<> sensor_tour() {
+  auto [newest, seen] = weir::watch(0);
+  auto all = weir::broadcast<int>(8);
+  auto log = all.subscribe();
+  {
+    sensor indoors(std::move(newest), std::move(all));
+    for (const int value : {19, 20, 21}) indoors.measure(value);
+  }  // both ends have come
+  std::printf("newest: %d, all:", seen.get());
+  while (auto one = co_await log.receive()) std::printf(" %d", one->value);
+  std::printf("\n");
+}
+// [/halves]
 
 // [bus]
 struct order_placed {
@@ -204,6 +242,7 @@ weir::task<> tour() {
   co_await oneshot_tour();
   co_await locks_tour();
   co_await watch_tour();
+  co_await sensor_tour();
   co_await shop();
   co_await launch();
   co_await mirrors();

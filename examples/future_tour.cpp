@@ -9,6 +9,7 @@
 
 #include <cstdio>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -79,6 +80,34 @@ weir::task<> shared() {
 }
 // [/shared]
 
+// [many_readers]
+// Loads a user once, however many ask; whoever can't be a user is refused at once.
+class user_cache {
+ public:
+  weir::shared_future<std::string> get(int id) {
+    if (id < 0)
+      return weir::rejected_future<std::string>(weir::error(weir::errc::invalid_argument)).share();
+    auto [at, is_new] = loaded_.try_emplace(id);
+    if (is_new) at->second = weir::spawn_future(load_user(id)).share();
+    return at->second;
+  }
+
+ private:
+  std::map<int, weir::shared_future<std::string>> loaded_;
+};
+// [/many_readers]
+
+weir::task<> cache_tour() {
+  user_cache users;
+  const auto first = users.get(5);
+  const auto second = users.get(5);
+  const bool is_same = &co_await first == &co_await second;
+  const auto refused = users.get(-5);
+  const auto nobody = co_await weir::as_result(refused);
+  std::printf("%s, one nobody: %s\n", is_same ? "one user for both" : "two users",
+              std::string(name(nobody.error().code())).c_str());
+}
+
 // [gather]
 weir::task<> gather() {
   auto [user, sum] =
@@ -121,6 +150,35 @@ weir::task<> callbacks() {
 }
 // [/once]
 
+// [kept]
+// Calls back when it has something: until then the callbacks are kept.
+class doorbell {
+ public:
+  weir::task<int> next() {
+    co_return co_await weir::from_callback<int>(
+        [this](weir::callback<int> done) { waiting_.push_back(std::move(done)); });
+  }
+  void ring(int times) {
+    for (const auto& done : std::exchange(waiting_, {})) done(times);
+  }
+
+ private:
+  std::vector<weir::callback<int>> waiting_;
+};
+// [/kept]
+
+weir::task<> bell_tour() {
+  doorbell bell;
+  co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
+    for (int i = 0; i < 2; ++i) {
+      s.spawn([](doorbell* at) -> weir::task<> { std::printf("rang %d\n", co_await at->next()); },
+              &bell);
+    }
+    co_await weir::yield();
+    bell.ring(3);
+  });
+}
+
 // [many]
 struct keyboard {
   std::function<void(char)> on_key;
@@ -157,6 +215,25 @@ weir::task<> c_callbacks() {
 }
 // [/c]
 
+// [c_member]
+// As a member: the library may call for as long as the reader lives.
+class line_counter {
+ public:
+  int count() {
+    each_line(heard_.function(), heard_.user());
+    return lines_;
+  }
+
+ private:
+  struct add_one {
+    int* lines;
+    void operator()(const char*, int) const { ++*lines; }
+  };
+  int lines_ = 0;
+  weir::c_callback<on_line, add_one> heard_{add_one{&lines_}};
+};
+// [/c_member]
+
 // [to]
 weir::task<> for_others() {
   co_await weir::with_scope([](weir::scope&) -> weir::task<> {
@@ -171,11 +248,14 @@ weir::task<> tour() {
   co_await from_a_thread();
   co_await errors();
   co_await shared();
+  co_await cache_tour();
   co_await gather();
   co_await block_tour();
   co_await callbacks();
+  co_await bell_tour();
   co_await keys();
   co_await c_callbacks();
+  std::printf("%d lines\n", line_counter().count());
   co_await for_others();
 }
 

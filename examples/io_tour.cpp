@@ -2,8 +2,14 @@
 // by itself.
 #include <weir/io.hpp>
 
+#include <weir/core/run.hpp>
 #include <weir/io/address_rules.hpp>
+#include <weir/io/descriptor_limit.hpp>
+#include <weir/io/make_driver.hpp>
+#include <weir/io/patient_lock.hpp>
+#include <weir/io/readiness.hpp>
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -80,6 +86,40 @@ weir::task<> keep_strangers_out() {
 }
 // [/rules]
 
+// [embedded]
+// An IPv6 address may only carry an IPv4 one, and leads where that does.
+void look_through() {
+  const auto at = [](const char* text) {
+    return *weir::ip_number_of(weir::value_or_raise(weir::address::parse(text)));
+  };
+  const weir::ip_number inside = weir::embedded_ipv4(at("[64:ff9b::10.0.0.1]:80"));
+  std::printf("embedded: %s\n", inside == at("10.0.0.1:80") ? "10.0.0.1" : "another");
+}
+// [/embedded]
+
+// [lock]
+// One process at a time owns the folder; one that was killed a moment ago may still seem to.
+weir::task<> own(std::string folder) {
+  weir::file mine = co_await weir::open_file(folder + "/lock", {.write = true, .create = true});
+  weir::file other = co_await weir::open_file(folder + "/lock", {.write = true});
+  const bool is_mine = co_await weir::lock_within(weir::lock_patience, mine);
+  const bool is_others = co_await weir::lock_within(1_ms, other);
+  std::printf("lock: %s\n", is_mine && !is_others ? "mine" : "not mine alone");
+}
+// [/lock]
+
+// [ready]
+// A descriptor of another library, which reads it by itself.
+weir::task<> wait_for_others() {
+  int ends[2];
+  if (::pipe(ends) != 0) co_return;
+  const int writable = co_await weir::wait_ready(ends[1], POLLOUT);
+  std::printf("ready: %s\n", (writable & POLLOUT) != 0 ? "for writing" : "no");
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+// [/ready]
+
 // [signal]
 weir::task<> wait_for_a_signal() {
   co_await weir::with_scope([](weir::scope& s) -> weir::task<> {
@@ -94,10 +134,13 @@ weir::task<> wait_for_a_signal() {
 // [/signal]
 
 weir::task<> tour(std::string folder) {
-  co_await file_tour(std::move(folder));
+  co_await file_tour(folder);
   co_await names();
   co_await keep_strangers_out();
   co_await wait_for_a_signal();
+  look_through();
+  co_await own(std::move(folder));
+  co_await wait_for_others();
 }
 
 }  // namespace
@@ -105,7 +148,11 @@ weir::task<> tour(std::string folder) {
 int main() {
   std::string folder = (std::filesystem::temp_directory_path() / "io-tour-XXXXXX").string();
   if (!::mkdtemp(folder.data())) return 1;
-  const int outcome = weir::run(tour(folder));
+  // [driver]
+  weir::raise_descriptor_limit();                                 // for servers: 1,024 are few
+  const auto io = weir::make_driver({.receive_blocks_max = 64});  // where run()'s own won't do
+  weir::run_on(*io, tour(folder));
+  // [/driver]
   std::filesystem::remove_all(folder);
-  return outcome;
+  return 0;
 }

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <string>
+#include <utility>
 
 using namespace weir::literals;
 
@@ -55,6 +56,24 @@ weir::task<> count_lines() {
 }
 // [/pipeline]
 
+// [pipe]
+weir::task<> shout(weir::pipe_writer to) {  // it goes at the end, and with it the stream
+  for (const char* word : {"one ", "two "}) co_await to.send(word);
+}
+weir::task<> listen_to(weir::pipe_reader from) {
+  while (const auto piece = co_await from.receive())
+    std::printf("%.*s", static_cast<int>(piece.size()), piece.data());
+  std::printf("end\n");
+}
+weir::task<> between_tasks() {
+  auto [reader, writer] = weir::make_pipe();
+  co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
+    s.spawn(shout, std::move(writer));
+    co_await listen_to(std::move(reader));
+  });
+}
+// [/pipe]
+
 // [missing]
 weir::task<> start_nothing() {
   const auto outcome =
@@ -68,6 +87,7 @@ weir::task<> tour() {
   co_await talk();
   co_await give_up();
   co_await count_lines();
+  co_await between_tasks();
   co_await start_nothing();
 }
 

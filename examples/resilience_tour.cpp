@@ -2,6 +2,9 @@
 // runs to its end by itself.
 #include <weir/flow/resilience.hpp>
 
+#include <weir/flow/cron.hpp>
+#include <weir/flow/latency_gradient.hpp>
+#include <weir/flow/latency_histogram.hpp>
 #include <weir/io.hpp>
 
 #include <cstdio>
@@ -148,6 +151,126 @@ weir::task<> clean_up_at_night() {
 }
 // [/repeat]
 
+weir::task<> report_twice() {
+  int reports = 0;
+  co_await weir::repeat(weir::fixed(1_ms).recurs(1), [&]() -> weir::task<> {
+    ++reports;
+    co_return;
+  });
+  std::printf("repeat: %d reports\n", reports);
+}
+
+// [delays]
+// What a schedule will do, without a clock and without waiting for it.
+void print_delays(const char* name, const weir::schedule& of) {
+  weir::schedule_run run(of, {}, 1);  // luck with seed 1
+  std::printf("%s:", name);
+  for (int i = 0; i < 5; ++i) {
+    if (const auto delay = run.next({}))
+      std::printf(" %d ms", static_cast<int>(delay->ns / 1'000'000));
+  }
+  std::printf("\n");
+}
+void plan_ahead() {
+  print_delays("fibonacci", weir::fibonacci(10_ms));
+  print_delays("capped", weir::decorrelated(10_ms, 10_ms));
+  const weir::cron_times nightly = *weir::cron_times::parse("0 3 * * *");
+  const weir::time_point first = nightly.next_after(weir::time_point());  // after 1970 began
+  std::printf("nightly: at %d o'clock\n", static_cast<int>(first.ns / (1_h).ns));
+}
+// [/delays]
+
+// [judge]
+// Which failures may pass is for the caller to know: a replica may not have heard of it yet.
+bool may_come_later(const weir::call_failure& what) {
+  return weir::is_transient(what) || what.code() == weir::errc::not_found;
+}
+weir::task<int> ask_a_replica(int& calls) {
+  co_return co_await weir::retry(
+      weir::fixed(1_ms).recurs(3),
+      [&]() -> weir::task<int> {
+        if (++calls < 3) weir::raise(weir::error(weir::errc::not_found, "not here yet"));
+        co_return calls;
+      },
+      {.should_retry = may_come_later});
+}
+// And what speaks against a service: of this one a "no" does, though of others it is an answer.
+weir::breaker_verdict strict(const weir::call_failure& what) {
+  return what.code() == weir::errc::permission_denied ? weir::breaker_verdict::failure
+                                                      : weir::judge_failure(what);
+}
+// [/judge]
+
+weir::task<> judge_tour() {
+  int calls = 0;
+  std::printf("judge: answered by call %d\n", co_await ask_a_replica(calls));
+  weir::circuit_breaker breaker({.calls_min = 1, .judge = strict});
+  const auto refuse = []() -> weir::task<> {
+    weir::raise(weir::error(weir::errc::permission_denied, "no"));
+    co_return;
+  };
+  static_cast<void>(co_await weir::as_result(breaker.run(refuse)));
+  std::printf("judge: %s\n",
+              breaker.stats().state == weir::breaker_state::open ? "open" : "closed");
+}
+
+// [learned]
+// What limits and hedges learn from; both take the time as an argument.
+void learn_from_latencies() {
+  weir::latency_histogram took;
+  for (int i = 1; i <= 100; ++i) took.add(weir::duration::milliseconds(i), weir::time_point());
+  const weir::duration median = took.percentile(50, weir::time_point());
+  std::printf("median: %s\n", median >= 50_ms && median < 60_ms ? "some 50 ms" : "wrong");
+
+  weir::latency_gradient limit({.limit_initial = 20});
+  limit.overloaded(weir::time_point());  // the other side has said that it is too much
+  std::printf("limit: %d\n", static_cast<int>(limit.limit()));
+}
+// [/learned]
+
+// [client]
+// Retries that nobody pays for: an end to them, at a turn of a switch.
+class no_retries final : public weir::retry_fund {
+ public:
+  void deposit(weir::time_point) noexcept override {}
+  bool try_withdraw(weir::time_point) noexcept override { return false; }
+};
+
+// A client keeps its policies as members, so that they learn and count over all of its calls.
+struct pricing_client {
+  explicit pricing_client(pricing& of) : server(of) {}
+
+  weir::task<int> quote(const char* item) {
+    co_return co_await calls.run([&]() -> weir::task<int> {
+      co_return co_await hedged.run(
+          [&]() -> weir::task<int> { co_return co_await server.quote(item); });
+    });
+  }
+  static int usual_price(const weir::call_failure&) { return 100; }
+
+  pricing& server;
+  weir::hedge_policy hedged{{.delay = 50_ms}};
+  weir::fallback_policy<int (*)(const weir::call_failure&)> usual{usual_price,
+                                                                  {.when = weir::is_any_failure}};
+  weir::bulkhead pool{{.calls_max = 10}};
+  weir::layered<weir::fallback_policy<int (*)(const weir::call_failure&)>&, weir::bulkhead&> calls{
+      usual, pool};
+};
+// [/client]
+
+weir::task<> client_tour() {
+  pricing shaky{.failures_left = 2};  // the first one and its hedge
+  pricing_client client(shaky);
+  std::printf("client: %d", co_await client.quote("apples"));
+  std::printf(", then %d\n", co_await client.quote("apples"));
+  no_retries nothing;
+  pricing once{.failures_left = 1};
+  static_cast<void>(co_await weir::as_result(weir::retry(
+      weir::fixed(1_ms), [&]() -> weir::task<int> { co_return co_await once.quote("pears"); },
+      {.budget = &nothing})));
+  std::printf("no retries: %d call\n", once.calls);
+}
+
 weir::task<> tour() {
   pricing shaky{.failures_left = 2};
   std::printf("retry: %d after %d calls\n", co_await patient_quote(shaky), shaky.calls);
@@ -166,6 +289,11 @@ weir::task<> tour() {
   pricing again{.failures_left = 2};
   co_await all_together(again);
   static_cast<void>(co_await weir::as_result(weir::with_timeout(1_ms, clean_up_at_night())));
+  co_await report_twice();
+  plan_ahead();
+  co_await judge_tour();
+  learn_from_latencies();
+  co_await client_tour();
 }
 
 }  // namespace

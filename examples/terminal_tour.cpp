@@ -49,6 +49,7 @@ void type(int user, std::string_view text) {
 }
 
 weir::task<> tour(int user, int program) {
+  std::printf("a terminal: %s\n", weir::is_tty(program) ? "yes" : "no");
   weir::terminal screen = weir::open_terminal(program);  // of a program: open_terminal()
   type(user, "Ada\n");
   co_await read_name(screen);

@@ -6,6 +6,7 @@
 #include <weir/flow/cross_condition.hpp>
 #include <weir/flow/event.hpp>
 #include <weir/flow/latch.hpp>
+#include <weir/flow/layers.hpp>
 #include <weir/flow/once.hpp>
 #include <weir/flow/rate_limiter.hpp>
 #include <weir/flow/shared_mutex.hpp>
@@ -184,6 +185,20 @@ weir::task<> polite_calls() {
 }
 // [/rate_limiter]
 
+// [rate_limit]
+// For those who would rather hear "no" than wait: a policy over the same bucket.
+weir::task<> calls_or_none() {
+  weir::rate_limiter bucket({.tokens = 1, .per = 1_h, .burst = 2});
+  const weir::rate_limit calls(bucket, 1_s);
+  int refused = 0;
+  for (int i = 0; i < 5; ++i) {
+    const auto call = []() -> weir::task<> { co_return; };
+    if (!co_await weir::as_result(calls.run(call))) ++refused;
+  }
+  std::printf("refused: %d\n", refused);
+}
+// [/rate_limit]
+
 // [in_order]
 weir::task<> work_until_stopped(weir::event& stop, weir::auto_event& work) {
   for (;;) {
@@ -245,6 +260,7 @@ weir::task<> tour() {
   co_await barrier_tour();
   co_await once_tour();
   co_await polite_calls();
+  co_await calls_or_none();
   co_await in_order_tour();
   co_await first_of_two();
   co_await start_a_service();
