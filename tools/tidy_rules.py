@@ -718,6 +718,60 @@ def rule_mutants(tree):
             yield Finding(path, line, "mutants", f"nothing asks for '{name}'")
 
 
+SHOWN_MODULES = ("flow", "io")
+PREPROCESSOR = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.M)
+NO_FUNCTIONS = {"requires", "noexcept", "decltype", "alignas", "explicit", "sizeof"}
+
+
+def without_directives(file):
+    return PREPROCESSOR.sub(lambda match: re.sub(r"[^\n]", " ", match.group(0)), file.code)
+
+
+def declarations(file):
+    """(line, head) of what stands at public namespace scope: the text up to its `{` or `;`."""
+    code = without_directives(file)
+    scopes, start = [], 0  # of each open brace, whether it is a public namespace's
+    for match in re.finditer(r"[{};]", code):
+        head = code[start : match.start()]
+        is_here = bool(scopes) and all(scopes)
+        namespace = re.search(r"\bnamespace\s+([\w:]+)\s*$", head)
+        if is_here and not namespace and match.group(0) != "}":
+            yield code.count("\n", 0, start + len(head) - len(head.lstrip())) + 1, head.strip() + match.group(0)
+        if match.group(0) == "{":
+            scopes.append(bool(namespace) and not re.search("detail|internal", namespace.group(1)))
+        elif match.group(0) == "}" and scopes:
+            scopes.pop()
+        start = match.end()
+
+
+def public_nouns(file):
+    """(line, name) of each class and each free function that a public header offers."""
+    for line, head in declarations(file):
+        if match := re.match(r"(?:template\s*<.*?>\s*(?:requires.*?\s)?)?class\s+(?:\[\[.*?\]\]\s*)*(\w+)(?:\s+final)?\s*(?::.*)?\{$", head, re.S):
+            yield line, match.group(1)
+        elif not re.match(r"(?:using|enum|friend|extern|static_assert|template\s*<>)", head) and "operator" not in head:
+            head = re.sub(r"\[\[.*?\]\]", "", head)
+            while (shorter := re.sub(r"<[^<>]*>", "", head)) != head:
+                head = shorter
+            called = [name for name in re.findall(r"(\w+)\s*\(", head.split("=")[0]) if name not in NO_FUNCTIONS]
+            if called and not re.search(r"\b(?:class|struct)\b", head):
+                yield line, called[0]
+
+
+def rule_shown(tree):
+    """Each class and free function of flow and io (basic_x is x) stands in an example that the tests run."""
+    shown = set()
+    for file in tree.cpp():
+        runs = file.is_check or (tree.root / file.path).with_suffix(".out").exists()
+        if file.path.startswith("examples/") and runs:
+            shown.update(re.findall(r"\w+", without_directives(file)))
+    for file in tree.cpp():
+        if file.is_public and file.module in SHOWN_MODULES:
+            for line, name in public_nouns(file):
+                if name.removeprefix("basic_") not in shown and not file.allows(line, "shown"):
+                    yield Finding(file.path, line, "shown", f"no example that runs shows {name}")
+
+
 RULES = (
     rule_floors,
     rule_include_order,
@@ -734,4 +788,5 @@ RULES = (
     rule_cited,
     rule_needs_kernel,
     rule_mutants,
+    rule_shown,
 )

@@ -460,6 +460,37 @@ class Mutants(TidyTest):
         self.assertEqual(self.found(tidy_rules.rule_mutants), [])
 
 
+class Shown(TidyTest):
+    HEADER = "src/weir/io/noun.hpp"
+
+    def check(self, header, example, name="examples/tour.cpp"):
+        self.write(self.HEADER, "namespace weir {\n" + header + "\n}\n")
+        self.write(name, example)
+        return self.found(tidy_rules.rule_shown)
+
+    def setUp(self):
+        super().setUp()
+        self.write("examples/tour.out", "x\n")
+
+    def test_what_an_example_uses_passes(self):
+        header = "template <class T>\nclass basic_noun final : public base<T> {\n  int f();\n};\n[[nodiscard]] task<noun> make(int a = 1) noexcept;"
+        self.assertEqual(self.check(header, "auto n = make(); noun other;"), [])
+
+    def test_a_class_and_a_function_that_no_example_uses_are_found(self):
+        self.assert_one(self.check("class noun {\n};", "#include <weir/io/noun.hpp>\n// noun\nint a;"), f"{self.HEADER}:2 no example that runs shows noun")
+        self.assert_one(self.check("int a;\ntemplate <class F>\nauto\nmake(F f) {\n  return f(1);\n}", "int a;"), "shows make")
+
+    def test_an_example_that_does_not_run_shows_nothing(self):
+        self.write("examples/tour.cpp", "")
+        self.assert_one(self.check("class noun {};", "noun n;", "examples/by_hand.cpp"), "shows noun")
+        self.write("examples/by_hand.cpp", "")
+        self.assertEqual(self.check("class noun {};", "noun n;", "examples/noun_test.cpp"), [])
+
+    def test_details_structs_and_what_says_why_need_none(self):
+        header = "namespace detail {\nclass inner {};\nint f();\n}\nstruct options {};\nusing other = int;\nbool operator==(int a, noun b);\n"
+        self.assertEqual(self.check(header + "// tidy-allow(shown): of the kernel\nint g();", ""), [])
+
+
 class EveryRule(unittest.TestCase):
     def test_has_a_test_that_shows_it_failing(self):
         text = Path(__file__).read_text(encoding="utf-8")
