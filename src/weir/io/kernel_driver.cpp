@@ -77,7 +77,7 @@ kernel_driver::kernel_driver(const driver_options& options, int socket_flags)
       socket_flags_(socket_flags),
       shares_ports_(options.shares_ports),
       wake_fd_{make_wake_fd()},
-      listener_(wake_fd_.number),
+      listener_(wake_fd_.number, is_woken_),
       pool_(
           {.threads_max = options.blocking_threads_max, .queue_max = options.blocking_queue_max},
           [](void* self, io_request& request) noexcept {

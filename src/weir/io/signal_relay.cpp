@@ -1,11 +1,14 @@
 #include <weir/io/signal_relay.hpp>
 
+#include <weir/io/detail/signal_ear.hpp>
+
 #include <signal.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <mutex>
+#include <thread>
 
 namespace weir::detail {
 
@@ -13,10 +16,10 @@ namespace {
 
 constexpr int signals_end = 64;
 
-struct ear {
-  std::atomic<int> wake_fd{-1};  // -1: free
-  std::atomic<std::uint64_t> wanted{0};
-  std::atomic<std::uint64_t> arrived{0};
+struct ear : signal_ear<> {
+  // Written while nothing is wanted, so that no handler reads them meanwhile.
+  int wake_fd = -1;  // -1: free
+  wake_flag<>* is_woken = nullptr;
 };
 
 // A signal belongs to the process, so what its handler reads is the process's.
@@ -30,11 +33,11 @@ std::uint64_t bit(int number) noexcept { return std::uint64_t{1} << number; }
 void hear(int number) noexcept {
   const int kept = errno;
   for (ear& one : ears) {
-    if ((one.wanted.load(std::memory_order_acquire) & bit(number)) == 0) continue;
-    one.arrived.fetch_or(bit(number), std::memory_order_release);
-    const std::uint64_t one_more = 1;
-    [[maybe_unused]] const ssize_t written =
-        ::write(one.wake_fd.load(std::memory_order_relaxed), &one_more, sizeof one_more);
+    one.hear(bit(number), [&one] {
+      if (!one.is_woken->raise()) return;
+      const std::uint64_t one_more = 1;
+      [[maybe_unused]] const ssize_t written = ::write(one.wake_fd, &one_more, sizeof one_more);
+    });
   }
   errno = kept;
 }
@@ -44,12 +47,12 @@ void hear(int number) noexcept {
 signal_listener::~signal_listener() {
   if (slot_ < 0) return;
   const std::lock_guard guard(table_lock);
-  const std::uint64_t wanted = ears[slot_].wanted.exchange(0);
+  // A handler on this thread has ended, so what is waited for goes on elsewhere.
+  const std::uint64_t wanted = ears[slot_].end([] { std::this_thread::yield(); });
   for (int number = 1; number < signals_end; ++number) {
     if ((wanted & bit(number)) != 0 && --listeners_of[number] == 0)
       ::sigaction(number, &former[number], nullptr);
   }
-  ears[slot_].arrived = 0;
   ears[slot_].wake_fd = -1;
 }
 
@@ -59,10 +62,11 @@ int signal_listener::listen(int number) noexcept {
   for (int i = 0; slot_ < 0 && i < signal_listeners_max; ++i) {
     if (ears[i].wake_fd != -1) continue;
     ears[i].wake_fd = wake_fd_;
+    ears[i].is_woken = is_woken_;
     slot_ = i;
   }
   if (slot_ < 0) return -ENOSPC;
-  if ((ears[slot_].wanted & bit(number)) != 0) return 0;
+  if ((ears[slot_].wanted() & bit(number)) != 0) return 0;
   if (listeners_of[number] == 0) {
     struct sigaction action = {};
     action.sa_handler = [](int n) { hear(n); };
@@ -71,17 +75,14 @@ int signal_listener::listen(int number) noexcept {
     if (::sigaction(number, &action, &former[number]) != 0) return -errno;
   }
   ++listeners_of[number];
-  ears[slot_].wanted.fetch_or(bit(number));
+  ears[slot_].want(bit(number));
   return 0;
 }
 
 bool signal_listener::take(int number) noexcept {
-  if (slot_ < 0) return false;
-  return (ears[slot_].arrived.fetch_and(~bit(number)) & bit(number)) != 0;
+  return slot_ >= 0 && ears[slot_].take(bit(number));
 }
 
-bool signal_listener::has_any() const noexcept {
-  return slot_ >= 0 && ears[slot_].arrived.load(std::memory_order_acquire) != 0;
-}
+bool signal_listener::has_any() const noexcept { return slot_ >= 0 && ears[slot_].has_any(); }
 
 }  // namespace weir::detail

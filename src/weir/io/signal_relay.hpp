@@ -1,10 +1,10 @@
 // Signals of the process, told to every driver that waits for them. The hard idea: a handler and
 // not signalfd, because signalfd works only if every thread of the program, also those of libraries
-// that were started earlier, blocks the signal. The handler touches lock-free slots and one eventfd
-// per driver, nothing else.
+// that were started earlier, blocks the signal. The handler touches lock-free slots
+// (detail/signal_ear.hpp) and one eventfd per driver, nothing else.
 #pragma once
 
-#include <cstdint>
+#include <weir/io/detail/wake_flag.hpp>
 
 namespace weir::detail {
 
@@ -20,8 +20,9 @@ inline constexpr int signal_listeners_max = 256;  // drivers that wait for signa
 /// Threads: those of its driver.
 class signal_listener {
  public:
-  /// `wake_fd` is an eventfd that the handler writes to.
-  explicit signal_listener(int wake_fd) noexcept : wake_fd_(wake_fd) {}
+  /// `wake_fd` is an eventfd that the handler writes to, unless `is_woken` was raised before.
+  signal_listener(int wake_fd, wake_flag<>& is_woken) noexcept
+      : wake_fd_(wake_fd), is_woken_(&is_woken) {}
   signal_listener(const signal_listener&) = delete;
   signal_listener& operator=(const signal_listener&) = delete;
   /// Gives signals that nobody listens to any more their former meaning back.
@@ -36,6 +37,7 @@ class signal_listener {
 
  private:
   int wake_fd_;
+  wake_flag<>* is_woken_;
   int slot_ = -1;
 };
 
