@@ -111,6 +111,10 @@ class event {
   bool is_signalled_ = false;
 };
 
+/// The same for those who look again and again: see short_lock.hpp.
+struct spinning : memory {
+  static void pause(int) noexcept { yield(); }
+};
 /// The same with locks: see sleeper_line.hpp.
 struct threads : memory {
   using mutex = model::mutex;

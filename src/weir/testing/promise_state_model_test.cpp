@@ -5,6 +5,7 @@
 
 #include <weir/flow/short_lock.hpp>
 #include <weir/testing/model_atomic.hpp>
+#include <weir/testing/model_locks.hpp>
 #include <weir/testing/weaken_orders.hpp>
 
 #include <gtest/gtest.h>
@@ -25,13 +26,9 @@ constexpr std::memory_order acquire = std::memory_order_acquire;
 constexpr std::memory_order release = std::memory_order_release;
 constexpr std::memory_order acq_rel = std::memory_order_acq_rel;
 
-struct model_spinning : model::memory {
-  static void pause(int) noexcept { model::yield(); }
-};
-
 /// A promise as promise_core is one, with room for one listener.
 struct model_promise : detail::promise_state<model::memory> {
-  detail::basic_short_lock<model_spinning> lock;
+  detail::basic_short_lock<model::spinning> lock;
   model::cell<int> value{0};
   model::cell<bool> has_listener{false};
   model::atomic<int> told{0};

@@ -3,6 +3,7 @@
 #include <weir/flow/short_lock.hpp>
 
 #include <weir/testing/model_atomic.hpp>
+#include <weir/testing/model_locks.hpp>
 #include <weir/testing/weaken_orders.hpp>
 
 #include <gtest/gtest.h>
@@ -16,12 +17,8 @@ namespace {
 using model::operation;
 using model::require;
 
-struct model_spinning : model::memory {
-  static void pause(int) noexcept { model::yield(); }
-};
-
 void each_adds_one(int threads) {
-  detail::basic_short_lock<model_spinning> lock;
+  detail::basic_short_lock<model::spinning> lock;
   model::cell<int> count{0};
   const auto add = [&] {
     lock.lock();

@@ -4,6 +4,7 @@
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
+#include <weir/testing/test.hpp>
 
 #include <gtest/gtest.h>
 
@@ -58,6 +59,12 @@ template <class Lock>
 task<> write_later(Lock* on, visitors* in) {
   co_await sleep(duration::milliseconds(1));
   co_await write_often(on, in, 3);
+}
+
+/// Waits for 5 ms, in vain.
+template <class Lock>
+task<> give_up(Lock* on) {
+  co_await expect_raises<errc::timed_out>(with_timeout(duration::milliseconds(5), on->lock()));
 }
 
 /// Notes `name` once it is inside.
