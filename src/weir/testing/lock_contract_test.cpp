@@ -2,9 +2,12 @@
 // flow/mutex_test.cpp and its neighbours run them over weir's own.
 #include <weir/testing/contracts/lock_contract.hpp>
 
+#include <weir/base/defect.hpp>
 #include <weir/core.hpp>
 #include <weir/flow/event.hpp>
+#include <weir/flow/mutex.hpp>
 #include <weir/flow/semaphore.hpp>
+#include <weir/flow/shared_mutex.hpp>
 #include <weir/testing/contracts/semaphore_contract.hpp>
 #include <weir/testing/contracts/shared_lock_contract.hpp>
 #include <weir/testing/internal/caught_failures.hpp>
@@ -223,6 +226,40 @@ TEST(LockContract, finds_another_order_and_asks_for_none_of_a_lock_that_promises
   using unfair = testing::lock_contract<my_unfair_locks>;
   EXPECT_EQ(broken<unfair>(fault::newest_first), "");
   EXPECT_EQ(broken<unfair>(fault::hands_nothing_over), "");
+}
+
+// weir's own, with a defect planted.
+struct mutexes {
+  static auto make() { return mutex(); }
+};
+struct shared_mutexes {
+  static auto make() { return shared_mutex(); }
+};
+struct semaphores {
+  static auto make(std::size_t permits) { return semaphore(permits); }
+};
+template <class Contract>
+std::string broken_with(const char* defect) {
+  const planted_defect wrong(defect);
+  return broken<Contract>(fault::none);
+}
+TEST(LockContract, finds_defects_that_are_planted_in_weir) {
+  if (!defects_can_be_planted) GTEST_SKIP() << "defects are planted in the dev preset";
+  using of_mutexes = testing::lock_contract<mutexes>;
+  using of_shared_mutexes = testing::shared_lock_contract<shared_mutexes>;
+  using of_weirs_semaphores = testing::semaphore_contract<semaphores>;
+  EXPECT_EQ(broken_with<of_mutexes>("flow: a mutex goes to who came last"),
+            "tasks get in in the order in which they came\n");
+  EXPECT_NE(broken_with<of_mutexes>("flow: a mutex is open while it is handed over")
+                .find("one task at a time is inside"),
+            std::string::npos);
+  EXPECT_EQ(broken_with<of_shared_mutexes>("flow: readers overtake a writer in line"),
+            "readers do not overtake a writer, nor writers a reader\n");
+  EXPECT_EQ(broken_with<of_weirs_semaphores>(
+                "flow: who leaves the line of a semaphore holds up those behind"),
+            "when a wait for many gives up, those behind it are looked at\n");
+  EXPECT_EQ(broken_with<of_weirs_semaphores>("flow: several permits that come back wake one task"),
+            "permits that come back at once let several in\n");
 }
 
 // A lock whose third question finds it held for good, since the second has got no answer.
