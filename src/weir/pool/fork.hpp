@@ -29,7 +29,8 @@ class fork_awaiter {
 
   // One after the other: taking several handles over at once, as the compiler would like to do,
   // waits for the stores that have just made them.
-  explicit fork_awaiter(job<T>... jobs) noexcept : jobs_{&point_.add(*jobs.release())...} {}
+  [[gnu::always_inline]] explicit fork_awaiter(job<T>... jobs) noexcept
+      : jobs_{&point_.add(*jobs.release())...} {}
   fork_awaiter(const fork_awaiter&) = delete;
   fork_awaiter& operator=(const fork_awaiter&) = delete;
   ~fork_awaiter() {
@@ -44,8 +45,9 @@ class fork_awaiter {
 
   bool await_ready() const noexcept { return false; }
   template <class P>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> from) noexcept {
-    return detail::begin_fork(point_, from.promise());
+  [[gnu::always_inline]] std::coroutine_handle<> await_suspend(
+      std::coroutine_handle<P> from) noexcept {
+    return detail::begin_fork(point_, sizeof...(T), from.promise());
   }
   auto await_resume() {
     if (point_.has_failed()) [[unlikely]]
@@ -66,7 +68,7 @@ class fork_awaiter {
     if constexpr (std::is_void_v<U>) {
       return unit{};
     } else {
-      return static_cast<detail::job_promise<U>*>(of)->take();
+      return static_cast<detail::job_promise<U>*>(of)->value();
     }
   }
 
@@ -78,7 +80,7 @@ class fork_awaiter {
 /// (unit for those without one; nothing when none has one):
 /// `auto [a, b] = co_await fork(fib(n - 1), fib(n - 2));`
 template <class... T>
-[[nodiscard]] fork_awaiter<T...> fork(job<T>... jobs) noexcept {
+[[nodiscard, gnu::always_inline]] inline fork_awaiter<T...> fork(job<T>... jobs) noexcept {
   static_assert(sizeof...(T) > 0, "fork needs a job");
   return fork_awaiter<T...>(std::move(jobs)...);
 }
@@ -101,17 +103,18 @@ class fork_list {
   void fork(job<T> one) {
     WEIR_ASSERT(!point_.parent && "a fork_list is joined once");
     point_.add(*one.release());
+    ++count_;
   }
-  std::int32_t size() const noexcept { return point_.count; }
+  std::int32_t size() const noexcept { return count_; }
 
   class awaiter {
    public:
     using awaited_by = detail::job_frame;
     explicit awaiter(fork_list& list) noexcept : list_(list) {}
-    bool await_ready() const noexcept { return list_.point_.count == 0; }
+    bool await_ready() const noexcept { return list_.count_ == 0; }
     template <class P>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<P> from) noexcept {
-      return detail::begin_fork(list_.point_, from.promise());
+      return detail::begin_fork(list_.point_, list_.count_, from.promise());
     }
     void await_resume() {
       if (list_.point_.has_failed()) [[unlikely]]
@@ -159,6 +162,7 @@ class fork_list {
   }
 
   detail::fork_point point_;
+  std::int32_t count_ = 0;
 };
 
 }  // namespace weir

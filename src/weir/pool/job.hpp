@@ -15,6 +15,15 @@
 #include <type_traits>
 #include <utility>
 
+// A job is one pointer. Without this it would be passed and returned in memory, and each job that
+// is given to fork() would have a second place in the frame, to be looked at once more after the
+// join.
+#if defined(__clang__)
+#define WEIR_PASSED_AS_ITS_HANDLE [[clang::trivial_abi]]
+#else
+#define WEIR_PASSED_AS_ITS_HANDLE
+#endif
+
 namespace weir {
 
 template <class T>
@@ -42,7 +51,8 @@ struct job_promise_base : job_frame {
   struct final_awaiter {
     bool await_ready() const noexcept { return false; }
     template <class P>
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<P> ended) const noexcept {
+    [[gnu::always_inline]] std::coroutine_handle<> await_suspend(
+        std::coroutine_handle<P> ended) const noexcept {
       return job_ended(ended.promise());
     }
     void await_resume() const noexcept {}
@@ -51,20 +61,18 @@ struct job_promise_base : job_frame {
   void unhandled_exception() noexcept { fail(); }
 
   template <class A>
-  A&& await_transform(A&& awaited,
-                      std::source_location place = std::source_location::current()) noexcept {
+  A&& await_transform(A&& awaited) noexcept {
     using plain = std::remove_cvref_t<A>;
     static_assert(is_job<plain> || awaited_by_jobs<plain>,
                   "weir: a job runs on a pool, where nothing can wait: it awaits jobs and forks; "
                   "await other things in the task that awaits the pool");
     static_assert(!is_job<plain> || !std::is_lvalue_reference_v<A>,
                   "weir: a job is awaited once, so it is moved: co_await std::move(j)");
-    here = place;
     return static_cast<A&&>(awaited);
   }
 
   [[noreturn]] void rethrow() {
-    WEIR_ASSERT(end == job_end::failed);
+    WEIR_ASSERT(has_failed());
     std::rethrow_exception(std::move(failure));
   }
 };
@@ -76,21 +84,28 @@ struct job_promise final : job_promise_base {
       : job_promise_base(name) {}
   ~job_promise() {
     if constexpr (!std::is_trivially_destructible_v<T>) {
-      if (end == job_end::value) stored.~T();
+      if (has_value()) stored.~T();
     }
   }
   job<T> get_return_object() noexcept;
+  void unhandled_exception() noexcept {
+    if constexpr (!std::is_trivially_destructible_v<T>) {
+      if (has_value()) stored.~T();  // the destructor of a local threw, after the value was made
+    }
+    fail();
+  }
   template <class U = T>
     requires std::is_constructible_v<T, U&&>
   void return_value(U&& value) noexcept(std::is_nothrow_constructible_v<T, U&&>) {
     ::new (static_cast<void*>(&stored)) T(std::forward<U>(value));
-    end = job_end::value;
+    state |= value_bit;
   }
   T take() {
-    if (end != job_end::value) [[unlikely]]
+    if (!has_value()) [[unlikely]]
       rethrow();
-    return std::move(stored);
+    return value();
   }
+  T value() { return std::move(stored); }  // of one that has a value
 
   union {
     T stored;
@@ -103,9 +118,9 @@ struct job_promise<void> final : job_promise_base {
   job_promise(std::source_location name = std::source_location::current()) noexcept
       : job_promise_base(name) {}
   job<void> get_return_object() noexcept;
-  void return_void() noexcept { end = job_end::value; }
+  void return_void() noexcept { state |= value_bit; }
   void take() {
-    if (end != job_end::value) [[unlikely]]
+    if (!has_value()) [[unlikely]]
       rethrow();
   }
 };
@@ -121,7 +136,7 @@ struct job_promise<void> final : job_promise_base {
 /// Errors:  an exception that leaves the body is thrown by the await.
 /// Threads: may go on on another thread of its pool after each await.
 template <class T = void>
-class WEIR_TASK_ATTRIBUTES [[nodiscard]] job {
+class WEIR_TASK_ATTRIBUTES WEIR_PASSED_AS_ITS_HANDLE [[nodiscard]] job {
  public:
   using promise_type = detail::job_promise<T>;
   using value_type = T;
@@ -145,14 +160,13 @@ class WEIR_TASK_ATTRIBUTES [[nodiscard]] job {
     bool await_ready() const noexcept { return false; }
     template <class P>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<P> parent) const noexcept {
-      detail::job_frame& below = child.promise();
-      WEIR_ASSERT(below.role == detail::job_role::fresh && "a job is awaited, forked or run once");
       detail::pool_worker& on = *detail::this_worker;
       if (on.is_alarmed()) [[unlikely]] {
         std::coroutine_handle<> next;
         if (detail::heed_alarm(on, parent.promise(), nullptr, next)) return next;
       }
-      below.role = detail::job_role::called;
+      detail::job_frame& below = child.promise();
+      below.give(detail::job_role::called);
       below.caller = &parent.promise();
       return child;
     }

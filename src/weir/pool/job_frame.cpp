@@ -17,7 +17,7 @@ void tell_thieves(pool_worker& from) noexcept { from.core->wake_one(); }
 
 bool is_stopped_around(const job_frame& of) noexcept {
   for (const job_frame* at = &of;;) {
-    switch (at->role) {
+    switch (at->role()) {
       case job_role::called:
         at = at->caller;
         break;
@@ -42,9 +42,8 @@ void leave_fork(fork_point& fork) noexcept {
 
 // The fork hears how one of its jobs ended.
 void note_end(fork_point& fork, job_frame& ended) noexcept {
-  if (ended.end == job_end::stopped)
-    fork.trouble.fetch_or(fork_point::stopped, std::memory_order_relaxed);
-  if (ended.end != job_end::failed) return;
+  if (ended.was_stopped()) fork.trouble.fetch_or(fork_point::stopped, std::memory_order_relaxed);
+  if (!ended.has_failed()) return;
   ended.failure_order = fork.trouble.fetch_add(fork_point::one_failure, std::memory_order_relaxed) /
                         fork_point::one_failure;
   const std::uint32_t before =
@@ -56,17 +55,13 @@ enum class after { others, job, joined };
 
 // What the strand that ended `ended` does with its fork; `next` is the job to run.
 after leave_job(fork_point& fork, job_frame& ended, job_frame*& next) noexcept {
-  if (ended.was_taken) {
+  if (ended.was_taken()) {
     return fork.left.end_taken() ? after::joined : after::others;
   }
-  const std::int32_t done = fork.run_by_strand + 1;
-  if (done == fork.count) return after::joined;
-  next = !ended.was_offered && ended.next ? ended.next : take_back(*this_worker, fork);
-  if (next) {
-    fork.run_by_strand = done;
-    return after::job;
-  }
-  return fork.left.arrive(fork.count - done) ? after::joined : after::others;
+  if (--fork.unfinished == 0) return after::joined;
+  next = ended.was_refused() && ended.next ? ended.next : take_back(*this_worker, fork);
+  if (next) return after::job;
+  return fork.left.arrive(fork.unfinished) ? after::joined : after::others;
 }
 
 // Errors go before a cancellation from above, which is met again at the next await.
@@ -76,14 +71,14 @@ bool must_stop(const fork_point& fork) noexcept { return !fork.has_failed() && f
 
 std::coroutine_handle<> go_on_after(job_frame& ended) noexcept {
   for (job_frame* at = &ended;;) {
-    if (at->role == job_role::root) {
+    if (at->role() == job_role::root) {
       at->work->core.end(*at->work);
       return std::noop_coroutine();
     }
-    if (at->role == job_role::called) {
-      if (at->end != job_end::stopped) return handle_of(at->caller);
+    if (at->role() == job_role::called) {
+      if (!at->was_stopped()) return handle_of(at->caller);
       at = at->caller;
-      at->end = job_end::stopped;
+      at->stop();
       continue;
     }
     fork_point& fork = *at->fork;
@@ -94,14 +89,14 @@ std::coroutine_handle<> go_on_after(job_frame& ended) noexcept {
         return std::noop_coroutine();
       case after::job:
         if (!is_stopped_around(*next)) return handle_of(next);
-        next->end = job_end::stopped;  // before it has begun
+        next->stop();  // before it has begun
         at = next;
         break;
       case after::joined:
         leave_fork(fork);
         if (!must_stop(fork)) return handle_of(fork.parent);
         at = fork.parent;
-        at->end = job_end::stopped;
+        at->stop();
         break;
     }
   }
@@ -110,22 +105,21 @@ std::coroutine_handle<> go_on_after(job_frame& ended) noexcept {
 bool heed_alarm(pool_worker& on, job_frame& parent, fork_point* fork,
                 std::coroutine_handle<>& next) noexcept {
   if (is_stopped_around(parent)) {
-    parent.end = job_end::stopped;
+    parent.stop();
     next = go_on_after(parent);
     return true;
   }
-  if (!fork || on.offers->room() < fork->count || !on.core->gives_way(on)) return false;
+  if (!fork || on.offers->room() < fork->unfinished || !on.core->gives_way(on)) return false;
   for (job_frame* one = fork->newest; one; one = one->next) {
-    one->was_offered = true;
     if (on.offers->offer(one) == offered::shown) tell_thieves(on);
   }
   // This strand has run none of them, and comes to the join at once.
   next = std::noop_coroutine();
-  if (fork->left.arrive(fork->count)) {
+  if (fork->left.arrive(fork->unfinished)) {
     leave_fork(*fork);
     next = handle_of(&parent);
     if (must_stop(*fork)) {
-      parent.end = job_end::stopped;
+      parent.stop();
       next = go_on_after(parent);
     }
   }
@@ -155,7 +149,7 @@ void add_flat(error_list& to, const std::exception_ptr& failure) noexcept {
 void fork_point::raise() {
   std::vector<job_frame*> failed;
   for (job_frame* one = newest; one; one = one->next) {
-    if (one->end == job_end::failed) failed.push_back(one);
+    if (one->has_failed()) failed.push_back(one);
   }
   std::sort(failed.begin(), failed.end(), [](const job_frame* a, const job_frame* b) {
     return a->failure_order < b->failure_order;

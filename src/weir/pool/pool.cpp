@@ -19,8 +19,8 @@ constexpr unsigned threads_played = 4;
 
 pool_work& work_of(const job_frame& of) noexcept {
   const job_frame* at = &of;
-  while (at->role != job_role::root) {
-    at = at->role == job_role::called ? at->caller : at->fork->parent;
+  while (at->role() != job_role::root) {
+    at = at->role() == job_role::called ? at->caller : at->fork->parent;
   }
   return *at->work;
 }
@@ -144,7 +144,7 @@ bool pool_core::withdraw(pool_work& work) noexcept {
 
 void pool_core::end(pool_work& work) noexcept {
   // Frames of what was stopped are ended here rather than on the loop, which others need.
-  if (work.body->end == job_end::stopped) {
+  if (work.body->was_stopped()) {
     handle_of(work.body).destroy();
     work.body = nullptr;
     work.was_stopped = true;
@@ -214,7 +214,7 @@ job_frame* pool_core::begin_waiting(std::size_t of) noexcept {
   unlink(*first);
   first->state = work_state::begun;
   ++begun_;
-  first->body->role = job_role::root;
+  first->body->give(job_role::root);
   first->body->work = first;
   return first->body;
 }
@@ -238,10 +238,10 @@ job_frame* pool_core::find(worker& self) noexcept {
 void pool_core::run(worker& self, job_frame& taken) noexcept {
   pool_work& around = work_of(taken);
   self.work.store(&around, std::memory_order_relaxed);
-  taken.was_taken = true;
+  taken.state |= job_frame::taken_bit;
   std::coroutine_handle<> next = handle_of(&taken);
   if (alarms_.load(std::memory_order_relaxed) >= alarm_cancelled && is_stopped_around(taken)) {
-    taken.end = job_end::stopped;  // before it has begun
+    taken.stop();  // before it has begun
     next = go_on_after(taken);
   }
   next.resume();

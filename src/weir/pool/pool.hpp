@@ -65,7 +65,7 @@ struct pool_work : post_node {
   pool_work* prev_waiting = nullptr;
 
   pool_work(pool_core& in, job_frame* owned, priority p) noexcept
-      : core(in), body(owned), place(owned->here), of(p) {}
+      : core(in), body(owned), place(owned->declared), of(p) {}
   pool_work(const pool_work&) = delete;
   pool_work& operator=(const pool_work&) = delete;
   ~pool_work() {

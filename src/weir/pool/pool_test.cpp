@@ -152,6 +152,28 @@ job<int> fails_beside(int* living, int* leaves) {
   auto [a, b] = co_await fork(fails("early"), deep(4, living, leaves));
   co_return a + b;
 }
+struct throws_at_the_end {
+  ~throws_at_the_end() noexcept(false) { throw std::runtime_error("late"); }
+};
+job<std::shared_ptr<int>> fails_after_its_value(std::shared_ptr<int> value) {
+  const throws_at_the_end last;
+  co_return value;
+}
+job<> forks_one_that_fails_late(std::shared_ptr<int> value) {
+  co_await fork(fails_after_its_value(value), fails_after_its_value(value)).flat();
+}
+
+WEIR_TEST("an error after the value takes the value's place") {
+  pool cpu;
+  const auto value = std::make_shared<int>(1);
+  const auto called = co_await testing::errors_of(cpu.run(fails_after_its_value(value)));
+  EXPECT_THAT(called, ElementsAre("late"));
+  const auto forked = co_await testing::errors_of(cpu.run(forks_one_that_fails_late(value)));
+  WEIR_REQUIRE(!forked.empty());
+  EXPECT_EQ(forked[0], "late");
+  EXPECT_EQ(value.use_count(), 1) << "the values were dropped";
+}
+
 WEIR_TEST("the first error ends the jobs beside it at their next awaits, or before they begin") {
   pool cpu;
   int living = 0;

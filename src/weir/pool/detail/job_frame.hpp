@@ -32,38 +32,58 @@ struct fork_point;
 struct pool_work;
 class pool_core;
 
-enum class job_end : std::uint8_t { none, value, failed, stopped };
 enum class job_role : std::uint8_t { fresh, called, forked, root };
 
-/// First part of every job's promise.
+/// First part of every job's promise. A frame is made, filled, read and freed within some twenty
+/// nanoseconds: what its role says is not set before it has one, and all that is asked when it ends
+/// is one byte, for one comparison.
 struct job_frame {
+  static constexpr std::uint8_t role_bits = 3;
+  static constexpr std::uint8_t refused_bit = 4;   // by a full deque, as all that are older
+  static constexpr std::uint8_t taken_bit = 8;     // by another strand than the one that forked it
+  static constexpr std::uint8_t value_bit = 16;    // it ended with a value,
+  static constexpr std::uint8_t failed_bit = 32;   // with `failure`,
+  static constexpr std::uint8_t stopped_bit = 64;  // or cancelled
+
   union {
-    job_frame* caller = nullptr;  // role called
-    fork_point* fork;             // role forked
-    pool_work* work;              // role root
+    job_frame* caller;  // role called
+    fork_point* fork;   // role forked
+    pool_work* work;    // role root
   };
-  job_frame* next = nullptr;  // the job of the same fork that was made before this one
+  job_frame* next;  // role forked: the job of the same fork that was made before this one
   union {
-    std::source_location here;  // where it awaits; before its first await, where it is declared
+    std::source_location declared;
     std::exception_ptr failure;
   };
-  job_role role = job_role::fresh;
-  job_end end = job_end::none;
-  bool was_offered = false;
-  bool was_taken = false;           // by another strand than the one that forked it
-  std::uint32_t failure_order = 0;  // among the failed ones of its fork
+  std::uint32_t failure_order;  // of a failed one, among those of its fork
+  std::uint8_t state = 0;       // the role and the bits
 
-  explicit job_frame(std::source_location declared) noexcept : here(declared) {}
+  // The rest is left as it is on purpose.
+  explicit job_frame(std::source_location place) noexcept : declared(place) {}
   job_frame(const job_frame&) = delete;
   job_frame& operator=(const job_frame&) = delete;
   ~job_frame() {
-    if (end == job_end::failed) [[unlikely]]
+    if (has_failed()) [[unlikely]]
       failure.~exception_ptr();
   }
 
+  job_role role() const noexcept { return static_cast<job_role>(state & role_bits); }
+  bool has_value() const noexcept { return (state & value_bit) != 0; }
+  bool has_failed() const noexcept { return (state & failed_bit) != 0; }
+  bool was_stopped() const noexcept { return (state & stopped_bit) != 0; }
+  bool was_taken() const noexcept { return (state & taken_bit) != 0; }
+  bool was_refused() const noexcept { return (state & refused_bit) != 0; }
+
+  /// A role is given once, before the job begins.
+  void give(job_role one) noexcept {
+    WEIR_ASSERT(state == 0 && "a job is awaited, forked or run once");
+    state = static_cast<std::uint8_t>(one);
+  }
+  void stop() noexcept { state |= stopped_bit; }
   void fail() noexcept {
     ::new (static_cast<void*>(&failure)) std::exception_ptr(std::current_exception());
-    end = job_end::failed;
+    // It may have a value already: then the destructor of a local threw.
+    state = static_cast<std::uint8_t>((state & ~value_bit) | failed_bit);
   }
 };
 static_assert(sizeof(job_frame) == 32);
@@ -77,8 +97,7 @@ inline std::coroutine_handle<> handle_of(job_frame* frame) noexcept {
 struct fork_point {
   job_frame* parent = nullptr;
   job_frame* newest = nullptr;  // the jobs, linked by `next`
-  std::int32_t count = 0;
-  std::int32_t run_by_strand = 0;
+  std::int32_t unfinished = 0;  // jobs that the strand has not run to their end
   join_count<> left;
   std::atomic<std::uint32_t> trouble{0};  // one word, so that there is one look at it
   bool flattens = false;                  // a group of errors of one job becomes part of this one's
@@ -88,12 +107,10 @@ struct fork_point {
   static constexpr std::uint32_t one_failure = 4;  // and above: how many have failed
 
   job_frame& add(job_frame& one) noexcept {
-    WEIR_ASSERT(one.role == job_role::fresh && "a job is awaited, forked or run once");
-    one.role = job_role::forked;
+    one.give(job_role::forked);
     one.fork = this;
     one.next = newest;
     newest = &one;
-    ++count;
     return one;
   }
   bool is_in_trouble() const noexcept { return trouble.load(std::memory_order_relaxed) != 0; }
@@ -137,29 +154,37 @@ bool is_stopped_around(const job_frame& of) noexcept;
 /// `ended` has ended, in any way, and is suspended: what runs next on this thread.
 std::coroutine_handle<> go_on_after(job_frame& ended) noexcept;
 
-/// Offers all jobs but one and gives that one.
-inline job_frame& offer_jobs(pool_worker& on, fork_point& fork) noexcept {
+/// Offers all jobs but the oldest, and gives that one. A deque that is full refuses the rest: the
+/// strand runs them, one after the other.
+inline job_frame& offer_jobs(pool_worker& on, const fork_point& fork, std::int32_t count) noexcept {
   job_frame* one = fork.newest;
-  for (; one->next; one = one->next) {
+  for (; count > 1; --count) {
     const offered outcome = on.offers->offer(one);
-    if (outcome == offered::no) [[unlikely]]
-      break;  // the strand runs the rest
-    one->was_offered = true;
+    if (outcome == offered::no) [[unlikely]] {
+      for (job_frame* each = one; each; each = each->next) each->state |= job_frame::refused_bit;
+      break;
+    }
     if (outcome == offered::shown) [[unlikely]]
       tell_thieves(on);
+    one = one->next;
   }
   return *one;
 }
 
-/// The jobs of `fork` begin.
-inline std::coroutine_handle<> begin_fork(fork_point& fork, job_frame& parent) noexcept {
+/// The jobs of `fork` begin; they are `count`. This step and the other ones of a fork and a join
+/// are inlined by force: a job has a few dozen instructions in all, and a call in each step would
+/// add a third.
+[[gnu::always_inline]] inline std::coroutine_handle<> begin_fork(fork_point& fork,
+                                                                 std::int32_t count,
+                                                                 job_frame& parent) noexcept {
   fork.parent = &parent;
+  fork.unfinished = count;
   pool_worker& on = *this_worker;
   if (on.is_alarmed()) [[unlikely]] {
     std::coroutine_handle<> next;
     if (heed_alarm(on, parent, &fork, next)) return next;
   }
-  return handle_of(&offer_jobs(on, fork));
+  return handle_of(&offer_jobs(on, fork, count));
 }
 
 /// Takes back a job of `fork` that nobody has taken; null: the rest is with others.
@@ -172,22 +197,21 @@ inline job_frame* take_back(pool_worker& on, fork_point& fork) noexcept {
 }
 
 /// The short way of go_on_after(): a job with a value, whose siblings nobody has taken.
-inline std::coroutine_handle<> job_ended(job_frame& ended) noexcept {
-  if (ended.end != job_end::value) [[unlikely]]
+[[gnu::always_inline]] inline std::coroutine_handle<> job_ended(job_frame& ended) noexcept {
+  constexpr auto forked = static_cast<std::uint8_t>(job_role::forked);
+  constexpr auto called = static_cast<std::uint8_t>(job_role::called);
+  if (ended.state != (forked | job_frame::value_bit)) [[unlikely]] {
+    if (ended.state == (called | job_frame::value_bit)) return handle_of(ended.caller);
     return go_on_after(ended);
-  if (ended.role == job_role::called) return handle_of(ended.caller);
-  if (ended.role != job_role::forked || ended.was_taken) [[unlikely]]
-    return go_on_after(ended);
+  }
   fork_point& fork = *ended.fork;
   if (fork.is_in_trouble()) [[unlikely]]
     return go_on_after(ended);
-  if (fork.run_by_strand + 1 == fork.count) return handle_of(fork.parent);
-  if (ended.next && !ended.was_offered) [[unlikely]]
-    return go_on_after(ended);
+  if (fork.unfinished == 1) return handle_of(fork.parent);
   job_frame* const next = take_back(*this_worker, fork);
   if (!next) [[unlikely]]
     return go_on_after(ended);
-  ++fork.run_by_strand;
+  --fork.unfinished;
   return handle_of(next);
 }
 

@@ -14,12 +14,15 @@
 //
 // Invariants: (1) top_ <= split_ + 1 and shown_end_ <= bottom_ <= top_ + capacity;
 //             (2) a slot in [top_, bottom_) holds an item that nobody has;
-//             (3) what was shown is taken back only by the owner's half of the protocol.
+//             (3) what was shown is taken back only by the owner's half of the protocol;
+//             (4) quiet_top_ == shown_end_ - shown_wanted_: while top_ is not past it, enough is
+//             shown.
 #pragma once
 
 #include <weir/base/assert.hpp>
 #include <weir/base/std_memory.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -53,7 +56,10 @@ class offer_deque {
   offer_deque& operator=(const offer_deque&) = delete;
 
   /// How many items are shown to thieves, if there are so many: as many as there may be thieves.
-  void show(std::int64_t wanted) noexcept { shown_wanted_ = wanted; }
+  void show(std::int64_t wanted) noexcept {
+    shown_wanted_ = wanted;
+    show_until(shown_end_);
+  }
 
   /// How many more can be offered now, at least.
   std::int64_t room() const noexcept {
@@ -67,9 +73,9 @@ class offer_deque {
       return offered::no;
     slot(bottom_).store(item, std::memory_order_relaxed);
     ++bottom_;
-    if (shown_end_ - top >= shown_wanted_) [[likely]]
+    if (top <= quiet_top_) [[likely]]  // (4)
       return offered::kept;
-    while (shown_end_ < bottom_ && shown_end_ - top < shown_wanted_) ++shown_end_;
+    show_until(std::min(bottom_, std::max(shown_end_, top + shown_wanted_)));
     // Release: a thief that sees the new end sees the slots before it, and what they point at.
     split_.store(shown_end_, std::memory_order_release);
     return offered::shown;
@@ -106,6 +112,11 @@ class offer_deque {
     return slots_[static_cast<std::size_t>(at) % static_cast<std::size_t>(capacity)];
   }
 
+  void show_until(std::int64_t end) noexcept {
+    shown_end_ = end;
+    quiet_top_ = end - shown_wanted_;  // (4)
+  }
+
   // All that is left has been shown (3).
   T* take_shown() noexcept {
     const std::int64_t last = bottom_ - 1;
@@ -114,7 +125,8 @@ class offer_deque {
     Memory::fence(std::memory_order_seq_cst);
     std::int64_t top = top_.load(std::memory_order_relaxed);
     if (top < last) {  // thieves are far away: they see the new end before they come to `last`
-      bottom_ = shown_end_ = last;
+      bottom_ = last;
+      show_until(last);
       return slot(last).load(std::memory_order_relaxed);
     }
     // The last one: whoever moves top_ has it. A thief that has not looked yet must not see the
@@ -132,6 +144,7 @@ class offer_deque {
   alignas(64) std::int64_t bottom_ = 0;
   std::int64_t shown_end_ = 0;
   std::int64_t shown_wanted_ = 1;
+  std::int64_t quiet_top_ = -1;
   alignas(64) atomic<T*> slots_[static_cast<std::size_t>(capacity)] = {};
 };
 
