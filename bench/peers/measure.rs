@@ -46,6 +46,23 @@ pub fn measure(name: &str, count: i64, clock: fn() -> i64, work: impl Fn(i64) ->
     print_row(name, took[1], "ns", checksum);
 }
 
+/// Runs `work`, which is the same each time, after a warm-up, and prints the medians of three by both clocks, for one of
+/// `count` parts: rows `NAME_cpu` and `NAME_wall`.
+pub fn measure_both(name: &str, count: i64, mut work: impl FnMut() -> u64) {
+    let mut checksum = work();
+    let mut took = [[0.0; 3]; 2];
+    for i in 0..3 {
+        let before = [cpu_ns(), wall_ns()];
+        checksum = work();
+        took[0][i] = (cpu_ns() - before[0]) as f64 / count as f64;
+        took[1][i] = (wall_ns() - before[1]) as f64 / count as f64;
+    }
+    for (clock, mut each) in ["cpu", "wall"].into_iter().zip(took) {
+        each.sort_by(f64::total_cmp);
+        print_row(&format!("{name}_{clock}"), each[1], "ns", checksum);
+    }
+}
+
 /// The same pseudo-random number for `n` as in bench/measure.hpp.
 pub fn scramble(n: u32) -> u32 {
     let n = (n ^ (n >> 16)).wrapping_mul(0x45d9f3b);
