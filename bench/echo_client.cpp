@@ -2,7 +2,7 @@
 // to come back, checks it, and goes on. One thread over epoll. The hard idea: a closed loop with a
 // fixed number of requests does the same work against every server, so what differs is the server's
 // processor time, and the times to answer can be compared.
-#include "measure.hpp"
+#include "client_cases.hpp"
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -149,22 +149,22 @@ class client {
   int ring_ = -1;
 };
 
-void wait_for_input() {
-  char byte = 0;
-  if (read(STDIN_FILENO, &byte, 1) < 0) die("standard input");
+load smaller(load what) {
+  what.connections = std::min(what.connections, 50);
+  what.requests /= 200;
+  return what;
 }
 
-void run_load(int port, const load& what) {
+void run_load(const load& as_listed, int port, bool is_small) {
+  const load what = is_small ? smaller(as_listed) : as_listed;
   client one(port, what);
   one.run(what.connections);  // a warm-up: every connection has been served once
   if (what.is_idle) {
     bench::print_row(what.name, what.connections, "connections", 0);
-    wait_for_input();
+    bench::wait_for_input();
     return;
   }
-  std::printf("# begin\n");
-  std::fflush(stdout);
-  wait_for_input();
+  bench::begin_charging();
   one.run(what.requests);
   std::string parameters = std::strchr(what.name, '/');
   bench::print_row(("p50" + parameters).c_str(), one.latency_us(0.5), "us", 0);
@@ -173,33 +173,6 @@ void run_load(int port, const load& what) {
                    static_cast<std::uint64_t>(what.requests));
 }
 
-load smaller(load what) {
-  what.connections = std::min(what.connections, 50);
-  what.requests /= 200;
-  return what;
-}
-
 }  // namespace
 
-int main(int argc, char** argv) {
-  int port = 0;
-  const char* name = nullptr;
-  bool is_list = false;
-  bool is_small = false;
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view word = argv[i];
-    if (word == "--list") is_list = true;
-    if (word == "--small") is_small = true;
-    if (word == "--port" && i + 1 < argc) port = std::atoi(argv[++i]);
-    if (word == "--case" && i + 1 < argc) name = argv[++i];
-  }
-  for (const load& one : loads) {
-    if (is_list) std::printf("%s\n", one.name);
-    if (!name || std::strcmp(name, one.name) != 0) continue;
-    run_load(port, is_small ? smaller(one) : one);
-    return 0;
-  }
-  if (is_list) return 0;
-  std::fprintf(stderr, "usage: echo_client --list | --port PORT --case CASE [--small]\n");
-  return 2;
-}
+int main(int argc, char** argv) { return bench::run_client(argc, argv, loads, run_load); }

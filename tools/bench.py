@@ -6,7 +6,8 @@ A benchmark is a program `X_bench`; its peers are `X_PEER` (sources in bench/pee
 and a row of a peer that lives in the same program is called `name@peer/parameters`. `--small` asks for tiny parameters.
 
 A server benchmark is `X_server`, its peers are `X_server_PEER`, and one `X_client` loads them all. The server takes
-`--port 0`, prints `listening PORT` and ends on SIGTERM; what it starts counts as its own. `X_client --list` names its cases; `X_client --port P --case C`
+`--port 0 --case C`, prints `listening PORT` and ends on SIGTERM; what it starts counts as its own. Where it can't do a case it prints
+`not offered` and ends: then it has no row there. `X_client --list` names the cases; `X_client --port P --case C`
 prints `name count requests checksum` (the row becomes the server's CPU time per request) or
 `name count connections checksum` (the row becomes the server's private memory per connection, which the client holds
 open until its standard input ends). Before that it may print `# begin` and wait for a line on its standard input: the
@@ -38,7 +39,7 @@ from pathlib import Path
 ROUNDS = 5
 SECONDS_MAX = 300  # for one run of one program
 INTERPRETERS = {".js": "node", ".py": "python3", ".escript": "escript"}
-PROGRAMS = {"nginx": "nginx"}  # what the script of a peer starts
+PROGRAMS = {"nginx": "nginx", "s_server": "openssl"}  # what the script of a peer starts
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "design" / "performance.md"
 
@@ -204,9 +205,12 @@ def run_server(command, client, who, small):
     listed = subprocess.run([*client, "--list", *more], capture_output=True, text=True, timeout=SECONDS_MAX, check=True)
     rows = []
     for case in listed.stdout.split():
-        server = subprocess.Popen(pinned([*command, "--port", "0"], 0), stdout=subprocess.PIPE, text=True)
+        server = subprocess.Popen(pinned([*command, "--port", "0", "--case", case], 0), stdout=subprocess.PIPE, text=True)
         try:
-            match = re.search(r"(\d+)\s*$", server.stdout.readline())
+            said = server.stdout.readline()
+            if said.strip() == "not offered":
+                continue
+            match = re.search(r"(\d+)\s*$", said)
             if not match:
                 raise BenchError(f"{who} did not print `listening PORT`")
             rows += run_case(server.pid, [*client, "--port", match[1], "--case", case, *more], who)

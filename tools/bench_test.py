@@ -199,6 +199,16 @@ class BenchTest(unittest.TestCase):
         self.assertLess(work["ratio"], 1)  # the peer adds up ten times as many numbers
         self.assertGreater(rows["echo.hold", "bytes"]["weir"], 500_000)
 
+    def test_a_server_has_no_row_of_a_case_that_it_does_not_offer(self):
+        self.program("echo_server", SERVER)
+        self.program("echo_client", CLIENT)
+        refusal = 'import signal, socket, sys\nif "hold" in sys.argv: print("not offered"), sys.exit()'
+        self.peer("echo_server_libuv", SERVER.replace("import signal, socket, sys", refusal))
+        peers = {(row["bench"], row["peer_name"]) for row in self.rows("--rounds", "1")}
+        self.assertIn(("echo.work", "libuv"), peers)
+        self.assertIn(("echo.hold", "weir_epoll"), peers)
+        self.assertNotIn(("echo.hold", "libuv"), peers)
+
     def test_what_a_server_starts_is_charged_as_well(self):
         self.program("worker", SERVER)
         self.program("echo_server", f'{self.root}/bin/worker "$@" &\ntrap "kill $!" TERM\nwait')
