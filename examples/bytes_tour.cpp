@@ -7,6 +7,7 @@
 #include <weir/io/file_stream.hpp>
 #include <weir/io/pipe.hpp>
 #include <weir/io/reader.hpp>
+#include <weir/io/shared_send.hpp>
 #include <weir/io/writer.hpp>
 #include <weir/wire/length_prefix.hpp>
 
@@ -172,6 +173,25 @@ weir::task<> send_tour(std::string path) {
   });
 }
 
+// [shared]
+weir::task<> answer_with_picture(weir::socket peer, weir::bytes picture) {
+  co_await weir::send_shared(peer, std::move(picture));  // in memory once, for all who ask
+  co_await peer.shutdown_send();
+}
+// [/shared]
+
+weir::task<> shared_tour() {
+  const weir::bytes picture = weir::bytes::copy_of(std::string(100'000, 'p'));
+  for (int i = 0; i < 2; ++i) {
+    connection pair = co_await connect_pair();
+    co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
+      s.spawn(answer_with_picture, std::move(pair.server), picture);
+      weir::reader in(pair.client);
+      std::printf("a picture of %zu bytes\n", (co_await in.read_all(1'000'000)).size());
+    });
+  }
+}
+
 // [proxy]
 weir::task<> proxy(weir::socket client, std::uint16_t port) {
   weir::socket server = co_await weir::connect("localhost", port);
@@ -230,6 +250,7 @@ weir::task<> tour(std::string folder) {
   co_await reader_tour();
   co_await frames_tour();
   co_await file_tour(std::move(folder));
+  co_await shared_tour();
   co_await proxy_tour();
 }
 

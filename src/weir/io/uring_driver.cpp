@@ -70,6 +70,7 @@ uring_driver::uring_driver(const driver_options& options) : kernel_driver(option
 }
 
 uring_driver::~uring_driver() {
+  shared_.wait_for_all(ring_);
   if (buffers_) io_uring_unregister_buf_ring(&ring_, buffer_group);
   for (const receive_arena::loan& lent : lent_) {
     if (lent) receive_arena::give_back(lent);
@@ -200,7 +201,7 @@ bool uring_driver::is_streamed(const io_request& request) const noexcept {
 bool uring_driver::start_when_ready(io_request& request, descriptor& on) noexcept {
   io_request*& waiting = is_send(request.op) ? on.sender : on.receiver;
   WEIR_ASSERT(!waiting && "a socket has one receive and one send at a time");
-  request.outcome = call_now(request, on.is_piped);
+  request.outcome = is_shared(request) ? -EAGAIN : call_now(request, on.is_piped);
   if (request.outcome != -EAGAIN && request.outcome != no_room) return true;
   waiting = &request;
   ++on.pending;
@@ -272,6 +273,7 @@ void uring_driver::prepare_stream(io_handle handle, io_uring_sqe& entry) noexcep
 void uring_driver::prepare(io_request& request, io_uring_sqe& entry) noexcept {
   const int handle = request.handle;
   if (is_streamed(request)) return prepare_stream(handle, entry);
+  if (is_shared(request) && shared_.prepare(request, entry)) return;
   prepare_call(request, entry);
   io_uring_sqe_set_data(&entry, &request);
 }
@@ -337,7 +339,7 @@ void uring_driver::stop(io_request& request) noexcept {
   io_uring_sqe* entry = next_entry();
   if (!entry) return;  // it ends when it ends
   request.driver_data = is_cancelling;
-  io_uring_prep_cancel(entry, &request, 0);
+  io_uring_prep_cancel64(entry, shared_sends::name_of(request), 0);
   io_uring_sqe_set_data64(entry, about_cancel);
 }
 
@@ -452,15 +454,18 @@ void uring_driver::heard(const io_uring_cqe& completion) noexcept {
     return;
   }
   if ((completion.user_data & about_mask) == about_stream) return heard_stream(completion);
-  auto* request = static_cast<io_request*>(io_uring_cqe_get_data(&completion));
-  heard_request(*request, completion);
+  auto* request = (completion.user_data & about_mask) == shared_sends::about
+                      ? shared_.heard(completion)
+                      : static_cast<io_request*>(io_uring_cqe_get_data(&completion));
+  if (request) heard_request(*request, completion.res);
 }
 
-void uring_driver::heard_request(io_request& request, const io_uring_cqe& completion) noexcept {
+void uring_driver::heard_request(io_request& request, std::int64_t outcome) noexcept {
   const bool is_abandoned_now = request.driver_data == is_abandoned;
   const bool is_cancelled = request.driver_data == is_cancelling || is_abandoned_now;
-  std::int64_t outcome = completion.res;
-  if (is_called_when_ready(request.op) && outcome >= 0)
+  if (is_shared(request)) {
+    outcome = is_abandoned_now ? -ECANCELED : shared_sends::judge(request, outcome);
+  } else if (is_called_when_ready(request.op) && outcome >= 0)
     outcome = is_abandoned_now ? -ECANCELED : call_now(request, is_piped(request));  // (4)
   if (outcome == no_room && is_cancelled) outcome = -ECANCELED;
   if (outcome == no_room) {

@@ -4,7 +4,8 @@
 // kernel picks a buffer of a small ring when data arrives, so ten thousand idle connections pin
 // nothing. What arrives while nobody receives is kept, up to a bound at which the kernel is told to
 // stop; then TCP's own flow control does the rest. Sends are tried directly first, for they nearly
-// always fit; one that doesn't waits for room with a poll.
+// always fit; one that doesn't waits for room with a poll. What the kernel may read by itself goes
+// through the ring: shared_sends.hpp.
 //
 // Rejected: multishot accept takes connections that nobody has asked for, so a cancelled accept
 // could not leave them to another process. Rejected: single receives, each armed anew (10 % more
@@ -20,6 +21,7 @@
 #pragma once
 
 #include <weir/io/kernel_driver.hpp>
+#include <weir/io/shared_sends.hpp>
 
 #include <liburing.h>
 
@@ -97,13 +99,16 @@ class uring_driver final : public kernel_driver {
     return descriptors_[static_cast<std::size_t>(request.handle)].is_piped;
   }
   bool is_streamed(const io_request& request) const noexcept;
+  bool is_shared(const io_request& request) const noexcept {
+    return shared_sends::asks(request) && !is_piped(request);
+  }
   bool start_when_ready(io_request& request, descriptor& on) noexcept;
   bool start_receive(io_request& request, descriptor& on) noexcept;
   void watch_wake_fd() noexcept;
   void submit_queued() noexcept;
   void enter(std::int64_t patience_ns) noexcept;
   void heard(const io_uring_cqe& completion) noexcept;
-  void heard_request(io_request& request, const io_uring_cqe& completion) noexcept;
+  void heard_request(io_request& request, std::int64_t outcome) noexcept;
   void heard_stream(const io_uring_cqe& completion) noexcept;
   bytes take_buffer(const io_uring_cqe& completion) noexcept;
   void keep(descriptor& on, bytes view) noexcept;
@@ -123,6 +128,7 @@ class uring_driver final : public kernel_driver {
   request_list unsubmitted_;
   request_list starved_;  // receives that found no buffer
   piece* free_pieces_ = nullptr;
+  shared_sends shared_;
 };
 
 [[nodiscard]] std::unique_ptr<driver> make_uring_driver(const driver_options& options);
