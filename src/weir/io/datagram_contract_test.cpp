@@ -56,6 +56,19 @@ TEST_P(datagram_contract, a_datagram_arrives_whole_with_the_address_to_answer_to
   });
 }
 
+TEST_P(datagram_contract, a_socket_on_every_interface_answers_from_where_it_was_asked) {
+  run([]() -> task<> {
+    auto server = bind_datagrams({.host = "*"});
+    const address to = *address::parse("127.0.0.1", server.local().port());
+    auto client = open_datagrams();
+    co_await client.connect(to);
+    EXPECT_EQ(client.local().text(), "127.0.0.1:" + std::to_string(client.local().port()));
+    co_await client.send("question");
+    co_await server.send_to((co_await server.receive()).address, "answer");
+    EXPECT_EQ(address((co_await client.receive()).address), to);
+  });
+}
+
 TEST_P(datagram_contract, each_stays_apart_also_an_empty_one) {
   run([]() -> task<> {
     two pair = co_await make_two();

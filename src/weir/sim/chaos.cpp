@@ -278,7 +278,10 @@ void chaos::strike_network(chaos_kind kind) {
       break;
     case chaos_kind::loss:
       host_.struck(kind, nullptr, fmt::format("packets are lost for {}", text));
-      each_link([](link_conditions& one) { one.loss_chance = 0.2; });
+      each_link([](link_conditions& one) {
+        one.loss_chance = 0.2;
+        one.double_chance = 0.1;
+      });
       break;
     default:
       host_.struck(kind, nullptr, fmt::format("the network is slow for {}", text));
@@ -358,7 +361,7 @@ void chaos::relieve(const relief& from) {
     case chaos_kind::reset:
       return each_link([](link_conditions& one) { one.reset_chance = 0; });
     case chaos_kind::loss:
-      return each_link([](link_conditions& one) { one.loss_chance = 0; });
+      return each_link([](link_conditions& one) { one.loss_chance = one.double_chance = 0; });
     case chaos_kind::slow_network:
       return each_link([](link_conditions& one) { one.slow_chance = 0; });
     case chaos_kind::short_transfers:

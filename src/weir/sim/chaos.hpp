@@ -24,8 +24,8 @@ enum class chaos_kind : std::uint8_t {
   partition,        // between two machines or around one, one way or both
   clog,             // a link delivers late
   reset,            // connections are reset on the way
-  loss,             // packets are lost and sent again
-  slow_network,     // latencies get a long tail
+  loss,             // packets are lost and sent again; datagrams are lost, or arrive twice
+  slow_network,     // latencies get a long tail, in which datagrams overtake each other
   short_transfers,  // reads and writes of fewer bytes than asked
   disk_error,       // EIO of reads and writes
   sync_error,       // an fsync that fails once, and loses what was dirty

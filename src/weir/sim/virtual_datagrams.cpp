@@ -87,7 +87,7 @@ int virtual_datagrams::bind(endpoint& e, raw_address& address) {
     if (name.front() == '\0') return is_taken(address, false) ? -EADDRINUSE : 0;
     return disk_.make_socket_file(name.c_str(), e.socket_file);
   }
-  if (!is_any(address) && !is_loopback(address)) return -EADDRNOTAVAIL;
+  if (!is_any(address) && !is_own(address)) return -EADDRNOTAVAIL;
   if (port_of(address) != 0) return is_taken(address, e.reuse_port) ? -EADDRINUSE : 0;
   for (int tries = first_port; tries <= last_port; ++tries) {
     set_port(address, next_port_);
@@ -100,7 +100,7 @@ int virtual_datagrams::bind(endpoint& e, raw_address& address) {
 // A socket that sends has a port, so that it can be answered.
 int virtual_datagrams::bind_somewhere(endpoint& e) {
   if (e.local.size != 0 || e.family == AF_UNIX) return 0;
-  raw_address any = loopback(e.family, 0);
+  raw_address any = any_address(e.family);
   if (const int error = bind(e, any); error != 0) return error;
   e.local = any;
   return 0;
@@ -122,7 +122,7 @@ int virtual_datagrams::address_of(io_handle handle, bool peer, raw_address& out)
   if (!e) return -EBADF;
   if (peer && e->remote.size == 0) return -ENOTCONN;
   out = peer ? e->remote : e->local;
-  if (out.size == 0) out = e->family == AF_UNIX ? unnamed_unix() : loopback(e->family, 0);
+  if (out.size == 0) out = e->family == AF_UNIX ? unnamed_unix() : any_address(e->family);
   return 0;
 }
 
@@ -178,12 +178,15 @@ std::int64_t virtual_datagrams::attempt(endpoint& e, io_request& request) {
 std::int64_t virtual_datagrams::connect(endpoint& e, const raw_address& to) {
   if (family_of(to) != e.family) return -EAFNOSUPPORT;
   endpoint* found = nullptr;
-  const int error = find(e, to, found);
+  const int error = is_there(to) ? 0 : find(e, to, found);
   // That nobody is there shows later, when something is sent; a Unix path shows it at once.
   if (error != 0 && (e.family == AF_UNIX || error != -ECONNREFUSED)) return error;
   if (const int failure = bind_somewhere(e); failure != 0) return failure;
+  if (is_there(to) && is_loopback(e.local)) return -EINVAL;
   e.remote = to;
-  if (e.family != AF_UNIX && is_any(to)) e.remote = loopback(e.family, port_of(to));
+  if (e.family == AF_UNIX) return 0;
+  if (is_any(to)) e.remote = loopback(e.family, port_of(to));
+  e.local = source_of(e, e.remote);
   return 0;
 }
 
@@ -199,25 +202,30 @@ int virtual_datagrams::find(const endpoint& from, const raw_address& to, endpoin
     }
   } else if (host_of(to) == INADDR_BROADCAST && !from.may_broadcast) {
     return -EACCES;
-  } else if (!is_loopback(to) && !is_any(to)) {
+  } else if (!is_own(to) && !is_any(to)) {
     return -ENETUNREACH;
   }
+  out = receiver(to, file, source_of(from, to));
+  return out ? 0 : -ECONNREFUSED;
+}
+
+// Of what `source` sends to this machine; null: nobody. `file` is the Unix socket's, if it has one.
+virtual_datagrams::endpoint* virtual_datagrams::receiver(const raw_address& to, std::uint64_t file,
+                                                         const raw_address& source) const {
+  const int family = family_of(to);
   for (const io_handle handle : order_) {
     endpoint& e = *at(handle);
-    if (e.family != from.family || e.local.size == 0) continue;
+    if (e.family != family || e.local.size == 0) continue;
     const bool is_match =
-        from.family == AF_UNIX
+        family == AF_UNIX
             ? (file != 0 ? e.socket_file == file : unix_name(e.local) == unix_name(to))
             : port_of(e.local) == port_of(to) &&
                   (is_any(e.local) || is_any(to) || is_same_host(e.local, to));
-    if (!is_match) continue;
     // One that is connected hears nobody else.
-    const bool hears = e.remote.size == 0 || e.family == AF_UNIX ||
-                       (from.local.size != 0 && port_of(e.remote) == port_of(from.local));
-    out = hears ? &e : nullptr;
-    if (hears) return 0;
+    const bool hears = e.remote.size == 0 || family == AF_UNIX || is_same(e.remote, source);
+    if (is_match && hears) return &e;
   }
-  return -ECONNREFUSED;
+  return nullptr;
 }
 
 bool virtual_datagrams::has_room(const endpoint& e, std::size_t size) const noexcept {
@@ -225,12 +233,11 @@ bool virtual_datagrams::has_room(const endpoint& e, std::size_t size) const noex
   return e.inbox.empty() || e.unread + size <= e.inbox_max;
 }
 
-void virtual_datagrams::arrive(endpoint& to, const endpoint& from, std::size_t before,
-                               const io_datagram& one) {
-  const std::string_view text(static_cast<const char*>(one.piece.data), one.piece.size);
-  to.unread += text.size();
-  to.inbox.insert(to.inbox.end() - static_cast<std::ptrdiff_t>(before),
-                  {std::string(text), from.local});
+void virtual_datagrams::put(endpoint& into, const raw_address& from, std::size_t before,
+                            std::string_view text) {
+  into.unread += text.size();
+  into.inbox.insert(into.inbox.end() - static_cast<std::ptrdiff_t>(before),
+                    {std::string(text), from});
 }
 
 std::int64_t virtual_datagrams::send_one(endpoint& e, const io_datagram& one) {
@@ -239,6 +246,12 @@ std::int64_t virtual_datagrams::send_one(endpoint& e, const io_datagram& one) {
   if (to.size == 0) return is_unix ? -ENOTCONN : -EDESTADDRREQ;
   if (one.piece.size > largest(e.family)) return -EMSGSIZE;
   if (const int error = bind_somewhere(e); error != 0) return error;
+  const std::string_view text(static_cast<const char*>(one.piece.data), one.piece.size);
+  if (is_there(to)) {
+    if (is_loopback(e.local)) return -EINVAL;
+    send_there(e, to, text);
+    return 0;
+  }
   endpoint* target = nullptr;
   if (const int error = find(e, to, target); error != 0) {
     if (is_unix || error != -ECONNREFUSED) return error;
@@ -261,13 +274,83 @@ std::int64_t virtual_datagrams::send_one(endpoint& e, const io_datagram& one) {
     before = 1 + random_.below(target->inbox.size());
     ++stats_.overtaken;
   }
-  arrive(*target, e, before, one);
+  const raw_address source = source_of(e, to);
+  put(*target, source, before, text);
   if (!is_unix && random_.chance(faults_.double_chance)) {
-    arrive(*target, e, 0, one);
+    put(*target, source, 0, text);
     ++stats_.doubled;
   }
   retry(*target);
   return 0;
+}
+
+bool virtual_datagrams::is_own(const raw_address& address) const noexcept {
+  return is_loopback(address) || (own_host_ != 0 && host_of(address) == own_host_);
+}
+
+bool virtual_datagrams::is_there(const raw_address& address) const noexcept {
+  const host_number host = host_of(address);
+  return carrier_ && host != 0 && host != INADDR_BROADCAST && !is_own(address);
+}
+
+// What its receiver sees as its sender: of a socket on every interface the address of the one that
+// leads there.
+raw_address virtual_datagrams::source_of(const endpoint& e, const raw_address& to) const {
+  if (e.local.size == 0 || e.family == AF_UNIX || !is_any(e.local)) return e.local;
+  const int port = port_of(e.local);
+  const bool stays = is_any(to) || is_loopback(to);
+  return stays ? loopback(e.family, port) : machine_address(e.family, own_host_, port);
+}
+
+void virtual_datagrams::join(packet_carrier& carrier, host_number own) noexcept {
+  carrier_ = &carrier;
+  own_host_ = own;
+}
+
+void virtual_datagrams::send_there(const endpoint& e, const raw_address& to,
+                                   std::string_view text) {
+  ++stats_.sent;
+  carrier_->carry({.kind = packet_kind::datagram,
+                   .from = own_host_,
+                   .to = host_of(to),
+                   .is_ipv6 = e.family == AF_INET6,
+                   .data = std::string(text),
+                   .source = source_of(e, to),
+                   .target = to});
+}
+
+bool virtual_datagrams::arrive(const packet& what) {
+  if (what.kind == packet_kind::unreachable) {
+    hear_unreachable(what);
+    return true;
+  }
+  endpoint* into = receiver(what.target, 0, what.source);
+  if (!into) {
+    carrier_->carry({.kind = packet_kind::unreachable,
+                     .from = own_host_,
+                     .to = what.from,
+                     .is_ipv6 = what.is_ipv6,
+                     .source = what.target,
+                     .target = what.source});
+  }
+  if (!into || !has_room(*into, what.data.size())) {
+    ++stats_.overflown;
+    return true;
+  }
+  put(*into, what.source, 0, what.data);
+  retry(*into);
+  return true;
+}
+
+// Linux tells sockets that are connected only.
+void virtual_datagrams::hear_unreachable(const packet& what) {
+  for (const io_handle handle : std::vector<io_handle>(order_)) {
+    endpoint* e = at(handle);
+    if (!e || e->remote.size == 0 || e->family == AF_UNIX) continue;
+    if (!is_same(e->remote, what.source) || !is_same(e->local, what.target)) continue;
+    e->error = -ECONNREFUSED;
+    return retry(*e);
+  }
 }
 
 std::int64_t virtual_datagrams::send(endpoint& e, io_request& request) {

@@ -1,14 +1,17 @@
-// Datagram sockets of one virtual machine: UDP over its loopback, and Unix datagrams. The hard
-// idea: a network that may lose, double and overtake datagrams is three chances at the moment of a
-// send, decided by the world's choices; without them it is as kind as a real loopback.
+// Datagram sockets of one virtual machine: UDP over its loopback and to other machines, and Unix
+// datagrams. The hard idea: a loopback that may lose, double and overtake datagrams is three
+// chances at the moment of a send, decided by the world's choices; without them it is as kind as a
+// real one. Between machines the cables decide.
 #pragma once
 
 #include <weir/core/driver.hpp>
 #include <weir/sim/choice.hpp>
+#include <weir/sim/packet.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -17,7 +20,8 @@ namespace weir {
 class network_host;
 class virtual_disk;
 
-/// What may happen to a UDP datagram on its way. Unix datagrams always arrive.
+/// What may happen to a UDP datagram on its way over the loopback. Unix datagrams always arrive;
+/// what happens between machines is in link_conditions.
 struct datagram_faults {
   double loss_chance = 0;
   double double_chance = 0;
@@ -32,10 +36,11 @@ struct datagram_stats {
   std::uint64_t overflown = 0;  // found no room, or nobody
 };
 
-/// Datagrams of one machine; other machines are unreachable.
+/// Datagrams of one machine: loopback over IPv4, IPv6 and Unix; over both IP families also to
+/// others, once it has joined them.
 ///
 /// Cancel:  cancel() takes a waiting request out; one that had finished is left alone.
-/// Order:   as sent, unless overtake_chance decides otherwise.
+/// Order:   as sent, unless overtake_chance decides otherwise; between machines none.
 /// Bound:   inbox_max bytes that nobody has received, but always one datagram; of Unix datagrams
 ///          also unix_queue_max; ports 32768 to 60999, apart from those of streams.
 /// Errors:  -errno as Linux gives it.
@@ -69,6 +74,12 @@ class virtual_datagrams {
   bool has(io_handle handle) const noexcept { return sockets_.contains(handle); }
   std::size_t open_sockets() const noexcept { return sockets_.size(); }
 
+  // To other machines.
+  /// From here on this machine is `own`, and `carrier` takes its datagrams to others.
+  void join(packet_carrier& carrier, host_number own) noexcept;
+  /// A datagram from another machine, or the answer to one. True: it came, whatever became of it.
+  bool arrive(const packet& what);
+
  private:
   struct endpoint;
 
@@ -80,11 +91,17 @@ class virtual_datagrams {
   std::int64_t send_one(endpoint& e, const io_datagram& one);
   std::int64_t poll(const endpoint& e, std::uint32_t wanted) const;
   int find(const endpoint& from, const raw_address& to, endpoint*& out) const;
+  endpoint* receiver(const raw_address& to, std::uint64_t file, const raw_address& source) const;
+  bool is_own(const raw_address& address) const noexcept;
+  bool is_there(const raw_address& address) const noexcept;
+  raw_address source_of(const endpoint& e, const raw_address& to) const;
+  void send_there(const endpoint& e, const raw_address& to, std::string_view text);
+  void hear_unreachable(const packet& what);
   int bind(endpoint& e, raw_address& address);
   int bind_somewhere(endpoint& e);
   bool is_taken(const raw_address& address, bool reuse_port) const;
   bool has_room(const endpoint& e, std::size_t size) const noexcept;
-  void arrive(endpoint& at, const endpoint& from, std::size_t before, const io_datagram& one);
+  void put(endpoint& into, const raw_address& from, std::size_t before, std::string_view text);
   void retry(endpoint& e);
   void retry_senders();
 
@@ -97,6 +114,8 @@ class virtual_datagrams {
   int next_port_;
   std::unordered_map<io_handle, std::unique_ptr<endpoint>> sockets_;
   std::vector<io_handle> order_;  // of their making, so that a run repeats
+  packet_carrier* carrier_ = nullptr;
+  host_number own_host_ = 0;
 };
 
 }  // namespace weir

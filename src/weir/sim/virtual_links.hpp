@@ -1,7 +1,8 @@
 // The cables between virtual machines: latencies, losses, partitions. The hard idea: whatever keeps
 // a packet from arriving (a loss, a cut cable, a machine that is off, a full accept queue) is the
 // same thing, a try that failed; it is tried again later and later, as TCP does, until the carrier
-// gives up. So there is one rule for silence, and it heals by itself when the cause goes.
+// gives up. So there is one rule for silence, and it heals by itself when the cause goes. A
+// datagram has one try, and a latency of its own, so that later ones may overtake it.
 #pragma once
 
 #include <weir/sim/choice.hpp>
@@ -21,9 +22,12 @@ struct link_conditions {
   duration latency_max = duration::microseconds(600);
   double slow_chance = 0;  // of a packet that takes up to slow_max instead
   duration slow_max = duration::seconds(2);
-  double loss_chance = 0;         // of one try
-  double reset_chance = 0;        // of a piece of data that ends its connection on both ends
-  bool is_cut = false;            // nothing arrives
+  double loss_chance = 0;    // of one try: a datagram has no other
+  double double_chance = 0;  // of a datagram that arrives twice
+  double reset_chance = 0;   // of a piece of data that ends its connection on both ends
+  bool is_cut = false;       // nothing arrives
+  bool is_ipv4_cut = false;  // nothing of this family does
+  bool is_ipv6_cut = false;
   time_point clogged_until = {};  // what arrives, arrives later
 };
 
@@ -33,6 +37,8 @@ struct link_stats {
   std::uint64_t failed_tries = 0;
   std::uint64_t resets = 0;
   std::uint64_t given_up = 0;
+  std::uint64_t datagrams_lost = 0;
+  std::uint64_t datagrams_doubled = 0;
 };
 
 /// Takes a packet into a machine.
@@ -54,7 +60,8 @@ class link_host {
 ///
 /// Cancel:  no waits.
 /// Order:   packets of one connection and direction in their order; all others by their time.
-/// Bound:   connect_patience, data_patience: then the sender hears ETIMEDOUT.
+/// Bound:   connect_patience, data_patience: then the sender hears ETIMEDOUT. datagrams_max are on
+///          their way at once; more are lost.
 /// Errors:  none.
 /// Threads: one.
 class virtual_links final : public packet_carrier {
@@ -64,6 +71,7 @@ class virtual_links final : public packet_carrier {
   static constexpr duration retry_max = duration::seconds(120);
   static constexpr duration connect_patience = duration::seconds(127);  // as Linux by default
   static constexpr duration data_patience = duration::seconds(924);
+  static constexpr std::size_t datagrams_max = 4'096;
 
   virtual_links(link_host& host, const virtual_clock& clock, choices& decisions) noexcept
       : host_(host), clock_(clock), choices_(decisions) {}
@@ -108,6 +116,9 @@ class virtual_links final : public packet_carrier {
   void schedule(const pipe_name& name, pipe& of, time_point at);
   void drop(const pipe_name& name);
   void try_later(const pipe_name& name, pipe& of);
+  void carry_datagram(packet what);
+  void begin_datagram(packet what);
+  void deliver_datagram(const pipe_name& name, pipe& of);
 
   link_host& host_;
   const virtual_clock& clock_;
@@ -118,6 +129,7 @@ class virtual_links final : public packet_carrier {
   std::map<due_key, pipe_name> due_;
   std::uint64_t scheduled_ = 0;
   connection_number connections_ = 0;
+  std::size_t datagrams_ = 0;  // on their way, each in a pipe of its own
   link_stats stats_;
 };
 

@@ -259,9 +259,7 @@ std::int64_t virtual_network::connect(endpoint& e, const raw_address& to) {
   if (e.is == endpoint::kind::connected) return -EISCONN;
   if (e.is == endpoint::kind::listening) return -EINVAL;
   if (family_of(to) != e.family) return -EAFNOSUPPORT;
-  if (carrier_ && family_of(to) == AF_INET && !is_local(to) && !is_any(to)) {
-    return connect_there(e, to);
-  }
+  if (is_there(to)) return connect_there(e, to);
   endpoint* listener = nullptr;
   if (const int error = find_listener(to, listener); error != 0) return error;
   if (listener->queue.size() >= listener->backlog) {

@@ -41,8 +41,8 @@ class network_host {
   ~network_host() = default;
 };
 
-/// Stream sockets of one machine: loopback over IPv4, IPv6 and Unix; over IPv4 also to others, once
-/// it has joined them.
+/// Stream sockets of one machine: loopback over IPv4, IPv6 and Unix; over both IP families also to
+/// others, once it has joined them.
 ///
 /// Cancel:  cancel() takes a waiting request out; one that had finished is left alone.
 /// Order:   bytes arrive as sent; waiting requests of a socket finish in the order of their start.
@@ -110,6 +110,7 @@ class virtual_network {
   bool arrive_syn(const packet& what);
   void arrive_at(endpoint& e, const packet& what);
   bool is_local(const raw_address& address) const noexcept;
+  bool is_there(const raw_address& address) const noexcept;
 
   int check_local(const raw_address& address) const;
   int bind(endpoint& e, raw_address& address, bool reuse_port);

@@ -22,12 +22,17 @@ bool virtual_network::is_local(const raw_address& address) const noexcept {
   return is_loopback(address) || (own_host_ != 0 && host_of(address) == own_host_);
 }
 
+bool virtual_network::is_there(const raw_address& address) const noexcept {
+  return carrier_ && host_of(address) != 0 && !is_local(address);  // host 0 is any
+}
+
 void virtual_network::carry(const endpoint& e, packet_kind kind, std::uint64_t number,
                             std::string data) {
   carrier_->carry({.kind = kind,
                    .connection = e.connection,
                    .from = own_host_,
                    .to = e.remote_host,
+                   .is_ipv6 = e.family == AF_INET6,
                    .number = number,
                    .data = std::move(data)});
 }
@@ -39,12 +44,13 @@ std::int64_t virtual_network::connect_there(endpoint& e, const raw_address& to) 
   e.connection = carrier_->new_connection();
   e.remote_host = host_of(to);
   e.remote = to;
-  e.local = ipv4_address(own_host_, port);
+  e.local = machine_address(e.family, own_host_, port);
   remote_[e.connection] = e.handle;
   carrier_->carry({.kind = packet_kind::syn,
                    .connection = e.connection,
                    .from = own_host_,
                    .to = e.remote_host,
+                   .is_ipv6 = e.family == AF_INET6,
                    .number = e.inbox_max,
                    .source = e.local,
                    .target = to});
@@ -110,7 +116,8 @@ bool virtual_network::arrive(const packet& what) {
     carrier_->carry({.kind = packet_kind::reset,
                      .connection = what.connection,
                      .from = own_host_,
-                     .to = what.from});
+                     .to = what.from,
+                     .is_ipv6 = what.is_ipv6});
   }
   return true;
 }
@@ -121,7 +128,8 @@ bool virtual_network::arrive_syn(const packet& what) {
     carrier_->carry({.kind = packet_kind::refused,
                      .connection = what.connection,
                      .from = own_host_,
-                     .to = what.from});
+                     .to = what.from,
+                     .is_ipv6 = what.is_ipv6});
     return true;
   }
   if (listener->queue.size() >= listener->backlog) {
@@ -129,7 +137,7 @@ bool virtual_network::arrive_syn(const packet& what) {
     return false;  // as Linux has it: no answer, the other end tries again
   }
   const io_handle handle = host_.new_handle();
-  endpoint& e = make_endpoint(handle, AF_INET);
+  endpoint& e = make_endpoint(handle, family_of(what.target));
   e.is_accepted = false;
   e.is = endpoint::kind::connected;
   e.is_connect_told = true;
@@ -150,6 +158,8 @@ bool virtual_network::arrive_syn(const packet& what) {
 void virtual_network::arrive_at(endpoint& e, const packet& what) {
   switch (what.kind) {
     case packet_kind::syn:
+    case packet_kind::datagram:
+    case packet_kind::unreachable:
       return;
     case packet_kind::accepted:
       e.is = endpoint::kind::connected;

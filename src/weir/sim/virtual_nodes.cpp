@@ -54,6 +54,7 @@ virtual_node::virtual_node(virtual_nodes& all, host_number host, const node_opti
       world_(led(options.world, all.choices_)),
       clock_(world_.clock(), all.choices_, all.now()) {
   world_.network().join(all.links_, host);
+  world_.datagrams().join(all.links_, host);
   clock_.set(options.clock, all.now());
   loop_options_.name = name_.c_str();
 }
@@ -64,6 +65,10 @@ virtual_node::~virtual_node() {
 
 std::string virtual_node::address() const {
   return fmt::format("{}.{}.{}.{}", host_ >> 24, host_ >> 16 & 255, host_ >> 8 & 255, host_ & 255);
+}
+
+std::string virtual_node::ipv6_address() const {
+  return fmt::format("fd00::{:x}:{:x}", host_ >> 16, host_ & 0xffff);
 }
 
 void virtual_node::start(node_program& program) {
@@ -167,7 +172,9 @@ bool virtual_nodes::deliver(const packet& what) {
   for (const auto& node : nodes_) {
     if (node->host_ != what.to) continue;
     const machine_decides own(choices_, node->number());
-    return node->is_on_ && node->world_.network().arrive(what);
+    if (!node->is_on_) return false;
+    return is_datagram(what.kind) ? node->world_.datagrams().arrive(what)
+                                  : node->world_.network().arrive(what);
   }
   return false;  // there is no such machine: silence
 }

@@ -72,6 +72,8 @@ class virtual_node {
   host_number host() const noexcept { return host_; }
   /// "10.0.0.1"
   std::string address() const;
+  /// "fd00::a00:1"
+  std::string ipv6_address() const;
   /// Its disk, signals, sockets, faults.
   virtual_world& world() noexcept { return world_; }
   node_clock& clock() noexcept { return clock_; }
@@ -140,7 +142,7 @@ class virtual_nodes final : private link_host {
   virtual_nodes& operator=(const virtual_nodes&) = delete;
   virtual ~virtual_nodes();
 
-  /// A machine more, off until it is started: 10.0.0.1, 10.0.0.2 and so on.
+  /// A machine more, off until it is started: 10.0.0.1 and fd00::a00:1, 10.0.0.2 and so on.
   virtual_node& add(node_options options);
   virtual_node& at(std::size_t index) noexcept { return *nodes_[index]; }
   std::size_t count() const noexcept { return nodes_.size(); }

@@ -3,6 +3,7 @@
 #include <weir/core.hpp>
 #include <weir/io/file.hpp>
 #include <weir/io/socket.hpp>
+#include <weir/sim/node_kit_test.hpp>
 #include <weir/testing/test.hpp>
 
 #include <errno.h>
@@ -18,26 +19,14 @@ namespace weir {
 namespace {
 
 using namespace weir::literals;
-
-struct program : node_program {
-  virtual ~program() = default;
-  WEIR_CORO_WRAPPER task<> main(virtual_node&) override { return body(); }
-  virtual task<> body() = 0;
-};
-template <class F>
-struct program_of final : program {
-  explicit program_of(F what) : function(std::move(what)) {}
-  WEIR_CORO_WRAPPER task<> body() override { return function(); }
-  F function;
-};
+using contract::program;
+using contract::program_of;
 
 constexpr std::uint16_t port = 7000;
 
-/// Two machines, "near" and "far", and what a test needs of them.
-class Nodes : public ::testing::Test {
+/// What tests of streams need of two machines.
+class Nodes : public contract::two_machines {
  protected:
-  explicit Nodes(std::uint64_t seed = 1) : decisions(seed) {}
-
   /// Says "hello" to whoever connects to `far`, and then what it is told.
   program& echo() {
     return add([]() -> task<> {
@@ -56,11 +45,6 @@ class Nodes : public ::testing::Test {
   }
   static task<> echo_to(socket peer) {
     while (auto got = co_await peer.receive()) co_await peer.send(got);
-  }
-  template <class F>
-  program& add(F body) {
-    programs.push_back(std::make_unique<program_of<F>>(std::move(body)));
-    return *programs.back();
   }
   /// Connects to `far`, sends `text` and notes what comes back, or the error.
   node_program& ask(std::string text, std::string& into) {
@@ -96,14 +80,7 @@ class Nodes : public ::testing::Test {
     co_await to.send("hello");
     *into += (co_await to.receive()).text();
   }
-  link_conditions& to_far() { return all.links().between(near.host(), far.host()); }
-  link_conditions& to_near() { return all.links().between(far.host(), near.host()); }
 
-  choices decisions;
-  virtual_nodes all{decisions};
-  virtual_node& near = all.add({.name = "near"});
-  virtual_node& far = all.add({.name = "far"});
-  std::vector<std::unique_ptr<program>> programs;
   std::vector<std::unique_ptr<asker>> askers;
   duration connected;
   duration answered;

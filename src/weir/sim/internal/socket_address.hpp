@@ -96,6 +96,19 @@ inline raw_address loopback(int family, int port) {
   set_port(address, port);
   return address;
 }
+inline raw_address any_address(int family) {
+  raw_address address = loopback(family, 0);
+  if (family == AF_INET) {
+    auto in = viewed_as<sockaddr_in>(address);
+    in.sin_addr.s_addr = htonl(INADDR_ANY);
+    assign(address, in);
+  } else {
+    auto in = viewed_as<sockaddr_in6>(address);
+    in.sin6_addr = IN6ADDR_ANY_INIT;
+    assign(address, in);
+  }
+  return address;
+}
 inline raw_address unnamed_unix() {
   raw_address address;
   sockaddr_un un{};
@@ -111,17 +124,36 @@ inline std::string unix_name(const raw_address& address) {
   if (*text == '\0') return std::string(text, size - path_offset);
   return std::string(text, strnlen(text, size - path_offset));
 }
-// The number of an IPv4 host; 0 for other families.
-inline host_number host_of(const raw_address& address) {
-  if (family_of(address) != AF_INET) return 0;
-  return ntohl(viewed_as<sockaddr_in>(address).sin_addr.s_addr);
+inline bool is_same(const raw_address& a, const raw_address& b) {
+  return port_of(a) == port_of(b) && is_same_host(a, b);
 }
-inline raw_address ipv4_address(host_number host, int port) {
-  raw_address address;
-  sockaddr_in in{};
-  in.sin_family = AF_INET;
-  in.sin_addr.s_addr = htonl(host);
-  assign(address, in);
+// The machine that has an IPv4 address, or an IPv6 address below fd00::/96, which ends with the
+// IPv4 one. 0 for all others.
+inline constexpr unsigned char machines_net[12] = {0xfd};
+inline host_number host_of(const raw_address& address) {
+  std::uint32_t bits = 0;
+  if (family_of(address) == AF_INET) {
+    bits = viewed_as<sockaddr_in>(address).sin_addr.s_addr;
+  } else if (family_of(address) == AF_INET6) {
+    const in6_addr host = viewed_as<sockaddr_in6>(address).sin6_addr;
+    if (std::memcmp(host.s6_addr, machines_net, sizeof machines_net) != 0) return 0;
+    std::memcpy(&bits, host.s6_addr + sizeof machines_net, sizeof bits);
+  }
+  return ntohl(bits);
+}
+inline raw_address machine_address(int family, host_number host, int port) {
+  raw_address address = loopback(family, 0);
+  const std::uint32_t bits = htonl(host);
+  if (family == AF_INET) {
+    auto in = viewed_as<sockaddr_in>(address);
+    in.sin_addr.s_addr = bits;
+    assign(address, in);
+  } else {
+    auto in = viewed_as<sockaddr_in6>(address);
+    std::memcpy(in.sin6_addr.s6_addr, machines_net, sizeof machines_net);
+    std::memcpy(in.sin6_addr.s6_addr + sizeof machines_net, &bits, sizeof bits);
+    assign(address, in);
+  }
   set_port(address, port);
   return address;
 }
