@@ -21,8 +21,6 @@ using namespace detail;
 namespace {
 
 constexpr std::int64_t would_block = std::numeric_limits<std::int64_t>::min();
-constexpr int first_port = 32'768;
-constexpr int last_port = 60'999;
 
 std::size_t largest(int family) noexcept {
   if (family == AF_UNIX) return virtual_datagrams::unix_max;
@@ -52,8 +50,13 @@ struct virtual_datagrams::endpoint {
 };
 
 virtual_datagrams::virtual_datagrams(network_host& host, virtual_disk& disk, choice_stream random,
-                                     std::size_t inbox_max)
-    : host_(host), disk_(disk), random_(random), inbox_max_(inbox_max), next_port_(first_port) {}
+                                     std::size_t inbox_max, port_range ports)
+    : host_(host),
+      disk_(disk),
+      random_(random),
+      inbox_max_(inbox_max),
+      ports_(ports),
+      next_port_(ports.first) {}
 virtual_datagrams::~virtual_datagrams() = default;
 
 virtual_datagrams::endpoint* virtual_datagrams::at(io_handle handle) const {
@@ -89,9 +92,9 @@ int virtual_datagrams::bind(endpoint& e, raw_address& address) {
   }
   if (!is_any(address) && !is_own(address)) return -EADDRNOTAVAIL;
   if (port_of(address) != 0) return is_taken(address, e.reuse_port) ? -EADDRINUSE : 0;
-  for (int tries = first_port; tries <= last_port; ++tries) {
+  for (int tries = ports_.first; tries <= ports_.last; ++tries) {
     set_port(address, next_port_);
-    next_port_ = next_port_ == last_port ? first_port : next_port_ + 1;
+    next_port_ = ports_.after(next_port_);
     if (!is_taken(address, false)) return 0;
   }
   return -EADDRINUSE;

@@ -7,6 +7,7 @@
 #include <weir/core/driver.hpp>
 #include <weir/sim/choice.hpp>
 #include <weir/sim/packet.hpp>
+#include <weir/sim/port_range.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -42,7 +43,7 @@ struct datagram_stats {
 /// Cancel:  cancel() takes a waiting request out; one that had finished is left alone.
 /// Order:   as sent, unless overtake_chance decides otherwise; between machines none.
 /// Bound:   inbox_max bytes that nobody has received, but always one datagram; of Unix datagrams
-///          also unix_queue_max; ports 32768 to 60999, apart from those of streams.
+///          also unix_queue_max; a range of ports, apart from those of streams.
 /// Errors:  -errno as Linux gives it.
 /// Threads: one at a time.
 class virtual_datagrams {
@@ -52,7 +53,7 @@ class virtual_datagrams {
   static constexpr std::size_t unix_queue_max = 256;
 
   virtual_datagrams(network_host& host, virtual_disk& disk, choice_stream random,
-                    std::size_t inbox_max);
+                    std::size_t inbox_max, port_range ports);
   virtual_datagrams(const virtual_datagrams&) = delete;
   virtual_datagrams& operator=(const virtual_datagrams&) = delete;
   ~virtual_datagrams();
@@ -109,6 +110,7 @@ class virtual_datagrams {
   virtual_disk& disk_;
   choice_stream random_;
   std::size_t inbox_max_;
+  port_range ports_;
   datagram_faults faults_;
   datagram_stats stats_;
   int next_port_;

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,14 +18,9 @@ namespace weir {
 
 using namespace detail;
 
-namespace {
-constexpr int first_port = 32'768;
-constexpr int last_port = 60'999;
-}  // namespace
-
 virtual_network::virtual_network(network_host& host, virtual_disk& disk, choice_stream random,
-                                 std::size_t inbox_max)
-    : host_(host), disk_(disk), random_(random), inbox_max_(inbox_max), next_port_(first_port) {}
+                                 network_limits limits)
+    : host_(host), disk_(disk), random_(random), limits_(limits), next_port_(limits.ports.first) {}
 virtual_network::~virtual_network() = default;
 
 virtual_network::endpoint* virtual_network::at(io_handle handle) const {
@@ -37,7 +33,7 @@ virtual_network::endpoint& virtual_network::make_endpoint(io_handle handle, int 
   made = std::make_unique<endpoint>();
   made->handle = handle;
   made->family = family;
-  made->inbox_max = inbox_max_;
+  made->inbox_max = limits_.inbox_max;
   made->local.size = 0;
   return *made;
 }
@@ -79,17 +75,30 @@ bool virtual_network::is_taken(const raw_address& address, bool reuse_port) cons
   });
 }
 
-// In turn, as a counter: a port that was just given up is not given out again soon.
-int virtual_network::free_port(int family) {
-  for (int tries = first_port; tries <= last_port; ++tries) {
+// For a connection to a place, or to be bound.
+int virtual_network::free_port(int family, const raw_address* to) {
+  for (int tries = limits_.ports.first; tries <= limits_.ports.last; ++tries) {
     const int port = next_port_;
-    next_port_ = next_port_ == last_port ? first_port : next_port_ + 1;
-    const bool is_used = std::ranges::any_of(sockets_, [&](const auto& one) {
-      return one.second->family == family && port_of(one.second->local) == port;
-    });
-    if (!is_used) return port;
+    next_port_ = limits_.ports.after(port);
+    if (!is_port_used(family, port, to)) return port;
   }
   return -EADDRINUSE;
+}
+
+bool virtual_network::is_port_used(int family, int port, const raw_address* to) {
+  const auto [first, last] = kept_ports_.equal_range(port);
+  for (auto at = first; at != last;) {
+    const kept_port& one = at->second;
+    const bool is_over = one.until <= host_.now();
+    if (!is_over && (to ? is_same(one.from, *to) : family_of(one.from) == family)) return true;
+    at = is_over ? kept_ports_.erase(at) : std::next(at);
+  }
+  return std::ranges::any_of(sockets_, [&](const auto& one) {
+    const endpoint& e = *one.second;
+    if (e.family != family || port_of(e.local) != port) return false;
+    if (e.is_client && e.is_broken) return false;
+    return !to || !e.is_client || is_same(e.remote, *to);
+  });
 }
 
 int virtual_network::bind(endpoint& e, raw_address& address, bool reuse_port) {
@@ -272,9 +281,11 @@ std::int64_t virtual_network::connect(endpoint& e, const raw_address& to) {
     e.local = unnamed_unix();
     e.remote = listener->local;
   } else {
-    const int port = free_port(e.family);
+    const raw_address remote = is_any(to) ? loopback(e.family, port_of(to)) : to;
+    const int port = free_port(e.family, &remote);
     if (port < 0) return -EADDRNOTAVAIL;
-    e.remote = is_any(to) ? loopback(e.family, port_of(to)) : to;
+    e.is_client = true;
+    e.remote = remote;
     e.local = e.remote;
     set_port(e.local, port);
   }
@@ -353,7 +364,7 @@ std::int64_t virtual_network::shutdown(endpoint& e, std::uint32_t how) {
   if (e.is != endpoint::kind::connected || e.is_broken) return -ENOTCONN;
   if (how != SHUT_RD && !e.is_send_shut) {
     e.is_send_shut = true;
-    if (e.is_remote()) carry(e, packet_kind::end);
+    if (e.is_remote()) end_there(e);
     if (endpoint* other = at(e.peer)) {
       other->is_inbox_ended = true;
       touch(other->handle);
@@ -435,6 +446,7 @@ void virtual_network::crash(bool is_silent) {
       if (e->is_remote()) close_there(*e, e->resets_on_close || e->unread() != 0);
     }
   }
+  if (is_silent) kept_ports_.clear();
   remote_.clear();
   const auto gone = std::exchange(sockets_, {});
   listeners_.clear();

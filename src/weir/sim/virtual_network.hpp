@@ -9,10 +9,12 @@
 #include <weir/core/driver.hpp>
 #include <weir/sim/choice.hpp>
 #include <weir/sim/packet.hpp>
+#include <weir/sim/port_range.hpp>
 #include <weir/sim/virtual_disk.hpp>
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -36,9 +38,17 @@ class network_host {
   virtual bool has_room() const = 0;
   /// How many of `count` (at least 1) bytes go at once: fewer than all for short transfers.
   virtual std::size_t part_of(std::size_t count) = 0;
+  /// The machine's own time.
+  virtual time_point now() const = 0;
 
  protected:
   ~network_host() = default;
+};
+
+struct network_limits {
+  std::size_t inbox_max = 0;
+  port_range ports = {};
+  duration time_wait = {};
 };
 
 /// Stream sockets of one machine: loopback over IPv4, IPv6 and Unix; over both IP families also to
@@ -46,7 +56,9 @@ class network_host {
 ///
 /// Cancel:  cancel() takes a waiting request out; one that had finished is left alone.
 /// Order:   bytes arrive as sent; waiting requests of a socket finish in the order of their start.
-/// Bound:   inbox_max bytes per direction, a listener's backlog, ports 32768 to 60999.
+/// Bound:   inbox_max bytes per direction, a listener's backlog, a range of ports. A port has one
+///          connection to each place; whoever ends one to another machine first keeps its port from
+///          that place for time_wait, as TCP's TIME_WAIT has it. Loopback gives back at once.
 /// Errors:  -errno as Linux gives it.
 /// Threads: one at a time.
 class virtual_network {
@@ -54,7 +66,7 @@ class virtual_network {
   static constexpr std::size_t receive_max = 16 * 1024;  // the size of a driver's buffer
 
   virtual_network(network_host& host, virtual_disk& disk, choice_stream random,
-                  std::size_t inbox_max);
+                  network_limits limits);
   virtual_network(const virtual_network&) = delete;
   virtual_network& operator=(const virtual_network&) = delete;
   ~virtual_network();
@@ -105,6 +117,7 @@ class virtual_network {
   std::int64_t outcome_of_connect(endpoint& e);
   std::int64_t send_there(endpoint& e, const io_request& request, std::size_t asked);
   void say_read(endpoint& e, std::size_t count);
+  void end_there(endpoint& e);
   void close_there(endpoint& e, bool is_reset);
   void carry(const endpoint& e, packet_kind kind, std::uint64_t number = 0, std::string data = {});
   bool arrive_syn(const packet& what);
@@ -114,7 +127,8 @@ class virtual_network {
 
   int check_local(const raw_address& address) const;
   int bind(endpoint& e, raw_address& address, bool reuse_port);
-  int free_port(int family);
+  int free_port(int family, const raw_address* to = nullptr);
+  bool is_port_used(int family, int port, const raw_address* to);
   bool is_taken(const raw_address& address, bool reuse_port) const;
   int find_listener(const raw_address& to, endpoint*& out);
   void reset(endpoint& e);
@@ -124,7 +138,7 @@ class virtual_network {
   network_host& host_;
   virtual_disk& disk_;
   choice_stream random_;
-  std::size_t inbox_max_;
+  network_limits limits_;
   int next_port_;
   std::unordered_map<io_handle, std::unique_ptr<endpoint>> sockets_;
   std::vector<io_handle> listeners_;
@@ -134,6 +148,11 @@ class virtual_network {
   host_number own_host_ = 0;
   std::unordered_map<connection_number, io_handle> remote_;
   std::uint64_t accepts_overflown_ = 0;
+  struct kept_port {
+    raw_address from;  // the place that it is kept from
+    time_point until;
+  };
+  std::multimap<int, kept_port> kept_ports_;
 };
 
 }  // namespace weir

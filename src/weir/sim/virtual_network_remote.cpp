@@ -38,8 +38,9 @@ void virtual_network::carry(const endpoint& e, packet_kind kind, std::uint64_t n
 }
 
 std::int64_t virtual_network::connect_there(endpoint& e, const raw_address& to) {
-  const int port = free_port(e.family);
+  const int port = free_port(e.family, &to);
   if (port < 0) return -EADDRNOTAVAIL;
+  e.is_client = true;
   e.is = endpoint::kind::connecting;
   e.connection = carrier_->new_connection();
   e.remote_host = host_of(to);
@@ -68,6 +69,7 @@ std::int64_t virtual_network::outcome_of_connect(endpoint& e) {
   remote_.erase(e.connection);
   e.connection = 0;
   e.is = endpoint::kind::fresh;
+  e.local.size = 0;  // its port is free again
   return std::exchange(e.error, 0);
 }
 
@@ -94,12 +96,21 @@ void virtual_network::say_read(endpoint& e, std::size_t count) {
   }
 }
 
+void virtual_network::end_there(endpoint& e) {
+  e.ended_first = !e.is_inbox_ended;
+  carry(e, packet_kind::end);
+}
+
 void virtual_network::close_there(endpoint& e, bool is_reset) {
   if (e.is == endpoint::kind::connected && !e.is_broken) {
     if (is_reset) {
       carry(e, packet_kind::reset);
     } else if (!e.is_send_shut) {
-      carry(e, packet_kind::end);
+      end_there(e);
+    }
+    if (!is_reset && e.ended_first && e.is_client) {
+      kept_ports_.insert(
+          {port_of(e.local), {.from = e.remote, .until = host_.now() + limits_.time_wait}});
     }
   }
   remote_.erase(e.connection);

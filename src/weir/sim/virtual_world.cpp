@@ -21,8 +21,12 @@ virtual_world::virtual_world(virtual_options options)
       choices_(options.decisions ? *options.decisions : own_choices_),
       own_schedule_(choices_),
       disk_(clock_, {choices_, choice_kind::disk}),
-      network_(*this, disk_, {choices_, choice_kind::network}, options.socket_buffer_max),
-      datagrams_(*this, disk_, {choices_, choice_kind::network}, options.socket_buffer_max) {
+      network_(*this, disk_, {choices_, choice_kind::network},
+               {.inbox_max = options.socket_buffer_max,
+                .ports = options.ports,
+                .time_wait = options.time_wait}),
+      datagrams_(*this, disk_, {choices_, choice_kind::network}, options.socket_buffer_max,
+                 options.ports) {
   own_schedule_.restart(strategy::random);
 }
 virtual_world::~virtual_world() = default;

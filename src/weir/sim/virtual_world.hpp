@@ -8,6 +8,7 @@
 #include <weir/core/driver.hpp>
 #include <weir/sim/choice.hpp>
 #include <weir/sim/explored_schedule.hpp>
+#include <weir/sim/port_range.hpp>
 #include <weir/sim/virtual_clock.hpp>
 #include <weir/sim/virtual_datagrams.hpp>
 #include <weir/sim/virtual_disk.hpp>
@@ -35,6 +36,9 @@ struct virtual_options {
   std::size_t handles_max = 65'536;           // open sockets and files
   choices* decisions = nullptr;               // who decides; null: the world's own, from `seed`
   explored_schedule* schedule = nullptr;      // over the same decisions; null: as `shuffle` says
+  /// Of sockets that ask for no port, and how long one is kept: see virtual_network.
+  port_range ports = {};
+  duration time_wait = duration::seconds(60);
 
   /// What a test explores: order, short transfers and late completions by lot.
   static virtual_options explored(std::uint64_t seed) noexcept {
@@ -136,6 +140,7 @@ class virtual_world final : private network_host {
   io_handle new_handle() override { return next_handle_++; }
   bool has_room() const override { return open_handles() < options_.handles_max; }
   std::size_t part_of(std::size_t count) override;
+  time_point now() const override { return clock_.now(); }
 
   // For drivers.
   std::uint64_t random() noexcept { return choices_.bits(choice_kind::program); }

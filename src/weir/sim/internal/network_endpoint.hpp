@@ -26,6 +26,7 @@ struct virtual_network::endpoint {
   bool is_accepted = true;  // false: still in a listener's queue
   raw_address local;
   raw_address remote;
+  bool is_client = false;  // its port was given to it by connect()
 
   // listening
   bool reuse_port = false;
@@ -49,6 +50,7 @@ struct virtual_network::endpoint {
   // connecting or connected to another machine; `peer` is -1 then
   connection_number connection = 0;  // 0: the other end is on this machine
   bool is_connect_told = false;      // connect() has ended
+  bool ended_first = false;          // nothing had been heard of the other end's end
   host_number remote_host = 0;
   std::size_t unread_there = 0;  // bytes sent that the other program has not said to have read
   std::size_t inbox_max_there = 0;
