@@ -2,14 +2,15 @@
 
 #include <weir/core/sleep.hpp>
 #include <weir/io/address_rules.hpp>
-#include <weir/io/blocking.hpp>
 #include <weir/io/connect_any.hpp>
 #include <weir/io/internal/name_query.hpp>
 
 #include <fmt/format.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace weir {
 
@@ -17,24 +18,27 @@ namespace {
 
 class host_query final : public detail::name_query {
  public:
+  host_query(std::string host, std::uint16_t port) : host_(std::move(host)), port_(port) {}
   ~host_query() { close(); }
 
-  void ask(const std::string& host, std::uint16_t port) {
-    port_ = port;
+  std::vector<address>& found() noexcept { return found_; }
+
+ private:
+  void ask() override {
+    found_.clear();
     struct ares_addrinfo_hints hints = {};
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;
+    // c-ares looks for its way to each address with sockets of the kernel.
+    if (is_in_world()) hints.ai_flags = ARES_AI_NOSORT;
     ares_getaddrinfo(
-        channel(), host.c_str(), nullptr, &hints,
+        channel(), host_.c_str(), nullptr, &hints,
         [](void* self, int status, int, struct ares_addrinfo* found) {
           static_cast<host_query*>(self)->heard(status, found);
           if (found) ares_freeaddrinfo(found);
         },
         this);
   }
-  std::vector<address>& found() noexcept { return found_; }
-
- private:
   void heard(int status, const struct ares_addrinfo* found) noexcept {
     answered(status);
     try {
@@ -50,10 +54,18 @@ class host_query final : public detail::name_query {
         continue;
       std::memcpy(raw.storage, node->ai_addr, node->ai_addrlen);
       raw.size = node->ai_addrlen;
-      found_.push_back(address(raw).with_port(port_));
+      put(address(raw).with_port(port_));
     }
   }
+  void put(const address& one) {
+    // As RFC 6724 has it where a machine has both families; c-ares has sorted them otherwise.
+    const bool goes_first = is_in_world() && one.family() == address_family::ipv6;
+    found_.insert(goes_first ? std::ranges::find(found_, address_family::ipv4, &address::family)
+                             : found_.end(),
+                  one);
+  }
 
+  std::string host_;
   std::uint16_t port_ = 0;
   std::vector<address> found_;
 };
@@ -83,11 +95,8 @@ task<std::vector<address>> resolve(std::string host, std::uint16_t port, resolve
   }
   if (!detail::is_plausible_name(host))
     raise(error(errc::invalid_argument, fmt::format("'{}' is no host name", host)));
-  host_query query;
-  const int opened = co_await blocking([&] { return query.open(options); });
-  if (opened != ARES_SUCCESS) detail::raise_unresolved(host, opened);
-  query.ask(host, port);
-  co_await query.run();
+  host_query query(host, port);
+  co_await query.run(options);
   if (query.found().empty())
     detail::raise_unresolved(host, query.status() == ARES_SUCCESS ? ARES_ENODATA : query.status());
   co_return std::move(query.found());

@@ -1,7 +1,6 @@
 #include <weir/io/resolve_service.hpp>
 
 #include <weir/core/loop.hpp>
-#include <weir/io/blocking.hpp>
 #include <weir/io/internal/name_query.hpp>
 
 #include <fmt/format.h>
@@ -19,19 +18,21 @@ constexpr int type_srv = 33;       // RFC 2782
 
 class service_query final : public detail::name_query {
  public:
+  explicit service_query(std::string name) : name_(std::move(name)) {}
   ~service_query() { close(); }
 
-  void ask(const std::string& name) {
+  std::vector<service_target>& found() noexcept { return found_; }
+
+ private:
+  void ask() override {
+    found_.clear();
     ares_query(
-        channel(), name.c_str(), class_internet, type_srv,
+        channel(), name_.c_str(), class_internet, type_srv,
         [](void* self, int status, int, unsigned char* answer, int size) {
           static_cast<service_query*>(self)->heard(status, answer, size);
         },
         this);
   }
-  std::vector<service_target>& found() noexcept { return found_; }
-
- private:
   void heard(int status, const unsigned char* answer, int size) noexcept {
     struct ares_srv_reply* records = nullptr;
     if (status == ARES_SUCCESS) status = ares_parse_srv_reply(answer, size, &records);
@@ -52,6 +53,7 @@ class service_query final : public detail::name_query {
                       .weight = one.weight});
   }
 
+  std::string name_;
   std::vector<service_target> found_;
 };
 
@@ -80,11 +82,8 @@ std::vector<service_target> by_priority_and_lot(std::vector<service_target> targ
 task<std::vector<service_target>> resolve_service(std::string name, resolve_options options) {
   if (!detail::is_plausible_name(name))
     raise(error(errc::invalid_argument, fmt::format("'{}' is no service name", name)));
-  service_query query;
-  const int opened = co_await blocking([&] { return query.open(options); });
-  if (opened != ARES_SUCCESS) detail::raise_unresolved(name, opened);
-  query.ask(name);
-  co_await query.run();
+  service_query query(name);
+  co_await query.run(options);
   if (query.found().empty())
     detail::raise_unresolved(name, query.status() == ARES_SUCCESS ? ARES_ENODATA : query.status());
   random_source lots(loop::current()->io().random());

@@ -479,6 +479,17 @@ std::unique_ptr<std::string> virtual_disk::content_of(const char* path) const {
   return content;
 }
 
+int virtual_disk::put_file(const char* path, std::string_view content) {
+  const std::string whole(path);
+  for (std::size_t end = whole.find('/', 1);; end = whole.find('/', end + 1)) {
+    const bool is_last = end == std::string::npos;
+    const place at = find(whole.substr(0, end).c_str());
+    if (at.error) return at.error;
+    if (!at.found) at.folder->entries[at.name] = make_node(is_last ? kind_file : kind_folder);
+    if (is_last) return set_content(path, content);
+  }
+}
+
 int virtual_disk::set_content(const char* path, std::string_view content) {
   const place at = find(path);
   if (at.error) return at.error;

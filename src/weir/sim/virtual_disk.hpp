@@ -89,6 +89,8 @@ class virtual_disk {
   /// For tests that damage or look at files from outside: null when there is no such file.
   std::unique_ptr<std::string> content_of(const char* path) const;
   int set_content(const char* path, std::string_view content);
+  /// As if it had always been there: durable, with the folders that it needs.
+  int put_file(const char* path, std::string_view content);
 
  private:
   struct node;

@@ -1,13 +1,16 @@
 #include <weir/io/internal/name_query.hpp>
 
+#include <weir/core/loop.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
+#include <weir/io/blocking.hpp>
 #include <weir/io/readiness.hpp>
 
 #include <fmt/format.h>
 #include <poll.h>
 
 #include <algorithm>
+#include <cstddef>
 
 namespace weir::detail {
 
@@ -66,13 +69,78 @@ task<> name_query::wait_for_any(std::vector<watched>* watches, duration patience
   });
 }
 
-task<> name_query::run() {
+task<> name_query::run(resolve_options options) {
+  if (!loop::current()->io().has_descriptors()) {
+    co_await run_in_world(&options);
+  } else {
+    status_ = co_await blocking([&] { return open(options); });
+    if (status_ != ARES_SUCCESS) co_return;
+    ask();
+  }
   while (!is_done_) {
     std::vector<watched> all = watches();
     co_await wait_for_any(&all, patience());
     go_on(all);
   }
   if (failure_) std::rethrow_exception(failure_);
+}
+
+// Nothing of the machine on which the world runs comes in: no file, no variable, no search domain.
+int name_query::open_in_world(const char* server) {
+  constexpr int never_ms = 24 * 3'600 * 1'000;
+  char lookups[] = "b";  // name servers only
+  struct ares_options settings = {};
+  settings.flags = ARES_FLAG_NOALIASES;
+  settings.timeout = never_ms;
+  settings.tries = 1;
+  settings.ndots = 1;
+  settings.lookups = lookups;
+  const int outcome = ares_init_options(
+      &channel_, &settings,
+      ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS | ARES_OPT_SERVERS |
+          ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS | ARES_OPT_SORTLIST | ARES_OPT_NOROTATE);
+  if (outcome != ARES_SUCCESS) return outcome;
+  lines_->serve(channel_);
+  return ares_set_servers_ports_csv(channel_, server);
+}
+
+// The name is known, or known not to be: no other server has to be asked.
+bool name_query::is_final() const noexcept {
+  return failure_ || status_ == ARES_SUCCESS || status_ == ARES_ENOTFOUND ||
+         status_ == ARES_ENODATA;
+}
+
+task<> name_query::try_server(const char* server, duration patience, bool is_last) {
+  close();
+  lines_ = std::make_unique<name_lines>();
+  is_done_ = false;
+  status_ = open_in_world(server);
+  if (status_ != ARES_SUCCESS) co_return;
+  ask();
+  co_await with_scope({.name = "name server", .timeout = patience},
+                      [&](scope&) -> task<> { co_await lines_->run(&is_done_); });
+  if (is_done_) co_return;
+  // Of a question with two parts, one for each family, one may have been answered: better than
+  // none.
+  if (is_last) ares_cancel(channel_);
+  if (!is_last || status_ != ARES_SUCCESS) status_ = ARES_ETIMEOUT;
+}
+
+task<> name_query::run_in_world(const resolve_options* options) {
+  const std::string all = options->servers ? options->servers : co_await name_servers_of_world();
+  duration patience = options->try_timeout;
+  for (int left = options->tries; left > 0; --left) {
+    for (std::size_t at = 0; at <= all.size();) {
+      const std::size_t end = std::min(all.find(',', at), all.size());
+      const std::string server = all.substr(at, end - at);
+      at = end + 1;
+      co_await try_server(server.c_str(), patience, left == 1);
+      if (is_final()) break;
+    }
+    if (is_final()) break;
+    patience = std::min(patience, duration::max() / 2) * 2;
+  }
+  is_done_ = true;
 }
 
 bool is_plausible_name(std::string_view name) noexcept {

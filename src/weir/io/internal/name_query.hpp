@@ -1,14 +1,21 @@
 // One question to name servers, by c-ares on the loop. What is asked and what an answer means is up
 // to whoever derives from it: resolve.cpp for hosts, resolve_service.cpp for services.
+//
+// On the kernel c-ares has descriptors and a clock of its own. In the virtual world its sockets are
+// the world's (name_lines.hpp), and its clock, which can't be set, never ends a try: that is done
+// here, by the loop's.
 #pragma once
 
 #include <weir/base/time.hpp>
 #include <weir/core/task.hpp>
+#include <weir/io/internal/name_lines.hpp>
 #include <weir/io/resolve.hpp>
 
 #include <ares.h>
 
 #include <exception>
+#include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -18,26 +25,27 @@ namespace weir::detail {
 /// A question with a channel of its own: its sockets live exactly as long as the wait for it.
 ///
 /// Cancel:  run() ends at once, and the question with the object.
-/// Order:   open(), one question asked of channel(), run().
+/// Order:   run() calls ask(), in the virtual world once for each try.
 /// Bound:   one question; `tries` and `try_timeout` of the options bound its time.
 /// Errors:  status() is c-ares's; raise_unresolved() makes an error of it. run() raises what
 ///          failed() was told.
-/// Threads: open() may run on another thread, all else on the loop.
+/// Threads: the loop's; the system's configuration is read on another one.
 class name_query {
  public:
   name_query() = default;
   name_query(const name_query&) = delete;
   name_query& operator=(const name_query&) = delete;
 
-  /// Reads the system's configuration: files, so it may block.
-  int open(const resolve_options& options);
-  /// Until an answer has come.
-  task<> run();
+  /// Until an answer has come, or no server has one.
+  task<> run(resolve_options options);
   int status() const noexcept { return status_; }
 
  protected:
   ~name_query() { close(); }
 
+  /// Asks the question of channel(); what an earlier try has found is forgotten.
+  virtual void ask() = 0;
+  bool is_in_world() const noexcept { return lines_ != nullptr; }
   /// Ends a question that is open: it hears ARES_EDESTRUCTION. For destructors of those that
   /// derive, since it is they who hear.
   void close() noexcept {
@@ -58,12 +66,18 @@ class name_query {
     int flags;
     int ready = 0;
   };
+  int open(const resolve_options& options);
+  int open_in_world(const char* server);
+  task<> run_in_world(const resolve_options* options);
+  task<> try_server(const char* server, duration patience, bool is_last);
+  bool is_final() const noexcept;
   static task<> watch_one(watched* one, scope* around);
   static task<> wait_for_any(std::vector<watched>* watches, duration patience);
   std::vector<watched> watches();
   duration patience() noexcept;
   void go_on(const std::vector<watched>& watches) noexcept;
 
+  std::unique_ptr<name_lines> lines_;  // in the virtual world
   ares_channel channel_ = nullptr;
   bool is_done_ = false;
   std::exception_ptr failure_;

@@ -1,0 +1,101 @@
+// The same server asked by c-ares over the virtual world's sockets and over the kernel's.
+// Needs the kernel: it is one of the two arms.
+#include <weir/testing/fake_name_server.hpp>
+
+#include <weir/core.hpp>
+#include <weir/io/resolve.hpp>
+#include <weir/io/socket.hpp>
+#include <weir/testing/two_arms.hpp>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using testing::fake_name_server;
+using testing::name_trouble;
+
+// What comes of a question to a server with this trouble: addresses in order of their texts.
+task<std::string> ask(fake_name_server* names, std::string host) {
+  std::string out;
+  co_await with_scope([&](scope& s) -> task<> {
+    co_await names->start(s, *address::parse("127.0.0.1:0"));
+    const std::string where = names->where().text();
+    const auto found = co_await as_result(resolve(host, 80, {.servers = where.c_str()}));
+    std::vector<std::string> texts;
+    if (found) {
+      for (const address& one : *found) texts.push_back(one.text());
+    } else {
+      texts.emplace_back(name(found.error().code()));
+    }
+    std::ranges::sort(texts);
+    for (const std::string& one : texts) out += one + " ";
+    s.cancel();
+  });
+  co_return out;
+}
+
+// [names]
+WEIR_TEST("a name server that fails refuses the connection") {
+  testing::fake_name_server names;
+  names.add("api.test", "127.0.0.1");
+  testing::set_name_servers(testing::world(), "127.0.0.1");
+  co_await with_scope([&](scope& s) -> task<> {
+    co_await names.start(s, *address::parse("127.0.0.1:53"));
+    const listener door = co_await listen({.port = 80});
+    const socket found = co_await connect("api.test", 80);
+    names.set_trouble(testing::name_trouble::server_failure);
+    co_await testing::expect_raises<errc::refused>(connect("api.test", 80));
+    s.cancel();
+  });
+}
+// [/names]
+
+WEIR_TEST_ON_BOTH("names are found, or not, as the table says") {
+  fake_name_server names;
+  names.add("two.test", "127.0.0.2");
+  names.add("two.test", "127.0.0.3");
+  EXPECT_EQ(co_await ask(&names, "two.test"), "127.0.0.2:80 127.0.0.3:80 ");
+}
+
+WEIR_TEST_ON_BOTH("a name that is in no table is not found") {
+  fake_name_server names;
+  EXPECT_EQ(co_await ask(&names, "none.test"), "not_found ");
+}
+
+WEIR_TEST_ON_BOTH("a name server that fails is a refusal") {
+  fake_name_server names;
+  names.add("two.test", "127.0.0.2");
+  names.set_trouble(name_trouble::server_failure);
+  EXPECT_EQ(co_await ask(&names, "two.test"), "refused ");
+}
+
+WEIR_TEST_ON_BOTH("a garbled answer is an error and no address") {
+  fake_name_server names;
+  names.add("two.test", "127.0.0.2");
+  names.set_trouble(name_trouble::garbled);
+  EXPECT_EQ(co_await ask(&names, "two.test"), "io ");
+}
+
+WEIR_TEST_ON_BOTH("an answer that is too long for a datagram comes by stream") {
+  fake_name_server names;
+  names.add("two.test", "127.0.0.2");
+  names.set_trouble(name_trouble::truncated);
+  EXPECT_EQ(co_await ask(&names, "two.test"), "127.0.0.2:80 ");
+  EXPECT_GT(names.questions_by_stream(), 0u);
+}
+
+WEIR_TEST_ON_BOTH("answers to other questions and second answers are passed over") {
+  for (const name_trouble trouble : {name_trouble::foreign, name_trouble::doubled}) {
+    fake_name_server names;
+    names.add("two.test", "127.0.0.2");
+    names.set_trouble(trouble);
+    EXPECT_EQ(co_await ask(&names, "two.test"), "127.0.0.2:80 ");
+  }
+}
+
+}  // namespace
+}  // namespace weir
