@@ -161,18 +161,18 @@ channel_halves<T> channel(channel_options options) {
 namespace cross {
 
 template <class T>
-using sender = basic_sender<T, detail::many_loops>;
+using sender = basic_sender<T, detail::both_ends>;
 template <class T>
-using receiver = basic_receiver<T, detail::many_loops>;
+using receiver = basic_receiver<T, detail::both_ends>;
 
 /// weir::channel between tasks of several loops.
 template <class T>
-basic_channel_halves<T, detail::many_loops> channel(std::size_t capacity) {
-  return detail::make_channel<T, detail::many_loops>({.capacity = capacity});
+basic_channel_halves<T, detail::both_ends> channel(std::size_t capacity) {
+  return detail::make_channel<T, detail::both_ends>({.capacity = capacity});
 }
 template <class T>
-basic_channel_halves<T, detail::many_loops> channel(channel_options options) {
-  return detail::make_channel<T, detail::many_loops>(options);
+basic_channel_halves<T, detail::both_ends> channel(channel_options options) {
+  return detail::make_channel<T, detail::both_ends>(options);
 }
 
 }  // namespace cross

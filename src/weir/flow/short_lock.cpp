@@ -7,12 +7,14 @@
 namespace weir::detail {
 
 void std_spinning::pause(int looks) noexcept {
-  constexpr int looks_until_yield = 100;
-  if (looks < looks_until_yield) {
-    pause_processor();
-  } else {
+  constexpr int pauses_max = 16;
+  constexpr int looks_until_yield = 16;
+  if (looks >= looks_until_yield) {
     std::this_thread::yield();
+    return;
   }
+  const int pauses = looks < 4 ? 1 << looks : pauses_max;
+  for (int i = 0; i != pauses; ++i) pause_processor();
 }
 
 template class basic_short_lock<>;

@@ -13,7 +13,8 @@
 namespace weir::detail {
 
 struct std_spinning : std_memory {
-  /// After so many looks at a lock that is taken.
+  /// Before the next look at a lock that is taken, after so many: longer each time, so that the
+  /// holder, who often comes back at once, keeps the line for many turns: each look takes it away.
   static void pause(int looks) noexcept;
 };
 
@@ -29,8 +30,9 @@ class basic_short_lock {
  private:
   // Looks first and tries then, so that those who wait share the line of the lock in their caches.
   [[gnu::noinline]] void lock_slowly() noexcept {
+    int looks = 0;
     do {
-      for (int looks = 0; is_taken_.load(std::memory_order_relaxed); ++looks) Memory::pause(looks);
+      while (is_taken_.load(std::memory_order_relaxed)) Memory::pause(looks++);
     } while (is_taken_.exchange(true, std::memory_order_acquire));
   }
 

@@ -12,97 +12,24 @@
 #include <weir/base/defect.hpp>
 #include <weir/base/error.hpp>
 #include <weir/flow/channel_options.hpp>
+#include <weir/flow/detail/channel_waits.hpp>
 #include <weir/flow/detail/item_ring.hpp>
 #include <weir/flow/detail/reach.hpp>
+#include <weir/flow/detail/shared_ring.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <new>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 namespace weir {
 
 namespace detail {
 
-template <class T, class Reach>
-class channel_state;
-
-/// Raises what a send or a receive failed with.
-[[noreturn]] void raise_send_failure(errc code);
-[[noreturn]] void raise_receive_failure();
 /// Raises `invalid_argument` when no channel can be made like that.
 void check_channel_options(const channel_options& options, std::size_t item_size);
-
-template <class T, class Reach>
-class channel_send_wait final
-    : public counted_wait<channel_send_wait<T, Reach>, void, channel_state<T, Reach>, Reach> {
-  using base = counted_wait<channel_send_wait, void, channel_state<T, Reach>, Reach>;
-
- public:
-  channel_send_wait(channel_state<T, Reach>* of, std::uint32_t half, T item) noexcept
-      : base(kind_, of), half_(half), item_(std::move(item)) {}
-  channel_send_wait(channel_send_wait&& other) noexcept
-      : base(static_cast<base&&>(other)), half_(other.half_), item_(std::move(other.item_)) {}
-
-  bool admit(typename Reach::wakes& woken) noexcept { return this->of_->admit(*this, woken); }
-  void fail_closed() noexcept { failed_ = errc::closed; }
-  auto& line() noexcept { return this->of_->sends_; }
-  result<void> take() noexcept {
-    if (failed_ == errc{}) return {};
-    return fail(failed_);
-  }
-  void await_resume() {
-    if (failed_ != errc{}) [[unlikely]]
-      raise_send_failure(failed_);
-  }
-
- private:
-  friend class channel_state<T, Reach>;
-  static void describe(const wait& w, text_sink& out) noexcept {
-    out.put(static_cast<const channel_send_wait&>(w).of_->name());
-  }
-  static constexpr wait_kind kind_{"room in a channel", &base::leave, &describe};
-  errc failed_{};
-  std::uint32_t half_;
-  T item_;
-};
-
-template <class T, class Reach>
-class channel_receive_wait final
-    : public counted_wait<channel_receive_wait<T, Reach>, std::optional<T>, channel_state<T, Reach>,
-                          Reach> {
-  using base = counted_wait<channel_receive_wait, std::optional<T>, channel_state<T, Reach>, Reach>;
-
- public:
-  channel_receive_wait(channel_state<T, Reach>* of, std::uint32_t half) noexcept
-      : base(kind_, of), half_(half) {}
-  channel_receive_wait(channel_receive_wait&& other) noexcept
-      : base(static_cast<base&&>(other)), half_(other.half_) {}
-
-  bool admit(typename Reach::wakes& woken) noexcept { return this->of_->admit(*this, woken); }
-  void fail_closed() noexcept { failed_ = errc::closed; }
-  auto& line() noexcept { return this->of_->receives_; }
-  result<std::optional<T>> take() noexcept {
-    if (failed_ != errc{}) return fail(failed_);
-    return std::move(item_);
-  }
-  std::optional<T> await_resume() {
-    if (failed_ != errc{}) [[unlikely]]
-      raise_receive_failure();
-    return std::move(item_);
-  }
-
- private:
-  friend class channel_state<T, Reach>;
-  static void describe(const wait& w, text_sink& out) noexcept {
-    out.put(static_cast<const channel_receive_wait&>(w).of_->name());
-  }
-  static constexpr wait_kind kind_{"item of a channel", &base::leave, &describe};
-  errc failed_{};
-  std::uint32_t half_;
-  std::optional<T> item_;
-};
 
 template <class T, class Reach>
 class channel_state final : public counted_state<channel_state<T, Reach>, Reach> {
@@ -110,13 +37,14 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
   using guard = typename Reach::guard;
   using send_wait = channel_send_wait<T, Reach>;
   using receive_wait = channel_receive_wait<T, Reach>;
+  using ring = std::conditional_t<Reach::is_shared, shared_ring<T>, item_ring<T>>;
 
  public:
   explicit channel_state(const channel_options& options)
       : name_(options.name),
         when_full_(options.when_full == overflow::latest ? overflow::drop_oldest
                                                          : options.when_full),
-        ring_(room_of(options)) {}
+        ring_(make_ring(room_of(options))) {}
   channel_state(const channel_state&) = delete;
   channel_state& operator=(const channel_state&) = delete;
   ~channel_state() = default;
@@ -145,8 +73,34 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
     if (this->senders == 0 && is_planted("flow: a channel ends before it is empty")) return true;
     return poll(one.item_, one.task, woken) || this->senders == 0;
   }
+  /// Between loops: admit(), which takes the lock of the other end only when there is need.
+  bool try_now(send_wait& one) noexcept {
+    wakes woken;
+    const held_lock held(this->lock_.back.lock);
+    if (put_alone(one.item_)) [[likely]]
+      return true;
+    if (must_wait()) return false;
+    const held_lock other_held(this->lock_.front.lock);
+    return admit(one, woken);
+  }
+  bool try_now(receive_wait& one) noexcept {
+    {
+      const held_lock held(this->lock_.front.lock);
+      if (take_alone(one.item_)) [[likely]]
+        return true;
+      if (this->senders != 0 && sends_.is_empty()) return false;
+    }
+    wakes woken;
+    const guard held(this->lock_);
+    return admit(one, woken);
+  }
   /// errc{} when the item was taken or a policy has dealt with it.
   errc try_send(T& item) noexcept {
+    if constexpr (Reach::is_shared) {
+      const held_lock held(this->lock_.back.lock);
+      if (put_alone(item)) return {};
+      if (must_wait()) return errc::full;
+    }
     wakes woken;
     const guard held(this->lock_);
     if (this->receivers == 0) return errc::broken;
@@ -155,6 +109,11 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
   }
   std::optional<T> try_receive() noexcept {
     std::optional<T> item;
+    if constexpr (Reach::is_shared) {
+      const held_lock held(this->lock_.front.lock);
+      if (take_alone(item)) return item;
+      if (sends_.is_empty()) return {};
+    }
     wakes woken;
     const guard held(this->lock_);
     static_cast<void>(poll(item, nullptr, woken));
@@ -187,7 +146,7 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
       --this->receivers;
       fail_all(receives_, woken, errc::closed, half);
       if (this->receivers == 0) {
-        unread.emplace(std::move(ring_));
+        unread.emplace(ring_.take_rest());
         if (!is_planted("flow: senders in line are not told that the receivers have gone"))
           fail_all(sends_, woken, errc::broken, any_half);
       }
@@ -215,6 +174,13 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
     if (is_planted("flow: a channel has room for one item more")) return options.capacity + 1;
     return options.when_full == overflow::latest ? 1 : options.capacity;
   }
+  ring make_ring(std::size_t capacity) {
+    if constexpr (Reach::is_shared) {
+      return ring(capacity, this->lock_);
+    } else {
+      return ring(capacity);
+    }
+  }
 
   /// Who has waited longest in a line, but for the task itself; null when nobody else waits.
   template <class W>
@@ -224,6 +190,22 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
         return &one;
     }
     return nullptr;
+  }
+  /// Where nobody waits and nobody has gone, the lock of one end is enough.
+  bool put_alone(T& item) noexcept {
+    if (this->receivers == 0 || !receives_.is_empty() || !sends_.is_empty() || ring_.is_full())
+      return false;
+    ring_.push(item);
+    return true;
+  }
+  /// A send that put_alone() refused has nobody to meet.
+  bool must_wait() const noexcept {
+    return when_full_ == overflow::wait && this->receivers != 0 && receives_.is_empty();
+  }
+  bool take_alone(std::optional<T>& into) noexcept {
+    if (!sends_.is_empty() || ring_.is_empty()) return false;
+    into.emplace(ring_.pop());
+    return true;
   }
   /// To the receiver that has waited longest, or into the ring; false when there is no room.
   bool give(T& item, const task_header* from, wakes& woken) noexcept {
@@ -289,7 +271,7 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
   overflow when_full_;
   std::uint32_t halves_ = any_half;
   std::uint64_t dropped_ = 0;
-  item_ring<T> ring_;
+  ring ring_;
   intrusive_list<send_wait> sends_;        // (1)
   intrusive_list<receive_wait> receives_;  // (2)
 };

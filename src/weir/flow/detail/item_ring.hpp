@@ -11,8 +11,10 @@ namespace weir::detail {
 template <class T>
 class item_ring {
  public:
-  explicit item_ring(std::size_t capacity)
-      : capacity_(capacity), items_(capacity == 0 ? nullptr : allocate(capacity)) {}
+  explicit item_ring(std::size_t capacity) : capacity_(capacity), items_(allocate(capacity)) {}
+  /// Takes over memory of allocate(), with `size` items from `first` on.
+  item_ring(std::size_t capacity, T* items, std::size_t first, std::size_t size) noexcept
+      : capacity_(capacity), items_(items), first_(first), size_(size) {}
   item_ring(item_ring&& other) noexcept
       : capacity_(other.capacity_),
         items_(std::exchange(other.items_, nullptr)),
@@ -25,6 +27,7 @@ class item_ring {
   }
 
   bool is_full() const noexcept { return size_ == capacity_; }
+  bool is_empty() const noexcept { return size_ == 0; }
   std::size_t size() const noexcept { return size_; }
   std::size_t capacity() const noexcept { return capacity_; }
   void push(T& item) noexcept {
@@ -41,11 +44,14 @@ class item_ring {
     --size_;
     return item;
   }
-
- private:
+  /// The items, which it has no more.
+  item_ring take_rest() noexcept { return std::move(*this); }
   static T* allocate(std::size_t count) {
+    if (count == 0) return nullptr;
     return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t{alignof(T)}));
   }
+
+ private:
   std::size_t capacity_;
   T* items_;
   std::size_t first_ = 0;

@@ -48,20 +48,23 @@ struct one_loop {
   };
 };
 
+template <class Lock>
+class held_lock {
+ public:
+  explicit held_lock(Lock& of) noexcept : of_(of) { of_.lock(); }
+  held_lock(const held_lock&) = delete;
+  held_lock& operator=(const held_lock&) = delete;
+  ~held_lock() { of_.unlock(); }
+
+ private:
+  Lock& of_;
+};
+
 struct many_loops {
   static constexpr bool is_shared = true;
 
   using lock = short_lock;
-  class guard {
-   public:
-    explicit guard(lock& of) noexcept : of_(of) { of_.lock(); }
-    guard(const guard&) = delete;
-    guard& operator=(const guard&) = delete;
-    ~guard() { of_.unlock(); }
-
-   private:
-    lock& of_;
-  };
+  using guard = held_lock<lock>;
   struct place : list_hook<>, post_node {
     wait* waiting = nullptr;
     loop* home = nullptr;
