@@ -1,5 +1,6 @@
 #include <weir/sim/choice.hpp>
 
+#include <weir/base/program_here.hpp>
 #include <weir/base/text.hpp>
 #include <weir/sim/odometer.hpp>
 
@@ -176,8 +177,9 @@ std::uint64_t choices::decide_slowly(choice_kind kind, std::uint32_t index, std:
     // In a run that has become another one by shortening, the answer may be out of range.
     if (value >= n) value = n - 1;
   }
-  if (mode_ == mode::odometer) value = all_->answer(kind, index, n);
+  if (mode_ == mode::odometer) value = all_->answer(kind, index, n, here_->machine);
   if (is_recording_ && value != 0 && recorded_.exceptions.size() < recorded_max) {
+    const detail::world_runs noting;
     recorded_.exceptions.push_back(
         {.kind = kind, .index = index, .value = value, .machine = here_->machine});
   }

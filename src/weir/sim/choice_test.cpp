@@ -1,11 +1,13 @@
 #include <weir/sim/choice.hpp>
 
 #include <weir/core.hpp>
+#include <weir/sim/odometer.hpp>
 #include <weir/sim/virtual_nodes.hpp>
 
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace weir {
@@ -58,6 +60,30 @@ TEST(RandomNumbers, of_a_machine_are_replayed_from_its_part_of_the_log) {
   EXPECT_EQ(drawn_beside(decisions, 3), drawn);
   decisions.replay(*choice_log::parse(log.text()));
   EXPECT_EQ(drawn_beside(decisions, 0), drawn) << "without the other's, it has its own";
+}
+
+TEST(Odometer, names_the_machine_of_each_decision) {
+  constexpr choice_kind kind = choice_kind::fault;
+  const auto answers_of = [](choices& decisions) {
+    std::vector<std::uint64_t> got;
+    for (const std::uint32_t machine : {1u, 2u, 0u}) {
+      decisions.decide_for(machine);
+      got.push_back(decisions.below(kind, 2));
+    }
+    return got;
+  };
+  odometer all(1);
+  std::vector<std::string> logs;
+  do {
+    choices decisions(0);
+    decisions.follow(all);
+    const auto got = answers_of(decisions);
+    logs.push_back(all.log().text());
+    choices replayed(0);
+    replayed.replay(*choice_log::parse(logs.back()));
+    EXPECT_EQ(answers_of(replayed), got) << logs.back();
+  } while (all.advance());
+  EXPECT_EQ(logs, (std::vector<std::string>{"", "f0=1", "f0@2=1", "f0@1=1"}));
 }
 
 }  // namespace

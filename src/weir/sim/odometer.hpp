@@ -28,10 +28,13 @@ class odometer {
 
   explicit odometer(std::uint32_t exceptions_max) noexcept : exceptions_max_(exceptions_max) {}
 
-  /// The answer of this path to the next decision of a run.
-  std::uint64_t answer(choice_kind kind, std::uint32_t index, std::uint64_t n) {
+  /// The answer of this path to the next decision of a run; `machine` is whose it is, 0: nobody's.
+  std::uint64_t answer(choice_kind kind, std::uint32_t index, std::uint64_t n,
+                       std::uint32_t machine = 0) {
     if (n > fan_max || at_ >= depth_max) return 0;
-    if (at_ == path_.size()) path_.push_back({.kind = kind, .index = index, .n = n});
+    if (at_ == path_.size()) {
+      path_.push_back({.kind = kind, .index = index, .machine = machine, .n = n});
+    }
     digit& one = path_[at_++];
     // A program that is no function of its decisions: go on as well as can be.
     if (one.value >= n) one.value = n - 1;
@@ -60,7 +63,8 @@ class odometer {
     choice_log made;
     for (const digit& one : path_) {
       if (one.value != 0) {
-        made.exceptions.push_back({.kind = one.kind, .index = one.index, .value = one.value});
+        made.exceptions.push_back(
+            {.kind = one.kind, .index = one.index, .value = one.value, .machine = one.machine});
       }
     }
     return made;
@@ -70,6 +74,7 @@ class odometer {
   struct digit {
     choice_kind kind = choice_kind::task;
     std::uint32_t index = 0;
+    std::uint32_t machine = 0;
     std::uint64_t value = 0;
     std::uint64_t n = 0;
   };
