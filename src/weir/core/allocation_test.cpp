@@ -64,7 +64,7 @@ TEST(Allocation, any_that_fails_is_an_error_of_its_task_and_nothing_is_left_behi
 }
 
 TEST(Allocation, a_post_without_memory_gives_its_place_back) {
-  if (!testing::are_allocations_ours()) GTEST_SKIP() << "allocations are the sanitizer's here";
+  if (!testing::are_allocations_ours()) GTEST_SKIP() << "not under ThreadSanitizer";
   virtual_driver driver;
   loop on(driver, {.posts_max = 1});
   bool has_run = false;

@@ -156,8 +156,26 @@ thread_local thread_end at_thread_end;
 
 constinit thread_local frame_magazine frame_magazines[frame_class_count];
 
+namespace {
+
+constinit thread_local bool asks_for_frame = false;
+
+void* take_from_heap(std::size_t size) {
+  struct mark {
+    mark() noexcept { asks_for_frame = true; }
+    mark(const mark&) = delete;
+    mark& operator=(const mark&) = delete;
+    ~mark() { asks_for_frame = false; }
+  } const while_asked;
+  return ::operator new(size);
+}
+
+}  // namespace
+
+bool is_frame_asked_for() noexcept { return asks_for_frame; }
+
 #ifdef WEIR_FRAMES_UNPOOLED
-void* allocate_frame_slowly(std::size_t size) { return ::operator new(size); }
+void* allocate_frame_slowly(std::size_t size) { return take_from_heap(size); }
 void free_frame_slowly(void* memory, std::size_t size) noexcept { ::operator delete(memory, size); }
 frames_watched::frames_watched(listener) noexcept : outer_(nullptr) {}
 frames_watched::~frames_watched() = default;
@@ -217,7 +235,7 @@ frames_watched::~frames_watched() {
 }
 
 void* allocate_frame_slowly(std::size_t size) {
-  if (size > frame_size_max) return ::operator new(size);
+  if (size > frame_size_max) return take_from_heap(size);
   const std::size_t c = (size - 1) / class_step;
   if (watcher) [[unlikely]] {
     watcher(static_cast<std::ptrdiff_t>(size));

@@ -1,6 +1,7 @@
 #include <weir/sim/explored_schedule.hpp>
 
 #include <weir/base/hash.hpp>
+#include <weir/base/program_here.hpp>
 #include <weir/core/loop.hpp>
 #include <weir/core/scope.hpp>
 
@@ -56,7 +57,10 @@ std::size_t explored_schedule::eligible() const noexcept {
 }
 
 explored_schedule::known_task& explored_schedule::at(std::uint64_t id) {
-  if (id >= tasks_.size()) tasks_.resize(static_cast<std::size_t>(id) + 1);
+  if (id >= tasks_.size()) {
+    const detail::world_runs growing;
+    tasks_.resize(static_cast<std::size_t>(id) + 1);
+  }
   return tasks_[static_cast<std::size_t>(id)];
 }
 
@@ -113,6 +117,10 @@ void explored_schedule::add(detail::task_header& task, bool goes_on) noexcept {
           --priorities_below_ > priority_yielded ? priorities_below_ : priority_yielded;
     }
     one.priority = tasks_[slot].priority;
+  }
+  if (entries_.size() == entries_.capacity()) [[unlikely]] {
+    const detail::world_runs growing;
+    entries_.reserve(2 * entries_.size() + spent_max);
   }
   if (!goes_on) {
     entries_.push_back(one);

@@ -1,8 +1,11 @@
 #include <weir/sim/probe_book.hpp>
 
+#include <weir/base/program_here.hpp>
+
 namespace weir {
 
 bool probe_book::maybe(const char* name, std::source_location /*place*/) noexcept {
+  const detail::world_runs asked;
   if (!includes_own_ && std::string_view(name).starts_with("weir: ")) return false;
   auto found = maybes_.find(std::string_view(name));
   if (found == maybes_.end()) {
@@ -12,6 +15,7 @@ bool probe_book::maybe(const char* name, std::source_location /*place*/) noexcep
 }
 
 void probe_book::sometimes(bool condition, const char* name, std::source_location place) noexcept {
+  const detail::world_runs told;
   auto found = sometimes_.find(std::string_view(name));
   if (found == sometimes_.end()) {
     found = sometimes_.emplace(name, entry{.name = name, .place = place}).first;

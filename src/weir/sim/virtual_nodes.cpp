@@ -79,6 +79,7 @@ void virtual_node::start(node_program& program) {
   ++starts_;
   outcome_ = {};
   process_ = std::make_unique<process>(*this);
+  const detail::program_runs its_first(&world_.program());  // its first frame is its memory, too
   process_->on.root().spawn(detail::given_task<void>{program.main(*this)});
 }
 

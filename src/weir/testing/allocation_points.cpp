@@ -105,7 +105,7 @@ bool run_with_failing(task<> (*scenario)(), strike& one, std::source_location pl
 std::size_t for_each_allocation(task<> (*scenario)(), std::source_location place) {
   const auto line = static_cast<int>(place.line());
   if (!are_allocations_ours()) {
-    GTEST_MESSAGE_AT_(place.file_name(), line, "allocations are the sanitizer's here",
+    GTEST_MESSAGE_AT_(place.file_name(), line, "not under ThreadSanitizer",
                       ::testing::TestPartResult::kSkip);
     return 0;
   }

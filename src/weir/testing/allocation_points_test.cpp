@@ -13,7 +13,7 @@
 namespace weir {
 namespace {
 
-constexpr const char* need_an_allocator = "allocations are the sanitizer's here";
+constexpr const char* need_an_allocator = "not under ThreadSanitizer";
 
 using box = std::unique_ptr<int>;
 

@@ -6,39 +6,13 @@
 #include <execinfo.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
-#include <new>
 #include <span>
-#include <utility>
-
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define WEIR_ALLOCATOR_IS_TAKEN 1
-#endif
-#endif
 
 namespace weir::testing {
-
-// What a program has taken. Blocks that outlive whoever counts keep it.
-struct memory_account {
-  std::uint64_t bytes = 0;
-  std::uint64_t bytes_highest = 0;
-  std::uint64_t bytes_max = UINT64_MAX;
-  std::uint64_t refused = 0;
-  std::uint64_t blocks = 0;
-  bool is_watched = true;
-
-  void leave() noexcept {
-    if (blocks == 0 && !is_watched) {
-      this->~memory_account();
-      std::free(this);
-    }
-  }
-};
 
 namespace {
 
@@ -54,60 +28,37 @@ struct thread_account {
 };
 constinit thread_local thread_account here;
 
-memory_account* account_here() noexcept {
-  const auto* program = weir::detail::program_here;
-  return program ? static_cast<memory_account*>(program->memory) : nullptr;
-}
-
-// One more allocation is asked for, of which an account may know.
-bool must_fail(memory_account* by, std::size_t size) noexcept {
+// One more is asked for. False: it fails.
+bool hear() noexcept {
   ++here.count;
-  if (by && size > by->bytes_max - std::min(by->bytes, by->bytes_max)) {
-    ++by->refused;
-    return true;
-  }
-  if (here.left == 0) return false;
-  if (here.whose == allocating::program && !weir::detail::program_here) return false;
-  if (--here.left != 0) return false;
+  if (here.left == 0) return true;
+  if (here.whose == allocating::program && !weir::detail::program_here) return true;
+  if (--here.left != 0) return true;
   here.has_struck = true;
   here.place_depth = ::backtrace(here.place, place_depth_max);
-  return true;
-}
-
-void put(memory_account* by, std::size_t size) noexcept {
-  if (!by) return;
-  by->bytes += size;
-  by->bytes_highest = std::max(by->bytes_highest, by->bytes);
-}
-
-// Frames belong to the program that runs when they are made and freed.
-void frame_asked(std::ptrdiff_t bytes) {
-  memory_account* const by = account_here();
-  if (bytes < 0) {
-    const auto size = static_cast<std::uint64_t>(-bytes);
-    if (by) by->bytes -= std::min(by->bytes, size);  // made before it was counted
-    return;
-  }
-  const auto size = static_cast<std::size_t>(bytes);
-  if (must_fail(by, size)) throw std::bad_alloc();
-  put(by, size);
+  return false;
 }
 
 }  // namespace
 
 bool are_allocations_ours() noexcept {
-#ifdef WEIR_ALLOCATOR_IS_TAKEN
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
   return false;
-#else
-  return true;
 #endif
+#endif
+  return true;
 }
 
-std::uint64_t allocations() noexcept { return here.count; }
+std::uint64_t allocations() noexcept {
+  weir::detail::set_heap_listener(&hear);
+  return here.count;
+}
 
 failing_allocation::failing_allocation(std::uint64_t nth, allocating whose) noexcept
-    : frames_(&frame_asked) {
+    : frames_(&weir::detail::ask_for_frame) {
   WEIR_ASSERT(here.left == 0 && "one at a time");
+  weir::detail::set_heap_listener(&hear);
   ::backtrace(here.place, 1);  // the first call of a process loads a library
   here.place_depth = 0;
   here.has_struck = false;
@@ -133,74 +84,4 @@ void failing_allocation::print_place() noexcept {
   ::backtrace_symbols_fd(here.place, here.place_depth, 2);
 }
 
-memory_watch::memory_watch(virtual_world& of, std::uint64_t bytes_max)
-    : frames_(&frame_asked), world_(of) {
-  WEIR_ASSERT(!of.program().memory && "one counts");
-  void* memory = std::malloc(sizeof(memory_account));
-  if (!memory) throw std::bad_alloc();
-  account_ = new (memory) memory_account{.bytes_max = bytes_max};
-  of.program().memory = account_;
-}
-memory_watch::~memory_watch() {
-  world_.program().memory = nullptr;
-  account_->is_watched = false;
-  account_->leave();
-}
-std::uint64_t memory_watch::bytes() const noexcept { return account_->bytes; }
-std::uint64_t memory_watch::bytes_highest() const noexcept { return account_->bytes_highest; }
-std::uint64_t memory_watch::refused() const noexcept { return account_->refused; }
-
 }  // namespace weir::testing
-
-#ifndef WEIR_ALLOCATOR_IS_TAKEN
-
-namespace {
-
-using weir::testing::memory_account;
-
-// Before each block.
-struct alignas(std::max_align_t) block_head {
-  memory_account* owner = nullptr;
-  std::size_t size = 0;
-};
-static_assert(sizeof(block_head) == __STDCPP_DEFAULT_NEW_ALIGNMENT__);
-
-void* allocate(std::size_t size) noexcept {
-  memory_account* const by = weir::testing::account_here();
-  if (weir::testing::must_fail(by, size) || size > SIZE_MAX - sizeof(block_head)) return nullptr;
-  void* const memory = std::malloc(sizeof(block_head) + size);
-  if (!memory) return nullptr;
-  weir::testing::put(by, size);
-  if (by) ++by->blocks;
-  return new (memory) block_head{by, size} + 1;
-}
-void* allocate_or_throw(std::size_t size) {
-  void* const memory = allocate(size);
-  if (!memory) throw std::bad_alloc();
-  return memory;
-}
-void give_back(void* memory) noexcept {
-  if (!memory) return;
-  auto* const head = static_cast<block_head*>(memory) - 1;
-  if (memory_account* const owner = head->owner) {
-    owner->bytes -= std::min<std::uint64_t>(owner->bytes, head->size);
-    --owner->blocks;
-    owner->leave();
-  }
-  std::free(head);
-}
-
-}  // namespace
-
-void* operator new(std::size_t size) { return allocate_or_throw(size); }
-void* operator new[](std::size_t size) { return allocate_or_throw(size); }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return allocate(size); }
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return allocate(size); }
-void operator delete(void* memory) noexcept { give_back(memory); }
-void operator delete[](void* memory) noexcept { give_back(memory); }
-void operator delete(void* memory, std::size_t) noexcept { give_back(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { give_back(memory); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { give_back(memory); }
-void operator delete[](void* memory, const std::nothrow_t&) noexcept { give_back(memory); }
-
-#endif

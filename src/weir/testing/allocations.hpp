@@ -1,19 +1,20 @@
 // Counting allocations, and letting them fail. A program that uses anything of this file has the
-// operators new and delete of its source instead of the library's: for tests only. ThreadSanitizer
-// keeps the allocator for itself: there nothing is counted and nothing fails.
+// operators new and delete of sim/memory_watch.hpp instead of the library's.
 #pragma once
 
 #include <weir/core/detail/frames_watched.hpp>
-#include <weir/sim/virtual_world.hpp>
+#include <weir/sim/memory_watch.hpp>
 
 #include <cstdint>
 #include <string>
 
 namespace weir::testing {
 
-/// False where a sanitizer keeps the allocator for itself.
+using weir::memory_watch;
+
+/// False under ThreadSanitizer, where tests of each allocation would take too long.
 bool are_allocations_ours() noexcept;
-/// How often this thread has called operator new.
+/// How often this thread has called operator new since it asked the first time.
 std::uint64_t allocations() noexcept;
 
 /// Whose allocations fail.
@@ -46,36 +47,6 @@ class failing_allocation {
 
  private:
   weir::detail::frames_watched frames_;
-};
-
-struct memory_account;
-
-/// Counts the memory of what runs in a world (one machine of several, for example), and may bound
-/// it: what would take it beyond `bytes_max` fails with std::bad_alloc. Counted is what operator
-/// new gave to the program and to frames of its tasks, not what C libraries take, nor the world.
-///
-/// Cancel:  no waits.
-/// Order:   what was taken before is not counted.
-/// Bound:   one at a time for a world, and less long-lived than that.
-/// Errors:  none. Where allocations are not ours, nothing is counted.
-/// Threads: the one of the world.
-class memory_watch {
- public:
-  explicit memory_watch(virtual_world& of, std::uint64_t bytes_max = UINT64_MAX);
-  memory_watch(const memory_watch&) = delete;
-  memory_watch& operator=(const memory_watch&) = delete;
-  ~memory_watch();
-
-  /// Taken and not given back, and the most that there was at one time.
-  std::uint64_t bytes() const noexcept;
-  std::uint64_t bytes_highest() const noexcept;
-  /// How many allocations failed for the bound.
-  std::uint64_t refused() const noexcept;
-
- private:
-  weir::detail::frames_watched frames_;
-  virtual_world& world_;
-  memory_account* account_;
 };
 
 }  // namespace weir::testing

@@ -22,4 +22,8 @@ class frames_watched {
   listener outer_;
 };
 
+/// True while this thread asks operator new for the memory of a frame that is not pooled. How large
+/// a frame is depends on the compiler's options, and so must nothing that is decided by sizes.
+bool is_frame_asked_for() noexcept;
+
 }  // namespace weir::detail
