@@ -6,11 +6,15 @@
 #include <weir/base/log.hpp>
 #include <weir/broker/internal/broker_kit.hpp>
 #include <weir/core.hpp>
+#include <weir/sim/memory_watch.hpp>
+#include <weir/sim/virtual_run.hpp>
 #include <weir/testing/allocation_points.hpp>
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <exception>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -105,6 +109,55 @@ TEST_F(BrokerWithoutMemory, goes_on_serving) {
       co_await check(b, known);
     });
   });
+}
+
+// What was refused for want of memory and is tried again with its key is one message, in this life
+// and in the next: nothing was half done.
+task<> submit_with_keys(broker& b, std::vector<std::string>& ids) {
+  if (!b.has_queue("q")) co_await b.put_queue("q", {.lease = 10_s});
+  while (ids.size() < messages) {
+    const std::string key = "key " + std::to_string(ids.size());
+    const auto sent = co_await b.submit("q", {.body = key, .key = key});
+    WEIR_REQUIRE(sent);
+    ids.push_back(sent->id);
+  }
+}
+task<> live_with_keys(bool is_later, std::vector<std::string>* ids) {
+  co_await with_broker(tiny_broker(), [&](broker& b) -> task<> {
+    for (int tries = 0; !is_later; ++tries) {
+      try {
+        co_await submit_with_keys(b, *ids);
+        break;
+      } catch (const std::bad_alloc&) {
+        if (tries != 0) throw;
+      }
+    }
+    for (const std::string& id : *ids) {
+      const auto seen = co_await b.message(id);
+      EXPECT_TRUE(seen) << "a confirmed message is missing";
+    }
+    EXPECT_EQ(b.queue("q")->ready, messages) << (is_later ? "after a start" : "at once");
+  });
+}
+
+TEST_F(BrokerWithoutMemory, makes_one_message_of_a_key_whichever_large_request_fails) {
+  std::uint64_t struck = 0;
+  for (std::uint64_t nth = 1;; ++nth) {
+    virtual_world world;
+    memory_watch memory(world);
+    std::vector<std::string> ids;
+    ids.reserve(messages);
+    memory.fail_large(nth);
+    const virtual_outcome first = run_outcome_in(world, live_with_keys(false, &ids));
+    if (memory.refused() == 0) break;
+    ++struck;
+    const bool has_lived = ids.size() == messages;  // else it could not even open
+    EXPECT_EQ(first.is_failed, !has_lived) << nth << ": " << first.failure;
+    if (!has_lived) continue;
+    const virtual_outcome second = run_outcome_in(world, live_with_keys(true, &ids));
+    EXPECT_EQ(second.failure, "") << nth;
+  }
+  EXPECT_GT(struck, 3u);
 }
 
 }  // namespace

@@ -31,6 +31,7 @@ result<std::uint64_t> broker_core::commit(append_class who) {
         {.kind = static_cast<std::uint8_t>(batch[i].kind), .payload = batch[i].payload});
   }
   places.resize(records.size());
+  state->make_room_for(batch);
   const auto lsn = log->try_append(records, who, places);
   if (!lsn) return lsn;
   lsn_last = *lsn;

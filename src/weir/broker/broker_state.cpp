@@ -36,6 +36,19 @@ bool broker_state::is_possible(const end_record& record) const { return has_ende
 broker_state::broker_state(hash_key secret, broker_limits limits)
     : secret_(secret), limits_(limits), store_(secret, limits.error_texts_bytes_max) {}
 
+void broker_state::make_room_for(const record_batch& records) {
+  std::size_t messages = 0;
+  std::size_t notes = 0;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    const record_kind kind = records[i].kind;
+    if (kind == record_kind::submit) ++messages;
+    if (kind == record_kind::retry || kind == record_kind::dead || kind == record_kind::end) {
+      ++notes;
+    }
+  }
+  store_.make_room(messages, notes);
+}
+
 template <class Record>
 result<void> broker_state::apply_payload(std::string_view payload, location where) {
   auto record = decode<Record>(payload);

@@ -105,6 +105,9 @@ class broker_state {
   /// The reply as it is now: compaction moves its records.
   std::optional<pending_reply> find_reply(std::uint64_t sequence) const;
 
+  /// Memory for messages, keys and notes of these records. Before they are written: what was
+  /// written and could not be applied would be there only after the next start.
+  void make_room_for(const record_batch& records);
   /// Makes a record true. For our own records just decided, and for those of the journal in order.
   result<void> apply(broker_record record, location where);
   /// Records up to here are on disk. Starts at location::last(): replayed records are.

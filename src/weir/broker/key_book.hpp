@@ -47,6 +47,11 @@ class key_book {
  public:
   /// The message made by the key, when its window is not over at `now`.
   std::optional<std::uint64_t> find(key_digest digest, time_point now) const noexcept;
+  /// Memory for `count` keys more, so that as many calls of remember() don't fail.
+  void make_room(std::size_t count) {
+    slab_.make_room(count);
+    table_.make_room(count);
+  }
   /// The key names this message from now on.
   void remember(key_digest digest, std::uint64_t sequence, time_point until);
   /// Frees keys whose window is over: at most `max` of them.

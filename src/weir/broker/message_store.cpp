@@ -74,6 +74,18 @@ std::uint32_t message_store::find(std::uint64_t sequence) const noexcept {
   return slot != no_slot && live_queue(slab_[slot].queue) ? slot : no_slot;
 }
 
+void message_store::make_room(std::size_t messages, std::size_t notes) {
+  if (messages != 0) {
+    slab_.make_room(messages);
+    table_.make_room(messages);
+    keys.make_room(messages);
+  }
+  if (notes != 0) {
+    notes_.make_room(notes);
+    note_table_.make_room(notes);
+  }
+}
+
 std::uint32_t message_store::load(const message& made) {
   const std::uint32_t slot = slab_.take();
   slab_[slot] = made;

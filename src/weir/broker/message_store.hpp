@@ -92,6 +92,8 @@ class message_store {
     change(of);
     link(slot);
   }
+  /// Memory for so many messages more, with keys, and for so many notes more.
+  void make_room(std::size_t messages, std::size_t notes);
   /// Before loading: room to find so many.
   void reserve(std::size_t messages) { table_.reserve(messages); }
   /// For loading many: as create(), but in no order and not counted until link_loaded().

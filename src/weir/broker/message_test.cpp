@@ -59,6 +59,37 @@ TEST(slab, slots_are_distinct_and_keep_their_items_through_random_use) {
   for (const auto& [slot, sequence] : model) EXPECT_EQ(slab[slot].sequence, sequence);
 }
 
+TEST(slab, has_room_that_was_made_before) {
+  message_slab slab;
+  for (std::uint64_t i = 1; i <= 1'000; ++i) add(slab, i);
+  slab.make_room(24);
+  const std::size_t one_chunk = slab.memory_bytes();
+  slab.make_room(25);
+  EXPECT_GE(slab.memory_bytes(), one_chunk + message_slab::chunk_slots * sizeof(message));
+  slab.make_room(3'000);
+  const std::size_t before = slab.memory_bytes();
+  for (std::uint64_t i = 1; i <= 3'000; ++i) add(slab, 1'000 + i);
+  EXPECT_EQ(slab.memory_bytes(), before);
+  EXPECT_EQ(slab.size(), 4'000u);
+}
+
+TEST(slot_table, has_room_that_was_made_before_and_finds_what_is_in_it) {
+  message_slab slab;
+  message_table table;
+  std::uint64_t next = 1;
+  for (const std::size_t count : {1u, 39u, 1u, 300u, 1'000u}) {
+    table.make_room(count);
+    const std::size_t before = table.memory_bytes();
+    for (std::size_t i = 0; i < count; ++i) table.insert(slab, add(slab, next++));
+    EXPECT_LE(table.memory_bytes(), before) << count;
+  }
+  for (std::uint64_t key = 1; key < next; ++key) {
+    const std::uint32_t slot = table.find(slab, key);
+    ASSERT_NE(slot, no_slot) << key;
+    EXPECT_EQ(slab[slot].sequence, key);
+  }
+}
+
 TEST(slot_table, finds_exactly_what_is_in_it_while_it_grows_and_shrinks) {
   message_slab slab;
   message_table table;

@@ -11,6 +11,7 @@
 
 #include <weir/base/assert.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -63,6 +64,19 @@ class slab {
     return number * chunk_slots + index;
   }
 
+  /// Memory for `count` items more, so that as many calls of take() don't fail.
+  void make_room(std::size_t count) {
+    const std::size_t room = (held_ + spare_.size()) * chunk_slots - size_;
+    if (count <= room) return;
+    const std::size_t more = (count - room + chunk_slots - 1) / chunk_slots;
+    const std::size_t chunks = chunks_.size() + spare_.size() + more;
+    if (chunks > chunks_.capacity()) chunks_.reserve(std::max(chunks, 2 * chunks_.capacity()));
+    open_.reserve(chunks_.capacity());
+    closed_.reserve(chunks_.capacity());
+    spare_.reserve(spare_.size() + more);
+    for (std::size_t i = 0; i < more; ++i) spare_.push_back(made_items());
+  }
+
   /// Frees a slot that take() gave.
   void give(std::uint32_t slot) noexcept {
     const std::uint32_t number = slot / chunk_slots;
@@ -93,7 +107,7 @@ class slab {
   }
   /// Heap memory held, in bytes.
   std::size_t memory_bytes() const noexcept {
-    return held_ * chunk_slots * sizeof(T) + chunks_.capacity() * sizeof(chunk) +
+    return (held_ + spare_.size()) * chunk_slots * sizeof(T) + chunks_.capacity() * sizeof(chunk) +
            (open_.capacity() + closed_.capacity()) * sizeof(std::uint32_t);
   }
 
@@ -110,8 +124,18 @@ class slab {
     return of.items && (of.free != no_slot || of.fresh < chunk_slots);
   }
 
+  static std::unique_ptr<T[]> made_items() {
+    return std::make_unique_for_overwrite<T[]>(chunk_slots);
+  }
+  std::unique_ptr<T[]> new_items() {
+    if (spare_.empty()) return made_items();
+    std::unique_ptr<T[]> items = std::move(spare_.back());
+    spare_.pop_back();
+    return items;
+  }
+
   void open_chunk() {
-    auto items = std::make_unique_for_overwrite<T[]>(chunk_slots);
+    auto items = new_items();
     std::uint32_t number = 0;
     if (!closed_.empty()) {
       number = closed_.back();
@@ -142,8 +166,9 @@ class slab {
   }
 
   std::vector<chunk> chunks_;
-  std::vector<std::uint32_t> open_;    // chunks that may have room, the one in use last
-  std::vector<std::uint32_t> closed_;  // chunks without memory
+  std::vector<std::unique_ptr<T[]>> spare_;  // made room: the next chunks to open
+  std::vector<std::uint32_t> open_;          // chunks that may have room, the one in use last
+  std::vector<std::uint32_t> closed_;        // chunks without memory
   std::size_t size_ = 0;
   std::size_t held_ = 0;   // chunks with memory
   std::size_t empty_ = 0;  // chunks with memory and no item

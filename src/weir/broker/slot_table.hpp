@@ -10,6 +10,7 @@
 #include <weir/base/hash.hpp>
 #include <weir/broker/slab.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -46,6 +47,13 @@ class slot_table {
     return no_slot;
   }
 
+  /// Memory for `count` entries more, so that as many calls of insert() don't fail.
+  void make_room(std::size_t count) {
+    std::size_t capacity = std::max(now_.capacity, capacity_min);
+    while ((now_.used + old_.used + count) * 8 > capacity * 5) capacity *= 2;
+    if (capacity > std::max(now_.capacity, spare_.capacity)) spare_ = made(capacity);
+  }
+
   /// Adds a slot whose key is not in the table.
   void insert(const Items& items, std::uint32_t slot) {
     if ((now_.used + 1) * 8 > now_.capacity * 5) grow();
@@ -80,7 +88,7 @@ class slot_table {
   std::size_t size() const noexcept { return now_.used + old_.used; }
   /// Heap memory held, in bytes.
   std::size_t memory_bytes() const noexcept {
-    return (now_.capacity + old_.capacity) * sizeof(std::uint32_t);
+    return (now_.capacity + old_.capacity + spare_.capacity) * sizeof(std::uint32_t);
   }
 
  private:
@@ -146,7 +154,10 @@ class slot_table {
   void grow() {
     // Carrying ends long before the new table is full again: each insert carries several.
     WEIR_ASSERT(old_.used == 0);
-    table bigger = made(now_.capacity == 0 ? capacity_min : now_.capacity * 2);
+    table bigger = std::exchange(spare_, {});
+    if (bigger.capacity <= now_.capacity) {
+      bigger = made(now_.capacity == 0 ? capacity_min : now_.capacity * 2);
+    }
     old_ = std::move(now_);
     now_ = std::move(bigger);
     carried_ = 0;
@@ -165,7 +176,8 @@ class slot_table {
   }
 
   table now_;
-  table old_;  // while growing: entries not carried over yet
+  table old_;    // while growing: entries not carried over yet
+  table spare_;  // made room: the next, larger one
   std::size_t carried_ = 0;
 };
 
