@@ -73,19 +73,33 @@ std::string in_hours(duration length) {
   return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
 }
 
+/// "kill 3, memory 2 (17 requests for memory failed)"
+std::string strikes_of(const drill::drill_report& report) {
+  std::string out;
+  for (std::size_t i = 0; i < chaos_kinds; ++i) {
+    if (report.strikes[i] == 0) continue;
+    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", name(static_cast<chaos_kind>(i)),
+                       report.strikes[i]);
+  }
+  if (report.memory_refused != 0) {
+    out += fmt::format(" ({} requests for memory failed)", report.memory_refused);
+  }
+  return out.empty() ? "none" : out;
+}
+
 std::string text_of(const drill::drill_report& report) {
   const drill::ledger_counts& counts = report.counts;
   return fmt::format(
       "simulated {}: {} submitted, {} confirmed, {} given out ({} of them pushed), {} "
-      "acknowledged, "
-      "{} done, {} dead, {} replies; {} server starts, {} packets, {} turns; at most {} bytes on "
-      "the disk (bound "
-      "{})\nfaults of this seed: {}\nfingerprint "
-      "{:016x}\n",
+      "acknowledged, {} done, {} dead, {} replies; {} server starts, {} packets, {} turns\n"
+      "at most {} bytes on the disk (bound {}) and {} in memory (bound {})\n"
+      "faults of this seed: {}\n"
+      "faults that struck: {}\n"
+      "fingerprint {:016x}\n",
       in_hours(report.simulated), counts.tried, counts.confirmed, counts.delivered, counts.pushed,
       counts.acked, counts.done, counts.dead, counts.replied, report.server_starts, report.packets,
-      report.turns, report.disk_bytes_max, report.disk_bytes_bound, report.swarm,
-      report.fingerprint);
+      report.turns, report.disk_bytes_max, report.disk_bytes_bound, report.memory_bytes_max,
+      report.memory_bytes_bound, report.swarm, strikes_of(report), report.fingerprint);
 }
 
 void save_case(const std::string& path, const drill::drill_case& what) {
@@ -202,8 +216,10 @@ void add_serve(command_syntax sim, command_choice& choice) {
       "Examples:\n  weir sim serve --seed 42 --nodes 3 --time 1h --faults all\n"
       "  weir sim serve --campaign 30m\n  weir sim serve --seed 42 --shrink\n"
       "Faults: kill, power, pause, clock, partition, clog, reset, loss, slow_network,\n"
-      "short_transfers, disk_error, sync_error, disk_full, slow_disk; all, none; -NAME leaves one\n"
-      "out. Each seed draws some of them. Exit code 0: all promises were kept; 1: one was broken.");
+      "short_transfers, disk_error, sync_error, disk_full, slow_disk, memory; all, none; -NAME "
+      "leaves\n"
+      "one out. Each seed draws some of them. Exit code 0: all promises were kept; 1: one was "
+      "broken.");
   const auto given = std::make_shared<settings>();
   command.option("--seed", given->seed, "Decides everything (default: a new one, printed)");
   command.option("--nodes", given->nodes,

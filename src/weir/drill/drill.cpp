@@ -2,17 +2,20 @@
 
 #include <weir/base/hash.hpp>
 #include <weir/base/log.hpp>
+#include <weir/base/probe.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/drill/drill_client.hpp>
 #include <weir/flow/event.hpp>
 #include <weir/io/signals.hpp>
 #include <weir/serve/server_life.hpp>
+#include <weir/store/journal.hpp>
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <csignal>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -28,11 +31,12 @@ constexpr duration look_every = duration::seconds(1);
 constexpr std::uint64_t segments_spare = 6;
 constexpr std::uint64_t snapshots_spare = 2;
 constexpr std::uint64_t copies_max = 3;
-// In memory: what a server has that has nothing to do; two windows of a segment while it recovers;
-// of what it was given, the journal's latest groups and answers on their way.
-constexpr std::uint64_t memory_at_rest = 512u << 10;
+// In memory: what a server has that has nothing to do, and calls and answers on their way; two
+// windows of a segment while it recovers; the journal's latest groups, which are of what was
+// submitted; and each message's place, key, note and reply.
+constexpr std::uint64_t memory_at_rest = 2u << 20;
 constexpr std::uint64_t memory_recovering = 2u << 20;
-constexpr std::uint64_t memory_copies_max = 2;
+constexpr std::uint64_t memory_of_message = 512;
 constexpr duration end_patience = duration::seconds(60);
 
 struct quiet_observer final : server_observer {
@@ -115,9 +119,7 @@ knobs::knobs(choices& from)
 
 class run final : public chaos_host {
  public:
-  run(const drill_settings& settings, choices& decisions, drill_listener* listener,
-      memory_gauge* memory);
-  ~run();
+  run(const drill_settings& settings, choices& decisions, drill_listener* listener);
 
   drill_report made();
 
@@ -139,6 +141,9 @@ class run final : public chaos_host {
     return clients_;
   }
   bool has_disk(const virtual_node& node) override { return &node == &nodes_.at(0); }
+  memory_watch* memory_of(const virtual_node& node) override {
+    return &node == &nodes_.at(0) ? &*memory_ : nullptr;
+  }
   void struck(chaos_kind kind, virtual_node* on, const std::string& how) override;
 
   void note(std::string_view who, std::string_view what);
@@ -155,10 +160,10 @@ class run final : public chaos_host {
 
   drill_settings settings_;
   drill_listener* listener_;
-  memory_gauge* memory_;
   probe_book probes_;
   ledger book_;
   virtual_nodes nodes_;
+  std::optional<memory_watch> memory_;  // of the server's machine
   knobs drawn_;
   client_orders orders_;
   server_program server_;
@@ -172,11 +177,9 @@ class run final : public chaos_host {
   std::uint64_t print_ = 0;
 };
 
-run::run(const drill_settings& settings, choices& decisions, drill_listener* listener,
-         memory_gauge* memory)
+run::run(const drill_settings& settings, choices& decisions, drill_listener* listener)
     : settings_(settings),
       listener_(listener),
-      memory_(memory),
       probes_(decisions),
       nodes_(decisions),
       drawn_(decisions),
@@ -200,7 +203,7 @@ run::run(const drill_settings& settings, choices& decisions, drill_listener* lis
   orders_.wait = drawn_.wait;
   orders_.body_bytes_max = drawn_.body_bytes_max;
   chaos_ = std::make_unique<chaos>(nodes_, settings.faults, *this);
-  if (memory_) memory_->watch(nodes_.at(0).world());
+  memory_.emplace(nodes_.at(0).world());
   if (!chaos_->may_strike(chaos_kind::clock)) book_.trust_clocks();
 }
 
@@ -209,14 +212,11 @@ void run::struck(chaos_kind kind, virtual_node* on, const std::string& how) {
     book_.allow_early_deaths();
     orders_.may_fail_inside = true;
   }
-  if (kind == chaos_kind::sync_error || kind == chaos_kind::disk_full) {
+  if (kind == chaos_kind::sync_error || kind == chaos_kind::disk_full ||
+      kind == chaos_kind::memory) {
     orders_.may_fail_inside = true;
   }
   note(on ? on->name() : "network", how);
-}
-
-run::~run() {
-  if (memory_) memory_->leave();
 }
 
 void run::note(std::string_view who, std::string_view what) {
@@ -247,7 +247,7 @@ void run::supervise() {
       node.start(server_);
     } else if (restart_at_ == time_point::never()) {
       note("server", fmt::format("ended by itself: {}", why));
-      if (!chaos_->has_ill_disk(node)) {
+      if (!chaos_->is_ill(node)) {
         return book_.broken(fmt::format("the server ended by itself: {}", node.outcome().failure));
       }
       restart_at_ = nodes_.now() + supervisor_pause;
@@ -287,15 +287,16 @@ void run::look_at_disk() {
 }
 
 void run::look_at_memory() {
-  if (!memory_) return;
-  const std::uint64_t used = memory_->bytes();
+  const std::uint64_t used = memory_->bytes_highest();
   if (used <= report_.memory_bytes_max) return;
   report_.memory_bytes_max = used;
+  const std::uint64_t latest =
+      std::min<std::uint64_t>(orders_.bytes_submitted, journal_options().recent_bytes_max);
   report_.memory_bytes_bound =
-      memory_at_rest + memory_recovering + memory_copies_max * orders_.bytes_submitted;
+      memory_at_rest + memory_recovering + latest + memory_of_message * book_.counts().tried;
   if (used > report_.memory_bytes_bound) {
-    book_.broken(fmt::format("the server holds {} bytes of memory, and {} were submitted", used,
-                             orders_.bytes_submitted));
+    book_.broken(fmt::format("the server has held {} bytes of memory, {} is its bound", used,
+                             report_.memory_bytes_bound));
   }
 }
 
@@ -376,6 +377,9 @@ drill_report run::made() {
   if (!is_over()) end_and_look_again();
   if (!is_over()) examine();
   if (is_over()) note("drill", book_.violation());
+  if (chaos_->strikes(chaos_kind::memory) != 0) {
+    sometimes(memory_->refused() != 0, "a request for memory fails");
+  }
   set_probe_listener(outer);
   report_.violation = book_.violation();
   report_.fingerprint = mix(nodes_.fingerprint() ^ print_);
@@ -387,15 +391,16 @@ drill_report run::made() {
   for (std::size_t i = 0; i < chaos_kinds; ++i) {
     report_.strikes[i] = chaos_->strikes(static_cast<chaos_kind>(i));
   }
+  report_.memory_refused = memory_->refused();
   report_.probes = probes_.seen();
   return std::move(report_);
 }
 
 }  // namespace
 
-drill_report run_drill(const drill_settings& settings, choices& decisions, drill_listener* listener,
-                       memory_gauge* memory) {
-  return run(settings, decisions, listener, memory).made();
+drill_report run_drill(const drill_settings& settings, choices& decisions,
+                       drill_listener* listener) {
+  return run(settings, decisions, listener).made();
 }
 
 }  // namespace weir::drill

@@ -46,26 +46,6 @@ class drill_listener {
   ~drill_listener() = default;
 };
 
-/// Counts the memory of the server's machine, which takes an allocator that knows who asks: test
-/// programs have one (testing/allocations.hpp), the shipped program doesn't.
-///
-/// Cancel:  no waits.
-/// Order:   watch() once, then questions.
-/// Bound:   one drill.
-/// Errors:  none.
-/// Threads: one.
-class memory_gauge {
- public:
-  virtual void watch(virtual_world& server) = 0;
-  /// Taken by the program that runs there, and not given back.
-  virtual std::uint64_t bytes() = 0;
-  /// The world is about to go.
-  virtual void leave() = 0;
-
- protected:
-  ~memory_gauge() = default;
-};
-
 /// What a drill came to.
 struct drill_report {
   std::string violation;            // empty: all promises were kept
@@ -78,8 +58,9 @@ struct drill_report {
   std::uint64_t server_starts = 0;
   std::uint64_t disk_bytes_max = 0;  // that the server's folder has taken at one time
   std::uint64_t disk_bytes_bound = 0;
-  std::uint64_t memory_bytes_max = 0;  // that the server has held at one time; 0: nobody counted
+  std::uint64_t memory_bytes_max = 0;  // that the server has held at one time
   std::uint64_t memory_bytes_bound = 0;
+  std::uint64_t memory_refused = 0;  // requests for memory that failed by faults
   ledger_counts counts;
   std::array<std::uint64_t, chaos_kinds> strikes{};
   std::vector<probe_book::entry> probes;
@@ -87,8 +68,8 @@ struct drill_report {
   bool is_failed() const noexcept { return !violation.empty(); }
 };
 
-/// One drill, from its decisions. `listener` and `memory` may be null.
+/// One drill, from its decisions. `listener` may be null.
 drill_report run_drill(const drill_settings& settings, choices& decisions,
-                       drill_listener* listener = nullptr, memory_gauge* memory = nullptr);
+                       drill_listener* listener = nullptr);
 
 }  // namespace weir::drill

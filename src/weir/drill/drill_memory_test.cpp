@@ -1,65 +1,64 @@
-// The memory that the simulated server holds is bounded, whatever happens to it.
+// The memory that the simulated server holds is bounded, whatever happens to it, also to the
+// memory.
 #include <weir/drill/drill.hpp>
 
+#include <weir/base/defect.hpp>
 #include <weir/base/log.hpp>
-#include <weir/testing/allocations.hpp>
+#include <weir/drill/drill_case.hpp>
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <cstdint>
-#include <optional>
 
 namespace weir::drill {
 namespace {
 
-class gauge final : public memory_gauge {
- public:
-  explicit gauge(std::uint64_t leaked = 0) : leaked_(leaked) {}
-  void watch(virtual_world& server) override { watch_.emplace(server); }
-  std::uint64_t bytes() override { return watch_->bytes() + leaked_; }
-  void leave() override { watch_.reset(); }
-
- private:
-  std::optional<testing::memory_watch> watch_;
-  std::uint64_t leaked_;
-};
+constexpr std::uint64_t leaky_seed = 8;      // its messages are large
+constexpr std::uint64_t failing_seed = 105;  // it draws "memory"
 
 class DrillMemory : public ::testing::Test {
  protected:
-  void SetUp() override {
-    if (!testing::are_allocations_ours()) GTEST_SKIP() << "allocations are the sanitizer's here";
-    log::set_level(log::level::off);
-  }
+  void SetUp() override { log::set_level(log::level::off); }
   void TearDown() override { log::set_level(log::level::info); }
 
-  static drill_report run_with(std::uint64_t seed, gauge& memory) {
-    choices decisions(seed);
-    return run_drill({.time = duration::seconds(120)}, decisions, nullptr, &memory);
+  static drill_report run_of(std::uint64_t seed) {
+    return run_case({.settings = {.time = duration::seconds(120)}, .seed = seed});
   }
 };
 
 TEST_F(DrillMemory, of_the_server_stays_below_its_bound) {
   for (const std::uint64_t seed : {1, 2, 3, 4, 5, 8, 21}) {
-    gauge memory;
-    const drill_report report = run_with(seed, memory);
+    const drill_report report = run_of(seed);
     EXPECT_EQ(report.violation, "") << seed;
     EXPECT_GT(report.memory_bytes_max, 0u);
     EXPECT_LE(report.memory_bytes_max, report.memory_bytes_bound);
   }
 }
 
+// With a leak planted: each delivery keeps its message's memory.
 TEST_F(DrillMemory, that_grows_beyond_its_bound_is_told) {
-  gauge memory(std::uint64_t{100} << 20);
-  const drill_report report = run_with(1, memory);
-  EXPECT_EQ(report.violation.substr(0, 16), "the server holds") << report.violation;
+  if (!defects_can_be_planted) GTEST_SKIP() << "this build can't be given a leak";
+  const planted_defect leak("journal: keeps the memory of what was read");
+  const drill_report report = run_of(leaky_seed);
+  EXPECT_EQ(kind_of_violation(report.violation), "the server has held") << report.violation;
+  EXPECT_GT(report.memory_bytes_max, report.memory_bytes_bound);
 }
 
-// A test program sees what happens in the shipped one.
-TEST_F(DrillMemory, is_counted_without_changing_what_happens) {
-  choices decisions(3);
-  const std::uint64_t plain = run_drill({.time = duration::seconds(120)}, decisions).fingerprint;
-  gauge memory;
-  EXPECT_EQ(run_with(3, memory).fingerprint, plain);
+TEST_F(DrillMemory, that_fails_strikes_the_server_breaks_no_promise_and_is_replayed) {
+  const drill_settings settings{.time = duration::seconds(20),
+                                .faults = *chaos_set::parse("memory")};
+  choices decisions(0);
+  decisions.record_next();
+  decisions.restart(failing_seed);
+  const drill_report first = run_drill(settings, decisions);
+  EXPECT_EQ(first.violation, "");
+  EXPECT_GT(first.strikes[static_cast<std::size_t>(chaos_kind::memory)], 0u);
+  EXPECT_GT(first.memory_refused, 0u);
+  decisions.replay(decisions.take_record());
+  const drill_report again = run_drill(settings, decisions);
+  EXPECT_EQ(again.memory_refused, first.memory_refused);
+  EXPECT_EQ(again.fingerprint, first.fingerprint);
 }
 
 }  // namespace

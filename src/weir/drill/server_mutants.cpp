@@ -15,6 +15,7 @@ constexpr mutant mutants[] = {
     {"journal: leaves snapshots unsynced", "after a power cut no snapshot is whole"},
     {"journal: skips the first record behind a snapshot", "one change is missing after a start"},
     {"journal: wakes one of those who wait for the disk", "confirmations wait for the next group"},
+    {"journal: keeps the memory of what was read", "each delivery leaks its message"},
     // broker
     {"broker: confirms an acknowledgement that is not durable", "a done message comes back"},
     {"broker: confirms a message that is not durable", "a confirmed message is missing"},

@@ -13,9 +13,12 @@ namespace weir {
 namespace {
 
 constexpr std::string_view names[chaos_kinds] = {
-    "kill", "power",        "pause",           "clock",      "partition",  "clog",      "reset",
-    "loss", "slow_network", "short_transfers", "disk_error", "sync_error", "disk_full", "slow_disk",
+    "kill",       "power",      "pause",     "clock",        "partition",
+    "clog",       "reset",      "loss",      "slow_network", "short_transfers",
+    "disk_error", "sync_error", "disk_full", "slow_disk",    "memory",
 };
+// Kinds that came later draw after all others, so that seeds from before still draw what they drew.
+constexpr std::size_t first_kinds = static_cast<std::size_t>(chaos_kind::memory);
 
 constexpr std::uint32_t weights[] = {1, 3, 10, 30, 100};  // two orders of magnitude
 constexpr duration means[] = {duration::seconds(30), duration::seconds(120), duration::seconds(10),
@@ -65,15 +68,17 @@ std::string chaos_set::text() const {
 
 chaos::chaos(virtual_nodes& nodes, chaos_set allowed, chaos_host& host)
     : nodes_(nodes), host_(host), choices_(nodes.decisions()) {
-  for (std::size_t i = 0; i < chaos_kinds; ++i) {
+  const auto draw_weight = [&](std::size_t i) {
     // Drawn in any case, so that a kind that is not allowed does not move what is drawn for others.
     const bool exists = choices_.below(choice_kind::knob, 2) == 1;
     const std::uint32_t weight = weights[choices_.below(choice_kind::knob, std::size(weights))];
-    if (!exists || !allowed.has(static_cast<chaos_kind>(i))) continue;
+    if (!exists || !allowed.has(static_cast<chaos_kind>(i))) return;
     weights_[i] = weight;
     weights_sum_ += weight;
-  }
+  };
+  for (std::size_t i = 0; i < first_kinds; ++i) draw_weight(i);
   mean_ = means[choices_.below(choice_kind::knob, std::size(means))];
+  for (std::size_t i = first_kinds; i < chaos_kinds; ++i) draw_weight(i);
   if (weights_sum_ != 0) draw_next();
 }
 
@@ -102,7 +107,7 @@ time_point chaos::next_at() const noexcept {
   return lurking_.on ? std::min(next, nodes_.now() + lurk_step) : next;
 }
 
-bool chaos::has_ill_disk(const virtual_node& node) const noexcept {
+bool chaos::is_ill(const virtual_node& node) const noexcept {
   const auto found = ill_.find(node.host());
   return found != ill_.end() && found->second;
 }
@@ -144,6 +149,10 @@ void chaos::strike(chaos_kind kind) {
   }
   virtual_node& on = nodes_.at(choices_.below(choice_kind::fault, nodes_.count()));
   if (kind < chaos_kind::partition) return strike_machine(kind, on);
+  if (kind == chaos_kind::memory) {
+    if (memory_watch* const memory = host_.memory_of(on)) strike_memory(on, *memory);
+    return;
+  }
   if (host_.has_disk(on)) strike_disk(kind, on);
 }
 
@@ -332,6 +341,27 @@ void chaos::strike_disk(chaos_kind kind, virtual_node& on) {
   later(length, {kind, &on});
 }
 
+// One request that fails strikes in the midst of something; no room hits all that goes on at once.
+void chaos::strike_memory(virtual_node& on, memory_watch& memory) {
+  constexpr std::uint64_t rooms[] = {0, 16u << 10, 256u << 10};
+  constexpr std::uint64_t nth_max = 64;
+  ++strikes_[static_cast<std::size_t>(chaos_kind::memory)];
+  const duration length = draw(duration::milliseconds(100), duration::seconds(60));
+  if (choices_.below(choice_kind::fault, 2) == 0) {
+    const std::uint64_t nth = choices_.below(choice_kind::fault, nth_max) + 1;
+    host_.struck(chaos_kind::memory, &on,
+                 fmt::format("large request {} for memory from now on fails", nth));
+    memory.fail_large(nth);
+  } else {
+    const std::uint64_t room = rooms[choices_.below(choice_kind::fault, std::size(rooms))];
+    host_.struck(chaos_kind::memory, &on,
+                 fmt::format("has {} bytes of memory left for {}", room, in_seconds(length)));
+    memory.leave_room(room);
+  }
+  ill_[on.host()] = true;
+  later(length, {chaos_kind::memory, &on});
+}
+
 void chaos::start(virtual_node& node) {
   if (node.is_running()) return;
   host_.struck(chaos_kind::kill, &node, "starts");
@@ -377,6 +407,8 @@ void chaos::relieve(const relief& from) {
       return;
     case chaos_kind::sync_error:
       return from.on->world().drop_faults();
+    case chaos_kind::memory:
+      return host_.memory_of(*from.on)->heal();
     case chaos_kind::clock:
     case chaos_kind::clog:
       return;

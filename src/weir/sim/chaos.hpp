@@ -4,6 +4,7 @@
 // `fault`, whose plain answer is "nothing happens": shrinking takes faults out by itself.
 #pragma once
 
+#include <weir/sim/memory_watch.hpp>
 #include <weir/sim/virtual_nodes.hpp>
 
 #include <array>
@@ -31,8 +32,9 @@ enum class chaos_kind : std::uint8_t {
   sync_error,       // an fsync that fails once, and loses what was dirty
   disk_full,        // ENOSPC
   slow_disk,
+  memory,  // large requests for memory fail: one, or all beyond what is left
 };
-inline constexpr std::size_t chaos_kinds = 14;
+inline constexpr std::size_t chaos_kinds = 15;
 std::string_view name(chaos_kind kind) noexcept;
 
 /// A set of kinds.
@@ -64,6 +66,8 @@ class chaos_host {
   virtual node_program& program_of(virtual_node& node) = 0;
   /// Whether faults of disks may strike it.
   virtual bool has_disk(const virtual_node& node) = 0;
+  /// The memory of its program, which may get short; null: it may not.
+  virtual memory_watch* memory_of(const virtual_node& node) = 0;
   /// Something has happened, in words: "killed", "clock set by -3 s".
   virtual void struck(chaos_kind kind, virtual_node* on, const std::string& how) = 0;
 
@@ -99,8 +103,8 @@ class chaos {
   std::uint64_t strikes(chaos_kind kind) const noexcept {
     return strikes_[static_cast<std::size_t>(kind)];
   }
-  /// A fault of its disk has struck the machine since it was started the last time.
-  bool has_ill_disk(const virtual_node& node) const noexcept;
+  /// A fault of its disk or its memory has struck the machine since it was started the last time.
+  bool is_ill(const virtual_node& node) const noexcept;
   void forget_illness(const virtual_node& node) noexcept;
 
  private:
@@ -122,6 +126,7 @@ class chaos {
   void strike_clock(virtual_node& on);
   void strike_network(chaos_kind kind);
   void strike_disk(chaos_kind kind, virtual_node& on);
+  void strike_memory(virtual_node& on, memory_watch& memory);
   void cut(virtual_node& from, virtual_node& to, duration length);
   void relieve(const relief& from);
   void start(virtual_node& node);
