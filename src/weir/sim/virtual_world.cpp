@@ -1,5 +1,6 @@
 #include <weir/sim/virtual_world.hpp>
 
+#include <weir/base/probe.hpp>
 #include <weir/sim/virtual_driver.hpp>
 
 #include <errno.h>
@@ -159,7 +160,9 @@ std::int64_t virtual_world::sync_written(const io_request& request, std::int64_t
   sync.handle = request.handle;
   sync.offset = request.offset;
   sync.size = static_cast<std::size_t>(written);
-  if (const int code = begin(sync)) return -code;
+  const int code = begin(sync);
+  if (!faults_.empty()) sometimes(code != 0, "a planned fault hits the sync of a durable write");
+  if (code != 0) return -code;
   const std::int64_t synced = run_on_disk(sync);
   return synced < 0 ? synced : written;
 }
