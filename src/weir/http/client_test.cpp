@@ -1,6 +1,7 @@
 // What the client does, against our own server and against servers without manners.
 #include <weir/http/client.hpp>
 
+#include <weir/flow/event.hpp>
 #include <weir/http/talk_test.hpp>
 
 #include <gtest/gtest.h>
@@ -297,6 +298,100 @@ WEIR_TEST("an answer that comes before the request was taken whole is heard") {
     const client_response got =
         co_await asks.send({.method = "PUT", .url = url_at(serves.door.local()), .body = body});
     EXPECT_EQ(got.status(), 413);
+  });
+}
+
+// A large request to a server that says `text` after the first piece and reads no more.
+task<result<client_response>> outcome_of_large(client& asks, std::string_view text,
+                                               bool ends_stream = false) {
+  scripted serves = co_await make_scripted();
+  const std::string body(1 << 20, 'x');
+  result<client_response> got = fail(errc::internal);
+  co_await with_scope([&](scope& s) -> task<> {
+    event heard;
+    s.spawn([&]() -> task<> {
+      talker one = co_await next_client(serves);
+      co_await one.receive();
+      co_await one.say(text);
+      if (ends_stream) co_await one.connection().shutdown_send();
+      co_await heard.wait();
+    });
+    got = co_await as_result(
+        asks.send({.method = "PUT", .url = url_at(serves.door.local()), .body = body}));
+    heard.set();
+  });
+  co_return got;
+}
+
+WEIR_TEST("a server that refuses a large request and reads no more is heard at once") {
+  client asks({.write_timeout = 20_s});
+  const time_point before = loop::current()->now();
+  for (const bool ends_stream : {false, true}) {
+    const client_response got = value_or_raise(co_await outcome_of_large(
+        asks, "HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nlarge", ends_stream));
+    EXPECT_EQ(got.status(), 413);
+    EXPECT_EQ(got.body, "large");
+    EXPECT_EQ(asks.stats().connections_live, 0u) << "half a request is on it";
+  }
+  EXPECT_EQ(loop::current()->now() - before, 0_s);
+}
+
+WEIR_TEST("a server that breaks off a large request without an answer is given up at once") {
+  client asks({.write_timeout = 20_s});
+  const time_point before = loop::current()->now();
+  EXPECT_EQ(code_of(co_await outcome_of_large(asks, "", true)), errc::broken);
+  EXPECT_EQ(code_of(co_await outcome_of_large(asks, "what?\r\n\r\n")), errc::malformed);
+  EXPECT_EQ(loop::current()->now() - before, 0_s);
+  EXPECT_EQ(asks.stats().connections_live, 0u);
+}
+
+WEIR_TEST("an early answer of success does not stop a large request") {
+  const auto hasty = [](request& asked, response& answered) -> task<> {
+    body_writer body = co_await answered.begin(200, "text/plain");
+    co_await body.flush();
+    const std::string all = co_await asked.read_all(1 << 20);
+    co_await body.write(std::to_string(all.size()));
+  };
+  co_await with_server({}, hasty, [](server&, address at) -> task<> {
+    client asks;
+    const std::string body(200'000, 'x');
+    for (int i = 0; i < 2; ++i) {
+      const client_response got =
+          co_await asks.send({.method = "PUT", .url = url_at(at), .body = body});
+      EXPECT_EQ(got.body, "200000");
+    }
+    EXPECT_EQ(asks.stats().connects, 1u);
+  });
+}
+
+WEIR_TEST("an early answer of success outlives a server that takes no more of the request") {
+  client asks({.write_timeout = 2_s});
+  const time_point before = loop::current()->now();
+  const client_response got = value_or_raise(
+      co_await outcome_of_large(asks, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"));
+  EXPECT_EQ(got.body, "hi");
+  EXPECT_EQ(loop::current()->now() - before, 2_s);
+  EXPECT_EQ(asks.stats().connections_live, 0u);
+}
+
+WEIR_TEST("the time for an answer to a large request begins at the request's end") {
+  const auto slow = [](request& asked, response& answered) -> task<> {
+    co_await sleep(8_s);
+    co_await asked.read_all(1 << 20);
+    co_await sleep(2_s);
+    co_await answered.send(204);
+  };
+  co_await with_server({}, slow, [](server&, address at) -> task<> {
+    const std::string body(150'000, 'x');
+    client patient({.write_timeout = 9_s, .response_timeout = 3_s});
+    const std::string url = url_at(at);
+    const client_request what{.method = "PUT", .url = url, .body = body};
+    EXPECT_EQ((co_await patient.send(what)).status(), 204);
+    client hasty({.write_timeout = 9_s, .response_timeout = 1_s});
+    const time_point before = loop::current()->now();
+    EXPECT_EQ(code_of(co_await as_result(hasty.send(what))), errc::timed_out);
+    EXPECT_EQ(loop::current()->now() - before, 9_s);
+    EXPECT_EQ(hasty.stats().connections_live, 0u);
   });
 }
 

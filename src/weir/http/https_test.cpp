@@ -200,6 +200,37 @@ WEIR_TEST("a body that lasts until the end of the connection is not cut unnotice
   });
 }
 
+task<> refuse_large_request() {
+  world_of_trust w;
+  listener door = co_await listen({});
+  const std::string url = url_of(door.local());
+  const time_point before = loop::current()->now();
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> {
+      tls_socket peer = co_await tls_accept(w.server, co_await door.accept());
+      std::ignore = co_await peer.receive();
+      co_await peer.send("HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nlarge");
+      co_await sleep(1_h);
+    });
+    client asks({.tls = &w.client});
+    const std::string body(1 << 20, 'x');
+    const client_response got = co_await asks.send({.method = "PUT", .url = url, .body = body});
+    EXPECT_EQ(got.status(), 413);
+    EXPECT_EQ(got.body, "large");
+    EXPECT_EQ(asks.stats().connections_live, 0u);
+    s.cancel("heard");
+  });
+  EXPECT_EQ(loop::current()->now() - before, 0_s);
+}
+
+// Not a hundred times: handshakes take long.
+TEST(https, a_server_that_refuses_a_large_request_and_reads_no_more_is_heard_at_once) {
+  weir::testing::run_virtual(refuse_large_request());
+  for (std::uint64_t seed = 1; seed < 10; ++seed) {
+    weir::testing::run_virtual(refuse_large_request(), {.world = virtual_options::explored(seed)});
+  }
+}
+
 WEIR_TEST("addresses that the rules deny are not called, whatever their name") {
   const std::vector<std::string> deny{"loopback"};
   const address_rules rules = address_rules::parse(deny, {}).value();

@@ -1,6 +1,8 @@
 #include <weir/http/internal/client_connection.hpp>
 
 #include <weir/base/text.hpp>
+#include <weir/core/as_result.hpp>
+#include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/http/internal/connection_pool.hpp>
 #include <weir/wire/http1_writer.hpp>
@@ -8,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace weir::http::detail {
@@ -16,6 +19,7 @@ namespace {
 
 constexpr std::size_t interims_max = 16;
 constexpr std::size_t joined_body_max = 4 * 1024;
+constexpr std::string_view slow_answer = "the server did not answer in time";
 
 // What the client itself says of a request: a second value could send it elsewhere.
 bool is_clients_own(std::string_view name) noexcept {
@@ -75,15 +79,13 @@ void client_connection::write_head(const client_request& what, const url& to) {
   head.finish();
 }
 
-task<errc> client_connection::send_request(const client_request& what, const url& to) {
-  write_head(what, to);
-  is_failed_ = true;  // until the response is whole: cut off before, it is worth nothing
+task<errc> client_connection::send_request(std::string_view body) {
   io_slice pieces[2];
   std::size_t count = 1;
-  if (what.body.size() <= joined_body_max) {
-    out_ += what.body;
+  if (body.size() <= joined_body_max) {
+    out_ += body;
   } else {
-    pieces[1] = {what.body.data(), what.body.size()};
+    pieces[1] = {body.data(), body.size()};
     count = 2;
   }
   pieces[0] = {out_.data(), out_.size()};
@@ -94,18 +96,68 @@ task<errc> client_connection::send_request(const client_request& what, const url
   co_return sent.failure;
 }
 
+/// A large request on its way, and what is heard meanwhile.
+struct client_connection::upload {
+  scope* both = nullptr;           // around who sends and who hears
+  errc sent = errc::cancelled;     // stays so when the rest was not wanted
+  bool is_answered = false;        // the final response's head is here
+  std::optional<error> failure{};  // why none will come
+};
+
+// A server may answer before it has read everything (413, say), and read no more: whoever only
+// writes would wait for it until write_timeout. So somebody listens from the beginning.
+task<> client_connection::send_and_hear(std::string_view body, response_to request, upload* of) {
+  co_await with_scope({.name = "upload"}, [&](scope& both) -> task<> {
+    of->both = &both;
+    both.spawn(&client_connection::hear, this, request, of);
+    of->sent = co_await send_request(body);
+    if (of->sent == errc::timed_out) {
+      both.cancel("the server takes nothing");
+    } else {
+      both.set_deadline(both.on().now() + pool_.options().response_timeout);
+    }
+  });
+}
+
+// 9112, 9.5: who hears a refusal, or is sent elsewhere, stops sending. An answer of success may
+// come from a server that reads on: that one gets the whole body.
+task<> client_connection::hear(client_connection* self, response_to request, upload* of) {
+  const result<void> heard = co_await as_result(self->receive_head(request, time_point::never()));
+  if (heard) {
+    of->is_answered = true;
+    if (self->parser_.head().status < 300) co_return;
+  } else {
+    co_await checkpoint();  // cancelled: ends here
+    of->failure = heard.error();
+  }
+  of->both->cancel("the rest of the request is not wanted");
+}
+
 task<response_head> client_connection::exchange(const client_request& what, const url& to) {
   has_answer_bytes_ = is_lost_ = is_kept_ = false;
   const response_to request = what.method == "HEAD" ? response_to::head : response_to::other;
-  // A server may answer and close before it has read everything (413, say): so a send that failed
-  // is not the end as long as an answer can be read.
-  const errc send_failure = co_await send_request(what, to);
-  if (send_failure == errc::timed_out) {
-    raise(error(errc::timed_out, "the server did not take the request in time"));
+  write_head(what, to);
+  is_failed_ = true;  // until the response is whole: cut off before, it is worth nothing
+  parser_.reset();
+  inbound_.begin_head();
+  interims_ = 0;
+  upload one;
+  if (what.body.size() <= joined_body_max) {
+    one.sent = co_await send_request(what.body);
+  } else {
+    co_await send_and_hear(what.body, request, &one);
+    if (one.failure) raise(error(*one.failure));
   }
-  co_await receive_head(request);
+  // A send that broke is not the end as long as an answer can be read.
+  if (!one.is_answered) {
+    if (one.sent == errc::timed_out) {
+      raise(error(errc::timed_out, "the server did not take the request in time"));
+    }
+    if (what.body.size() > joined_body_max) raise(error(errc::timed_out, slow_answer));
+    co_await receive_head(request, loop::current()->now() + pool_.options().response_timeout);
+  }
   const http_response_head& head = parser_.head();
-  is_kept_ = head.keep_alive && send_failure == errc{};
+  is_kept_ = head.keep_alive && one.sent == errc{};
   is_failed_ = false;
   decoder_ = http1_body_decoder(head.framing, head.content_length, pool_.options().message);
   if (decoder_.is_failed()) {
@@ -125,12 +177,8 @@ task<received_outcome> client_connection::receive_sealed(duration limit) {
   co_return got;
 }
 
-task<> client_connection::receive_head(response_to request) {
+task<> client_connection::receive_head(response_to request, time_point deadline) {
   loop& on = *loop::current();
-  const time_point deadline = on.now() + pool_.options().response_timeout;
-  std::size_t interims = 0;
-  parser_.reset();
-  inbound_.begin_head();
   while (true) {
     const parse_state state = inbound_.take_head(
         parser_, [&](std::string_view received) { return parser_.parse(received, request); });
@@ -140,14 +188,16 @@ task<> client_connection::receive_head(response_to request) {
         raise(error(errc::unsupported, "the server switched to a protocol nobody asked for"));
       }
       if (!parser_.head().is_interim()) co_return;
-      if (++interims > interims_max) {
+      if (++interims_ > interims_max) {
         raise(error(errc::malformed, "the server sends provisional responses without end"));
       }
       parser_.reset();
       inbound_.begin_head();
       continue;
     }
-    const duration left = std::max(deadline - on.now(), duration(0));
+    const duration left = deadline == time_point::never()
+                              ? duration::max()
+                              : std::max(deadline - on.now(), duration(0));
     received_outcome got =
         tls_ ? co_await receive_sealed(left) : co_await timed_receive(socket_.handle(), left);
     if (!got.data.empty()) {
@@ -156,7 +206,7 @@ task<> client_connection::receive_head(response_to request) {
       continue;
     }
     if (got.failure == errc::timed_out) {
-      raise(error(errc::timed_out, "the server did not answer in time"));
+      raise(error(errc::timed_out, slow_answer));
     }
     is_lost_ = true;
     raise(error(errc::broken, has_answer_bytes_

@@ -52,9 +52,13 @@ class client_connection {
   pooled_host& host() const noexcept { return host_; }
 
  private:
+  struct upload;
+
   void write_head(const client_request& what, const url& to);
-  task<errc> send_request(const client_request& what, const url& to);
-  task<> receive_head(response_to request);
+  task<errc> send_request(std::string_view body);
+  task<> send_and_hear(std::string_view body, response_to request, upload* of);
+  static task<> hear(client_connection* self, response_to request, upload* of);
+  task<> receive_head(response_to request, time_point deadline);
   task<received_outcome> receive_sealed(duration limit);
   response_head take_head() const;
 
@@ -67,6 +71,7 @@ class client_connection {
   http1_body_decoder decoder_;
   std::string out_;
   time_point idle_since_;
+  std::size_t interims_ = 0;
   bool is_used_ = false;
   bool has_answer_bytes_ = false;
   bool is_lost_ = false;    // the server ended or reset the connection
