@@ -7,6 +7,7 @@
 #include <weir/http/internal/connection_pool.hpp>
 #include <weir/http/internal/redirect.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace weir::http {
@@ -24,18 +25,23 @@ bool is_idempotent(std::string_view method) noexcept {
   return false;
 }
 
+/// What is to be sent, and until when somebody waits for the answer.
+struct asked {
+  client_request what;
+  time_point until = time_point::never();
+};
+
 struct opened {
   response_head head;
   std::unique_ptr<client_connection> from;
 };
 
-task<opened> try_once(pool* from, const client_request* what, const url* to, bool is_fresh,
-                      bool* was_stale) {
+task<opened> try_once(pool* from, const asked* of, const url* to, bool is_fresh, bool* was_stale) {
   const pool::visit at(from->host_of(*to));
   opened made;
   made.from = co_await from->take(at, *to, is_fresh);
   try {
-    made.head = co_await made.from->exchange(*what, *to);
+    made.head = co_await made.from->exchange(of->what, *to, of->until);
   } catch (const exception&) {
     *was_stale = made.from->was_perhaps_stale();
     throw;
@@ -44,27 +50,28 @@ task<opened> try_once(pool* from, const client_request* what, const url* to, boo
 }
 
 // One request to one URL, sent again once when the pooled connection turns out to be closed.
-task<opened> open_at(pool* from, const client_request* what, const url* to) {
+task<opened> open_at(pool* from, const asked* of, const url* to) {
   bool was_stale = false;
   try {
-    co_return co_await try_once(from, what, to, false, &was_stale);
+    co_return co_await try_once(from, of, to, false, &was_stale);
   } catch (const exception&) {
-    const bool may_resend = what->may_resend || is_idempotent(what->method) ||
+    const bool may_resend = of->what.may_resend || is_idempotent(of->what.method) ||
                             is_planted("http: sends any request again");
     if (!was_stale || !may_resend) throw;
   }
   ++from->counts().resends;
-  co_return co_await try_once(from, what, to, true, &was_stale);
+  co_return co_await try_once(from, of, to, true, &was_stale);
 }
 
-task<opened> open_following(pool* from, client_request what) {
+task<opened> open_following(pool* from, asked of) {
+  client_request& what = of.what;
   if (what.method == "CONNECT") {
     raise(error(errc::invalid_argument, "CONNECT makes a tunnel, which this client does not"));
   }
   url to = value_or_raise(parse_url(what.url));
   std::vector<http_field> kept_headers;
   for (std::uint32_t redirects = 0;; ++redirects) {
-    opened made = co_await open_at(from, &what, &to);
+    opened made = co_await open_at(from, &of, &to);
     const auto location = made.head.field("Location");
     if (from->options().redirects_max == 0 || !location ||
         !detail::is_redirect(made.head.status())) {
@@ -80,8 +87,8 @@ task<opened> open_following(pool* from, client_request what) {
   }
 }
 
-task<client_response> whole_response(pool* from, client_request what) {
-  opened made = co_await open_following(from, what);
+task<client_response> whole_response(pool* from, asked of) {
+  opened made = co_await open_following(from, of);
   client_response whole{std::move(made.head), {}};
   while (true) {
     const bytes piece = co_await made.from->read();
@@ -103,6 +110,12 @@ duration timeout_of(const pool& from, const client_request& what) noexcept {
   return what.timeout > duration(0) ? what.timeout : from.options().timeout;
 }
 
+// The deadline around the caller. Asked only where it is told: it costs a walk up the scopes.
+time_point end_of_wait(const pool& from) noexcept {
+  const scope* around = from.options().tells_time_left ? scope::current() : nullptr;
+  return around ? around->effective_deadline() : time_point::never();
+}
+
 }  // namespace
 
 client::client(client_options options) : pool_(std::make_unique<pool>(options)) {}
@@ -112,8 +125,13 @@ client_stats client::stats() const noexcept { return pool_->stats(); }
 
 task<client_response> client::send(client_request what) {
   ++pool_->counts().requests;
+  const duration limit = timeout_of(*pool_, what);
+  asked of{.what = what, .until = end_of_wait(*pool_)};
+  if (pool_->options().tells_time_left) {
+    of.until = std::min(of.until, loop::current()->now() + limit);
+  }
   try {
-    co_return co_await with_timeout(timeout_of(*pool_, what), whole_response(pool_.get(), what));
+    co_return co_await with_timeout(limit, whole_response(pool_.get(), of));
   } catch (const exception& e) {
     ++pool_->counts().failures;
     raise_about(what, e.reason());
@@ -123,8 +141,9 @@ task<client_response> client::send(client_request what) {
 task<client_stream> client::open(client_request what) {
   ++pool_->counts().requests;
   try {
-    opened made =
-        co_await with_timeout(timeout_of(*pool_, what), open_following(pool_.get(), what));
+    opened made = co_await with_timeout(
+        timeout_of(*pool_, what),
+        open_following(pool_.get(), {.what = what, .until = end_of_wait(*pool_)}));
     co_return client_stream(std::move(made.head), std::move(made.from));
   } catch (const exception& e) {
     ++pool_->counts().failures;

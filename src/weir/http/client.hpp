@@ -40,6 +40,10 @@ struct client_options {
   duration body_idle_timeout = duration::seconds(30);
   duration idle_timeout = duration::seconds(60);  // of a connection that nobody uses
   duration timeout = duration::seconds(60);       // of a whole request(), pool and retry included
+  /// Tells servers how long the caller still waits (time_left_field): to the deadline around the
+  /// call, and of send() also to its time-out. For servers that are known to listen; what a weir
+  /// server makes of it is the deadline of its handler, which goes on to those that it asks.
+  bool tells_time_left = false;
   tls_client* tls = nullptr;             // for https; null: who is trusted by the system is trusted
   const address_rules* rules = nullptr;  // whom may be called; null: everybody
 };
@@ -138,7 +142,7 @@ class client {
   client& operator=(const client&) = delete;
   ~client();
 
-  /// The whole response.
+  /// The whole response. Where a server refuses a large body early, the rest of it is not sent.
   task<client_response> send(client_request what);
   /// The response as soon as its head is there. The timeout counts up to then.
   task<client_stream> open(client_request what);

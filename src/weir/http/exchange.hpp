@@ -27,13 +27,19 @@ namespace detail {
 class connection;
 }
 
+/// How long a client still waits, in milliseconds: what Envoy and the meshes made of it write into
+/// each request that they pass on (its router filter's documentation), and what client_options and
+/// server_limits can speak. It is a length and no moment: clocks of two machines differ.
+inline constexpr std::string_view time_left_field = "x-envoy-expected-rq-timeout-ms";
+
 /// What a client asks for. Valid during the handler.
 ///
 /// Cancel:  a cancelled read has taken nothing of the body.
 /// Order:   the pieces of a body come in the order of its bytes.
 /// Bound:   server_limits; a body that is not read stays with its client (back-pressure).
 /// Errors:  a read raises `malformed`, `too_large`, `timed_out`, `busy` or `end_of_stream`; a
-///          handler that lets them pass has the server answer 400, 413, 408 or 503.
+///          handler that lets them pass has the server answer 400, 413, 408 or 503. A handler that
+///          is cut off at the deadline of its scope is answered for with 504.
 /// Threads: one loop.
 class request {
  public:

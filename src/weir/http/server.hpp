@@ -54,6 +54,12 @@ struct server_limits {
   duration linger_timeout = duration::seconds(2);  // for a client to read the last answer
   duration heartbeat = duration::seconds(15);      // of quiet before a comment in event streams
   duration drain_timeout = duration::seconds(10);  // for requests in flight when the server ends
+  /// Of one handler, streams included: the deadline of the scope in which it runs. One that is cut
+  /// off there is answered for with 504, or, in the midst of its answer, by a broken connection.
+  duration handler_timeout = duration::max();
+  /// Requests may ask for less (time_left_field). What is no number of milliseconds, and 0, asks
+  /// for nothing. It can only harm whoever sends it, so there is no need to know who that is.
+  bool heeds_time_left = true;
 };
 
 struct server_stats {
@@ -68,6 +74,7 @@ struct server_stats {
   std::uint64_t timeouts = 0;                // of clients that were too slow
   std::uint64_t clients_gone = 0;            // left before they had their answer
   std::uint64_t handler_failures = 0;        // errors that left a handler
+  std::uint64_t handlers_late = 0;           // cut off at their deadline
   std::uint64_t bodies_bytes = 0;            // memory of the bodies that are held now
   std::uint64_t bodies_refused = 0;          // for bodies_bytes_max
   std::uint64_t answers_bytes = 0;           // of the large answers that are on their way now

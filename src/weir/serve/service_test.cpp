@@ -34,6 +34,20 @@ WEIR_TEST("a wait is cut at what the server allows") {
   });
 }
 
+WEIR_TEST("a wait ends when its client no longer waits, and takes no message with it") {
+  co_await with_server([](api& calls, event&) -> task<> {
+    co_await calls.put("/v1/queues/q");
+    const duration begin = elapsed();
+    const reply late =
+        co_await calls.post("/v1/queues/q/leases?wait=1m", "", {{http::time_left_field, "500"}});
+    EXPECT_EQ(late.status(), 504);
+    EXPECT_EQ(late.text("code"), "deadline_exceeded");
+    EXPECT_LT(elapsed() - begin, 1_s);
+    co_await calls.send("q", "for others");
+    EXPECT_EQ(reply::text_of(co_await calls.take("q", "?wait=0s"), "body"), "for others");
+  });
+}
+
 WEIR_TEST("a lease that runs out comes back as the next attempt, and its receipt is stale") {
   co_await with_server([](api& server, event&) -> task<> {
     co_await server.put("/v1/queues/q", R"({"backoff":{"first":"0s","max":"0s"}})");

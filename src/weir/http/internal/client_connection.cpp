@@ -5,6 +5,7 @@
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/http/internal/connection_pool.hpp>
+#include <weir/http/internal/time_left.hpp>
 #include <weir/wire/http1_writer.hpp>
 
 #include <fmt/format.h>
@@ -63,18 +64,21 @@ bool client_connection::is_reusable() const noexcept {
 
 // ---- the request ----
 
-void client_connection::write_head(const client_request& what, const url& to) {
+void client_connection::write_head(const client_request& what, const url& to, time_point until) {
   out_.clear();
   http1_head_writer head = http1_head_writer::request(out_, what.method, to.target);
   head.field("Host", to.authority());
+  bool tells_time = until != time_point::never();
   for (const http_field& one : what.headers) {
     if (is_clients_own(one.name)) {
       raise(error(
           errc::invalid_argument,
           std::string("the client writes this header field itself: ") + std::string(one.name)));
     }
+    if (tells_time && equal_ignoring_case(one.name, time_left_field)) tells_time = false;
     head.field(one.name, one.value);
   }
+  if (tells_time) head.field(time_left_field, time_left_text(until - loop::current()->now()));
   if (says_length(what)) head.framing(body_framing::length, what.body.size());
   head.finish();
 }
@@ -133,10 +137,11 @@ task<> client_connection::hear(client_connection* self, response_to request, upl
   of->both->cancel("the rest of the request is not wanted");
 }
 
-task<response_head> client_connection::exchange(const client_request& what, const url& to) {
+task<response_head> client_connection::exchange(const client_request& what, const url& to,
+                                                time_point until) {
   has_answer_bytes_ = is_lost_ = is_kept_ = false;
   const response_to request = what.method == "HEAD" ? response_to::head : response_to::other;
-  write_head(what, to);
+  write_head(what, to, until);
   is_failed_ = true;  // until the response is whole: cut off before, it is worth nothing
   parser_.reset();
   inbound_.begin_head();

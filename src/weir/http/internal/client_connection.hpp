@@ -32,8 +32,9 @@ class client_connection {
     tls_.reset();
     is_used_ = false;
   }
-  /// Sends the request and gives the final response's head.
-  task<response_head> exchange(const client_request& what, const url& to);
+  /// Sends the request and gives the final response's head. The server is told that nobody waits
+  /// beyond `until`; never(): it is told nothing.
+  task<response_head> exchange(const client_request& what, const url& to, time_point until);
   /// The next piece of the body; empty at its end.
   task<bytes> read();
 
@@ -54,7 +55,7 @@ class client_connection {
  private:
   struct upload;
 
-  void write_head(const client_request& what, const url& to);
+  void write_head(const client_request& what, const url& to, time_point until);
   task<errc> send_request(std::string_view body);
   task<> send_and_hear(std::string_view body, response_to request, upload* of);
   static task<> hear(client_connection* self, response_to request, upload* of);

@@ -6,6 +6,7 @@
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
+#include <weir/http/internal/time_left.hpp>
 #include <weir/wire/http1_writer.hpp>
 #include <weir/wire/problem.hpp>
 
@@ -284,6 +285,7 @@ void connection::begin_exchange() {
   fields_text_.clear();
   is_event_stream_ = false;
   is_kept_ = false;
+  is_late_ = false;
   is_head_request_ = head.method == "HEAD";
   is_continue_due_ = head.expects_continue;
   body_time_left_ = core_.limits.body_timeout;
@@ -316,8 +318,13 @@ task<> connection::answer() {
   {
     request asked(*this, head);
     response answered(*this);
+    const duration limit = handler_time();
     try {
-      co_await core_.answer(asked, answered);
+      if (limit == duration::max()) {
+        co_await core_.answer(asked, answered);
+      } else {
+        co_await answer_within(limit, asked, answered);
+      }
     } catch (...) {
       failure = std::current_exception();
     }
@@ -328,6 +335,29 @@ task<> connection::answer() {
   if (!failure_) co_return;
   co_await linger();
   std::rethrow_exception(failure_);  // from the frame that caught it, so that its trace goes on
+}
+
+duration connection::handler_time() const noexcept {
+  const duration most = core_.limits.handler_timeout;
+  if (!core_.limits.heeds_time_left) return most;
+  const http_field* told = parser_.head().fields.find(time_left_field);
+  return told ? std::min(most, parse_time_left(told->value)) : most;
+}
+
+// What the handler raises passes as it is, and not in a scope's group: it says what is answered.
+task<> connection::answer_within(duration limit, request& asked, response& answered) {
+  std::exception_ptr failure;
+  const scope_end end =
+      co_await with_scope({.name = "handler", .timeout = limit}, [&](scope&) -> task<> {
+        try {
+          co_await core_.answer(asked, answered);
+        } catch (...) {
+          failure = std::current_exception();
+        }
+      });
+  is_late_ = end.was_cut_short();
+  if (is_late_) ++core_.stats.handlers_late;
+  if (failure) std::rethrow_exception(failure);
 }
 
 // The way of nearly all: answered, nothing left to do or to read.
@@ -353,16 +383,20 @@ bool connection::is_of_client(const std::exception_ptr& failure) const {
 task<> connection::conclude(std::exception_ptr failure) {
   if (held_ != 0 || is_leaving_) std::ignore = co_await send_held();
   if (watch_.is_live) co_await end_aside(watch_);
-  const bool is_broken = failure || is_client_gone_ || is_torn_;
+  const bool is_broken = failure || is_client_gone_ || is_torn_ || is_late_;
   if (is_broken && beat_.is_live) co_await end_aside(beat_);
   if (failure && !is_of_client(failure)) {
     co_await conclude_failed(std::move(failure));
     co_return;
   }
   if (is_client_gone_ || is_torn_) {
-    ++core_.stats.clients_gone;
+    if (!is_late_) ++core_.stats.clients_gone;
     is_kept_ = false;
     socket_.reset();
+    co_return;
+  }
+  if (is_late_ && answer_ != answer_state::done) {
+    co_await conclude_late();
     co_return;
   }
   if (failure && answer_ == answer_state::none) {
@@ -401,6 +435,16 @@ task<> connection::conclude_failed(std::exception_ptr failure) {
     socket_.reset();
   } else if (answer_ == answer_state::none) {
     co_await try_problem(500, "internal", "the server failed to answer; the failure was reported");
+  }
+}
+
+// What the handler has done by then, nobody knows. Half a stream must not look like a whole one.
+task<> connection::conclude_late() {
+  may_keep_ = is_kept_ = false;
+  if (answer_ == answer_state::streaming) {
+    socket_.reset();
+  } else {
+    co_await try_problem(504, "deadline_exceeded", "the answer was not ready in time");
   }
 }
 

@@ -89,10 +89,13 @@ class connection : public list_hook<> {
   task<head_end> read_head();
   head_end judge_end_in_head(errc failure);
   task<> answer();
+  duration handler_time() const noexcept;
+  task<> answer_within(duration limit, request& asked, response& answered);
   void begin_exchange();
   task<> answer_itself();
   task<> conclude(std::exception_ptr failure);
   task<> conclude_failed(std::exception_ptr failure);
+  task<> conclude_late();
   bool is_of_client(const std::exception_ptr& failure) const;
   bool is_concluded(const std::exception_ptr& failure) const noexcept;
   task<> answer_fault();
@@ -167,6 +170,7 @@ class connection : public list_hook<> {
   bool is_leaving_ = false;  // answers that were held are on their way
   bool is_torn_ = false;     // (2)
   bool is_client_gone_ = false;
+  bool is_late_ = false;  // the handler was cut off at its deadline
 };
 
 /// The task of one connection.
