@@ -81,6 +81,24 @@ WEIR_TEST("requests and bodies of any size go over TLS, on one connection") {
   });
 }
 
+task<> ask_through_small_buffers() {
+  world_of_trust w;
+  co_await with_secure_server(w, {}, echo, [&](server&, address at) -> task<> {
+    client asks({.tls = &w.client});
+    const std::string body(2'000, 'x');
+    const time_point before = loop::current()->now();
+    const std::string url = url_of(at);
+    const client_response got = co_await asks.send({.method = "POST", .url = url, .body = body});
+    EXPECT_TRUE(got.body == body);
+    EXPECT_EQ(loop::current()->now() - before, 0_s);
+  });
+}
+
+// A client that writes before it reads does not take the server's tickets meanwhile.
+TEST(https, a_handshake_leaves_nothing_that_a_client_has_to_read_before_it_asks) {
+  weir::testing::run_virtual(ask_through_small_buffers(), {.world = {.socket_buffer_max = 64}});
+}
+
 WEIR_TEST("streams of events go over TLS, and a client that leaves is heard") {
   world_of_trust w;
   bool was_cancelled = false;

@@ -78,9 +78,16 @@ void tls_channel::raise_handshake(errc code) const {
   raise(error(failure()->code(), fmt::format("TLS handshake with {}", peer)).caused_by(*failure()));
 }
 
+// What a server of TLS 1.3 says last are tickets for later. They leave with its first answer: a
+// client may write all that it has to say before it reads, and then each would wait for the other.
+bool tls_channel::says_only_tickets() const noexcept {
+  return SSL_is_server(engine_->ssl()) == 1 && SSL_version(engine_->ssl()) >= TLS1_3_VERSION;
+}
+
 task<> tls_channel::shake_hands(time_point deadline) {
   while (true) {
     const tls_step step = engine_->handshake();
+    if (step == tls_step::done && says_only_tickets()) co_return;
     const bool is_failed = step == tls_step::failed;
     const sent_outcome sent = co_await flush(is_failed ? alert_timeout : left_until(deadline));
     if (is_failed) raise_handshake(errc::malformed);

@@ -74,6 +74,7 @@ class tls_channel {
   tls_channel(std::unique_ptr<tls_engine> engine, io_handle over, tls_stats& stats,
               duration handshake_timeout) noexcept;
   task<> shake_hands(time_point deadline);
+  bool says_only_tickets() const noexcept;
   task<sent_outcome> flush(duration limit);
   [[noreturn]] void raise_handshake(errc code) const;
   void note_info();

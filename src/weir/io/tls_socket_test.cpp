@@ -252,39 +252,50 @@ TEST_P(tls_contract, certificates_of_clients_are_asked_for_and_verified) {
   });
 }
 
+// Whether a connection resumes the session of the one before.
+task<bool> resumes(world_of_trust& w, listener& door, bool ends_in_order = true) {
+  std::optional<result<tls_socket>> served;
+  bool is_resumed = false;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> {
+      socket plain = co_await door.accept();
+      co_await accept_into(&w.server, std::move(plain), &served);
+      co_await (*served)->send("x");
+      co_await (*served)->shutdown_send();
+    });
+    tls_socket made = co_await tls_connect(w.client, co_await connect(door.local()), "weir.test");
+    EXPECT_EQ(co_await all_of(made), "x");  // tickets come before it
+    if (ends_in_order) co_await made.shutdown_send();
+    is_resumed = made.info().is_resumed;
+    EXPECT_EQ(made.info().peer, "CN = weir.test");
+  });
+  co_return is_resumed;
+}
+
 TEST_P(tls_contract, a_session_is_resumed_until_the_certificates_change) {
   run([]() -> task<> {
     world_of_trust w;
     listener door = co_await listen({});
-    const auto meet = [&]() -> task<bool> {
-      std::optional<result<tls_socket>> served;
-      bool is_resumed = false;
-      co_await with_scope([&](scope& s) -> task<> {
-        s.spawn([&]() -> task<> {
-          socket plain = co_await door.accept();
-          co_await accept_into(&w.server, std::move(plain), &served);
-          co_await (*served)->send("x");
-          co_await (*served)->shutdown_send();
-        });
-        tls_socket made =
-            co_await tls_connect(w.client, co_await connect(door.local()), "weir.test");
-        EXPECT_EQ(co_await all_of(made), "x");  // tickets come before it
-        co_await made.shutdown_send();
-        is_resumed = made.info().is_resumed;
-        EXPECT_EQ(made.info().peer, "CN = weir.test");
-      });
-      co_return is_resumed;
-    };
-    EXPECT_FALSE(co_await meet());
-    EXPECT_TRUE(co_await meet());
-    EXPECT_TRUE(co_await meet());
+    EXPECT_FALSE(co_await resumes(w, door));
+    EXPECT_TRUE(co_await resumes(w, door));
+    EXPECT_TRUE(co_await resumes(w, door));
     w.server.reload(w.server_settings());
-    EXPECT_FALSE(co_await meet());
-    EXPECT_TRUE(co_await meet());
+    EXPECT_FALSE(co_await resumes(w, door));
+    EXPECT_TRUE(co_await resumes(w, door));
     w.client.reload({.ca = w.ca_text});
-    EXPECT_FALSE(co_await meet());
+    EXPECT_FALSE(co_await resumes(w, door));
     EXPECT_EQ(w.client.stats().handshakes, 6u);
     EXPECT_EQ(w.client.stats().resumed, 3u);
+  });
+}
+
+TEST_P(tls_contract, a_session_outlives_a_connection_that_its_client_has_dropped) {
+  run([]() -> task<> {
+    world_of_trust w;
+    listener door = co_await listen({});
+    EXPECT_FALSE(co_await resumes(w, door, false));
+    EXPECT_TRUE(co_await resumes(w, door, false));
+    EXPECT_TRUE(co_await resumes(w, door));
   });
 }
 

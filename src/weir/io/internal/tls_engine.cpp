@@ -81,7 +81,14 @@ tls_engine::tls_engine(ssl_owner of, receive_arena& memory, std::string host)
   SSL_set_app_data(ssl_.get(), this);
 }
 
-tls_engine::~tls_engine() = default;
+// OpenSSL gives up the session of a connection that goes without our close_notify, which is asked
+// for no longer (RFC 5246, 7.2.1): many a client drops what it needs no more. One that has failed
+// stays given up.
+tls_engine::~tls_engine() {
+  if (is_up_ && !failure_) {
+    SSL_set_shutdown(ssl_.get(), SSL_get_shutdown(ssl_.get()) | SSL_SENT_SHUTDOWN);
+  }
+}
 
 int tls_engine::note_verification(int is_right, X509_STORE_CTX* verification) noexcept {
   if (is_right == 1) return 1;
