@@ -150,7 +150,7 @@ endif()
 # The shipped server under simulated hard times: for `weir sim` and its tests only.
 weir_sources(sources drill)
 add_library(weir_drill STATIC ${sources})
-target_link_libraries(weir_drill PUBLIC weir_sim PRIVATE weir_options fmt::fmt Boost::json)
+target_link_libraries(weir_drill PUBLIC weir_sim PRIVATE weir_options fmt::fmt OpenSSL::Crypto Boost::json)
 weir_share_library_headers(weir_drill)
 
 # The commands are a library of their own, so that their parts can be tested; main.cpp alone is the program.

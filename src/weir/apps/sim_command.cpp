@@ -28,6 +28,7 @@ struct settings {
   std::uint32_t nodes = 3;
   duration time = {};  // 0: the default
   std::string faults = "all";
+  std::string tls = "drawn";
   duration campaign = {};
   std::uint32_t jobs = 0;
   std::uint64_t seeds = UINT64_MAX;
@@ -58,9 +59,15 @@ drill::drill_settings drill_settings_of(const settings& given, duration time_def
                           fmt::format("--faults {}: all, none, or some of {}; -NAME leaves one out",
                                       given.faults, fault_names())};
   }
+  const auto tls = drill::parse_tls_use(given.tls);
+  if (!tls) {
+    throw command_failure{exit_code::usage,
+                          fmt::format("--tls {}: drawn, always or never", given.tls)};
+  }
   return {.nodes = given.nodes,
           .time = given.time.ns > 0 ? given.time : time_default,
-          .faults = *faults};
+          .faults = *faults,
+          .tls = *tls};
 }
 
 std::uint64_t fresh_seed() {
@@ -227,6 +234,8 @@ void add_serve(command_syntax sim, command_choice& choice) {
   command.option("--time", given->time,
                  "Simulated time with faults (default 1h; 10m in a campaign)");
   command.option("--faults", given->faults, "Which may strike (default all)").called("LIST");
+  command.option("--tls", given->tls, "Whether the server speaks TLS: drawn, always, never (drawn)")
+      .called("WHEN");
   command.option("--campaign", given->campaign, "Run seeds on all cores for so long");
   command.option("--seeds", given->seeds, "Of a campaign: at most so many");
   command.option("--jobs", given->jobs, "Of a campaign: so many at once (default: cores)",

@@ -5,6 +5,7 @@
 #include <weir/base/probe.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/drill/drill_client.hpp>
+#include <weir/drill/drill_trust.hpp>
 #include <weir/flow/event.hpp>
 #include <weir/io/signals.hpp>
 #include <weir/serve/server_life.hpp>
@@ -47,32 +48,47 @@ struct quiet_observer final : server_observer {
 class server_program final : public node_program {
  public:
   explicit server_program(server_config config) noexcept : config_(std::move(config)) {}
-  WEIR_CORO_WRAPPER task<> main(virtual_node&) override { return run(config_); }
+  WEIR_CORO_WRAPPER task<> main(virtual_node&) override { return run(this); }
+
+  /// From the next start or SIGHUP on.
+  void give_certificate(server_pair pair) {
+    config_.tls_cert = "/etc/weir/cert.pem";
+    config_.tls_key = "/etc/weir/key.pem";
+    files_.tls_cert = std::move(pair.certificate);
+    files_.tls_key = std::move(pair.key);
+  }
 
  private:
+  static task<> reload_at_hangup(server_program* self, std::shared_ptr<server_secrets> secrets) {
+    for (;;) {
+      co_await wait_signal(SIGHUP);
+      value_or_raise(secrets->reload(self->config_, self->files_));
+    }
+  }
   static task<> stop_at_term(event* stop) {
     co_await wait_signal(SIGTERM);
     stop->set();
   }
-  static task<> run(server_config config) {
-    result<server_setup> setup =
-        check_setup(config, server_files{.tokens = std::string(token) + "\n"});
+  static task<> run(server_program* self) {
+    result<server_setup> setup = check_setup(self->config_, self->files_);
     if (!setup) raise(std::move(setup.error()));
     event stop;
     quiet_observer tell;
     co_await with_scope({.name = "process"}, [&](scope& process) -> task<> {
       process.spawn(stop_at_term, &stop);
+      process.spawn(reload_at_hangup, self, setup->secrets);
       co_await run_server(std::move(*setup), stop, tell);
       process.cancel("the server has ended");
     });
   }
 
   server_config config_;
+  server_files files_{.tokens = std::string(token) + "\n"};
 };
 
 /// What a seed has drawn besides the faults.
 struct knobs {
-  explicit knobs(choices& from);
+  knobs(choices& from, tls_use tls);
 
   std::size_t socket_buffer_max;
   bool shuffle;
@@ -83,8 +99,10 @@ struct knobs {
   duration pause;
   std::uint32_t submitters;
   std::uint32_t body_bytes_max;
-  duration renewed_every;  // the server, as for a new version; 0: never
-  bool churns;             // messages come and are soon forgotten
+  duration renewed_every;    // the server, as for a new version; 0: never
+  bool churns;               // messages come and are soon forgotten
+  duration certified_every;  // the server's certificate is renewed; 0: never
+  bool speaks_tls;
 };
 
 template <class T, std::size_t N>
@@ -92,7 +110,13 @@ T draw(choices& from, const T (&values)[N]) {
   return values[from.below(choice_kind::knob, N)];
 }
 
-knobs::knobs(choices& from)
+// Drawn in any case, so that a wish moves nothing that is drawn behind it.
+bool draw_tls(choices& from, tls_use wanted) {
+  const bool is_drawn = from.below(choice_kind::knob, 4) == 3;
+  return wanted == tls_use::drawn ? is_drawn : wanted == tls_use::always;
+}
+
+knobs::knobs(choices& from, tls_use tls)
     : socket_buffer_max(draw(from, {std::size_t{65'536}, std::size_t{4'096}, std::size_t{512},
                                     std::size_t{64}, std::size_t{1}})),
       shuffle(from.below(choice_kind::knob, 2) == 1),
@@ -106,9 +130,13 @@ knobs::knobs(choices& from)
       submitters(draw(from, {1u, 2u, 4u})),
       body_bytes_max(draw(from, {300u, 3'000u, 20'000u})),
       renewed_every(draw(from, {duration(), duration::seconds(50), duration::seconds(140)})),
-      churns(from.below(choice_kind::knob, 2) == 1) {
-  // A buffer of one byte is legal and makes a thousand packets of a request: then fewer requests.
+      churns(from.below(choice_kind::knob, 2) == 1),
+      certified_every(draw(from, {duration(), duration::seconds(40), duration::seconds(160)})),
+      speaks_tls(draw_tls(from, tls)) {
   constexpr std::size_t tiny = 64;
+  // A handshake byte by byte takes longer than it may.
+  if (speaks_tls) socket_buffer_max = std::max(socket_buffer_max, tiny);
+  // A buffer of one byte is legal and makes a thousand packets of a request: then fewer requests.
   if (socket_buffer_max > tiny) return;
   latency_max = {};
   wait = duration::seconds(30);
@@ -155,6 +183,7 @@ class run final : public chaos_host {
   void look_at_memory();
   void supervise();
   void renew();
+  void renew_certificate();
   void end_and_look_again();
   void examine();
 
@@ -165,6 +194,7 @@ class run final : public chaos_host {
   virtual_nodes nodes_;
   std::optional<memory_watch> memory_;  // of the server's machine
   knobs drawn_;
+  std::optional<drill_trust> trust_;
   client_orders orders_;
   server_program server_;
   client_program clients_;
@@ -172,6 +202,7 @@ class run final : public chaos_host {
   std::unique_ptr<chaos> chaos_;
   time_point restart_at_ = time_point::never();
   time_point renew_at_ = time_point::never();
+  time_point certify_at_ = time_point::never();
   std::uint64_t renewed_start_ = 0;  // which start of the server was asked to end
   drill_report report_;
   std::uint64_t print_ = 0;
@@ -182,7 +213,7 @@ run::run(const drill_settings& settings, choices& decisions, drill_listener* lis
       listener_(listener),
       probes_(decisions),
       nodes_(decisions),
-      drawn_(decisions),
+      drawn_(decisions, settings.tls),
       orders_(book_),
       server_(server_config_of()),
       clients_(orders_) {
@@ -193,7 +224,13 @@ run::run(const drill_settings& settings, choices& decisions, drill_listener* lis
                           .latency_max = drawn_.latency_max,
                           .socket_buffer_max = drawn_.socket_buffer_max}});
   }
-  orders_.server = fmt::format("http://{}:{}", nodes_.at(0).address(), server_port);
+  if (drawn_.speaks_tls) {
+    trust_.emplace();
+    orders_.authority = trust_->authority();
+    server_.give_certificate(trust_->issue(nodes_.at(0).address(), orders_.certificate));
+  }
+  orders_.server =
+      fmt::format("{}://{}:{}", trust_ ? "https" : "http", nodes_.at(0).address(), server_port);
   orders_.worker = fmt::format("http://{}:{}/work", nodes_.at(1).address(), call_port);
   orders_.examiner = nodes_.at(1).address();
   orders_.is_narrow = drawn_.socket_buffer_max <= 64;
@@ -272,6 +309,17 @@ void run::renew() {
   server.world().raise_signal(SIGTERM);
 }
 
+// Certificates are renewed while the server runs, and while it doesn't.
+void run::renew_certificate() {
+  const bool is_wanted = std::exchange(orders_.wants_certificate, false);
+  if (!trust_ || (nodes_.now() < certify_at_ && !is_wanted)) return;
+  if (!is_wanted) certify_at_ = nodes_.now() + drawn_.certified_every;
+  virtual_node& server = nodes_.at(0);
+  note("server", fmt::format("gets certificate {}", ++orders_.certificate));
+  server_.give_certificate(trust_->issue(server.address(), orders_.certificate));
+  if (server.is_running()) server.world().raise_signal(SIGHUP);
+}
+
 // The folder holds messages and a bounded number of files that are about to go.
 void run::look_at_disk() {
   const std::uint64_t used = nodes_.at(0).world().disk().used();
@@ -309,6 +357,7 @@ void run::go_until(time_point until) {
     }
     chaos_->act();
     renew();
+    renew_certificate();
     supervise();
     look_at_disk();
     look_at_memory();
@@ -359,13 +408,14 @@ void run::examine() {
 drill_report run::made() {
   probes_.include_own();
   probe_listener* const outer = set_probe_listener(&probes_);
-  report_.swarm = chaos_->swarm();
+  report_.swarm = chaos_->swarm() + (trust_ ? "; over TLS" : "");
   for (std::size_t i = 0; i < nodes_.count(); ++i) {
     nodes_.at(i).start(program_of(nodes_.at(i)));
   }
   if (drawn_.renewed_every.ns > 0) renew_at_ = nodes_.now() + drawn_.renewed_every;
+  if (drawn_.certified_every.ns > 0) certify_at_ = nodes_.now() + drawn_.certified_every;
   go_until(nodes_.now() + settings_.time);
-  renew_at_ = time_point::never();
+  renew_at_ = certify_at_ = time_point::never();
   if (!is_over()) {
     note("chaos", "ends");
     chaos_->heal();

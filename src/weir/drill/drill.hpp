@@ -23,11 +23,15 @@
 
 namespace weir::drill {
 
+/// Whether the server speaks TLS with its clients.
+enum class tls_use : std::uint8_t { drawn, always, never };  // drawn: by one seed of four
+
 struct drill_settings {
   std::uint32_t nodes = 3;  // machines: the server's and at least one of clients
   duration time = duration::seconds(600);
   chaos_set faults = chaos_set::all();
   duration patience = duration::seconds(1'800);  // for everything to end once faults have stopped
+  tls_use tls = tls_use::drawn;
 };
 
 /// Hears what happens in a drill, as it happens.

@@ -32,6 +32,10 @@ result<void> take(drill_case& into, std::string_view name, std::string_view valu
     const auto faults = chaos_set::parse(value);
     if (!faults) return wrong("a list of faults such as all or kill,power");
     into.settings.faults = *faults;
+  } else if (name == "tls") {
+    const auto use = parse_tls_use(value);
+    if (!use) return wrong("one of always, never and drawn");
+    into.settings.tls = *use;
   } else if (name == "seed") {
     const auto seed = parse_number(value);
     if (!seed) return wrong("a number");
@@ -40,8 +44,9 @@ result<void> take(drill_case& into, std::string_view name, std::string_view valu
     into.log = choice_log::parse(value);
     if (!into.log) return wrong("a list of decisions such as f3=1,f9=2");
   } else {
-    return fail(errc::invalid_argument,
-                fmt::format("'{}' is no setting: nodes, time, faults, seed and log are", name));
+    return fail(
+        errc::invalid_argument,
+        fmt::format("'{}' is no setting: nodes, time, faults, tls, seed and log are", name));
   }
   return {};
 }
@@ -69,6 +74,7 @@ class trial final : public shrink_trial {
 std::string drill_case::text() const {
   std::string out = fmt::format("{}\nnodes {}\ntime {}\nfaults {}\n", first_line, settings.nodes,
                                 format_duration(settings.time), settings.faults.text());
+  if (settings.tls != tls_use::drawn) out += fmt::format("tls {}\n", name(settings.tls));
   return out + (log ? fmt::format("log {}\n", log->text()) : fmt::format("seed {}\n", seed));
 }
 
@@ -99,8 +105,34 @@ result<drill_case> drill_case::parse(std::string_view text) {
 
 std::string drill_case::command(std::string_view file) const {
   if (log) return fmt::format("weir sim serve --replay {}", file);
-  return fmt::format("weir sim serve --seed {} --nodes {} --time {} --faults {}", seed,
-                     settings.nodes, format_duration(settings.time), settings.faults.text());
+  std::string out =
+      fmt::format("weir sim serve --seed {} --nodes {} --time {} --faults {}", seed, settings.nodes,
+                  format_duration(settings.time), settings.faults.text());
+  if (settings.tls != tls_use::drawn) out += fmt::format(" --tls {}", name(settings.tls));
+  return out;
+}
+
+namespace {
+
+constexpr struct {
+  tls_use use;
+  const char* name;
+} tls_uses[] = {{tls_use::drawn, "drawn"}, {tls_use::always, "always"}, {tls_use::never, "never"}};
+
+}  // namespace
+
+const char* name(tls_use use) noexcept {
+  for (const auto& one : tls_uses) {
+    if (one.use == use) return one.name;
+  }
+  return "";
+}
+
+std::optional<tls_use> parse_tls_use(std::string_view text) noexcept {
+  for (const auto& one : tls_uses) {
+    if (text == one.name) return one.use;
+  }
+  return std::nullopt;
 }
 
 drill_report run_case(const drill_case& what, drill_listener* listener) {
@@ -145,6 +177,9 @@ shrunk_case shrink_case(const drill_case& what, std::uint64_t runs_max) {
     shorter.settings.faults.set(static_cast<chaos_kind>(i), false);
     attempt(shorter);
   }
+  shorter = best.made;
+  shorter.settings.tls = tls_use::never;
+  if (best.made.settings.tls != tls_use::never) attempt(shorter);
   // From here on its decisions are what is shortened.
   choices decisions(best.made.seed);
   decisions.record_next();

@@ -27,6 +27,10 @@ struct drill_case {
   std::string command(std::string_view file) const;
 };
 
+/// "always"
+const char* name(tls_use use) noexcept;
+std::optional<tls_use> parse_tls_use(std::string_view text) noexcept;
+
 /// Runs it.
 drill_report run_case(const drill_case& what, drill_listener* listener = nullptr);
 

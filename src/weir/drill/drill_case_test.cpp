@@ -42,6 +42,27 @@ TEST_F(DrillCase, keeps_its_promises_without_faults_and_under_all_of_them) {
   EXPECT_GT(strikes, 0u);
 }
 
+TEST_F(DrillCase, keeps_its_promises_over_tls_and_does_the_same_twice) {
+  drill_case what = short_case(3);
+  what.settings.tls = tls_use::always;
+  for (; what.seed < 5; ++what.seed) {
+    const drill_report first = run_case(what);
+    EXPECT_EQ(first.violation, "") << what.seed;
+    EXPECT_TRUE(first.swarm.ends_with("; over TLS"));
+    if (what.seed == 3) EXPECT_EQ(run_case(what).fingerprint, first.fingerprint);
+  }
+}
+
+TEST_F(DrillCase, speaks_tls_by_some_seeds_and_not_by_others) {
+  std::size_t secure = 0;
+  drill_case what{.settings = {.time = duration::seconds(1), .faults = {}, .patience = {}}};
+  for (what.seed = 1; what.seed <= 16; ++what.seed) {
+    if (run_case(what).swarm.ends_with("; over TLS")) ++secure;
+  }
+  EXPECT_GT(secure, 0u);
+  EXPECT_LT(secure, 12u);
+}
+
 TEST_F(DrillCase, is_a_text_that_can_be_read_again) {
   drill_case what = short_case(17);
   what.settings.faults = *chaos_set::parse("kill,power");
@@ -50,6 +71,9 @@ TEST_F(DrillCase, is_a_text_that_can_be_read_again) {
   ASSERT_TRUE(read) << read.error().message();
   EXPECT_EQ(read->text(), what.text());
   EXPECT_EQ(read->command(""), "weir sim serve --seed 17 --nodes 5 --time 2m --faults kill,power");
+  what.settings.tls = tls_use::always;
+  EXPECT_EQ(drill_case::parse(what.text())->settings.tls, tls_use::always);
+  EXPECT_TRUE(what.command("").ends_with(" --faults kill,power --tls always"));
   what.log = *choice_log::parse("f3=1,f9=2");
   const auto again = drill_case::parse(what.text());
   ASSERT_TRUE(again) << again.error().message();
@@ -68,7 +92,7 @@ TEST_F(DrillCase, says_which_line_is_wrong) {
   EXPECT_EQ(message("weir sim serve, version 2\n\nfaults rain\n"),
             "line 3: 'faults rain' is not a list of faults such as all or kill,power");
   EXPECT_EQ(message("weir sim serve, version 2\nwind 3\n"),
-            "line 2: 'wind' is no setting: nodes, time, faults, seed and log are");
+            "line 2: 'wind' is no setting: nodes, time, faults, tls, seed and log are");
 }
 
 TEST_F(DrillCase, replays_the_plain_decisions_of_a_log) {

@@ -10,12 +10,14 @@
 #include <weir/drill/exam.hpp>
 #include <weir/http/server.hpp>
 #include <weir/io/socket.hpp>
+#include <weir/io/tls_context.hpp>
 
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -91,10 +93,15 @@ struct client_program::answer {
 };
 
 struct client_program::life {
-  explicit life(virtual_node& on)
+  life(virtual_node& on, const client_orders& orders)
       : own(on.address()),
         machines(on.all()),
-        client({.response_timeout = duration::seconds(40), .timeout = duration::seconds(60)}) {}
+        trust(orders.authority.empty()
+                  ? nullptr
+                  : std::make_unique<tls_client>(tls_client_settings{.ca = orders.authority})),
+        client({.response_timeout = duration::seconds(40),
+                .timeout = duration::seconds(60),
+                .tls = trust.get()}) {}
 
   /// The true time: machines that were off do not agree.
   time_point now() const noexcept { return machines.now(); }
@@ -120,6 +127,7 @@ struct client_program::life {
 
   std::string own;
   const virtual_nodes& machines;
+  std::unique_ptr<tls_client> trust;  // null: the server speaks no TLS
   http::client client;
   std::vector<submission> known;
 };
@@ -134,7 +142,12 @@ task<client_program::answer> client_program::call(
   auto got = co_await as_result(
       of->client.send({.method = method, .url = url, .headers = all, .body = body}));
   answer out;
-  if (!got) co_return out;
+  if (!got) {
+    if (got.error() == errc::permission_denied) {
+      orders_.book.broken(fmt::format("the server is not trusted: {}", describe(got.error())));
+    }
+    co_return out;
+  }
   out.status = got->status();
   if (!got->body.empty()) {
     boost::system::error_code failure;
@@ -391,20 +404,22 @@ task<> client_program::take_calls(life* of) {
 
 task<> client_program::examine_when_asked(life* of) {
   while (!orders_.wants_exam) co_await sleep(duration::milliseconds(500));
-  const std::string_view scheme = "http://";
-  const std::string host = orders_.server.substr(scheme.size());
+  const std::string host = orders_.server.substr(orders_.server.find("//") + 2);
   examiner exam(orders_.book, {.server = orders_.server,
                                .server_host = host.substr(0, host.find(':')),
                                .own = of->own,
                                .token = std::string(token),
                                .is_narrow = orders_.is_narrow,
-                               .wants_renewal = &orders_.wants_renewal});
+                               .wants_renewal = &orders_.wants_renewal,
+                               .tls = of->trust.get(),
+                               .wants_certificate = &orders_.wants_certificate,
+                               .certificate = &orders_.certificate});
   co_await exam.run();
   orders_.is_examined = true;
 }
 
 task<> client_program::run(virtual_node* on) {
-  life of(*on);
+  life of(*on, orders_);
   co_await with_scope({.name = "clients"}, [&](scope& all) -> task<> {
     all.spawn([](client_program* self, life* one) -> task<> { co_await self->take_calls(one); },
               this, &of);

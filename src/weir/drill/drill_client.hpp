@@ -34,6 +34,7 @@ struct client_orders {
 
   ledger& book;
   std::string server;            // "http://10.0.0.1:8420"
+  std::string authority;         // PEM: who has issued the server's certificates; empty: no TLS
   std::string worker;            // "http://10.0.0.2:9000/work": who is called with messages
   std::uint32_t submitters = 2;  // of each machine
   std::uint32_t workers = 3;
@@ -50,7 +51,9 @@ struct client_orders {
   bool is_narrow = false;             // connections take a few bytes at a time
   bool wants_exam = false;
   bool is_examined = false;
-  bool wants_renewal = false;  // the examiner asks for a server that ends and starts again
+  bool wants_renewal = false;      // the examiner asks for a server that ends and starts again
+  bool wants_certificate = false;  // ... and for one that gets a new certificate
+  std::uint32_t certificate = 1;   // the number of the one that it was given last
 };
 
 /// One machine's clients.

@@ -22,8 +22,8 @@ class DrillMemory : public ::testing::Test {
   void SetUp() override { log::set_level(log::level::off); }
   void TearDown() override { log::set_level(log::level::info); }
 
-  static drill_report run_of(std::uint64_t seed) {
-    return run_case({.settings = {.time = duration::seconds(120)}, .seed = seed});
+  static drill_report run_of(std::uint64_t seed, tls_use tls = tls_use::drawn) {
+    return run_case({.settings = {.time = duration::seconds(120), .tls = tls}, .seed = seed});
   }
 };
 
@@ -34,6 +34,10 @@ TEST_F(DrillMemory, of_the_server_stays_below_its_bound) {
     EXPECT_GT(report.memory_bytes_max, 0u);
     EXPECT_LE(report.memory_bytes_max, report.memory_bytes_bound);
   }
+}
+
+TEST_F(DrillMemory, of_a_server_that_speaks_tls_stays_below_it_too) {
+  EXPECT_EQ(run_of(3, tls_use::always).violation, "");
 }
 
 // With a leak planted: each delivery keeps its message's memory.

@@ -32,7 +32,9 @@ double in_seconds(duration length) { return static_cast<double>(length.ns) / 1e9
 examiner::examiner(ledger& book, exam_settings settings)
     : book_(book),
       settings_(std::move(settings)),
-      client_({.response_timeout = duration::seconds(60), .timeout = duration::seconds(90)}) {}
+      client_({.response_timeout = duration::seconds(60),
+               .timeout = duration::seconds(90),
+               .tls = settings_.tls}) {}
 
 task<> examiner::run() {
   struct subject {
@@ -55,7 +57,8 @@ task<> examiner::run() {
                                   {"pipelines", &examiner::examine_pipelines},
                                   {"doors", &examiner::examine_doors},
                                   {"files", &examiner::examine_files},
-                                  {"a renewal", &examiner::examine_renewal}};
+                                  {"a renewal", &examiner::examine_renewal},
+                                  {"certificates", &examiner::examine_certificates}};
   for (const subject& one : subjects) {
     subject_ = one.name;
     if (!is_over()) co_await (this->*one.examine)();

@@ -18,6 +18,10 @@
 #include <utility>
 #include <vector>
 
+namespace weir {
+class tls_client;
+}
+
 namespace weir::http {
 class request;
 class response;
@@ -30,8 +34,11 @@ struct exam_settings {
   std::string server_host;  // "10.0.0.1"
   std::string own;          // the examiner's machine: "10.0.0.2"
   std::string token;
-  bool is_narrow = false;         // connections of a few bytes at a time: no large bodies
-  bool* wants_renewal = nullptr;  // set: the server is asked to end, and starts again
+  bool is_narrow = false;             // connections of a few bytes at a time: no large bodies
+  bool* wants_renewal = nullptr;      // set: the server is asked to end, and starts again
+  tls_client* tls = nullptr;          // null: the server speaks no TLS
+  bool* wants_certificate = nullptr;  // set: the server gets a new one
+  const std::uint32_t* certificate = nullptr;  // the number of its last one
 };
 
 /// Asks for one thing after the other.
@@ -105,6 +112,7 @@ class examiner {
   task<> examine_doors();
   task<> examine_files();
   task<> examine_renewal();
+  task<> examine_certificates();
 
   task<> take_patiently(waits_watch* all);
   task<> take_impatiently(waits_watch* all);

@@ -9,8 +9,10 @@
 #include <weir/core/with_scope.hpp>
 #include <weir/drill/answer_fields.hpp>
 #include <weir/drill/drill_client.hpp>
+#include <weir/drill/drill_trust.hpp>
 #include <weir/http/server.hpp>
 #include <weir/io/socket.hpp>
+#include <weir/io/tls_socket.hpp>
 
 #include <boost/json/parse.hpp>
 #include <fmt/format.h>
@@ -354,12 +356,28 @@ std::vector<whole_answer> answers_in(std::string_view heard) {
   return answers;
 }
 
-task<> send_all(socket* to, const std::vector<std::string>* requests, duration between) {
+template <class Stream>
+task<> send_all(Stream* to, const std::vector<std::string>* requests, duration between) {
   for (const std::string& one : *requests) {
     // Whoever answers and closes is heard out.
     if (!co_await as_result(to->send(one))) co_return;
     co_await sleep(between);
   }
+}
+
+template <class Stream>
+task<> converse(Stream* to, const std::vector<std::string>* requests, duration between,
+                std::size_t count, std::string* heard) {
+  constexpr duration patience = duration::seconds(200);  // byte by byte, if need be
+  co_await with_scope({.name = "answers", .timeout = patience}, [&](scope& beside) -> task<> {
+    beside.spawn(&send_all<Stream>, to, requests, between);
+    while (answers_in(*heard).size() < count) {
+      const auto piece = co_await as_result(to->receive());
+      if (!piece || piece->empty()) break;
+      *heard += piece->text();
+    }
+    beside.cancel("all was heard");
+  });
 }
 
 }  // namespace
@@ -369,17 +387,13 @@ task<> send_all(socket* to, const std::vector<std::string>* requests, duration b
 task<std::string> examiner::answers_to(std::vector<std::string> requests, duration between,
                                        std::size_t count) {
   std::string heard;
-  socket to = co_await connect(settings_.server_host, server_port);
-  constexpr duration patience = duration::seconds(200);  // byte by byte, if need be
-  co_await with_scope({.name = "answers", .timeout = patience}, [&](scope& beside) -> task<> {
-    beside.spawn(send_all, &to, &requests, between);
-    while (answers_in(heard).size() < count) {
-      const auto piece = co_await as_result(to.receive());
-      if (!piece || piece->empty()) break;
-      heard += piece->text();
-    }
-    beside.cancel("all was heard");
-  });
+  if (settings_.tls) {
+    tls_socket to = co_await tls_connect(*settings_.tls, settings_.server_host, server_port);
+    co_await converse(&to, &requests, between, count, &heard);
+  } else {
+    socket to = co_await connect(settings_.server_host, server_port);
+    co_await converse(&to, &requests, between, count, &heard);
+  }
   co_return heard;
 }
 
@@ -489,6 +503,39 @@ task<> examiner::examine_renewal() {
   if (is_over() || !require(got.size() == 1, "{} messages are there of 1", got.size())) co_return;
   require(got[0].id == id && got[0].attempt == 1, "another message is there");
   co_await ack(got[0].receipt, "");
+}
+
+// A new certificate is for handshakes that begin after it; what is open goes on. A session is
+// resumed, but none of before.
+task<> examiner::examine_certificates() {
+  if (!settings_.tls) co_return;
+  const std::vector<std::string> request = {"GET /healthz HTTP/1.1\r\nHost: server\r\n\r\n"};
+  const auto is_answered = [&](tls_socket* on) -> task<bool> {
+    std::string heard;
+    co_await converse(on, &request, duration(), 1, &heard);
+    co_return heard.starts_with("HTTP/1.1 200 ");
+  };
+  const auto reach = [&]() -> task<tls_socket> {
+    co_return co_await tls_connect(*settings_.tls, settings_.server_host, server_port);
+  };
+  const std::uint32_t number = *settings_.certificate;
+  tls_socket old = co_await reach();
+  require(old.info().peer == drill_trust::name_of(number), "certificate {} is in the place of {}",
+          old.info().peer, number);
+  require(co_await is_answered(&old), "over an old certificate no answer came");
+  *settings_.wants_certificate = true;
+  co_await sleep(3 * slack);
+  if (is_over() || !require(*settings_.certificate == number + 1, "nobody gave a new one"))
+    co_return;
+  for (const bool is_second : {false, true}) {
+    tls_socket fresh = co_await reach();
+    require(fresh.info().is_resumed == is_second, "a session was {}resumed",
+            is_second ? "not " : "");
+    require(fresh.info().peer == drill_trust::name_of(number + 1),
+            "certificate {} is in the place of {}", fresh.info().peer, number + 1);
+    require(co_await is_answered(&fresh), "over a new certificate no answer came");
+  }
+  require(co_await is_answered(&old), "a new certificate has ended what was open");
 }
 
 // Who may come in, what fits through, and that a body that nobody wants does no harm.

@@ -59,6 +59,7 @@ constexpr mutant mutants[] = {
     {"serve: does not wait for an end", "a wait is over at once"},
     {"serve: leaves refused messages out of an answer", "entries of a batch's answer shift"},
     {"serve: lets those wait who wait for messages at a drain", "they get no answer"},
+    {"serve: keeps its old certificate at a reload", "clients are shown one that runs out"},
     {"serve: lets everybody in", "requests without a token are answered"},
     // http
     {"http: counts large bodies short", "the end of an answer is missing"},

@@ -1,5 +1,7 @@
 #include <weir/serve/server_secrets.hpp>
 
+#include <weir/base/defect.hpp>
+
 #include <fmt/format.h>
 
 #include <array>
@@ -75,7 +77,7 @@ result<void> server_secrets::reload(const server_config& config, const server_fi
   result<std::shared_ptr<server_secrets>> checked = load(config, files);
   if (!checked) return fail(std::move(checked.error()));
   tokens_ = std::move((*checked)->tokens_);
-  if (tls_) {
+  if (tls_ && !is_planted("serve: keeps its old certificate at a reload")) {
     const tls_identity who = identity_of(config, files);
     tls_->reload(server_settings(config, files, who));
   }

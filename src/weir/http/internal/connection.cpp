@@ -2,6 +2,7 @@
 
 #include <weir/base/defect.hpp>
 #include <weir/base/log.hpp>
+#include <weir/base/probe.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
@@ -82,8 +83,12 @@ task<> connection::serve() {
 task<bool> connection::shake_hands() {
   tls_ = std::make_unique<tls_channel>(tls_channel::accepting(*core_.secure, socket_.handle()));
   const result<void> done = co_await as_result(tls_->handshake());
-  if (done) co_return true;
+  if (done) {
+    sometimes(tls_->info().is_resumed, "a TLS session is resumed");
+    co_return true;
+  }
   co_await checkpoint();
+  sometimes(true, "a TLS handshake fails");
   ++core_.stats.handshake_failures;
   if (log::is_on(log::level::debug)) {
     log::debug("a handshake failed", {{"why", std::string_view(describe(done.error()))}});
