@@ -138,7 +138,7 @@ if(sources)
   add_library(weir_sim STATIC ${sources})
   set_target_properties(weir_sim PROPERTIES EXPORT_NAME sim)
   target_link_libraries(weir_sim PUBLIC weir PRIVATE $<BUILD_INTERFACE:weir_options> fmt::fmt)
-  if(WEIR_SANITIZE STREQUAL thread)
+  if(WEIR_SANITIZE STREQUAL thread AND CMAKE_CXX_COMPILER_ID STREQUAL Clang)
     # ThreadSanitizer brings operators new and delete as well (strong ones, before ours), but only for C++: so it is told that
     # this is C. What they would see it sees in malloc() and free().
     target_link_options(weir_sim PUBLIC --driver-mode=gcc)
