@@ -27,11 +27,11 @@ struct load {
   std::int64_t count;
 };
 constexpr load loads[] = {
-    {"handshake/full", work::shake_hands, 1, 1'500},
-    {"handshake/resumed", work::resume, 1, 2'000},
-    {"request/c=1,b=64", work::request, 1, 20'000},
-    {"request/c=64,b=64", work::request, 64, 60'000},
-    {"echo/c=1,b=64", work::line, 1, 20'000},
+    {"handshake/full", work::shake_hands, 1, 1'000},
+    {"handshake/resumed", work::resume, 1, 1'000},
+    {"request/c=1,b=64", work::request, 1, 10'000},
+    {"request/c=64,b=64", work::request, 64, 30'000},
+    {"echo/c=1,b=64", work::line, 1, 10'000},
 };
 
 void insist(bool is_fine, const char* what) {

@@ -51,7 +51,7 @@ enum class io_op : std::uint8_t {
   connect,  // handle, address -> 0
   receive,  // handle -> count; received = view of the driver's buffer; 0 is the end of the stream
   receive_into,  // handle, memory, size -> count
-  send,          // handle, slices -> count sent (may be fewer than asked)
+  send,          // handle, slices (flags 1: of the `bytes` at memory) -> count sent (may be fewer)
   shutdown,      // handle, flags (SHUT_RD, SHUT_WR, SHUT_RDWR) -> 0
   close,         // handle -> 0; can't be cancelled
   open,          // path, flags, mode -> handle

@@ -22,7 +22,8 @@ namespace weir {
 ///
 /// The bytes are kept until the kernel is done with them, also after a cancellation, an error and
 /// the end of the socket: they must not change, and a block of the receive arena counts as in use.
-/// A cancelled one has sent a prefix: `sent` says how much, which is kept up to date.
+/// The end of the loop's driver waits for it, for a second at most. A cancelled one has sent a
+/// prefix: `sent` says how much, which is kept up to date.
 [[nodiscard]] task<> send_shared(socket& to, bytes data, std::size_t* sent = nullptr);
 
 }  // namespace weir
