@@ -14,6 +14,7 @@
 
 namespace weir {
 
+class child_host;
 class loop;
 namespace detail {
 struct task_header;
@@ -69,6 +70,7 @@ enum class io_op : std::uint8_t {
   poll,          // handle, flags (POLLIN ...) -> ready flags: for descriptors of other libraries
   wait_signal,   // flags = signal number -> the number, when it arrives
   run_blocking,  // function on the bounded blocking pool -> 0
+  start_child,   // the same: function starts a child process at children() -> 0
 };
 
 /// One operation in flight: what is asked and, once complete, what happened. Lives in the waiting
@@ -87,7 +89,7 @@ struct io_request {
   const char* path = nullptr;
   const char* path_to = nullptr;
   raw_address* address = nullptr;
-  void (*function)(void*) = nullptr;  // run_blocking, called with `memory`
+  void (*function)(void*) = nullptr;  // run_blocking, start_child: called with `memory`
 
   std::int64_t outcome = 0;  // >= 0: count, handle or 0; < 0: -errno
   bytes received;            // receive only
@@ -187,6 +189,8 @@ class driver {
   /// True when handles are descriptors, so that children can inherit them and other calls of the
   /// kernel may be given them.
   virtual bool has_descriptors() const noexcept { return false; }
+  /// Where child processes are started (io/child_host.hpp); null: this world has none.
+  virtual child_host* children() noexcept { return nullptr; }
   /// The local (or the peer's) address of a socket: 0 or -errno.
   virtual int address_of(io_handle handle, bool peer, raw_address& out) noexcept = 0;
   /// A socket option that holds an int (TCP_NODELAY, SO_LINGER seconds ...): 0 or -errno.

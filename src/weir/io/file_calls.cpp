@@ -92,6 +92,7 @@ std::int64_t perform_blocking(io_request& request) noexcept {
     case io_op::sync_dir:
       return sync_dir(request.path);
     case io_op::run_blocking:
+    case io_op::start_child:
       request.function(request.memory);
       return 0;
     default:

@@ -7,7 +7,7 @@
 
 namespace weir::detail {
 
-/// Runs a file request, or a run_blocking one, to its end on this thread: the outcome, or -errno.
+/// Runs a file request, or one with a function, to its end on this thread: the outcome, or -errno.
 std::int64_t perform_blocking(io_request& request) noexcept;
 
 /// The calls of `driver` that don't wait, for drivers over the real kernel. All give 0 or -errno.

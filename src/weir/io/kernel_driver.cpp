@@ -3,6 +3,7 @@
 #include <weir/base/assert.hpp>
 #include <weir/base/error.hpp>
 #include <weir/io/file_calls.hpp>
+#include <weir/io/internal/spawn_child.hpp>
 #include <weir/io/socket_calls.hpp>
 
 #include <fcntl.h>
@@ -332,6 +333,8 @@ int kernel_driver::set_option(io_handle handle, int level, int option, int value
   }
   return ::setsockopt(handle, level, option, &value, sizeof value) == 0 ? 0 : -errno;
 }
+
+child_host* kernel_driver::children() noexcept { return &detail::kernel_children(); }
 
 int kernel_driver::status_of(const char* path, file_status& out) noexcept {
   return path_status_now(path, out);

@@ -4,12 +4,11 @@
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
-#include <weir/io/blocking.hpp>
 #include <weir/io/internal/spawn_child.hpp>
+#include <weir/io/io_wait.hpp>
 #include <weir/io/readiness.hpp>
 #include <weir/io/signals.hpp>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 
@@ -19,15 +18,24 @@ namespace weir {
 
 namespace {
 
-// Without a pidfd: SIGCHLD tells that some child has ended, but one that came before it was
-// listened for is lost, so that it is only a reason to look earlier.
+// Without a handle that shows its end (a pidfd): SIGCHLD tells that some child has ended, but one
+// that came before it was listened for is lost, so that it is only a reason to look earlier.
 constexpr duration look_again = duration::milliseconds(50);
 
-// A child expects that its reads and writes block. The ends of a pipe are told that one by one.
-void make_blocking(io_handle handle) noexcept {
-  const int flags = ::fcntl(handle, F_GETFL);
-  if (flags >= 0) ::fcntl(handle, F_SETFL, flags & ~O_NONBLOCK);
-}
+// A start on the blocking pool, since an exec waits for the disk. Gives 0 or an errno.
+class start_wait final : public detail::io_wait<start_wait, int> {
+ public:
+  start_wait(void (*start)(void*), void* state) noexcept : io_wait(kind_) {
+    op = io_op::start_child;
+    function = start;
+    memory = state;
+  }
+  result<int> take() noexcept { return outcome < 0 ? static_cast<int>(-outcome) : 0; }
+
+ private:
+  static const detail::wait_kind kind_;
+};
+constinit const detail::wait_kind start_wait::kind_{"start of a child process", &start_wait::leave};
 
 // The child's ends of its pipes, which are closed when it has been started.
 struct child_ends {
@@ -45,11 +53,10 @@ void make_piped(child_stream& stream, pipe_reader& ours, pipe_writer& theirs) {
   stream.handle = theirs.handle();
 }
 
-void connect_streams(detail::child_plan& plan, const child_stream (&streams)[3]) noexcept {
+void connect_streams(child_plan& plan, const child_stream (&streams)[3]) noexcept {
   for (int i = 0; i < 3; ++i) {
     plan.streams[i] = streams[i].handle;
     plan.is_null[i] = streams[i].from == child_stream::source::null;
-    if (streams[i].handle >= 0) make_blocking(streams[i].handle);
   }
   if (streams[2].from != child_stream::source::as_output) return;
   plan.streams[2] = plan.streams[1] >= 0 ? plan.streams[1] : 1;
@@ -61,17 +68,18 @@ void connect_streams(detail::child_plan& plan, const child_stream (&streams)[3])
 process::~process() {
   if (is_reaped_) return;
   // Only when its end has failed: a driver without memory, for example.
-  detail::signal_child(pid_, pidfd_.handle(), SIGKILL);
-  detail::reap_child(pid_);
+  host_->signal_child(pid_, end_.handle(), SIGKILL);
+  host_->reap_child(pid_);
 }
 
 task<> process::start(const command& what) {
   driver& io = loop::current()->io();
-  if (!io.has_descriptors()) {
+  host_ = io.children();
+  if (!host_) {
     raise(error(errc::unsupported, fmt::format("start '{}': the driver '{}' has no processes",
                                                what.program(), io.name())));
   }
-  detail::child_plan plan = value_or_raise(detail::plan_of(what));
+  child_plan plan = value_or_raise(detail::plan_of(*host_, what));
   child_ends theirs;
   child_stream streams[3] = {what.stream(0), what.stream(1), what.stream(2)};
   if (streams[0].from == child_stream::source::piped) {
@@ -87,30 +95,38 @@ task<> process::start(const command& what) {
   grace_ = what.grace();
   has_own_group_ = what.has_own_group();
 
-  // An exec waits for the disk, so that it is nothing for the loop's thread.
-  detail::spawned_child made;
-  co_await blocking([&] {
-    made = detail::spawn_now(plan);
-    if (made.failure != 0) return;
-    pid_ = made.pid;
-    is_reaped_ = false;
-    state_ = state::running;
-  });
-  if (made.failure != 0) raise(detail::spawn_failure(plan, made.failure));
-  if (made.pidfd >= 0) pidfd_ = detail::socket_owner(io, made.pidfd);
+  // What is started is ours at once, also when this wait is cancelled meanwhile.
+  struct start_call {
+    process& self;
+    const child_plan& plan;
+    started_child made;
+  } call{*this, plan, {}};
+  const int refusal = co_await start_wait(
+      [](void* memory) {
+        auto& [self, how, made] = *static_cast<start_call*>(memory);
+        made = self.host_->start_child(how);
+        if (made.failure != 0) return;
+        self.pid_ = made.pid;
+        self.is_reaped_ = false;
+        self.state_ = state::running;
+      },
+      &call);
+  const int failure = refusal != 0 ? refusal : call.made.failure;
+  if (failure != 0) raise(detail::spawn_failure(io, plan, failure));
+  if (call.made.end >= 0) end_ = detail::socket_owner(io, call.made.end);
 }
 
 void process::look() {
   if (state_ != state::running) return;
   // With a group the number stays taken until the group has been ended: it must name no other.
-  switch (detail::look_at_child(pid_, !has_own_group_, status_)) {
-    case detail::child_state::running:
+  switch (host_->look_at_child(pid_, !has_own_group_, status_)) {
+    case child_state::running:
       return;
-    case detail::child_state::lost:
+    case child_state::lost:
       state_ = state::lost;
       is_reaped_ = true;
       return;
-    case detail::child_state::ended:
+    case child_state::ended:
       state_ = state::ended;
       is_reaped_ = !has_own_group_;
       return;
@@ -119,8 +135,8 @@ void process::look() {
 
 task<> process::wait_for_end() {
   for (look(); state_ == state::running; look()) {
-    if (pidfd_) {
-      co_await wait_readable(pidfd_.handle());
+    if (end_) {
+      co_await wait_readable(end_.handle());
     } else {
       static_cast<void>(co_await as_result(with_timeout(look_again, wait_signal(SIGCHLD))));
       co_await checkpoint();
@@ -142,8 +158,8 @@ task<exit_status> process::wait() {
 
 bool process::signal(int number) noexcept {
   if (state_ != state::running) return false;
-  return has_own_group_ ? detail::signal_group(pid_, number)
-                        : detail::signal_child(pid_, pidfd_.handle(), number);
+  return has_own_group_ ? host_->signal_group(pid_, number)
+                        : host_->signal_child(pid_, end_.handle(), number);
 }
 
 task<> process::end_for_good() {
@@ -165,8 +181,8 @@ task<> process::end_for_good() {
 
 void process::reap() noexcept {
   if (is_reaped_) return;
-  detail::signal_group(pid_, SIGKILL);  // what the child has left behind
-  detail::reap_child(pid_);
+  host_->signal_group(pid_, SIGKILL);  // what the child has left behind
+  host_->reap_child(pid_);
   is_reaped_ = true;
 }
 

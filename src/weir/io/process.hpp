@@ -26,7 +26,7 @@ class process;
 /// it has no limit of time, since the kernel ends no process whose disk or driver hangs.
 /// Cancelled before the start there is no child; from then on it is past the point of no return,
 /// and the child is ended as above. Raises `not_found` or `permission_denied` with the path when
-/// the program can't be started, and `unsupported` outside of a real kernel.
+/// the program can't be started, and `unsupported` where a driver has no processes.
 template <class Body>
 [[nodiscard]] task<detail::task_value_t<Body, process&>> with_process(command what, Body body);
 
@@ -75,7 +75,8 @@ class process {
   pipe_writer input_;
   pipe_reader output_;
   pipe_reader errors_;
-  detail::socket_owner pidfd_;
+  detail::socket_owner end_;  // readable once it has ended: a pidfd
+  child_host* host_ = nullptr;
   exit_status status_;
   duration grace_;
   int pid_ = -1;

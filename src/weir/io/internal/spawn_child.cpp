@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,11 +20,9 @@ namespace {
 
 bool has_zero(std::string_view text) noexcept { return text.find('\0') != text.npos; }
 
-std::vector<std::string> environment_of(const command& what) {
+std::vector<std::string> environment_of(const child_host& host, const command& what) {
   std::vector<std::string> all;
-  if (what.has_our_environment()) {
-    for (char** one = environ; one && *one; ++one) all.emplace_back(*one);
-  }
+  if (what.has_our_environment()) all = host.our_environment();
   for (const command::variable& one : what.variables()) {
     const std::string start = one.name + "=";
     std::erase_if(all, [&](const std::string& old) { return old.starts_with(start); });
@@ -109,9 +106,9 @@ class spawn_orders {
   int raised_[3] = {-1, -1, -1};
 };
 
-bool is_folder(const std::string& path) noexcept {
-  struct stat found;
-  return ::stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode);
+bool is_folder(driver& io, const std::string& path) noexcept {
+  file_status found;
+  return io.status_of(path.c_str(), found) == 0 && found.is_directory;
 }
 
 exit_status status_of(const siginfo_t& info) noexcept {
@@ -121,7 +118,7 @@ exit_status status_of(const siginfo_t& info) noexcept {
 
 }  // namespace
 
-result<child_plan> plan_of(const command& what) {
+result<child_plan> plan_of(const child_host& host, const command& what) {
   const auto refuse = [](std::string text) { return fail(error(errc::invalid_argument, text)); };
   if (what.program().empty()) return refuse("a command needs a program");
   if (has_zero(what.program()) || has_zero(what.folder()))
@@ -147,31 +144,15 @@ result<child_plan> plan_of(const command& what) {
   child_plan plan{.program = what.program(),
                   .folder = what.folder(),
                   .arguments = {what.program()},
-                  .environment = environment_of(what),
+                  .environment = environment_of(host, what),
                   .has_own_group = what.has_own_group(),
-                  .wants_pidfd = what.wants_pidfd()};
+                  .wants_end = what.wants_pidfd()};
   plan.arguments.insert(plan.arguments.end(), what.arguments().begin(), what.arguments().end());
   return plan;
 }
 
-spawned_child spawn_now(const child_plan& plan) noexcept {
-  spawned_child made;
-  spawn_orders orders;
-  made.failure = orders.prepare(plan);
-  if (made.failure != 0) return made;
-  pid_t pid = -1;
-  made.failure = orders.start(plan, pid);
-  if (made.failure != 0) return made;
-  made.pid = pid;
-  // Its number is the child's until it is reaped, so this can't name another. Where the kernel or a
-  // filter of system calls refuses, SIGCHLD does.
-  if (plan.wants_pidfd)
-    made.pidfd = static_cast<int>(std::max(-1L, ::syscall(SYS_pidfd_open, pid, 0)));
-  return made;
-}
-
-error spawn_failure(const child_plan& plan, int number) {
-  if (!plan.folder.empty() && !is_folder(plan.folder)) {
+error spawn_failure(driver& io, const child_plan& plan, int number) {
+  if (!plan.folder.empty() && !is_folder(io, plan.folder)) {
     return error::from_os(
         number, fmt::format("start '{}': its folder '{}' is not there", plan.program, plan.folder));
   }
@@ -180,7 +161,8 @@ error spawn_failure(const child_plan& plan, int number) {
                           fmt::format("start '{}', which is in no folder of PATH", plan.program));
   }
   // A relative path starts from the folder, so only what is there for us tells more.
-  if (number == ENOENT && ::access(plan.program.c_str(), F_OK) == 0) {
+  file_status found;
+  if (number == ENOENT && io.status_of(plan.program.c_str(), found) == 0) {
     return error::from_os(number, fmt::format("start '{}', whose interpreter (its first line, or "
                                               "the loader that it names) is missing",
                                               plan.program));
@@ -188,27 +170,65 @@ error spawn_failure(const child_plan& plan, int number) {
   return error::from_os(number, fmt::format("start '{}'", plan.program));
 }
 
-child_state look_at_child(int pid, bool reaps, exit_status& out) noexcept {
-  siginfo_t info = {};
-  const int flags = WEXITED | WNOHANG | (reaps ? 0 : WNOWAIT);
-  const std::int64_t outcome =
-      outcome_of([&] { return ::waitid(P_PID, static_cast<id_t>(pid), &info, flags); });
-  if (outcome < 0) return child_state::lost;
-  if (info.si_pid == 0) return child_state::running;
-  out = status_of(info);
-  return child_state::ended;
+namespace {
+
+// A child expects that its reads and writes block. The ends of a pipe are told that one by one.
+void make_blocking(const child_plan& plan) noexcept {
+  for (const int one : plan.streams) {
+    const int flags = one >= 0 ? ::fcntl(one, F_GETFL) : -1;
+    if (flags >= 0) ::fcntl(one, F_SETFL, flags & ~O_NONBLOCK);
+  }
 }
 
-void reap_child(int pid) noexcept {
-  siginfo_t info = {};
-  outcome_of([&] { return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED); });
-}
+class kernel_child_host final : public child_host {
+ public:
+  std::vector<std::string> our_environment() const override {
+    std::vector<std::string> all;
+    for (char** one = environ; one && *one; ++one) all.emplace_back(*one);
+    return all;
+  }
+  started_child start_child(const child_plan& plan) noexcept override {
+    started_child made;
+    make_blocking(plan);
+    spawn_orders orders;
+    made.failure = orders.prepare(plan);
+    if (made.failure != 0) return made;
+    pid_t pid = -1;
+    made.failure = orders.start(plan, pid);
+    if (made.failure != 0) return made;
+    made.pid = pid;
+    // Its number is the child's until it is reaped, so this can't name another. Where the kernel or
+    // a filter of system calls refuses, SIGCHLD does.
+    if (plan.wants_end)
+      made.end = static_cast<int>(std::max(-1L, ::syscall(SYS_pidfd_open, pid, 0)));
+    return made;
+  }
+  child_state look_at_child(int pid, bool reaps, exit_status& out) noexcept override {
+    siginfo_t info = {};
+    const int flags = WEXITED | WNOHANG | (reaps ? 0 : WNOWAIT);
+    const std::int64_t outcome =
+        outcome_of([&] { return ::waitid(P_PID, static_cast<id_t>(pid), &info, flags); });
+    if (outcome < 0) return child_state::lost;
+    if (info.si_pid == 0) return child_state::running;
+    out = status_of(info);
+    return child_state::ended;
+  }
+  void reap_child(int pid) noexcept override {
+    siginfo_t info = {};
+    outcome_of([&] { return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED); });
+  }
+  bool signal_child(int pid, io_handle end, int number) noexcept override {
+    if (end >= 0) return ::syscall(SYS_pidfd_send_signal, end, number, nullptr, 0) == 0;
+    return ::kill(pid, number) == 0;
+  }
+  bool signal_group(int pid, int number) noexcept override { return ::kill(-pid, number) == 0; }
+};
 
-bool signal_child(int pid, int pidfd, int number) noexcept {
-  if (pidfd >= 0) return ::syscall(SYS_pidfd_send_signal, pidfd, number, nullptr, 0) == 0;
-  return ::kill(pid, number) == 0;
-}
+}  // namespace
 
-bool signal_group(int pid, int number) noexcept { return ::kill(-pid, number) == 0; }
+child_host& kernel_children() noexcept {
+  static constinit kernel_child_host host;
+  return host;
+}
 
 }  // namespace weir::detail
