@@ -64,6 +64,7 @@ struct post_node {
   void (*run)(post_node&) noexcept = nullptr;
 };
 
+class other_loop_runs;
 struct post_inbox;
 struct tree_walker;
 
@@ -199,6 +200,7 @@ class loop {
   std::uint64_t tasks_ended_ = 0;
   loop* next_live_ = nullptr;  // the process's list of loops, for dumps
   friend struct loop_registry;
+  friend class detail::other_loop_runs;
   friend struct detail::tree_walker;
 };
 

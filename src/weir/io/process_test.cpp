@@ -1,10 +1,12 @@
-// Child processes: how they are started, talked to, ended and reaped, on every driver of a kernel.
-// Needs the kernel: processes are the kernel's.
+// Child processes: how they are started, talked to, ended and reaped, on every driver of a kernel
+// and in the virtual world, whose programs of the same names do the same.
+// Needs the kernel: most of its drivers are the kernel's.
 #include <weir/io/process.hpp>
 
 #include <weir/base/text.hpp>
 #include <weir/io/contract_test.hpp>
 #include <weir/io/file.hpp>
+#include <weir/io/virtual_programs_test.hpp>
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -32,15 +34,54 @@ using ::testing::HasSubstr;
 // After each test no child may be left, not even a zombie.
 class child_process : public contract::fixture {
  protected:
+  template <class Body>
+  void run(Body body) {
+    const auto io = GetParam().make({});
+    if (!is_kernel()) {
+      machine_ = &static_cast<virtual_driver&>(*io).world();
+      install_programs(*machine_);
+    }
+    run_on(*io, body());
+    if (machine_) EXPECT_EQ(machine_->processes().left(), "");
+    if (machine_) EXPECT_EQ(machine_->open_handles(), 0U);
+    machine_ = nullptr;
+  }
   void TearDown() override { EXPECT_EQ(children_left(), 0); }
-  static int children_left() {
+
+  /// Of our own environment.
+  void set_variable(const char* name, const char* value) const {
+    if (machine_) {
+      machine_->processes().set_variable(name, value);
+    } else {
+      ::setenv(name, value, 1);
+    }
+  }
+  /// Neither running nor a zombie.
+  bool is_gone(int pid) const {
+    if (machine_) return machine_->processes().count() == 0;
+    return ::kill(pid, 0) == -1 && errno == ESRCH;
+  }
+  void wait_until_stopped(int pid) const {
+    siginfo_t info = {};
+    if (!machine_) ::waitid(P_PID, static_cast<id_t>(pid), &info, WSTOPPED | WNOWAIT);
+  }
+  /// 0: none; 1: one that runs; else the number of a zombie.
+  int children_left() const {
+    if (machine_) return machine_->processes().count() == 0 ? 0 : 1;
     siginfo_t info = {};
     if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0)
       return errno == ECHILD ? 0 : -1;
     return info.si_pid != 0 ? info.si_pid : 1;
   }
+
+ private:
+  virtual_world* machine_ = nullptr;  // null: the kernel
 };
-INSTANTIATE_TEST_SUITE_P(drivers, child_process, ::testing::ValuesIn(kernel_drivers()), name_of);
+INSTANTIATE_TEST_SUITE_P(drivers, child_process, ::testing::ValuesIn(all_drivers()), name_of);
+
+// What is asked of the kernel alone.
+class kernel_child : public child_process {};
+INSTANTIATE_TEST_SUITE_P(drivers, kernel_child, ::testing::ValuesIn(kernel_drivers()), name_of);
 
 command shell(std::string script) { return command("sh", {"-c", std::move(script)}); }
 
@@ -94,9 +135,9 @@ TEST_P(child_process, gets_its_arguments_as_they_are) {
 }
 
 TEST_P(child_process, gets_our_environment_with_changes_or_none_of_it) {
-  ::setenv("WEIR_TEST_A", "ours", 1);
-  ::setenv("WEIR_TEST_B", "ours", 1);
-  run([]() -> task<> {
+  run([&]() -> task<> {
+    set_variable("WEIR_TEST_A", "ours");
+    set_variable("WEIR_TEST_B", "ours");
     const std::string script = "echo $WEIR_TEST_A,${WEIR_TEST_B-none},$WEIR_TEST_C";
     EXPECT_EQ((co_await run_process(shell(script))).output, "ours,ours,\n");
     const auto changed =
@@ -110,8 +151,8 @@ TEST_P(child_process, gets_our_environment_with_changes_or_none_of_it) {
 }
 
 TEST_P(child_process, runs_in_its_folder) {
-  ::mkdir(path("folder").c_str(), 0700);
   run([&]() -> task<> {
+    co_await make_dir(path("folder"));
     const auto done = co_await run_process(command("pwd", {"-P"}).in_folder(path("folder")));
     EXPECT_THAT(done.output, HasSubstr("/folder\n"));
   });
@@ -169,11 +210,9 @@ TEST_P(child_process, two_of_them_make_a_pipeline) {
 }
 
 TEST_P(child_process, that_can_not_be_started_is_named_with_what_is_missing) {
-  ::mkdir(path("folder").c_str(), 0700);
-  std::ofstream(path("script")) << "#!/no/such/interpreter\n";
-  ::chmod(path("script").c_str(), 0700);
-  std::ofstream(path("data")) << "no program";
   run([&]() -> task<> {
+    co_await make_dir(path("folder"));
+    const file data = co_await open_file(path("data"), {.write = true, .create = true});
     const auto refused = [](command what) -> task<std::string> {
       const auto outcome = co_await as_result(run_process(std::move(what)));
       co_return outcome ? "started" : describe(outcome.error());
@@ -184,10 +223,18 @@ TEST_P(child_process, that_can_not_be_started_is_named_with_what_is_missing) {
                 HasSubstr("start '/no/such/program'"));
     EXPECT_THAT(co_await refused(command("true").in_folder("/no/such/folder")),
                 HasSubstr("start 'true': its folder '/no/such/folder' is not there"));
-    EXPECT_THAT(co_await refused(command(path("script"))), HasSubstr("interpreter"));
     EXPECT_EQ(co_await code_of(run_process(command("no-such-program"))), errc::not_found);
     EXPECT_EQ(co_await code_of(run_process(command(path("folder")))), errc::permission_denied);
     EXPECT_EQ(co_await code_of(run_process(command(path("data")))), errc::permission_denied);
+  });
+}
+
+TEST_P(kernel_child, a_script_whose_interpreter_is_missing_is_told_as_such) {
+  std::ofstream(path("script")) << "#!/no/such/interpreter\n";
+  ::chmod(path("script").c_str(), 0700);
+  run([&]() -> task<> {
+    const auto outcome = co_await as_result(run_process(command(path("script"))));
+    EXPECT_THAT(std::string(outcome.error().message()), HasSubstr("interpreter"));
   });
 }
 
@@ -209,15 +256,14 @@ TEST_P(child_process, what_can_not_be_passed_on_is_an_invalid_argument) {
 }
 
 TEST_P(child_process, is_ended_with_the_body_that_it_belongs_to) {
-  run([]() -> task<> {
+  run([&]() -> task<> {
     int pid = 0;
     co_await with_process(shell_that_waits(":"), [&](process& child) -> task<> {
       co_await wait_until_ready(child);
       pid = child.pid();
       EXPECT_FALSE(child.has_ended());
     });
-    EXPECT_EQ(::kill(pid, 0), -1);
-    EXPECT_EQ(errno, ESRCH) << "it is neither running nor a zombie";
+    EXPECT_TRUE(is_gone(pid));
 
     const auto outcome =
         co_await as_result(with_process(shell_that_waits(":"), [&](process& child) -> task<int> {
@@ -226,7 +272,7 @@ TEST_P(child_process, is_ended_with_the_body_that_it_belongs_to) {
           raise(error(errc::malformed, "the body fails"));
         }));
     EXPECT_EQ(outcome.error().code(), errc::malformed);
-    EXPECT_EQ(::kill(pid, 0), -1);
+    EXPECT_TRUE(is_gone(pid));
   });
 }
 
@@ -257,10 +303,9 @@ TEST_P(child_process, that_ignores_signals_is_killed_after_its_grace) {
 }
 
 TEST_P(child_process, that_is_stopped_hears_of_its_end_too) {
-  run([]() -> task<> {
-    co_await with_process(shell("kill -STOP $$").grace(1_h), [](process& child) -> task<> {
-      siginfo_t info = {};
-      ::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WSTOPPED | WNOWAIT);
+  run([&]() -> task<> {
+    co_await with_process(shell("kill -STOP $$").grace(1_h), [&](process& child) -> task<> {
+      wait_until_stopped(child.pid());
       EXPECT_EQ((co_await child.end()).signal, SIGTERM);
     });
   });
@@ -293,7 +338,7 @@ TEST_P(child_process, of_an_own_group_takes_its_children_along) {
 
 // A cancellation at each turn of a child's life: before its start, in it, while it runs.
 TEST_P(child_process, is_gone_wherever_its_body_is_cancelled) {
-  run([]() -> task<> {
+  run([&]() -> task<> {
     bool has_ended_by_itself = false;
     for (int turns = 0; turns < 2'000 && !has_ended_by_itself; ++turns) {
       co_await with_scope([&](scope& s) -> task<> {
@@ -304,8 +349,7 @@ TEST_P(child_process, is_gone_wherever_its_body_is_cancelled) {
         for (int i = 0; i < turns; ++i) co_await (i % 2 == 0 ? sleep(100_us) : sleep(0_us));
         s.cancel("test");
       });
-      siginfo_t info = {};
-      EXPECT_EQ(::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT), -1) << turns;
+      EXPECT_EQ(children_left(), 0) << turns;
     }
     EXPECT_TRUE(has_ended_by_itself);
   });
@@ -354,7 +398,7 @@ TEST_P(child_process, needs_no_pidfd) {
   });
 }
 
-TEST_P(child_process, gets_no_descriptor_but_its_streams) {
+TEST_P(kernel_child, gets_no_descriptor_but_its_streams) {
   const int leak = ::dup(0);  // without close-on-exec, as careless libraries open them
   run([]() -> task<> {
     pipe_ends other = make_pipe();
@@ -398,7 +442,7 @@ TEST_P(child_process, that_writes_too_much_is_ended_and_that_is_told) {
   });
 }
 
-TEST_P(child_process, without_descriptors_is_full_and_leaves_nothing_behind) {
+TEST_P(kernel_child, without_descriptors_is_full_and_leaves_nothing_behind) {
 #if __has_feature(undefined_behavior_sanitizer)
   GTEST_SKIP() << "the sanitizer opens descriptors of its own, and reports it when it can't";
 #endif
@@ -428,7 +472,7 @@ TEST_P(child_process, without_descriptors_is_full_and_leaves_nothing_behind) {
   });
 }
 
-TEST_P(child_process, whose_status_somebody_else_took_is_told_as_such) {
+TEST_P(kernel_child, whose_status_somebody_else_took_is_told_as_such) {
   run([]() -> task<> {
     co_await with_process(shell("exit 3"), [](process& child) -> task<> {
       int status = 0;
@@ -450,15 +494,6 @@ TEST_P(child_process, hundreds_at_once_are_all_reaped) {
     });
     EXPECT_EQ(ended, 200);
   });
-}
-
-TEST(ChildProcess, is_unsupported_in_a_virtual_world) {
-  const auto io = make_virtual({});
-  run_on(*io, []() -> task<> {
-    const auto outcome = co_await as_result(run_process(command("true")));
-    EXPECT_EQ(outcome.error().code(), errc::unsupported);
-    EXPECT_THAT(std::string(outcome.error().message()), HasSubstr("'virtual' has no processes"));
-  }());
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ enum class choice_kind : std::uint8_t {
   select,    // which branch of a select is looked at first
   maybe,     // maybe("name")
   knob,      // which faults exist in a run, and how large its buffers are
-  node,      // which of several machines goes next
+  node,      // which of several machines or processes goes next
   fault,     // which fault strikes when, and whom
 };
 inline constexpr std::size_t choice_kinds = 10;

@@ -1,9 +1,11 @@
 #include <weir/sim/virtual_driver.hpp>
 
 #include <weir/base/assert.hpp>
+#include <weir/sim/virtual_processes.hpp>
 
 #include <errno.h>
 
+#include <algorithm>
 #include <new>
 #include <string>
 #include <utility>
@@ -22,6 +24,9 @@ enum : std::uint32_t {
 };
 
 bool is_disk_operation(io_op op) noexcept { return op >= io_op::open && op <= io_op::sync_dir; }
+bool is_on_the_pool(io_op op) noexcept {
+  return op == io_op::run_blocking || op == io_op::start_child;
+}
 bool is_durable_write(const io_request& request) noexcept {
   return request.op == io_op::write_at && request.flags == 1;
 }
@@ -48,6 +53,9 @@ virtual_driver::virtual_driver(virtual_options options)
 virtual_driver::virtual_driver(virtual_world& world) noexcept
     : world_(world), epoch_(world.crashes()) {}
 
+virtual_driver::virtual_driver(virtual_world& world, detail::process_part& part) noexcept
+    : world_(world), part_(&part), epoch_(world.crashes()) {}
+
 virtual_driver::~virtual_driver() { WEIR_ASSERT(due_.empty() && "a driver outlives its requests"); }
 
 bool virtual_driver::submit(io_request& request) noexcept {
@@ -67,8 +75,8 @@ bool virtual_driver::start(io_request& request) {
     request.outcome = -EIO;
     return true;
   }
-  if (is_disk_operation(request.op) || request.op == io_op::run_blocking) {
-    if (request.op == io_op::run_blocking || completes_late()) {
+  if (is_disk_operation(request.op) || is_on_the_pool(request.op)) {
+    if (is_on_the_pool(request.op) || completes_late()) {
       request.driver_state = state_to_run;
       const duration latency = world_.draw_latency();
       schedule_at(request, now() + (is_durable_write(request) ? latency / 2 : latency));
@@ -78,6 +86,7 @@ bool virtual_driver::start(io_request& request) {
     if (is_durable_write(request) && request.outcome > 0) {
       request.outcome = world_.sync_written(request, request.outcome);
     }
+    hold_outcome(request);
     return true;
   }
   if (const int code = world_.begin(request); code != 0) {
@@ -87,10 +96,11 @@ bool virtual_driver::start(io_request& request) {
   switch (request.op) {
     case io_op::close:
       drop_file_requests(request.handle);
-      request.outcome = world_.close(request.handle);
+      if (part_) part_->handles.erase(request.handle);
+      request.outcome = world_.close(request.handle, *this);
       return finish(request);
     case io_op::wait_signal:
-      return world_.wait_signal(request) && finish(request);
+      return signals().wait(request) && finish(request);
     default:
       if (world_.datagrams().has(request.handle))
         return world_.datagrams().start(request) && finish(request);
@@ -104,12 +114,16 @@ bool virtual_driver::completes_late() {
 
 // True: complete at once; false: wait() will say so.
 bool virtual_driver::finish(io_request& request) {
-  if (!completes_late()) return true;
-  schedule(request);
-  return false;
+  if (completes_late()) {
+    schedule(request);
+    return false;
+  }
+  hold_outcome(request);
+  return true;
 }
 
 void virtual_driver::schedule(io_request& request) {
+  hold_outcome(request);
   request.driver_state = state_happened;
   schedule_at(request, now() + world_.draw_latency());
 }
@@ -124,7 +138,7 @@ void virtual_driver::schedule_at(io_request& request, time_point at) {
 std::int64_t virtual_driver::run(io_request& request) {
   if (is_dead()) return -EIO;
   if (const int code = world_.begin(request); code != 0) return -code;
-  if (request.op != io_op::run_blocking) return world_.run_on_disk(request);
+  if (!is_on_the_pool(request.op)) return world_.run_on_disk(request);
   const detail::program_runs called(caller_);
   request.function(request.memory);
   return 0;
@@ -149,7 +163,7 @@ void virtual_driver::cancel(io_request& request) noexcept {
   if (request.driver_state == state_to_sync) return;  // a kernel's worker is not stopped either
   const bool is_in_time = request.driver_state == state_to_run ||
                           world_.network().cancel(request) || world_.datagrams().cancel(request) ||
-                          world_.forget_signal(request);
+                          signals().forget(request);
   if (is_in_time) {
     request.outcome = -ECANCELED;
   } else if (!keys_.contains(&request)) {
@@ -186,6 +200,7 @@ bool virtual_driver::deliver() {
     if (request->driver_state == state_to_run) {
       request->driver_state = state_happened;  // it can't be cancelled by what it runs
       request->outcome = run(*request);
+      hold_outcome(*request);
     }
     if (request->driver_state == state_to_sync) run_second_half(*request);
     const detail::program_runs called(caller_);
@@ -198,19 +213,21 @@ bool virtual_driver::deliver() {
 void virtual_driver::wait(time_point until) noexcept {
   const call asked(*this);
   asked_until_ = now();
+  const bool leads = !part_ && world_.has_processes();
+  if (leads) world_.processes().run_due();
   if (deliver() || wakes_.exchange(0) != 0) return;
-  const time_point next = due_.empty() ? time_point::never() : due_.begin()->first.at;
-  const time_point target = next < until ? next : until;
+  const time_point target = std::min(next_completion(), until);
   if (is_dead()) {
     is_stuck_ = target == time_point::never();
     if (!is_stuck_ && target > afterlife_) afterlife_ = target;
     deliver();
     return;
   }
-  if (world_.options().is_led) {
+  if (is_led()) {
     asked_until_ = until;
     return;
   }
+  if (leads && pass_time(until)) return;
   if (target == time_point::never()) {
     if (!can_be_woken()) return;  // the loop sees that nothing can happen
     wakes_.wait(0);
@@ -219,6 +236,46 @@ void virtual_driver::wait(time_point until) noexcept {
   }
   if (target > now()) world_.clock().advance_to(target);
   deliver();
+}
+
+// Lets time pass and child processes have their turns, until there is something to deliver, the
+// time has come, or nothing would ever happen again. False: only the last.
+bool virtual_driver::pass_time(time_point until) {
+  std::uint64_t turns = 0;
+  for (;;) {
+    const time_point next = std::min({next_completion(), next_child_turn(), until});
+    if (next == time_point::never()) return false;
+    if (next > now()) {
+      world_.clock().advance_to(next);
+      turns = 0;
+    }
+    world_.processes().run_due();
+    if (deliver() || now() >= until || is_dead() || wakes_.exchange(0) != 0) return true;
+    WEIR_ASSERT(++turns < virtual_processes::turns_at_once_max &&
+                "a child process takes turns, and no time passes");
+  }
+}
+
+time_point virtual_driver::next_child_turn() const noexcept {
+  return part_ || !world_.has_processes() ? time_point::never() : world_.processes().next_turn();
+}
+
+time_point virtual_driver::next_turn() const noexcept {
+  return std::min({next_completion(), asked_until_, next_child_turn()});
+}
+
+bool virtual_driver::is_waiting_for_io() const noexcept {
+  return !due_.empty() || next_child_turn() != time_point::never();
+}
+
+// What a child process has opened is closed at its end.
+void virtual_driver::hold(io_handle handle) {
+  if (part_ && handle >= 0) part_->handles.insert(handle);
+}
+
+void virtual_driver::hold_outcome(const io_request& request) {
+  if ((request.op == io_op::accept || request.op == io_op::open) && request.outcome >= 0)
+    hold(static_cast<io_handle>(request.outcome));
 }
 
 bool virtual_driver::end_deadlock(loop& on) noexcept {
@@ -233,24 +290,74 @@ void virtual_driver::wake() noexcept {
 
 io_handle virtual_driver::make_socket(int family) noexcept {
   const call asked(*this);
-  return is_dead() ? -EIO : world_.network().make_socket(family);
+  const io_handle made = is_dead() ? -EIO : world_.network().make_socket(family);
+  hold(made);
+  return made;
 }
 
 io_handle virtual_driver::make_listener(raw_address& address,
                                         const listen_options& options) noexcept {
   const call asked(*this);
-  return is_dead() ? -EIO : world_.network().make_listener(address, options);
+  const io_handle made = is_dead() ? -EIO : world_.network().make_listener(address, options);
+  hold(made);
+  return made;
 }
 
 io_handle virtual_driver::make_datagram_socket(int family, raw_address& address,
                                                const listen_options& options) noexcept {
   const call asked(*this);
-  return is_dead() ? -EIO : world_.datagrams().make_socket(family, address, options);
+  const io_handle made =
+      is_dead() ? -EIO : world_.datagrams().make_socket(family, address, options);
+  hold(made);
+  return made;
 }
 
 int virtual_driver::make_pipe(io_handle (&ends)[2]) noexcept {
   const call asked(*this);
-  return is_dead() ? -EIO : world_.network().make_pipe(ends);
+  const int outcome = is_dead() ? -EIO : world_.network().make_pipe(ends);
+  if (outcome != 0) return outcome;
+  for (const io_handle one : ends) hold(one);
+  return 0;
+}
+
+int virtual_driver::pid() const noexcept {
+  return part_ ? part_->pid : virtual_processes::first_pid;
+}
+
+std::vector<std::string> virtual_driver::our_environment() const {
+  return world_.processes().environment_of(pid());
+}
+
+started_child virtual_driver::start_child(const child_plan& plan) noexcept {
+  const call asked(*this);
+  if (is_dead()) return {.failure = EIO};
+  try {
+    started_child made = world_.processes().start(pid(), plan);
+    hold(made.end);
+    return made;
+  } catch (const std::bad_alloc&) {
+    return {.failure = ENOMEM};
+  }
+}
+
+child_state virtual_driver::look_at_child(int pid, bool reaps, exit_status& out) noexcept {
+  const call asked(*this);
+  return world_.processes().look(this->pid(), pid, reaps, out);
+}
+
+void virtual_driver::reap_child(int pid) noexcept {
+  const call asked(*this);
+  world_.processes().reap(this->pid(), pid);
+}
+
+bool virtual_driver::signal_child(int pid, io_handle /*end*/, int number) noexcept {
+  const call asked(*this);
+  return !is_dead() && world_.processes().send_signal(pid, number);
+}
+
+bool virtual_driver::signal_group(int pid, int number) noexcept {
+  const call asked(*this);
+  return !is_dead() && world_.processes().send_to_group(pid, number);
 }
 
 int virtual_driver::address_of(io_handle handle, bool peer, raw_address& out) noexcept {
@@ -298,7 +405,8 @@ void virtual_driver::close_now(io_handle handle) noexcept {
   const call asked(*this);
   if (is_dead()) return;
   drop_file_requests(handle);
-  world_.close(handle);
+  if (part_) part_->handles.erase(handle);
+  world_.close(handle, *this);
 }
 
 }  // namespace weir

@@ -5,15 +5,35 @@
 
 #include <weir/base/program_here.hpp>
 #include <weir/core/driver.hpp>
+#include <weir/io/child_host.hpp>
+#include <weir/sim/virtual_signals.hpp>
 #include <weir/sim/virtual_world.hpp>
 
 #include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
+#include <string>
 #include <unordered_map>
+#include <vector>
 
 namespace weir {
+
+namespace detail {
+
+/// What a virtual machine's kernel keeps for a child process.
+struct process_part {
+  process_part(network_host& host, int number) : signals(host), pid(number) {}
+
+  virtual_signals signals;
+  std::set<io_handle> handles;  // that it holds
+  scheduling_policy* policy = nullptr;
+  int pid;
+  bool is_killed = false;
+};
+
+}  // namespace detail
 
 /// A loop's view of a virtual world.
 ///
@@ -23,7 +43,7 @@ namespace weir {
 /// Bound:   by the world's handles and buffers.
 /// Errors:  as the world gives them; EIO for everything after the world has crashed.
 /// Threads: one at a time; wake() from any thread when the world's options say so.
-class virtual_driver final : public driver {
+class virtual_driver final : public driver, private child_host {
  public:
   /// A driver in a world of its own.
   explicit virtual_driver(virtual_options options = {});
@@ -37,8 +57,11 @@ class virtual_driver final : public driver {
     world_.was_given_out_ = true;
     return world_;
   }
-  /// True after the world has crashed: this driver belonged to the program that died.
-  bool is_dead() const noexcept { return epoch_ != world_.crashes(); }
+  /// True after the world has crashed, or after the end of the child process that it belonged to:
+  /// the driver of a program that died.
+  bool is_dead() const noexcept {
+    return epoch_ != world_.crashes() || (part_ && part_->is_killed);
+  }
 
   const char* name() const noexcept override { return "virtual"; }
   time_point now() noexcept override { return is_dead() ? afterlife() : world_.clock().now(); }
@@ -47,11 +70,8 @@ class virtual_driver final : public driver {
     return is_dead() ? mix(++scheduled_) : world_.random();
   }
 
-  /// Of a led world: when its loop's next turn is due.
-  time_point next_turn() const noexcept {
-    if (due_.empty()) return asked_until_;
-    return due_.begin()->first.at < asked_until_ ? due_.begin()->first.at : asked_until_;
-  }
+  /// Of a led world or a child process: when its loop's next turn is due.
+  time_point next_turn() const noexcept;
   /// Dead, and its tasks wait for nothing that could ever come.
   bool is_stuck() const noexcept { return is_stuck_; }
 
@@ -60,13 +80,14 @@ class virtual_driver final : public driver {
   void wait(time_point until) noexcept override;
   void wake() noexcept override;
   /// Only what will complete by itself counts: an accept to which nobody connects is a deadlock.
-  bool is_waiting_for_io() const noexcept override { return !due_.empty(); }
+  bool is_waiting_for_io() const noexcept override;
 
   io_handle make_socket(int family) noexcept override;
   io_handle make_listener(raw_address& address, const listen_options& options) noexcept override;
   io_handle make_datagram_socket(int family, raw_address& address,
                                  const listen_options& options) noexcept override;
   int make_pipe(io_handle (&ends)[2]) noexcept override;
+  child_host* children() noexcept override { return this; }
   int address_of(io_handle handle, bool peer, raw_address& out) noexcept override;
   int set_option(io_handle handle, int level, int option, int value) noexcept override;
   int status_of(const char* path, file_status& out) noexcept override;
@@ -76,20 +97,44 @@ class virtual_driver final : public driver {
   int lock_file(io_handle handle) noexcept override;
   void close_now(io_handle handle) noexcept override;
 
-  bool can_be_woken() const noexcept override {
-    return world_.options().threads || world_.options().is_led;
+  bool can_be_woken() const noexcept override { return world_.options().threads || is_led(); }
+  scheduling_policy* policy() noexcept override {
+    return part_ ? part_->policy : world_.begin_loop();
   }
-  scheduling_policy* policy() noexcept override { return world_.begin_loop(); }
   bool end_deadlock(loop& on) noexcept override;
 
  private:
   friend class virtual_world;
+  friend class virtual_processes;
   class call;
   struct due_key {
     time_point at;
     std::uint64_t number = 0;
     auto operator<=>(const due_key&) const = default;
   };
+
+  /// Of a child process.
+  virtual_driver(virtual_world& world, detail::process_part& part) noexcept;
+
+  // child_host
+  std::vector<std::string> our_environment() const override;
+  started_child start_child(const child_plan& plan) noexcept override;
+  child_state look_at_child(int pid, bool reaps, exit_status& out) noexcept override;
+  void reap_child(int pid) noexcept override;
+  bool signal_child(int pid, io_handle end, int number) noexcept override;
+  bool signal_group(int pid, int number) noexcept override;
+
+  int pid() const noexcept;
+  /// Somebody else gives its loop its turns.
+  bool is_led() const noexcept { return part_ || world_.options().is_led; }
+  virtual_signals& signals() noexcept { return part_ ? part_->signals : world_.signals_; }
+  time_point next_completion() const noexcept {
+    return due_.empty() ? time_point::never() : due_.begin()->first.at;
+  }
+  /// When the next child process has a turn due: for the first program's driver, which leads them.
+  time_point next_child_turn() const noexcept;
+  void hold(io_handle handle);
+  void hold_outcome(const io_request& request);
 
   /// The time of a program that died, while its frames are taken down: it jumps, and no one sees.
   time_point afterlife() noexcept {
@@ -106,9 +151,11 @@ class virtual_driver final : public driver {
   void run_second_half(io_request& request);
   void drop_file_requests(io_handle handle);
   bool deliver();
+  bool pass_time(time_point until);
 
   std::unique_ptr<virtual_world> own_;
   virtual_world& world_;
+  detail::process_part* part_ = nullptr;  // of a child process
   std::uint64_t epoch_;
   std::map<due_key, io_request*> due_;
   std::unordered_map<io_request*, due_key> keys_;  // of what is in due_

@@ -440,6 +440,17 @@ int virtual_network::close(io_handle handle) {
   return 0;
 }
 
+void virtual_network::abandon(io_handle handle, const void* driver) {
+  endpoint* e = at(handle);
+  if (!e) return;
+  std::erase_if(e->waiting, [&](io_request* request) {
+    if (request->driver_data != driver) return false;
+    request->outcome = -ECANCELED;
+    host_.finished(*request);
+    return true;
+  });
+}
+
 void virtual_network::crash(bool is_silent) {
   if (!is_silent) {
     for (const auto& [handle, e] : sockets_) {

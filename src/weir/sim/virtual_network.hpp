@@ -84,6 +84,9 @@ class virtual_network {
   bool cancel(io_request& request);
   /// Requests that wait on the handle finish with -ECANCELED.
   int close(io_handle handle);
+  /// Requests of one driver that wait on the handle finish with -ECANCELED: another process holds
+  /// it, so that it stays open.
+  void abandon(io_handle handle, const void* driver);
   /// All sockets vanish, waiting requests finish with -EIO. `is_silent`: the machine stopped, so
   /// that other machines hear nothing; else the program died, and its kernel ends its connections.
   void crash(bool is_silent = true);

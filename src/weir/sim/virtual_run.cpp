@@ -5,6 +5,7 @@
 #include <weir/core/scope.hpp>
 #include <weir/core/string_sink.hpp>
 #include <weir/core/wait_graph.hpp>
+#include <weir/sim/virtual_processes.hpp>
 
 #include <fmt/format.h>
 
@@ -42,6 +43,10 @@ bool end_deadlock(void* context, loop& on) noexcept {
   out.put("deadlock: every task waits and nothing can wake one\n");
   detail::print_wait_graph(on, out);
   detail::print_task_tree(on, out);
+  if (auto* const driver = dynamic_cast<virtual_driver*>(&on.io());
+      driver && driver->world().has_processes()) {
+    driver->world().processes().print(out);
+  }
   outcome.fail(run_failure::deadlock, std::move(out.text));
   on.root().cancel("deadlock");
   return true;
@@ -92,6 +97,12 @@ void detail::outcome_listener::listen(virtual_outcome& into, virtual_world& worl
   world.on_deadlock_context = &into;
 }
 
+void detail::outcome_listener::listen(virtual_outcome& into) noexcept { heard_by = &into; }
+
+void detail::outcome_listener::fail_outer(const virtual_outcome& inner) {
+  if (outer_) outer_->fail(inner.how, inner.failure);
+}
+
 void detail::note_escape(const char* function, const char* instead) noexcept {
   const world_runs noting;
   loop* const on = loop::current();
@@ -112,6 +123,12 @@ void detail::note_left_behind(virtual_outcome& outcome, virtual_world& world,
     outcome.fail(run_failure::left_behind,
                  fmt::format("left behind: {} tasks, {} timers", outcome.stats.tasks_live,
                              outcome.stats.timers_live));
+  }
+  if (world.has_processes()) {
+    if (const std::string left = world.processes().left(); !left.empty()) {
+      outcome.fail(run_failure::left_behind, "left behind: " + left);
+    }
+    world.processes().end_all();
   }
   if (!may_leave_handles && world.open_handles() != 0) {
     outcome.fail(run_failure::left_behind,

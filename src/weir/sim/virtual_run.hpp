@@ -59,6 +59,10 @@ class outcome_listener {
 
   /// From here on they go there.
   void listen(virtual_outcome& into, virtual_world& world) noexcept;
+  /// Errors only: for a part of a run whose deadlocks are those of the whole.
+  void listen(virtual_outcome& into) noexcept;
+  /// The whole, of which this is a part, has failed as this has.
+  void fail_outer(const virtual_outcome& inner);
 
  private:
   virtual_outcome* outer_;

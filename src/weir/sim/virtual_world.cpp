@@ -2,18 +2,14 @@
 
 #include <weir/base/probe.hpp>
 #include <weir/sim/virtual_driver.hpp>
+#include <weir/sim/virtual_processes.hpp>
 
 #include <errno.h>
 
 #include <algorithm>
 #include <string>
-#include <utility>
 
 namespace weir {
-
-namespace {
-constexpr int signals_max = 64;
-}  // namespace
 
 virtual_world::virtual_world(virtual_options options)
     : options_(options),
@@ -30,7 +26,12 @@ virtual_world::virtual_world(virtual_options options)
                  options.ports) {
   own_schedule_.restart(strategy::random);
 }
-virtual_world::~virtual_world() = default;
+virtual_world::~virtual_world() { processes_.reset(); }  // they use all else
+
+virtual_processes& virtual_world::processes() {
+  if (!processes_) processes_ = std::make_unique<virtual_processes>(*this);
+  return *processes_;
+}
 
 std::size_t virtual_world::open_handles() const noexcept {
   return network_.open_sockets() + datagrams_.open_sockets() + disk_.open_files();
@@ -38,7 +39,7 @@ std::size_t virtual_world::open_handles() const noexcept {
 
 bool virtual_world::is_untouched() const noexcept {
   return !was_given_out_ && clock_.now() == virtual_clock::start && next_handle_ == first_handle &&
-         operations_ == 0 && crashes_ == 0;
+         operations_ == 0 && crashes_ == 0 && !processes_;
 }
 
 scheduling_policy* virtual_world::begin_loop() noexcept {
@@ -63,11 +64,9 @@ void virtual_world::crash(crash_loss loss) {
   crash_at_ = 0;
   network_.crash(loss != crash_loss::none);
   datagrams_.crash();
-  for (io_request* request : std::exchange(signal_waits_, {})) {
-    request->outcome = -EIO;
-    finished(*request);
-  }
-  signals_pending_ = 0;
+  signals_.end_all(EIO);
+  if (processes_) processes_->crash();
+  shared_.clear();
   disk_.crash(loss);
 }
 
@@ -207,46 +206,28 @@ std::int64_t virtual_world::run_on_disk(io_request& request) {
   }
 }
 
-bool virtual_world::wait_signal(io_request& request) {
-  const auto number = static_cast<int>(request.flags);
-  if (number <= 0 || number >= signals_max) {
-    request.outcome = -EINVAL;
-    return true;
+int virtual_world::close(io_handle handle, const virtual_driver& by) {
+  if (const auto found = shared_.find(handle); found != shared_.end()) {
+    if (--found->second == 0) shared_.erase(found);
+    network_.abandon(handle, &by);
+    return 0;
   }
-  const std::uint64_t bit = std::uint64_t{1} << number;
-  if ((signals_pending_ & bit) != 0) {
-    signals_pending_ &= ~bit;
-    request.outcome = number;
-    return true;
-  }
-  signal_waits_.push_back(&request);
-  return false;
-}
-
-bool virtual_world::forget_signal(io_request& request) {
-  return std::erase(signal_waits_, &request) != 0;
-}
-
-void virtual_world::raise_signal(int number) {
-  WEIR_ASSERT(number > 0 && number < signals_max);
-  bool is_heard = false;
-  for (std::size_t i = 0; i < signal_waits_.size();) {
-    io_request* request = signal_waits_[i];
-    if (static_cast<int>(request->flags) != number) {
-      ++i;
-      continue;
-    }
-    is_heard = true;
-    signal_waits_.erase(signal_waits_.begin() + static_cast<std::ptrdiff_t>(i));
-    request->outcome = number;
-    finished(*request);
-  }
-  if (!is_heard) signals_pending_ |= std::uint64_t{1} << number;
-}
-
-int virtual_world::close(io_handle handle) {
   if (datagrams_.has(handle)) return datagrams_.close(handle);
   return network_.has(handle) ? network_.close(handle) : disk_.close(handle);
+}
+
+void virtual_world::write_now(io_handle handle, std::string_view text) {
+  while (!text.empty()) {
+    const io_slice rest{text.data(), text.size()};
+    io_request request;
+    request.op = io_op::send;
+    request.handle = handle;
+    request.slices = &rest;
+    request.slice_count = 1;
+    if (!network_.start(request)) network_.cancel(request);
+    if (request.outcome <= 0) return;
+    text.remove_prefix(static_cast<std::size_t>(request.outcome));
+  }
 }
 
 }  // namespace weir

@@ -13,14 +13,19 @@
 #include <weir/sim/virtual_datagrams.hpp>
 #include <weir/sim/virtual_disk.hpp>
 #include <weir/sim/virtual_network.hpp>
+#include <weir/sim/virtual_signals.hpp>
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace weir {
 
 class virtual_driver;
+class virtual_processes;
 
 struct virtual_options {
   std::uint64_t seed = 0;
@@ -84,7 +89,7 @@ class virtual_world final : private network_host {
 
   // What a test does to the world.
   /// A signal arrives: all waits for it end; without one it stays pending, once.
-  void raise_signal(int number);
+  void raise_signal(int number) { signals_.raise(number); }
   void add_fault(virtual_fault fault);
   /// Those that have not struck yet never will.
   void drop_faults() noexcept { faults_.clear(); }
@@ -105,6 +110,9 @@ class virtual_world final : private network_host {
   virtual_disk& disk() noexcept { return disk_; }
   virtual_network& network() noexcept { return network_; }
   virtual_datagrams& datagrams() noexcept { return datagrams_; }
+  /// The programs that can be started as child processes, and those that were.
+  virtual_processes& processes();
+  bool has_processes() const noexcept { return processes_ != nullptr; }
   const virtual_options& options() const noexcept { return options_; }
 
   /// How many operations of a kind have begun since the world began.
@@ -129,7 +137,8 @@ class virtual_world final : private network_host {
 
  private:
   friend class virtual_driver;
-  static constexpr std::size_t op_count = static_cast<std::size_t>(io_op::run_blocking) + 1;
+  friend class virtual_processes;
+  static constexpr std::size_t op_count = static_cast<std::size_t>(io_op::start_child) + 1;
   struct order_to_fail {
     virtual_fault fault;
     std::uint64_t first = 0;  // in counts_
@@ -153,9 +162,15 @@ class virtual_world final : private network_host {
   std::int64_t run_on_disk(io_request& request);
   std::int64_t write(const io_request& request);
   std::int64_t sync_written(const io_request& request, std::int64_t written);
-  bool wait_signal(io_request& request);
-  bool forget_signal(io_request& request);
-  int close(io_handle handle);
+  /// A process lets go of a handle: it is closed when it was the last one to hold it.
+  int close(io_handle handle, const virtual_driver& by);
+  /// One process more holds the handle.
+  void share(io_handle handle) { ++shared_[handle]; }
+  /// As much of it as there is room for in a pipe.
+  void write_now(io_handle handle, std::string_view text);
+  network_host& host() noexcept { return *this; }
+  /// What need not be in order is drawn by lot.
+  bool is_explored() const noexcept { return options_.shuffle || options_.queued_chance > 0; }
   duration draw_latency();
   bool draws_queued() { return choices_.chance(choice_kind::transfer, options_.queued_chance); }
 
@@ -182,8 +197,9 @@ class virtual_world final : private network_host {
   std::uint64_t crash_at_ = 0;
   crash_loss crash_loss_ = crash_loss::all;
   std::uint64_t crashes_ = 0;
-  std::vector<io_request*> signal_waits_;
-  std::uint64_t signals_pending_ = 0;  // a bit per number
+  virtual_signals signals_{*this};                       // of the first program
+  std::unordered_map<io_handle, std::uint32_t> shared_;  // processes that hold it, but one
+  std::unique_ptr<virtual_processes> processes_;         // null: nobody has asked for them
 };
 
 }  // namespace weir

@@ -51,7 +51,7 @@ constexpr const char* a_thread = "tasks: scope::spawn(), or blocking()";
 constexpr const char* a_name = "weir::resolve()";
 constexpr const char* a_socket = "weir::connect() and weir::listen()";
 constexpr const char* a_file = "weir::open_file()";
-constexpr const char* a_child = "nothing: there are no other processes in a simulated world";
+constexpr const char* a_child = "run_process(), with programs that world().processes() knows";
 
 // The program and libstdc++, which works for it. Others (OpenSSL, c-ares, spdlog) have their own
 // reasons.

@@ -1,0 +1,339 @@
+// Programs of a virtual machine that run as child processes. What the kernel does as well is in
+// io/process_test.cpp and io/process_contract_test.cpp.
+#include <weir/sim/virtual_processes.hpp>
+
+#include <weir/base/probe.hpp>
+#include <weir/core.hpp>
+#include <weir/io/file.hpp>
+#include <weir/io/process.hpp>
+#include <weir/io/signals.hpp>
+#include <weir/io/socket.hpp>
+#include <weir/sim/virtual_nodes.hpp>
+#include <weir/testing/fault_points.hpp>
+#include <weir/testing/test.hpp>
+
+#include <errno.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <cctype>
+#include <span>
+#include <string>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using testing::world;
+
+virtual_processes& machine() { return world().processes(); }
+
+task<> say(virtual_process* self, std::string text) { co_await self->output().send(text); }
+task<std::string> read_all(pipe_reader* from) {
+  std::string all;
+  while (const bytes piece = co_await from->receive()) all += piece.text();
+  co_return all;
+}
+task<> wait_until_ready(process& child) {
+  char last = 0;
+  while (last != '\n' && co_await child.output().receive_into(std::span(&last, 1)) == 1) {
+  }
+  EXPECT_EQ(last, '\n') << "it has ended before it was ready";
+}
+command talking(std::string program) {
+  return command(std::move(program)).output(child_stream::piped());
+}
+
+// [program]
+WEIR_TEST("a report is what the filter makes of the lines") {
+  testing::world().processes().install("/usr/bin/upper", [](virtual_process& self) -> task<int> {
+    while (const bytes piece = co_await self.input().receive()) {
+      std::string text(piece.text());
+      for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+      co_await self.output().send(text);
+    }
+    co_return self.arguments().size() > 1 ? 1 : 0;
+  });
+  const auto done = co_await run_process(command("upper"), {.input = "one\ntwo\n"});
+  EXPECT_EQ(done.output, "ONE\nTWO\n");
+  EXPECT_TRUE(done.status.is_success());
+}
+// [/program]
+
+WEIR_TEST("what a killed program does in its cleanup reaches nobody") {
+  machine().install("/bin/tidy", [](virtual_process& self) -> task<int> {
+    co_await with_cleanups([&](cleanups& after) -> task<> {
+      after.defer_async([&]() -> task<> {
+        static_cast<void>(co_await as_result(self.output().send("cleaned up")));
+        static_cast<void>(
+            co_await as_result(open_file("/cleaned-up", {.write = true, .create = true})));
+      });
+      co_await say(&self, "ready\n");
+      co_await sleep(1_h);
+    });
+    co_return 0;
+  });
+  co_await with_process(talking("tidy"), [](process& child) -> task<> {
+    co_await wait_until_ready(child);
+    child.signal(SIGKILL);
+    EXPECT_EQ((co_await child.wait()).signal, SIGKILL);
+    EXPECT_EQ(co_await read_all(&child.output()), "");
+  });
+  co_await sleep(2_h);
+  file_status found;
+  EXPECT_EQ(world().disk().status_of("/cleaned-up", found), -ENOENT);
+  EXPECT_EQ(machine().left(), "");
+}
+
+WEIR_TEST("a program that is killed may still take a few turns, and no more") {
+  machine().install("/bin/count", [](virtual_process& self) -> task<int> {
+    for (;;) {
+      co_await self.output().send("\n");
+      co_await yield();
+    }
+  });
+  const std::string after =
+      co_await with_process(talking("count"), [](process& child) -> task<std::string> {
+        co_await wait_until_ready(child);
+        child.signal(SIGKILL);
+        co_return co_await read_all(&child.output());
+      });
+  sometimes(after.empty(), "it ends at once");
+  sometimes(after.size() > 1, "it goes on for a while");
+}
+
+WEIR_TEST("the files, locks and sockets of a killed program are closed") {
+  machine().install("/bin/holder", [](virtual_process& self) -> task<int> {
+    file held = co_await open_file("/held", {.write = true, .create = true});
+    EXPECT_EQ(loop::current()->io().lock_file(held.handle()), 0);
+    listener door = co_await listen({.port = 7000});
+    co_await say(&self, "ready\n");
+    const socket nobody = co_await door.accept();
+    co_return 0;
+  });
+  co_await with_process(talking("holder").grace({}), [](process& child) -> task<> {
+    co_await wait_until_ready(child);
+    file ours = co_await open_file("/held", {.write = true});
+    EXPECT_EQ(loop::current()->io().lock_file(ours.handle()), -EWOULDBLOCK);
+    co_await child.end();
+    EXPECT_EQ(loop::current()->io().lock_file(ours.handle()), 0);
+    const listener again = co_await listen({.port = 7000});
+  });
+}
+
+WEIR_TEST("a program serves whoever connects to it, as any other of its machine") {
+  machine().install("/bin/server", [](virtual_process& self) -> task<int> {
+    listener door = co_await listen({.port = 7000});
+    co_await say(&self, "ready\n");
+    socket peer = co_await door.accept();
+    while (const bytes got = co_await peer.receive()) co_await peer.send(got.text());
+    co_return 0;
+  });
+  co_await with_process(talking("server"), [](process& child) -> task<> {
+    co_await wait_until_ready(child);
+    socket line = co_await connect(address::loopback(7000));
+    co_await line.send("hello");
+    std::string got;
+    while (got.size() < 5) got += (co_await line.receive()).text();
+    EXPECT_EQ(got, "hello");
+    co_await line.shutdown_send();
+    EXPECT_EQ((co_await child.wait()).code, 0);
+  });
+}
+
+WEIR_TEST("a program hears the signals that it waits for") {
+  machine().install("/bin/polite", [](virtual_process& self) -> task<int> {
+    self.hear(SIGTERM);
+    self.ignore(SIGHUP);
+    co_await say(&self, "ready\n");
+    co_await wait_signal(SIGTERM);
+    co_await say(&self, "bye");
+    co_return 7;
+  });
+  co_await with_process(talking("polite"), [](process& child) -> task<> {
+    co_await wait_until_ready(child);
+    child.signal(SIGHUP);
+    child.signal(SIGTERM);
+    EXPECT_EQ(co_await read_all(&child.output()), "bye");
+    EXPECT_EQ((co_await child.wait()).code, 7);
+  });
+}
+
+WEIR_TEST("an error that leaves a program aborts it, and is told in its errors") {
+  machine().install("/bin/wrong", [](virtual_process&) -> task<int> {
+    raise(error(errc::malformed, "all is wrong"));
+    co_return 0;
+  });
+  const auto done = co_await run_process(command("wrong"));
+  EXPECT_EQ(done.status.signal, SIGABRT);
+  EXPECT_NE(done.errors.find("all is wrong"), std::string::npos) << done.errors;
+}
+
+WEIR_TEST("a program exits in the middle of its tasks") {
+  machine().install("/bin/exits", [](virtual_process& self) -> task<int> {
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([]() -> task<> { co_await sleep(1_h); });
+      co_await self.exit(300);
+    });
+    co_return 1;
+  });
+  EXPECT_EQ((co_await run_process(command("exits"))).status.code, 300 - 256);
+  EXPECT_LT(testing::elapsed(), 1_h);
+}
+
+WEIR_TEST("children of a program that was killed go on without a parent, and are reaped") {
+  machine().install("/bin/child", [](virtual_process& self) -> task<int> {
+    co_await sleep(1_s);
+    co_await say(&self, "an orphan's word");
+    co_return 0;
+  });
+  machine().install("/bin/parent", [](virtual_process& self) -> task<int> {
+    co_await with_process(command("child"), [&](process&) -> task<> {
+      co_await say(&self, "ready\n");
+      co_await sleep(1_h);
+    });
+    co_return 0;
+  });
+  co_await with_process(talking("parent"), [](process& child) -> task<> {
+    co_await wait_until_ready(child);
+    child.signal(SIGKILL);
+    EXPECT_EQ((co_await child.wait()).signal, SIGKILL);
+    EXPECT_EQ(co_await read_all(&child.output()), "an orphan's word");
+  });
+  co_await sleep(1_s);
+  EXPECT_EQ(machine().left(), "");
+}
+
+WEIR_TEST("a start that is refused is an error and leaves nothing behind") {
+  machine().install("/bin/true", [](virtual_process&) -> task<int> { co_return 0; });
+  machine().limit(1);
+  co_await with_process(command("true"), [](process&) -> task<> {
+    const auto second = co_await as_result(run_process(command("true")));
+    EXPECT_EQ(second.error().os_code(), EAGAIN);
+  });
+  EXPECT_TRUE((co_await run_process(command("true"))).status.is_success());
+}
+
+TEST(VirtualProcesses, each_start_can_be_made_to_fail) {
+  const std::size_t runs =
+      testing::for_each_fault({.op = io_op::start_child, .code = EAGAIN}, []() -> task<> {
+        machine().install("/bin/true", [](virtual_process&) -> task<int> { co_return 0; });
+        int failed = 0;
+        for (int i = 0; i < 3; ++i) {
+          const auto done = co_await as_result(run_process(command("true")));
+          if (!done) EXPECT_EQ(done.error().os_code(), EAGAIN);
+          if (!done) ++failed;
+        }
+        EXPECT_LE(failed, 1);
+      });
+  EXPECT_EQ(runs, 3U);
+}
+
+TEST(VirtualProcesses, without_handles_a_start_is_full_and_leaves_nothing_behind) {
+  bool has_started = false;
+  for (std::size_t handles = 0; handles < 20 && !has_started; ++handles) {
+    virtual_world few({.handles_max = handles});
+    testing::run_virtual_in(few, [](bool* started) -> task<> {
+      machine().install("/bin/cat", [](virtual_process& self) -> task<int> {
+        while (const bytes piece = co_await self.input().receive())
+          co_await self.output().send(piece.text());
+        co_return 0;
+      });
+      const auto done = co_await as_result(run_process(command("cat"), {.input = "text"}));
+      *started = done.has_value();
+      if (done) EXPECT_EQ(done->output, "text");
+      if (!done) EXPECT_EQ(done.error().code(), errc::full);
+    }(&has_started));
+  }
+  EXPECT_TRUE(has_started);
+}
+
+TEST(VirtualProcesses, a_child_that_nobody_waited_for_fails_the_run) {
+  const auto left_by = [](bool waits_for_end) {
+    return testing::run_outcome([](bool ends_first) -> task<> {
+      machine().install("/bin/nap", [](virtual_process&) -> task<int> {
+        co_await sleep(1_s);
+        co_return 0;
+      });
+      child_plan plan;
+      plan.program = "nap";
+      plan.arguments = {"nap"};
+      plan.wants_end = false;
+      loop::current()->io().children()->start_child(plan);
+      if (ends_first) co_await sleep(2_s);
+    }(waits_for_end));
+  };
+  const virtual_outcome zombie = left_by(true);
+  EXPECT_EQ(zombie.how, run_failure::left_behind);
+  EXPECT_NE(zombie.failure.find("'nap' has ended and nobody waited for it"), std::string::npos);
+  EXPECT_NE(left_by(false).failure.find("'nap' still runs"), std::string::npos);
+}
+
+TEST(VirtualProcesses, a_deadlock_shows_the_tasks_of_children_too) {
+  const virtual_outcome stuck = testing::run_outcome([]() -> task<> {
+    machine().install("/bin/deaf", [](virtual_process& self) -> task<int> {
+      const bytes got = co_await self.input().receive();
+      co_return got ? 1 : 0;
+    });
+    co_await with_process(command("deaf").input(child_stream::piped()).grace({}),
+                          [](process& child) -> task<> { co_await child.wait(); });
+  }());
+  EXPECT_EQ(stuck.how, run_failure::deadlock);
+  EXPECT_NE(stuck.failure.find("deaf"), std::string::npos) << stuck.failure;
+}
+
+TEST(VirtualProcesses, take_time_between_a_signal_and_their_end) {
+  virtual_world slow({.latency_min = 1_ms, .latency_max = 1_ms});
+  testing::run_virtual_in(slow, []() -> task<> {
+    machine().install("/bin/nap", [](virtual_process&) -> task<int> {
+      co_await sleep(1_h);
+      co_return 0;
+    });
+    co_await with_process(command("nap"), [](process& child) -> task<> {
+      const time_point asked = loop::current()->now();
+      child.signal(SIGKILL);
+      co_await child.wait();
+      EXPECT_GE(loop::current()->now() - asked, 1_ms);
+    });
+  }());
+}
+
+struct parent_program final : node_program {
+  WEIR_CORO_WRAPPER task<> main(virtual_node&) override { return body(); }
+  task<> body() {
+    co_await with_process(talking("clock"), [&](process& child) -> task<> {
+      while (const bytes piece = co_await child.output().receive()) ticks += piece.size();
+    });
+  }
+  std::size_t ticks = 0;
+};
+
+TEST(VirtualProcesses, run_on_a_machine_among_others_and_end_with_its_program) {
+  choices decisions(1);
+  virtual_nodes nodes(decisions);
+  virtual_node& node = nodes.add({.name = "one"});
+  node.world().processes().install("/bin/clock", [](virtual_process& self) -> task<int> {
+    for (;;) {
+      co_await sleep(1_s);
+      co_await self.output().send(".");
+    }
+  });
+  parent_program parent;
+  node.start(parent);
+  nodes.run_for(duration::milliseconds(10'500));
+  EXPECT_EQ(parent.ticks, 10U);
+  node.kill();
+  nodes.run_for(10_s);
+  EXPECT_EQ(parent.ticks, 10U);
+  EXPECT_EQ(node.world().processes().count(), 0U);
+  EXPECT_EQ(node.world().open_handles(), 0U);
+  parent.ticks = 0;
+  node.start(parent);
+  nodes.run_for(duration::milliseconds(3'500));
+  EXPECT_EQ(parent.ticks, 3U);
+  node.cut_power();
+  EXPECT_EQ(node.world().processes().count(), 0U);
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,48 @@
+// The signals of one program in a virtual world.
+#pragma once
+
+#include <weir/core/driver.hpp>
+#include <weir/sim/virtual_network.hpp>
+
+#include <cstdint>
+#include <vector>
+
+namespace weir {
+
+/// Which signals have come and who waits for them.
+///
+/// Cancel:  forget() takes a waiting request out; one that had finished is left alone.
+/// Order:   all waits for a signal end with it, in the order of their start.
+/// Bound:   of each signal one stays pending.
+/// Errors:  -EINVAL for what is no signal.
+/// Threads: one at a time.
+class virtual_signals {
+ public:
+  static constexpr int signals_max = 64;
+
+  explicit virtual_signals(network_host& host) noexcept : host_(host) {}
+  virtual_signals(const virtual_signals&) = delete;
+  virtual_signals& operator=(const virtual_signals&) = delete;
+
+  /// True: finished, the outcome is set.
+  bool wait(io_request& request);
+  /// True: it waited, and does no longer.
+  bool forget(io_request& request);
+  /// All waits for it end; without one it stays pending.
+  void raise(int number);
+  /// All waits end with an errno, and nothing is pending.
+  void end_all(int code);
+  /// From here on it no longer has its usual effect; a wait for it says so, too.
+  void hear(int number) noexcept { heard_ |= bit(number); }
+  bool is_heard(int number) const noexcept { return (heard_ & bit(number)) != 0; }
+
+ private:
+  static std::uint64_t bit(int number) noexcept { return std::uint64_t{1} << number; }
+
+  network_host& host_;
+  std::vector<io_request*> waits_;
+  std::uint64_t pending_ = 0;  // a bit per number
+  std::uint64_t heard_ = 0;
+};
+
+}  // namespace weir
