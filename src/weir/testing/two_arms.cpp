@@ -7,6 +7,8 @@
 #include <weir/testing/detail/fail_at.hpp>
 #include <weir/testing/detail/test_names.hpp>
 
+#include <sys/wait.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -34,6 +36,12 @@ std::set<std::string> open_streams() {
     }
   }
   return found;
+}
+
+// Also one that has ended and was not waited for.
+bool has_children() {
+  siginfo_t info = {};
+  return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 // What was unhandled during one run.
@@ -88,6 +96,7 @@ std::unique_ptr<driver> driver_or_none(const char* name) {
 void run_on_kernel(const char* driver, task<> (*body)(), duration patience,
                    std::source_location place) {
   const std::set<std::string> before = open_streams();
+  const bool had_children = has_children();
   std::vector<std::string> errors;
   {
     const listener_of_errors listens(&errors);
@@ -99,6 +108,7 @@ void run_on_kernel(const char* driver, task<> (*body)(), duration patience,
   for (const std::string& one : open_streams()) {
     if (!before.contains(one)) detail::fail_at(place, "left open: " + one);
   }
+  if (!had_children && has_children()) detail::fail_at(place, "left behind: a child process");
 }
 
 bool add_kernel_tests(const char* sentence, task<> (*body)(), std::source_location place) {

@@ -12,8 +12,9 @@ namespace weir::testing {
 inline constexpr duration kernel_patience = duration::seconds(60);  // for a body on the kernel
 
 /// Runs body() once on the driver "epoll" or "io_uring". An error that leaves it or is reported,
-/// an end that does not come in time, and sockets and pipes that stay open fail the
-/// test; a driver that the machine refuses skips it. world() and elapsed() are not there.
+/// an end that does not come in time, sockets and pipes that stay open, and child processes that
+/// are left fail the test; a driver that the machine refuses skips it. world() and elapsed() are
+/// not there.
 void run_on_kernel(const char* driver, task<> (*body)(), duration patience = kernel_patience,
                    std::source_location place = std::source_location::current());
 

@@ -12,6 +12,7 @@
 #include <weir/testing/fake_peer.hpp>
 #include <weir/testing/internal/caught_failures.hpp>
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <memory>
@@ -120,6 +121,17 @@ TEST(KernelArm, fails_with_sockets_that_stay_open_and_with_a_body_that_does_not_
   ::close(static_cast<int>(left));
   EXPECT_NE(failure_of([]() -> task<> { co_await sleep(1_h); }, 5_ms).find("timed_out"),
             std::string::npos);
+}
+
+TEST(KernelArm, fails_with_a_child_process_that_is_left) {
+  static pid_t left = -1;
+  EXPECT_NE(failure_of([]() -> task<> {
+              left = ::fork();
+              if (left == 0) ::_exit(0);
+              co_return;
+            }).find("left behind: a child process"),
+            std::string::npos);
+  ::waitpid(left, nullptr, 0);
 }
 
 TEST(KernelArm, passes_what_is_right_and_lets_expectations_speak) {

@@ -1,0 +1,106 @@
+// One body, two arms, for child processes: under many schedules in the virtual world, whose
+// programs keep the promises of those that a kernel has, and once on each driver of the kernel.
+// Needs the kernel: it is one of the two arms.
+#include <weir/io/contract_test.hpp>
+#include <weir/io/file.hpp>
+#include <weir/io/virtual_programs_test.hpp>
+#include <weir/testing/two_arms.hpp>
+
+#include <signal.h>
+
+#include <span>
+#include <string>
+#include <utility>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using contract::code_of;
+using contract::install_programs_here;
+
+command shell(std::string script) { return command("sh", {"-c", std::move(script)}); }
+
+task<> wait_until_ready(process& child) {
+  char last = 0;
+  while (last != '\n' && co_await child.output().receive_into(std::span(&last, 1)) == 1) {
+  }
+  EXPECT_EQ(last, '\n') << "it has ended before it was ready";
+}
+
+WEIR_TEST_ON_BOTH("a child is fed, and its output, errors and status are collected apart") {
+  install_programs_here();
+  const auto done = co_await run_process(shell("cat; echo wrong >&2; exit 3"), {.input = "fed\n"});
+  EXPECT_EQ(done.output, "fed\n");
+  EXPECT_EQ(done.errors, "wrong\n");
+  EXPECT_EQ(done.status, (exit_status{.code = 3, .signal = 0}));
+}
+
+WEIR_TEST_ON_BOTH("a pipe to a child holds the sender back until it reads, and loses nothing") {
+  install_programs_here();
+  co_await with_process(
+      command("cat").input(child_stream::piped()).output(child_stream::piped()),
+      [](process& child) -> task<> {
+        const std::string text = contract::pattern(350'000);  // pipes and child hold less
+        std::size_t sent = 0;
+        co_await with_scope([&](scope& s) -> task<> {
+          s.spawn([&]() -> task<> {
+            co_await child.input().send(text, &sent);
+            child.input().close();
+          });
+          std::string got;
+          while (const bytes piece = co_await child.output().receive()) {
+            got += piece.text();
+            EXPECT_LE(sent, got.size() + 300'000) << "what nobody has read was taken";
+          }
+          EXPECT_TRUE(got == text);
+        });
+        EXPECT_EQ((co_await child.wait()).code, 0) << "the end of its input ends it";
+      });
+}
+
+WEIR_TEST_ON_BOTH("a child that nobody reads dies of its broken pipe") {
+  install_programs_here();
+  co_await with_process(command("yes").output(child_stream::piped()), [](process& child) -> task<> {
+    co_await wait_until_ready(child);
+    child.output().close();
+    EXPECT_EQ((co_await child.wait()).signal, SIGPIPE);
+  });
+}
+
+WEIR_TEST_ON_BOTH("a child that ignores SIGTERM is killed at the end of its body") {
+  install_programs_here();
+  co_await with_process(shell("trap '' TERM; echo ready; while :; do read line || :; done")
+                            .input(child_stream::piped())
+                            .output(child_stream::piped())
+                            .grace(5_ms),
+                        [](process& child) -> task<> {
+                          co_await wait_until_ready(child);
+                          EXPECT_EQ((co_await child.end()).signal, SIGKILL);
+                          EXPECT_FALSE(child.signal(SIGKILL));
+                        });
+}
+
+WEIR_TEST_ON_BOTH("a child goes with the run_process that is cancelled") {
+  install_programs_here();
+  EXPECT_EQ(co_await code_of(with_timeout(2_ms, run_process(command("sleep", {"1000"})))),
+            errc::timed_out);
+}
+
+WEIR_TEST_ON_BOTH("a child that can not be started is an error, and nothing is left of it") {
+  install_programs_here();
+  EXPECT_EQ(co_await code_of(run_process(command("/no/such/program"), {.input = "text"})),
+            errc::not_found);
+  EXPECT_EQ(co_await code_of(run_process(command("/"), {.input = "text"})),
+            errc::permission_denied);
+}
+
+WEIR_TEST_ON_BOTH("a child has the environment and the folder of its command") {
+  install_programs_here();
+  const auto bare = command("/usr/bin/env").clear_environment().set("ONLY", "this");
+  EXPECT_EQ((co_await run_process(bare)).output, "ONLY=this\n");
+  EXPECT_EQ((co_await run_process(command("pwd").in_folder("/"))).output, "/\n");
+}
+
+}  // namespace
+}  // namespace weir
