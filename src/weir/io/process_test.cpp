@@ -61,9 +61,10 @@ class child_process : public contract::fixture {
     if (machine_) return machine_->processes().count() == 0;
     return ::kill(pid, 0) == -1 && errno == ESRCH;
   }
-  void wait_until_stopped(int pid) const {
+  task<> wait_until_stopped(int pid) const {
     siginfo_t info = {};
     if (!machine_) ::waitid(P_PID, static_cast<id_t>(pid), &info, WSTOPPED | WNOWAIT);
+    if (machine_) co_await sleep(1_ms);  // time passes when there is nothing else to do
   }
   /// 0: none; 1: one that runs; else the number of a zombie.
   int children_left() const {
@@ -305,7 +306,7 @@ TEST_P(child_process, that_ignores_signals_is_killed_after_its_grace) {
 TEST_P(child_process, that_is_stopped_hears_of_its_end_too) {
   run([&]() -> task<> {
     co_await with_process(shell("kill -STOP $$").grace(1_h), [&](process& child) -> task<> {
-      wait_until_stopped(child.pid());
+      co_await wait_until_stopped(child.pid());
       EXPECT_EQ((co_await child.end()).signal, SIGTERM);
     });
   });

@@ -19,6 +19,7 @@
 #include <cctype>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace weir {
 namespace {
@@ -39,6 +40,14 @@ task<> wait_until_ready(process& child) {
   while (last != '\n' && co_await child.output().receive_into(std::span(&last, 1)) == 1) {
   }
   EXPECT_EQ(last, '\n') << "it has ended before it was ready";
+}
+// As a careless program does, which waits for no child.
+void start_and_forget(std::string program) {
+  child_plan plan;
+  plan.program = program;
+  plan.arguments = {std::move(program)};
+  plan.wants_end = false;
+  EXPECT_EQ(loop::current()->io().children()->start_child(plan).failure, 0);
 }
 command talking(std::string program) {
   return command(std::move(program)).output(child_stream::piped());
@@ -204,6 +213,23 @@ WEIR_TEST("children of a program that was killed go on without a parent, and are
   EXPECT_EQ(machine().left(), "");
 }
 
+WEIR_TEST("a zombie goes with the parent that did not wait for it") {
+  machine().install("/bin/true", [](virtual_process&) -> task<int> { co_return 0; });
+  machine().install("/bin/careless", [](virtual_process& self) -> task<int> {
+    start_and_forget("true");
+    co_await sleep(1_s);
+    co_await say(&self, "ready\n");
+    co_await sleep(1_s);
+    co_return 0;
+  });
+  co_await with_process(talking("careless"), [](process& child) -> task<> {
+    co_await wait_until_ready(child);
+    EXPECT_NE(machine().left().find("'true' has ended"), std::string::npos);
+    EXPECT_EQ((co_await child.wait()).code, 0);
+  });
+  EXPECT_EQ(machine().left(), "");
+}
+
 WEIR_TEST("a start that is refused is an error and leaves nothing behind") {
   machine().install("/bin/true", [](virtual_process&) -> task<int> { co_return 0; });
   machine().limit(1);
@@ -255,11 +281,7 @@ TEST(VirtualProcesses, a_child_that_nobody_waited_for_fails_the_run) {
         co_await sleep(1_s);
         co_return 0;
       });
-      child_plan plan;
-      plan.program = "nap";
-      plan.arguments = {"nap"};
-      plan.wants_end = false;
-      loop::current()->io().children()->start_child(plan);
+      start_and_forget("nap");
       if (ends_first) co_await sleep(2_s);
     }(waits_for_end));
   };
@@ -312,7 +334,12 @@ TEST(VirtualProcesses, run_on_a_machine_among_others_and_end_with_its_program) {
   choices decisions(1);
   virtual_nodes nodes(decisions);
   virtual_node& node = nodes.add({.name = "one"});
+  node.world().processes().install("/bin/nap", [](virtual_process&) -> task<int> {
+    co_await sleep(1_h);
+    co_return 0;
+  });
   node.world().processes().install("/bin/clock", [](virtual_process& self) -> task<int> {
+    start_and_forget("nap");
     for (;;) {
       co_await sleep(1_s);
       co_await self.output().send(".");
@@ -325,14 +352,14 @@ TEST(VirtualProcesses, run_on_a_machine_among_others_and_end_with_its_program) {
   node.kill();
   nodes.run_for(10_s);
   EXPECT_EQ(parent.ticks, 10U);
-  EXPECT_EQ(node.world().processes().count(), 0U);
+  EXPECT_EQ(node.world().processes().left(), "");
   EXPECT_EQ(node.world().open_handles(), 0U);
   parent.ticks = 0;
   node.start(parent);
   nodes.run_for(duration::milliseconds(3'500));
   EXPECT_EQ(parent.ticks, 3U);
   node.cut_power();
-  EXPECT_EQ(node.world().processes().count(), 0U);
+  EXPECT_EQ(node.world().processes().left(), "");
 }
 
 }  // namespace
