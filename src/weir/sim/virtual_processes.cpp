@@ -273,6 +273,10 @@ void virtual_processes::deliver(child& to, int number) {
     for (int one = 1; one < virtual_signals::signals_max; ++one) {
       if ((held & bit(one)) != 0) deliver(to, one);
     }
+    if (to.death != 0) {  // it had no turn in between
+      to.dies_at_once = true;
+      to.dies_at = world_.clock().now();
+    }
   }
   if (number == SIGSTOP) {
     to.is_stopped = true;
@@ -327,7 +331,7 @@ void virtual_processes::turn(child& one) {
   const time_point now = world_.clock().now();
   if (one.has_ended) return take_down(one);
   if (one.dies_at <= now) {
-    const bool lives_a_little = !one.is_stopped && world_.draws_queued();
+    const bool lives_a_little = !one.is_stopped && !one.dies_at_once && world_.draws_queued();
     if (!lives_a_little) {
       end(one, {.code = -1, .signal = one.death});
       return take_down(one);

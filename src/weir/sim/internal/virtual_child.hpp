@@ -31,6 +31,7 @@ struct virtual_processes::child {
   time_point dies_at = time_point::never();
   std::uint64_t held_signals = 0;  // while it is stopped; a bit per number
   bool is_stopped = false;
+  bool dies_at_once = false;  // not after some turns more
   bool has_ended = false;
   bool is_reaped = false;
 
