@@ -200,6 +200,7 @@ class Alone(unittest.TestCase):
             (["take", "q", "--max", "0"], "--max"), (["completion", "tcsh"], "there is no completion for 'tcsh'; write bash, zsh or fish (see"), (["serve", "--listen", "nonsense"], "nonsense"),
             (["check"], "folder is required"), (["redrive"], "queue is required"), (["bench"], "subcommand is required"),
             (["sim", "serve", "--faults", "rain"], "--faults rain: all, none, or some of kill"),
+            (["sim", "serve", "--tls", "perhaps"], "--tls perhaps: drawn, always or never"),
             (["sim", "serve", "--nodes", "1"], "--nodes"), (["sim", "serve", "--replay", "/nowhere"], "/nowhere"),
             (["sim", "mutants", "it has no name"], "no mutant is called 'it has no name'"),
             (["sim", "serve", "--seed", "-1"], "--seed: '-1' is not a number from 0 to 18446744073709551615"),
