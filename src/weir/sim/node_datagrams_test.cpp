@@ -1,6 +1,7 @@
 // UDP between virtual machines.
 #include <weir/core.hpp>
 #include <weir/io/datagram_socket.hpp>
+#include <weir/sim/chaos.hpp>
 #include <weir/sim/node_kit_test.hpp>
 
 #include <gtest/gtest.h>
@@ -303,6 +304,37 @@ TEST_F(NodeDatagrams, to_a_machines_own_address_stay_on_it) {
   expect_ended_well(near);
   EXPECT_TRUE(answered.starts_with("10.0.0.1:")) << answered;
   EXPECT_EQ(links().packets, 0u);
+}
+
+/// Owns machines that run nothing.
+struct nobody final : chaos_host {
+  virtual ~nobody() = default;
+  node_program& program_of(virtual_node&) override { return idle; }
+  bool has_disk(const virtual_node&) override { return false; }
+  void struck(chaos_kind, virtual_node*, const std::string&) override {}
+  static task<> wait() { co_await sleep(1'000 * 1_h); }
+  contract::program_of<task<> (*)()> idle{&wait};
+};
+
+TEST_F(NodeDatagrams, are_lost_and_doubled_by_chaos_until_it_heals) {
+  chaos_set losses;
+  losses.set(chaos_kind::loss, true);
+  nobody host;
+  for (std::uint64_t seed = 1;; ++seed) {  // one that has drawn it
+    decisions.restart(seed);
+    chaos faults(all, losses, host);
+    if (!faults.may_strike(chaos_kind::loss)) continue;
+    while (faults.strikes(chaos_kind::loss) == 0) {
+      all.run_until(faults.next_at());
+      faults.act();
+    }
+    EXPECT_GT(to_far().loss_chance, 0);
+    EXPECT_GT(to_far().double_chance, 0);
+    faults.heal();
+    EXPECT_EQ(to_far().loss_chance, 0);
+    EXPECT_EQ(to_far().double_chance, 0);
+    return;
+  }
 }
 
 std::uint64_t fingerprint_of(std::uint64_t seed) {

@@ -163,6 +163,16 @@ TEST_F(NodeNames, come_from_the_next_server_when_one_is_gone) {
   EXPECT_THAT(look_up("four.test"), ElementsAre("10.0.0.2:80"));
 }
 
+TEST_F(NodeNames, are_asked_of_the_first_three_servers_only) {
+  start(far, []() -> task<> { co_await sleep(1_h); });
+  const std::string nobody = far.address();
+  const std::string fourth = nobody + "," + nobody + "," + nobody + "," + third.address();
+  testing::set_name_servers(near.world(), fourth);
+  EXPECT_THAT(look_up("four.test"), ElementsAre("refused"));
+  testing::set_name_servers(near.world(), nobody + "," + nobody + "," + third.address());
+  EXPECT_THAT(look_up("four.test"), ElementsAre("10.0.0.2:80"));
+}
+
 TEST_F(NodeNames, without_a_server_are_refused) {
   third.kill();
   EXPECT_THAT(look_up("four.test"), ElementsAre("refused"));

@@ -3,12 +3,15 @@
 #include <weir/testing/fake_name_server.hpp>
 
 #include <weir/core.hpp>
+#include <weir/io/datagram_socket.hpp>
 #include <weir/io/resolve.hpp>
 #include <weir/io/socket.hpp>
 #include <weir/testing/two_arms.hpp>
 
 #include <algorithm>
+#include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace weir {
@@ -53,6 +56,47 @@ WEIR_TEST("a name server that fails refuses the connection") {
   });
 }
 // [/names]
+
+WEIR_TEST("what is no question gets no answer, and the next one gets its own") {
+  fake_name_server names;
+  names.add("api.test", "127.0.0.1");
+  testing::set_name_servers(testing::world(), "127.0.0.1");
+  co_await with_scope([&](scope& s) -> task<> {
+    co_await names.start(s, *address::parse("127.0.0.1:53"));
+    auto box = open_datagrams();
+    co_await box.connect(names.where());
+    using namespace std::literals;
+    const std::string_view head = "\0\1\1\0\0\1\0\0\0\0\0\0"sv;  // of one question
+    for (const std::string& text :
+         {std::string(), std::string(11, 'x'), std::string(600, '\0'), std::string(head),
+          std::string(head) + '\x3f', std::string(head) + "\3api", std::string(head) + '\xc0',
+          std::string(head) + std::string(5, '\1')}) {
+      co_await box.send(text);
+    }
+    co_await testing::expect_raises<errc::timed_out>(with_timeout(1_s, box.receive()));
+    EXPECT_EQ(names.questions(), 0u);
+    EXPECT_EQ((co_await resolve("api.test", 80)).size(), 1u);
+    s.cancel();
+  });
+}
+
+WEIR_TEST("streams beyond the most at once wait for their turn") {
+  fake_name_server names;
+  std::vector<socket> streams;
+  co_await with_scope([&](scope& s) -> task<> {
+    co_await names.start(s, *address::parse("127.0.0.1:53"));
+    for (std::size_t i = 0; i <= fake_name_server::streams_max + 1; ++i) {
+      streams.push_back(co_await connect(names.where()));
+    }
+    // "api.test", with the length of the question before it
+    const std::string question("\0\x1a\0\1\1\0\0\1\0\0\0\0\0\0\3api\4test\0\0\1\0\1", 28);
+    co_await streams.back().send(question);
+    co_await testing::expect_raises<errc::timed_out>(with_timeout(1_s, streams.back().receive()));
+    streams.erase(streams.begin(), streams.begin() + 2);
+    EXPECT_TRUE(co_await streams.back().receive());
+    s.cancel();
+  });
+}
 
 WEIR_TEST_ON_BOTH("names are found, or not, as the table says") {
   fake_name_server names;
