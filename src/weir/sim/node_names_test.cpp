@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -252,6 +253,35 @@ TEST_F(NodeNames, of_a_killed_program_are_asked_for_by_nobody) {
   const std::size_t before = names.questions();
   all.run_for(1_min);
   EXPECT_EQ(names.questions(), before);
+}
+
+// c-ares draws numbers for its questions that no seed knows: they must not show.
+std::uint64_t fingerprint_of(std::uint64_t seed) {
+  choices decisions(seed);
+  virtual_nodes all(decisions);
+  virtual_node& asker = all.add({.name = "asker", .world = {.shuffle = true}});
+  virtual_node& server = all.add({.name = "server", .world = {.shuffle = true}});
+  all.links().set_all({.slow_chance = 0.1, .loss_chance = 0.2, .double_chance = 0.2});
+  testing::set_name_servers(asker.world(), server.address());
+  fake_name_server names;
+  names.add("both.test", "10.0.0.9");
+  names.add("both.test", "fd00::a00:9");
+  contract::program_of serving([&]() -> task<> { co_await names.serve(*address::parse("*", 53)); });
+  contract::program_of asking([&]() -> task<> {
+    for (int i = 0; i < 10; ++i) std::ignore = co_await as_result(resolve("both.test", 80));
+  });
+  server.start(serving);
+  asker.start(asking);
+  all.run_for(10_min);
+  EXPECT_TRUE(asker.has_ended());
+  server.kill();
+  return all.fingerprint();
+}
+
+TEST(NodeNamesOfASeed, are_asked_for_in_the_same_way_twice_and_by_others_otherwise) {
+  EXPECT_EQ(fingerprint_of(1), fingerprint_of(1));
+  EXPECT_EQ(fingerprint_of(2), fingerprint_of(2));
+  EXPECT_NE(fingerprint_of(1), fingerprint_of(2));
 }
 
 }  // namespace
