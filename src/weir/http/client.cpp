@@ -63,15 +63,16 @@ task<opened> open_at(pool* from, const asked* of, const url* to) {
   co_return co_await try_once(from, of, to, true, &was_stale);
 }
 
-task<opened> open_following(pool* from, asked of) {
-  client_request& what = of.what;
+// Follows redirects, which change what is asked.
+task<opened> open_following(pool* from, asked* of) {
+  client_request& what = of->what;
   if (what.method == "CONNECT") {
     raise(error(errc::invalid_argument, "CONNECT makes a tunnel, which this client does not"));
   }
   url to = value_or_raise(parse_url(what.url));
   std::vector<http_field> kept_headers;
   for (std::uint32_t redirects = 0;; ++redirects) {
-    opened made = co_await open_at(from, &of, &to);
+    opened made = co_await open_at(from, of, &to);
     const auto location = made.head.field("Location");
     if (from->options().redirects_max == 0 || !location ||
         !detail::is_redirect(made.head.status())) {
@@ -87,7 +88,7 @@ task<opened> open_following(pool* from, asked of) {
   }
 }
 
-task<client_response> whole_response(pool* from, asked of) {
+task<client_response> whole_response(pool* from, asked* of) {
   opened made = co_await open_following(from, of);
   client_response whole{std::move(made.head), {}};
   while (true) {
@@ -131,7 +132,7 @@ task<client_response> client::send(client_request what) {
     of.until = std::min(of.until, loop::current()->now() + limit);
   }
   try {
-    co_return co_await with_timeout(limit, whole_response(pool_.get(), of));
+    co_return co_await with_timeout(limit, whole_response(pool_.get(), &of));
   } catch (const exception& e) {
     ++pool_->counts().failures;
     raise_about(what, e.reason());
@@ -140,10 +141,9 @@ task<client_response> client::send(client_request what) {
 
 task<client_stream> client::open(client_request what) {
   ++pool_->counts().requests;
+  asked of{.what = what, .until = end_of_wait(*pool_)};
   try {
-    opened made = co_await with_timeout(
-        timeout_of(*pool_, what),
-        open_following(pool_.get(), {.what = what, .until = end_of_wait(*pool_)}));
+    opened made = co_await with_timeout(timeout_of(*pool_, what), open_following(pool_.get(), &of));
     co_return client_stream(std::move(made.head), std::move(made.from));
   } catch (const exception& e) {
     ++pool_->counts().failures;
