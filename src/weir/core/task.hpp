@@ -13,8 +13,11 @@
 #include <type_traits>
 #include <utility>
 
+// trivial_abi: a task is one pointer, and is passed and returned as one. In memory it would have a
+// second place in the frame of whoever calls it, to be looked at once more after the await.
 #if defined(__clang__)
-#define WEIR_TASK_ATTRIBUTES [[clang::coro_return_type, clang::coro_lifetimebound]]
+#define WEIR_TASK_ATTRIBUTES \
+  [[clang::coro_return_type, clang::coro_lifetimebound, clang::trivial_abi]]
 /// Marks a function that is no coroutine itself but returns the task of another: clang refuses it
 /// without.
 #define WEIR_CORO_WRAPPER [[clang::coro_wrapper]]

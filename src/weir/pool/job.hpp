@@ -15,15 +15,6 @@
 #include <type_traits>
 #include <utility>
 
-// A job is one pointer. Without this it would be passed and returned in memory, and each job that
-// is given to fork() would have a second place in the frame, to be looked at once more after the
-// join.
-#if defined(__clang__)
-#define WEIR_PASSED_AS_ITS_HANDLE [[clang::trivial_abi]]
-#else
-#define WEIR_PASSED_AS_ITS_HANDLE
-#endif
-
 namespace weir {
 
 template <class T>
@@ -136,7 +127,7 @@ struct job_promise<void> final : job_promise_base {
 /// Errors:  an exception that leaves the body is thrown by the await.
 /// Threads: may go on on another thread of its pool after each await.
 template <class T = void>
-class WEIR_TASK_ATTRIBUTES WEIR_PASSED_AS_ITS_HANDLE [[nodiscard]] job {
+class WEIR_TASK_ATTRIBUTES [[nodiscard]] job {
  public:
   using promise_type = detail::job_promise<T>;
   using value_type = T;
