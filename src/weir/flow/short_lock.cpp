@@ -8,7 +8,7 @@ namespace weir::detail {
 
 void std_spinning::pause(int looks) noexcept {
   constexpr int pauses_max = 16;
-  constexpr int looks_until_yield = 16;
+  constexpr int looks_until_yield = 10;
   if (looks >= looks_until_yield) {
     std::this_thread::yield();
     return;

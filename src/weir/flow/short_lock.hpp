@@ -13,8 +13,9 @@
 namespace weir::detail {
 
 struct std_spinning : std_memory {
-  /// Before the next look at a lock that is taken, after so many: longer each time, so that the
-  /// holder, who often comes back at once, keeps the line for many turns: each look takes it away.
+  /// Before the next look at a lock that is taken, after so many: longer each time, since each look
+  /// takes the line away from the holder, who often comes back at once. After some 5 us the holder
+  /// has perhaps lost its processor.
   static void pause(int looks) noexcept;
 };
 
