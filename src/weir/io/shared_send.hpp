@@ -5,8 +5,8 @@
 // no view.
 //
 // When it pays: to peers behind a network card, from 64 KiB on it took 0.75 of the processor time
-// of send(), with 1 MiB 0.43; to a peer on the same machine the kernel copies all the same, and it
-// took twice as much (docs/design/performance-net.md). Hence it is not what send() does.
+// of send(), with 1 MiB 0.46; to a peer on the same machine the kernel copies all the same, and it
+// took about twice as much (docs/design/performance-net.md). Hence it is not what send() does.
 #pragma once
 
 #include <weir/base/buffer.hpp>
