@@ -121,6 +121,14 @@ struct task_promise final : promise_base {
     ::new (static_cast<void*>(&stored)) T(std::forward<U>(value));
     parent |= value_bit;
   }
+  // Also after the value, from the destructor of a local: then it is the error that is heard.
+  void unhandled_exception() noexcept {
+    if (has_value()) [[unlikely]] {
+      stored.~T();
+      parent &= ~value_bit;
+    }
+    fail();
+  }
   T take() {
     if (!has_value()) [[unlikely]]
       rethrow();

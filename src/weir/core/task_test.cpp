@@ -16,6 +16,7 @@ namespace weir {
 namespace {
 
 using namespace weir::literals;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 task<int> answer() { co_return 42; }
@@ -134,6 +135,25 @@ WEIR_TEST("the value of a task is destroyed exactly once, awaited or not") {
     EXPECT_EQ(balance, 1);
   });
   EXPECT_EQ(balance, 0);
+}
+
+struct throws_at_the_end {
+  ~throws_at_the_end() noexcept(false) { throw std::runtime_error("late"); }
+};
+task<std::shared_ptr<int>> fails_after_its_value(std::shared_ptr<int> value) {
+  const throws_at_the_end last;
+  co_return value;
+}
+
+WEIR_TEST("an error after the value takes the value's place") {
+  const auto value = std::make_shared<int>(1);
+  EXPECT_THAT(co_await testing::errors_of(fails_after_its_value(value)), ElementsAre("late"));
+  const auto spawned = co_await testing::errors_of(with_scope([&](scope& s) -> task<> {
+    const auto child = s.spawn(fails_after_its_value, value);
+    co_await s.join();
+  }));
+  EXPECT_THAT(spawned, ElementsAre("late"));
+  EXPECT_EQ(value.use_count(), 1) << "the values were dropped";
 }
 
 task<int> count_down(int depth) {
