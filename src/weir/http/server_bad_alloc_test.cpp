@@ -1,5 +1,7 @@
 // Memory that fails under the server: each allocation of a talk in turn. It costs one request, or
 // its connection; the server serves the next.
+#include <weir/core/error_group.hpp>
+#include <weir/http/client.hpp>
 #include <weir/http/talk_test.hpp>
 #include <weir/testing/allocation_points.hpp>
 
@@ -49,6 +51,23 @@ TEST(ServerWithoutMemory, costs_a_request_or_its_connection_and_no_more) {
       // A server that had no memory to begin with serves nobody: its scope ends with that.
       if (serves.stats().connections_accepted == 0) co_return;
       EXPECT_LE(failed, 1) << "one allocation failed";
+    });
+  });
+}
+
+// Also while a large body is sent and the answer is listened for beside it.
+TEST(ClientWithoutMemory, says_so_and_not_in_a_group) {
+  weir::testing::for_each_allocation([]() -> task<> {
+    co_await with_server({}, echo, [](server&, address at) -> task<> {
+      try {
+        client asks;
+        const std::string body(10'000, 'x');
+        co_await asks.send({.method = "PUT", .url = "http://" + at.text() + "/", .body = body});
+      } catch (const error_group& e) {
+        ADD_FAILURE() << e.what();
+      } catch (const exception&) {  // the server had none
+      } catch (const std::bad_alloc&) {
+      }
     });
   });
 }

@@ -160,6 +160,26 @@ void the_oldest_is_dropped_under_both_locks() {
   require(dropped + taken + left == (is_put ? 7 : 3), "nothing is lost or had twice");
 }
 
+// As the last receiver does that goes, with a sender that has not heard of it.
+void what_was_not_taken_is_forgotten() {
+  numbers<2> on;
+  on.try_put(1);
+  require(on.try_take() == 1, "what was put is had");
+  on.try_put(1);
+  on.try_put(2);
+  require(on.try_take() == 1, "in order");
+  bool is_put = false;
+  model::parallel([&] { is_put = on.try_put(3); },
+                  [&] {
+                    const std::lock_guard held(on.ends);
+                    on.ends.forget_all();
+                    require(!on.ends.has_items() && on.ends.size(2) == 0, "nothing is left");
+                  });
+  const int left = on.try_take();
+  require(is_put && (left == 0 || left == 3), "but what came later");
+  require(on.try_take() == 0, "once");
+}
+
 void who_waits_is_told() {
   numbers<2> on;
   model::parallel(
@@ -178,6 +198,7 @@ constexpr void (*bodies[])() = {&numbers_pass<1>,
                                 &two_put_and_one_takes,
                                 &one_puts_and_two_take,
                                 &the_oldest_is_dropped_under_both_locks,
+                                &what_was_not_taken_is_forgotten,
                                 &who_waits_is_told};
 
 TEST(RingEndsModel, nothing_is_lost_had_twice_or_slept_over) {

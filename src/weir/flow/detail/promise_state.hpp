@@ -21,11 +21,13 @@ class promise_state {
   void keep() noexcept { owners_.fetch_add(1, std::memory_order_relaxed); }
   /// True for the last owner, who ends it.
   bool was_last_owner() noexcept { return owners_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
-  bool has_one_owner() const noexcept { return owners_.load(std::memory_order_acquire) == 1; }
+  /// For those who ask only, and read nothing behind it.
+  bool has_one_owner() const noexcept { return owners_.load(std::memory_order_relaxed) == 1; }
 
   /// True for the first.
   bool claim() noexcept { return !is_claimed_.exchange(true, std::memory_order_acq_rel); }
-  bool is_claimed() const noexcept { return is_claimed_.load(std::memory_order_acquire); }
+  /// For those who ask only: phase() says when there is an outcome to read.
+  bool is_claimed() const noexcept { return is_claimed_.load(std::memory_order_relaxed); }
   /// By who has claimed it, once the outcome is written.
   void note_settled(settled_as how) noexcept { phase_.store(how, std::memory_order_release); }
   settled_as phase() const noexcept { return phase_.load(std::memory_order_acquire); }

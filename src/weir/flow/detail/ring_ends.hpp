@@ -100,7 +100,8 @@ class ring_ends {
     return slot(front.at.load(std::memory_order_relaxed), capacity);
   }
   void forget_all() noexcept {
-    front.at.store(back.at.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    front.other_seen = back.at.load(std::memory_order_relaxed);
+    front.at.store(front.other_seen, std::memory_order_relaxed);
   }
 
  private:
