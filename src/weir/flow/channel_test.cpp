@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace weir {
@@ -51,6 +52,19 @@ FLOW_CONTRACT("send waits while the channel is full and goes on when a place is 
     EXPECT_TRUE(third_was_sent);
     EXPECT_EQ(to.stats().queued, 2u);
   });
+}
+
+FLOW_CONTRACT("a receive that was called before the last receiver closed finds nothing after it") {
+  auto [to, from] = Kit::template channel<int>(4);
+  for (int i = 0; i < 2; ++i) {
+    co_await to.send(i);
+    EXPECT_EQ(co_await from.receive(), i);
+  }
+  co_await to.send(2);
+  co_await to.send(3);
+  auto late = from.receive();
+  from.close();
+  co_await testing::expect_raises<errc::closed>(std::move(late));
 }
 
 FLOW_CONTRACT("with capacity 0 a send ends when its item has been taken") {
