@@ -144,14 +144,17 @@ task<std::shared_ptr<int>> fails_after_its_value(std::shared_ptr<int> value) {
   const throws_at_the_end last;
   co_return value;
 }
+task<> spawns_one_that_fails_late(std::shared_ptr<int> value) {
+  co_await with_scope([&](scope& s) -> task<> {
+    const auto child = s.spawn(fails_after_its_value, value);
+    co_await s.join();
+  });
+}
 
 WEIR_TEST("an error after the value takes the value's place") {
   const auto value = std::make_shared<int>(1);
   EXPECT_THAT(co_await testing::errors_of(fails_after_its_value(value)), ElementsAre("late"));
-  const auto spawned = co_await testing::errors_of(with_scope([&](scope& s) -> task<> {
-    const auto child = s.spawn(fails_after_its_value, value);
-    co_await s.join();
-  }));
+  const auto spawned = co_await testing::errors_of(spawns_one_that_fails_late(value));
   EXPECT_THAT(spawned, ElementsAre("late"));
   EXPECT_EQ(value.use_count(), 1) << "the values were dropped";
 }
