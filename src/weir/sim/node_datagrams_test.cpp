@@ -311,6 +311,7 @@ struct nobody final : chaos_host {
   virtual ~nobody() = default;
   node_program& program_of(virtual_node&) override { return idle; }
   bool has_disk(const virtual_node&) override { return false; }
+  memory_watch* memory_of(const virtual_node&) override { return nullptr; }
   void struck(chaos_kind, virtual_node*, const std::string&) override {}
   static task<> wait() { co_await sleep(1'000 * 1_h); }
   contract::program_of<task<> (*)()> idle{&wait};
