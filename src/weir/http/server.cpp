@@ -140,12 +140,14 @@ task<> server::run(listener door, tls_server* secure) {
     co_await core->house_is_open.wait();
     co_await with_scope({.name = "accept"}, [&](scope& accepting) -> task<> {
       core->accepting = &accepting;
+      if (core->must_drain) accepting.cancel("the server drains");
       co_await accept_connections(core, &door);
     });
   });
 }
 
 void server::drain() noexcept {
+  core_->must_drain = true;
   if (core_->accepting) core_->accepting->cancel("the server drains");
 }
 

@@ -143,7 +143,7 @@ class server {
 
   /// Serves until drain() or a cancellation; over TLS when `secure` is given, which outlives this.
   task<> run(listener door, tls_server* secure = nullptr);
-  /// Ends run() in order, as a shutdown does. Idempotent.
+  /// Ends run() in order, as a shutdown does, also one that has yet to begin. Idempotent.
   void drain() noexcept;
 
   const char* name() const noexcept { return "http server"; }

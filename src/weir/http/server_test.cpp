@@ -347,5 +347,11 @@ TEST(connections, are_served_a_thousand_at_once) {
   weir::testing::run_virtual(serve_a_thousand(), {.world = virtual_options::explored(1)});
 }
 
+WEIR_TEST("a drain that is asked for before the server has begun ends it at once") {
+  const time_point before = loop::current()->now();
+  co_await with_server({}, echo, [](server&, address) -> task<> { co_return; });
+  EXPECT_EQ(loop::current()->now(), before);
+}
+
 }  // namespace
 }  // namespace weir::http

@@ -116,9 +116,9 @@ const guarded_call calls[] = {
        std::thread([&] { has_run = true; }).join();
        return has_run;
      }},
-    {"fork", "nothing", &fork_one},
-    {"posix_spawn", "nothing", [] { return spawn_true(&::posix_spawn); }},
-    {"posix_spawnp", "nothing", [] { return spawn_true(&::posix_spawnp); }},
+    {"fork", "run_process()", &fork_one},
+    {"posix_spawn", "run_process()", [] { return spawn_true(&::posix_spawn); }},
+    {"posix_spawnp", "run_process()", [] { return spawn_true(&::posix_spawnp); }},
     {"getaddrinfo", "resolve()",
      [] {
        addrinfo hints{};

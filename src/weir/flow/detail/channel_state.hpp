@@ -71,7 +71,8 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
   }
   bool admit(receive_wait& one, wakes& woken) noexcept {
     if (this->senders == 0 && is_planted("flow: a channel ends before it is empty")) return true;
-    return poll(one.item_, one.task, woken) || this->senders == 0;
+    if (poll(one.item_, one.task, woken) || this->senders == 0) return true;
+    return this->receivers == 0 && (one.failed_ = errc::closed, true);
   }
   /// Between loops: admit(), which takes the lock of the other end only when there is need.
   bool try_now(send_wait& one) noexcept {
@@ -88,7 +89,7 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
       const held_lock held(this->lock_.front.lock);
       if (take_alone(one.item_)) [[likely]]
         return true;
-      if (this->senders != 0 && sends_.is_empty()) return false;
+      if (this->senders != 0 && this->receivers != 0 && sends_.is_empty()) return false;
     }
     wakes woken;
     const guard held(this->lock_);

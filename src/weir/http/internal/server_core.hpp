@@ -57,7 +57,8 @@ struct server_core {
   client_counts clients;
   server_limits limits;
   server_stats stats;
-  event drain;  // set when it begins
+  bool must_drain = false;  // asked for, perhaps before the server runs
+  event drain;              // set when it begins
   scope* accepting = nullptr;
   scope* house = nullptr;  // of the connections, out of reach of outer cancellations
   event house_is_open;
