@@ -8,6 +8,8 @@
 #include <signal.h>
 
 #include <array>
+#include <cerrno>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -158,6 +160,67 @@ TEST_P(pipe_contract, in_a_cancelled_scope_neither_end_does_anything) {
     writer.close();
     EXPECT_EQ(co_await read_all(reader), "kept");
   });
+}
+
+/// Asked of the driver as it is, without a task.
+struct raw_request : io_request {
+  raw_request(io_op what, io_handle on) {
+    op = what;
+    handle = on;
+    on_complete = [](io_request& self) noexcept { ++static_cast<raw_request&>(self).completions; };
+  }
+  void wait_on(driver& io) {
+    for (int turns = 0; completions == 0 && turns < 100; ++turns) io.wait(io.now() + 10_ms);
+  }
+  int completions = 0;
+};
+
+/// How much came, at most 64 KiB; 0 at the end.
+std::size_t receive_some(driver& io, io_handle from) {
+  std::string memory(65'536, '\0');
+  raw_request one(io_op::receive_into, from);
+  one.memory = memory.data();
+  one.size = memory.size();
+  if (!io.submit(one)) one.wait_on(io);
+  return one.outcome > 0 ? static_cast<std::size_t>(one.outcome) : 0;
+}
+
+// A pipe shares nothing (shared_send.hpp); a send that asks for it waits and ends as any other.
+TEST_P(pipe_contract, a_send_that_may_be_shared_ends_once_when_it_is_cancelled_or_closed) {
+  for (const bool is_closed : {false, true}) {
+    const std::unique_ptr<driver> io = GetParam().make({});
+    io_handle ends[2];
+    ASSERT_EQ(io->make_pipe(ends), 0);
+    bytes data = bytes::copy_of(std::string(100'000, 'x'));
+    const io_slice slice{data.data(), data.size()};
+    raw_request send(io_op::send, ends[1]);
+    send.flags = 1;
+    send.memory = &data;
+    send.slices = &slice;
+    send.slice_count = 1;
+    std::size_t sent = 0;
+    while (io->submit(send)) {
+      ASSERT_GT(send.outcome, 0);
+      sent += static_cast<std::size_t>(send.outcome);
+    }
+    io->wait(io->now());  // the kernel has it
+    std::size_t arrived = 0;
+    if (is_closed) {
+      arrived = receive_some(*io, ends[0]);  // makes room, too late
+      io->close_now(ends[1]);
+    } else {
+      io->cancel(send);
+    }
+    send.wait_on(*io);
+    EXPECT_EQ(send.completions, 1);
+    if (is_kernel()) EXPECT_EQ(send.outcome, -ECANCELED);
+    if (send.outcome > 0) sent += static_cast<std::size_t>(send.outcome);
+    if (!is_closed) io->close_now(ends[1]);
+    while (const std::size_t count = receive_some(*io, ends[0])) arrived += count;
+    EXPECT_EQ(arrived, sent);
+    EXPECT_EQ(send.completions, 1);
+    io->close_now(ends[0]);
+  }
 }
 
 TEST_P(pipe_contract, close_ends_the_waits_of_other_tasks_with_closed) {

@@ -40,6 +40,8 @@ class shared_sends {
   shared_sends& operator=(const shared_sends&) = delete;
 
   /// True when the request asks for it: flags 1, `memory` is the `bytes` that its one slice is of.
+  /// The ring knows the request by it, so it says the same until the answer: it does not ask what
+  /// the handle is, whose number may be another's by then.
   static bool asks(const io_request& request) noexcept {
     return request.op == io_op::send && request.flags == 1 && request.slices->size >= bytes_min;
   }

@@ -201,7 +201,8 @@ bool uring_driver::is_streamed(const io_request& request) const noexcept {
 bool uring_driver::start_when_ready(io_request& request, descriptor& on) noexcept {
   io_request*& waiting = is_send(request.op) ? on.sender : on.receiver;
   WEIR_ASSERT(!waiting && "a socket has one receive and one send at a time");
-  request.outcome = is_shared(request) ? -EAGAIN : call_now(request, on.is_piped);
+  if (on.is_piped) request.flags = 0;  // it shares nothing
+  request.outcome = shared_sends::asks(request) ? -EAGAIN : call_now(request, on.is_piped);
   if (request.outcome != -EAGAIN && request.outcome != no_room) return true;
   waiting = &request;
   ++on.pending;
@@ -273,7 +274,7 @@ void uring_driver::prepare_stream(io_handle handle, io_uring_sqe& entry) noexcep
 void uring_driver::prepare(io_request& request, io_uring_sqe& entry) noexcept {
   const int handle = request.handle;
   if (is_streamed(request)) return prepare_stream(handle, entry);
-  if (is_shared(request) && shared_.prepare(request, entry)) return;
+  if (shared_sends::asks(request) && shared_.prepare(request, entry)) return;
   prepare_call(request, entry);
   io_uring_sqe_set_data(&entry, &request);
 }
@@ -463,7 +464,7 @@ void uring_driver::heard(const io_uring_cqe& completion) noexcept {
 void uring_driver::heard_request(io_request& request, std::int64_t outcome) noexcept {
   const bool is_abandoned_now = request.driver_data == is_abandoned;
   const bool is_cancelled = request.driver_data == is_cancelling || is_abandoned_now;
-  if (is_shared(request)) {
+  if (shared_sends::asks(request)) {
     outcome = is_abandoned_now ? -ECANCELED : shared_sends::judge(request, outcome);
   } else if (is_called_when_ready(request.op) && outcome >= 0)
     outcome = is_abandoned_now ? -ECANCELED : call_now(request, is_piped(request));  // (4)

@@ -99,9 +99,6 @@ class uring_driver final : public kernel_driver {
     return descriptors_[static_cast<std::size_t>(request.handle)].is_piped;
   }
   bool is_streamed(const io_request& request) const noexcept;
-  bool is_shared(const io_request& request) const noexcept {
-    return shared_sends::asks(request) && !is_piped(request);
-  }
   bool start_when_ready(io_request& request, descriptor& on) noexcept;
   bool start_receive(io_request& request, descriptor& on) noexcept;
   void watch_wake_fd() noexcept;
