@@ -4,6 +4,7 @@
 #include <weir/io/shared_send.hpp>
 
 #include <weir/io/contract_test.hpp>
+#include <weir/io/pipe_ends.hpp>
 
 #include <gtest/gtest.h>
 
@@ -92,6 +93,34 @@ TEST_P(shared_send_contract, one_that_waits_ends_when_its_socket_is_closed) {
     });
   });
   EXPECT_EQ(block.releases, 1);
+}
+
+// The kernel is asked at the latest by the close itself, and may do all of it then.
+TEST_P(shared_send_contract, one_whose_socket_is_closed_in_the_same_turn_tells_how_much_has_left) {
+  enum class kind { tcp, tcp_then_pipe, unix_path };
+  for (const kind tried : {kind::tcp, kind::tcp_then_pipe, kind::unix_path}) {
+    watched_block block(100'000);
+    run([&]() -> task<> {
+      listener door =
+          tried == kind::unix_path ? co_await listen({.path = path("door")}) : co_await listen({});
+      socket client = co_await connect(door.local());
+      socket server = co_await door.accept();
+      std::size_t sent = 0;
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn([&]() -> task<> { co_await as_result(send_shared(client, block.view(), &sent)); });
+        s.spawn([&]() -> task<> {
+          client.close();
+          pipe_ends other;
+          if (tried == kind::tcp_then_pipe) other = make_pipe();  // which has its number
+          co_await sleep(1_ms);
+        });
+        co_return;
+      });
+      if (is_kernel() && tried != kind::unix_path) EXPECT_GT(sent, 0u) << "the send was first";
+      EXPECT_EQ((co_await receive_all(server)).size(), sent);
+    });
+    EXPECT_EQ(block.releases, 1);
+  }
 }
 
 TEST_P(shared_send_contract, a_peer_that_is_gone_is_broken) {

@@ -465,7 +465,7 @@ void uring_driver::heard_request(io_request& request, std::int64_t outcome) noex
   const bool is_abandoned_now = request.driver_data == is_abandoned;
   const bool is_cancelled = request.driver_data == is_cancelling || is_abandoned_now;
   if (shared_sends::asks(request)) {
-    outcome = is_abandoned_now ? -ECANCELED : shared_sends::judge(request, outcome);
+    outcome = shared_sends::judge(request, outcome);  // of a closed socket as well: it may be done
   } else if (is_called_when_ready(request.op) && outcome >= 0)
     outcome = is_abandoned_now ? -ECANCELED : call_now(request, is_piped(request));  // (4)
   if (outcome == no_room && is_cancelled) outcome = -ECANCELED;
