@@ -19,6 +19,7 @@ struct child_plan {
   std::vector<std::string> arguments;    // from argv[0] on
   std::vector<std::string> environment;  // "NAME=value"
   io_handle streams[3] = {-1, -1, -1};   // -1: ours
+  bool is_ours[3] = {};                  // one of our own standard streams: not made blocking
   bool is_null[3] = {};                  // /dev/null instead
   bool has_own_group = false;
   bool wants_end = true;  // the handle that shows the end

@@ -59,7 +59,8 @@ void connect_streams(child_plan& plan, const child_stream (&streams)[3]) noexcep
     plan.is_null[i] = streams[i].from == child_stream::source::null;
   }
   if (streams[2].from != child_stream::source::as_output) return;
-  plan.streams[2] = plan.streams[1] >= 0 ? plan.streams[1] : 1;
+  plan.is_ours[2] = plan.streams[1] < 0;
+  plan.streams[2] = plan.is_ours[2] ? 1 : plan.streams[1];
   plan.is_null[2] = plan.is_null[1];
 }
 

@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <cstdio>
 #include <fstream>
 #include <string>
 #include <tuple>
@@ -228,6 +230,56 @@ TEST_P(child_process, that_can_not_be_started_is_named_with_what_is_missing) {
     EXPECT_EQ(co_await code_of(run_process(command(path("folder")))), errc::permission_denied);
     EXPECT_EQ(co_await code_of(run_process(command(path("data")))), errc::permission_denied);
   });
+}
+
+/// Our standard output is a pipe that does not block, for as long as it lives.
+class piped_output {
+ public:
+  piped_output() : before_(::dup(1)) {
+    std::fflush(stdout);
+    int ends[2] = {-1, -1};
+    is_made_ = ::pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0 && ::dup2(ends[1], 1) == 1;
+    from_ = ends[0];
+    ::close(ends[1]);
+  }
+  ~piped_output() {
+    ::dup2(before_, 1);
+    ::close(before_);
+    ::close(from_);
+  }
+  bool is_made() const { return is_made_; }
+  bool blocks() const { return (::fcntl(1, F_GETFL) & O_NONBLOCK) == 0; }
+  std::string text() const {
+    char piece[100];
+    const ssize_t count = ::read(from_, piece, sizeof piece);
+    return count > 0 ? std::string(piece, static_cast<std::size_t>(count)) : std::string();
+  }
+
+ private:
+  int before_;
+  int from_ = -1;
+  bool is_made_ = false;
+};
+
+// Whether it blocks is no property of the descriptor: all who share the output would see it change.
+TEST_P(kernel_child, whose_errors_go_where_our_output_goes_leaves_that_not_blocking) {
+  for (const bool is_null : {false, true}) {
+    std::string written;
+    bool is_ready = false;
+    bool blocks = true;
+    run([&]() -> task<> {
+      const piped_output ours;  // nothing is expected meanwhile: failures are printed there
+      is_ready = ours.is_made() && !ours.blocks();
+      co_await status_of(shell("echo err >&2")
+                             .output(is_null ? child_stream::null() : child_stream::inherited())
+                             .errors(child_stream::as_output()));
+      written = ours.text();
+      blocks = ours.blocks();
+    });
+    EXPECT_TRUE(is_ready);
+    EXPECT_EQ(written, is_null ? "" : "err\n");
+    EXPECT_FALSE(blocks) << is_null;
+  }
 }
 
 TEST_P(kernel_child, a_script_whose_interpreter_is_missing_is_told_as_such) {

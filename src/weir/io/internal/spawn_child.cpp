@@ -172,9 +172,11 @@ error spawn_failure(driver& io, const child_plan& plan, int number) {
 
 namespace {
 
-// A child expects that its reads and writes block. The ends of a pipe are told that one by one.
+// A child expects that its reads and writes block. The ends of a pipe are told that one by one;
+// what is ours stays as it is, for all who share it would see it change.
 void make_blocking(const child_plan& plan) noexcept {
-  for (const int one : plan.streams) {
+  for (int i = 0; i < 3; ++i) {
+    const int one = plan.is_ours[i] ? -1 : plan.streams[i];
     const int flags = one >= 0 ? ::fcntl(one, F_GETFL) : -1;
     if (flags >= 0) ::fcntl(one, F_SETFL, flags & ~O_NONBLOCK);
   }
