@@ -2,6 +2,7 @@
 
 #include <weir/base/text.hpp>
 #include <weir/core/as_result.hpp>
+#include <weir/core/error_group.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/http/internal/connection_pool.hpp>
@@ -12,6 +13,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -107,44 +109,38 @@ struct client_connection::upload {
   errc sent = errc::cancelled;     // stays so when the rest was not wanted
   bool is_answered = false;        // the final response's head is here
   std::optional<error> failure{};  // why none will come
-  std::exception_ptr lost{};       // what neither of them could tell so: want of memory
 };
 
 // A server may answer before it has read everything (413, say), and read no more: whoever only
 // writes would wait for it until write_timeout. So somebody listens from the beginning.
 task<> client_connection::send_and_hear(std::string_view body, response_to request, upload* of) {
-  co_await with_scope({.name = "upload"}, [&](scope& both) -> task<> {
-    of->both = &both;
-    try {
+  try {
+    co_await with_scope({.name = "upload"}, [&](scope& both) -> task<> {
+      of->both = &both;
       both.spawn(&client_connection::hear, this, request, of);
       of->sent = co_await send_request(body);
-    } catch (...) {
-      of->lost = std::current_exception();
-      both.cancel("the request can't be sent");
-      co_return;
-    }
-    if (of->sent == errc::timed_out) {
-      both.cancel("the server takes nothing");
-    } else {
-      both.set_deadline(both.on().now() + pool_.options().response_timeout);
-    }
-  });
+      if (of->sent == errc::timed_out) {
+        both.cancel("the server takes nothing");
+      } else {
+        both.set_deadline(both.on().now() + pool_.options().response_timeout);
+      }
+    });
+  } catch (const error_group& failed) {  // alone, as of a small request
+    if (failed.is_empty()) throw std::bad_alloc();
+    std::rethrow_exception(failed.first());
+  }
 }
 
 // 9112, 9.5: who hears a refusal, or is sent elsewhere, stops sending. An answer of success may
 // come from a server that reads on: that one gets the whole body.
 task<> client_connection::hear(client_connection* self, response_to request, upload* of) {
-  try {
-    const result<void> heard = co_await as_result(self->receive_head(request, time_point::never()));
-    if (heard) {
-      of->is_answered = true;
-      if (self->parser_.head().status < 300) co_return;
-    } else {
-      co_await checkpoint();  // cancelled: ends here
-      of->failure = heard.error();
-    }
-  } catch (...) {
-    of->lost = std::current_exception();
+  const result<void> heard = co_await as_result(self->receive_head(request, time_point::never()));
+  if (heard) {
+    of->is_answered = true;
+    if (self->parser_.head().status < 300) co_return;
+  } else {
+    co_await checkpoint();  // cancelled: ends here
+    of->failure = heard.error();
   }
   of->both->cancel("the rest of the request is not wanted");
 }
@@ -163,7 +159,6 @@ task<response_head> client_connection::exchange(const client_request& what, cons
     one.sent = co_await send_request(what.body);
   } else {
     co_await send_and_hear(what.body, request, &one);
-    if (one.lost) std::rethrow_exception(one.lost);  // as of a small request, alone
     if (one.failure) raise(error(*one.failure));
   }
   // A send that broke is not the end as long as an answer can be read.
