@@ -4,6 +4,7 @@
 #include <weir/io/datagram_socket.hpp>
 #include <weir/io/file.hpp>
 
+#include <errno.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -185,6 +186,76 @@ TEST_P(datagram_contract, ipv6_works_as_ipv4_does) {
     EXPECT_EQ(address(one.address).family(), address_family::ipv6);
     co_await server.send_to(one.address, "y");
     EXPECT_EQ((co_await client.receive()).text(), "y");
+  });
+}
+
+TEST_P(datagram_contract, a_socket_on_every_ipv6_interface_speaks_ipv4_too) {
+  run([&]() -> task<> {
+    if (is_kernel() && !path_status("/proc/net/if_inet6")) co_return;
+    auto server = bind_datagrams({.host = "::"});
+    const std::string port = std::to_string(server.local().port());
+    auto client = bind_datagrams();
+    const std::string own = std::to_string(client.local().port());
+    co_await client.send_to(address::loopback(server.local().port()), "question");
+    const datagram asked = co_await server.receive();
+    EXPECT_EQ(address(asked.address).text(), "[::ffff:127.0.0.1]:" + own);
+    co_await server.send_to(asked.address, "answer");
+    co_await server.send_to(client.local(), "another");
+    for (const char* text : {"answer", "another"}) {
+      const datagram one = co_await client.receive();
+      EXPECT_EQ(one.text(), text);
+      EXPECT_EQ(address(one.address).text(), "127.0.0.1:" + port);
+    }
+    co_await server.connect(address(asked.address));
+    EXPECT_EQ(server.local().text(), "[::ffff:127.0.0.1]:" + port);
+    EXPECT_EQ(server.peer().text(), "[::ffff:127.0.0.1]:" + own);
+    EXPECT_EQ(co_await code_of(server.send(std::string(65'508, 'x'))), errc::too_large)
+        << "as with IPv4";
+    co_await client.send_to(*address::parse("127.0.0.1", server.local().port()), "once more");
+    EXPECT_EQ((co_await server.receive()).text(), "once more");
+  });
+}
+
+TEST_P(datagram_contract, an_ipv6_interface_has_no_way_to_ipv4) {
+  run([&]() -> task<> {
+    if (is_kernel() && !path_status("/proc/net/if_inet6")) co_return;
+    auto six = bind_datagrams({.host = "::1"});
+    auto four = bind_datagrams();
+    const address mapped = *address::parse("::ffff:127.0.0.1", four.local().port());
+    const auto sent = co_await as_result(six.send_to(mapped, "x"));
+    EXPECT_EQ(sent.error().os_code(), ENETUNREACH);
+    const auto connected = co_await as_result(six.connect(mapped));
+    EXPECT_EQ(connected.error().os_code(), ENETUNREACH);
+    auto as_four = bind_datagrams({.host = "::ffff:127.0.0.1"});
+    const auto back = co_await as_result(as_four.send_to(six.local(), "x"));
+    EXPECT_EQ(back.error().os_code(), EAFNOSUPPORT);
+    co_await as_four.send_to(mapped, "x");
+    EXPECT_EQ(address((co_await four.receive()).address).port(), as_four.local().port());
+  });
+}
+
+TEST_P(datagram_contract, every_ipv6_interface_and_an_ipv4_one_are_not_both_to_be_had) {
+  run([&]() -> task<> {
+    if (is_kernel() && !path_status("/proc/net/if_inet6")) co_return;
+    const auto is_busy = [](std::string_view host, std::uint16_t port) {
+      try {
+        auto made = bind_datagrams({.host = host, .port = port});
+      } catch (const exception& e) {
+        return e.reason().code() == errc::busy;
+      }
+      return false;
+    };
+    for (const char* host : {"*", "127.0.0.1", "::1", "::ffff:127.0.0.1"}) {
+      auto first = bind_datagrams({.host = host});
+      EXPECT_TRUE(is_busy("::", first.local().port())) << host;
+      auto second = bind_datagrams({.host = "::"});
+      EXPECT_TRUE(is_busy(host, second.local().port())) << host;
+    }
+    auto both = bind_datagrams({.host = "::", .reuse_port = true});
+    auto one = bind_datagrams({.host = "*", .port = both.local().port(), .reuse_port = true});
+    auto client = open_datagrams();
+    co_await client.send_to(address::loopback(one.local().port()), "x");
+    EXPECT_EQ((co_await one.receive()).text(), "x") << "the one of the family is first";
   });
 }
 

@@ -1,6 +1,7 @@
 // What sockets do, on every driver: the contract that programs are written against.
 // Needs the kernel: every driver has to keep the contract; the virtual one does too.
 #include <weir/io/contract_test.hpp>
+#include <weir/io/file.hpp>
 
 #include <gtest/gtest.h>
 
@@ -331,6 +332,67 @@ TEST_P(socket_contract, both_ends_know_both_addresses) {
     EXPECT_EQ(server.local().text(), door.local().text());
     EXPECT_EQ(server.peer().text(), client.local().text());
     EXPECT_TRUE(server.peer().is_loopback());
+  });
+}
+
+TEST_P(socket_contract, a_listener_on_every_ipv6_interface_takes_ipv4_too) {
+  run([&]() -> task<> {
+    if (is_kernel() && !path_status("/proc/net/if_inet6")) co_return;  // none on this machine
+    listener door = co_await listen({.host = "::"});
+    const std::string port = std::to_string(door.local().port());
+    EXPECT_EQ(door.local().text(), "[::]:" + port);
+    socket client = co_await connect(address::loopback(door.local().port()));
+    socket server = co_await door.accept();
+    EXPECT_EQ(client.peer().text(), "127.0.0.1:" + port);
+    EXPECT_EQ(server.local().text(), "[::ffff:127.0.0.1]:" + port);
+    EXPECT_EQ(server.peer().text(), "[::ffff:127.0.0.1]:" + std::to_string(client.local().port()));
+    co_await client.send("x");
+    EXPECT_EQ(co_await receive_at_least(server, 1), "x");
+    co_await server.send("y");
+    EXPECT_EQ(co_await receive_at_least(client, 1), "y");
+  });
+}
+
+TEST_P(socket_contract, every_ipv6_interface_and_an_ipv4_one_are_not_both_to_be_had) {
+  run([&]() -> task<> {
+    if (is_kernel() && !path_status("/proc/net/if_inet6")) co_return;  // none on this machine
+    for (const char* host : {"*", "127.0.0.1", "::1", "::ffff:127.0.0.1"}) {
+      listener first = co_await listen({.host = host});
+      EXPECT_EQ(co_await code_of(listen({.host = "::", .port = first.local().port()})), errc::busy)
+          << host;
+      listener second = co_await listen({.host = "::"});
+      EXPECT_EQ(co_await code_of(listen({.host = host, .port = second.local().port()})), errc::busy)
+          << host;
+    }
+  });
+}
+
+TEST_P(socket_contract, of_listeners_that_share_a_port_the_one_of_the_family_is_first) {
+  run([&]() -> task<> {
+    if (is_kernel() && !path_status("/proc/net/if_inet6")) co_return;  // none on this machine
+    listener both = co_await listen({.host = "::", .reuse_port = true});
+    const std::uint16_t port = both.local().port();
+    listener one = co_await listen({.host = "*", .port = port, .reuse_port = true});
+    for (int i = 0; i < 4; ++i) {
+      const socket four = co_await connect(address::loopback(port));
+      EXPECT_EQ((co_await one.accept()).peer(), four.local());
+      const socket six = co_await connect(*address::parse("::1", port));
+      EXPECT_EQ((co_await both.accept()).peer(), six.local());
+    }
+  });
+}
+
+TEST_P(socket_contract, an_ipv4_address_in_ipv6_form_leads_to_ipv4) {
+  run([&]() -> task<> {
+    if (is_kernel() && !path_status("/proc/net/if_inet6")) co_return;  // none on this machine
+    listener door = co_await listen({});
+    socket client = co_await connect(*address::parse("::ffff:127.0.0.1", door.local().port()));
+    const socket server = co_await door.accept();
+    const std::string port = std::to_string(client.local().port());
+    EXPECT_EQ(client.local().text(), "[::ffff:127.0.0.1]:" + port);
+    EXPECT_EQ(server.peer().text(), "127.0.0.1:" + port);
+    EXPECT_EQ(co_await code_of(connect(*address::parse("::1", door.local().port()))),
+              errc::refused);
   });
 }
 

@@ -113,6 +113,21 @@ TEST_F(NodeDatagrams, go_over_ipv6_too) {
   EXPECT_EQ(ask("question", *address::parse(far.ipv6_address(), port)), "timed_out");
 }
 
+TEST_F(NodeDatagrams, of_ipv4_reach_a_socket_at_all_of_ipv6) {
+  start_echo("::");
+  EXPECT_EQ(ask("question", there()), "question");
+  EXPECT_EQ(asker.text(), "[::ffff:10.0.0.1]:" + std::to_string(own.port()));
+  const address mapped = *address::parse("::ffff:" + std::string(far.address()), port);
+  EXPECT_EQ(ask("again", mapped), "again");
+  EXPECT_EQ(asker, own);
+  to_far().is_ipv4_cut = true;
+  EXPECT_EQ(ask("question", there()), "timed_out");
+  EXPECT_EQ(ask("question", mapped), "timed_out");
+  to_far() = {};
+  far.kill();
+  EXPECT_EQ(ask("question", mapped), "refused") << "its machine says that nobody is there";
+}
+
 TEST_F(NodeDatagrams, need_no_connect) {
   start_echo();
   address from;

@@ -1,6 +1,7 @@
 // Both addresses of machines, and cables that carry one family only.
 #include <weir/core.hpp>
 #include <weir/io/connect_any.hpp>
+#include <weir/io/datagram_socket.hpp>
 #include <weir/io/socket.hpp>
 #include <weir/sim/node_kit_test.hpp>
 
@@ -26,20 +27,15 @@ class NodeFamilies : public contract::two_machines {
 
   /// Sends back what comes, on both families.
   void start_echo() {
-    start(far, []() -> task<> {
-      co_await with_scope([](scope& both) -> task<> {
-        both.spawn(echo_at, *address::parse("*", port));
-        both.spawn(echo_at, *address::parse("::", port));
-        co_await both.join();
-      });
+    start(far, [&]() -> task<> {
+      listener door = co_await listen({.host = "::", .port = port});
+      for (;;) {
+        socket one = co_await door.accept();
+        seen = one.peer();
+        // Whoever it could not be told of has given up.
+        std::ignore = co_await as_result(echo(std::move(one)));
+      }
     });
-  }
-  static task<> echo_at(address where) {
-    listener door = co_await listen_at(where);
-    for (;;) {
-      // Whoever it could not be told of has given up.
-      std::ignore = co_await as_result(echo(co_await door.accept()));
-    }
   }
   static task<> echo(socket peer) {
     while (auto got = co_await peer.receive()) co_await peer.send(got);
@@ -67,6 +63,7 @@ class NodeFamilies : public contract::two_machines {
   std::string heard;
   address local;
   address peer;
+  address seen;  // by the one that echoes
   duration connected;
   duration ended;
 };
@@ -79,6 +76,46 @@ TEST_F(NodeFamilies, machines_talk_over_ipv6_and_know_whom_they_talk_to) {
   EXPECT_EQ(near.ipv6_address(), "fd00::a00:1");
   EXPECT_EQ(peer.text(), "[fd00::a00:2]:7000");
   EXPECT_TRUE(local.text().starts_with("[fd00::a00:1]:")) << local.text();
+}
+
+TEST_F(NodeFamilies, whoever_listens_at_all_of_ipv6_sees_ipv4_in_ipv6_form) {
+  start_echo();
+  ask({v4()});
+  EXPECT_EQ(heard, "hello");
+  EXPECT_EQ(peer, v4());
+  EXPECT_TRUE(local.text().starts_with("10.0.0.1:")) << local.text();
+  EXPECT_EQ(seen.text(), "[::ffff:10.0.0.1]:" + std::to_string(local.port()));
+  ask({v6()});
+  EXPECT_EQ(seen, local);
+}
+
+TEST_F(NodeFamilies, an_ipv4_address_in_ipv6_form_goes_by_ipv4) {
+  start_echo();
+  const address mapped = *address::parse("::ffff:" + std::string(far.address()), port);
+  ask({mapped});
+  EXPECT_EQ(heard, "hello");
+  EXPECT_EQ(peer, mapped);
+  EXPECT_EQ(local.text(), "[::ffff:10.0.0.1]:" + std::to_string(local.port()));
+  EXPECT_EQ(seen, local);
+  to_far().is_ipv6_cut = true;
+  ask({mapped});
+  EXPECT_EQ(heard, "hello");
+  to_far() = {.is_ipv4_cut = true};
+  ask({mapped});
+  EXPECT_EQ(heard, "timed_out");
+}
+
+TEST_F(NodeFamilies, one_address_of_each_may_have_the_same_port) {
+  start(near, []() -> task<> {
+    const listener four = co_await listen({.port = port});
+    const listener every_four = co_await listen({.host = "*", .port = port + 1});
+    const listener six = co_await listen({.host = "::1", .port = port});
+    const listener other_six = co_await listen({.host = "::1", .port = port + 1});
+    const auto datagrams = bind_datagrams({.port = port});
+    const auto other_datagrams = bind_datagrams({.host = "::1", .port = port});
+  });
+  all.run_for(1_s);
+  expect_ended_well(near);
 }
 
 TEST_F(NodeFamilies, an_ipv6_address_of_no_machine_is_no_way_or_silence) {

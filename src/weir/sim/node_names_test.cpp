@@ -185,17 +185,8 @@ TEST_F(NodeNames, lead_to_their_machine_by_ipv4_where_ipv6_is_broken) {
   std::string peer;
   duration connected;
   start(far, []() -> task<> {
-    co_await with_scope([](scope& s) -> task<> {
-      for (const char* host : {"*", "::"}) {
-        s.spawn(
-            [](address at) -> task<> {
-              listener door = co_await listen_at(at);
-              for (;;) std::ignore = co_await door.accept();
-            },
-            *address::parse(host, 80));
-      }
-      co_await s.join();
-    });
+    listener door = co_await listen({.host = "::", .port = 80});
+    for (;;) std::ignore = co_await door.accept();
   });
   const auto call = [&]() -> task<> {
     const duration began = all.elapsed();

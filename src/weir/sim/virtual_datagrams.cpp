@@ -112,11 +112,10 @@ int virtual_datagrams::bind_somewhere(endpoint& e) {
 bool virtual_datagrams::is_taken(const raw_address& address, bool reuse_port) const {
   return std::ranges::any_of(order_, [&](io_handle handle) {
     const endpoint& e = *at(handle);
-    if (e.local.size == 0 || e.family != family_of(address)) return false;
+    if (e.local.size == 0) return false;
+    if ((e.family == AF_UNIX) != (family_of(address) == AF_UNIX)) return false;
     if (e.family == AF_UNIX) return unix_name(e.local) == unix_name(address);
-    if (reuse_port && e.reuse_port) return false;
-    return port_of(e.local) == port_of(address) &&
-           (is_any(e.local) || is_any(address) || is_same_host(e.local, address));
+    return !(reuse_port && e.reuse_port) && are_in_conflict(e.local, address);
   });
 }
 
@@ -178,8 +177,9 @@ std::int64_t virtual_datagrams::attempt(endpoint& e, io_request& request) {
   }
 }
 
-std::int64_t virtual_datagrams::connect(endpoint& e, const raw_address& to) {
-  if (family_of(to) != e.family) return -EAFNOSUPPORT;
+std::int64_t virtual_datagrams::connect(endpoint& e, const raw_address& given) {
+  const raw_address to = e.family == AF_INET6 ? as_seen_by(e.family, given) : given;
+  if (const int mismatch = check_families(e, to); mismatch != 0) return mismatch;
   endpoint* found = nullptr;
   const int error = is_there(to) ? 0 : find(e, to, found);
   // That nobody is there shows later, when something is sent; a Unix path shows it at once.
@@ -188,15 +188,23 @@ std::int64_t virtual_datagrams::connect(endpoint& e, const raw_address& to) {
   if (is_there(to) && is_loopback(e.local)) return -EINVAL;
   e.remote = to;
   if (e.family == AF_UNIX) return 0;
-  if (is_any(to)) e.remote = loopback(e.family, port_of(to));
+  if (is_any(to)) e.remote = as_seen_by(e.family, loopback(wire_family_of(to), port_of(to)));
   e.local = source_of(e, e.remote);
   return 0;
+}
+
+// What an IPv6 socket is bound to may be of one of the two families that it can speak.
+int virtual_datagrams::check_families(const endpoint& e, const raw_address& to) {
+  if (family_of(to) != e.family) return -EAFNOSUPPORT;
+  if (e.family != AF_INET6 || e.local.size == 0) return 0;
+  const int own = wire_family_of(e.local);
+  if (own == wire_family_of(to) || (own == AF_INET6 && is_any(e.local))) return 0;
+  return own == AF_INET6 ? -ENETUNREACH : -EAFNOSUPPORT;
 }
 
 // Who would receive what is sent there: 0, or why nobody would.
 int virtual_datagrams::find(const endpoint& from, const raw_address& to, endpoint*& out) const {
   std::uint64_t file = 0;
-  if (family_of(to) != from.family) return -EAFNOSUPPORT;
   if (from.family == AF_UNIX) {
     const std::string name = unix_name(to);
     if (name.empty()) return -EINVAL;
@@ -215,20 +223,21 @@ int virtual_datagrams::find(const endpoint& from, const raw_address& to, endpoin
 // Of what `source` sends to this machine; null: nobody. `file` is the Unix socket's, if it has one.
 virtual_datagrams::endpoint* virtual_datagrams::receiver(const raw_address& to, std::uint64_t file,
                                                          const raw_address& source) const {
-  const int family = family_of(to);
+  const bool is_unix = family_of(to) == AF_UNIX;
+  endpoint* found = nullptr;
+  int best = 0;
   for (const io_handle handle : order_) {
     endpoint& e = *at(handle);
-    if (e.family != family || e.local.size == 0) continue;
-    const bool is_match =
-        family == AF_UNIX
-            ? (file != 0 ? e.socket_file == file : unix_name(e.local) == unix_name(to))
-            : port_of(e.local) == port_of(to) &&
-                  (is_any(e.local) || is_any(to) || is_same_host(e.local, to));
+    if ((e.family == AF_UNIX) != is_unix || e.local.size == 0) continue;
     // One that is connected hears nobody else.
-    const bool hears = e.remote.size == 0 || family == AF_UNIX || is_same(e.remote, source);
-    if (is_match && hears) return &e;
+    if (!is_unix && e.remote.size != 0 && !is_same(e.remote, source)) continue;
+    const bool has_name = file != 0 ? e.socket_file == file : unix_name(e.local) == unix_name(to);
+    const int fit = is_unix ? (has_name ? 1 : 0) : suits(e.local, to);
+    if (fit <= best) continue;
+    best = fit;
+    found = &e;
   }
-  return nullptr;
+  return found;
 }
 
 bool virtual_datagrams::has_room(const endpoint& e, std::size_t size) const noexcept {
@@ -240,14 +249,16 @@ void virtual_datagrams::put(endpoint& into, const raw_address& from, std::size_t
                             std::string_view text) {
   into.unread += text.size();
   into.inbox.insert(into.inbox.end() - static_cast<std::ptrdiff_t>(before),
-                    {std::string(text), from});
+                    {std::string(text), as_seen_by(into.family, from)});
 }
 
 std::int64_t virtual_datagrams::send_one(endpoint& e, const io_datagram& one) {
   const bool is_unix = e.family == AF_UNIX;
-  const raw_address& to = one.address.size != 0 ? one.address : e.remote;
+  const raw_address& given = one.address.size != 0 ? one.address : e.remote;
+  const raw_address to = e.family == AF_INET6 ? as_seen_by(e.family, given) : given;
   if (to.size == 0) return is_unix ? -ENOTCONN : -EDESTADDRREQ;
-  if (one.piece.size > largest(e.family)) return -EMSGSIZE;
+  if (const int error = check_families(e, to); error != 0) return error;
+  if (one.piece.size > largest(wire_family_of(to))) return -EMSGSIZE;
   if (const int error = bind_somewhere(e); error != 0) return error;
   const std::string_view text(static_cast<const char*>(one.piece.data), one.piece.size);
   if (is_there(to)) {
@@ -302,7 +313,9 @@ raw_address virtual_datagrams::source_of(const endpoint& e, const raw_address& t
   if (e.local.size == 0 || e.family == AF_UNIX || !is_any(e.local)) return e.local;
   const int port = port_of(e.local);
   const bool stays = is_any(to) || is_loopback(to);
-  return stays ? loopback(e.family, port) : machine_address(e.family, own_host_, port);
+  const int family = wire_family_of(to);
+  return as_seen_by(e.family,
+                    stays ? loopback(family, port) : machine_address(family, own_host_, port));
 }
 
 void virtual_datagrams::join(packet_carrier& carrier, host_number own) noexcept {
@@ -316,10 +329,10 @@ void virtual_datagrams::send_there(const endpoint& e, const raw_address& to,
   carrier_->carry({.kind = packet_kind::datagram,
                    .from = own_host_,
                    .to = host_of(to),
-                   .is_ipv6 = e.family == AF_INET6,
+                   .is_ipv6 = wire_family_of(to) == AF_INET6,
                    .data = std::string(text),
-                   .source = source_of(e, to),
-                   .target = to});
+                   .source = on_wire(source_of(e, to)),
+                   .target = on_wire(to)});
 }
 
 bool virtual_datagrams::arrive(const packet& what) {

@@ -38,7 +38,7 @@ struct datagram_stats {
 };
 
 /// Datagrams of one machine: loopback over IPv4, IPv6 and Unix; over both IP families also to
-/// others, once it has joined them.
+/// others, once it has joined them. A socket at [::] has IPv4, too, as Linux's does.
 ///
 /// Cancel:  cancel() takes a waiting request out; one that had finished is left alone.
 /// Order:   as sent, unless overtake_chance decides otherwise; between machines none.
@@ -86,11 +86,12 @@ class virtual_datagrams {
 
   endpoint* at(io_handle handle) const;
   std::int64_t attempt(endpoint& e, io_request& request);
-  std::int64_t connect(endpoint& e, const raw_address& to);
+  std::int64_t connect(endpoint& e, const raw_address& given);
   std::int64_t receive(endpoint& e, io_request& request);
   std::int64_t send(endpoint& e, io_request& request);
   std::int64_t send_one(endpoint& e, const io_datagram& one);
   std::int64_t poll(const endpoint& e, std::uint32_t wanted) const;
+  static int check_families(const endpoint& e, const raw_address& to);
   int find(const endpoint& from, const raw_address& to, endpoint*& out) const;
   endpoint* receiver(const raw_address& to, std::uint64_t file, const raw_address& source) const;
   bool is_own(const raw_address& address) const noexcept;

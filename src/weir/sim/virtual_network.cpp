@@ -68,34 +68,35 @@ int virtual_network::check_local(const raw_address& address) const {
 bool virtual_network::is_taken(const raw_address& address, bool reuse_port) const {
   return std::ranges::any_of(listeners_, [&](io_handle handle) {
     const endpoint& e = *at(handle);
-    if (e.family != family_of(address) || (reuse_port && e.reuse_port)) return false;
+    if (reuse_port && e.reuse_port) return false;
+    if ((e.family == AF_UNIX) != (family_of(address) == AF_UNIX)) return false;
     if (e.family == AF_UNIX) return unix_name(e.local) == unix_name(address);
-    return port_of(e.local) == port_of(address) &&
-           (is_any(e.local) || is_any(address) || is_same_host(e.local, address));
+    return are_in_conflict(e.local, address);
   });
 }
 
-// For a connection to a place, or to be bound.
-int virtual_network::free_port(int family, const raw_address* to) {
+// For a connection to a place, or to be bound. Both families have the same ports, so that [::] has
+// its own in both.
+int virtual_network::free_port(const raw_address* to) {
   for (int tries = limits_.ports.first; tries <= limits_.ports.last; ++tries) {
     const int port = next_port_;
     next_port_ = limits_.ports.after(port);
-    if (!is_port_used(family, port, to)) return port;
+    if (!is_port_used(port, to)) return port;
   }
   return -EADDRINUSE;
 }
 
-bool virtual_network::is_port_used(int family, int port, const raw_address* to) {
+bool virtual_network::is_port_used(int port, const raw_address* to) {
   const auto [first, last] = kept_ports_.equal_range(port);
   for (auto at = first; at != last;) {
     const kept_port& one = at->second;
     const bool is_over = one.until <= host_.now();
-    if (!is_over && (to ? is_same(one.from, *to) : family_of(one.from) == family)) return true;
+    if (!is_over && (!to || is_same(one.from, *to))) return true;
     at = is_over ? kept_ports_.erase(at) : std::next(at);
   }
   return std::ranges::any_of(sockets_, [&](const auto& one) {
     const endpoint& e = *one.second;
-    if (e.family != family || port_of(e.local) != port) return false;
+    if (port_of(e.local) != port) return false;
     if (e.is_client && e.is_broken) return false;
     return !to || !e.is_client || is_same(e.remote, *to);
   });
@@ -108,7 +109,7 @@ int virtual_network::bind(endpoint& e, raw_address& address, bool reuse_port) {
     return disk_.make_socket_file(name.c_str(), e.socket_file);
   }
   if (port_of(address) == 0) {
-    const int port = free_port(e.family);
+    const int port = free_port();
     if (port < 0) return port;
     set_port(address, port);
     return 0;
@@ -248,15 +249,16 @@ int virtual_network::find_listener(const raw_address& to, endpoint*& out) {
   } else if (!is_local(to) && !is_any(to)) {
     return -ENETUNREACH;
   }
+  int best = 1;
   for (const io_handle handle : listeners_) {
     endpoint& e = *at(handle);
-    if (e.family != family) continue;
-    const bool is_match =
-        family == AF_UNIX
-            ? (file != 0 ? e.socket_file == file : unix_name(e.local) == unix_name(to))
-            : port_of(e.local) == port_of(to) &&
-                  (is_any(e.local) || is_any(to) || is_same_host(e.local, to));
-    if (is_match) found.push_back(&e);
+    if ((e.family == AF_UNIX) != (family == AF_UNIX)) continue;
+    const bool has_name = file != 0 ? e.socket_file == file : unix_name(e.local) == unix_name(to);
+    const int fit = family == AF_UNIX ? (has_name ? best : 0) : suits(e.local, to);
+    if (fit < best) continue;
+    if (fit > best) found.clear();
+    best = fit;
+    found.push_back(&e);
   }
   if (found.empty()) return -ECONNREFUSED;
   out = found[found.size() == 1 ? 0 : random_.below(found.size())];  // as reuse-port spreads them
@@ -281,8 +283,9 @@ std::int64_t virtual_network::connect(endpoint& e, const raw_address& to) {
     e.local = unnamed_unix();
     e.remote = listener->local;
   } else {
-    const raw_address remote = is_any(to) ? loopback(e.family, port_of(to)) : to;
-    const int port = free_port(e.family, &remote);
+    const raw_address remote =
+        is_any(to) ? as_seen_by(e.family, loopback(wire_family_of(to), port_of(to))) : to;
+    const int port = free_port(&remote);
     if (port < 0) return -EADDRNOTAVAIL;
     e.is_client = true;
     e.remote = remote;
@@ -290,11 +293,11 @@ std::int64_t virtual_network::connect(endpoint& e, const raw_address& to) {
     set_port(e.local, port);
   }
   const io_handle handle = host_.new_handle();
-  endpoint& other = make_endpoint(handle, e.family);
+  endpoint& other = make_endpoint(handle, listener->family);
   other.is_accepted = false;
   other.is = e.is = endpoint::kind::connected;
-  other.local = e.remote;
-  other.remote = e.local;
+  other.local = as_seen_by(other.family, e.remote);
+  other.remote = as_seen_by(other.family, e.local);
   other.inbox_max = listener->inbox_max;
   other.peer = e.handle;
   e.peer = handle;

@@ -52,7 +52,7 @@ struct network_limits {
 };
 
 /// Stream sockets of one machine: loopback over IPv4, IPv6 and Unix; over both IP families also to
-/// others, once it has joined them.
+/// others, once it has joined them. A listener at [::] takes IPv4, too, as Linux's does.
 ///
 /// Cancel:  cancel() takes a waiting request out; one that had finished is left alone.
 /// Order:   bytes arrive as sent; waiting requests of a socket finish in the order of their start.
@@ -130,8 +130,8 @@ class virtual_network {
 
   int check_local(const raw_address& address) const;
   int bind(endpoint& e, raw_address& address, bool reuse_port);
-  int free_port(int family, const raw_address* to = nullptr);
-  bool is_port_used(int family, int port, const raw_address* to);
+  int free_port(const raw_address* to = nullptr);
+  bool is_port_used(int port, const raw_address* to);
   bool is_taken(const raw_address& address, bool reuse_port) const;
   int find_listener(const raw_address& to, endpoint*& out);
   void reset(endpoint& e);

@@ -32,29 +32,30 @@ void virtual_network::carry(const endpoint& e, packet_kind kind, std::uint64_t n
                    .connection = e.connection,
                    .from = own_host_,
                    .to = e.remote_host,
-                   .is_ipv6 = e.family == AF_INET6,
+                   .is_ipv6 = wire_family_of(e.remote) == AF_INET6,
                    .number = number,
                    .data = std::move(data)});
 }
 
 std::int64_t virtual_network::connect_there(endpoint& e, const raw_address& to) {
-  const int port = free_port(e.family, &to);
+  const int port = free_port(&to);
   if (port < 0) return -EADDRNOTAVAIL;
   e.is_client = true;
   e.is = endpoint::kind::connecting;
   e.connection = carrier_->new_connection();
   e.remote_host = host_of(to);
   e.remote = to;
-  e.local = machine_address(e.family, own_host_, port);
+  const int family = wire_family_of(to);
+  e.local = as_seen_by(e.family, machine_address(family, own_host_, port));
   remote_[e.connection] = e.handle;
   carrier_->carry({.kind = packet_kind::syn,
                    .connection = e.connection,
                    .from = own_host_,
                    .to = e.remote_host,
-                   .is_ipv6 = e.family == AF_INET6,
+                   .is_ipv6 = family == AF_INET6,
                    .number = e.inbox_max,
-                   .source = e.local,
-                   .target = to});
+                   .source = on_wire(e.local),
+                   .target = on_wire(to)});
   return would_block;
 }
 
@@ -148,12 +149,12 @@ bool virtual_network::arrive_syn(const packet& what) {
     return false;  // as Linux has it: no answer, the other end tries again
   }
   const io_handle handle = host_.new_handle();
-  endpoint& e = make_endpoint(handle, family_of(what.target));
+  endpoint& e = make_endpoint(handle, listener->family);
   e.is_accepted = false;
   e.is = endpoint::kind::connected;
   e.is_connect_told = true;
-  e.local = what.target;
-  e.remote = what.source;
+  e.local = as_seen_by(e.family, what.target);
+  e.remote = as_seen_by(e.family, what.source);
   e.inbox_max = listener->inbox_max;
   e.connection = what.connection;
   e.remote_host = what.from;

@@ -57,21 +57,57 @@ inline void set_port(raw_address& address, int port) {
     assign(address, in);
   }
 }
-inline bool is_any(const raw_address& address) {
+
+// An IPv6 socket may speak IPv4, as on Linux. It has IPv4 addresses as ::ffff:127.0.0.1 then; to
+// others, and in what is asked below, they are what they are on the wire.
+inline constexpr unsigned char mapped_net[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+inline raw_address on_wire(const raw_address& address) {
+  if (family_of(address) != AF_INET6) return address;
+  const auto six = viewed_as<sockaddr_in6>(address);
+  if (std::memcmp(six.sin6_addr.s6_addr, mapped_net, sizeof mapped_net) != 0) return address;
+  sockaddr_in in{};
+  in.sin_family = AF_INET;
+  in.sin_port = six.sin6_port;
+  std::memcpy(&in.sin_addr, six.sin6_addr.s6_addr + sizeof mapped_net, sizeof in.sin_addr);
+  raw_address plain;
+  assign(plain, in);
+  return plain;
+}
+// As a socket of the family has it.
+inline raw_address as_seen_by(int family, const raw_address& address) {
+  if (family != AF_INET6) return on_wire(address);
+  if (family_of(address) != AF_INET) return address;
+  const auto in = viewed_as<sockaddr_in>(address);
+  sockaddr_in6 six{};
+  six.sin6_family = AF_INET6;
+  six.sin6_port = in.sin_port;
+  std::memcpy(six.sin6_addr.s6_addr, mapped_net, sizeof mapped_net);
+  std::memcpy(six.sin6_addr.s6_addr + sizeof mapped_net, &in.sin_addr, sizeof in.sin_addr);
+  raw_address mapped;
+  assign(mapped, six);
+  return mapped;
+}
+inline int wire_family_of(const raw_address& address) { return family_of(on_wire(address)); }
+
+inline bool is_any(const raw_address& given) {
+  const raw_address address = on_wire(given);
   if (family_of(address) == AF_INET) {
     return viewed_as<sockaddr_in>(address).sin_addr.s_addr == htonl(INADDR_ANY);
   }
   const in6_addr host = viewed_as<sockaddr_in6>(address).sin6_addr;
   return IN6_IS_ADDR_UNSPECIFIED(&host);
 }
-inline bool is_loopback(const raw_address& address) {
+inline bool is_loopback(const raw_address& given) {
+  const raw_address address = on_wire(given);
   if (family_of(address) == AF_INET) {
     return ntohl(viewed_as<sockaddr_in>(address).sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
   }
   const in6_addr host = viewed_as<sockaddr_in6>(address).sin6_addr;
   return IN6_IS_ADDR_LOOPBACK(&host);
 }
-inline bool is_same_host(const raw_address& a, const raw_address& b) {
+inline bool is_same_host(const raw_address& one, const raw_address& other) {
+  const raw_address a = on_wire(one);
+  const raw_address b = on_wire(other);
   if (family_of(a) != family_of(b)) return false;
   if (family_of(a) == AF_INET) {
     return viewed_as<sockaddr_in>(a).sin_addr.s_addr == viewed_as<sockaddr_in>(b).sin_addr.s_addr;
@@ -127,10 +163,25 @@ inline std::string unix_name(const raw_address& address) {
 inline bool is_same(const raw_address& a, const raw_address& b) {
   return port_of(a) == port_of(b) && is_same_host(a, b);
 }
+// How well a socket that is bound to `local` suits what goes to `to`, as Linux has it; 0: not at
+// all. One with that address is before one with all of its family, and that one before [::], which
+// has both families.
+inline int suits(const raw_address& local, const raw_address& to) {
+  if (port_of(local) != port_of(to)) return 0;
+  const int family = wire_family_of(local);
+  const bool is_of_family = family == wire_family_of(to);
+  if (is_any(local)) return is_of_family ? 2 : (family == AF_INET6 ? 1 : 0);
+  return is_same_host(local, to) || (is_of_family && is_any(to)) ? 3 : 0;
+}
+// Both can't be bound, unless they share their port.
+inline bool are_in_conflict(const raw_address& a, const raw_address& b) {
+  return suits(a, b) != 0 || suits(b, a) != 0;
+}
 // The machine that has an IPv4 address, or an IPv6 address below fd00::/96, which ends with the
 // IPv4 one. 0 for all others.
 inline constexpr unsigned char machines_net[12] = {0xfd};
-inline host_number host_of(const raw_address& address) {
+inline host_number host_of(const raw_address& given) {
+  const raw_address address = on_wire(given);
   std::uint32_t bits = 0;
   if (family_of(address) == AF_INET) {
     bits = viewed_as<sockaddr_in>(address).sin_addr.s_addr;
