@@ -11,7 +11,7 @@ namespace weir::detail {
 /// What is known of a program that runs in a virtual world.
 struct simulated_program {
   bool may_have_threads = false;  // virtual_options::threads: not all of it is simulated
-  void* memory = nullptr;         // whoever counts it: testing/allocations.hpp
+  void* memory = nullptr;         // whoever counts it: sim/memory_watch.hpp
 };
 
 /// The program whose code runs on this thread now; null: nobody's.
