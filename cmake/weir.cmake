@@ -47,7 +47,7 @@ endfunction()
 # #include must show.
 function(weir_share_library_headers target)
   target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:weir_coverage>)
-  if(WEIR_SHARED_HEADERS AND NOT (WEIR_CHECKS AND target MATCHES "^weir(_sim|_testing)?$"))
+  if(WEIR_SHARED_HEADERS AND NOT (WEIR_CHECKS AND target MATCHES "^weir(_sim|_memory_watch|_testing)?$"))
     weir_share_headers(weir_library_headers tests/shared/library_headers.cpp ${target})
   endif()
 endfunction()
@@ -134,23 +134,31 @@ endif()
 weir_share_library_headers(weir)
 
 weir_sources(sources sim)
+list(FILTER sources EXCLUDE REGEX "/memory_watch\\.cpp$")
 if(sources)
   add_library(weir_sim STATIC ${sources})
   set_target_properties(weir_sim PROPERTIES EXPORT_NAME sim)
   target_link_libraries(weir_sim PUBLIC weir PRIVATE $<BUILD_INTERFACE:weir_options> fmt::fmt)
+  weir_share_library_headers(weir_sim)
+
+  # It has operators new and delete, which a linker takes as soon as it sees them: whoever wants the simulator alone keeps the
+  # library's, or their own.
+  add_library(weir_memory_watch STATIC src/weir/sim/memory_watch.cpp)
+  set_target_properties(weir_memory_watch PROPERTIES EXPORT_NAME memory_watch)
+  target_link_libraries(weir_memory_watch PUBLIC weir_sim PRIVATE $<BUILD_INTERFACE:weir_options>)
   if(WEIR_SANITIZE STREQUAL thread AND CMAKE_CXX_COMPILER_ID STREQUAL Clang)
     # ThreadSanitizer brings operators new and delete as well (strong ones, before ours), but only for C++: so it is told that
     # this is C. What they would see it sees in malloc() and free().
-    target_link_options(weir_sim PUBLIC --driver-mode=gcc)
-    target_link_libraries(weir_sim PUBLIC stdc++ m)
+    target_link_options(weir_memory_watch PUBLIC --driver-mode=gcc)
+    target_link_libraries(weir_memory_watch PUBLIC stdc++ m)
   endif()
-  weir_share_library_headers(weir_sim)
+  weir_share_library_headers(weir_memory_watch)
 endif()
 
 # The shipped server under simulated hard times: for `weir sim` and its tests only.
 weir_sources(sources drill)
 add_library(weir_drill STATIC ${sources})
-target_link_libraries(weir_drill PUBLIC weir_sim PRIVATE weir_options fmt::fmt OpenSSL::Crypto Boost::json)
+target_link_libraries(weir_drill PUBLIC weir_memory_watch PRIVATE weir_options fmt::fmt OpenSSL::Crypto Boost::json)
 weir_share_library_headers(weir_drill)
 
 # The commands are a library of their own, so that their parts can be tested; main.cpp alone is the program.
@@ -214,12 +222,12 @@ if(WEIR_TESTS)
   if(sources)
     add_library(weir_testing STATIC ${sources})
     set_target_properties(weir_testing PROPERTIES EXPORT_NAME testing)
-    target_link_libraries(weir_testing PUBLIC weir_sim GTest::gtest ${CMAKE_DL_LIBS} PRIVATE $<BUILD_INTERFACE:weir_options> fmt::fmt)
+    target_link_libraries(weir_testing PUBLIC weir_memory_watch GTest::gtest ${CMAKE_DL_LIBS} PRIVATE $<BUILD_INTERFACE:weir_options> fmt::fmt)
     if(NOT WEIR_FUZZERS)  # the parsed headers have their coverage, which slows the model checker
       weir_share_library_headers(weir_testing)
     endif()
   endif()
-  set(test_libraries weir weir_sim weir_testing weir_options fmt::fmt spdlog::spdlog OpenSSL::SSL OpenSSL::Crypto
+  set(test_libraries weir weir_memory_watch weir_testing weir_options fmt::fmt spdlog::spdlog OpenSSL::SSL OpenSSL::Crypto
     Boost::json PkgConfig::uring PkgConfig::cares GTest::gtest GTest::gmock)
   # Tests are compiled once and run for milliseconds: without optimisation they compile in half the time.
   set(test_options -O0)

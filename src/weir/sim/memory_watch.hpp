@@ -1,8 +1,9 @@
-// The memory of what runs in a virtual world: counted, bounded, refused. A program that uses
-// anything of this file has the operators new and delete of its source instead of the library's.
-// The hard idea: they look at one flag of their thread, and while nobody watches there they are
-// malloc() and free(), so the shipped `weir` has them and its server does not pay for them. While
-// somebody does, a table beside the heap says whose each block is; blocks themselves are as ever.
+// The memory of what runs in a virtual world: counted, bounded, refused. A program that links
+// weir::memory_watch (weir::testing brings it along) has the operators new and delete of its source
+// instead of the library's, also when it uses nothing of this file. The hard idea: they look at one
+// flag of their thread, and while nobody watches there they are malloc() and free(), so the shipped
+// `weir` has them and its server does not pay for them. While somebody does, a table beside the
+// heap says whose each block is; blocks themselves are as ever.
 #pragma once
 
 #include <weir/core/detail/frames_watched.hpp>

@@ -1,5 +1,5 @@
-// Counting allocations, and letting them fail. A program that uses anything of this file has the
-// operators new and delete of sim/memory_watch.hpp instead of the library's.
+// Counting allocations, and letting them fail. A program that links weir::testing has the operators
+// new and delete of sim/memory_watch.hpp instead of the library's.
 #pragma once
 
 #include <weir/core/detail/frames_watched.hpp>
