@@ -28,7 +28,7 @@ task<> sleep_for(duration length) { co_await sleep(length); }
 }  // namespace
 
 push_lane::push_lane(push_context context, std::string_view queue, const push_settings& settings)
-    : context_(context), queue_(queue) {
+    : context_(context), queue_(queue), memory_("push lane", queue_) {
   update(settings);
 }
 
@@ -64,60 +64,118 @@ task<> push_lane::wait_until(time_point when) {
 }
 
 task<> push_lane::feed(scope& calls) {
-  while (!is_stopping_) {
-    changed_.reset();
-    const time_point now = loop::current()->now();
-    const std::uint32_t room = pacer_.available(batch_max, now);
-    if (room == 0) {
-      co_await wait_until(pacer_.next(now));
+  while (!is_stopping_ || has_rest()) {
+    try {
+      return_rest(calls);  // there is one after want of memory
+      co_await take();
+      begin(calls);
+      return_rest(calls);
       continue;
+    } catch (...) {
+      memory_.found_none();
     }
-    // Only news of settings and a worker that is too busy end this wait, not each call; what was
-    // taken by then is given back by the broker.
-    auto waited = co_await until_drained(
-        changed_, context_.from.lease(queue_, room, lease_wait, settings_.timeout + lease_margin));
-    if (!waited && waited.error() == errc::cancelled) continue;
-    auto taken = value_or_raise(std::move(waited));
-    if (!taken) {
-      log::debug("no messages to push", {{"queue", queue_}, {"why", taken.error().detail}});
-      co_await wait_until(now + refusal_pause);
-      continue;
-    }
-    begin(calls, *taken);
+    co_await sleep_until(memory_.until());
   }
 }
 
-/// Calls the worker with as many as it bears by now: while they were taken, an answer may have said
-/// that it is too busy. The others go back to the queue.
-void push_lane::begin(scope& calls, std::vector<taken_message>& taken) {
+task<> push_lane::take() {
+  if (is_stopping_) co_return;
+  changed_.reset();
   const time_point now = loop::current()->now();
-  const std::uint32_t room = pacer_.available(static_cast<std::uint32_t>(taken.size()), now);
-  pacer_.began(room, now);
-  for (std::size_t i = 0; i < taken.size(); ++i) {
-    if (i < room) {
-      calls.spawn(
-          [](push_lane* lane, taken_message one) -> task<> { co_await lane->call(std::move(one)); },
-          this, std::move(taken[i]));
-    } else {
-      calls.spawn(
-          [](push_lane* lane, std::string receipt) -> task<> {
-            co_await lane->give_back(std::move(receipt));
-          },
-          this, std::move(taken[i].receipt));
-    }
+  const std::uint32_t room = pacer_.available(batch_max, now);
+  if (room == 0) {
+    co_await wait_until(pacer_.next(now));
+    co_return;
   }
+  auto into = std::make_shared<std::vector<taken_message>>();  // before there is something to lose
+  // Only news of settings and a worker that is too busy end this wait, not each call; what was
+  // taken by then is given back by the broker.
+  auto waited = co_await until_drained(
+      changed_, context_.from.lease(queue_, room, lease_wait, settings_.timeout + lease_margin));
+  if (!waited && waited.error() == errc::cancelled) co_return;
+  auto taken = value_or_raise(std::move(waited));
+  if (!taken) {
+    log::debug("no messages to push", {{"queue", queue_}, {"why", taken.error().detail}});
+    co_await wait_until(now + refusal_pause);
+    co_return;
+  }
+  *into = std::move(*taken);
+  taken_ = std::move(into);
+  begun_ = 0;
+}
+
+bool push_lane::has_rest() const noexcept { return taken_ && begun_ != taken_->size(); }
+
+/// Calls the worker with as many as it bears by now: while they were taken, an answer may have said
+/// that it is too busy.
+void push_lane::begin(scope& calls) {
+  if (!has_rest()) return;
+  const time_point now = loop::current()->now();
+  const auto count = static_cast<std::uint32_t>(taken_->size());
+  for (std::uint32_t room = pacer_.available(count, now); room != 0; --room) {
+    calls.spawn(&push_lane::call, this, taken_, begun_);
+    ++begun_;
+    pacer_.began(1, now);
+  }
+}
+
+/// The others go back to the queue.
+void push_lane::return_rest(scope& calls) {
+  for (; has_rest(); ++begun_) calls.spawn(&push_lane::give_back, this, taken_, begun_);
+  taken_.reset();
 }
 
 /// As if it had not been taken. A lease that has ended by now is somebody else's.
-task<> push_lane::give_back(std::string receipt) {
-  static_cast<void>(
-      co_await context_.from.nack(receipt, duration(), {}, attempt_use::is_given_back));
+task<> push_lane::give_back(taken_batch from, std::size_t at) {
+  const taken_message message = std::move((*from)[at]);
+  from.reset();
+  for (;;) {
+    try {
+      static_cast<void>(
+          co_await context_.from.nack(message.receipt, duration(), {}, attempt_use::is_given_back));
+      co_return;
+    } catch (...) {
+      memory_.found_none();
+    }
+    co_await sleep_until(memory_.until());
+  }
 }
 
-task<> push_lane::call(taken_message message) {
+task<> push_lane::call(taken_batch from, std::size_t at) {
+  const taken_message message = std::move((*from)[at]);
+  from.reset();
   const time_point begin = loop::current()->now();
   http::client_response answer;
-  const call_outcome outcome = co_await call_worker(message, answer);
+  call_outcome outcome{.kind = call_kind::busy, .text = {}, .retry_after = {}};
+  bool has_ended = false;
+  try {
+    outcome = co_await call_worker(message, answer);
+    has_ended = true;
+  } catch (...) {
+    memory_.found_none();  // the message goes back as from a busy worker
+  }
+  if (has_ended) {
+    note(outcome, begin);
+  } else {
+    co_await sleep_until(memory_.until());
+  }
+  for (bool is_settled = false; !is_settled;) {
+    try {
+      co_await settle(message, outcome, answer);
+      is_settled = true;
+      continue;
+    } catch (...) {
+      memory_.found_none();
+    }
+    co_await sleep_until(memory_.until());
+  }
+  if (has_ended) co_return;
+  pacer_.failed();
+  woken_.set();
+}
+
+/// Frees the call's place, and lets the pace follow how it ended.
+void push_lane::note(const call_outcome& outcome, time_point begin) {
   const time_point end = loop::current()->now();
   sometimes(outcome.kind == call_kind::busy, "a worker that is called is too busy");
   context_.counters.pushed(outcome.kind == call_kind::delivered, end - begin);
@@ -135,7 +193,6 @@ task<> push_lane::call(taken_message message) {
       break;
   }
   woken_.set();
-  co_await settle(message, outcome, answer);
 }
 
 task<call_outcome> push_lane::call_worker(const taken_message& message,

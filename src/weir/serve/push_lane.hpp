@@ -1,9 +1,11 @@
 // One queue's way to its worker: takes messages as fast as the worker bears and calls it with each.
 // The hard idea: taking and calling are apart. The feeder can be stopped or told of new settings at
-// any moment without touching the calls that are on their way.
+// any moment without touching the calls that are on their way. Whatever finds no memory pauses and
+// goes on: a message stays in the hands of its lane until it was settled or given back.
 #pragma once
 
 #include <weir/broker/broker.hpp>
+#include <weir/core/memory_pause.hpp>
 #include <weir/core/scope.hpp>
 #include <weir/flow/event.hpp>
 #include <weir/http/client.hpp>
@@ -33,7 +35,8 @@ struct push_context {
 /// Order:   messages are taken in the queue's order; calls end in any. After a 429 or 503 no call
 ///          begins before its pause is over, whatever was taken or waited for before.
 /// Bound:   push_settings::concurrency calls, fewer while the worker is too busy.
-/// Errors:  what the broker raises. Failures of the worker are failed attempts.
+/// Errors:  what the broker raises. Failures of the worker are failed attempts. A message for which
+///          there is no memory is given back after a pause, and no attempt is counted.
 /// Threads: one loop.
 class push_lane {
  public:
@@ -54,12 +57,18 @@ class push_lane {
   const char* name() const noexcept { return "push lane"; }
 
  private:
+  using taken_batch = std::shared_ptr<std::vector<taken_message>>;
+
   task<> feed(scope& calls);
+  task<> take();
   task<> wait_until(time_point when);
-  void begin(scope& calls, std::vector<taken_message>& taken);
-  task<> call(taken_message message);
-  task<> give_back(std::string receipt);
+  void begin(scope& calls);
+  void return_rest(scope& calls);
+  bool has_rest() const noexcept;
+  task<> call(taken_batch from, std::size_t at);
+  task<> give_back(taken_batch from, std::size_t at);
   task<call_outcome> call_worker(const taken_message& message, http::client_response& answer);
+  void note(const call_outcome& outcome, time_point begin);
   task<> settle(const taken_message& message, const call_outcome& outcome,
                 const http::client_response& answer);
 
@@ -67,8 +76,11 @@ class push_lane {
   std::string queue_;
   push_settings settings_;
   call_pacer pacer_;
-  event changed_;  // new settings, a stop, or a worker that is too busy
-  event woken_;    // the same, or a call that ended
+  memory_pause memory_;
+  taken_batch taken_;      // the last one; shared with the tasks that have not begun with theirs
+  std::size_t begun_ = 0;  // of taken_: so many have a task
+  event changed_;          // new settings, a stop, or a worker that is too busy
+  event woken_;            // the same, or a call that ended
   bool is_stopping_ = false;
 };
 

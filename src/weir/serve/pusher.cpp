@@ -1,7 +1,9 @@
 #include <weir/serve/pusher.hpp>
 
+#include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 
+#include <new>
 #include <utility>
 
 namespace weir {
@@ -38,25 +40,43 @@ void pusher::drain() noexcept {
 task<> pusher::run() {
   co_await with_scope({.name = "pusher"}, [&](scope& lanes) -> task<> {
     lanes.spawn([](reply_sender* replies) -> task<> { co_await replies->run(); }, &replies_);
-    note_all();
     while (!is_draining_) {
       changed_.reset();
-      for (const std::string& queue : std::exchange(changed_queues_, {})) match_lane(lanes, queue);
-      co_await changed_.wait();
+      try {
+        match_lanes(lanes);
+        co_await changed_.wait();
+        continue;
+      } catch (...) {
+        memory_.found_none();
+      }
+      co_await sleep_until(memory_.until());
     }
     for (auto& [queue, lane] : lanes_) lane->stop();
     co_await lanes.join();
   });
 }
 
-void pusher::queue_changed(std::string_view queue) {
-  changed_queues_.emplace(queue);
+void pusher::queue_changed(std::string_view queue) noexcept {
+  try {
+    changed_queues_.emplace(queue);
+  } catch (const std::bad_alloc&) {
+    is_all_changed_ = true;
+  }
   changed_.set();
 }
 
 void pusher::note_all() {
   for (const queue_view& queue : broker_.queues()) {
     if (queue.settings.push) changed_queues_.insert(queue.name);
+  }
+  for (const auto& [queue, lane] : lanes_) changed_queues_.insert(queue);
+  is_all_changed_ = false;
+}
+
+void pusher::match_lanes(scope& lanes) {
+  if (is_all_changed_) note_all();
+  for (; !changed_queues_.empty(); changed_queues_.erase(changed_queues_.begin())) {
+    match_lane(lanes, *changed_queues_.begin());
   }
 }
 
@@ -74,10 +94,15 @@ void pusher::match_lane(scope& lanes, const std::string& queue) {
     return;
   }
   if (!is_wanted) return;
-  auto lane = std::make_unique<push_lane>(context_, queue, *known->settings.push);
-  lanes.spawn([](pusher* all, push_lane* one) -> task<> { co_await all->run_lane(one); }, this,
-              lane.get());
-  lanes_.emplace(queue, std::move(lane));
+  const auto made =
+      lanes_.emplace(queue, std::make_unique<push_lane>(context_, queue, *known->settings.push))
+          .first;
+  try {
+    lanes.spawn(&pusher::run_lane, this, made->second.get());
+  } catch (...) {
+    lanes_.erase(made);
+    throw;
+  }
 }
 
 task<> pusher::run_lane(push_lane* lane) {

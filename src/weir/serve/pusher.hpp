@@ -3,6 +3,7 @@
 #pragma once
 
 #include <weir/broker/broker.hpp>
+#include <weir/core/memory_pause.hpp>
 #include <weir/core/scope.hpp>
 #include <weir/flow/event.hpp>
 #include <weir/http/client.hpp>
@@ -38,12 +39,13 @@ class pusher final : public queues_observer {
   /// Until drain(), and then until the calls on their way have ended.
   task<> run();
   void drain() noexcept;
-  void queue_changed(std::string_view queue) override;
+  void queue_changed(std::string_view queue) noexcept override;
 
   const char* name() const noexcept { return "pusher"; }
 
  private:
   void note_all();
+  void match_lanes(scope& lanes);
   void match_lane(scope& lanes, const std::string& queue);
   task<> run_lane(push_lane* lane);
 
@@ -54,7 +56,9 @@ class pusher final : public queues_observer {
   std::map<std::string, std::unique_ptr<push_lane>, std::less<>> lanes_;
   std::set<std::string, std::less<>> changed_queues_;  // or whose lanes ended: to be matched
   event changed_;                                      // there are some, or drain()
+  bool is_all_changed_ = true;                         // or which ones found no memory to be noted
   bool is_draining_ = false;
+  memory_pause memory_{"pusher"};
 };
 
 }  // namespace weir

@@ -1,11 +1,17 @@
 // Pushing and replying in virtual time: pace, pauses, retries, time-outs, changes of settings.
 #include <weir/serve/pusher.hpp>
 
+#include <weir/base/log.hpp>
 #include <weir/serve/served_test.hpp>
+#include <weir/sim/memory_watch.hpp>
+#include <weir/sim/virtual_run.hpp>
 
 #include <fmt/format.h>
 
+#include <new>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace weir {
 namespace {
@@ -291,6 +297,81 @@ WEIR_TEST("a reply that was not delivered survives the end of the server") {
   EXPECT_EQ(reply::text_of(heard, "state"), "dead");
   EXPECT_EQ(reply::text_of(heard, "error"), "no");
   EXPECT_TRUE(heard.at("result").is_null());
+}
+
+/// The test's own calls find no memory either, and are made again.
+task<reply> call_until_answered(api* server, std::string_view method, std::string path,
+                                std::string_view body, std::vector<http_field> fields) {
+  for (;;) {
+    try {
+      reply got = co_await server->call(method, path, std::string(body), fields);
+      if (got.status() < 500) co_return got;
+    } catch (const std::bad_alloc&) {
+    } catch (const exception&) {  // the server closed a connection for which it has no memory
+    }
+    co_await sleep(1_s);
+  }
+}
+
+/// Counts what the log says of reply addresses that refused.
+void count_refusal(void* context, log::level, std::string_view line) noexcept {
+  if (line.starts_with("a reply address did not")) ++*static_cast<std::size_t*>(context);
+}
+
+task<> push_and_reply(worker* works, worker* hears, std::string_view body, std::size_t* done) {
+  co_await with_worker(*works, [&](std::string work) -> task<> {
+    co_await with_worker(*hears, [&](std::string hear) -> task<> {
+      co_await with_server([&](api& server, event&) -> task<> {
+        const std::string settings = push_to(work, R"(,"concurrency":4)");
+        co_await call_until_answered(&server, "PUT", "/v1/queues/q", settings, {});
+        co_await call_until_answered(&server, "PUT", "/v1/queues/q", R"({"attempts":1})", {});
+        std::vector<std::string> ids;
+        for (int i = 0; i < 3; ++i) {
+          const reply sent = co_await call_until_answered(&server, "POST", "/v1/queues/q/messages",
+                                                          body, {{"Weir-Reply-To", hear}});
+          ids.push_back(sent.text("id"));
+        }
+        for (const std::string& id : ids) {
+          const reply ended = co_await call_until_answered(
+              &server, "GET", "/v1/messages/" + id + "?wait=1m", {}, {});
+          const bool is_done = ended.text("state") == "done";
+          // One request fails, ours or the worker's: then it answers so.
+          EXPECT_TRUE(is_done || ended.text("last_error").starts_with("answered 500"))
+              << "an attempt was counted: " << ended.response.body;
+          if (is_done) ++*done;
+        }
+        co_await sleep(1_min);
+      });
+    });
+  });
+}
+
+// Each large request of a life in turn: the server goes on, and what it was about to do is done.
+TEST(PusherWithoutMemory, calls_and_replies_go_on_whichever_large_request_fails) {
+  const std::string body(6'000, 'x');
+  std::uint64_t struck = 0;
+  std::size_t refused = 0;
+  log::set_level(log::level::info);
+  const log::sink before = log::set_sink({.write = &count_refusal, .context = &refused});
+  for (std::uint64_t nth = 1;; ++nth) {
+    virtual_world world;
+    memory_watch memory(world);
+    worker works([](const worker_call&) { return worker_answer{.body = std::string(6'000, 'y')}; });
+    worker hears([](const worker_call&) { return worker_answer{.status = 204}; });
+    std::size_t done = 0;
+    refused = 0;
+    memory.fail_large(nth);
+    const virtual_outcome outcome =
+        run_outcome_in(world, push_and_reply(&works, &hears, body, &done));
+    if (memory.refused() == 0) break;
+    if (works.calls.empty() && outcome.is_failed) continue;  // it could not even start
+    EXPECT_EQ(outcome.failure, "") << nth;
+    EXPECT_GE(done, 2u) << nth;
+    EXPECT_GE(hears.calls.size() + refused, 3u) << "a reply is lost: " << nth;
+    ++struck;
+  }
+  log::set_sink(before);
+  EXPECT_GT(struck, 10u);
 }
 
 }  // namespace

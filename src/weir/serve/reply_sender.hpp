@@ -3,10 +3,13 @@
 #pragma once
 
 #include <weir/broker/broker.hpp>
+#include <weir/core/memory_pause.hpp>
 #include <weir/flow/event.hpp>
 #include <weir/serve/push_lane.hpp>
 
 #include <cstdint>
+#include <memory>
+#include <vector>
 
 namespace weir {
 
@@ -15,7 +18,8 @@ namespace weir {
 /// Cancel:  a cancelled call is made again after a restart: an address may hear a result twice.
 /// Order:   none between messages.
 /// Bound:   calls_max at once; call_timeout each.
-/// Errors:  what the broker raises. Failures of an address are retried with the queue's back-off.
+/// Errors:  what the broker raises. Failures of an address are retried with the queue's back-off; a
+///          call for which there is no memory is made after a pause, and no attempt is counted.
 /// Threads: one loop.
 class reply_sender {
  public:
@@ -29,9 +33,18 @@ class reply_sender {
   void drain() noexcept;
 
  private:
-  task<> call(due_reply reply);
+  using taken_batch = std::shared_ptr<std::vector<due_reply>>;
+
+  task<> take();
+  void begin(scope& calls);
+  task<> call(taken_batch from, std::size_t at);
+  task<call_outcome> call_address(const due_reply& reply);
+  task<> settle(const due_reply& reply, const call_outcome& outcome);
 
   push_context context_;
+  memory_pause memory_{"replies"};
+  taken_batch taken_;      // the last one; shared with the tasks that have not begun with theirs
+  std::size_t begun_ = 0;  // of taken_: so many have a task
   std::uint32_t in_flight_ = 0;
   event draining_;
   event ended_;  // a call, or all of this

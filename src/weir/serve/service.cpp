@@ -4,6 +4,7 @@
 #include <weir/base/log.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/as_result.hpp>
+#include <weir/core/memory_pause.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/io/address_rules.hpp>
 #include <weir/io/tls_channel.hpp>
@@ -197,18 +198,25 @@ task<service::outcome> service::call(endpoint to, exchange& with) {
 
 task<> service::sample_rates() {
   std::vector<queue_progress> some(256);  // at once, so that requests go on between many queues
+  memory_pause memory("rates of queues");
   for (;;) {
     const time_point begin = loop::current()->now();
     rates_.begin_round();
-    for (std::uint32_t from = 0;;) {
-      const std::size_t count = broker_.progress(from, some);
-      rates_.sample(std::span(some).first(count), loop::current()->now());
-      if (count < some.size() || some.back().number == UINT32_MAX) break;
-      from = some.back().number + 1;
-      co_await yield();
+    time_point next = begin + queue_rate_book::sample_interval;
+    try {
+      for (std::uint32_t from = 0;;) {
+        const std::size_t count = broker_.progress(from, some);
+        rates_.sample(std::span(some).first(count), loop::current()->now());
+        if (count < some.size() || some.back().number == UINT32_MAX) break;
+        from = some.back().number + 1;
+        co_await yield();
+      }
+      rates_.end_round();
+    } catch (...) {
+      memory.found_none();  // the round begins anew
+      next = memory.until();
     }
-    rates_.end_round();
-    co_await sleep_until(begin + queue_rate_book::sample_interval);
+    co_await sleep_until(next);
   }
 }
 
