@@ -5,6 +5,8 @@
 #include <weir/apps/run_here.hpp>
 #include <weir/base/log.hpp>
 #include <weir/base/text.hpp>
+#include <weir/core/memory_pause.hpp>
+#include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/io/blocking.hpp>
 #include <weir/io/descriptor_limit.hpp>
@@ -120,29 +122,43 @@ task<> stop_at(int signal_number, event* stop) {
   stop->set();
 }
 
-/// New tokens and certificates at SIGHUP; when a file is wrong, what was before stays.
+task<> reload(const server_config& config, server_secrets& secrets) {
+  std::string why;
+  server_files files;
+  co_await blocking([&] {
+    try {
+      files = read_files(config);
+    } catch (const command_failure& failed) {
+      why = failed.text;
+    }
+  });
+  if (why.empty()) {
+    const result<void> done = secrets.reload(config, files);
+    if (!done) why = describe(done.error());
+  }
+  if (!why.empty()) {
+    log::error("nothing was reloaded", {{"why", std::string_view(why)}});
+    co_return;
+  }
+  log::info("reloaded", {{"tokens", secrets.tokens() ? secrets.tokens()->size() : 0},
+                         {"tls", secrets.tls() != nullptr}});
+}
+
+/// New tokens and certificates at SIGHUP; when a file is wrong, what was before stays. Without
+/// memory for them it is tried again.
 task<> reload_at_hangup(server_config config, std::shared_ptr<server_secrets> secrets) {
-  for (;;) {
-    co_await wait_signal(SIGHUP);
-    std::string why;
-    server_files files;
-    co_await blocking([&] {
-      try {
-        files = read_files(config);
-      } catch (const command_failure& failed) {
-        why = failed.text;
-      }
-    });
-    if (why.empty()) {
-      const result<void> done = secrets->reload(config, files);
-      if (!done) why = describe(done.error());
-    }
-    if (!why.empty()) {
-      log::error("nothing was reloaded", {{"why", std::string_view(why)}});
+  memory_pause memory("reload");
+  for (bool is_wanted = false;;) {
+    if (!is_wanted) co_await wait_signal(SIGHUP);
+    is_wanted = false;
+    try {
+      co_await reload(config, *secrets);
       continue;
+    } catch (...) {
+      memory.found_none();
     }
-    log::info("reloaded", {{"tokens", secrets->tokens() ? secrets->tokens()->size() : 0},
-                           {"tls", secrets->tls() != nullptr}});
+    is_wanted = true;
+    co_await sleep_until(memory.until());
   }
 }
 

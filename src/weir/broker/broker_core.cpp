@@ -7,9 +7,11 @@
 #include <weir/base/log.hpp>
 #include <weir/core/as_result.hpp>
 #include <weir/core/error_group.hpp>
+#include <weir/core/memory_pause.hpp>
 #include <weir/core/sleep.hpp>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 namespace weir::detail {
@@ -36,7 +38,9 @@ result<std::uint64_t> broker_core::commit(append_class who) {
   if (!lsn) return lsn;
   lsn_last = *lsn;
   state->set_durable(log->durable_place());
+  is_torn = true;  // until the last: without memory for one, those behind it would be left out
   for (std::size_t i = 0; i < batch.size(); ++i) {
+    if (i + 1 == batch.size()) is_torn = false;
     applying = batch[i].kind;
     const auto applied = state->apply(batch[i], places[i]);
     WEIR_ASSERT(applied && "what was decided can be applied");
@@ -159,9 +163,15 @@ result<> broker_core::relocate(const record_view& what, location where) {
   const broker_record record{.kind = static_cast<record_kind>(what.kind), .payload = what.payload};
   if (!state->is_live(record, where)) return {};
   batch.clear();
-  batch.append(broker_state::relocated(record));
-  const auto done = commit(append_class::completion);
-  if (!done) return fail(done.error());
+  const std::uint64_t before = lsn_last;
+  try {
+    batch.append(broker_state::relocated(record));
+    const auto done = commit(append_class::completion);
+    if (!done) return fail(done.error());
+  } catch (...) {
+    if (lsn_last != before) throw;
+    return fail(caught_want_of_memory());
+  }
   return {};
 }
 
@@ -323,33 +333,49 @@ void broker_core::catch_up() {
 }
 
 task<> broker_core::tick_on_time() {
-  constexpr duration sleep_max = duration::seconds(60);  // the wall clock may be set meanwhile
+  memory_pause memory("broker clock", options.dir);
   while (!is_closing) {
-    is_nudged = false;
-    const auto has_more = tick_once();
-    is_nudged = false;  // by ourselves
-    if (!has_more && has_more.error() == errc::full) {
-      co_await log->wait_room(log->stats().pending_bytes / 2, append_class::completion);
+    try {
+      if (!co_await tick_and_wait()) co_return;
       continue;
+    } catch (...) {
+      if (is_torn) throw;
+      memory.found_none();
     }
-    if (!has_more && has_more.error() != errc::no_space) co_return;  // run() hears why
-    wake_fresh();
-    if (has_more && *has_more) {
-      co_await yield();
-      continue;
-    }
-    const time_point due = state->next_due();
-    const time_point now = wall_now();
-    duration pause = due == time_point::never() ? sleep_max : due - now;
-    if (due <= now) {
-      // Only replies wait to be taken, or the disk is full: others go on with it.
-      replies_due.notify_all();
-      pause = duration::seconds(1);
-    }
-    if (is_nudged) continue;
-    co_await with_scope({.name = "broker clock", .timeout = pause < sleep_max ? pause : sleep_max},
-                        [this](scope&) -> task<> { co_await nudged.wait(); });
+    co_await sleep_until(memory.until());
   }
+}
+
+// False: the journal has failed.
+task<bool> broker_core::tick_and_wait() {
+  constexpr duration sleep_max = duration::seconds(60);  // the wall clock may be set meanwhile
+  is_nudged = false;
+  if (is_torn) throw std::bad_alloc();  // somebody's call found none
+  give_back_owed();
+  const auto has_more = tick_once();
+  is_nudged = false;  // by ourselves
+  if (!has_more && has_more.error() == errc::full) {
+    co_await log->wait_room(log->stats().pending_bytes / 2, append_class::completion);
+    co_return true;
+  }
+  if (!has_more && has_more.error() != errc::no_space) co_return false;  // run() hears why
+  wake_fresh();
+  if (has_more && *has_more) {
+    co_await yield();
+    co_return true;
+  }
+  const time_point due = state->next_due();
+  const time_point now = wall_now();
+  duration pause = due == time_point::never() ? sleep_max : due - now;
+  if (due <= now) {
+    // Only replies wait to be taken, or the disk is full: others go on with it.
+    replies_due.notify_all();
+    pause = duration::seconds(1);
+  }
+  if (is_nudged) co_return true;
+  co_await with_scope({.name = "broker clock", .timeout = pause < sleep_max ? pause : sleep_max},
+                      [this](scope&) -> task<> { co_await nudged.wait(); });
+  co_return true;
 }
 
 }  // namespace weir::detail

@@ -7,6 +7,7 @@
 #include <weir/core/sleep.hpp>
 
 #include <algorithm>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -15,15 +16,30 @@ namespace weir {
 namespace detail {
 
 // Without a wait, as it is also called while a cancelled call's frames end. When the journal can't
-// take it, the lease runs out instead.
-void broker_core::give_back(const std::vector<leased_message>& taken) noexcept {
-  for (const leased_message& one : taken) {
-    batch.clear();
-    const auto outcome = state->decide(
-        nack_lease{.lease = one.lease, .delay = duration(), .attempt = attempt_use::is_given_back},
-        wall_now(), batch);
-    if (outcome && !commit(append_class::completion)) return;
+// take it, the lease runs out instead. What finds no memory is tried again by the keeper.
+void broker_core::give_back(std::span<const leased_message> taken) noexcept {
+  std::size_t done = 0;
+  try {
+    for (; done < taken.size(); ++done) {
+      batch.clear();
+      const auto outcome = state->decide(nack_lease{.lease = taken[done].lease,
+                                                    .delay = duration(),
+                                                    .attempt = attempt_use::is_given_back},
+                                         wall_now(), batch);
+      if (outcome && !commit(append_class::completion)) return;
+    }
+  } catch (const std::bad_alloc&) {
+    try {
+      owed.insert(owed.end(), taken.begin() + static_cast<std::ptrdiff_t>(done), taken.end());
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then the lease runs out
+    }
   }
+}
+
+void broker_core::give_back_owed() {
+  if (owed.empty()) return;
+  give_back(std::exchange(owed, {}));
+  if (!owed.empty()) throw std::bad_alloc();
 }
 
 // A message whose body the disk does not give back would be the first in line for ever, and nobody
@@ -50,7 +66,9 @@ class taken_guard {
   taken_guard(const taken_guard&) = delete;
   taken_guard& operator=(const taken_guard&) = delete;
   ~taken_guard() {
-    if (taken_) core_.give_back(*taken_);
+    if (!taken_) return;
+    core_.give_back(*taken_);
+    if (!core_.owed.empty()) core_.nudge();
   }
   void keep() noexcept { taken_ = nullptr; }
 

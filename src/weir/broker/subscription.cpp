@@ -2,6 +2,7 @@
 
 #include <weir/base/error.hpp>
 
+#include <new>
 #include <utility>
 
 namespace weir {
@@ -16,12 +17,17 @@ task<broker_event> subscription::next() {
   co_return first;
 }
 
-void subscription::put(const broker_event& what) {
+// Without memory for it, it is dropped as well: others are to hear of it all the same.
+void subscription::put(const broker_event& what) noexcept {
   if (events_.size() == events_max) {
     events_.pop_front();
     ++dropped_;
   }
-  events_.push_back(what);
+  try {
+    events_.push_back(what);
+  } catch (const std::bad_alloc&) {
+    ++dropped_;
+  }
   changed_.notify_all();
 }
 

@@ -23,7 +23,7 @@ struct broker_core;
 ///
 /// Cancel:  a cancelled next() has taken nothing.
 /// Order:   as the events became durable.
-/// Bound:   events_max; the oldest are dropped beyond it.
+/// Bound:   events_max; the oldest are dropped beyond it, and those for which there is no memory.
 /// Errors:  `closed` from next() once the queue is deleted or the broker closes.
 /// Threads: the broker's loop.
 class subscription : public list_hook<> {
@@ -45,7 +45,7 @@ class subscription : public list_hook<> {
   bool wants(std::string_view queue, std::uint64_t sequence) const noexcept {
     return sequence_ != 0 ? sequence_ == sequence : queue_ == queue;
   }
-  void put(const broker_event& what);
+  void put(const broker_event& what) noexcept;
   void close() noexcept;
 
   std::string queue_;

@@ -3,6 +3,8 @@
 #include <weir/base/hash.hpp>
 #include <weir/base/log.hpp>
 #include <weir/base/probe.hpp>
+#include <weir/core/memory_pause.hpp>
+#include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/drill/drill_client.hpp>
 #include <weir/drill/drill_trust.hpp>
@@ -41,7 +43,9 @@ constexpr std::uint64_t memory_of_message = 512;
 constexpr duration end_patience = duration::seconds(60);
 
 struct quiet_observer final : server_observer {
-  void listening(const address&) override {}
+  explicit quiet_observer(bool& tell) noexcept : is_serving(tell) { is_serving = false; }
+  void listening(const address&) override { is_serving = true; }
+  bool& is_serving;
 };
 
 /// `weir serve`, from its settings on, as the command runs it.
@@ -50,6 +54,8 @@ class server_program final : public node_program {
   explicit server_program(server_config config) noexcept : config_(std::move(config)) {}
   WEIR_CORO_WRAPPER task<> main(virtual_node&) override { return run(this); }
 
+  /// Since its last start: it has recovered.
+  bool is_serving() const noexcept { return is_serving_; }
   /// From the next start or SIGHUP on.
   void give_certificate(server_pair pair) {
     config_.tls_cert = "/etc/weir/cert.pem";
@@ -60,9 +66,18 @@ class server_program final : public node_program {
 
  private:
   static task<> reload_at_hangup(server_program* self, std::shared_ptr<server_secrets> secrets) {
-    for (;;) {
-      co_await wait_signal(SIGHUP);
-      value_or_raise(secrets->reload(self->config_, self->files_));
+    memory_pause memory("reload");
+    for (bool is_wanted = false;;) {
+      if (!is_wanted) co_await wait_signal(SIGHUP);
+      is_wanted = false;
+      try {
+        value_or_raise(secrets->reload(self->config_, self->files_));
+        continue;
+      } catch (...) {
+        memory.found_none();
+      }
+      is_wanted = true;
+      co_await sleep_until(memory.until());
     }
   }
   static task<> stop_at_term(event* stop) {
@@ -73,7 +88,7 @@ class server_program final : public node_program {
     result<server_setup> setup = check_setup(self->config_, self->files_);
     if (!setup) raise(std::move(setup.error()));
     event stop;
-    quiet_observer tell;
+    quiet_observer tell(self->is_serving_);
     co_await with_scope({.name = "process"}, [&](scope& process) -> task<> {
       process.spawn(stop_at_term, &stop);
       process.spawn(reload_at_hangup, self, setup->secrets);
@@ -82,6 +97,7 @@ class server_program final : public node_program {
     });
   }
 
+  bool is_serving_ = false;
   server_config config_;
   server_files files_{.tokens = std::string(token) + "\n"};
 };
@@ -286,6 +302,11 @@ void run::supervise() {
       note("server", fmt::format("ended by itself: {}", why));
       if (!chaos_->is_ill(node)) {
         return book_.broken(fmt::format("the server ended by itself: {}", node.outcome().failure));
+      }
+      if (server_.is_serving() &&
+          node.outcome().failure.find("std::bad_alloc") != std::string::npos) {
+        return book_.broken(
+            fmt::format("want of memory ended a server that served: {}", node.outcome().failure));
       }
       restart_at_ = nodes_.now() + supervisor_pause;
     } else if (nodes_.now() >= restart_at_) {

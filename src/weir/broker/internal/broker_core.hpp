@@ -14,6 +14,7 @@
 #include <deque>
 #include <exception>
 #include <memory>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -70,6 +71,7 @@ struct broker_core final : journal_client, state_observer {
 
   // The keeper's parts.
   task<> tick_on_time();
+  task<bool> tick_and_wait();
   task<> follow_durability();
   task<> finish_journal();
   void nudge() noexcept {
@@ -95,7 +97,8 @@ struct broker_core final : journal_client, state_observer {
                                                 record_kind kind);
   task<std::vector<taken_message>> deliver(std::string queue, std::vector<leased_message> taken,
                                            std::uint64_t lsn);
-  void give_back(const std::vector<leased_message>& taken) noexcept;
+  void give_back(std::span<const leased_message> taken) noexcept;
+  void give_back_owed();
   void bury(const leased_message& one, const error& why);
   due_reply begin_reply(const pending_reply& from) const;
   task<stored_record> read_for_reply(const due_reply& reply, location pending_reply::* which);
@@ -141,6 +144,8 @@ struct broker_core final : journal_client, state_observer {
   intrusive_list<subscription> subscriptions;
   std::deque<waiting_event> events;  // bounded by what the journal lets be pending
 
+  std::vector<leased_message> owed;  // to be given back, when there is memory
+  bool is_torn = false;              // the journal has records that the state lacks
   bool is_nudged = false;
   condition nudged;
   condition appended;
@@ -159,6 +164,10 @@ auto broker_core::perform(const Command& command, append_class who, std::uint64_
   for (;;) {
     if (!failure.empty()) co_return refuse(broker_errc::unavailable, failure);
     if (is_closing) co_return refuse(broker_errc::unavailable, "the broker is closing");
+    if (is_torn) {
+      nudge();  // the keeper ends with it
+      co_return refuse(broker_errc::unavailable, "there was no memory for what has been written");
+    }
     catch_up();
     batch.clear();
     auto outcome = state->decide(command, wall_now(), batch);

@@ -4,6 +4,7 @@
 #include <weir/base/probe.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/as_result.hpp>
+#include <weir/core/memory_pause.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/store/internal/journal_folder.hpp>
 #include <weir/store/internal/journal_state.hpp>
@@ -65,7 +66,12 @@ task<> take_snapshot(journal_state& state) {
   if (state.prepare_error && state.snapshots.size() > 1) co_await remove_oldest_snapshot(state);
   const snapshot_header from = state.pending.boundary();
   snapshot_writer writer(state.folder, from);
-  const auto written = co_await as_result(write_snapshot(state, writer, from));
+  result<> written;
+  try {
+    written = co_await as_result(write_snapshot(state, writer, from));
+  } catch (...) {
+    written = fail(caught_want_of_memory());
+  }
   state.boundary.is_on = false;
   if (!written) {
     ++state.stats.snapshots_failed;
@@ -100,15 +106,27 @@ segment_state* emptiest(journal_state& state) {
   return found;
 }
 
+// A client that raises may have noted half of the move, and what it is asked for later would be
+// wrong: it has to be loaded anew. Want of memory before anything was done it gives as an error.
+result<void> relocate(journal_state& state, const record_view& record, location where) {
+  try {
+    return state.client.relocate(record, where);
+  } catch (...) {
+    state.fail_with(error(errc::closed, "moving a record in the journal was cut short"));
+    throw;
+  }
+}
+
 task<> relocate_batch(journal_state& state, const parsed_batch& batch, std::uint32_t segment) {
   record_cursor records(batch, segment);
   record_view record;
   location where;
   while (records.next(record, where)) {
     for (;;) {
-      const auto moved = state.client.relocate(record, where);
+      const auto moved = relocate(state, record, where);
       if (moved) break;
-      if (moved.error() != errc::full) raise(moved.error());
+      const bool is_of_journal = moved.error() == errc::full && moved.error().os_code() == 0;
+      if (!is_of_journal) raise(moved.error());
       co_await append_room_wait(state, record_framing_size + record.payload.size(),
                                 append_class::completion);
     }
@@ -159,11 +177,22 @@ task<> keep_journal(journal_state* journal) {
   journal_state& state = *journal;
   while (!state.failure) {
     if (is_snapshot_due(state) && state.io.now() >= state.snapshot_retry_at) {
-      const auto taken = co_await as_result(take_snapshot(state));
+      result<> taken;
+      try {
+        taken = co_await as_result(take_snapshot(state));
+      } catch (...) {
+        taken = fail(caught_want_of_memory());
+      }
       state.snapshot_over.set();
       if (!taken && taken.error() == errc::cancelled) co_return;
     }
-    const auto compacted = co_await as_result(compact_all(state));
+    result<> compacted;
+    try {
+      compacted = co_await as_result(compact_all(state));
+    } catch (...) {
+      if (state.failure) throw;
+      compacted = fail(caught_want_of_memory());
+    }
     if (!compacted) {
       const bool is_over = state.failure || state.is_closing;
       if (compacted.error() == errc::cancelled || is_over) co_return;

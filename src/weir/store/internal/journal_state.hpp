@@ -8,7 +8,7 @@
 #include <weir/store/internal/wake_signal.hpp>
 #include <weir/store/journal.hpp>
 
-#include <deque>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -82,7 +82,7 @@ struct journal_state {
   intrusive_list<append_room_wait> room_waits;
 
   std::map<std::uint32_t, segment_state> segments;
-  std::deque<prepared_segment> prepared;
+  std::list<prepared_segment> prepared;
   std::uint32_t number_last = 0;       // of all files
   std::optional<error> prepare_error;  // why intake is refused
   std::uint64_t use_clock = 0;

@@ -5,11 +5,13 @@
 #include <weir/base/probe.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/as_result.hpp>
+#include <weir/core/memory_pause.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/store/internal/journal_folder.hpp>
 #include <weir/store/internal/journal_state.hpp>
 
 #include <cerrno>
+#include <list>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,10 +47,13 @@ task<> give_up(journal_state& state, std::uint32_t number) {
   const std::uint32_t next = state.number_last + 1;
   const std::uint64_t capacity = segment.capacity;
   auto open = std::make_shared<file>(co_await open_file(path, {.write = true}));
+  std::list<prepared_segment> made;  // has its memory before the file has its name
+  made.push_back({.number = next, .capacity = capacity, .open = std::move(open)});
+  std::string name = path_in(state.folder, segment_name(next));
   state.segments.erase(number);
-  co_await publish(state, path, path_in(state.folder, segment_name(next)));
+  co_await publish(state, path, std::move(name));
   state.number_last = next;
-  state.prepared.push_back({.number = next, .capacity = capacity, .open = std::move(open)});
+  state.prepared.splice(state.prepared.end(), made);
   ++state.stats.segments_released;
   state.wake_room();
 }
@@ -115,20 +120,28 @@ task<> add_prepared(journal_state& state, bool writes_zeros) {
   const std::uint32_t number = state.number_last + 1;
   const std::string path = path_in(state.folder, segment_name(number));
   const std::string unfinished = path + ".tmp";
-  auto made = std::make_shared<file>(
+  auto blank = std::make_shared<file>(
       co_await make_blank_file(unfinished, state.options.segment_bytes, writes_zeros));
+  std::list<prepared_segment> made;  // has its memory before the file has its name
+  made.push_back(
+      {.number = number, .capacity = state.options.segment_bytes, .open = std::move(blank)});
   co_await publish(state, unfinished, path);
   state.number_last = number;
-  state.prepared.push_back(
-      {.number = number, .capacity = state.options.segment_bytes, .open = std::move(made)});
+  state.prepared.splice(state.prepared.end(), made);
   state.wake_room();
 }
 
 task<> prepare_segments(journal_state* journal) {
   journal_state& state = *journal;
   for (;;) {
-    const auto released = co_await as_result(give_up_unneeded(state));
-    const auto filled = co_await as_result(fill_up(state));
+    result<> released;
+    result<> filled;
+    try {
+      released = co_await as_result(give_up_unneeded(state));
+      filled = co_await as_result(fill_up(state));
+    } catch (...) {
+      filled = fail(caught_want_of_memory());
+    }
     const auto& failed = filled ? released : filled;
     if (state.failure || (!failed && failed.error() == errc::cancelled)) co_return;
     if (!failed) {
