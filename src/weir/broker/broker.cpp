@@ -9,8 +9,10 @@
 #include <weir/core/sleep.hpp>
 #include <weir/io/patient_lock.hpp>
 
+#include <cerrno>
 #include <cstring>
 #include <exception>
+#include <new>
 #include <utility>
 
 namespace weir {
@@ -97,6 +99,7 @@ task<std::unique_ptr<broker>> broker::open(broker_options options) {
                                  "/secret' is missing: without it the ids and keys of the data "
                                  "in there are unknown; put it back from where the data is from"));
   }
+  core->make_all_lines();
   core->state->set_observer(core.get());
   const journal_recovery& found = core->log->recovery();
   log::info("the broker has recovered", {{"folder", folder},
@@ -126,6 +129,18 @@ task<> keep(detail::broker_core* core) {
 
 }  // namespace
 
+namespace {
+
+error reason_of(const std::exception_ptr& failure) {
+  try {
+    return detail::first_error(failure);
+  } catch (const std::bad_alloc&) {
+    return error::from_os(ENOMEM, "keep the broker");
+  }
+}
+
+}  // namespace
+
 task<> broker::run() {
   WEIR_ASSERT(!core_->is_running);
   core_->is_running = true;
@@ -136,12 +151,12 @@ task<> broker::run() {
     try {
       co_await keep(core_.get());
     } catch (const error_group& group) {
-      outcome = fail(detail::first_error(group.first()));
+      outcome = fail(reason_of(group.first()));
     }
     is_kept.set();
     // Not after the scope: a cancelled task ends there, and somebody may wait in close().
     if (!outcome) {
-      core_->failure = describe(outcome.error());
+      if (core_->failure.empty()) core_->failure = describe(outcome.error());
       core_->wake_everybody();
     }
     core_->is_running = false;

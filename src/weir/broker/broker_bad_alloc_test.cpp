@@ -10,6 +10,7 @@
 #include <weir/sim/virtual_run.hpp>
 #include <weir/testing/allocation_points.hpp>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -22,6 +23,7 @@ namespace weir {
 namespace {
 
 using namespace weir::literals;
+using detail::small_broker;
 using detail::take;
 using detail::tiny_broker;
 using detail::with_broker;
@@ -158,6 +160,191 @@ TEST_F(BrokerWithoutMemory, makes_one_message_of_a_key_whichever_large_request_f
     EXPECT_EQ(second.failure, "") << nth;
   }
   EXPECT_GT(struck, 3u);
+}
+
+// What a life has seen, as the next one must see it: counts of the queues and each message.
+task<std::string> picture_of(broker& b, const std::vector<std::string>& ids) {
+  std::string text;
+  for (const queue_view& q : b.queues()) {
+    text += fmt::format("{}: {} {} {} {} {}, {}\n", q.name, q.ready, q.delayed, q.leased, q.done,
+                        q.dead, q.settings.attempts);
+  }
+  for (const std::string& id : ids) {
+    const auto seen = co_await b.message(id);
+    if (!seen) {
+      text += "gone\n";
+      continue;
+    }
+    text += fmt::format("{} {} {} '{}' {}\n", seen->queue, static_cast<int>(seen->state),
+                        seen->attempts, seen->last_error, seen->due.ns);
+  }
+  co_return text;
+}
+
+/// One life of each kind of record. What has no memory is left out.
+class every_kind {
+ public:
+  every_kind(broker& b, std::vector<std::string>& ids) : b_(b), ids_(ids) {}
+
+  task<> run() {
+    co_await tried(&every_kind::make);
+    for (int i = 0; i < 6; ++i) co_await tried(&every_kind::send);
+    co_await tried(&every_kind::take_all);
+    for (const taken_message& one : taken_) {
+      now_ = &one;
+      switch (at_++) {
+        case 0:
+          co_await tried(&every_kind::ack);
+          break;
+        case 1:
+          co_await tried(&every_kind::extend);
+          break;
+        case 2:
+        case 3:
+          co_await tried(&every_kind::reject);
+          break;
+        default:
+          co_await tried(&every_kind::nack);
+      }
+    }
+    co_await tried(&every_kind::redrive);
+    for (int i = 0; i < 2; ++i) co_await tried(&every_kind::reply);
+    co_await tried(&every_kind::drop);
+  }
+
+ private:
+  task<> tried(task<> (every_kind::*step)()) {
+    try {
+      co_await (this->*step)();
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): left out
+    }
+  }
+  task<> make() {
+    const queue_settings settings{
+        .lease = 1_h, .attempts = 3, .backoff = {.first = 1_h}, .result_ttl = 2_h};
+    co_await b_.put_queue("q", settings);
+    co_await b_.put_queue("a queue whose name is long", {.attempts = 4});
+    co_await b_.put_queue("a queue whose name is long", settings);
+  }
+  task<> send() {
+    const std::string key = "a key that is longer than a short text " + std::to_string(ids_.size());
+    const auto sent = co_await b_.submit(
+        "q", {.body = "body", .key = key, .reply_to = "http://127.0.0.1:1/results"});
+    if (sent) ids_.push_back(sent->id);
+  }
+  task<> take_all() {
+    auto taken = co_await b_.lease("q", 10, duration(), std::nullopt);
+    if (taken) taken_ = std::move(*taken);
+  }
+  task<> ack() { (void)co_await b_.ack(now_->receipt, "done", "text/plain"); }
+  task<> extend() { (void)co_await b_.extend(now_->receipt, 3_h); }
+  task<> reject() {
+    (void)co_await b_.reject(now_->receipt, "rejected, which is said in a long text");
+  }
+  task<> nack() {
+    const std::string text = "failed, which is said in a long text " + now_->id;
+    (void)co_await b_.nack(now_->receipt, std::nullopt, text);
+  }
+  task<> redrive() { (void)co_await b_.redrive("q"); }
+  task<> reply() {
+    const auto known = b_.queue("q");
+    if (!known || known->done + known->dead == 0) co_return;
+    std::vector<due_reply> due;
+    co_await with_scope({.timeout = 10_s},
+                        [&](scope&) -> task<> { due = co_await b_.take_replies(1); });
+    if (due.empty()) co_return;
+    const bool is_first = at_ != 100;
+    at_ = 100;
+    co_await b_.settle_reply(due[0], is_first ? reply_outcome::failed : reply_outcome::delivered,
+                             {});
+  }
+  task<> drop() { (void)co_await b_.delete_queue("a queue whose name is long"); }
+
+  broker& b_;
+  std::vector<std::string>& ids_;
+  std::vector<taken_message> taken_;
+  const taken_message* now_ = nullptr;
+  int at_ = 0;
+};
+
+// Either nothing was written, or the record is applied whole; or the broker says that it stops.
+TEST_F(BrokerWithoutMemory, is_after_a_start_what_it_was_before_whatever_was_written) {
+  testing::for_each_allocation([]() -> task<> {
+    std::vector<std::string> ids;
+    ids.reserve(messages);
+    std::string before;
+    std::exception_ptr failed;
+    bool has_stopped = false;
+    try {
+      co_await with_broker(tiny_broker(), [&](broker& b) -> task<> {
+        co_await every_kind(b, ids).run();
+        has_stopped = !b.is_accepting();
+        if (!has_stopped) before = co_await picture_of(b, ids);
+      });
+    } catch (...) {
+      failed = std::current_exception();
+    }
+    co_await with_broker(tiny_broker(), [&](broker& b) -> task<> {
+      const std::string after = co_await picture_of(b, ids);
+      if (!has_stopped && !before.empty()) EXPECT_EQ(after, before);
+    });
+    if (failed) std::rethrow_exception(failed);
+  });
+}
+
+// The texts of errors are in a table that grows: whichever large request fails, who waits for the
+// message hears of it, or that the broker has stopped.
+task<> fail_many(memory_watch* memory, std::uint64_t nth, std::string* wrong) {
+  constexpr std::size_t many = 257;
+  co_await with_broker(small_broker(), [&](broker& b) -> task<> {
+    co_await b.put_queue("q", {.lease = 1_h, .backoff = {.first = duration(), .max = duration()}});
+    const std::string body = "body";
+    const std::vector<new_message> sent(many, {.body = body});
+    (void)co_await b.submit_batch("q", sent);
+    memory->fail_large(nth);
+    std::vector<taken_message> taken;
+    for (int i = 0; i < 2 && taken.empty(); ++i) {
+      try {
+        auto got = co_await b.lease("q", many, duration(), std::nullopt);
+        if (got) taken = std::move(*got);
+      } catch (const std::bad_alloc&) {
+        if (b.is_accepting() && b.queue("q")->ready != many) *wrong = "a lease is half done";
+      }
+    }
+    if (taken.size() != many) co_return;
+    for (std::size_t i = 0; i < many && b.is_accepting(); ++i) {
+      co_await with_scope([&](scope& s) -> task<> {
+        bool is_told = false;
+        s.spawn(
+            [](broker* of, bool* told) -> task<> {
+              const auto got = co_await as_result(of->lease("q", 1, 60_s, std::nullopt));
+              *told = !got || !*got || !(*got)->empty();
+            },
+            &b, &is_told);
+        co_await sleep(1_ms);
+        for (int tries = 0; tries < 2 && b.is_accepting(); ++tries) {
+          try {
+            (void)co_await b.nack(taken[i].receipt, std::nullopt, "failed " + taken[i].id);
+            break;
+          } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): once more
+          }
+        }
+        co_await s.join();
+        if (!is_told) *wrong = "nobody told who waits for message " + std::to_string(i);
+      });
+    }
+  });
+}
+
+TEST_F(BrokerWithoutMemory, tells_who_waits_for_a_message_that_failed) {
+  for (std::uint64_t nth = 1;; ++nth) {
+    virtual_world world;
+    memory_watch memory(world);
+    std::string wrong;
+    (void)run_outcome_in(world, fail_many(&memory, nth, &wrong));
+    EXPECT_EQ(wrong, "") << nth;
+    if (memory.refused() == 0) break;
+  }
 }
 
 }  // namespace

@@ -5,12 +5,14 @@
 #include <weir/base/assert.hpp>
 #include <weir/base/defect.hpp>
 #include <weir/base/log.hpp>
+#include <weir/broker/record_io.hpp>
 #include <weir/core/as_result.hpp>
 #include <weir/core/error_group.hpp>
 #include <weir/core/memory_pause.hpp>
 #include <weir/core/sleep.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <new>
 #include <utility>
 
@@ -24,32 +26,71 @@ broker_core::broker_core(broker_options given, hash_key key, file held)
       lock(std::move(held)),
       state(std::make_unique<broker_state>(key, options.limits)),
       lines(0, keyed_hash{key}),
-      reading(reading_units(options), "room to read bodies") {}
+      reading(reading_units(options), "room to read bodies") {
+  failure.reserve(lost_effect.size());
+}
 
 result<std::uint64_t> broker_core::commit(append_class who) {
+  if (!failure.empty()) return fail(errc::closed);
   records.clear();
   for (std::size_t i = 0; i < batch.size(); ++i) {
     records.push_back(
         {.kind = static_cast<std::uint8_t>(batch[i].kind), .payload = batch[i].payload});
   }
   places.resize(records.size());
-  state->make_room_for(batch);
+  make_room_for_batch();
   const auto lsn = log->try_append(records, who, places);
   if (!lsn) return lsn;
   lsn_last = *lsn;
-  state->set_durable(log->durable_place());
-  is_torn = true;  // until the last: without memory for one, those behind it would be left out
+  try {
+    apply_batch();
+  } catch (...) {
+    // Room was made, so this is a fault of ours. The journal is ahead of the state, which nobody
+    // may use any more: as when the journal fails, the next start tells.
+    failure = lost_effect;
+    wake_everybody();
+    throw;
+  }
+  appended.notify_all();
+  nudge();
+  return lsn;
+}
+
+namespace {
+
+/// The name in a record that sets a queue.
+std::string_view name_in(const broker_record& queue_set) noexcept {
+  std::uint8_t version = 0;
+  std::uint32_t number = 0;
+  std::int64_t created = 0;
+  std::string_view name;
+  field_reader read(queue_set.payload);
+  read(version, number, created, name);
+  return name;
+}
+
+}  // namespace
+
+// A queue has its lines before it is there: what tells of a message makes none.
+void broker_core::make_room_for_batch() {
+  state->make_room_for(batch);
+  bool is_first = true;
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    if (i + 1 == batch.size()) is_torn = false;
+    if (batch[i].kind != record_kind::queue_set) continue;
+    if (std::exchange(is_first, false)) sweep_lines();
+    make_lines(name_in(batch[i]));
+  }
+}
+
+void broker_core::apply_batch() {
+  state->set_durable(log->durable_place());
+  for (std::size_t i = 0; i < batch.size(); ++i) {
     applying = batch[i].kind;
     const auto applied = state->apply(batch[i], places[i]);
     WEIR_ASSERT(applied && "what was decided can be applied");
     wake_room_made_by(batch[i]);
   }
   applying = {};
-  appended.notify_all();
-  nudge();
-  return lsn;
 }
 
 // Changes that make room where no message changed by itself.
@@ -57,8 +98,7 @@ void broker_core::wake_room_made_by(broker_record record) {
   if (record.kind == record_kind::redrive) {
     for (auto& [name, at] : lines) at.room.wake();
   } else if (record.kind == record_kind::queue_set) {
-    const auto changed = weir::decode<queue_set_record>(record.payload);
-    const auto found = lines.find(changed->name);
+    const auto found = lines.find(name_in(record));
     if (found != lines.end()) found->second.room.wake();
   }
 }
@@ -108,15 +148,28 @@ std::unexpected<refusal> too_many_waiters(std::size_t limit) {
 
 queue_lines& broker_core::lines_of(std::string_view queue) {
   if (const auto found = lines.find(queue); found != lines.end()) return found->second;
-  if (lines.size() >= lines_sweep_at) {
-    std::erase_if(lines, [this](const auto& one) {
-      const queue_lines& at = one.second;
-      const bool is_used = at.leases.is_busy() || at.room.is_busy() || at.is_fresh;
-      return !is_used && !state->has_queue(one.first);
-    });
-    lines_sweep_at = std::max<std::size_t>(64, 2 * lines.size());
-  }
+  sweep_lines();
+  return make_lines(queue);
+}
+
+void broker_core::sweep_lines() {
+  if (lines.size() < lines_sweep_at) return;
+  std::erase_if(lines, [this](const auto& one) {
+    const queue_lines& at = one.second;
+    const bool is_used = at.leases.is_busy() || at.room.is_busy() || at.is_fresh;
+    return !is_used && !state->has_queue(one.first);
+  });
+  lines_sweep_at = std::max<std::size_t>(64, 2 * lines.size());
+}
+
+queue_lines& broker_core::make_lines(std::string_view queue) {
+  if (lines.size() >= fresh.capacity()) fresh.reserve(std::max<std::size_t>(8, 2 * lines.size()));
+  if (const auto found = lines.find(queue); found != lines.end()) return found->second;
   return lines.try_emplace(std::string(queue)).first->second;
+}
+
+void broker_core::make_all_lines() {
+  for (const auto& info : state->queues({}, SIZE_MAX)) make_lines(info.name);
 }
 
 void broker_core::reset() {
@@ -149,6 +202,7 @@ void broker_core::begin_snapshot() {
 }
 
 bool broker_core::next_slice(std::string& into, std::size_t budget) {
+  if (!failure.empty()) raise(error(errc::closed, failure));
   into = writer->next(budget);
   if (!into.empty()) return true;
   writer.reset();
@@ -176,7 +230,7 @@ result<> broker_core::relocate(const record_view& what, location where) {
 }
 
 void broker_core::message_changed(const message_change& change) {
-  // Made even if nobody waits yet: a call that found nothing durable may be about to.
+  // Marked even if nobody waits yet: a call that found nothing durable may be about to.
   queue_lines& at = lines_of(change.queue);
   if (change.state == message_state::ready) {
     at.fresh_last = lsn_last;
@@ -222,7 +276,19 @@ std::optional<event_kind> event_of(record_kind applied, message_state state) noe
 
 }  // namespace
 
+// An event for which there is no memory is one that its subscribers were too slow for.
 void broker_core::note_event(const message_change& change) {
+  try {
+    make_event(change);
+  } catch (const std::bad_alloc&) {
+    const std::string_view queue = change.origin.empty() ? change.queue : change.origin;
+    for (subscription& one : subscriptions) {
+      if (one.wants(queue, change.sequence)) ++one.dropped_;
+    }
+  }
+}
+
+void broker_core::make_event(const message_change& change) {
   const auto kind = event_of(applying, change.state);
   if (!kind) return;
   const std::string_view queue = change.origin.empty() ? change.queue : change.origin;
@@ -284,6 +350,7 @@ void broker_core::tell_what_is_durable() {
 
 task<> broker_core::follow_durability() {
   for (;;) {
+    if (!failure.empty()) raise(error::from_os(ENOMEM, failure));
     // Also when nothing is pending: a record may have become durable while we were about to wait.
     tell_what_is_durable();
     if (log->lsn_durable() < lsn_last) {
@@ -319,6 +386,7 @@ result<bool> broker_core::tick_once() {
   constexpr std::size_t messages_max = 256;
   constexpr std::size_t record_bytes_max = 2'048;
   const std::size_t fitting = options.journal.group_bytes_max / record_bytes_max;
+  if (!failure.empty()) return fail(errc::closed);
   batch.clear();
   const bool has_more = state->tick(wall_now(), std::min(messages_max, fitting), batch);
   if (batch.empty()) return has_more;
@@ -339,7 +407,7 @@ task<> broker_core::tick_on_time() {
       if (!co_await tick_and_wait()) co_return;
       continue;
     } catch (...) {
-      if (is_torn) throw;
+      if (!failure.empty()) throw;
       memory.found_none();
     }
     co_await sleep_until(memory.until());
@@ -350,7 +418,6 @@ task<> broker_core::tick_on_time() {
 task<bool> broker_core::tick_and_wait() {
   constexpr duration sleep_max = duration::seconds(60);  // the wall clock may be set meanwhile
   is_nudged = false;
-  if (is_torn) throw std::bad_alloc();  // somebody's call found none
   give_back_owed();
   const auto has_more = tick_once();
   is_nudged = false;  // by ourselves

@@ -169,7 +169,7 @@ std::vector<pending_reply> broker_state::take_replies(time_point now, std::size_
   return taken;
 }
 
-void broker_state::give_back_reply(std::uint64_t sequence, std::uint32_t token) {
+void broker_state::give_back_reply(std::uint64_t sequence, std::uint32_t token) noexcept {
   store_.give_back_reply(sequence, token);
 }
 

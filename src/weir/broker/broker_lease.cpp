@@ -20,7 +20,7 @@ namespace detail {
 void broker_core::give_back(std::span<const leased_message> taken) noexcept {
   std::size_t done = 0;
   try {
-    for (; done < taken.size(); ++done) {
+    for (; done < taken.size() && failure.empty(); ++done) {
       batch.clear();
       const auto outcome = state->decide(nack_lease{.lease = taken[done].lease,
                                                     .delay = duration(),

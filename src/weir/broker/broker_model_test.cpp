@@ -6,6 +6,7 @@
 #include <weir/broker/broker_state.hpp>
 #include <weir/broker/internal/test_broker.hpp>
 #include <weir/broker/retry_policy.hpp>
+#include <weir/testing/allocations.hpp>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -466,10 +467,12 @@ class broker_model : public ::testing::TestWithParam<int> {};
 
 TEST_P(broker_model, agrees_with_the_reference_after_every_random_command) {
   lock_step run(static_cast<std::uint64_t>(GetParam()));
+  run.b.allocations = &testing::allocations;
   for (int i = 0; i < 2'500; ++i) {
     SCOPED_TRACE(fmt::format("seed {} step {}", GetParam(), i));
     run.step();
     if (HasFatalFailure()) return;
+    ASSERT_EQ(run.b.allocated, 0u) << "what is written has the memory for what it does";
     if (i % 50 == 0) ASSERT_EQ(run.b.state.audit(), "");
   }
   EXPECT_EQ(run.b.replayed(), run.b.state.describe(run.b.now));

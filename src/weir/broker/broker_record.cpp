@@ -31,7 +31,7 @@ broker_record record_batch::operator[](std::size_t at) const noexcept {
 }
 
 template <class Record>
-result<Record> decode(std::string_view payload) {
+result<void> decode_into(Record& record, std::string_view payload) {
   detail::field_reader read(payload);
   std::uint8_t version = 0;
   read(version);
@@ -40,19 +40,26 @@ result<Record> decode(std::string_view payload) {
                 fmt::format("broker record of kind {} has version {}, this program reads {}",
                             static_cast<int>(Record::kind), version, record_version));
   }
-  Record record;
   record.fields(read);
   if (!read.is_ok() || !read.rest().empty()) {
     return fail(errc::corrupt, fmt::format("broker record of kind {} has a malformed payload of {}"
                                            " bytes",
                                            static_cast<int>(Record::kind), payload.size()));
   }
+  return {};
+}
+
+template <class Record>
+result<Record> decode(std::string_view payload) {
+  Record record;
+  if (auto done = decode_into(record, payload); !done) return fail(std::move(done.error()));
   return record;
 }
 
 #define WEIR_RECORD(type)                                \
   template void record_batch::append<type>(const type&); \
-  template result<type> decode<type>(std::string_view);
+  template result<type> decode<type>(std::string_view);  \
+  template result<void> decode_into<type>(type&, std::string_view);
 
 WEIR_RECORD(queue_set_record)
 WEIR_RECORD(queue_delete_record)

@@ -226,5 +226,8 @@ class record_batch {
 /// payload is short, long or holds an impossible value; `unsupported` when its version is newer.
 template <class Record>
 result<Record> decode(std::string_view payload);
+/// The same into a record whose list may have memory already.
+template <class Record>
+result<void> decode_into(Record& record, std::string_view payload);
 
 }  // namespace weir

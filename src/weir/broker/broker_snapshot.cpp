@@ -366,7 +366,10 @@ result<void> snapshot_loader::finish() {
   // In these orders nearly everything is appended; in slot order much would be a straggler.
   link_in_order(store, ready_, &ready_message::sequence);
   link_in_order(store, timed_, &timed_message::key);
-  for (loaded_reply& reply : replies_) store.put_reply(reply.sequence, std::move(reply.item));
+  for (loaded_reply& reply : replies_) {
+    const std::string error = std::move(reply.item.error);
+    store.put_reply(reply.sequence, std::move(reply.item), error);
+  }
   state_.applied_ = start_;
   replies_.clear();
   return {};

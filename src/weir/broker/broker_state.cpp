@@ -19,6 +19,11 @@ time_point end_of_life(std::int64_t expires) {
   return expires == 0 ? time_point::never() : time_point(expires);
 }
 
+result<void> impossible(record_kind kind) {
+  return fail(errc::corrupt, fmt::format("broker record of kind {} holds impossible values",
+                                         static_cast<int>(kind)));
+}
+
 }  // namespace
 
 bool broker_state::is_possible(const queue_set_record& record) const {
@@ -46,18 +51,59 @@ void broker_state::make_room_for(const record_batch& records) {
       ++notes;
     }
   }
-  store_.make_room(messages, notes);
+  const std::size_t replies = notes;  // at most
+  store_.make_room(messages, notes, replies);
+  made_sets_.clear();
+  if (messages == records.size()) return;
+  for (std::size_t i = 0; i < records.size(); ++i) make_room_for(records[i]);
+}
+
+void broker_state::make_room_for(broker_record record) {
+  // What an item of a list takes in a record; the list may be a little shorter.
+  constexpr std::size_t leased_bytes = 14;
+  constexpr std::size_t sequence_bytes = sizeof(std::uint64_t);
+  const std::string_view payload = record.payload;
+  switch (record.kind) {
+    case record_kind::lease:
+      return lease_.messages.reserve(payload.size() / leased_bytes);
+    case record_kind::remove:
+      return remove_.messages.reserve(payload.size() / sequence_bytes);
+    case record_kind::redrive:
+      return redrive_.messages.reserve(payload.size() / sequence_bytes);
+    case record_kind::retry:
+      return store_.make_text(decode<retry_record>(payload)->error, 0);
+    case record_kind::dead: {
+      const auto dead = decode<dead_record>(payload);
+      return store_.make_text(dead->error, dead->reply_due != 0 ? dead->sequence : 0);
+    }
+    case record_kind::end: {
+      const auto end = decode<end_record>(payload);
+      return store_.make_text(end->error, end->reply_due != 0 ? end->sequence : 0);
+    }
+    case record_kind::queue_set: {
+      auto set = decode<queue_set_record>(payload);
+      store_.make_queue(set->queue, set->name);
+      made_sets_.push_back(std::move(*set));
+      return;
+    }
+    default:
+      return;
+  }
 }
 
 template <class Record>
 result<void> broker_state::apply_payload(std::string_view payload, location where) {
   auto record = decode<Record>(payload);
   if (!record) return fail(std::move(record.error()));
-  if (!is_possible(*record)) {
-    return fail(errc::corrupt, fmt::format("broker record of kind {} holds impossible values",
-                                           static_cast<int>(Record::kind)));
-  }
+  if (!is_possible(*record)) return impossible(Record::kind);
   apply(*record, where);
+  return {};
+}
+
+template <class Record>
+result<void> broker_state::apply_list(Record& kept, std::string_view payload, location where) {
+  if (auto done = decode_into(kept, payload); !done) return done;
+  apply(kept, where);
   return {};
 }
 
@@ -71,13 +117,13 @@ result<void> broker_state::apply_kind(broker_record record, location where) {
   const std::string_view payload = record.payload;
   switch (record.kind) {
     case record_kind::queue_set:
-      return apply_payload<queue_set_record>(payload, where);
+      return apply_queue_set(payload);
     case record_kind::queue_delete:
       return apply_payload<queue_delete_record>(payload, where);
     case record_kind::submit:
       return apply_payload<submit_record>(payload, where);
     case record_kind::lease:
-      return apply_payload<lease_record>(payload, where);
+      return apply_list(lease_, payload, where);
     case record_kind::retry:
       return apply_payload<retry_record>(payload, where);
     case record_kind::dead:
@@ -85,9 +131,9 @@ result<void> broker_state::apply_kind(broker_record record, location where) {
     case record_kind::end:
       return apply_payload<end_record>(payload, where);
     case record_kind::remove:
-      return apply_payload<remove_record>(payload, where);
+      return apply_list(remove_, payload, where);
     case record_kind::redrive:
-      return apply_payload<redrive_record>(payload, where);
+      return apply_list(redrive_, payload, where);
     case record_kind::moved_submit:
       return apply_moved_submit(payload, where);
     case record_kind::moved_end:
@@ -101,16 +147,28 @@ result<void> broker_state::apply_kind(broker_record record, location where) {
               fmt::format("broker record of unknown kind {}", static_cast<int>(record.kind)));
 }
 
-void broker_state::apply(const queue_set_record& record, location) {
-  store_.set_queue(record.queue, record.name, time_point(record.created), record.settings);
+result<void> broker_state::apply_queue_set(std::string_view payload) {
+  const auto set = [&](queue_set_record& record) {
+    store_.set_queue(record.queue, record.name, time_point(record.created),
+                     std::move(record.settings));
+  };
+  for (queue_set_record& made : made_sets_) {
+    const bool is_it =
+        made.name.data() >= payload.data() && made.name.data() < payload.data() + payload.size();
+    if (is_it) return set(made), result<void>();
+  }
+  auto record = decode<queue_set_record>(payload);
+  if (!record) return fail(std::move(record.error()));
+  if (!is_possible(*record)) return impossible(record_kind::queue_set);
+  set(*record);
+  return {};
 }
 
 void broker_state::apply(const queue_delete_record& record, location) {
   const message_queue* const queue = store_.live_queue(record.queue);
   if (!queue) return;
-  const std::string name = queue->name;
   store_.delete_queue(record.queue);
-  if (observer_) observer_->queue_deleted(name);
+  if (observer_) observer_->queue_deleted(queue->name);  // it is there until its messages are not
 }
 
 void broker_state::apply(const submit_record& record, location where) {
@@ -187,11 +245,12 @@ void broker_state::apply(const dead_record& record, location) {
   });
   store_.set_error(slot, record.error);
   if (record.reply_due != 0) {
-    store_.put_reply(record.sequence, {.queue = record.origin,
-                                       .outcome = message_state::dead,
-                                       .due = record.reply_due,
-                                       .source = record.source,
-                                       .error = std::string(record.error)});
+    store_.put_reply(record.sequence,
+                     {.queue = record.origin,
+                      .outcome = message_state::dead,
+                      .due = record.reply_due,
+                      .source = record.source},
+                     record.error);
   }
   tell(slot);
 }
@@ -210,12 +269,13 @@ void broker_state::apply(const end_record& record, location where) {
   if (record.reply_due != 0) {
     // The error that a message overcame in the end is no part of its result.
     const bool is_done = record.outcome == message_state::done;
-    store_.put_reply(record.sequence, {.queue = number,
-                                       .outcome = record.outcome,
-                                       .due = record.reply_due,
-                                       .source = record.source,
-                                       .result = where,
-                                       .error = std::string(is_done ? "" : record.error)});
+    store_.put_reply(record.sequence,
+                     {.queue = number,
+                      .outcome = record.outcome,
+                      .due = record.reply_due,
+                      .source = record.source,
+                      .result = where},
+                     is_done ? std::string_view() : record.error);
   }
   queue_totals& totals = store_.queue(number)->totals;
   if (record.outcome == message_state::done) ++totals.completed;
@@ -310,8 +370,7 @@ broker_record broker_state::relocated(broker_record record) noexcept {
 void broker_state::forget(std::uint32_t slot) {
   if (!observer_) return store_.erase(slot);
   const message& of = store_[slot];
-  const std::string queue = store_.queue(of.queue)->name;
-  const message_change change{.queue = queue,
+  const message_change change{.queue = store_.queue(of.queue)->name,
                               .sequence = of.sequence,
                               .state = of.state(),
                               .origin = {},

@@ -101,12 +101,12 @@ class broker_state {
   /// Up to `max` replies that are due, each given once until it is settled.
   std::vector<pending_reply> take_replies(time_point now, std::size_t max);
   /// A reply that was taken and could not be delivered is due again, as if it had not been taken.
-  void give_back_reply(std::uint64_t sequence, std::uint32_t token);
+  void give_back_reply(std::uint64_t sequence, std::uint32_t token) noexcept;
   /// The reply as it is now: compaction moves its records.
   std::optional<pending_reply> find_reply(std::uint64_t sequence) const;
 
-  /// Memory for messages, keys and notes of these records. Before they are written: what was
-  /// written and could not be applied would be there only after the next start.
+  /// All memory that applying these records will take. Before they are written: what was written
+  /// and could not be applied would be there only after the next start.
   void make_room_for(const record_batch& records);
   /// Makes a record true. For our own records just decided, and for those of the journal in order.
   result<void> apply(broker_record record, location where);
@@ -155,11 +155,14 @@ class broker_state {
   result<void> apply_kind(broker_record record, location where);
   template <class Record>
   result<void> apply_payload(std::string_view payload, location where);
+  void make_room_for(broker_record record);
+  template <class Record>
+  result<void> apply_list(Record& kept, std::string_view payload, location where);
+  result<void> apply_queue_set(std::string_view payload);
   bool is_possible(const queue_set_record& record) const;
   bool is_possible(const submit_record& record) const;
   bool is_possible(const end_record& record) const;
   bool is_possible(const auto&) const { return true; }
-  void apply(const queue_set_record& record, location where);
   void apply(const queue_delete_record& record, location where);
   void apply(const submit_record& record, location where);
   void apply(const lease_record& record, location where);
@@ -187,6 +190,11 @@ class broker_state {
   location applied_;
   state_observer* observer_ = nullptr;
   std::uint32_t tick_after_ = 0;  // the queue that the last tick served last
+  // Made room: lists are read into these, and queue_set records are read before they are written.
+  lease_record lease_;
+  remove_record remove_;
+  redrive_record redrive_;
+  std::vector<queue_set_record> made_sets_;
 };
 
 }  // namespace weir

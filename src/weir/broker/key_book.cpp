@@ -1,6 +1,7 @@
 #include <weir/broker/key_book.hpp>
 
 #include <weir/base/defect.hpp>
+#include <weir/broker/broker_command.hpp>
 
 #include <cstring>
 #include <string>
@@ -8,13 +9,17 @@
 namespace weir::detail {
 
 key_digest digest_of(hash_key secret, std::uint32_t queue, std::string_view key) {
-  char number[sizeof(queue)];
   if (is_planted("broker: knows a key in all queues")) queue = 0;
-  std::memcpy(number, &queue, sizeof(queue));
-  std::string text(number, sizeof(number));
-  text.append(key);
+  char few[sizeof(queue) + key_bytes_max];
+  std::string many;  // for keys that are no longer allowed
+  const std::size_t size = sizeof(queue) + key.size();
+  if (size > sizeof(few)) many.resize(size);
+  char* const text = many.empty() ? few : many.data();
+  std::memcpy(text, &queue, sizeof(queue));
+  std::memcpy(text + sizeof(queue), key.data(), key.size());
+  const std::string_view whole(text, size);
   const hash_key other{~secret.low, secret.high};
-  return {siphash(secret, text), siphash(other, text)};
+  return {siphash(secret, whole), siphash(other, whole)};
 }
 
 std::optional<std::uint64_t> key_book::find(key_digest digest, time_point now) const noexcept {

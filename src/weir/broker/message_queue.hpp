@@ -6,12 +6,18 @@
 #include <weir/broker/broker_command.hpp>
 #include <weir/broker/message.hpp>
 #include <weir/broker/queue_settings.hpp>
+#include <weir/broker/spare_nodes.hpp>
 
 #include <array>
 #include <cstdint>
+#include <set>
 #include <string>
+#include <utility>
 
 namespace weir::detail {
+
+/// When queues have work, by time.
+using wake_set = std::set<std::pair<std::int64_t, std::uint32_t>>;
 
 struct message_queue {
   std::uint32_t number = 0;
@@ -32,6 +38,7 @@ struct message_queue {
   std::uint64_t bytes = 0;
   queue_totals totals;
   std::int64_t wake = INT64_MAX;  // not later than the next moment with work to do
+  wake_set::node_type idle_wake = made_node<wake_set>();  // while there is no wake
 
   std::uint64_t& count(message_state state) noexcept {
     return counts[static_cast<std::size_t>(state)];

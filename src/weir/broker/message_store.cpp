@@ -13,24 +13,63 @@ bool is_waiting(message_state state) noexcept {
   return state == message_state::ready || state == message_state::delayed;
 }
 
+/// A count of nothing for the number, in a spare node.
+template <class Counts>
+auto added(Counts& to, spare_nodes<Counts>& from, std::uint32_t number) {
+  auto node = from.take();
+  node.key() = number;
+  node.mapped() = 0;
+  return to.insert(std::move(node)).position;
+}
+
 }  // namespace
 
-message_queue& message_store::set_queue(std::uint32_t number, std::string_view name,
-                                        time_point created, const queue_settings& settings) {
-  const bool is_new = queues_.find(number) == nullptr;
-  message_queue& of = queues_.make(number);
-  if (is_new) {
-    of.name = name;
-    of.created = created;
+message_store::made_queue message_store::made(std::uint32_t number, std::string_view name) {
+  made_queue made{.number = number, .queue = {}, .name = {}, .by_name = {}};
+  if (const message_queue* const known = queue(number)) {
+    name = known->name;
+  } else {
+    made.queue = std::make_unique<message_queue>();
+    made.queue->name = name;
+    queues_.make_room(number);
   }
-  of.settings = settings;
-  if (!of.is_deleted) {
-    names_.insert_or_assign(of.name, number);
-    by_name_.erase(of.name);  // its key may be that of a queue before
-    by_name_.emplace(of.name, &of);
+  made.name = made_node<queue_names>(name, number);
+  name_index one(0, by_name_.hash_function());
+  one.emplace(std::string_view(), nullptr);
+  made.by_name = one.extract(one.begin());
+  make_bucket_room(by_name_, 1 + made_queues_.size());
+  return made;
+}
+
+void message_store::make_queue(std::uint32_t number, std::string_view name) {
+  made_queues_.push_back(made(number, name));
+}
+
+message_queue& message_store::set_queue(std::uint32_t number, std::string_view name,
+                                        time_point created, queue_settings settings) {
+  const auto found =
+      std::ranges::find(made_queues_, number, [](const made_queue& one) { return one.number; });
+  made_queue fresh = found != made_queues_.end() ? std::move(*found) : made(number, name);
+  if (found != made_queues_.end()) made_queues_.erase(found);
+  message_queue* of = queue(number);
+  if (!of) {
+    of = &queues_.put(number, std::move(fresh.queue));
+    of->created = created;
+  }
+  of->settings = std::move(settings);
+  if (!of->is_deleted) {
+    if (const auto known = names_.find(of->name); known != names_.end()) {
+      known->second = number;
+    } else {
+      names_.insert(std::move(fresh.name));
+    }
+    by_name_.erase(of->name);  // its key may be that of a queue before
+    fresh.by_name.key() = of->name;
+    fresh.by_name.mapped() = of;
+    by_name_.insert(std::move(fresh.by_name));
   }
   next_queue = std::max(next_queue, number + 1);
-  return of;
+  return *of;
 }
 
 void message_store::delete_queue(std::uint32_t number) {
@@ -53,7 +92,7 @@ std::size_t message_store::free_deleted(message_queue& of, std::size_t max) {
   for (due_order& order : of.ready) free_all(order);
   for (due_order* order : {&of.delayed, &of.leased, &of.ended}) free_all(*order);
   if (freed < max) {
-    wakes_.erase({of.wake, of.number});
+    if (of.wake != INT64_MAX) wakes_.erase({of.wake, of.number});
     queues_.erase(of.number);
   }
   return freed;
@@ -74,7 +113,11 @@ std::uint32_t message_store::find(std::uint64_t sequence) const noexcept {
   return slot != no_slot && live_queue(slab_[slot].queue) ? slot : no_slot;
 }
 
-void message_store::make_room(std::size_t messages, std::size_t notes) {
+void message_store::make_room(std::size_t messages, std::size_t notes, std::size_t replies) {
+  // A record of one segment takes the place of others: at most that one is new, and one of them is
+  // taken out and put back.
+  constexpr std::size_t segments = 3;
+  spare_live_.make_room(live_, segments);
   if (messages != 0) {
     slab_.make_room(messages);
     table_.make_room(messages);
@@ -83,7 +126,24 @@ void message_store::make_room(std::size_t messages, std::size_t notes) {
   if (notes != 0) {
     notes_.make_room(notes);
     note_table_.make_room(notes);
+    texts_.make_room(notes);
+    spare_dead_letters_.make_room(dead_letters_, notes);
   }
+  made_queues_.clear();
+  reply_texts_.clear();
+  if (replies != 0) replies_.make_room(replies);
+}
+
+void message_store::make_text(std::string_view text, std::uint64_t reply) {
+  texts_.make(text);
+  if (reply != 0) reply_texts_.push_back({reply, std::string(text)});
+}
+
+std::string message_store::reply_text(std::uint64_t sequence, std::string_view text) {
+  for (made_text& one : reply_texts_) {
+    if (one.reply == sequence && one.text == text) return std::move(one.text);
+  }
+  return std::string(text);
 }
 
 std::uint32_t message_store::load(const message& made) {
@@ -179,22 +239,24 @@ void message_store::count(const message& of, message_queue& in, bool is_added) {
     add(in.held_dead_letters, 1);
     // By number and apart from the queue: the origin may be deleted, or, while a tail of records
     // is replayed, not made yet.
-    std::uint64_t& died = dead_letters_[origin];
-    add(died, 1);
-    if (died == 0) dead_letters_.erase(origin);
+    auto found = dead_letters_.find(origin);
+    if (found == dead_letters_.end()) found = added(dead_letters_, spare_dead_letters_, origin);
+    add(found->second, 1);
+    if (found->second == 0) spare_dead_letters_.keep(dead_letters_.extract(found));
   }
 }
 
 void message_store::account(location where, bool is_added) {
   if (!where) return;
+  auto found = live_.find(where.segment);
   if (is_added) {
-    live_[where.segment] += where.size;
+    if (found == live_.end()) found = added(live_, spare_live_, where.segment);
+    found->second += where.size;
     return;
   }
-  const auto found = live_.find(where.segment);
   WEIR_ASSERT(found != live_.end() && found->second >= where.size);  // (4)
   found->second -= where.size;
-  if (found->second == 0) live_.erase(found);
+  if (found->second == 0) spare_live_.keep(live_.extract(found));
 }
 
 void message_store::account_reply(std::uint64_t sequence, const reply_item& of, bool is_added) {
@@ -262,7 +324,8 @@ void message_store::set_origin(message& of, std::uint32_t origin, std::uint16_t 
   note.died_after = died_after;
 }
 
-void message_store::put_reply(std::uint64_t sequence, reply_item item) {
+void message_store::put_reply(std::uint64_t sequence, reply_item item, std::string_view error) {
+  item.error = reply_text(sequence, error);
   erase_reply(sequence);
   account_reply(sequence, replies_.put(sequence, std::move(item)), true);
 }
@@ -289,13 +352,15 @@ void message_store::move_reply(std::uint64_t sequence, location reply_item::* wh
 
 void message_store::wake_at(message_queue& of, std::int64_t moment) {
   if (moment >= of.wake) return;
-  wakes_.erase({of.wake, of.number});
+  wake_set::node_type node =
+      of.wake == INT64_MAX ? std::move(of.idle_wake) : wakes_.extract({of.wake, of.number});
   of.wake = moment;
-  wakes_.emplace(moment, of.number);  // (5)
+  node.value() = {moment, of.number};
+  wakes_.insert(std::move(node));  // (5)
 }
 
 void message_store::refresh_wake(message_queue& of) {
-  wakes_.erase({of.wake, of.number});
+  if (of.wake != INT64_MAX) of.idle_wake = wakes_.extract({of.wake, of.number});
   of.wake = INT64_MAX;
   for (const due_order* order : {&of.delayed, &of.leased, &of.ended}) {
     if (!order->empty()) wake_at(of, slab_[order->first(slab_)].due);

@@ -18,6 +18,7 @@
 #include <weir/broker/message_queue.hpp>
 #include <weir/broker/queue_table.hpp>
 #include <weir/broker/reply_book.hpp>
+#include <weir/broker/spare_nodes.hpp>
 #include <weir/broker/text_pool.hpp>
 #include <weir/store/location.hpp>
 
@@ -63,7 +64,7 @@ class message_store {
 
   // Queues. Numbers are never used again, names are.
   message_queue& set_queue(std::uint32_t number, std::string_view name, time_point created,
-                           const queue_settings& settings);
+                           queue_settings settings);
   /// Frees the name at once; free_deleted() frees the messages.
   void delete_queue(std::uint32_t number);
   /// Frees at most `max` messages of a deleted queue; the queue itself goes with the last.
@@ -92,8 +93,12 @@ class message_store {
     change(of);
     link(slot);
   }
-  /// Memory for so many messages more, with keys, and for so many notes more.
-  void make_room(std::size_t messages, std::size_t notes);
+  /// Memory for a change of so many records: for messages more, with keys, for notes and replies.
+  /// Then make_queue() and make_text() for each queue that is set and each text, in their order.
+  void make_room(std::size_t messages, std::size_t notes, std::size_t replies);
+  void make_queue(std::uint32_t number, std::string_view name);
+  /// The text of an error; `reply` is the message whose reply has it too, 0 for none.
+  void make_text(std::string_view text, std::uint64_t reply);
   /// Before loading: room to find so many.
   void reserve(std::size_t messages) { table_.reserve(messages); }
   /// For loading many: as create(), but in no order and not counted until link_loaded().
@@ -112,17 +117,16 @@ class message_store {
 
   // Replies.
   const reply_book& replies() const noexcept { return replies_; }
-  void put_reply(std::uint64_t sequence, reply_item item);
+  void put_reply(std::uint64_t sequence, reply_item item, std::string_view error);
   void erase_reply(std::uint64_t sequence);
   void retry_reply(std::uint64_t sequence, std::uint32_t attempts, std::int64_t due);
   void move_reply(std::uint64_t sequence, location reply_item::* which, location where);
   std::uint64_t take_reply(time_point now) noexcept { return replies_.take(now); }
-  void give_back_reply(std::uint64_t sequence, std::uint32_t token) {
+  void give_back_reply(std::uint64_t sequence, std::uint32_t token) noexcept {
     replies_.give_back(sequence, token);
   }
 
   // Work by time.
-  using wake_set = std::set<std::pair<std::int64_t, std::uint32_t>>;
   const wake_set& wakes() const noexcept { return wakes_; }
   /// Sets the queue's wake to the earliest moment with work.
   void refresh_wake(message_queue& of);
@@ -141,6 +145,21 @@ class message_store {
   std::uint32_t next_queue = 1;
 
  private:
+  using name_index = std::unordered_map<std::string_view, message_queue*, keyed_hash>;
+  using counts_by_number = std::unordered_map<std::uint32_t, std::uint64_t, mixing_hash>;
+  struct made_queue {
+    std::uint32_t number = 0;
+    std::unique_ptr<message_queue> queue;
+    queue_names::node_type name;
+    name_index::node_type by_name;
+  };
+  struct made_text {
+    std::uint64_t reply = 0;
+    std::string text;
+  };
+
+  made_queue made(std::uint32_t number, std::string_view name);
+  std::string reply_text(std::uint64_t sequence, std::string_view text);
   void link(std::uint32_t slot);
   void unlink(std::uint32_t slot);
   void count(const message& of, message_queue& in, bool is_added);
@@ -158,11 +177,15 @@ class message_store {
   text_pool texts_;
   reply_book replies_;
   queue_table queues_;
-  queue_names names_;                                                         // in order, for lists
-  std::unordered_map<std::string_view, message_queue*, keyed_hash> by_name_;  // keys are theirs
+  queue_names names_;   // in order, for lists
+  name_index by_name_;  // keys are theirs
   wake_set wakes_;
-  std::unordered_map<std::uint32_t, std::uint64_t, mixing_hash> live_;
-  std::unordered_map<std::uint32_t, std::uint64_t, mixing_hash> dead_letters_;  // by origin
+  counts_by_number live_;
+  counts_by_number dead_letters_;  // by origin
+  spare_nodes<counts_by_number> spare_live_;
+  spare_nodes<counts_by_number> spare_dead_letters_;
+  std::vector<made_queue> made_queues_;  // made room, in the order of the records
+  std::vector<made_text> reply_texts_;
   std::size_t with_reply_ = 0;  // messages on their way that want a reply
 };
 

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace weir::detail {
@@ -25,16 +26,26 @@ class queue_table {
  public:
   /// The queue with this number, made when it is not there.
   message_queue& make(std::uint32_t number) {
+    if (message_queue* const found = find(number)) return *found;
+    auto made = std::make_unique<message_queue>();
+    make_room(number);
+    return put(number, std::move(made));
+  }
+
+  /// Memory for the place of this number, so that put() does not fail.
+  void make_room(std::uint32_t number) {
     const std::size_t at = number / page_queues;
     if (pages_.size() <= at) pages_.resize(at + 1);
-    page& in = pages_[at];
-    if (!in.queues) in.queues = std::make_unique<slots>();
+    if (!pages_[at].queues) pages_[at].queues = std::make_unique<slots>();
+  }
+
+  /// Takes in a queue whose number is not in use, where room was made for it.
+  message_queue& put(std::uint32_t number, std::unique_ptr<message_queue> made) noexcept {
+    page& in = pages_[number / page_queues];
     auto& slot = (*in.queues)[number % page_queues];
-    if (!slot) {
-      slot = std::make_unique<message_queue>();
-      slot->number = number;
-      ++in.used;
-    }
+    slot = std::move(made);
+    slot->number = number;
+    ++in.used;
     return *slot;
   }
 

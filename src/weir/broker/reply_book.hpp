@@ -4,6 +4,7 @@
 
 #include <weir/base/time.hpp>
 #include <weir/broker/message.hpp>
+#include <weir/broker/spare_nodes.hpp>
 #include <weir/store/location.hpp>
 
 #include <cstddef>
@@ -33,7 +34,7 @@ struct reply_item {
 /// Cancel:  plain data structure, no waits.
 /// Order:   next_due() is the earliest among those not being delivered.
 /// Bound:   the caller refuses new reply addresses beyond broker_limits::replies_max.
-/// Errors:  std::bad_alloc from put().
+/// Errors:  std::bad_alloc from make_room(), and from put() beyond the room made.
 /// Threads: one loop.
 class reply_book {
  public:
@@ -41,6 +42,8 @@ class reply_book {
 
   reply_item* find(std::uint64_t sequence) noexcept;
   const reply_item* find(std::uint64_t sequence) const noexcept;
+  /// Memory for `count` items more, so that as many calls of put() don't fail.
+  void make_room(std::size_t count);
   /// Adds the item, or puts it in the place of an earlier outcome of the same message.
   reply_item& put(std::uint64_t sequence, reply_item item);
   void erase(std::uint64_t sequence) noexcept;
@@ -50,15 +53,21 @@ class reply_book {
   /// The sequence of the earliest item due at `now`, marked as out; 0 when there is none.
   std::uint64_t take(time_point now) noexcept;
   /// What take() gave is waiting again, as if it had not been taken. Another outcome is left alone.
-  void give_back(std::uint64_t sequence, std::uint32_t token);
+  void give_back(std::uint64_t sequence, std::uint32_t token) noexcept;
 
   time_point next_due() const noexcept;
   std::size_t size() const noexcept { return items_.size(); }
   const map& items() const noexcept { return items_; }
 
  private:
+  using due_set = std::set<std::pair<std::int64_t, std::uint64_t>>;
+  due_set::node_type take_turn(std::uint64_t sequence, const reply_item& of) noexcept;
+
   map items_;
-  std::set<std::pair<std::int64_t, std::uint64_t>> waiting_;
+  due_set waiting_;
+  due_set out_;  // the same for those being delivered: a node moves between the two
+  spare_nodes<map> spare_items_;
+  spare_nodes<due_set> spare_turns_;
   std::uint32_t last_token_ = 0;
 };
 

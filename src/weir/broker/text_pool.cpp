@@ -2,7 +2,33 @@
 
 #include <weir/base/assert.hpp>
 
+#include <algorithm>
+#include <utility>
+
 namespace weir::detail {
+
+void text_pool::make_room(std::size_t count) {
+  if (entries_.size() + count > entries_.capacity()) {
+    entries_.reserve(std::max(entries_.size() + count, 2 * entries_.capacity()));
+  }
+  free_.reserve(entries_.capacity());
+  made_.clear();
+  next_made_ = 0;
+  made_.reserve(count);
+}
+
+void text_pool::make(std::string_view text) {
+  if (!text.empty() && text.size() <= bytes_max_) made_.push_back(made_node<index>(text, 0));
+}
+
+// Texts are kept in the order in which they were made; some were there already.
+text_pool::index::node_type text_pool::node_of(std::string_view text) {
+  while (next_made_ < made_.size()) {
+    index::node_type next = std::move(made_[next_made_++]);
+    if (next.key() == text) return next;
+  }
+  return made_node<index>(text, 0);
+}
 
 std::uint32_t text_pool::keep(std::string_view text) {
   if (text.empty()) return 0;
@@ -17,7 +43,9 @@ std::uint32_t text_pool::keep(std::string_view text) {
     free_.push_back(static_cast<std::uint32_t>(entries_.size()));
   }
   const std::uint32_t number = free_.back();
-  entries_[number - 1] = {index_.emplace(text, number).first, 1};
+  index::node_type node = node_of(text);
+  node.mapped() = number;
+  entries_[number - 1] = {index_.insert(std::move(node)).position, 1};
   free_.pop_back();
   bytes_ += text.size();
   return number;

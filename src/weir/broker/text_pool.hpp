@@ -2,6 +2,8 @@
 // same last error.
 #pragma once
 
+#include <weir/broker/spare_nodes.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -22,6 +24,10 @@ class text_pool {
  public:
   explicit text_pool(std::size_t bytes_max) noexcept : bytes_max_(bytes_max) {}
 
+  /// Memory for `count` texts more, of which make() says what they are, in the order in which they
+  /// will be kept. So many calls of keep() with them don't fail.
+  void make_room(std::size_t count);
+  void make(std::string_view text);
   /// The number of the text, counted once more.
   std::uint32_t keep(std::string_view text);
   /// Counts it once less; the text goes with its last user.
@@ -36,12 +42,15 @@ class text_pool {
     index::iterator where;
     std::uint32_t users = 0;
   };
+  index::node_type node_of(std::string_view text);
 
   std::size_t bytes_max_;
   std::size_t bytes_ = 0;
   index index_;
   std::vector<entry> entries_;  // the text of number n is at n - 1
   std::vector<std::uint32_t> free_;
+  std::vector<index::node_type> made_;  // made room: the next texts
+  std::size_t next_made_ = 0;
 };
 
 }  // namespace weir::detail

@@ -49,7 +49,11 @@ struct broker_core final : journal_client, state_observer {
   // Commands, without a wait: decide and commit are one step.
   time_point wall_now() const noexcept { return on->io().wall_now(); }
   /// Appends `batch` and applies it. `full` and `no_space` leave everything as it was.
+  /// What is raised before the batch was written has changed nothing; after it, the broker has
+  /// failed.
   result<std::uint64_t> commit(append_class who);
+  void make_room_for_batch();
+  void apply_batch();
   /// One slice of what time and the disk have brought, so that the next command sees it.
   result<bool> tick_once();
   void catch_up();
@@ -60,6 +64,9 @@ struct broker_core final : journal_client, state_observer {
       -> task<decltype(std::declval<broker_state>().decide(command, {},
                                                            std::declval<record_batch&>()))>;
   queue_lines& lines_of(std::string_view queue);
+  queue_lines& make_lines(std::string_view queue);
+  void make_all_lines();
+  void sweep_lines();
   void wake_room_made_by(broker_record record);
   /// Another call may wait: false when waiters_max do.
   bool may_wait() const noexcept { return waiters < options.waiters_max; }
@@ -119,6 +126,7 @@ struct broker_core final : journal_client, state_observer {
   void message_changed(const message_change& change) override;
   void queue_deleted(std::string_view queue) override;
   void note_event(const message_change& change);
+  void make_event(const message_change& change);
 
   loop* on;
   broker_options options;
@@ -145,7 +153,6 @@ struct broker_core final : journal_client, state_observer {
   std::deque<waiting_event> events;  // bounded by what the journal lets be pending
 
   std::vector<leased_message> owed;  // to be given back, when there is memory
-  bool is_torn = false;              // the journal has records that the state lacks
   bool is_nudged = false;
   condition nudged;
   condition appended;
@@ -154,7 +161,9 @@ struct broker_core final : journal_client, state_observer {
   bool is_closing = false;
   event is_over;  // run() has ended
   std::uint64_t appended_at_snapshot = 0;
-  std::string failure;  // why the journal failed
+  std::string failure;  // why the journal failed, or the state behind it
+  static constexpr std::string_view lost_effect =
+      "a record was written and there was no memory for what it does: the next start does it";
 };
 
 template <class Command>
@@ -164,10 +173,6 @@ auto broker_core::perform(const Command& command, append_class who, std::uint64_
   for (;;) {
     if (!failure.empty()) co_return refuse(broker_errc::unavailable, failure);
     if (is_closing) co_return refuse(broker_errc::unavailable, "the broker is closing");
-    if (is_torn) {
-      nudge();  // the keeper ends with it
-      co_return refuse(broker_errc::unavailable, "there was no memory for what has been written");
-    }
     catch_up();
     batch.clear();
     auto outcome = state->decide(command, wall_now(), batch);

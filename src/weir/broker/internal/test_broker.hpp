@@ -75,10 +75,13 @@ class test_broker {
     tick();
   }
   void commit() {
+    if (allocations) state.make_room_for(batch);
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const location where = journal.append(batch[i]);
+      const std::uint64_t before = allocations ? allocations() : 0;
       const auto applied = state.apply(batch[i], where);
       WEIR_ASSERT(applied);
+      if (allocations) allocated += allocations() - before;
     }
   }
 
@@ -113,6 +116,10 @@ class test_broker {
     const std::string wrong = again.audit();
     return wrong.empty() ? again.describe(now) : wrong;
   }
+
+  /// Set: room is made before records are applied, and what applying them allocates is counted.
+  std::uint64_t (*allocations)() noexcept = nullptr;
+  std::uint64_t allocated = 0;
 
   broker_state state;
   memory_journal journal;
