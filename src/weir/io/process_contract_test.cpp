@@ -7,7 +7,9 @@
 #include <weir/testing/two_arms.hpp>
 
 #include <signal.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <span>
 #include <string>
 #include <utility>
@@ -26,6 +28,18 @@ task<> wait_until_ready(process& child) {
   while (last != '\n' && co_await child.output().receive_into(std::span(&last, 1)) == 1) {
   }
   EXPECT_EQ(last, '\n') << "it has ended before it was ready";
+}
+
+// A file of the body's own. The other arms may run at the same time.
+std::string path_of(const char* name, bool is_virtual) {
+  if (is_virtual) return std::string("/") + name;
+  return std::filesystem::temp_directory_path() / ("weir." + std::to_string(::getpid()) + name);
+}
+task<std::string> content_of(file* of) {
+  std::string all(of->size(), '\0');
+  for (std::size_t got = 0; got < all.size();)
+    got += co_await of->read_at(got, std::span(all).subspan(got));
+  co_return all;
 }
 
 WEIR_TEST_ON_BOTH("a child is fed, and its output, errors and status are collected apart") {
@@ -66,6 +80,30 @@ WEIR_TEST_ON_BOTH("a child that nobody reads dies of its broken pipe") {
     child.output().close();
     EXPECT_EQ((co_await child.wait()).signal, SIGPIPE);
   });
+}
+
+WEIR_TEST_ON_BOTH("those who write to one file, one after the other, write on where it ends") {
+  const std::string path = path_of("log", install_programs_here());
+  file log = co_await open_file(path, {.write = true, .create = true});
+  for (int i = 0; i < 2; ++i) {
+    const auto done = co_await run_process(
+        shell("echo before; /bin/pwd; echo after").in_folder("/").output(child_stream::of(log)));
+    EXPECT_TRUE(done.status.is_success());
+  }
+  EXPECT_EQ(co_await content_of(&log), "before\n/\nafter\nbefore\n/\nafter\n");
+  co_await remove_path(path);
+}
+
+WEIR_TEST_ON_BOTH("what one child has read of a file, the next one does not read again") {
+  const std::string path = path_of("lines", install_programs_here());
+  file lines = co_await open_file(path, {.write = true, .create = true});
+  co_await lines.write_at(0, "one\ntwo\n");
+  const auto cat = command("cat").input(child_stream::of(lines));
+  EXPECT_EQ((co_await run_process(cat)).output, "one\ntwo\n");
+  EXPECT_EQ((co_await run_process(cat)).output, "");
+  co_await lines.write_at(8, "three\n");
+  EXPECT_EQ((co_await run_process(cat)).output, "three\n");
+  co_await remove_path(path);
 }
 
 WEIR_TEST_ON_BOTH("a child that ignores SIGTERM is killed at the end of its body") {

@@ -156,6 +156,8 @@ class virtual_shell {
       const int number = signal_of(words.back());
       self_.hear(number);
       jobs.spawn(exit_at, &self_, number, std::atoi(words[2].c_str()));
+    } else if (word.find('/') != word.npos) {
+      co_await run_job(words);
     }
   }
 

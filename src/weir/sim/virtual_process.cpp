@@ -5,6 +5,7 @@
 #include <weir/io/file.hpp>
 #include <weir/io/socket.hpp>
 #include <weir/sim/virtual_processes.hpp>
+#include <weir/sim/virtual_world.hpp>
 
 #include <signal.h>
 
@@ -28,8 +29,8 @@ task<bytes> virtual_input::receive() {
   if (!from) co_return bytes{};
   if (!from->is_file) co_return co_await detail::receive_wait(from->handle);
   std::string piece(receive_max, '\0');
-  piece.resize(co_await detail::read_wait(from->handle, from->offset, piece.data(), piece.size()));
-  from->offset += piece.size();
+  piece.resize(co_await detail::read_wait(from->handle, virtual_world::own_offset, piece.data(),
+                                          piece.size()));
   co_return bytes::copy_of(piece);
 }
 
@@ -38,8 +39,7 @@ task<> virtual_output::send(std::string_view data) {
   const std::shared_ptr<detail::process_stream> to = to_;
   if (!to) co_return;
   if (to->is_file) {
-    const std::uint64_t at = std::exchange(to->offset, to->offset + data.size());
-    co_await detail::write_wait(to->handle, at, cursor_over(data));
+    co_await detail::write_wait(to->handle, virtual_world::own_offset, cursor_over(data));
     co_return;
   }
   const result<void> sent =

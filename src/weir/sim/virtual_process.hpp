@@ -30,8 +30,7 @@ struct process_stream {
 
   driver& io;
   io_handle handle;
-  bool is_file;
-  std::uint64_t offset = 0;  // of a file: where it goes on
+  bool is_file;  // one goes on at the offset of its handle, which all that hold it share
 };
 
 }  // namespace detail
@@ -39,7 +38,8 @@ struct process_stream {
 /// What a program of a virtual world reads as its standard input.
 ///
 /// Cancel:  a cancelled receive has taken nothing.
-/// Order:   bytes as they were sent; of a file from its beginning.
+/// Order:   bytes as they were sent; of a file from where the last process that read or wrote it
+///          through the same handle has left it.
 /// Bound:   receive() gives at most 16 KiB.
 /// Errors:  none of its own: of null, and after close(), the end comes at once.
 /// Threads: one loop.

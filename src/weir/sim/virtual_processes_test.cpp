@@ -178,6 +178,40 @@ WEIR_TEST("an error that leaves a program aborts it, and is told in its errors")
   EXPECT_NE(done.errors.find("all is wrong"), std::string::npos) << done.errors;
 }
 
+WEIR_TEST("an error that leaves a program is told in a file, if its errors go there") {
+  machine().install("/bin/wrong", [](virtual_process& self) -> task<int> {
+    co_await self.errors().send("before\n");
+    raise(error(errc::malformed, "all is wrong"));
+    co_return 0;
+  });
+  file log = co_await open_file("/log", {.write = true, .create = true});
+  const auto done = co_await run_process(command("wrong").errors(child_stream::of(log)));
+  EXPECT_EQ(done.status.signal, SIGABRT);
+  const std::string told = *world().disk().content_of("/log");
+  EXPECT_TRUE(told.starts_with("before\n")) << told;
+  EXPECT_NE(told.find("all is wrong"), std::string::npos) << told;
+}
+
+// A write that its process did not live to see has not moved the offset: no hole of zeros.
+WEIR_TEST("a program that is killed while it writes to a file leaves no hole for the next one") {
+  machine().install("/bin/writer", [](virtual_process& self) -> task<int> {
+    for (int i = 0; i < 5; ++i) co_await self.output().send("xx");
+    co_return 0;
+  });
+  file log = co_await open_file("/log", {.write = true, .create = true});
+  for (int i = 0; i < 2; ++i) {
+    co_await with_process(command("writer").output(child_stream::of(log)),
+                          [](process& child) -> task<> {
+                            co_await yield();
+                            child.signal(SIGKILL);
+                            co_await child.wait();
+                          });
+  }
+  const std::string all = *world().disk().content_of("/log");
+  EXPECT_EQ(all, std::string(all.size(), 'x'));
+  sometimes(!all.empty() && all.size() < 20, "one of them was killed while it wrote");
+}
+
 WEIR_TEST("a program exits in the middle of its tasks") {
   machine().install("/bin/exits", [](virtual_process& self) -> task<int> {
     co_await with_scope([&](scope& s) -> task<> {

@@ -67,6 +67,7 @@ void virtual_world::crash(crash_loss loss) {
   signals_.end_all(EIO);
   if (processes_) processes_->crash();
   shared_.clear();
+  offsets_.clear();
   disk_.crash(loss);
 }
 
@@ -130,6 +131,26 @@ void virtual_world::finished(io_request& request) {
   static_cast<virtual_driver*>(request.driver_data)->schedule(request);
 }
 
+std::uint64_t virtual_world::place_of(const io_request& request) const {
+  if (request.offset < own_offset) return request.offset;
+  const auto found = offsets_.find(request.handle);
+  return found == offsets_.end() ? 0 : found->second;
+}
+
+// Only what has happened moves it: a write that was cancelled, or whose process died before, leaves
+// no hole.
+std::int64_t virtual_world::moved_on(const io_request& request, std::int64_t count) {
+  if (request.offset >= own_offset && count > 0)
+    offsets_[request.handle] += static_cast<std::uint64_t>(count);
+  return count;
+}
+
+std::int64_t virtual_world::read(const io_request& request) {
+  const std::size_t size = request.size == 0 ? 0 : part_of(request.size);
+  return moved_on(request, disk_.read_at(request.handle, static_cast<char*>(request.memory), size,
+                                         place_of(request)));
+}
+
 std::int64_t virtual_world::write(const io_request& request) {
   std::string whole;
   std::string_view data;
@@ -143,12 +164,12 @@ std::int64_t virtual_world::write(const io_request& request) {
   }
   if (!data.empty()) data = data.substr(0, part_of(data.size()));
   if (data.empty() || (illness_.corrupt_write <= 0 && illness_.lost_write <= 0)) {
-    return disk_.write_at(request.handle, data, request.offset);
+    return moved_on(request, disk_.write_at(request.handle, data, place_of(request)));
   }
   std::string spoiled(data);
-  std::uint64_t offset = request.offset;
+  std::uint64_t offset = place_of(request);
   spoil(spoiled, offset);
-  return disk_.write_at(request.handle, spoiled, offset);
+  return moved_on(request, disk_.write_at(request.handle, spoiled, offset));
 }
 
 // The second half of a durable write: until then a crash may tear or lose what it wrote.
@@ -179,11 +200,8 @@ std::int64_t virtual_world::run_on_disk(io_request& request) {
       const int error = disk_.open(request.path, request.flags, handle);
       return error ? error : handle;
     }
-    case io_op::read_at: {
-      const std::size_t size = request.size == 0 ? 0 : part_of(request.size);
-      return disk_.read_at(request.handle, static_cast<char*>(request.memory), size,
-                           request.offset);
-    }
+    case io_op::read_at:
+      return read(request);
     case io_op::write_at:
       return write(request);
     case io_op::sync:
@@ -213,10 +231,18 @@ int virtual_world::close(io_handle handle, const virtual_driver& by) {
     return 0;
   }
   if (datagrams_.has(handle)) return datagrams_.close(handle);
+  offsets_.erase(handle);
   return network_.has(handle) ? network_.close(handle) : disk_.close(handle);
 }
 
 void virtual_world::write_now(io_handle handle, std::string_view text) {
+  if (disk_.has(handle)) {
+    io_request request;
+    request.handle = handle;
+    request.offset = own_offset;
+    moved_on(request, disk_.write_at(handle, text, place_of(request)));
+    return;
+  }
   while (!text.empty()) {
     const io_slice rest{text.data(), text.size()};
     io_request request;

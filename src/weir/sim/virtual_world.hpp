@@ -79,6 +79,10 @@ struct disk_illness {
 /// Threads: one at a time; options.threads lets others wake() a driver.
 class virtual_world final : private network_host {
  public:
+  /// From here on an offset of a request is that of the file's handle, which then moves on: where
+  /// processes that share a standard stream read and write it.
+  static constexpr std::uint64_t own_offset = std::uint64_t{1} << 63;
+
   explicit virtual_world(virtual_options options = {});
   virtual_world(const virtual_world&) = delete;
   virtual_world& operator=(const virtual_world&) = delete;
@@ -160,13 +164,16 @@ class virtual_world final : private network_host {
   void spoil(std::string& data, std::uint64_t& offset);
   /// Of a durable write the first half: sync_written() is the second.
   std::int64_t run_on_disk(io_request& request);
+  std::int64_t read(const io_request& request);
   std::int64_t write(const io_request& request);
+  std::uint64_t place_of(const io_request& request) const;
+  std::int64_t moved_on(const io_request& request, std::int64_t count);
   std::int64_t sync_written(const io_request& request, std::int64_t written);
   /// A process lets go of a handle: it is closed when it was the last one to hold it.
   int close(io_handle handle, const virtual_driver& by);
   /// One process more holds the handle.
   void share(io_handle handle) { ++shared_[handle]; }
-  /// As much of it as there is room for in a pipe.
+  /// As much of it as there is room for, in a pipe or a file.
   void write_now(io_handle handle, std::string_view text);
   network_host& host() noexcept { return *this; }
   /// What need not be in order is drawn by lot.
@@ -197,9 +204,10 @@ class virtual_world final : private network_host {
   std::uint64_t crash_at_ = 0;
   crash_loss crash_loss_ = crash_loss::all;
   std::uint64_t crashes_ = 0;
-  virtual_signals signals_{*this};                       // of the first program
-  std::unordered_map<io_handle, std::uint32_t> shared_;  // processes that hold it, but one
-  std::unique_ptr<virtual_processes> processes_;         // null: nobody has asked for them
+  virtual_signals signals_{*this};                        // of the first program
+  std::unordered_map<io_handle, std::uint32_t> shared_;   // processes that hold it, but one
+  std::unordered_map<io_handle, std::uint64_t> offsets_;  // own_offset of those that have moved on
+  std::unique_ptr<virtual_processes> processes_;          // null: nobody has asked for them
 };
 
 }  // namespace weir
