@@ -6,6 +6,7 @@
 #include <weir/core/dump.hpp>
 #include <weir/core/scope.hpp>
 #include <weir/sim/virtual_driver.hpp>
+#include <weir/sim/virtual_processes.hpp>
 
 #include <fmt/format.h>
 
@@ -120,6 +121,10 @@ void virtual_node::end_process(const char* why) {
     WEIR_ASSERT(!is_stuck && "a killed program's cleanup waits for what never comes");
   }
   process_.reset();
+  if (world_.has_processes()) {  // its children have died with it: their frames go, too
+    const detail::world_runs ending;
+    world_.processes().end_all();
+  }
   is_paused_ = false;
   set_probe_listener(outer);
 }

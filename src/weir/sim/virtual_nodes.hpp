@@ -81,8 +81,8 @@ class virtual_node {
 
   /// Its program begins (again), which must outlive this. The machine is on from here on.
   void start(node_program& program);
-  /// SIGKILL: the program's tasks are taken down, the kernel ends its connections, its files stay
-  /// as they are.
+  /// SIGKILL: the tasks of the program and of its children are taken down, the kernel ends its
+  /// connections, its files stay as they are.
   void kill();
   /// The plug is pulled: nobody hears anything, and the disk keeps what was synced, or by lot more.
   void cut_power(crash_loss loss = crash_loss::some);

@@ -144,9 +144,32 @@ started_child virtual_processes::start(int parent, const child_plan& plan) {
   if (made.failure == 0 && count() >= processes_max_) made.failure = EAGAIN;
   if (made.failure != 0) return made;
 
+  child& one = make_child(parent, plan, path);
+  try {
+    io_handle ends[2];
+    if (plan.wants_end && world_.network().make_pipe(ends) == 0) {
+      made.end = ends[0];
+      one.end = ends[1];
+    }
+    connect(one, find(parent), plan);
+    begin(one);
+  } catch (...) {  // no memory: nothing is left of it
+    if (made.end != -1) world_.close(made.end, *one.driver);
+    close_all(one);
+    one.is_reaped = true;
+    take_down(one);
+    throw;
+  }
+  made.pid = one.part.pid;
+  ++starts_;
+  return made;
+}
+
+virtual_processes::child& virtual_processes::make_child(int parent, const child_plan& plan,
+                                                        const std::string& path) {
   const int pid = next_pid_++;
   auto one = std::make_unique<child>(*this, world_.host(), pid);
-  child* const by = find(parent);
+  const child* const by = find(parent);
   one->program = programs_.at(path);
   one->name = plan.program;
   one->parent = parent;
@@ -161,29 +184,21 @@ started_child virtual_processes::start(int parent, const child_plan& plan) {
     one->part.policy = one->schedule.get();
   }
   one->driver.reset(new virtual_driver(world_, one->part));
-  io_handle ends[2];
-  if (plan.wants_end && world_.network().make_pipe(ends) == 0) {
-    made.end = ends[0];
-    one->end = ends[1];
-  }
-  connect(*one, by, plan);
-  made.pid = pid;
-  ++starts_;
-  children_[pid] = std::move(one);
+  return *(children_[pid] = std::move(one));
+}
 
-  child& begun = *children_[pid];
+void virtual_processes::begin(child& one) {
   const detail::other_loop_runs aside;
-  begun.on = std::make_unique<loop>(
-      *begun.driver,
-      loop_options{.name = begun.name.c_str(), .step_waits_max = world_.is_explored() ? 0U : 128U});
+  one.on = std::make_unique<loop>(
+      *one.driver,
+      loop_options{.name = one.name.c_str(), .step_waits_max = world_.is_explored() ? 0U : 128U});
   const detail::program_runs its_own(&world_.program());
-  begun.on->root().spawn(
+  one.on->root().spawn(
       [](child* self) -> task<> {
         const int code = co_await self->program->main(self->self);
         if (!self->has_exited) self->code = code;
       },
-      &begun);
-  return made;
+      &one);
 }
 
 // Its streams: what it is given is held for it, so that it stays open when its parent closes it.
@@ -363,9 +378,9 @@ void virtual_processes::turn(child& one) {
   take_down(one);
 }
 
-void virtual_processes::end(child& one, exit_status how) {
+// From here on it reaches nobody.
+void virtual_processes::close_all(child& one) {
   one.has_ended = true;
-  one.status = how;
   one.part.is_killed = true;
   one.self.input_.close();
   one.self.output_.close();
@@ -374,6 +389,11 @@ void virtual_processes::end(child& one, exit_status how) {
     world_.close(handle, *one.driver);
   one.part.signals.end_all(EIO);
   if (one.end != -1) world_.close(std::exchange(one.end, -1), *one.driver);
+}
+
+void virtual_processes::end(child& one, exit_status how) {
+  one.status = how;
+  close_all(one);
   for (const auto& [pid, other] : children_) {
     if (other->parent != one.part.pid) continue;
     other->parent = init;

@@ -101,11 +101,14 @@ class virtual_processes {
   child* find(int pid) const;
   int find_program(const child_plan& plan, int parent, std::string& path) const;
   std::string absolute(int pid, const std::string& path) const;
+  child& make_child(int parent, const child_plan& plan, const std::string& path);
   void connect(child& to, const child* parent, const child_plan& plan);
+  void begin(child& one);
   time_point turn_of(const child& one) const;
   void turn(child& one);
   void deliver(child& to, int number);
   void doom(child& one, int number);
+  void close_all(child& one);
   void end(child& one, exit_status how);
   void take_down(child& one);
   void forget_if_gone(int pid);

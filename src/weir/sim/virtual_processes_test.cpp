@@ -8,7 +8,9 @@
 #include <weir/io/process.hpp>
 #include <weir/io/signals.hpp>
 #include <weir/io/socket.hpp>
+#include <weir/sim/memory_watch.hpp>
 #include <weir/sim/virtual_nodes.hpp>
+#include <weir/testing/allocation_points.hpp>
 #include <weir/testing/fault_points.hpp>
 #include <weir/testing/test.hpp>
 
@@ -289,6 +291,14 @@ TEST(VirtualProcesses, each_start_can_be_made_to_fail) {
   EXPECT_EQ(runs, 3U);
 }
 
+TEST(VirtualProcesses, a_start_without_memory_is_an_error_and_leaves_nothing_behind) {
+  const std::size_t runs = testing::for_each_allocation([]() -> task<> {
+    machine().install("/bin/true", [](virtual_process&) -> task<int> { co_return 0; });
+    co_await run_process(command("true"));
+  });
+  EXPECT_GT(runs, 10U);
+}
+
 TEST(VirtualProcesses, without_handles_a_start_is_full_and_leaves_nothing_behind) {
   bool has_started = false;
   for (std::size_t handles = 0; handles < 20 && !has_started; ++handles) {
@@ -363,6 +373,33 @@ struct parent_program final : node_program {
   }
   std::size_t ticks = 0;
 };
+
+struct careless_program final : node_program {
+  task<> main(virtual_node&) override {
+    start_and_forget("holder");
+    co_await sleep(1_h);
+  }
+};
+
+TEST(VirtualProcesses, give_their_memory_back_when_their_machine_is_killed_or_loses_its_power) {
+  choices decisions(1);
+  virtual_nodes nodes(decisions);
+  virtual_node& node = nodes.add({.name = "one"});
+  node.world().processes().install("/bin/holder", [](virtual_process&) -> task<int> {
+    const std::string large(100'000, 'x');
+    co_await sleep(1_h);
+    co_return large[0] == 'x' ? 0 : 1;
+  });
+  const memory_watch taken(node.world());
+  careless_program parent;
+  for (const bool is_power_cut : {false, true}) {
+    node.start(parent);
+    nodes.run_for(10_s);
+    EXPECT_GT(taken.bytes(), 100'000U);
+    is_power_cut ? node.cut_power() : node.kill();
+    EXPECT_EQ(taken.bytes(), 0U) << "what they hold must not wait for the next program";
+  }
+}
 
 TEST(VirtualProcesses, run_on_a_machine_among_others_and_end_with_its_program) {
   choices decisions(1);
