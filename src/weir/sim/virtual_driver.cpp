@@ -213,6 +213,7 @@ bool virtual_driver::deliver() {
 void virtual_driver::wait(time_point until) noexcept {
   const call asked(*this);
   asked_until_ = now();
+  is_stuck_ = false;
   const bool leads = !part_ && world_.has_processes();
   if (leads) world_.processes().run_due();
   if (deliver() || wakes_.exchange(0) != 0) return;

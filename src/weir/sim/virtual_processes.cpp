@@ -274,9 +274,20 @@ void virtual_processes::hear(int pid, int number) {
 
 void virtual_processes::exit(int pid, int code) {
   child* const one = find(pid);
-  if (!one || one->has_exited) return;
+  if (!one || one->has_exited || one->has_ended) return;
+  const detail::world_runs ending;
+  say_last_words(*one);
   one->has_exited = true;
   one->code = code;
+  one->part.is_killed = true;  // its other tasks may go on to the end of this turn
+}
+
+// What scopes have reported and nobody took, and the error that ends it.
+void virtual_processes::say_last_words(child& one) {
+  std::string words;
+  for (const std::string& told : std::exchange(one.outcome.reports, {})) words += told + "\n";
+  if (one.outcome.is_failed) words += one.outcome.failure + "\n";
+  if (!words.empty() && one.self.errors_.to_) world_.write_now(one.self.errors_.to_->handle, words);
 }
 
 void virtual_processes::deliver(child& to, int number) {
@@ -364,13 +375,9 @@ void virtual_processes::turn(child& one) {
       listener.fail_outer(one.outcome);
   }
   if (one.has_ended) return take_down(one);  // the machine has stopped meanwhile
-  std::string last_words;
-  for (const std::string& told : std::exchange(one.outcome.reports, {})) last_words += told + "\n";
-  if (one.outcome.is_failed) last_words += one.outcome.failure + "\n";
-  if (!last_words.empty() && one.self.errors_.to_)
-    world_.write_now(one.self.errors_.to_->handle, last_words);
+  if (!one.has_exited) say_last_words(one);
   if (goes_on && !one.outcome.is_failed && !one.has_exited) return;
-  if (one.outcome.is_failed) {
+  if (one.outcome.is_failed && !one.has_exited) {
     end(one, {.code = -1, .signal = SIGABRT});
   } else {
     end(one, {.code = one.code & 0xff, .signal = 0});

@@ -106,6 +106,7 @@ class virtual_processes {
   void begin(child& one);
   time_point turn_of(const child& one) const;
   void turn(child& one);
+  void say_last_words(child& one);
   void deliver(child& to, int number);
   void doom(child& one, int number);
   void close_all(child& one);

@@ -226,6 +226,36 @@ WEIR_TEST("a program exits in the middle of its tasks") {
   EXPECT_LT(testing::elapsed(), 1_h);
 }
 
+WEIR_TEST("what other tasks of a program do after its exit reaches nobody") {
+  machine().install("/bin/exits", [](virtual_process& self) -> task<int> {
+    bool has_exited = false;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(
+          [](virtual_process* self, bool* has_exited) -> task<> {
+            *has_exited = true;
+            co_await self->exit(3);
+          },
+          &self, &has_exited);
+      s.spawn(
+          [](virtual_process* self, bool* has_exited) -> task<> {
+            while (!*has_exited) co_await yield();
+            static_cast<void>(
+                co_await as_result(open_file("/ghost", {.write = true, .create = true})));
+            co_await self->output().send("after its exit");
+          },
+          &self, &has_exited);
+      co_await s.join();
+    });
+    co_return 1;
+  });
+  const auto done = co_await run_process(command("exits"));
+  EXPECT_EQ(done.status, (exit_status{.code = 3, .signal = 0}));
+  EXPECT_EQ(done.output, "");
+  EXPECT_EQ(done.errors, "") << "nor do its errors";
+  file_status found;
+  EXPECT_EQ(world().disk().status_of("/ghost", found), -ENOENT);
+}
+
 WEIR_TEST("children of a program that was killed go on without a parent, and are reaped") {
   machine().install("/bin/child", [](virtual_process& self) -> task<int> {
     co_await sleep(1_s);
