@@ -49,7 +49,8 @@ class process {
   task<exit_status> wait();
   /// Ends it as the end of with_process() does, and tells how it ended.
   task<exit_status> end();
-  /// Sends a signal to it, with own_group() to its group. False: it has ended.
+  /// Sends a signal to it, with own_group() to its group. False: it has been seen to have ended;
+  /// one that has ended and was not waited for is still there, and hears nothing.
   bool signal(int number) noexcept;
 
   /// Our ends of streams that are piped(); the others are closed.

@@ -119,6 +119,35 @@ WEIR_TEST_ON_BOTH("a child that ignores SIGTERM is killed at the end of its body
                         });
 }
 
+WEIR_TEST_ON_BOTH("a stop signal to a child that is stopped does not outlast its SIGCONT") {
+  install_programs_here();
+  co_await with_process(command("cat").input(child_stream::piped()).output(child_stream::piped()),
+                        [](process& child) -> task<> {
+                          co_await child.input().send("\n");
+                          co_await wait_until_ready(child);
+                          child.signal(SIGSTOP);
+                          child.signal(SIGTSTP);
+                          child.signal(SIGCONT);
+                          child.input().close();
+                          EXPECT_EQ((co_await child.wait()).code, 0);
+                        });
+}
+
+WEIR_TEST_ON_BOTH("a child that has ended can be signalled until it was waited for") {
+  install_programs_here();
+  for (const bool has_own_group : {false, true}) {
+    command what("true");
+    what.output(child_stream::piped());
+    if (has_own_group) what.own_group();
+    co_await with_process(what, [](process& child) -> task<> {
+      EXPECT_FALSE(co_await child.output().receive()) << "the end";
+      EXPECT_TRUE(child.signal(SIGCONT));
+      EXPECT_EQ((co_await child.wait()).code, 0);
+      EXPECT_FALSE(child.signal(SIGCONT));
+    });
+  }
+}
+
 WEIR_TEST_ON_BOTH("a child goes with the run_process that is cancelled") {
   install_programs_here();
   EXPECT_EQ(co_await code_of(with_timeout(2_ms, run_process(command("sleep", {"1000"})))),

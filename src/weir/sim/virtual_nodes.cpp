@@ -150,6 +150,8 @@ void virtual_node::turn() {
     return end_process("power cut");
   }
   all_.note(host_ + process_->on.stats().steps);
+  if (world_.has_processes() && world_.processes().starts() != 0)
+    all_.note(world_.processes().steps());
   if (outcome_.reports.size() > reports_max) {
     outcome_.reports.erase(outcome_.reports.begin());
   }

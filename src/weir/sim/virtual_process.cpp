@@ -58,7 +58,7 @@ const char* virtual_process::variable(std::string_view name) const noexcept {
   return nullptr;
 }
 
-void virtual_process::ignore(int number) { ignored_ |= std::uint64_t{1} << number; }
+void virtual_process::ignore(int number) { all_.ignore(pid_, number); }
 
 void virtual_process::hear(int number) { all_.hear(pid_, number); }
 

@@ -80,7 +80,8 @@ class virtual_output {
 ///
 /// Cancel:  its end cancels its tasks, when its handles are closed and its driver is dead: what it
 ///          does from then on reaches nobody.
-/// Order:   signals in the order in which they were sent; a stopped program hears them later.
+/// Order:   signals in the order in which they were sent; a stopped program hears them when it goes
+///          on, the lowest number first.
 /// Bound:   as a program: handles, sockets and memory of its machine.
 /// Errors:  one that leaves its main() ends it with SIGABRT and is written to its errors.
 /// Threads: one.
@@ -102,7 +103,7 @@ class virtual_process {
   virtual_output& output() noexcept { return output_; }
   virtual_output& errors() noexcept { return errors_; }
 
-  /// The signal has no effect from here on.
+  /// The signal has no effect from here on, nor one that is pending; until hear() or a wait for it.
   void ignore(int number);
   /// From here on the signal is kept for wait_signal(), as it is after the first wait.
   void hear(int number);

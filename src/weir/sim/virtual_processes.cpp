@@ -72,6 +72,14 @@ std::size_t virtual_processes::count() const noexcept {
       std::ranges::count_if(children_, [](const auto& one) { return !one.second->is_reaped; }));
 }
 
+std::uint64_t virtual_processes::steps() const {
+  std::uint64_t all = steps_of_gone_;
+  for (const auto& [pid, one] : children_) {
+    if (one->on) all += one->on->stats().steps;
+  }
+  return all;
+}
+
 std::string virtual_processes::left() const {
   std::string text;
   for (const auto& [pid, one] : children_) {
@@ -232,7 +240,7 @@ child_state virtual_processes::look(int parent, int pid, bool reaps, exit_status
   if (!one->has_ended) return child_state::running;
   out = one->status;
   one->is_reaped = reaps;
-  forget_if_gone(pid);
+  forget_gone();
   return child_state::ended;
 }
 
@@ -241,21 +249,21 @@ void virtual_processes::reap(int parent, int pid) {
   if (!one || one->parent != parent) return;
   if (!one->has_ended) end(*one, {.code = -1, .signal = SIGKILL});
   one->is_reaped = true;
-  forget_if_gone(pid);
+  forget_gone();
 }
 
 bool virtual_processes::send_signal(int pid, int number) {
   child* const to = find(pid);
-  if (!to || to->has_ended) return false;
-  deliver(*to, number);
+  if (!to || to->is_reaped) return false;
+  if (!to->has_ended) deliver(*to, number);  // a zombie is there, and hears nothing
   return true;
 }
 
 bool virtual_processes::send_to_group(int group, int number) {
   bool is_heard = false;
   for (const auto& [pid, one] : children_) {
-    if (one->group != group || one->has_ended) continue;
-    deliver(*one, number);
+    if (one->group != group || one->is_reaped) continue;
+    if (!one->has_ended) deliver(*one, number);
     is_heard = true;
   }
   return is_heard;
@@ -264,12 +272,24 @@ bool virtual_processes::send_to_group(int group, int number) {
 virtual_processes::effect virtual_processes::send_to_self(int pid, int number) {
   if (!send_signal(pid, number)) return effect::ends;
   const child& self = *find(pid);
-  if (self.death != 0) return effect::ends;
+  if (self.death != 0 || self.has_ended) return effect::ends;
   return self.is_stopped ? effect::stops : effect::none;
 }
 
 void virtual_processes::hear(int pid, int number) {
-  if (child* const one = find(pid)) one->part.signals.hear(number);
+  WEIR_ASSERT(number > 0 && number < virtual_signals::signals_max);
+  child* const one = find(pid);
+  if (!one) return;
+  one->self.ignored_ &= ~bit(number);
+  one->part.signals.hear(number);
+}
+
+void virtual_processes::ignore(int pid, int number) {
+  WEIR_ASSERT(number > 0 && number < virtual_signals::signals_max);
+  child* const one = find(pid);
+  if (!one) return;
+  one->self.ignored_ |= bit(number);
+  one->part.signals.ignore(number);
 }
 
 void virtual_processes::exit(int pid, int code) {
@@ -293,6 +313,7 @@ void virtual_processes::say_last_words(child& one) {
 void virtual_processes::deliver(child& to, int number) {
   if (number <= 0 || number >= virtual_signals::signals_max) return;
   if (number == SIGKILL) return doom(to, number);
+  if (to.is_stopped && stops_by_default(number)) return;  // SIGCONT would take it back
   if (number == SIGCONT && to.is_stopped) {
     to.is_stopped = false;
     const std::uint64_t held = std::exchange(to.held_signals, 0);
@@ -357,7 +378,8 @@ void virtual_processes::turn(child& one) {
   const time_point now = world_.clock().now();
   if (one.has_ended) return take_down(one);
   if (one.dies_at <= now) {
-    const bool lives_a_little = !one.is_stopped && !one.dies_at_once && world_.draws_queued();
+    const bool lives_a_little = !one.is_stopped && !one.dies_at_once &&
+                                one.last_turns++ < last_turns_max && world_.draws_queued();
     if (!lives_a_little) {
       end(one, {.code = -1, .signal = one.death});
       return take_down(one);
@@ -412,6 +434,7 @@ void virtual_processes::end(child& one, exit_status how) {
                                  : one.parent == first_pid ? &world_.signals_
                                                            : nullptr;
   if (hears && hears->is_heard(SIGCHLD)) hears->raise(SIGCHLD);
+  forget_gone();
 }
 
 // Ends the frames of a process that has ended, as those of a killed program of virtual_node are.
@@ -434,16 +457,19 @@ void virtual_processes::take_down(child& one) {
       }
       WEIR_ASSERT(!is_stuck && "a killed process's cleanup waits for what never comes");
     }
+    steps_of_gone_ += one.on->stats().steps;
     one.on.reset();
     one.driver.reset();
     set_probe_listener(outer);
   }
-  forget_if_gone(one.part.pid);
+  forget_gone();
 }
 
-void virtual_processes::forget_if_gone(int pid) {
-  const child* const one = find(pid);
-  if (one && one->has_ended && one->is_reaped && !one->on) children_.erase(pid);  // (4)
+void virtual_processes::forget_gone() {
+  std::erase_if(children_, [](const auto& entry) {
+    const child& one = *entry.second;
+    return one.has_ended && one.is_reaped && !one.on;  // (4)
+  });
 }
 
 void virtual_processes::crash() {
@@ -451,6 +477,7 @@ void virtual_processes::crash() {
     if (!one->has_ended) end(*one, {.code = -1, .signal = SIGKILL});
     one->is_reaped = true;
   }
+  forget_gone();
 }
 
 void virtual_processes::end_all() {

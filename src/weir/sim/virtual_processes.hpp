@@ -34,7 +34,8 @@ class text_sink;
 /// Cancel:  no waits.
 /// Order:   in turn, one turn of each; by lot in explored runs. From a signal that ends a process
 ///          to its end a latency of the world passes, and by lot some turns.
-/// Bound:   processes_max, then EAGAIN; turns_at_once_max in which no time passes.
+/// Bound:   processes_max, then EAGAIN; turns_at_once_max in which no time passes; last_turns_max
+///          of one that was killed.
 /// Errors:  errno values as Linux gives them; those of programs go to their exit status.
 /// Threads: one at a time.
 class virtual_processes {
@@ -42,6 +43,7 @@ class virtual_processes {
   static constexpr std::size_t processes_max_default = 1'000;
   static constexpr std::uint64_t turns_at_once_max = 1'000'000;
   static constexpr std::uint64_t afterlife_turns_max = 1'000'000;
+  static constexpr std::uint32_t last_turns_max = 64;  // after a signal that ends it, by lot
   static constexpr int init = 0;       // the parent of those whose parent has ended: it reaps
   static constexpr int first_pid = 1;  // the program that the machine runs
   enum class effect : std::uint8_t { none, stops, ends };
@@ -71,6 +73,10 @@ class virtual_processes {
   /// Started, and not yet reaped.
   std::size_t count() const noexcept;
   std::size_t starts() const noexcept { return starts_; }
+  /// Those whose number is taken: (4).
+  std::size_t kept() const noexcept { return children_.size(); }
+  /// That their tasks have taken so far, of all that were started.
+  std::uint64_t steps() const;
   /// Which they are, a line for each; empty: none.
   std::string left() const;
   /// The task trees of those that run.
@@ -87,6 +93,7 @@ class virtual_processes {
   bool send_to_group(int group, int number);
   effect send_to_self(int pid, int number);
   void hear(int pid, int number);
+  void ignore(int pid, int number);
   void exit(int pid, int code);
   /// When one of them is due; never() without one.
   time_point next_turn() const;
@@ -112,7 +119,7 @@ class virtual_processes {
   void close_all(child& one);
   void end(child& one, exit_status how);
   void take_down(child& one);
-  void forget_if_gone(int pid);
+  void forget_gone();
 
   virtual_world& world_;
   std::map<std::string, std::shared_ptr<virtual_program>> programs_;
@@ -120,6 +127,7 @@ class virtual_processes {
   std::map<int, std::unique_ptr<child>> children_;  // (4)
   std::size_t processes_max_ = processes_max_default;
   std::size_t starts_ = 0;
+  std::uint64_t steps_of_gone_ = 0;
   int next_pid_ = first_pid + 1;
 };
 

@@ -170,6 +170,25 @@ WEIR_TEST("a program hears the signals that it waits for") {
   });
 }
 
+WEIR_TEST("of ignoring and hearing a signal the last one counts") {
+  machine().install("/bin/fickle", [](virtual_process& self) -> task<int> {
+    self.hear(SIGTERM);
+    self.ignore(SIGTERM);
+    self.ignore(SIGHUP);
+    self.hear(SIGHUP);
+    co_await say(&self, "ready\n");
+    co_await wait_signal(SIGHUP);
+    const auto kept = co_await as_result(with_timeout(1_s, wait_signal(SIGTERM)));
+    co_return kept ? 8 : 7;
+  });
+  co_await with_process(talking("fickle"), [](process& child) -> task<> {
+    co_await wait_until_ready(child);
+    child.signal(SIGTERM);
+    child.signal(SIGHUP);
+    EXPECT_EQ((co_await child.wait()).code, 7) << "the ignored signal was kept";
+  });
+}
+
 WEIR_TEST("an error that leaves a program aborts it, and is told in its errors") {
   machine().install("/bin/wrong", [](virtual_process&) -> task<int> {
     raise(error(errc::malformed, "all is wrong"));
@@ -277,6 +296,18 @@ WEIR_TEST("children of a program that was killed go on without a parent, and are
   });
   co_await sleep(1_s);
   EXPECT_EQ(machine().left(), "");
+}
+
+WEIR_TEST("what is kept of an orphan is forgotten when it has ended") {
+  machine().install("/bin/true", [](virtual_process&) -> task<int> { co_return 0; });
+  machine().install("/bin/careless", [](virtual_process&) -> task<int> {
+    for (int i = 0; i < 3; ++i) start_and_forget("true");
+    co_await sleep(1_s);
+    co_return 0;
+  });
+  EXPECT_EQ((co_await run_process(command("careless"))).status.code, 0);
+  co_await sleep(1_s);
+  EXPECT_EQ(machine().kept(), 0U);
 }
 
 WEIR_TEST("a zombie goes with the parent that did not wait for it") {
@@ -394,6 +425,20 @@ TEST(VirtualProcesses, take_time_between_a_signal_and_their_end) {
   }());
 }
 
+TEST(VirtualProcesses, that_are_killed_end_though_every_lot_lets_them_live) {
+  virtual_world late({.queued_chance = 1});
+  testing::run_virtual_in(late, []() -> task<> {
+    machine().install("/bin/nap", [](virtual_process&) -> task<int> {
+      co_await sleep(1_h);
+      co_return 0;
+    });
+    co_await with_process(command("nap"), [](process& child) -> task<> {
+      child.signal(SIGKILL);
+      EXPECT_EQ((co_await child.wait()).signal, SIGKILL);
+    });
+  }());
+}
+
 struct parent_program final : node_program {
   WEIR_CORO_WRAPPER task<> main(virtual_node&) override { return body(); }
   task<> body() {
@@ -461,6 +506,24 @@ TEST(VirtualProcesses, run_on_a_machine_among_others_and_end_with_its_program) {
   EXPECT_EQ(parent.ticks, 3U);
   node.cut_power();
   EXPECT_EQ(node.world().processes().left(), "");
+}
+
+TEST(VirtualProcesses, take_steps_that_the_fingerprint_of_their_machines_has) {
+  const auto fingerprint_with = [](int steps) {
+    choices decisions(1);
+    virtual_nodes nodes(decisions);
+    virtual_node& node = nodes.add({.name = "one"});
+    node.world().processes().install("/bin/clock", [&](virtual_process&) -> task<int> {
+      for (int i = 0; i < steps; ++i) co_await yield();
+      co_return 0;
+    });
+    parent_program parent;
+    node.start(parent);
+    nodes.run_for(10_s);
+    return nodes.fingerprint();
+  };
+  EXPECT_EQ(fingerprint_with(1), fingerprint_with(1));
+  EXPECT_NE(fingerprint_with(1), fingerprint_with(2));
 }
 
 }  // namespace

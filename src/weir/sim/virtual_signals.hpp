@@ -34,6 +34,11 @@ class virtual_signals {
   void end_all(int code);
   /// From here on it no longer has its usual effect; a wait for it says so, too.
   void hear(int number) noexcept { heard_ |= bit(number); }
+  /// From here on nobody hears it, nor one that is pending.
+  void ignore(int number) noexcept {
+    heard_ &= ~bit(number);
+    pending_ &= ~bit(number);
+  }
   bool is_heard(int number) const noexcept { return (heard_ & bit(number)) != 0; }
 
  private:

@@ -29,6 +29,7 @@ struct virtual_processes::child {
   exit_status status;
   int death = 0;  // the signal that ends it
   time_point dies_at = time_point::never();
+  std::uint32_t last_turns = 0;    // after dies_at
   std::uint64_t held_signals = 0;  // while it is stopped; a bit per number
   bool is_stopped = false;
   bool dies_at_once = false;  // not after some turns more
