@@ -505,6 +505,13 @@ class Clang(TidyTest):
         self.write("src/weir/base/a.hpp", "#pragma once\n#include <cstddef>\nstd::size_t f();\n")
         self.assertEqual(self.clang(tidy_clang.rule_headers_alone), [])
 
+    def test_a_header_is_left_to_its_source_where_dev_builds_that_without_other_headers(self):
+        for floor, count in (("base", 0), ("apps", 1), ("drill", 1)):
+            self.write(f"src/weir/{floor}/a.hpp", "#pragma once\nstd::size_t f();\n")
+            self.write(f"src/weir/{floor}/a.cpp", f"#include <weir/{floor}/a.hpp>\n")
+            found = [one for one in self.clang(tidy_clang.rule_headers_alone) if f"/{floor}/" in str(one)]
+            self.assertEqual(len(found), count, floor)
+
     def test_a_clean_answer_is_forgotten_when_a_header_below_changes(self):
         self.write("src/weir/base/a.hpp", "#pragma once\n#include <weir/base/b.hpp>\nusing c = b;\n")
         self.write("src/weir/base/b.hpp", "#pragma once\nstruct b {};\n")

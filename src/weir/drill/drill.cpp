@@ -164,6 +164,12 @@ knobs::knobs(choices& from, tls_use tls)
 class run final : public chaos_host {
  public:
   run(const drill_settings& settings, choices& decisions, drill_listener* listener);
+  run(const run&) = delete;
+  run& operator=(const run&) = delete;
+  /// The programs end while what they use is here.
+  ~run() {
+    for (std::size_t i = 0; i != nodes_.count(); ++i) nodes_.at(i).kill();
+  }
 
   drill_report made();
 

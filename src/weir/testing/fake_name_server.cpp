@@ -24,6 +24,7 @@ constexpr std::uint16_t type_srv = 33;
 constexpr std::size_t head_size = 12;
 constexpr std::size_t question_max = 512;
 constexpr std::size_t label_max = 63;
+constexpr int ports_tried_max = 20;
 constexpr unsigned char is_answer = 0x80;
 constexpr unsigned char is_cut = 0x02;
 constexpr unsigned char can_recurse = 0x80;
@@ -207,11 +208,20 @@ task<> fake_name_server::start(scope& in, address at) {
   constexpr auto by_stream = [](fake_name_server* self, listener on) -> task<> {
     co_await self->serve_streams(std::move(on));
   };
-  datagram_socket box = bind_datagrams_at(at);
-  where_ = box.local();  // the port, if it was the system that chose it
-  listener door = co_await listen_at(where_);
-  in.spawn(by_datagram, this, std::move(box));
-  in.spawn(by_stream, this, std::move(door));
+  // A port that the system chooses for datagrams may be another program's for streams.
+  for (int tries = at.port() == 0 ? ports_tried_max : 1;; --tries) {
+    datagram_socket box = bind_datagrams_at(at);
+    where_ = box.local();
+    result<listener> door = co_await as_result(listen_at(where_));
+    if (!door) {
+      co_await checkpoint();  // cancelled: ends here
+      if (tries > 1) continue;
+    }
+    listener streams = value_or_raise(std::move(door));
+    in.spawn(by_datagram, this, std::move(box));
+    in.spawn(by_stream, this, std::move(streams));
+    co_return;
+  }
 }
 
 task<> fake_name_server::serve(address at) {
