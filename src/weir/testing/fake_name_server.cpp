@@ -2,6 +2,7 @@
 
 #include <weir/base/assert.hpp>
 #include <weir/core/as_result.hpp>
+#include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/sim/virtual_world.hpp>
 
