@@ -197,13 +197,15 @@ task<service::outcome> service::call(endpoint to, exchange& with) {
 }
 
 task<> service::sample_rates() {
-  std::vector<queue_progress> some(256);  // at once, so that requests go on between many queues
+  constexpr std::size_t at_once = 256;  // so that requests go on between many queues
+  std::vector<queue_progress> some;
   memory_pause memory("rates of queues");
   for (;;) {
     const time_point begin = loop::current()->now();
     rates_.begin_round();
     time_point next = begin + queue_rate_book::sample_interval;
     try {
+      some.resize(at_once);
       for (std::uint32_t from = 0;;) {
         const std::size_t count = broker_.progress(from, some);
         rates_.sample(std::span(some).first(count), loop::current()->now());
