@@ -217,13 +217,12 @@ result<> broker_core::relocate(const record_view& what, location where) {
   const broker_record record{.kind = static_cast<record_kind>(what.kind), .payload = what.payload};
   if (!state->is_live(record, where)) return {};
   batch.clear();
-  const std::uint64_t before = lsn_last;
   try {
     batch.append(broker_state::relocated(record));
     const auto done = commit(append_class::completion);
     if (!done) return fail(done.error());
   } catch (...) {
-    if (lsn_last != before) throw;
+    if (!failure.empty()) throw;
     return fail(caught_want_of_memory());
   }
   return {};

@@ -1,5 +1,5 @@
 // A disk that fills up, and one that fails: intake stops with a reason and goes on when there is
-// room; a failed sync is final, and everybody hears of it.
+// room; a failed sync is final, and everybody hears of it; what can't be read is tried again.
 #include <weir/broker/broker.hpp>
 
 #include <weir/broker/internal/broker_kit.hpp>
@@ -133,6 +133,33 @@ WEIR_TEST("a failed sync is final: nothing is acknowledged after it, and everybo
   co_await with_broker(tiny_broker(), [&](broker& b) -> task<> {
     EXPECT_EQ((co_await b.message(kept.at(0)))->state, message_state::delayed);
     EXPECT_TRUE(b.is_accepting());
+  });
+}
+
+WEIR_TEST("a reply that can't be read from the disk is tried again, and comes when it can") {
+  auto options = tiny_broker();
+  options.journal.recent_bytes_max = 0;
+  co_await with_broker(options, [](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    co_await b.submit("q", {.body = "a body that rots", .reply_to = "http://127.0.0.1/"});
+    const auto taken = co_await take(b, "q");
+    co_await b.ack(taken.at(0).receipt, "its result", "");
+    auto flip = [at = std::size_t()]() mutable {
+      virtual_disk& disk = testing::world().disk();
+      constexpr const char* segment = "/data/journal-0000000001.seg";
+      std::string content = *disk.content_of(segment);
+      if (at == 0) at = content.find("that rots");
+      content[at] ^= 1;
+      EXPECT_EQ(disk.set_content(segment, content), 0);
+    };
+    flip();
+    co_await testing::expect_raises<errc::timed_out>(with_timeout(60_s, b.take_replies(10)));
+    flip();
+    const auto due = co_await with_timeout(1'000_s, b.take_replies(10));
+    WEIR_REQUIRE(due.size() == 1);
+    EXPECT_EQ(due[0].result, "its result");
+    co_await b.settle_reply(due[0], reply_outcome::delivered, duration());
+    EXPECT_EQ(b.queue("q")->totals.replies_delivered, 1u);
   });
 }
 

@@ -99,8 +99,11 @@ task<std::vector<due_reply>> broker::take_replies(std::size_t max) {
       } else if (read.error() == errc::cancelled) {
         co_await checkpoint();
       } else {
-        log::error("a reply is left until the next start",
+        // The disk may be better soon: as with a receiver that is too busy, this is no attempt as
+        // long as the result is kept.
+        log::error("a reply can't be read, and is tried again later",
                    {{"id", one.id}, {"reason", describe(read.error())}});
+        co_await settle_reply(one, reply_outcome::busy, duration());
       }
     }
     if (replies.empty()) taken.all.clear();
