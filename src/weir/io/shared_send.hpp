@@ -4,8 +4,8 @@
 // which may be long after the send. So it takes `bytes`, which keep their memory by themselves, and
 // no view.
 //
-// When it pays: to peers behind a network card, from 64 KiB on it took 0.75 of the processor time
-// of send(), with 1 MiB 0.46; to a peer on the same machine the kernel copies all the same, and it
+// When it pays: to peers behind a network card, from 64 KiB on it took 0.68 of the processor time
+// of send(), with 1 MiB 0.40; to a peer on the same machine the kernel copies all the same, and it
 // took about twice as much (docs/design/performance-net.md). Hence it is not what send() does.
 #pragma once
 
