@@ -327,8 +327,11 @@ int epoll_driver::wait_for_events(epoll_event* events, std::int64_t patience_ns)
 void epoll_driver::wait(time_point until) noexcept {
   if (!starved_.is_empty()) feed_starved();
   struct epoll_event events[events_max];
-  const int count = wait_for_events(events, patience(until));
-  WEIR_ASSERT(count >= 0 || errno == EINTR);
+  int count = wait_for_events(events, patience(until));
+  // A signal ends the system call, not the wait. So does an io_uring of this thread that the
+  // kernel tears down.
+  while (count < 0 && errno == EINTR) count = wait_for_events(events, patience(until));
+  WEIR_ASSERT(count >= 0);
   for (int i = 0; i < count; ++i) {
     if (events[i].data.fd == wake_fd()) {
       clear_wake();

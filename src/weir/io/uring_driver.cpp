@@ -414,28 +414,28 @@ void uring_driver::submit_queued() noexcept {
   }
 }
 
-void uring_driver::enter(std::int64_t patience_ns) noexcept {
-  io_uring_cqe* first = nullptr;
+bool uring_driver::enter(std::int64_t patience_ns) noexcept {
   if (patience_ns == 0) {
     // Without anything to hand over or to fetch there is no need for a system call.
     const unsigned flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);
-    if (io_uring_sq_ready(&ring_) == 0 &&
-        (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) == 0)
-      return;
-    io_uring_submit_and_get_events(&ring_);
-  } else if (patience_ns < 0) {
-    io_uring_submit_and_wait(&ring_, 1);
-  } else {
-    struct __kernel_timespec timeout = {.tv_sec = patience_ns / 1'000'000'000,
-                                        .tv_nsec = patience_ns % 1'000'000'000};
-    io_uring_submit_and_wait_timeout(&ring_, &first, 1, &timeout, nullptr);
+    if (io_uring_sq_ready(&ring_) != 0 || (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)))
+      io_uring_submit_and_get_events(&ring_);
+    return true;
   }
+  io_uring_cqe* first = nullptr;
+  struct __kernel_timespec timeout = {.tv_sec = patience_ns / 1'000'000'000,
+                                      .tv_nsec = patience_ns % 1'000'000'000};
+  const int outcome = io_uring_submit_and_wait_timeout(
+      &ring_, &first, 1, patience_ns < 0 ? nullptr : &timeout, nullptr);
+  return io_uring_cq_ready(&ring_) != 0 || (outcome < 0 && outcome != -EINTR);
 }
 
 void uring_driver::wait(time_point until) noexcept {
   if (!unsubmitted_.is_empty()) submit_queued();
   if (!starved_.is_empty() || missing_ != 0) feed_starved();
-  enter(io_uring_cq_ready(&ring_) != 0 ? 0 : patience(until));
+  // A signal ends the system call, not the wait; so does a ring of this thread that is torn down.
+  std::int64_t left_ns = io_uring_cq_ready(&ring_) != 0 ? 0 : patience(until);
+  while (!enter(left_ns)) left_ns = patience(until);
   io_uring_cqe* batch[64];
   // Bounded by what was complete when we looked: what completes meanwhile waits for the next turn.
   for (unsigned left = io_uring_cq_ready(&ring_); left != 0;) {

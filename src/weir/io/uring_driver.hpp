@@ -103,7 +103,7 @@ class uring_driver final : public kernel_driver {
   bool start_receive(io_request& request, descriptor& on) noexcept;
   void watch_wake_fd() noexcept;
   void submit_queued() noexcept;
-  void enter(std::int64_t patience_ns) noexcept;
+  bool enter(std::int64_t patience_ns) noexcept;  // false: what was waited for did not happen
   void heard(const io_uring_cqe& completion) noexcept;
   void heard_request(io_request& request, std::int64_t outcome) noexcept;
   void heard_stream(const io_uring_cqe& completion) noexcept;
