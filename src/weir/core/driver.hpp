@@ -162,7 +162,8 @@ class driver {
   virtual bool submit(io_request& request) noexcept = 0;
   /// Asks a submitted request to end early. Its completion arrives from wait() as always.
   virtual void cancel(io_request& request) noexcept = 0;
-  /// Delivers completions; when there are none, waits for one, for wake() or for `until`.
+  /// Delivers completions; when there are none, waits for one, for wake() or for `until`, not less.
+  /// Without an end (time_point::never()) it may come back with nothing.
   virtual void wait(time_point until) noexcept = 0;
   /// Ends a wait() in progress or the next one. Any thread; async-signal-safe.
   virtual void wake() noexcept = 0;

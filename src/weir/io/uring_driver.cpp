@@ -21,9 +21,19 @@ namespace weir::detail {
 
 namespace {
 
-constexpr int buffer_group = 0;
-constexpr std::size_t copied_bytes_max = 4 * 1024;  // smaller pieces are copied together
 constexpr std::size_t transfer_bytes_max = std::size_t{1} << 30;
+
+// ThreadSanitizer puts a signal's handler off until a call that it knows, and it does not know
+// those of liburing: a wait that went to sleep just then would not hear of it.
+constexpr bool is_thread_sanitized() noexcept {
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+  return true;
+#endif
+#endif
+  return false;
+}
+constexpr std::int64_t handlers_wait_max_ns = 50'000'000;
 
 // What user_data says besides a request's address, which is never that small.
 constexpr std::uint64_t about_wake = 1;
@@ -46,12 +56,11 @@ std::uint64_t stream_of(io_handle handle, std::uint32_t generation) noexcept {
 }
 
 bool is_receive(io_op op) noexcept { return op == io_op::receive || op == io_op::receive_into; }
+bool is_send(io_op op) noexcept { return op == io_op::send || op == io_op::send_datagrams; }
 // Receives are among them for pipes only.
 bool is_called_when_ready(io_op op) noexcept {
-  return is_receive(op) || op == io_op::send || op == io_op::send_datagrams ||
-         op == io_op::receive_datagrams;
+  return is_receive(op) || is_send(op) || op == io_op::receive_datagrams;
 }
-bool is_send(io_op op) noexcept { return op == io_op::send || op == io_op::send_datagrams; }
 /// It blocks, so the kernel gives it to one of its workers.
 bool is_worked_on(const io_request& request) noexcept {
   return request.op == io_op::sync || (request.op == io_op::write_at && request.flags == 1);
@@ -106,39 +115,6 @@ void uring_driver::open_ring(unsigned entries) {
     is_on_one_core_ = CPU_COUNT(&cores) == 1;
   }
   io_uring_register_ring_fd(&ring_);  // spares a look-up per call; works without
-}
-
-void uring_driver::add_buffers() {
-  void* memory = nullptr;
-  if (::posix_memalign(&memory, 4096, buffers_count * sizeof(struct io_uring_buf)) != 0)
-    throw std::bad_alloc();
-  buffers_ = static_cast<io_uring_buf_ring*>(memory);
-  std::memset(memory, 0, buffers_count * sizeof(struct io_uring_buf));
-  struct io_uring_buf_reg registration = {};
-  registration.ring_addr = reinterpret_cast<std::uintptr_t>(memory);
-  registration.ring_entries = buffers_count;
-  registration.bgid = buffer_group;
-  if (const int outcome = io_uring_register_buf_ring(&ring_, &registration, 0); outcome < 0) {
-    std::free(std::exchange(buffers_, nullptr));
-    raise(error(errc::unsupported, "the kernel's io_uring has no buffer rings (it is before 5.19)")
-              .caused_by(error::from_os(-outcome, "io_uring_register")));
-  }
-  io_uring_buf_ring_init(buffers_);
-  arena_.room();  // one block is for what we read ourselves: pipes and datagrams
-  for (unsigned id = 0; id < buffers_count; ++id) {
-    if (!lent_[id]) lent_[id] = arena_.lend();
-    if (lent_[id]) {
-      lend_buffer(id);
-    } else {
-      ++missing_;
-    }
-  }
-}
-
-void uring_driver::lend_buffer(unsigned id) noexcept {
-  io_uring_buf_ring_add(buffers_, lent_[id].data, receive_arena::block_bytes,
-                        static_cast<unsigned short>(id), io_uring_buf_ring_mask(buffers_count), 0);
-  io_uring_buf_ring_advance(buffers_, 1);
 }
 
 bool uring_driver::goes_to_derived(io_op op) const noexcept {
@@ -414,6 +390,7 @@ void uring_driver::submit_queued() noexcept {
   }
 }
 
+// False: nothing happened, and perhaps there is time left.
 bool uring_driver::enter(std::int64_t patience_ns) noexcept {
   if (patience_ns == 0) {
     // Without anything to hand over or to fetch there is no need for a system call.
@@ -422,20 +399,26 @@ bool uring_driver::enter(std::int64_t patience_ns) noexcept {
       io_uring_submit_and_get_events(&ring_);
     return true;
   }
+  if (patience_ns < 0 && !is_thread_sanitized()) {
+    io_uring_submit_and_wait(&ring_, 1);
+    return true;
+  }
+  if (is_thread_sanitized() && (patience_ns < 0 || patience_ns > handlers_wait_max_ns))
+    patience_ns = handlers_wait_max_ns;
   io_uring_cqe* first = nullptr;
   struct __kernel_timespec timeout = {.tv_sec = patience_ns / 1'000'000'000,
                                       .tv_nsec = patience_ns % 1'000'000'000};
-  const int outcome = io_uring_submit_and_wait_timeout(
-      &ring_, &first, 1, patience_ns < 0 ? nullptr : &timeout, nullptr);
-  return io_uring_cq_ready(&ring_) != 0 || (outcome < 0 && outcome != -EINTR);
+  const int outcome = io_uring_submit_and_wait_timeout(&ring_, &first, 1, &timeout, nullptr);
+  const bool is_early = outcome >= 0 || outcome == -EINTR || outcome == -ETIME;
+  return io_uring_cq_ready(&ring_) != 0 || !is_early;
 }
 
 void uring_driver::wait(time_point until) noexcept {
   if (!unsubmitted_.is_empty()) submit_queued();
   if (!starved_.is_empty() || missing_ != 0) feed_starved();
-  // A signal ends the system call, not the wait; so does a ring of this thread that is torn down.
+  // A signal, or a ring of this thread that is torn down, ends the system call, not a timed wait.
   std::int64_t left_ns = io_uring_cq_ready(&ring_) != 0 ? 0 : patience(until);
-  while (!enter(left_ns)) left_ns = patience(until);
+  while (!enter(left_ns) && left_ns > 0) left_ns = patience(until);
   io_uring_cqe* batch[64];
   // Bounded by what was complete when we looked: what completes meanwhile waits for the next turn.
   for (unsigned left = io_uring_cq_ready(&ring_); left != 0;) {
@@ -508,70 +491,6 @@ void uring_driver::heard_stream(const io_uring_cqe& completion) noexcept {
     receiver->driver_data = is_starved;
     starved_.push_back(*receiver);
   }
-}
-
-// The bytes of a completion; the kernel's buffer goes back, or another in its place.
-bytes uring_driver::take_buffer(const io_uring_cqe& completion) noexcept {
-  if ((completion.flags & IORING_CQE_F_BUFFER) == 0) return {};
-  const unsigned id = completion.flags >> IORING_CQE_BUFFER_SHIFT;
-  const auto size = static_cast<std::size_t>(std::max(completion.res, 0));
-  bytes view;
-  if (size != 0 && size <= copied_bytes_max) {
-    if (const receive_arena::space room = arena_.room(); room.size >= size) {
-      std::memcpy(room.data, lent_[id].data, size);
-      view = arena_.take(size);
-    }
-  }
-  if (!view && size != 0) {
-    view = receive_arena::take_lent(lent_[id], size);
-    lent_[id] = arena_.lend();
-    if (!lent_[id]) {
-      ++missing_;
-      return view;
-    }
-  }
-  lend_buffer(id);
-  return view;
-}
-
-void uring_driver::keep(descriptor& on, bytes view) noexcept {
-  piece* one = free_pieces_;
-  if (one) {
-    free_pieces_ = one->next;
-  } else if (one = new (std::nothrow) piece; !one) {
-    on.ending = -ENOMEM;  // a hole in the stream must not go unnoticed
-    return;
-  }
-  one->view = std::move(view);
-  one->next = nullptr;
-  (on.last ? on.last->next : on.first) = one;
-  on.last = one;
-  ++on.kept;
-}
-
-void uring_driver::drop_first(descriptor& on) noexcept {
-  piece* one = on.first;
-  on.first = one->next;
-  if (!on.first) on.last = nullptr;
-  --on.kept;
-  one->view = {};
-  one->next = free_pieces_;
-  free_pieces_ = one;
-}
-
-std::int64_t uring_driver::take_kept(io_request& request, descriptor& on) noexcept {
-  bytes& view = on.first->view;
-  std::size_t size = view.size();
-  if (request.op == io_op::receive) {
-    request.received = std::move(view);
-    drop_first(on);
-  } else {
-    size = std::min(size, request.size);
-    std::memcpy(request.memory, view.data(), size);
-    view = view.slice(size);
-    if (!view) drop_first(on);
-  }
-  return static_cast<std::int64_t>(size);
 }
 
 void uring_driver::feed_starved() noexcept {

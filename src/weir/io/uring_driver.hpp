@@ -41,6 +41,7 @@ namespace weir::detail {
 class uring_driver final : public kernel_driver {
  public:
   static constexpr unsigned buffers_count = 128;  // a power of two
+  static constexpr int buffer_group = 0;
   static constexpr unsigned kept_pieces_max = 4;  // of a socket; then its receive is stopped
 
   explicit uring_driver(const driver_options& options);
@@ -103,7 +104,7 @@ class uring_driver final : public kernel_driver {
   bool start_receive(io_request& request, descriptor& on) noexcept;
   void watch_wake_fd() noexcept;
   void submit_queued() noexcept;
-  bool enter(std::int64_t patience_ns) noexcept;  // false: what was waited for did not happen
+  bool enter(std::int64_t patience_ns) noexcept;
   void heard(const io_uring_cqe& completion) noexcept;
   void heard_request(io_request& request, std::int64_t outcome) noexcept;
   void heard_stream(const io_uring_cqe& completion) noexcept;
