@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -106,6 +107,34 @@ class Commands(unittest.TestCase):
         code, out, _ = self.weir("take", self.queue, "--json")
         self.assertEqual((code, json.loads(out)["messages"][0]["attempt"]), (0, 1))
 
+    def test_take_asks_again_where_the_server_lets_a_request_wait_for_less(self):
+        with contextlib.ExitStack() as stack:
+            config = stack.enter_context(tempfile.NamedTemporaryFile("w", suffix=".json"))
+            config.write('{"limits": {"wait": "50ms"}}')
+            config.flush()
+            server = stack.enter_context(Server("--config", config.name))
+            api = stack.enter_context(contextlib.closing(server.client()))
+            api.put("/v1/queues/q", {})
+            taking = subprocess.Popen([APP, "take", "q", "--wait", "50s", "--raw", "--url", f"http://127.0.0.1:{server.port}"],
+                                      stdout=subprocess.PIPE)
+            deadline = time.monotonic() + 40
+            asked = r'weir_http_requests_total\{endpoint="lease",status="200"\} (\d+)'
+            while int((re.findall(asked, api.get("/metrics").body.decode()) or ["0"])[0]) < 3:
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.02)
+            self.assertIsNone(taking.poll())
+            api.post("/v1/queues/q/messages", body=b"late")
+            self.assertEqual((taking.communicate(timeout=40)[0], taking.returncode), (b"late", 0))
+
+    def test_all_that_were_taken_are_acknowledged(self):
+        ids = [self.weir("send", self.queue, stdin=b"x")[1].strip() for _ in range(3)]
+        self.assertEqual(self.weir("take", self.queue, "--max", "3", "--ack")[0], 0)
+        self.assertEqual({self.api.get(f"/v1/messages/{id}").json["state"] for id in ids}, {"done"})
+
+    def test_a_terminal_is_not_told_what_a_body_says_to_it(self):
+        self.weir("send", self.queue, "--content-type", "text/plain", stdin="a\x9b2Jb".encode())
+        self.assertIn(" a?2Jb\n", self.weir("take", self.queue)[1])
+
     def test_dead_letters_are_moved_back(self):
         self.api.put(f"/v1/queues/{self.queue}", {"attempts": 1})
         for _ in range(3):
@@ -190,6 +219,9 @@ class Alone(unittest.TestCase):
             self.assertIn(f"\n  {command} ", out)
             self.assertEqual(weir(command, "--help")[0], 0)
             self.assertIn("Usage:", weir(command, "--help")[1])
+            self.assertEqual(weir("help", command), weir(command, "--help"))
+        self.assertEqual(weir("help")[1], out)
+        self.assertEqual(weir("help", "sim", "serve"), weir("sim", "serve", "--help"))
 
     def test_wrong_command_lines_are_refused(self):
         workload = ["--wait", "5ms", "--cpu", "1us"]
@@ -202,6 +234,17 @@ class Alone(unittest.TestCase):
             (["sim", "serve", "--faults", "rain"], "--faults rain: all, none, or some of kill"),
             (["sim", "serve", "--tls", "perhaps"], "--tls perhaps: drawn, always or never"),
             (["sim", "serve", "--nodes", "1"], "--nodes"), (["sim", "serve", "--replay", "/nowhere"], "/nowhere"),
+            (["sim", "serve", "--faults", "kill,"], "--faults kill,: all, none"), (["sim", "serve", "--faults", ""], "--faults: its value is empty"),
+            (["sim", "serve", "--replay", "x", "--seed", "9"], "sim serve: --seed is taken only without --replay, whose file says it (see `weir sim serve --help`)"),
+            (["sim", "serve", "--replay", "x", "--campaign", "1s"], "--campaign is taken only without --replay"),
+            (["sim", "serve", "--campaign", "1s", "--shrink"], "--shrink is taken only without --campaign"),
+            (["sim", "serve", "--campaign", "1s", "--events"], "--events is taken only for one run"),
+            (["sim", "serve", "--seeds", "3"], "--seeds is taken only with --campaign"), (["sim", "serve", "--jobs", "1"], "--jobs is taken only with --campaign"),
+            (["sim", "serve", "--save", "x"], "--save is taken only with --shrink"), (["sim", "serve", "--time", "0s"], "--time 0s would try nothing"),
+            (["sim", "serve", "--campaign", "0s"], "--campaign 0s would try nothing"),
+            (["send", "q", "--key", ""], "send: --key: its value is empty"), (["send", "q", "--reply-to", ""], "--reply-to: its value is empty"),
+            (["take", "q", "--raw", "--json"], "--raw and --json don't go together"),
+            (["queus"], "there is no command 'queus'; was 'queues' meant? (see `weir --help`)"), (["help", "queus"], "there is no command 'queus'; was 'queues' meant?"),
             (["sim", "mutants", "it has no name"], "no mutant is called 'it has no name'"),
             (["sim", "serve", "--seed", "-1"], "--seed: '-1' is not a number from 0 to 18446744073709551615"),
             (["sim", "serve", "--seed", "18446744073709551616"], "is not a number"),
@@ -243,11 +286,16 @@ class Alone(unittest.TestCase):
             self.assertIn("send", script)
             read = subprocess.run([shell, "-n"], input=script, capture_output=True, text=True)
             self.assertEqual((read.returncode, read.stdout, read.stderr), (0, "", ""), shell)
-        script = weir("completion", "bash")[1]
-        asked = script + "\nCOMP_WORDS=(weir send --pri); COMP_CWORD=2; _weir; echo ${COMPREPLY[@]}"
-        self.assertEqual(subprocess.run(["bash", "-c", asked], capture_output=True, text=True).stdout, "--priority\n")
-        asked = script + "\nCOMP_WORDS=(weir que); COMP_CWORD=1; _weir; echo ${COMPREPLY[@]}"
-        self.assertEqual(subprocess.run(["bash", "-c", asked], capture_output=True, text=True).stdout, "queues\n")
+        for line, offered in (
+            ("send --pri", "--priority"), ("que", "queues"), ("--v", "--version"), ("sim se", "serve"),
+            ("sim --", "--help"), ("sim serve --sh", "--shrink --shrink-runs"), ("sim mutants --c", "--control"),
+            ("bench disk --", "--bytes --help --json --time --writers"), ("send --key -", ""), ("sim serve --tls --", ""),
+            ("completion f", "fish"), ("serve --tls-c", "--tls-cert --tls-client-ca"),
+        ):
+            words = ["weir", *line.split(" ")]
+            asked = weir("completion", "bash")[1] + f"\nCOMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _weir; echo ${{COMPREPLY[@]}}"
+            told = subprocess.run(["bash", "-c", asked], capture_output=True, text=True).stdout.split()
+            self.assertEqual(" ".join(sorted(told)), offered, line)
 
     def test_the_disk_is_measured_and_nothing_is_left(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -390,7 +438,7 @@ class Alone(unittest.TestCase):
             with open(no_folder, "w", encoding="utf-8"):
                 pass
             for code, arguments, text in (
-                (2, ["--data", ""], "the data folder has no name: give --data a folder"),
+                (2, ["--data", ""], "serve: --data: its value is empty (see `weir serve --help`)"),
                 (2, ["--data", no_folder], f"'{no_folder}' is no folder"),
                 (1, ["--data", server.data], "is in use by another process: end it, or use another folder"),
                 (1, ["--data", folder, "--listen", taken],

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <optional>
 #include <vector>
 
@@ -125,6 +126,10 @@ api_reply call_server(const client_options& options, const api_call& call) {
     co_return co_await caller.call(*what);
   };
   return run_here(call_once(&options, &call));
+}
+
+time_point steady_now() {
+  return time_point(std::chrono::steady_clock::now().time_since_epoch().count());
 }
 
 std::string encoded(std::string_view text) {

@@ -74,6 +74,11 @@ class server_caller {
 /// Makes one call from outside of tasks.
 api_reply call_server(const client_options& options, const api_call& call);
 
+/// The longest that one request waits; who waits for longer asks again.
+constexpr duration wait_piece = duration::seconds(60);
+/// Monotonic time, outside of loops.
+time_point steady_now();
+
 /// `text` as a path segment.
 std::string encoded(std::string_view text);
 

@@ -76,15 +76,16 @@ exit_code run_command(const command_choice& choice) noexcept {
   }
 }
 
-exit_code refuse_command_line(std::string_view command, int argc, char** argv,
-                              std::string_view why) {
+exit_code refuse_command_line(std::string_view command, std::string_view first,
+                              std::string_view meant, std::string_view why) {
   if (!command.empty()) {
     return tell(exit_code::usage, fmt::format("{1}: {0} (see `weir {1} --help`)", why, command));
   }
   std::string text = "a command is needed";
-  if (argc > 1) {
-    const bool is_option = argv[1][0] == '-';
-    text = fmt::format("there is no {} '{}'", is_option ? "option" : "command", argv[1]);
+  if (!first.empty()) {
+    const bool is_option = first.front() == '-';
+    text = fmt::format("there is no {} '{}'", is_option ? "option" : "command", first);
+    if (!meant.empty()) text += fmt::format("; was '{}' meant?", meant);
   }
   return tell(exit_code::usage, text + " (see `weir --help`)");
 }

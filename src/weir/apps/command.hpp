@@ -40,9 +40,9 @@ struct command_failure {
 exit_code run_command(const command_choice& choice) noexcept;
 
 /// Tells what is wrong with a command line, in the same way. `command` is what it names: "bench
-/// disk", or nothing.
-exit_code refuse_command_line(std::string_view command, int argc, char** argv,
-                              std::string_view why);
+/// disk", or nothing; then `first` is the line's first word, and `meant` a command that is near it.
+exit_code refuse_command_line(std::string_view command, std::string_view first,
+                              std::string_view meant, std::string_view why);
 
 /// Raised as a failure: the server's problem in words for people.
 [[noreturn]] void raise_problem(int status, std::string_view body);

@@ -16,27 +16,64 @@ namespace {
 
 constexpr std::size_t shown_max = 64;  // of a wrong value
 
-/// The options of a command, and the names and options of what is below it.
-void add_words(const CLI::App& command, std::vector<std::string>& words) {
-  const auto add = [&words](std::string word) {
-    if (std::ranges::find(words, word) == words.end()) words.push_back(std::move(word));
-  };
-  for (const CLI::App* below : command.get_subcommands({})) {
-    add(below->get_name());
-    add_words(*below, words);
-  }
+/// The command and those below it.
+void add_completable(const CLI::App& command, const std::string& above,
+                     std::vector<completable>& out) {
+  completable one{above + command.get_name(), command.get_description(), {}, {}};
+  for (const CLI::App* below : command.get_subcommands({})) one.words.push_back(below->get_name());
   for (const CLI::Option* option : command.get_options()) {
-    for (const std::string& name : option->get_lnames()) add("--" + name);
+    for (const std::string& name : option->get_lnames()) {
+      one.words.push_back("--" + name);
+      if (option->get_items_expected_max() != 0) one.valued.push_back("--" + name);
+    }
   }
+  out.push_back(std::move(one));
+  for (const CLI::App* below : command.get_subcommands({}))
+    add_completable(*below, command.get_name() + " ", out);
 }
 
 /// Takes any text; `Out` is a string or an optional one.
 template <class Out>
 command_syntax::value_taker taker_into(Out& out) {
   return [&out](const std::string& text) {
+    if (text.empty()) return std::string("its value is empty");  // an unset variable of a script
     out = text;
     return std::string();
   };
+}
+
+/// How many letters must be changed, added or left out to make one of the other.
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, changed}));
+    }
+  }
+  return row.back();
+}
+
+bool has_command(const CLI::App& app, std::string_view name) {
+  return std::ranges::any_of(app.get_subcommands({}),
+                             [name](const CLI::App* one) { return one->get_name() == name; });
+}
+
+/// The command that may have been meant; empty when none is near.
+std::string nearest_command(const CLI::App& app, std::string_view word) {
+  constexpr std::size_t near = 2;
+  std::string best;
+  std::size_t least = std::min(near, word.size() / 2) + 1;
+  for (const CLI::App* one : app.get_subcommands({})) {
+    const std::size_t far = word.size() > shown_max ? least : distance(word, one->get_name());
+    if (far < least) {
+      least = far;
+      best = one->get_name();
+    }
+  }
+  return best;
 }
 
 /// "bench disk": the commands that the line names.
@@ -160,11 +197,7 @@ void command_syntax::version_flag(const std::string& text) const {
 
 std::vector<completable> command_syntax::commands() const {
   std::vector<completable> out;
-  for (const CLI::App* command : of_->get_subcommands({})) {
-    completable one{command->get_name(), command->get_description(), {}};
-    add_words(*command, one.options);
-    out.push_back(std::move(one));
-  }
+  for (const CLI::App* command : of_->get_subcommands({})) add_completable(*command, "", out);
   return out;
 }
 
@@ -174,13 +207,22 @@ command_line::command_line(const std::string& help, const std::string& name)
 command_line::~command_line() = default;
 
 std::optional<exit_code> command_line::parse(int argc, char** argv) {
+  std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  if (!words.empty() && words.front() == "help") {  // help COMMAND: COMMAND --help
+    words.erase(words.begin());
+    const bool is_known = words.empty() || has_command(*app_, words.front());
+    if (is_known) words.emplace_back("--help");
+  }
+  const std::string first = words.empty() ? "" : words.front();
   try {
-    app_->parse(argc, argv);
+    std::ranges::reverse(words);  // as the parser takes them
+    app_->parse(std::move(words));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) {  // help was asked for, or the version
       return static_cast<exit_code>(app_->exit(error));
     }
-    return refuse_command_line(chosen_command(*app_), argc, argv, error.what());
+    return refuse_command_line(chosen_command(*app_), first, nearest_command(*app_, first),
+                               error.what());
   }
   return std::nullopt;
 }

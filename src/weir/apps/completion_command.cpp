@@ -16,7 +16,7 @@ std::vector<completable> commands_of(const command_syntax& app) {
   std::vector<completable> out = app.commands();
   for (completable& one : out) {
     if (one.name == completion_name) {
-      one.options.insert(one.options.end(), {"bash", "zsh", "fish"});
+      one.words.insert(one.words.end(), {"bash", "zsh", "fish"});
     }
   }
   return out;
@@ -27,7 +27,10 @@ std::vector<completable> commands_of(const command_syntax& app) {
 void add_completion_command(command_syntax app, command_choice& choice) {
   const command_syntax command =
       app.subcommand(completion_name, "Print a completion script for a shell");
-  command.footer("Example:\n  eval \"$(weir completion bash)\"");
+  command.footer(
+      "Examples:\n  eval \"$(weir completion bash)\"       # in ~/.bashrc\n"
+      "  eval \"$(weir completion zsh)\"        # in ~/.zshrc\n"
+      "  weir completion fish | source         # in ~/.config/fish/config.fish");
   const auto chosen = std::make_shared<shell>(shell::bash);
   const auto take = [chosen](const std::string& name) {
     static const std::map<std::string, shell> shells{

@@ -2,14 +2,34 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <ranges>
+#include <string_view>
+
 namespace weir {
 
 namespace {
 
+/// What may follow the program's own name, besides commands.
+constexpr std::string_view words_of_all = "help --help --version";
+
+bool is_below(const completable& one) { return one.name.contains(' '); }
+bool is_option(std::string_view word) { return word.starts_with('-'); }
+
 std::string names_of(const std::vector<completable>& commands) {
   std::vector<std::string_view> names;
-  for (const completable& one : commands) names.push_back(one.name);
+  for (const completable& one : commands) {
+    if (!is_below(one)) names.push_back(one.name);
+  }
   return fmt::format("{}", fmt::join(names, " "));
+}
+
+std::vector<std::string_view> plain_words(const completable& command) {
+  std::vector<std::string_view> out;
+  for (const std::string& word : command.words) {
+    if (!is_option(word)) out.push_back(word);
+  }
+  return out;
 }
 
 /// In single quotes for any shell here.
@@ -25,40 +45,52 @@ std::string quoted(std::string_view text) {
   return out + "'";
 }
 
-std::string bash_text(const std::vector<completable>& commands) {
-  std::string cases;
-  for (const completable& one : commands) {
-    cases += fmt::format("    {}) words='{}' ;;\n", one.name, fmt::join(one.options, " "));
+/// `line` for each command, those below others first: the first pattern that fits is taken.
+template <class Line>
+std::string cases_of(const std::vector<completable>& commands, Line line) {
+  std::string out;
+  for (const completable& one : commands | std::views::reverse) {
+    out += fmt::format("    {}*) {} ;;\n", quoted(one.name + " "), line(one));
   }
+  return out;
+}
+
+std::string bash_text(const std::vector<completable>& commands) {
+  const std::string cases = cases_of(commands, [](const completable& one) {
+    return fmt::format("words='{}' valued='{}'", fmt::join(one.words, " "),
+                       fmt::join(one.valued, " "));
+  });
   return fmt::format(R"(_weir() {{
-  local word="${{COMP_WORDS[COMP_CWORD]}}" words=''
+  local word="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}" words='' valued=''
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W '{} --help' -- "$word"))
+    COMPREPLY=($(compgen -W '{} {}' -- "$word"))
     return
   fi
-  case "${{COMP_WORDS[1]}}" in
+  case "${{COMP_WORDS[*]:1:COMP_CWORD-1}} " in
 {}  esac
+  case " $valued " in
+    *" $before "*) COMPREPLY=(); return ;;
+  esac
   COMPREPLY=($(compgen -W "$words" -- "$word"))
 }}
 complete -o default -F _weir weir
 )",
-                     names_of(commands), cases);
+                     names_of(commands), words_of_all, cases);
 }
 
 std::string zsh_text(const std::vector<completable>& commands) {
   std::string names;
-  std::string cases;
-  std::string words;  // of commands that take words of their own instead of files
   for (const completable& one : commands) {
-    names += fmt::format("    {}\n", quoted(one.name + ":" + one.help));
-    cases += fmt::format("    {}) compadd -- {} ;;\n", one.name, fmt::join(one.options, " "));
-    std::vector<std::string_view> plain;
-    for (const std::string& option : one.options) {
-      if (!option.starts_with("--")) plain.push_back(option);
-    }
-    if (plain.empty()) continue;
-    words += fmt::format("      {}) compadd -- {} ;;\n", one.name, fmt::join(plain, " "));
+    if (!is_below(one)) names += fmt::format("    {}\n", quoted(one.name + ":" + one.help));
   }
+  const std::string plain = cases_of(commands, [](const completable& one) {
+    const std::vector<std::string_view> words = plain_words(one);
+    return words.empty() ? std::string("_files")
+                         : fmt::format("compadd -- {}", fmt::join(words, " "));
+  });
+  const std::string cases = cases_of(commands, [](const completable& one) {
+    return fmt::format("compadd -- {}", fmt::join(one.words, " "));
+  });
   return fmt::format(R"(#compdef weir
 _weir() {{
   local -a commands
@@ -66,35 +98,60 @@ _weir() {{
 {}  )
   if (( CURRENT == 2 )); then
     _describe 'command' commands
+    [[ "$PREFIX" == -* ]] && compadd -- {}
     return
   fi
+  local line="${{(j: :)words[2,CURRENT-1]}} "
   if [[ "$PREFIX" != -* ]]; then
-    case "$words[2]" in
-{}      *) _files ;;
-    esac
+    case "$line" in
+{}    esac
     return
   fi
-  case "$words[2]" in
+  case "$line" in
 {}  esac
 }}
+(( $+functions[compdef] )) || {{ autoload -Uz compinit && compinit }}
 compdef _weir weir
 )",
-                     names, words, cases);
+                     names, words_of_all, plain, cases);
+}
+
+/// When a command is the one that the line names: "... sim; and ... serve".
+std::string fish_condition(const completable& one, const std::vector<completable>& all) {
+  constexpr std::string_view seen = "__fish_seen_subcommand_from";
+  const std::size_t space = one.name.find(' ');
+  if (space != std::string::npos) {
+    return fmt::format("{0} {1}; and {0} {2}", seen, one.name.substr(0, space),
+                       one.name.substr(space + 1));
+  }
+  std::string out = fmt::format("{} {}", seen, one.name);
+  for (const completable& other : all) {
+    const std::size_t at = other.name.find(' ');
+    if (at == std::string::npos) continue;
+    const std::string above = other.name.substr(0, at);
+    const std::string below = other.name.substr(at + 1);
+    if (above == one.name) out += fmt::format("; and not {} {}", seen, below);
+    if (below == one.name) out += fmt::format("; and not {} {}", seen, above);
+  }
+  return out;
 }
 
 std::string fish_text(const std::vector<completable>& commands) {
   std::string out = "complete -c weir -e\n";
   for (const completable& one : commands) {
-    out += fmt::format("complete -c weir -f -n __fish_use_subcommand -a {} -d {}\n", one.name,
-                       quoted(one.help));
-    for (const std::string& option : one.options) {
-      if (!option.starts_with("--")) {
-        out += fmt::format("complete -c weir -f -n '__fish_seen_subcommand_from {}' -a {}\n",
-                           one.name, option);
+    if (!is_below(one)) {
+      out += fmt::format("complete -c weir -f -n __fish_use_subcommand -a {} -d {}\n", one.name,
+                         quoted(one.help));
+    }
+    const std::string when = fish_condition(one, commands);
+    for (const std::string& word : one.words) {
+      if (!is_option(word)) {
+        out += fmt::format("complete -c weir -f -n '{}' -a {}\n", when, word);
         continue;
       }
-      out += fmt::format("complete -c weir -n '__fish_seen_subcommand_from {}' -l {}\n", one.name,
-                         option.substr(2));
+      const bool has_value = std::ranges::find(one.valued, word) != one.valued.end();
+      out += fmt::format("complete -c weir -n '{}' -l {}{}\n", when, word.substr(2),
+                         has_value ? " -r" : "");
     }
   }
   return out;

@@ -7,11 +7,13 @@
 
 namespace weir {
 
-/// One command with the words that may follow it.
+/// One command with the words that may follow it. Those that have commands of their own come before
+/// them.
 struct completable {
-  std::string name;
+  std::string name;  // "sim serve"
   std::string help;
-  std::vector<std::string> options;  // "--max"
+  std::vector<std::string> words;   // "--max", and names of commands below it
+  std::vector<std::string> valued;  // which of them take a value
 };
 
 enum class shell : unsigned char { bash, zsh, fish };

@@ -8,21 +8,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 
 namespace weir {
 
 namespace {
 
-constexpr duration wait_piece = duration::seconds(60);
-
 std::string text_of(const boost::json::value& message, std::string_view field) {
   const auto* value = message.as_object().if_contains(field);
   return value && value->is_string() ? std::string(std::string_view(value->get_string())) : "";
-}
-
-time_point steady_now() {
-  return time_point(std::chrono::steady_clock::now().time_since_epoch().count());
 }
 
 }  // namespace

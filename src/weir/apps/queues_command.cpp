@@ -28,6 +28,7 @@ std::string table_of(std::string_view json) {
                     {"LEASED", right},
                     {"DONE", right},
                     {"DEAD", right},
+                    {"EXPIRED", right},
                     {"BYTES", right},
                     {"OLDEST", right},
                     {"IN/S", right},
@@ -40,7 +41,7 @@ std::string table_of(std::string_view json) {
     const boost::json::value& oldest = queue.at("oldest_age");
     table.add({std::string(std::string_view(queue.at("name").as_string())),
                count_of(counts, "ready"), count_of(counts, "delayed"), count_of(counts, "leased"),
-               count_of(counts, "done"), count_of(counts, "dead"),
+               count_of(counts, "done"), count_of(counts, "dead"), count_of(counts, "expired"),
                format_bytes(counts.at("bytes").to_number<std::uint64_t>()),
                oldest.is_string() ? std::string(std::string_view(oldest.get_string())) : "-",
                rate_of(rates, "submitted"), rate_of(rates, "completed"), rate_of(rates, "failed")});

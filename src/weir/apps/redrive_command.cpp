@@ -3,6 +3,7 @@
 #include <weir/apps/command.hpp>
 #include <weir/apps/progress_bar.hpp>
 #include <weir/apps/run_here.hpp>
+#include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 
@@ -33,11 +34,12 @@ task<std::uint64_t> count_dead(const server_caller& caller, std::string path) {
 
 /// Shows how many dead letters are left, until it is cancelled.
 task<> watch_dead(const server_caller* caller, std::string path, progress_bar* bar) {
-  const std::uint64_t total = co_await count_dead(*caller, path);
-  for (;;) {
-    co_await sleep(look_interval);
-    const std::uint64_t left = co_await count_dead(*caller, path);
-    bar->progressed(total - std::min(left, total), total);
+  std::uint64_t total = 0;
+  for (;; co_await sleep(look_interval)) {
+    const result<std::uint64_t> left = co_await as_result(count_dead(*caller, path));
+    if (!left) continue;  // the redrive goes on, whatever a look at it meets
+    total = std::max(total, *left);
+    bar->progressed(total - *left, total);
   }
 }
 

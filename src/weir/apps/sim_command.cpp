@@ -23,21 +23,61 @@ namespace {
 
 constexpr std::size_t case_bytes_max = 64u << 20;
 
+constexpr duration not_given{-1};
+
 struct settings {
   std::optional<std::uint64_t> seed;
-  std::uint32_t nodes = 3;
-  duration time = {};  // 0: the default
-  std::string faults = "all";
-  std::string tls = "drawn";
-  duration campaign = {};
-  std::uint32_t jobs = 0;
-  std::uint64_t seeds = UINT64_MAX;
+  std::optional<std::uint64_t> nodes;
+  duration time = not_given;
+  std::optional<std::string> faults;
+  std::optional<std::string> tls;
+  duration campaign = not_given;
+  std::optional<std::uint64_t> jobs;
+  std::optional<std::uint64_t> seeds;
   std::string replay;
   bool shrink = false;
-  std::uint64_t shrink_runs = 1'000;
+  std::optional<std::uint64_t> shrink_runs;
   std::string save;
   bool events = false;
 };
+
+/// An option that would do nothing is a mistake of who gave it.
+void refuse_what_does_not_go_together(const settings& given) {
+  const bool is_campaign = given.campaign != not_given;
+  const bool is_replay = !given.replay.empty();
+  const struct {
+    bool is_given;
+    const char* option;
+    bool is_taken;
+    const char* only;  // where it is taken
+  } options[] = {
+      {given.seed.has_value(), "--seed", !is_replay, "without --replay, whose file says it"},
+      {given.nodes.has_value(), "--nodes", !is_replay, "without --replay, whose file says it"},
+      {given.time != not_given, "--time", !is_replay, "without --replay, whose file says it"},
+      {given.faults.has_value(), "--faults", !is_replay, "without --replay, whose file says them"},
+      {given.tls.has_value(), "--tls", !is_replay, "without --replay, whose file says it"},
+      {is_campaign, "--campaign", !is_replay, "without --replay"},
+      {given.seeds.has_value(), "--seeds", is_campaign, "with --campaign"},
+      {given.jobs.has_value(), "--jobs", is_campaign, "with --campaign"},
+      {given.shrink, "--shrink", !is_campaign, "without --campaign; it prints a command for each"},
+      {given.events, "--events", !is_campaign && !given.shrink, "for one run"},
+      {given.shrink_runs.has_value(), "--shrink-runs", given.shrink, "with --shrink"},
+      {!given.save.empty(), "--save", given.shrink, "with --shrink"},
+  };
+  for (const auto& one : options) {
+    if (!one.is_given || one.is_taken) continue;
+    throw command_failure{
+        exit_code::usage,
+        fmt::format("sim serve: {} is taken only {} (see `weir sim serve --help`)", one.option,
+                    one.only)};
+  }
+  for (const auto& [option, length] :
+       {std::pair("--time", given.time), std::pair("--campaign", given.campaign)}) {
+    if (length.ns != 0) continue;
+    throw command_failure{exit_code::usage,
+                          fmt::format("sim serve: {} 0s would try nothing", option)};
+  }
+}
 
 class event_printer final : public drill::drill_listener {
  public:
@@ -53,19 +93,21 @@ std::string fault_names() {
 }
 
 drill::drill_settings drill_settings_of(const settings& given, duration time_default) {
-  const auto faults = chaos_set::parse(given.faults);
+  const std::string faults_text = given.faults.value_or("all");
+  const auto faults = chaos_set::parse(faults_text);
   if (!faults) {
     throw command_failure{exit_code::usage,
                           fmt::format("--faults {}: all, none, or some of {}; -NAME leaves one out",
-                                      given.faults, fault_names())};
+                                      faults_text, fault_names())};
   }
-  const auto tls = drill::parse_tls_use(given.tls);
+  const std::string tls_text = given.tls.value_or("drawn");
+  const auto tls = drill::parse_tls_use(tls_text);
   if (!tls) {
     throw command_failure{exit_code::usage,
-                          fmt::format("--tls {}: drawn, always or never", given.tls)};
+                          fmt::format("--tls {}: drawn, always or never", tls_text)};
   }
-  return {.nodes = given.nodes,
-          .time = given.time.ns > 0 ? given.time : time_default,
+  return {.nodes = static_cast<std::uint32_t>(given.nodes.value_or(3)),
+          .time = given.time != not_given ? given.time : time_default,
           .faults = *faults,
           .tls = *tls};
 }
@@ -132,7 +174,7 @@ exit_code tell_failure(const drill::drill_case& what, const drill::drill_report&
 exit_code run_one(const settings& given, drill::drill_case what) {
   event_printer printer;
   if (given.shrink) {
-    drill::shrunk_case made = drill::shrink_case(what, given.shrink_runs);
+    drill::shrunk_case made = drill::shrink_case(what, given.shrink_runs.value_or(1'000));
     if (!made.report.is_failed()) {
       print("nothing to shrink: no promise is broken\n" + text_of(made.report));
       return exit_code::ok;
@@ -174,8 +216,9 @@ exit_code run_campaign_of(const settings& given) {
   plan.drill = drill_settings_of(given, duration::seconds(600));
   plan.first_seed = given.seed ? *given.seed : fresh_seed();
   plan.length = given.campaign;
-  plan.seeds_max = given.seeds;
-  plan.workers = given.jobs != 0 ? given.jobs : std::max(1u, std::thread::hardware_concurrency());
+  plan.seeds_max = given.seeds.value_or(UINT64_MAX);
+  plan.workers = given.jobs ? static_cast<std::uint32_t>(*given.jobs)
+                            : std::max(1u, std::thread::hardware_concurrency());
   print(fmt::format("seeds from {}, {} workers\n", plan.first_seed, plan.workers));
   progress_printer progress;
   const drill::campaign_totals totals = drill::run_campaign(plan, progress);
@@ -193,13 +236,19 @@ exit_code run_campaign_of(const settings& given) {
   }
   if (is_blind) out += "the campaign failed: what should happen sometimes never did\n";
   if (totals.seeds == 0) out += "no seed came to its end in that time\n";
+  const bool is_passed = totals.failed == 0 && !is_blind && totals.seeds != 0;
+  if (is_passed) out += fmt::format("all promises were kept, in {} seeds\n", totals.seeds);
+  if (is_passed && !never.empty()) {
+    out += fmt::format("too few seeds to judge what never happened: that takes {}\n", seeds_enough);
+  }
   print(out);
-  return totals.failed != 0 || is_blind || totals.seeds == 0 ? exit_code::failed : exit_code::ok;
+  return is_passed ? exit_code::ok : exit_code::failed;
 }
 
 exit_code simulate(const settings& given) {
   log::set_level(log::level::off);  // the server's lines have the simulation's times: see --events
-  if (given.campaign.ns > 0) return run_campaign_of(given);
+  refuse_what_does_not_go_together(given);
+  if (given.campaign != not_given) return run_campaign_of(given);
   if (!given.replay.empty()) {
     result<drill::drill_case> read =
         drill::drill_case::parse(read_file(given.replay, case_bytes_max));

@@ -1,6 +1,7 @@
 #include <weir/apps/table_text.hpp>
 
 #include <weir/base/assert.hpp>
+#include <weir/wire/utf8.hpp>
 
 #include <fmt/format.h>
 
@@ -15,6 +16,25 @@ namespace {
 std::size_t width_of(std::string_view text) {
   return static_cast<std::size_t>(std::ranges::count_if(
       text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
+/// Of the first character, if it is one of UTF-8; else 1.
+std::size_t character_bytes(std::string_view text) {
+  const auto first = static_cast<unsigned char>(text.front());
+  const std::size_t size = first < 0xc2   ? 1
+                           : first < 0xe0 ? 2
+                           : first < 0xf0 ? 3
+                           : first < 0xf5 ? 4
+                                          : 1;
+  return size <= text.size() && is_utf8(text.substr(0, size)) ? size : 1;
+}
+
+/// False for what a terminal may obey: the controls of ASCII and those from U+0080 to U+009F, and
+/// bytes that are no character, which some terminals take for those.
+bool is_shown(std::string_view character) {
+  const auto first = static_cast<unsigned char>(character.front());
+  if (character.size() == 1) return first >= 0x20 && first < 0x7f;
+  return first != 0xc2 || static_cast<unsigned char>(character[1]) >= 0xa0;
 }
 
 void append_cell(std::string& line, std::string_view cell, std::size_t width, column_align align) {
@@ -67,8 +87,17 @@ std::string format_bytes(std::uint64_t bytes) {
 }
 
 std::string printable(std::string_view text) {
-  std::string out(text);
-  std::ranges::replace_if(out, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const std::size_t size = character_bytes(text);
+    if (is_shown(text.substr(0, size))) {
+      out.append(text, 0, size);
+    } else {
+      out += '?';
+    }
+    text.remove_prefix(size);
+  }
   return out;
 }
 

@@ -21,6 +21,17 @@ TEST(table_text, a_cell_cannot_write_over_the_terminal) {
   EXPECT_EQ(table.text(), "A\nx?[2J??y\n");
 }
 
+TEST(table_text, what_is_no_character_and_the_controls_behind_ascii_are_question_marks) {
+  EXPECT_EQ(printable("a\xc2\x9b"
+                      "2Jb"),
+            "a?2Jb");  // CSI as one character
+  EXPECT_EQ(printable("\x9b"
+                      "2J\xc2"),
+            "?2J?");                            // as one byte; a cut character
+  EXPECT_EQ(printable("\xed\xa0\x80"), "???");  // half of a pair of UTF-16
+  EXPECT_EQ(printable("\xc2\xa0\xe2\x82\xac\xf0\x9f\x98\x80"), "\u00a0€😀");
+}
+
 TEST(table_text, sizes_have_at_most_three_digits) {
   EXPECT_EQ(format_bytes(0), "0 B");
   EXPECT_EQ(format_bytes(1023), "1023 B");

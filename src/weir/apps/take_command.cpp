@@ -6,8 +6,10 @@
 #include <weir/base/text.hpp>
 
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
 namespace weir {
@@ -55,13 +57,55 @@ std::string bodies_of(const boost::json::array& messages) {
   return out;
 }
 
+bool is_empty(const boost::json::value& answer) { return answer.at("messages").as_array().empty(); }
+
+/// Asks again until there is something or the time is over: a server's own limit of a wait may be
+/// shorter.
+api_reply lease(const settings& given) {
+  const time_point until = steady_now() + given.wait;
+  for (;;) {
+    const duration left = std::max(duration(), until - steady_now());
+    const duration piece = duration::milliseconds(std::min(left, wait_piece).ns / 1'000'000);
+    api_reply reply = call_server(
+        given.client, {.method = "POST",
+                       .path = fmt::format("/v1/queues/{}/leases?max={}&wait={}",
+                                           encoded(given.queue), given.max, format_duration(piece)),
+                       .patience = piece + duration::seconds(30)});
+    if (piece.ns == 0 || !is_empty(boost::json::parse(reply.body))) return reply;
+  }
+}
+
+/// All at once; those that are refused are told when the others are acknowledged.
+void acknowledge(const settings& given, const boost::json::array& messages) {
+  boost::json::array acks;
+  for (const boost::json::value& one : messages)
+    acks.push_back(boost::json::object{{"receipt", one.at("receipt")}});
+  const api_reply reply = call_server(
+      given.client, {.method = "POST",
+                     .path = "/v1/leases:ack",
+                     .fields = {{"Content-Type", "application/json"}},
+                     .body = boost::json::serialize(boost::json::object{{"acks", acks}})});
+  const boost::json::value answer = boost::json::parse(reply.body);
+  const boost::json::array& told = answer.at("acks").as_array();
+  std::size_t refused = 0;
+  std::string why;
+  for (const boost::json::value& one : told) {
+    if (one.at("status").to_number<int>() < 400) continue;
+    if (refused++ == 0) why = fmt::format("{} ({})", text_of(one, "detail"), text_of(one, "code"));
+  }
+  if (refused == 0) return;
+  throw command_failure{
+      exit_code::refused,
+      refused == 1 ? fmt::format("a message was not acknowledged: {}", why)
+                   : fmt::format("{} messages were not acknowledged; the first: {}", refused, why)};
+}
+
 exit_code take(const settings& given) {
-  const api_reply reply =
-      call_server(given.client,
-                  {.method = "POST",
-                   .path = fmt::format("/v1/queues/{}/leases?max={}&wait={}", encoded(given.queue),
-                                       given.max, format_duration(given.wait)),
-                   .patience = given.wait + duration::seconds(30)});
+  if (given.client.json && given.raw) {
+    throw command_failure{exit_code::usage,
+                          "take: --raw and --json don't go together (see `weir take --help`)"};
+  }
+  const api_reply reply = lease(given);
   const boost::json::value answer = boost::json::parse(reply.body);
   const boost::json::array& messages = answer.at("messages").as_array();
   if (given.client.json) {
@@ -71,12 +115,7 @@ exit_code take(const settings& given) {
   }
   if (messages.empty()) throw command_failure{exit_code::nothing, "no message is ready"};
   // Acknowledged only after they were printed: a closed pipe must not lose them.
-  for (const boost::json::value& one : messages) {
-    if (!given.ack) break;
-    call_server(given.client,
-                {.method = "POST",
-                 .path = fmt::format("/v1/leases/{}/ack", encoded(text_of(one, "receipt")))});
-  }
+  if (given.ack) acknowledge(given, messages);
   return exit_code::ok;
 }
 

@@ -132,7 +132,8 @@ TEST(ChaosSet, is_read_and_written_by_names) {
   EXPECT_EQ(chaos_set::parse("none")->text(), "none");
   EXPECT_EQ(chaos_set::parse("kill,power")->text(), "kill,power");
   EXPECT_FALSE(chaos_set::parse("all,-disk_error")->has(chaos_kind::disk_error));
-  EXPECT_FALSE(chaos_set::parse("killl"));
+  for (const char* wrong : {"killl", "", "kill,", ",kill", "kill,,power"})
+    EXPECT_FALSE(chaos_set::parse(wrong)) << wrong;
 }
 
 }  // namespace

@@ -37,10 +37,11 @@ std::string_view name(chaos_kind kind) noexcept { return names[static_cast<std::
 
 std::optional<chaos_set> chaos_set::parse(std::string_view text) {
   chaos_set made;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find(','), text.size());
+  for (bool is_last = false; !is_last;) {
+    const std::size_t end = text.find(',');
+    is_last = end == std::string_view::npos;
     std::string_view one = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
+    if (!is_last) text.remove_prefix(end + 1);
     if (one == "none") continue;
     if (one == "all") {
       made = all();
