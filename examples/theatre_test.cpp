@@ -1,5 +1,6 @@
 // A service in a simulated world: seats are sold to whoever pays first. docs/guide/testing.md shows
 // how its fault, which no ordinary test meets, is found.
+// [includes]
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/flow/mutex.hpp>
@@ -12,6 +13,7 @@
 namespace {
 
 using namespace weir::literals;
+// [/includes]
 
 // [service]
 class theatre {
@@ -40,6 +42,7 @@ class theatre {
 };
 // [/service]
 
+// [buyers]
 weir::task<> arrive_and_buy(theatre* at, const char* who) {
   weir::random_source luck(weir::loop::current()->io().random());
   co_await weir::sleep(weir::duration(luck.between(0, 60'000'000'000)));
@@ -53,6 +56,7 @@ weir::task<> two_buyers(theatre* at) {
     co_await s.join();
   });
 }
+// [/buyers]
 
 // [test]
 WEIR_TEST("a seat is sold once, whenever two buyers come") {

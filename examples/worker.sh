@@ -12,16 +12,23 @@ field() { # a member of the first message; ids, receipts and base64 have no esca
   sed -n "s/.*\"$1\":\"\\([^\"]*\\)\".*/\\1/p" "$work/lease"
 }
 
+settle() { # settle WORD ARGUMENTS...: a lease that has run out meanwhile is somebody else's, and we go on
+  if curl -fsS "${@:2}"; then
+    echo "$(field id) $1"
+  else
+    echo "$(field id) was not settled" >&2
+  fi
+}
+
 while true; do
-  curl -fsS -X POST -o "$work/lease" "$url/v1/queues/$queue/leases?wait=30s&encoding=base64"
+  # No server, or no such queue: again in a second.
+  curl -fsS -X POST -o "$work/lease" "$url/v1/queues/$queue/leases?wait=30s&encoding=base64" || { sleep 1 && continue; }
   receipt=$(field receipt)
   [ -n "$receipt" ] || continue
   if field body | base64 -d | "$@" >"$work/result" 2>"$work/error"; then
-    curl -fsS --data-binary "@$work/result" -H 'Content-Type: text/plain' "$url/v1/leases/$receipt/ack"
-    echo "$(field id) done"
+    settle "done" --data-binary "@$work/result" -H 'Content-Type: text/plain' "$url/v1/leases/$receipt/ack"
   else
     error=$(head -c 500 "$work/error" | tr -cd '[:alnum:] .,:;_-')
-    curl -fsS -d "{\"error\":\"$error\"}" "$url/v1/leases/$receipt/nack"
-    echo "$(field id) failed: $error"
+    settle "failed: $error" -d "{\"error\":\"$error\"}" "$url/v1/leases/$receipt/nack"
   fi
 done

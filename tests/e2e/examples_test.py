@@ -50,6 +50,18 @@ class Examples(unittest.TestCase):
         self.assertEqual(seen, ["dead", None, "no bad"])
         self.assertEqual(worker.stdout.readline(), f"{id} failed: no bad\n")
 
+    def test_the_worker_in_shell_goes_on_when_its_lease_or_its_queue_is_gone(self):
+        self.api.put("/v1/queues/q", {})
+        worker = self.start(str(ROOT / "examples" / "worker.sh"), "q", "sh", "-c",
+                            'read -r x; [ "$x" != gone ] || curl -s -X DELETE "$WEIR_URL/v1/queues/q"; echo "$x!"')
+        id = self.api.post("/v1/queues/q/messages", b"gone\n").json["id"]
+        while (line := worker.stderr.readline()) != f"{id} was not settled\n":
+            self.assertNotEqual(line, "")
+        while "404" not in (line := worker.stderr.readline()):  # it asks for its queue, and asks again
+            self.assertNotEqual(line, "")
+        self.api.put("/v1/queues/q", {})
+        self.assertEqual(self.outcome("q", b"next\n")[1:], ("done", "next!\n", None))
+
     @unittest.skipUnless(WORKER.exists(), "this build has no examples")
     def test_the_worker_in_cpp_waits_for_its_queue_and_acknowledges(self):
         worker = self.start(str(WORKER), self.url)
