@@ -10,6 +10,7 @@
 #include <weir/io/file.hpp>
 #include <weir/io/make_driver.hpp>
 #include <weir/io/receive_arena.hpp>
+#include <weir/testing/allocations.hpp>
 #include <weir/testing/contracts/driver_contract.hpp>
 
 #include <gmock/gmock.h>
@@ -27,6 +28,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdlib>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <string>
@@ -252,6 +254,46 @@ TEST_P(kernel_limits, what_nobody_receives_stays_with_the_sender) {
         EXPECT_LT(arrived, 64u << 20);
       },
       {.receive_blocks_max = 200});
+}
+
+// A stream that fails ends there: what came before is right, and nothing that came later follows.
+TEST_P(kernel_limits, without_memory_a_stream_that_nobody_receives_has_no_hole) {
+  if (!testing::are_allocations_ours()) GTEST_SKIP() << "allocations can't fail here";
+  run([]() -> task<> {
+    std::size_t struck = 0;
+    for (std::uint64_t nth = 1; nth <= 6; ++nth) {
+      connection pair = co_await connect_pair();
+      connection other = co_await connect_pair();
+      co_await pair.client.send("x");
+      EXPECT_EQ(co_await receive_at_least(pair.server, 1), "x");
+      std::string sent;
+      const auto send_all = [&]() -> task<> {
+        for (const char* piece : {"a", "b", "c", "d", "e"}) {
+          co_await pair.client.send(piece);
+          sent += piece;
+          co_await other.client.send("y");  // once it is here, so is the piece
+          std::ignore = co_await other.server.receive();
+        }
+      };
+      {
+        const testing::failing_allocation no_memory(nth);
+        try {
+          co_await send_all();
+        } catch (const std::exception&) {  // the sender's own want of memory
+        }
+        struck += no_memory.has_struck();
+      }
+      co_await pair.client.shutdown_send();
+      std::string arrived;
+      const auto receive_rest = [&]() -> task<> {
+        while (const bytes piece = co_await pair.server.receive()) arrived += piece.text();
+      };
+      const result<void> whole = co_await as_result(receive_rest());
+      EXPECT_TRUE(sent.starts_with(arrived)) << arrived << " of " << sent;
+      if (whole) EXPECT_EQ(arrived, sent);
+    }
+    if (std::string_view(loop::current()->io().name()) == "io_uring") EXPECT_GE(struck, 1u);
+  });
 }
 
 // The system calls of a wait end with EINTR then, as they do for an instant when a ring of the same

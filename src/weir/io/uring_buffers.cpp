@@ -74,6 +74,7 @@ bytes uring_driver::take_buffer(const io_uring_cqe& completion) noexcept {
 }
 
 void uring_driver::keep(descriptor& on, bytes view) noexcept {
+  if (on.ending != not_ended) return;  // behind a hole
   piece* one = free_pieces_;
   if (one) {
     free_pieces_ = one->next;

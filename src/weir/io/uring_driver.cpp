@@ -481,7 +481,8 @@ void uring_driver::heard_stream(const io_uring_cqe& completion) noexcept {
   }
   io_request* receiver = on.receiver;
   if (!receiver) {
-    if (on.kept >= kept_pieces_max && on.is_armed && !on.is_stopping) stop_stream(handle, on);
+    const bool has_enough = on.kept >= kept_pieces_max || on.ending != not_ended;
+    if (has_enough && on.is_armed && !on.is_stopping) stop_stream(handle, on);
   } else if (on.first || on.ending != not_ended) {
     on.receiver = nullptr;
     finish(*receiver, on.first ? take_kept(*receiver, on) : on.ending);
