@@ -17,13 +17,16 @@
 #include <gtest/gtest.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
@@ -34,6 +37,7 @@
 #include <string>
 #include <thread>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace weir {
@@ -254,6 +258,55 @@ TEST_P(kernel_limits, what_nobody_receives_stays_with_the_sender) {
         EXPECT_LT(arrived, 64u << 20);
       },
       {.receive_blocks_max = 200});
+}
+
+// Bytes that have left the client and are not in the kernel's queue of the server.
+std::size_t kept_of(const connection& pair, std::size_t sent) {
+  int unsent = 0;
+  int unread = 0;
+  EXPECT_EQ(::ioctl(pair.client.handle(), SIOCOUTQ, &unsent), 0);
+  EXPECT_EQ(::ioctl(pair.server.handle(), SIOCINQ, &unread), 0);
+  const auto in_kernel = static_cast<std::size_t>(unsent) + static_cast<std::size_t>(unread);
+  return sent - std::min(sent, in_kernel);
+}
+
+// A socket that was received from once may be read ahead: by a burst further than a few pieces,
+// since the kernel has taken much of it before the driver hears of any.
+TEST_P(kernel_limits, bursts_that_nobody_receives_stay_with_their_senders) {
+  constexpr std::size_t blocks_max = 1'024;
+  run(
+      []() -> task<> {
+        struct sender {
+          connection pair;
+          std::size_t sent = 0;
+        };
+        const std::string text = pattern(400'000);
+        std::vector<sender> all(40);
+        for (sender& one : all) {
+          one.pair = co_await connect_pair();
+          co_await one.pair.client.send("x");
+          EXPECT_EQ(co_await receive_at_least(one.pair.server, 1), "x");
+        }
+        co_await with_scope([&](scope& s) -> task<> {
+          for (sender& one : all) {
+            s.spawn([&]() -> task<> {
+              co_await one.pair.client.send(text, &one.sent);
+              co_await one.pair.client.shutdown_send();
+            });
+          }
+          std::size_t before = 0;
+          std::size_t kept = 1;
+          while (before != kept) {  // until nothing moves any more
+            before = std::exchange(kept, 0);
+            co_await sleep(10_ms);
+            for (const sender& one : all) kept += kept_of(one.pair, one.sent);
+          }
+          constexpr std::size_t at_once = 128 + blocks_max / 32 + 40;
+          EXPECT_LE(kept, at_once * detail::receive_arena::block_bytes);
+          for (sender& one : all) EXPECT_EQ(co_await receive_all(one.pair.server), text);
+        });
+      },
+      {.receive_blocks_max = blocks_max});
 }
 
 // A stream that fails ends there: what came before is right, and nothing that came later follows.

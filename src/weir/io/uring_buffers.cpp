@@ -82,8 +82,11 @@ void uring_driver::keep(descriptor& on, bytes view) noexcept {
     on.ending = -ENOMEM;  // a hole in the stream must not go unnoticed
     return;
   }
+  // A piece that was copied lies beside others, one that was not has its block to itself.
+  one->pinned = view.size() <= copied_bytes_max ? view.size() : receive_arena::block_bytes;
   one->view = std::move(view);
   one->next = nullptr;
+  kept_bytes_ += one->pinned;
   (on.last ? on.last->next : on.first) = one;
   on.last = one;
   ++on.kept;
@@ -94,6 +97,8 @@ void uring_driver::drop_first(descriptor& on) noexcept {
   on.first = one->next;
   if (!on.first) on.last = nullptr;
   --on.kept;
+  kept_bytes_ -= one->pinned;
+  if (kept_bytes_ <= kept_bytes_max_ / 2) is_sparing_ = false;
   one->view = {};
   one->next = free_pieces_;
   free_pieces_ = one;

@@ -72,7 +72,9 @@ uring_driver::ring_owner::~ring_owner() {
   if (is_open) io_uring_queue_exit(&ring);
 }
 
-uring_driver::uring_driver(const driver_options& options) : kernel_driver(options, 0) {
+uring_driver::uring_driver(const driver_options& options)
+    : kernel_driver(options, 0),
+      kept_bytes_max_(options.receive_blocks_max / kept_share * receive_arena::block_bytes) {
   open_ring(options.ring_entries);
   add_buffers();
   watch_wake_fd();
@@ -239,7 +241,11 @@ void uring_driver::queue(io_request& request) noexcept {
 
 void uring_driver::prepare_stream(io_handle handle, io_uring_sqe& entry) noexcept {
   descriptor& on = descriptors_[static_cast<std::size_t>(handle)];
-  io_uring_prep_recv_multishot(&entry, handle, nullptr, 0, 0);
+  if (is_sparing_) {
+    io_uring_prep_recv(&entry, handle, nullptr, 0, 0);
+  } else {
+    io_uring_prep_recv_multishot(&entry, handle, nullptr, 0, 0);
+  }
   entry.flags |= IOSQE_BUFFER_SELECT;
   entry.buf_group = buffer_group;
   io_uring_sqe_set_data64(&entry, stream_of(handle, on.generation));
@@ -326,6 +332,15 @@ void uring_driver::stop_stream(io_handle handle, descriptor& on) noexcept {
   on.is_stopping = true;
   io_uring_prep_cancel64(entry, stream_of(handle, on.generation), 0);
   io_uring_sqe_set_data64(entry, about_cancel);
+}
+
+// Any of the streams could bring a burst, also one whose receiver waits: that one is armed anew.
+void uring_driver::be_sparing() noexcept {
+  is_sparing_ = true;
+  for (std::size_t i = 0; i < descriptors_.size(); ++i) {
+    descriptor& on = descriptors_[i];
+    if (on.is_armed && !on.is_stopping) stop_stream(static_cast<io_handle>(i), on);
+  }
 }
 
 void uring_driver::adopt(io_handle handle) noexcept {
@@ -483,6 +498,7 @@ void uring_driver::heard_stream(const io_uring_cqe& completion) noexcept {
   if (!receiver) {
     const bool has_enough = on.kept >= kept_pieces_max || on.ending != not_ended;
     if (has_enough && on.is_armed && !on.is_stopping) stop_stream(handle, on);
+    if (kept_bytes_ > kept_bytes_max_ && !is_sparing_) be_sparing();
   } else if (on.first || on.ending != not_ended) {
     on.receiver = nullptr;
     finish(*receiver, on.first ? take_kept(*receiver, on) : on.ending);

@@ -3,9 +3,10 @@
 // has one receive in the kernel that completes again and again (multishot) and names no memory: the
 // kernel picks a buffer of a small ring when data arrives, so ten thousand idle connections pin
 // nothing. What arrives while nobody receives is kept, up to a bound at which the kernel is told to
-// stop; then TCP's own flow control does the rest. Sends are tried directly first, for they nearly
-// always fit; one that doesn't waits for room with a poll. What the kernel may read by itself goes
-// through the ring: shared_sends.hpp.
+// stop; then TCP's own flow control does the rest. Of a burst the kernel has taken much more before
+// we hear of any, so there is a second bound, for all sockets: over it each receive is a single
+// one. Sends are tried directly first, for they nearly always fit; one that doesn't waits for room
+// with a poll. What the kernel may read by itself goes through the ring: shared_sends.hpp.
 //
 // Rejected: multishot accept takes connections that nobody has asked for, so a cancelled accept
 // could not leave them to another process. Rejected: single receives, each armed anew (10 % more
@@ -35,7 +36,10 @@ namespace weir::detail {
 ///
 /// Cancel:  by a request of its own to the kernel; the first one's completion decides.
 /// Order:   as the kernel completes.
-/// Bound:   ring_entries submissions per system call; buffers_count buffers wait for data.
+/// Bound:   ring_entries submissions per system call; buffers_count buffers wait for data. Kept for
+///          those who don't receive: kept_pieces_max pieces of a socket and what one wait brings
+///          besides, at most buffers_count; of all sockets 1/kept_share of receive_blocks_max, what
+///          one wait brings, and one piece for each receive that was cancelled.
 /// Errors:  the constructor raises `unsupported` when the kernel refuses a ring.
 /// Threads: as driver says; made on the loop's thread, which alone may submit.
 class uring_driver final : public kernel_driver {
@@ -43,6 +47,7 @@ class uring_driver final : public kernel_driver {
   static constexpr unsigned buffers_count = 128;  // a power of two
   static constexpr int buffer_group = 0;
   static constexpr unsigned kept_pieces_max = 4;  // of a socket; then its receive is stopped
+  static constexpr unsigned kept_share = 32;      // of all sockets; then all receives are stopped
 
   explicit uring_driver(const driver_options& options);
   ~uring_driver() override;
@@ -61,6 +66,7 @@ class uring_driver final : public kernel_driver {
  private:
   struct piece {
     bytes view;
+    std::size_t pinned = 0;  // bytes
     piece* next = nullptr;
   };
   struct descriptor {
@@ -113,6 +119,7 @@ class uring_driver final : public kernel_driver {
   std::int64_t take_kept(io_request& request, descriptor& on) noexcept;
   void drop_first(descriptor& on) noexcept;
   void stop_stream(io_handle handle, descriptor& on) noexcept;
+  void be_sparing() noexcept;
   void feed_starved() noexcept;
   void forget(io_request& request) noexcept;
 
@@ -126,6 +133,9 @@ class uring_driver final : public kernel_driver {
   request_list unsubmitted_;
   request_list starved_;  // receives that found no buffer
   piece* free_pieces_ = nullptr;
+  const std::size_t kept_bytes_max_;
+  std::size_t kept_bytes_ = 0;  // what is pinned by pieces
+  bool is_sparing_ = false;     // more than that was: receives are single until half of it is gone
   shared_sends shared_;
 };
 
