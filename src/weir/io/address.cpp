@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <optional>
@@ -178,8 +179,10 @@ std::string address::text() const {
     }
     case address_family::unix_path: {
       const auto path = as<struct sockaddr_un>(raw_);
-      const std::size_t size = raw_.size - offsetof(struct sockaddr_un, sun_path);
-      if (size == 0 || raw_.size < offsetof(struct sockaddr_un, sun_path)) return "unix:";
+      constexpr std::size_t start = offsetof(struct sockaddr_un, sun_path);
+      if (raw_.size <= start) return "unix:";
+      // The kernel counts a zero behind a path that fills all.
+      const std::size_t size = std::min<std::size_t>(raw_.size - start, sizeof path.sun_path);
       if (path.sun_path[0] == '\0')
         return fmt::format("unix:@{}", std::string_view(path.sun_path + 1, size - 1));
       return fmt::format("unix:{}",

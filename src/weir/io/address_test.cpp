@@ -2,7 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
+#include <cstddef>
+#include <cstring>
 #include <string>
 
 namespace weir {
@@ -41,6 +45,20 @@ TEST(address, bounds_the_path_of_a_unix_socket) {
   EXPECT_TRUE(address::unix_path(std::string(107, 'x')));
   EXPECT_FALSE(address::unix_path(std::string(108, 'x')));
   EXPECT_FALSE(address::unix_path(std::string("a\0b", 3)));
+}
+
+// The kernel counts a zero behind it that has no room in a sockaddr_un.
+TEST(address, shows_a_path_of_a_unix_socket_that_fills_all_its_room) {
+  const std::string path(sizeof(sockaddr_un::sun_path), 'x');
+  raw_address raw;
+  std::memset(raw.storage, 'y', sizeof raw.storage);
+  sockaddr_un full{.sun_family = AF_UNIX, .sun_path = {}};
+  std::memcpy(full.sun_path, path.data(), path.size());
+  std::memcpy(raw.storage, &full, sizeof full);
+  raw.size = sizeof full + 1;
+  EXPECT_EQ(address(raw).text(), "unix:" + path);
+  raw.storage[offsetof(sockaddr_un, sun_path)] = 0;
+  EXPECT_EQ(address(raw).text(), "unix:@" + path.substr(1));
 }
 
 TEST(address, knows_what_only_this_machine_can_reach) {
