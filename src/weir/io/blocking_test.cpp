@@ -2,11 +2,15 @@
 // Needs the kernel: its threads are real ones.
 #include <weir/io/blocking.hpp>
 
+#include <weir/io/blocking_pool.hpp>
 #include <weir/io/contract_test.hpp>
+#include <weir/io/internal/spawn_child.hpp>
+#include <weir/testing/allocations.hpp>
 
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cerrno>
 #include <memory>
 #include <semaphore>
 #include <stdexcept>
@@ -140,6 +144,32 @@ TEST_P(blocking_call, a_cancel_takes_back_what_has_not_begun_and_waits_for_what_
         EXPECT_EQ(others, 0);
       },
       {.blocking_threads_max = 1});
+}
+
+TEST(blocking_pool, a_job_without_memory_for_its_thread_is_refused) {
+  if (!testing::are_allocations_ours()) GTEST_SKIP() << "allocations can't fail here";
+  std::binary_semaphore done{0};
+  detail::blocking_pool pool(
+      {},
+      [](void* to, io_request&) noexcept { static_cast<std::binary_semaphore*>(to)->release(); },
+      &done);
+  io_request job;
+  job.op = io_op::run_blocking;
+  job.function = [](void*) {};
+  {
+    const testing::failing_allocation first(1);
+    EXPECT_EQ(pool.submit(job), -EAGAIN);
+  }
+  ASSERT_EQ(pool.submit(job), 0);
+  done.acquire();
+}
+
+TEST(blocking_pool, a_child_without_memory_is_not_started) {
+  if (!testing::are_allocations_ours()) GTEST_SKIP() << "allocations can't fail here";
+  child_host& here = detail::kernel_children();
+  const child_plan plan = value_or_raise(detail::plan_of(here, command("true")));
+  const testing::failing_allocation first(1);
+  EXPECT_EQ(here.start_child(plan).failure, ENOMEM);
 }
 
 }  // namespace

@@ -50,6 +50,20 @@ WEIR_TEST_ON_BOTH("a child is fed, and its output, errors and status are collect
   EXPECT_EQ(done.status, (exit_status{.code = 3, .signal = 0}));
 }
 
+WEIR_TEST_ON_BOTH("a pipe that was given to a start that fails is received from as before") {
+  install_programs_here();
+  auto [reader, writer] = make_pipe();
+  const command none = command("/no/such/program").input(child_stream::of(reader));
+  EXPECT_EQ(co_await code_of(run_process(none)), errc::not_found);
+  std::string got;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> { got = (co_await reader.receive()).text(); });
+    co_await yield();  // it waits, and the loop goes on
+    co_await writer.send("x");
+  });
+  EXPECT_EQ(got, "x");
+}
+
 WEIR_TEST_ON_BOTH("a pipe to a child holds the sender back until it reads, and loses nothing") {
   install_programs_here();
   co_await with_process(

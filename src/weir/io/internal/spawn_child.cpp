@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 #include <string_view>
 
 namespace weir::detail {
@@ -65,10 +66,14 @@ class spawn_orders {
     return failure != 0 ? failure : set_attributes(plan);
   }
   int start(const child_plan& plan, pid_t& pid) noexcept {
-    const std::vector<char*> arguments = pointers_to(plan.arguments);
-    const std::vector<char*> environment = pointers_to(plan.environment);
-    return ::posix_spawnp(&pid, plan.program.c_str(), &actions_, &attributes_, arguments.data(),
-                          environment.data());
+    try {
+      const std::vector<char*> arguments = pointers_to(plan.arguments);
+      const std::vector<char*> environment = pointers_to(plan.environment);
+      return ::posix_spawnp(&pid, plan.program.c_str(), &actions_, &attributes_, arguments.data(),
+                            environment.data());
+    } catch (const std::bad_alloc&) {
+      return ENOMEM;
+    }
   }
 
  private:
@@ -173,14 +178,30 @@ error spawn_failure(driver& io, const child_plan& plan, int number) {
 namespace {
 
 // A child expects that its reads and writes block. The ends of a pipe are told that one by one;
-// what is ours stays as it is, for all who share it would see it change.
-void make_blocking(const child_plan& plan) noexcept {
-  for (int i = 0; i < 3; ++i) {
-    const int one = plan.is_ours[i] ? -1 : plan.streams[i];
-    const int flags = one >= 0 ? ::fcntl(one, F_GETFL) : -1;
-    if (flags >= 0) ::fcntl(one, F_SETFL, flags & ~O_NONBLOCK);
+// what is ours stays as it is, for all who share it would see it change. Without a child the ends
+// are still a loop's, which may not block on them.
+class blocking_ends {
+ public:
+  explicit blocking_ends(const child_plan& plan) noexcept {
+    for (int i = 0; i < 3; ++i) {
+      const int one = plan.is_ours[i] ? -1 : plan.streams[i];
+      const int flags = one >= 0 ? ::fcntl(one, F_GETFL) : -1;
+      if (flags < 0 || (flags & O_NONBLOCK) == 0) continue;
+      if (::fcntl(one, F_SETFL, flags & ~O_NONBLOCK) == 0) changed_[i] = one;
+    }
   }
-}
+  blocking_ends(const blocking_ends&) = delete;
+  blocking_ends& operator=(const blocking_ends&) = delete;
+  ~blocking_ends() {
+    for (const int one : changed_) {
+      if (one >= 0) ::fcntl(one, F_SETFL, ::fcntl(one, F_GETFL) | O_NONBLOCK);
+    }
+  }
+  void keep() noexcept { std::ranges::fill(changed_, -1); }
+
+ private:
+  int changed_[3] = {-1, -1, -1};
+};
 
 class kernel_child_host final : public child_host {
  public:
@@ -191,13 +212,14 @@ class kernel_child_host final : public child_host {
   }
   started_child start_child(const child_plan& plan) noexcept override {
     started_child made;
-    make_blocking(plan);
+    blocking_ends ends(plan);
     spawn_orders orders;
     made.failure = orders.prepare(plan);
     if (made.failure != 0) return made;
     pid_t pid = -1;
     made.failure = orders.start(plan, pid);
     if (made.failure != 0) return made;
+    ends.keep();
     made.pid = pid;
     // Its number is the child's until it is reaped, so this can't name another. Where the kernel or
     // a filter of system calls refuses, SIGCHLD does.
