@@ -8,7 +8,7 @@
 
 #include <cerrno>
 #include <chrono>
-#include <system_error>
+#include <exception>
 
 namespace weir::detail {
 
@@ -53,7 +53,7 @@ bool blocking_pool::start_thread() noexcept {
       one.is_live = true;
       ++live_;
       return true;
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {  // no more threads, or no memory for one
       return false;
     }
   }

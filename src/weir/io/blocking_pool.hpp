@@ -33,7 +33,8 @@ struct blocking_stats {
 /// Cancel:  withdraw() takes a job back that has not begun; one that has is waited for.
 /// Order:   jobs begin in the order in which they were submitted.
 /// Bound:   threads_max threads, queue_max waiting jobs.
-/// Errors:  submit() gives -ENOBUFS when the queue is full, -EAGAIN when no thread can be started.
+/// Errors:  submit() gives -ENOBUFS when the queue is full, -EAGAIN when no thread can be started
+///          (the system has no more, or there is no memory) and none is there.
 /// Threads: made, used and destroyed by one thread; `done` is called by the pool's.
 class blocking_pool {
  public:

@@ -20,7 +20,6 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -133,7 +132,7 @@ class core_group {
  public:
   explicit core_group(unsigned count) : cores_(count) {}
 
-  // A core's loop exists from enter to leave: in between it can be told to stop.
+  // A core's loop exists from enter to leave (see core_stay): in between it can be told to stop.
   void enter(unsigned index, loop& on) noexcept {
     const std::lock_guard guard(lock_);
     cores_[index].on = &on;
@@ -186,6 +185,20 @@ class core_group {
   std::atomic<bool> is_without_driver_{false};
 };
 
+class core_stay {
+ public:
+  core_stay(core_group& group, unsigned index, loop& on) noexcept : group_(group), index_(index) {
+    group_.enter(index_, on);
+  }
+  core_stay(const core_stay&) = delete;
+  core_stay& operator=(const core_stay&) = delete;
+  ~core_stay() { group_.leave(index_); }
+
+ private:
+  core_group& group_;
+  const unsigned index_;
+};
+
 // The scope makes a group of what fails inside, with the traces that a later report prints.
 task<> run_core(core_program& program, core_group& group) {
   try {
@@ -208,10 +221,9 @@ void run_core_on(unsigned index, core_program& program, core_group& group,
       options.stop_on_signals && index == 0, *io,
       [](void* all, const char* signal) noexcept { static_cast<core_group*>(all)->stop(signal); },
       &group);
-  group.enter(index, on);
+  const core_stay here(group, index, on);
   on.root().spawn([&]() -> task<> { co_await run_core(program, group); });
   on.run();
-  group.leave(index);
 }
 
 // Errors before there is a loop, such as no descriptor left for its driver, stop the others too.
@@ -238,7 +250,7 @@ int run_cores(core_program& program, run_options options) {
   for (unsigned i = 1; i < count; ++i) {
     try {
       threads.emplace_back([&, i] { run_core_or_fail(i, program, group, options, nullptr); });
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {  // no more threads, or no memory for one
       group.fail(std::current_exception());
       break;
     }

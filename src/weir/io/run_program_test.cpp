@@ -7,16 +7,19 @@
 #include <weir/io/make_driver.hpp>
 #include <weir/io/signals.hpp>
 #include <weir/io/socket.hpp>
+#include <weir/testing/allocations.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include <atomic>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <set>
 #include <string>
 #include <thread>
@@ -150,6 +153,26 @@ TEST(run_program, an_error_on_one_core_ends_the_others_and_the_process) {
   EXPECT_THAT(outcome.text, HasSubstr("core 1 is broken"));
   EXPECT_THAT(outcome.text,
               ::testing::ContainsRegex("cleaned up(.|\n)*cleaned up(.|\n)*cleaned up"));
+}
+
+TEST(run_program, without_memory_for_another_core_all_end) {
+  if (!testing::are_allocations_ours()) GTEST_SKIP() << "allocations can't fail here";
+  static std::atomic<bool> is_told = false;
+  const unhandled_handler before =
+      set_unhandled_handler([](const unhandled_error&) noexcept { is_told = true; });
+  bool has_struck = true;
+  for (std::uint64_t nth = 1; has_struck; ++nth) {
+    const testing::failing_allocation no_memory(nth);
+    int code = 1;
+    is_told = false;
+    try {
+      code = run_on_all_cores({.cores = 3}, []() -> task<> { co_return; });
+    } catch (const std::bad_alloc&) {  // before there were any
+    }
+    has_struck = no_memory.has_struck();
+    EXPECT_EQ(code != 0 || is_told, has_struck) << testing::failing_allocation::place();
+  }
+  set_unhandled_handler(before);
 }
 
 TEST(run_program, an_unknown_driver_is_told_in_a_line) {
