@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include <new>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -68,6 +69,28 @@ TEST(WithoutMemory, a_read_leaves_its_bytes_to_the_next) {
     EXPECT_EQ(co_await once_more(part), "two");
     EXPECT_EQ(co_await once_more(five), "33333");
     EXPECT_EQ(co_await once_more(rest), "rest of it");
+  });
+}
+
+// More than the reader's block has room for.
+TEST(WithoutMemory, a_read_leaves_a_long_piece_to_the_next) {
+  for_each_allocation([]() -> task<> {
+    piecemeal from;
+    const std::string middle(600, 'b');
+    for (const std::string_view piece : {"first ", middle.c_str(), " last\n", "rest ", "of it"}) {
+      from.pieces.push_back(bytes::copy_of(piece));
+    }
+    from.pieces.push_back(bytes::copy_of(middle));
+    reader in(from);
+    std::optional<bytes> line;
+    try {
+      line = co_await in.read_line();
+    } catch (const std::bad_alloc&) {
+    }
+    if (!line) line = co_await in.read_line();
+    EXPECT_TRUE(line && line->text() == "first " + middle + " last");
+    const auto rest = [&]() -> task<std::string> { co_return co_await in.read_all(1'000); };
+    EXPECT_EQ(co_await once_more(rest), "rest of it" + middle);
   });
 }
 

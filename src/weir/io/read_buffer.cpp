@@ -34,9 +34,22 @@ void read_buffer::settle() {
 }
 
 void read_buffer::append(bytes piece) {
+  WEIR_ASSERT(late_.empty() && "its bytes come first");
+  late_ = std::move(piece);
+  add_late();
+}
+
+bool read_buffer::add_late() {
+  if (late_.empty()) return false;
+  add(late_);
+  late_ = {};
+  return true;
+}
+
+void read_buffer::add(const bytes& piece) {
   if (piece.empty()) return;
   if (have_.empty()) {
-    have_ = std::move(piece);
+    have_ = piece;
     own_ = nullptr;
     return;
   }
@@ -56,7 +69,7 @@ void read_buffer::put_back(bytes piece) {
   have_ = std::move(piece);
   own_ = nullptr;
   try {
-    append(rest);
+    add(rest);
   } catch (...) {
     have_ = std::move(rest);
     own_ = own;

@@ -25,15 +25,18 @@ struct heap_block : buffer_block {
 /// Cancel:  plain value, no waits.
 /// Order:   first in, first out.
 /// Bound:   by its owner, who looks at size() before it adds.
-/// Errors:  std::bad_alloc, which leaves it as it was.
+/// Errors:  std::bad_alloc, which leaves it as it was; a piece that append() had no room for is kept
+///          beside it until add_late().
 /// Threads: one loop.
 class read_buffer {
  public:
   std::string_view text() const noexcept { return have_.text(); }
   std::size_t size() const noexcept { return have_.size(); }
 
-  /// Adds `piece` behind what is there.
+  /// Adds `piece` behind what is there. After an error it is late: add_late() before the next one.
   void append(bytes piece);
+  /// Adds the piece that is late. False: none is.
+  bool add_late();
   /// Puts `piece` before what is there.
   void put_back(bytes piece);
   /// Takes the first `count` bytes out; there are as many.
@@ -43,8 +46,10 @@ class read_buffer {
 
  private:
   void move_to_own_block(std::size_t capacity);
+  void add(const bytes& piece);
 
   bytes have_;
+  bytes late_;
   heap_block* own_ = nullptr;  // under have_, when it is one of ours
 };
 

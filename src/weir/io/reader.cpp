@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <tuple>
 
 namespace weir {
 
@@ -102,6 +103,7 @@ WEIR_CORO_WRAPPER task<> into_read::run(into_read self) { return gather(self); }
 
 task<std::string> reader::read_all(std::size_t bytes_max) {
   const turn mine(*this);
+  buffer_.add_late();
   while (!has_ended_) {
     if (buffer_.size() > bytes_max) break;
     buffer_.settle();
@@ -115,7 +117,9 @@ task<std::string> reader::read_all(std::size_t bytes_max) {
         fmt::format("the stream has more than the {} bytes that read_all was given", bytes_max)));
   }
   co_await checkpoint();
-  co_return std::string(buffer_.take(buffer_.size()).text());
+  std::string all(buffered());
+  std::ignore = buffer_.take(all.size());
+  co_return all;
 }
 
 bool reader::put_back(bytes rest) noexcept {

@@ -122,8 +122,8 @@ task<typename Read::value_type> gather(Read self);
 /// Order:   reads take the bytes in their order; one read at a time.
 /// Bound:   item_bytes_max and one received piece; what is handed out keeps its block, so copy what
 ///          you keep for long.
-/// Errors:  those of the source; `too_large` for an item over its limit and `end_of_stream` inside
-///          of one: what has arrived stays.
+/// Errors:  those of the source; std::bad_alloc, `too_large` for an item over its limit and
+///          `end_of_stream` inside of one: what has arrived stays.
 /// Threads: one loop.
 class reader {
  public:

@@ -27,6 +27,10 @@ template <class Read>
 task<typename Read::value_type> gather(Read self) {
   reader& from = *self.from;
   const reader::turn mine(from);
+  if (from.buffer_.add_late()) {  // of a read that found no memory
+    co_await checkpoint();
+    if (self.try_now()) co_return self.take();
+  }
   while (!from.has_ended_) {
     from.buffer_.settle();
     bytes piece = co_await from.from_.receive();
