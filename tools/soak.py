@@ -30,6 +30,7 @@ MIB = 1 << 20
 MEMORY_GROWTH_MAX = 8 * MIB  # and a tenth
 DESCRIPTOR_GROWTH_MAX = 16
 FOLDER_BYTES_MAX = 64 * MIB
+SAMPLES_MIN = 6  # of memory and descriptors: less says nothing about growth
 BACKLOG_MAX = 2000  # producers wait for workers then, or the backlog would be what grows
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -249,7 +250,8 @@ class Soak:
     def strike(self, is_lethal):
         kinds = [self.pause, self.jump, self.fill_disk, self.flood]
         if is_lethal:
-            kinds += [self.kill, self.kill, self.end_in_order, self.break_disk]
+            lethal = [self.kill, self.kill, self.end_in_order, self.break_disk]
+            kinds = kinds + lethal if self.restarts else lethal  # however short a run is, it has seen a death
         self.struck += 1
         self.rng.choice(kinds)()
 
@@ -305,6 +307,10 @@ class Soak:
               f"{self.struck} faults, {self.restarts} restarts; {resident / MIB:.1f} MiB, {descriptors} descriptors, "
               f"folder {self.folder_bytes() / MIB:.1f} MiB", flush=True)
 
+    def goes_on(self, at):
+        """Past its time, too, while there is too little to say whether memory stays flat."""
+        return not self.books.errors and (at < self.seconds or len(self.samples) < SAMPLES_MIN)
+
     def run(self):
         self.start()
         tasks = [self.submit, self.submit, self.batch, self.push, self.work, self.work, self.work, self.watch, self.annoy]
@@ -313,7 +319,7 @@ class Soak:
         for thread in threads:
             thread.start()
         next_report = 0
-        while (at := time.monotonic() - self.begin) < self.seconds and not self.books.errors:
+        while self.goes_on(at := time.monotonic() - self.begin):
             if at >= next_report:
                 self.report()
                 next_report = at + max(1, self.seconds / 20)
@@ -366,7 +372,7 @@ class Soak:
 
     def grown(self):
         third = len(self.samples) // 3
-        if third < 2:
+        if len(self.samples) < SAMPLES_MIN:
             return ["the run was too short to see whether memory stays flat"]
         wrong = []
         for what, at, slack in (("memory", 1, MEMORY_GROWTH_MAX), ("descriptors", 2, DESCRIPTOR_GROWTH_MAX)):

@@ -25,6 +25,8 @@ SEED = shim.seed_of("WEIR_CUT_SEED")
 LIVES = int(os.environ.get("WEIR_CUT_LIVES", 2))
 CUTS = 5  # of each life
 LOAD_SECONDS = 0.4
+CONFIRMED_FIRST = CUTS + 1  # messages that a life confirms before these seconds begin, however slow the disk is
+CONFIRMED_SECONDS_MAX = 20
 BROKEN = (OSError, http.client.HTTPException)
 
 
@@ -33,12 +35,16 @@ class Load:
 
     def __init__(self, server, books, rng, life):
         self.server, self.books, self.life = server, books, life
+        self.confirmed = []
         self.threads = [threading.Thread(target=self.guard, args=(work, random.Random(rng.random()), number))
                         for number, work in enumerate((self.submit, self.batch, self.work, self.work, self.settings))]
 
     def run(self, seconds):
         for thread in self.threads:
             thread.start()
+        last = time.monotonic() + CONFIRMED_SECONDS_MAX
+        while len(self.confirmed) < CONFIRMED_FIRST and not self.books.errors and time.monotonic() < last:
+            time.sleep(0.001)
         time.sleep(seconds)
         self.server.kill()
         for thread in self.threads:
@@ -61,7 +67,7 @@ class Load:
         self.books.ask(body)
         answer = client.post("/v1/queues/work/messages", body)
         assert answer.status == 202, answer
-        self.books.confirm(body, answer.json["id"])
+        self.confirm(body, answer.json["id"])
 
     def batch(self, client, rng, name):
         bodies = [f"{name}-{i}" for i in range(rng.randrange(1, 10))]
@@ -70,7 +76,11 @@ class Load:
         answer = client.post("/v1/queues/work/messages:batch", {"messages": [{"body": body} for body in bodies]})
         assert answer.status == 202, answer
         for body, one in zip(bodies, answer.json["messages"]):
-            self.books.confirm(body, one["id"])
+            self.confirm(body, one["id"])
+
+    def confirm(self, body, id):
+        self.books.confirm(body, id)
+        self.confirmed.append(id)
 
     def work(self, client, rng, _):
         answer = client.post("/v1/queues/work/leases?max=10&wait=100ms")

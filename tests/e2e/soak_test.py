@@ -73,6 +73,27 @@ class TheBooks(unittest.TestCase):
         run.samples = [(i, 20 * soak.MIB, 20 + 8 * i) for i in range(12)]
         self.assertEqual(len(run.grown()), 1)
 
+    def test_a_run_goes_on_until_it_can_say_something(self):
+        run = soak.Soak.__new__(soak.Soak)
+        run.seconds, run.books, run.samples = 20, soak.Books(), [(0, 0, 0)] * (soak.SAMPLES_MIN - 1)
+        self.assertTrue(run.goes_on(19) and run.goes_on(60))
+        self.assertIn("too short", run.grown()[0])
+        run.samples.append((0, 0, 0))
+        self.assertEqual((run.goes_on(19), run.goes_on(20), run.grown()), (True, False, []))
+        run.books.errors.append("wrong")
+        self.assertFalse(run.goes_on(19))
+
+    def test_a_run_sees_a_death_whatever_is_drawn(self):
+        drawn = []
+        run = soak.Soak.__new__(soak.Soak)
+        run.struck, run.restarts = 0, 0
+        run.rng = type("Draws", (), {"choice": lambda self, kinds: drawn.append(kinds) or (lambda: None)})()
+        for is_lethal, run.restarts in ((True, 0), (True, 1), (False, 0)):
+            run.strike(is_lethal)
+        harmless = {run.pause, run.jump, run.fill_disk, run.flood}
+        self.assertEqual([bool(harmless & set(kinds)) for kinds in drawn], [False, True, True])
+        self.assertEqual([run.kill in kinds for kinds in drawn], [True, True, False])
+
 
 if __name__ == "__main__":
     unittest.main()
