@@ -40,6 +40,14 @@ task<> condition::wait(mutex::guard& held) {
   auto* const door = held.held_mutex();
   WEIR_ASSERT(door && "a condition is waited for with the mutex held");
   co_await parked(*this, held);
+  // Told; who is cancelled before the mutex is back leaves the wake-up to the next in line.
+  struct owed_wake_up {
+    condition& from;
+    const mutex::guard& held;
+    ~owed_wake_up() {
+      if (!held.holds()) from.notify_one();
+    }
+  } const owed{*this, held};
   held = co_await door->lock();
 }
 

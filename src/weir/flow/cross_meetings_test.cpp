@@ -291,5 +291,39 @@ TEST(CrossCondition, a_cancelled_wait_takes_no_wake_up_and_leaves_the_mutex_free
   });
 }
 
+TEST(CrossCondition, a_wait_that_was_told_and_then_cancelled_passes_its_wake_up_on) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    cross::mutex door;
+    cross::condition changed;
+    int tokens = 0;
+    const auto take = [&]() -> task<> {
+      auto held = co_await door.lock();
+      while (tokens == 0) co_await changed.wait(held);
+      --tokens;
+    };
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        co_await sleep(1_ms);
+        s.spawn(take);
+        co_await sleep(1_ms);
+        {
+          auto held = co_await door.lock();
+          ++tokens;
+          changed.notify_one();
+          co_await yield();  // who was told stands in the mutex's line
+        }
+        co_await sleep(1_ms);
+        EXPECT_TRUE(tokens == 0 || !changed.has_waiters()) << "somebody sleeps beside a token";
+        auto held = co_await door.lock();
+        tokens += 2;
+        changed.notify_all();
+      });
+      co_await v.run(take());
+    });
+    EXPECT_FALSE(door.is_locked());
+    EXPECT_FALSE(changed.has_waiters());
+  });
+}
+
 }  // namespace
 }  // namespace weir
