@@ -4,6 +4,8 @@
 #include <weir/flow/flow_contract_test.hpp>
 #include <weir/testing/cancel_points.hpp>
 
+#include <algorithm>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -74,6 +76,112 @@ FLOW_CONTRACT("a receiver that is closed while it waits is told, others wait on"
   });
   EXPECT_EQ(news.stats().receivers, 1u);
   EXPECT_THROW(static_cast<void>(Kit::template broadcast<int>(0)), exception);
+}
+
+FLOW_CONTRACT("a receiver may go when its receive has been told of an item and hasn't gone on") {
+  auto news = Kit::template broadcast<int>(4);
+  auto mine = std::make_unique<typename Kit::template broadcast_receiver<int>>(news.subscribe());
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> { co_await testing::expect_raises<errc::closed>(mine->receive()); });
+    co_await sleep(1_ms);
+    news.send(1);
+    mine.reset();
+  });
+  EXPECT_EQ(news.stats().receivers, 0u);
+  EXPECT_EQ(news.send(2), 0u);
+}
+
+FLOW_CONTRACT("tasks that share a receiver share its items, and hear of the end when it has come") {
+  auto news = Kit::template broadcast<int>(4);
+  auto mine = news.subscribe();
+  std::vector<int> heard;
+  int ends = 0;
+  co_await with_scope([&](scope& s) -> task<> {
+    for (int i = 0; i < 3; ++i) {
+      s.spawn([&]() -> task<> {
+        while (auto next = co_await mine.receive()) heard.push_back(next->value);
+        ++ends;
+      });
+    }
+    co_await sleep(1_ms);
+    news.send(0);
+    EXPECT_EQ(news.stats().receives_waiting, 2u);
+    EXPECT_FALSE(mine.try_receive()) << "it is promised";
+    co_await sleep(1_ms);
+    EXPECT_EQ(news.stats().receives_waiting, 3u);
+    for (int i = 1; i < 8; ++i) news.send(i);
+    co_await sleep(1_ms);
+    EXPECT_EQ(ends, 0);
+    news.close();
+  });
+  EXPECT_EQ(ends, 3);
+  std::ranges::sort(heard);
+  EXPECT_EQ(heard, (std::vector{0, 4, 5, 6, 7}));
+}
+
+/// What its copies are made with, and can't be.
+struct fails_to_copy {
+  int left = 1;
+  fails_to_copy() = default;
+  fails_to_copy(fails_to_copy&&) noexcept = default;
+  fails_to_copy(const fails_to_copy& other) : left(other.left) {
+    if (fails) raise(error(errc::no_space));
+  }
+  fails_to_copy& operator=(fails_to_copy&&) noexcept = default;
+  fails_to_copy& operator=(const fails_to_copy&) = delete;
+  ~fails_to_copy() = default;
+  static inline bool fails = false;
+};
+
+FLOW_CONTRACT("an item that can't be copied is for the next task that shares the receiver") {
+  auto news = Kit::template broadcast<fails_to_copy>(4);
+  auto mine = news.subscribe();
+  int failures = 0;
+  int heard = 0;
+  co_await with_scope([&](scope& s) -> task<> {
+    for (int i = 0; i < 2; ++i) {
+      s.spawn([&]() -> task<> {
+        try {
+          heard += (co_await mine.receive())->value.left;
+        } catch (const exception&) {
+          ++failures;
+          fails_to_copy::fails = false;
+        }
+      });
+    }
+    co_await sleep(1_ms);
+    fails_to_copy::fails = true;
+    news.send(fails_to_copy());
+  });
+  EXPECT_EQ(failures, 1);
+  EXPECT_EQ(heard, 1);
+}
+
+FLOW_CONTRACT("an item that was promised to a receive which never takes it is for the next") {
+  auto news = Kit::template broadcast<int>(4);
+  auto mine = news.subscribe();
+  news.send(7);
+  {
+    auto unread = mine.receive();
+    EXPECT_TRUE(unread.try_now());
+    EXPECT_FALSE(mine.try_receive());
+  }
+  EXPECT_EQ((co_await mine.receive())->value, 7);
+}
+
+FLOW_CONTRACT("a receiver that is assigned to ends its waits and goes on as the other") {
+  auto news = Kit::template broadcast<int>(4);
+  auto mine = news.subscribe();
+  auto behind = mine;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> { co_await testing::expect_raises<errc::closed>(mine.receive()); });
+    co_await sleep(1_ms);
+    news.send(1);
+    mine = behind;
+  });
+  EXPECT_EQ((co_await mine.receive())->value, 1);
+  EXPECT_EQ((co_await behind.receive())->value, 1);
+  EXPECT_EQ(news.stats().receivers, 2u);
 }
 
 template <class Kit>
