@@ -51,9 +51,12 @@ void call_pacer::answered() noexcept {
 duration call_pacer::refused(std::optional<duration> retry_after, time_point now) noexcept {
   --in_flight_;
   window_ = std::max(1u, window_ / 2);
-  const duration pause = retry_after.value_or(pause_);
+  // "At once", and a date that has passed, say as little as nothing: a worker that says so to each
+  // call would be called in a tight loop.
+  const bool is_said = retry_after && *retry_after >= pause_first;
+  const duration pause = is_said ? *retry_after : pause_;
   // Calls that were on their way together are refused together: that is one refusal.
-  if (!retry_after && now >= paused_until_) pause_ = std::min(pause_ * 2, pause_max);
+  if (!is_said && now >= paused_until_) pause_ = std::min(pause_ * 2, pause_max);
   paused_until_ = std::max(paused_until_, now + pause);
   return pause;
 }

@@ -20,7 +20,8 @@ namespace weir {
 /// Threads: one at a time.
 class call_pacer {
  public:
-  static constexpr duration pause_first = duration::seconds(1);  // without a Retry-After; doubles
+  // Without a Retry-After, or with a shorter one; doubles.
+  static constexpr duration pause_first = duration::seconds(1);
   static constexpr duration pause_max = duration::seconds(60);
 
   /// A rate of 0 is no limit. A change keeps what is known of the worker.

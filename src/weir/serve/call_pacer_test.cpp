@@ -88,6 +88,17 @@ TEST(call_pacer, without_a_word_of_how_long_the_pause_doubles_until_the_worker_a
   EXPECT_EQ(calls.refused(std::nullopt, now), 1_s);
 }
 
+TEST(call_pacer, a_worker_that_says_at_once_is_left_alone_as_one_that_says_nothing) {
+  call_pacer calls = pacer(1);
+  time_point now = start;
+  for (const duration expected : {1_s, 2_s, 4_s}) {
+    calls.began(1, now);
+    EXPECT_EQ(calls.refused(0_s, now), expected);
+    EXPECT_EQ(calls.available(1, now + expected - 1_ms), 0u);
+    now = now + expected;
+  }
+}
+
 TEST(call_pacer, calls_refused_together_count_as_one_refusal) {
   call_pacer calls = pacer(4);
   calls.began(4, start);
