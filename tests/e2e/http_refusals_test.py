@@ -184,7 +184,10 @@ class Strangers(unittest.TestCase):
         own = f"http://127.0.0.1:{self.server.port}"
         for headers, status, code in (
             ({"Origin": "http://evil.example"}, 403, "cross_origin"), ({"Origin": "null"}, 403, "cross_origin"),
-            ({"Host": "evil.example"}, 403, "wrong_host"), ({"Origin": own}, 200, None), ({"Host": "localhost:1"}, 200, None),
+            ({"Host": "evil.example"}, 403, "wrong_host"), ({"Host": "a-.evil.example"}, 403, "wrong_host"),
+            ({"Host": "-a.evil.example"}, 403, "wrong_host"), ({"Host": "a!b.evil.example"}, 403, "wrong_host"),
+            ({"Host": "a-.evil.example", "Origin": "http://a-.evil.example"}, 403, "wrong_host"),
+            ({"Host": "[::1]:1"}, 200, None), ({"Host": ""}, 200, None), ({"Origin": own}, 200, None), ({"Host": "localhost:1"}, 200, None),
         ):
             with self.subTest(headers):
                 answer = api.get("/v1/queues", headers=headers)
