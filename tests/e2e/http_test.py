@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -626,6 +627,32 @@ class Life(unittest.TestCase):
                                     capture_output=True, text=True)
             self.assertEqual(second.returncode, 1)
             self.assertIn(server.data, second.stderr)
+
+    def test_a_server_whose_caller_closed_its_standard_descriptors_keeps_its_secret(self):
+        with Server() as server:
+            server.client().put("/v1/queues/q")
+            identity = server.client().post("/v1/queues/q/messages", "x").json["id"]
+            self.assertEqual(server.stop(), 0)
+            with open(os.path.join(server.data, "secret"), "rb") as file:
+                secret = file.read()
+            place = os.path.join(server.data, "door")
+            command = 'exec "$0" serve --data "$1" --listen unix:"$2" 0<&- 1>&- 2>&-'
+            closed = subprocess.Popen(["sh", "-c", command, APP, server.data, place],
+                                      env={**os.environ, "WEIR_LOG": "debug"})
+            try:
+                for _ in range(500):
+                    if os.path.exists(place):
+                        break
+                    time.sleep(0.02)
+                closed.send_signal(signal.SIGTERM)
+                self.assertEqual(closed.wait(timeout=30), 0)
+            finally:
+                closed.kill()
+                closed.wait()
+            with open(os.path.join(server.data, "secret"), "rb") as file:
+                self.assertEqual(file.read(), secret)
+            server.start()
+            self.assertEqual(server.client().get(f"/v1/messages/{identity}").status, 200)
 
     def test_the_start_tells_the_address_the_driver_the_folder_and_examples(self):
         with Server() as server:

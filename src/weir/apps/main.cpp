@@ -1,7 +1,24 @@
 // The program `weir`: one command after the other, each in a file of its own.
 #include <weir/apps/command.hpp>
 
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace {
+
+/// Gives what the caller closed of standard input, output and error to /dev/null. Otherwise the
+/// next files that are opened have these numbers, and the log is written over one of them.
+bool fill_standard_descriptors() noexcept {
+  for (int at = STDIN_FILENO; at <= STDERR_FILENO; ++at) {
+    if (::fcntl(at, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) != at) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  if (!fill_standard_descriptors()) return 1;  // there is nowhere to say so
   weir::command_line line("weir takes work now and delivers the result later", "weir");
   const weir::command_syntax app = line.top();
   weir::command_choice choice;
