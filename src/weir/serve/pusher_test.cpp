@@ -111,6 +111,36 @@ WEIR_TEST("a pause holds at any concurrency, also for messages that come during 
   });
 }
 
+WEIR_TEST("a busy worker that says at once is not called in a tight loop") {
+  worker busy([](const worker_call&) { return worker_answer{.status = 503, .retry_after = "0"}; });
+  co_await with_worker(busy, [&](std::string url) -> task<> {
+    co_await with_server([&](api& server, event&) -> task<> {
+      co_await server.put("/v1/queues/q", push_to(url));
+      co_await server.send("q", "x");
+      co_await sleep(10_s);
+      EXPECT_GE(busy.calls.size(), 2u);
+      EXPECT_LE(busy.calls.size(), 4u);
+    });
+  });
+}
+
+WEIR_TEST("a worker that closed its idle connections is called anew, and no attempt is counted") {
+  worker works([](const worker_call&) { return worker_answer{.after = 1_s}; });
+  const auto push_twice = [&](std::string url) -> task<> {
+    co_await with_server([&](api& server, event&) -> task<> {
+      co_await server.put("/v1/queues/q", push_to(url, R"(,"concurrency":2)"));
+      for (int i = 0; i < 2; ++i) co_await server.send("q", "x");
+      co_await works.wait_calls(2);
+      co_await sleep(10_s);
+      const std::string id = co_await server.send("q", "y");
+      const reply done = co_await server.get("/v1/messages/" + id + "?wait=1m");
+      EXPECT_EQ(done.text("state"), "done");
+      EXPECT_EQ(done.json.at("attempts").to_number<int>(), 1);
+    });
+  };
+  co_await with_worker(works, push_twice, {.keep_alive_timeout = 5_s});
+}
+
 WEIR_TEST("a worker that says gone makes a dead letter at once") {
   worker gone([](const worker_call&) { return worker_answer{.status = 410}; });
   co_await with_worker(gone, [&](std::string url) -> task<> {

@@ -201,8 +201,8 @@ class worker {
 };
 
 template <class Body>
-task<> with_worker(worker& of, Body body) {
-  http::server server(of);
+task<> with_worker(worker& of, Body body, http::server_limits limits = {}) {
+  http::server server(of, limits);
   listener door = co_await listen({});
   const std::string url = "http://" + door.local().text();
   co_await with_scope({.name = "worker"}, [&](scope& s) -> task<> {
