@@ -43,7 +43,9 @@ call_outcome outcome_of(int status, std::string_view body,
 }
 
 call_outcome outcome_of(const error& why) {
-  return {.kind = call_kind::failed, .text = describe(why), .retry_after = {}};
+  // `full` is of this server: it has no descriptor, no memory or no place for another host.
+  const call_kind kind = why == errc::full ? call_kind::busy : call_kind::failed;
+  return {.kind = kind, .text = describe(why), .retry_after = {}};
 }
 
 }  // namespace weir

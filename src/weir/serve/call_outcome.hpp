@@ -13,7 +13,7 @@ namespace weir {
 
 enum class call_kind : std::uint8_t {
   delivered,  // 2xx: the body is the result
-  busy,       // 429 and 503: not an attempt; come back later
+  busy,       // 429 and 503, or this server can't call now: not an attempt; come back later
   gone,       // 410: never again
   failed,     // everything else: an attempt
 };
@@ -30,7 +30,8 @@ struct call_outcome {
 /// From an answer. `retry_after` is that field's value, absent when it is not there.
 call_outcome outcome_of(int status, std::string_view body,
                         std::optional<std::string_view> retry_after, time_point wall_now);
-/// From a call without an answer: a time-out, a refused or broken connection.
+/// From a call without an answer: a time-out, a refused or broken connection, or a lack of
+/// descriptors, memory or hosts here, for which no message pays with an attempt.
 call_outcome outcome_of(const error& why);
 
 }  // namespace weir

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
+
 namespace weir {
 namespace {
 
@@ -39,6 +41,13 @@ TEST(call_outcome, a_call_without_an_answer_is_a_failure_with_the_errors_name) {
   const call_outcome outcome = outcome_of(error(errc::timed_out, "no answer"));
   EXPECT_EQ(outcome.kind, call_kind::failed);
   EXPECT_NE(outcome.text.find("timed_out"), std::string::npos);
+}
+
+TEST(call_outcome, a_lack_of_this_servers_own_is_no_failure_of_the_worker) {
+  for (const int code : {EMFILE, ENFILE, ENOBUFS, ENOMEM}) {
+    EXPECT_EQ(outcome_of(error::from_os(code, "making a socket")).kind, call_kind::busy) << code;
+  }
+  EXPECT_EQ(outcome_of(error::from_os(ECONNREFUSED, "connecting")).kind, call_kind::failed);
 }
 
 }  // namespace
