@@ -329,6 +329,28 @@ WEIR_TEST("a reply that was not delivered survives the end of the server") {
   EXPECT_TRUE(heard.at("result").is_null());
 }
 
+task<> put_too_late(virtual_world* world, worker* works) {
+  co_await with_worker(*works, [&](std::string url) -> task<> {
+    co_await with_server([&](api& server, event&) -> task<> {
+      world->set_latency(300_ms, 300_ms);  // also of the disk: it is written, but not confirmed
+      const reply late = co_await server.call("PUT", "/v1/queues/q", push_to(url),
+                                              {{http::time_left_field, "100"}});
+      EXPECT_EQ(late.status(), 504);
+      world->set_latency({}, {});
+      co_await server.send("q", "x");
+      co_await sleep(1_s);
+      EXPECT_EQ(works->calls.size(), 1u);
+    });
+  });
+}
+
+// In order only: where the request comes in pieces, it is cut off before it is done.
+TEST(pusher, a_queue_whose_put_was_done_but_cut_off_at_its_deadline_pushes) {
+  virtual_world world;
+  worker works([](const worker_call&) { return worker_answer{}; });
+  EXPECT_EQ(run_outcome_in(world, put_too_late(&world, &works)).failure, "");
+}
+
 /// The test's own calls find no memory either, and are made again.
 task<reply> call_until_answered(api* server, std::string_view method, std::string path,
                                 std::string_view body, std::vector<http_field> fields) {

@@ -39,10 +39,10 @@ struct api_answer {
   std::string location = {};
 };
 
-/// Told when a queue was created, changed or deleted: whoever pushes must look again.
+/// Told when a queue was perhaps created, changed or deleted: whoever pushes must look again.
 struct queues_observer {
   virtual ~queues_observer() = default;
-  virtual void queue_changed(std::string_view queue) = 0;
+  virtual void queue_changed(std::string_view queue) noexcept = 0;
 };
 
 /// Answers the requests of version 1 from a broker.

@@ -19,6 +19,21 @@ api_answer queue_answer(int status, const queue_view& queue, const queue_rates& 
   return {.status = status, .body = out.take()};
 }
 
+/// Tells the observer however the request ends: one that is cut off may have been done.
+class change_notice {
+ public:
+  change_notice(queues_observer* to, std::string_view queue) noexcept : to_(to), queue_(queue) {}
+  change_notice(const change_notice&) = delete;
+  change_notice& operator=(const change_notice&) = delete;
+  ~change_notice() {
+    if (to_) to_->queue_changed(queue_);
+  }
+
+ private:
+  queues_observer* to_;
+  std::string_view queue_;
+};
+
 std::optional<api_problem> no_params(const http::request& request) {
   const answer<query_params> params = query_params::parse(request.query(), {});
   return params ? std::nullopt : std::optional(params.error());
@@ -57,9 +72,9 @@ task<service::outcome> service::put_queue(exchange& with) {
     if (!problem) problem = check_callable(what, "invalid_setting", settings->push->url);
     if (problem) co_return std::unexpected(std::move(*problem));
   }
+  const change_notice notice(observer_, with.argument);
   const verdict<put_outcome> put = co_await broker_.put_queue(with.argument, *settings);
   if (!put) co_return std::unexpected(problem_of(put.error()));
-  if (observer_) observer_->queue_changed(with.argument);
   const verdict<queue_view> after = broker_.queue(with.argument);
   if (!after) co_return std::unexpected(problem_of(after.error()));  // deleted meanwhile
   co_return queue_answer(*put == put_outcome::created ? 201 : 200, *after, rates_.of(*after),
@@ -68,9 +83,9 @@ task<service::outcome> service::put_queue(exchange& with) {
 
 task<service::outcome> service::delete_queue(exchange& with) {
   if (auto problem = no_params(with.request)) co_return std::unexpected(std::move(*problem));
+  const change_notice notice(observer_, with.argument);
   const verdict<void> deleted = co_await broker_.delete_queue(with.argument);
   if (!deleted) co_return std::unexpected(problem_of(deleted.error()));
-  if (observer_) observer_->queue_changed(with.argument);
   co_return api_answer{.status = 204};
 }
 
