@@ -112,6 +112,22 @@ class DevTest(unittest.TestCase):
         self.assertIn("FAILED: tests of asan", done.stderr)
         self.assertEqual([call.split()[2] for call in self.calls() if call.startswith("ctest")], ["dev", "asan", "tsan"])
 
+    def test_the_new_seeds_of_a_run_are_printed(self):
+        (self.root / "installed").write_text("clang-19\nninja-build\npython3\n")
+        logs = self.root / "build" / "dev" / "Testing" / "Temporary"
+        logs.mkdir(parents=True)
+        rule = "-" * 58
+        (self.root / "log").write_text("".join(
+            f"{place}/2 Testing: {name}\nOutput:\n{rule}\nseeds from {seed}, 1 workers\nall promises were kept, in 9 seeds\n<end of output>\n{rule}\n"
+            for place, name, seed in ((1, "sim.campaign_fixed", 1000), (2, "sim.campaign_fresh", 77))
+        ))
+        self.tool("ctest", f'case "$*" in *dev*) cp {self.root}/log {logs}/LastTest.log;; esac')
+        done = self.dev("test")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("the simulated server, dev: seeds from 77, 1 workers all promises were kept, in 9 seeds", done.stderr)
+        self.assertNotIn("seeds from 1000", done.stderr)
+        self.assertNotIn("the simulated server, tsan", done.stderr)
+
     def test_what_failed_is_said_again_at_the_end(self):
         (self.root / "installed").write_text("clang-19\nninja-build\npython3\n")
         logs = self.root / "build" / "dev" / "Testing" / "Temporary"
