@@ -147,7 +147,7 @@ task<stored_record> journal::read(location where) {
   auto framed = state_->pending.find(where);
   std::uint64_t epoch = 0;
   const auto at = state_->segments.find(where.segment);
-  if (at == state_->segments.end()) {
+  if (at == state_->segments.end() || at->second.is_going) {
     raise(error(errc::not_found, fmt::format("segment {} is not in the journal", where.segment)));
   }
   epoch = at->second.epoch;

@@ -254,6 +254,62 @@ WEIR_TEST("segments in which nothing is alive are used again") {
   co_await life(model, small, [&](journal&) -> task<> { co_return; });
 }
 
+// Giving a segment up takes several steps on the disk; a reading may begin between any two.
+WEIR_TEST("a segment is not given up under somebody who has begun to read it") {
+  journal_model model;
+  journal_options options = small;
+  options.segment_bytes = 8192;
+  options.snapshot_bytes = 4096;
+  options.recent_bytes_max = 0;  // all is read from the disk
+  std::vector<location> places;
+  bool is_over = false;
+  const auto read_all = [](journal* log, const std::vector<location>* from,
+                           const bool* ends) -> task<> {
+    for (std::size_t next = 0; !*ends;) {
+      if (next < from->size()) {
+        const auto read = co_await as_result(log->read((*from)[next]));
+        if (!read) {
+          EXPECT_EQ(read.error(), errc::not_found);
+          ++next;
+        }
+      }
+      co_await sleep(1_ms);
+    }
+  };
+  co_await life(model, options, [&](journal& log) -> task<> {
+    world().set_latency(1_ms, 3_ms);
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(read_all, &log, &places, &is_over);
+      for (std::uint64_t id = 1; id <= 40; ++id) {
+        co_await model.commit({put(id, std::string(1000, 'x'))});
+        places.push_back(model.place_of(id));
+        co_await model.commit({drop(id)});
+      }
+      is_over = true;
+    });
+    EXPECT_GE(log.stats().segments_released, 2u);
+  });
+}
+
+WEIR_TEST("a segment whose file can't be moved or removed is not forgotten") {
+  journal_model model;
+  co_await life(model, small, [&](journal& log) -> task<> {
+    for (std::uint64_t id = 1; id <= 150; ++id) {
+      if (id % 15 == 0) world().add_fault({.op = id % 2 == 0 ? io_op::rename : io_op::remove});
+      std::vector<journal_model::change> changes = {put(id, std::string(1000, 'x'))};
+      if (id > 40) changes.push_back(drop(id - 40));
+      // A failure keeps new messages out until it is over.
+      while (!co_await as_result(model.commit(changes))) co_await sleep(1_s);
+    }
+    co_await sleep(10_s);
+    std::uint64_t files = 0;
+    for (const std::string& name : list_dir("/data")) files += name.ends_with(".seg") ? 1 : 0;
+    EXPECT_EQ(files, log.stats().segments + log.stats().segments_prepared);
+    EXPECT_GE(log.stats().segments_released, 2u);
+    EXPECT_GE(world().faults_struck(), 4u);
+  });
+}
+
 WEIR_TEST("one old record in each segment does not pin the disk") {
   journal_model model;
   co_await life(model, small, [&](journal& log) -> task<> {

@@ -26,6 +26,7 @@ struct segment_state {
   std::uint64_t used_at = 0;   // for closing the one that was not used for the longest time
   std::uint32_t readers = 0;   // while not 0, it is not given up
   bool is_damaged = false;     // compaction could not empty it
+  bool is_going = false;       // its file is being moved or removed: nobody may begin to read it
 };
 
 /// A segment that is ready to be begun.

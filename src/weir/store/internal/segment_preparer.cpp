@@ -1,5 +1,6 @@
 // Keeps segments ready ahead of the writer, and gives up those in which nothing is alive: they are
 // used again under the next number, or removed.
+#include <weir/base/assert.hpp>
 #include <weir/base/defect.hpp>
 #include <weir/base/log.hpp>
 #include <weir/base/probe.hpp>
@@ -32,6 +33,30 @@ bool is_unneeded(const journal_state& state, const segment_state& segment) {
          state.client.live_bytes(segment.number) == 0;
 }
 
+/// Marks a segment whose file is on its way out, so that nobody begins to read it. It leaves the
+/// journal once the file has left: one that can't be moved or removed now is tried again later.
+class parting {
+ public:
+  parting(journal_state& state, segment_state& segment) noexcept
+      : state_(state), segment_(&segment) {
+    WEIR_ASSERT(segment.readers == 0);
+    segment.is_going = true;
+  }
+  parting(const parting&) = delete;
+  parting& operator=(const parting&) = delete;
+  ~parting() {
+    if (segment_ != nullptr) segment_->is_going = false;
+  }
+  void finish() noexcept {
+    state_.segments.erase(std::exchange(segment_, nullptr)->number);
+    ++state_.stats.segments_released;
+  }
+
+ private:
+  journal_state& state_;
+  segment_state* segment_;
+};
+
 task<> give_up(journal_state& state, std::uint32_t number) {
   segment_state& segment = state.segments.at(number);
   const std::string path = path_in(state.folder, segment_name(number));
@@ -39,22 +64,23 @@ task<> give_up(journal_state& state, std::uint32_t number) {
                          segment.capacity == state.options.segment_bytes;
   sometimes(is_wanted, "a segment is used again");
   if (!is_wanted) {
-    state.segments.erase(number);
+    parting from(state, segment);
     co_await remove_path(path);
-    ++state.stats.segments_released;
+    from.finish();
     co_return;
   }
   const std::uint32_t next = state.number_last + 1;
   const std::uint64_t capacity = segment.capacity;
   auto open = std::make_shared<file>(co_await open_file(path, {.write = true}));
-  std::list<prepared_segment> made;  // has its memory before the file has its name
+  if (!is_unneeded(state, segment)) co_return;  // somebody has begun to read it meanwhile
+  std::list<prepared_segment> made;             // has its memory before the file has its name
   made.push_back({.number = next, .capacity = capacity, .open = std::move(open)});
   std::string name = path_in(state.folder, segment_name(next));
-  state.segments.erase(number);
+  parting from(state, segment);
   co_await publish(state, path, std::move(name));
+  from.finish();
   state.number_last = next;
   state.prepared.splice(state.prepared.end(), made);
-  ++state.stats.segments_released;
   state.wake_room();
 }
 
