@@ -101,7 +101,8 @@ task<> check_earlier(const folder_contents& contents, const scan_start& start,
       at = align_batch(at + batch.header.length);
       continue;
     }
-    const batches_behind behind = co_await reader.look_behind(at, chain.epoch, chain.lsn_next);
+    const batches_behind behind =
+        co_await reader.look_behind(at, {.epoch = chain.epoch, .lsn_min = chain.lsn_next});
     const bool is_more = behind.is_found && behind.first_offset < stop;
     // Segments between two that are there may have been given up, with their records.
     const bool is_known = next != nullptr && next->number == segment.number + 1;

@@ -7,12 +7,14 @@
 #include <weir/core/with_scope.hpp>
 #include <weir/store/internal/journal_folder.hpp>
 #include <weir/store/internal/journal_model.hpp>
+#include <weir/store/internal/segment_reader.hpp>
 #include <weir/store/journal_check.hpp>
 #include <weir/testing/test.hpp>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <map>
 #include <memory>
 #include <optional>
@@ -383,6 +385,72 @@ TEST(journal_damage, what_a_used_again_segment_held_before_is_never_taken_for_re
   const opened outcome = open_image(image, model);
   EXPECT_FALSE(outcome.refusal.has_value());
   EXPECT_EQ(outcome.difference, "");
+}
+
+/// Bytes that look like a whole batch at `offset`: what a client may send as a body.
+std::string batch_look_alike(std::uint64_t offset, std::uint32_t length) {
+  std::string bytes(weir::detail::batch_header::size, '\0');
+  constexpr std::uint64_t far = std::uint64_t{1} << 40;
+  const auto own = static_cast<std::uint32_t>(offset);
+  weir::detail::seal_batch({.length = weir::detail::batch_header::size,
+                            .epoch = 7,
+                            .lsn_first = far,
+                            .lsn_durable = far - 1,
+                            .offset = own},
+                           bytes.data());
+  std::memcpy(bytes.data() + 4, &length, sizeof length);
+  return bytes;
+}
+
+std::uint32_t last_segment(const folder_image& image, bool is_begun) {
+  std::uint32_t last = 0;
+  for (const auto& [name, content] : image) {
+    weir::detail::segment_header header;
+    const std::uint32_t number = weir::detail::segment_number_of(name);
+    const bool is_meant = !is_begun || weir::detail::decode(content, header);
+    if (is_meant) last = std::max(last, number);
+  }
+  return last;
+}
+
+TEST(journal_damage, a_body_that_looks_like_a_batch_is_none_in_a_segment_that_is_used_again) {
+  journal_model model;
+  folder_image image = make_image(model, false, 60);
+  std::string& again = image[weir::detail::segment_name(last_segment(image, false))];
+  again = image.at(weir::detail::segment_name(1));
+  constexpr std::size_t at = 1024;
+  again.replace(at, weir::detail::batch_header::size,
+                batch_look_alike(at, weir::detail::batch_header::size));
+  const opened outcome = open_image(image, model);
+  EXPECT_FALSE(outcome.refusal.has_value());
+  EXPECT_TRUE(outcome.report.is_sound());
+  EXPECT_EQ(outcome.difference, "");
+}
+
+// A first write that went astray leaves the header of the use before, which is whole.
+TEST(journal_damage, a_begun_segment_with_the_first_sector_of_its_use_before_is_refused) {
+  journal_model model;
+  folder_image image = make_image(model, false, 60);
+  const std::string first = image.at(weir::detail::segment_name(1)).substr(0, 512);
+  image[weir::detail::segment_name(last_segment(image, true))].replace(0, 512, first);
+  EXPECT_TRUE(open_image(image, model).refusal.has_value());
+}
+
+TEST(journal_damage, a_body_made_of_headers_costs_no_more_to_look_through_than_any_other) {
+  constexpr std::uint32_t size = 3 << 20;
+  std::string content(size, 'x');
+  for (std::size_t at = 4096; at < 4096 + 100 * 64; at += 64) {
+    const std::string header = batch_look_alike(at, size / 2);
+    content.replace(at, header.size(), header);
+  }
+  virtual_world world;
+  EXPECT_EQ(world.disk().put_file("/file", content), 0);
+  run_virtual_in(world, []() -> task<> {
+    file from = co_await open_file("/file", {});
+    weir::detail::segment_reader reader(from, size);
+    EXPECT_FALSE((co_await reader.look_behind(64, {.epoch = 12'345})).is_found);
+  }());
+  EXPECT_LE(world.count_of(io_op::read_at), 5u);
 }
 
 TEST(journal_damage, the_check_counts_what_is_there_and_changes_nothing) {

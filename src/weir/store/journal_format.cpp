@@ -41,20 +41,6 @@ std::uint32_t seed_of(std::uint64_t epoch, std::uint32_t offset) noexcept {
   return crc32c({place, sizeof place});
 }
 
-batch_header decode_batch_header(std::string_view from) noexcept {
-  return {
-      .crc = get<std::uint32_t>(from, 0),
-      .length = get<std::uint32_t>(from, 4),
-      .epoch = get<std::uint64_t>(from, 8),
-      .lsn_first = get<std::uint64_t>(from, 16),
-      .lsn_durable = get<std::uint64_t>(from, 24),
-      .count = get<std::uint32_t>(from, 32),
-      .prev_crc = get<std::uint32_t>(from, 36),
-      .offset = get<std::uint32_t>(from, 40),
-      .run = get<std::uint32_t>(from, 44),
-  };
-}
-
 parsed_batch invalid(const batch_header& header, const char* reason) noexcept {
   return {.state = parse_state::invalid, .header = header, .reason = reason};
 }
@@ -130,6 +116,20 @@ std::uint32_t seal_batch(const batch_header& header, char* batch) noexcept {
   const std::uint32_t crc = crc32c({batch + 4, header.length - 4});
   put(batch, 0, crc);
   return crc;
+}
+
+batch_header decode_batch_header(std::string_view from) noexcept {
+  return {
+      .crc = get<std::uint32_t>(from, 0),
+      .length = get<std::uint32_t>(from, 4),
+      .epoch = get<std::uint64_t>(from, 8),
+      .lsn_first = get<std::uint64_t>(from, 16),
+      .lsn_durable = get<std::uint64_t>(from, 24),
+      .count = get<std::uint32_t>(from, 32),
+      .prev_crc = get<std::uint32_t>(from, 36),
+      .offset = get<std::uint32_t>(from, 40),
+      .run = get<std::uint32_t>(from, 44),
+  };
 }
 
 parsed_batch parse_batch(std::string_view at, std::uint64_t offset,

@@ -83,6 +83,8 @@ bool is_blank(std::string_view bytes) noexcept;
 /// Completes the batch that starts at `batch` (header room and body) by writing its header; gives
 /// its checksum. header.length says how long it is.
 std::uint32_t seal_batch(const batch_header& header, char* batch) noexcept;
+/// What the first batch_header::size bytes say, whatever they are.
+batch_header decode_batch_header(std::string_view from) noexcept;
 /// Reads the batch at `offset` of a segment of `capacity` bytes; `at` is what is there, possibly
 /// cut. Whether it follows the batch before is the caller's question (batch_chain).
 parsed_batch parse_batch(std::string_view at, std::uint64_t offset,
@@ -118,6 +120,7 @@ struct batch_chain {
   std::uint64_t lsn_next = 1;
   std::uint32_t prev_crc = 0;
   bool is_crc_known = true;  // false at the start of a replay in the middle of a segment
+  std::uint32_t run = 0;     // of the last batch; 0: none was taken
 
   bool takes(const batch_header& header) const noexcept {
     return header.epoch == epoch && header.lsn_first == lsn_next &&
@@ -126,6 +129,7 @@ struct batch_chain {
   void advance(const batch_header& header) noexcept {
     lsn_next = header.lsn_first + header.count;
     prev_crc = header.crc;
+    run = header.run;
     is_crc_known = true;
   }
   /// Goes on in the segment that starts with `header`.

@@ -148,7 +148,7 @@ task<> compact(journal_state& state, segment_state& segment) {
       co_await yield();
       continue;
     }
-    const batches_behind behind = co_await reader.look_behind(at, segment.epoch, 1);
+    const batches_behind behind = co_await reader.look_behind(at, {.epoch = segment.epoch});
     if (!behind.is_found) break;
     at = behind.first_offset;
   }

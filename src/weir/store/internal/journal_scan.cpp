@@ -168,7 +168,8 @@ task<> journal_scan::scan_segment(const found_segment& segment, std::uint64_t of
     end_ = co_await take_batches(reader, segment.number, offset);
     if (is_over()) co_return;
     if (next != nullptr && next->header.lsn_first == chain_.lsn_next) co_return;
-    const batches_behind behind = co_await reader.look_behind(end_, chain_.epoch, chain_.lsn_next);
+    const batches_behind behind =
+        co_await reader.look_behind(end_, {.epoch = chain_.epoch, .lsn_min = chain_.lsn_next});
     const bool is_damage = behind.is_found && (behind.first.lsn_first == chain_.lsn_next ||
                                                behind.lsn_durable >= chain_.lsn_next);
     if (is_damage) {
@@ -225,15 +226,23 @@ task<> journal_scan::check_unused(const found_segment& segment) {
   file from = co_await open_file(path_in(folder_.folder, name), {});
   segment_reader whole(from, segment.size);
   const parsed_batch first = co_await whole.batch_at(segment_header::size);
-  const bool is_suspect =
-      segment.state == header_state::damaged ||
-      (first.state == parse_state::whole && first.header.lsn_first >= chain_.lsn_next);
+  const bool is_begun =
+      first.state == parse_state::whole && first.header.lsn_first >= chain_.lsn_next;
   // A header that was wiped looks like one that was never written, so a part is looked through in
   // any case. Record numbers only grow: what is left of an earlier use is older than what is
-  // sought.
+  // sought. But there lies what clients sent then, too, which may look like any batch. No client's
+  // bytes are at the first batch's place, so its epoch is to be trusted. Without it a file with the
+  // whole header of an earlier use needs more to be suspected: the run of the last batch.
+  batch_search what{.lsn_min = chain_.lsn_next};
+  if (first.state == parse_state::whole) what.epoch = first.header.epoch;
+  if (segment.state == header_state::stale && !is_begun) {
+    if (chain_.run == 0) co_return;
+    what.epoch = 0;
+    what.run = chain_.run;
+  }
+  const bool is_suspect = is_begun || segment.state == header_state::damaged;
   segment_reader reader(from, is_suspect ? segment.size : std::min(segment.size, unused_look_max));
-  const batches_behind behind =
-      co_await reader.look_behind(segment_header::size, 0, chain_.lsn_next);
+  const batches_behind behind = co_await reader.look_behind(segment_header::size, what);
   if (behind.is_found && behind.lsn_durable >= chain_.lsn_next) {
     report_lost(name, 0, segment.size, behind.lsn_next, "the header of the segment is damaged");
   }

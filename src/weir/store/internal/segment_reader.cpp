@@ -6,6 +6,17 @@
 
 namespace weir::detail {
 
+namespace {
+
+bool may_begin(std::string_view at, std::uint64_t offset, const batch_search& what) noexcept {
+  constexpr std::size_t own_offset_at = 40;  // of batch_header::offset
+  std::uint32_t own = 0;
+  std::memcpy(&own, at.data() + own_offset_at, sizeof own);
+  return own == offset && what.wants(decode_batch_header(at));
+}
+
+}  // namespace
+
 task<std::string_view> segment_reader::bytes_at(std::uint64_t offset, std::size_t size) {
   const bool is_here = offset >= start_ && offset + size <= start_ + window_.size();
   if (!is_here && offset < capacity_) {
@@ -39,29 +50,24 @@ task<parsed_batch> segment_reader::batch_at(std::uint64_t offset) {
   co_return parsed;
 }
 
-task<batches_behind> segment_reader::look_behind(std::uint64_t offset, std::uint64_t epoch,
-                                                 std::uint64_t lsn_min) {
-  constexpr std::size_t own_offset_at = 40;  // of batch_header::offset
+task<batches_behind> segment_reader::look_behind(std::uint64_t offset, batch_search what) {
   batches_behind found;
   std::uint64_t at = align_batch(offset);
   while (at + batch_header::size <= capacity_) {
     const std::string_view here = co_await bytes_at(at, batch_header::size);
     if (here.size() < batch_header::size) break;
     // Nearly every place is no batch's: one comparison decides, so the walk costs what reading
-    // does.
+    // does. A body made for it can name its own offset at every place; only what is looked for is
+    // summed.
     std::size_t skip = 0;
     for (; skip + batch_header::size <= here.size(); skip += batch_align) {
-      std::uint32_t own = 0;
-      std::memcpy(&own, here.data() + skip + own_offset_at, sizeof own);
-      if (own == at + skip) break;
+      if (may_begin(here.substr(skip), at + skip, what)) break;
     }
     at += skip;
     if (skip + batch_header::size > here.size()) continue;
     const parsed_batch parsed = co_await batch_at(at);
     const batch_header& header = parsed.header;
-    const bool counts = parsed.state == parse_state::whole &&
-                        (epoch == 0 || header.epoch == epoch) && header.lsn_first >= lsn_min;
-    if (!counts) {
+    if (parsed.state != parse_state::whole) {
       at += batch_align;
       continue;
     }

@@ -19,6 +19,19 @@ struct batches_behind {
   std::uint64_t lsn_next = 0;     // behind the last record of any whole batch
 };
 
+/// Which batches are looked for. What clients sent lies in a segment as well and may look like any
+/// batch, but they know no epoch and no run.
+struct batch_search {
+  std::uint64_t epoch = 0;    // 0: any
+  std::uint32_t run = 0;      // 0: any
+  std::uint64_t lsn_min = 1;  // they begin with this record or a later one
+
+  bool wants(const batch_header& header) const noexcept {
+    return (epoch == 0 || header.epoch == epoch) && (run == 0 || header.run == run) &&
+           header.lsn_first >= lsn_min;
+  }
+};
+
 class segment_reader {
  public:
   static constexpr std::size_t window_size = std::size_t{1} << 20;
@@ -32,10 +45,8 @@ class segment_reader {
   /// The batch at `offset`; never `partial` but where the file is cut. Its body is valid until the
   /// next call.
   task<parsed_batch> batch_at(std::uint64_t offset);
-  /// Looks through everything from `offset` on for whole batches of `epoch` (0: of any) that begin
-  /// with `lsn_min` or later.
-  task<batches_behind> look_behind(std::uint64_t offset, std::uint64_t epoch,
-                                   std::uint64_t lsn_min);
+  /// Looks through everything from `offset` on for whole batches.
+  task<batches_behind> look_behind(std::uint64_t offset, batch_search what);
 
   std::uint64_t capacity() const noexcept { return capacity_; }
 
