@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -387,6 +388,66 @@ TEST(journal_damage, what_a_used_again_segment_held_before_is_never_taken_for_re
   EXPECT_EQ(outcome.difference, "");
 }
 
+std::uint32_t last_segment(const folder_image& image, bool is_begun) {
+  std::uint32_t last = 0;
+  for (const auto& [name, content] : image) {
+    weir::detail::segment_header header;
+    const std::uint32_t number = weir::detail::segment_number_of(name);
+    const bool is_meant = !is_begun || weir::detail::decode(content, header);
+    if (is_meant) last = std::max(last, number);
+  }
+  return last;
+}
+
+// The header of the last segment is lost, and with it what is behind the snapshot. What is appended
+// after that was accepted must not hide behind the place from which the snapshot replays.
+TEST(journal_damage, what_follows_an_accepted_loss_is_there_before_a_snapshot_knows_of_it) {
+  for (const int count : {8, 9, -8, -9}) {  // 8: the snapshot knows all; 9: one group is behind it
+    journal_model model;
+    folder_image image = make_image(model, true, std::abs(count));
+    const std::string name = weir::detail::segment_name(last_segment(image, true));
+    // Without prepared ones behind it, its number is given again.
+    while (count < 0 && last_segment(image, false) != last_segment(image, true)) {
+      image.erase(weir::detail::segment_name(last_segment(image, false)));
+    }
+    image[name].replace(0, 64, 64, '\0');
+    virtual_world world;
+    put_image(world, image);
+    model.keeps_history = false;
+    run_outcome_in(
+        world,
+        [](virtual_world* on, journal_model* m) -> task<> {
+          journal_options options = tiny;
+          options.accept_loss = true;
+          auto log = co_await journal::open("/data", options, *m);
+          m->over = log.get();
+          on->add_fault({.op = io_op::rename, .count = 1000});  // no snapshot gets its name
+          co_await with_scope([&](scope& s) -> task<> {
+            s.spawn([](journal* running) -> task<> { co_await running->run(); }, log.get());
+            co_await m->commit({{journal_model::put, 7777, "new"}});
+            on->crash(crash_loss::none);
+          });
+        }(&world, &model),
+        {.may_leave_handles = true});
+    world.drop_faults();
+    const folder_image left = image_of(world);
+    ASSERT_TRUE(left.contains(name + ".damaged")) << count;
+    EXPECT_TRUE(left.at(name + ".damaged") == image.at(name)) << count;
+    run_virtual_in(world, [](journal_model* m, int which) -> task<> {
+      const auto again = co_await as_result(journal::open("/data", tiny, *m));
+      if (!again) EXPECT_EQ(again.error(), errc::corrupt) << which;  // said, at least
+      journal_options options = tiny;
+      options.accept_loss = true;
+      const auto accepted = again ? nullptr : co_await journal::open("/data", options, *m);
+      const journal& log = again ? **again : *accepted;
+      EXPECT_GT(log.recovery().records_replayed, 0u) << which;
+      m->over = again ? again->get() : accepted.get();
+      const stored_record read = co_await m->over->read(m->place_of(7777));
+      EXPECT_EQ(read.payload.text().substr(8), "new") << which;
+    }(&model, count));
+  }
+}
+
 /// Bytes that look like a whole batch at `offset`: what a client may send as a body.
 std::string batch_look_alike(std::uint64_t offset, std::uint32_t length) {
   std::string bytes(weir::detail::batch_header::size, '\0');
@@ -400,17 +461,6 @@ std::string batch_look_alike(std::uint64_t offset, std::uint32_t length) {
                            bytes.data());
   std::memcpy(bytes.data() + 4, &length, sizeof length);
   return bytes;
-}
-
-std::uint32_t last_segment(const folder_image& image, bool is_begun) {
-  std::uint32_t last = 0;
-  for (const auto& [name, content] : image) {
-    weir::detail::segment_header header;
-    const std::uint32_t number = weir::detail::segment_number_of(name);
-    const bool is_meant = !is_begun || weir::detail::decode(content, header);
-    if (is_meant) last = std::max(last, number);
-  }
-  return last;
 }
 
 TEST(journal_damage, a_body_that_looks_like_a_batch_is_none_in_a_segment_that_is_used_again) {

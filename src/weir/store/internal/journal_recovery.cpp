@@ -158,8 +158,18 @@ task<> put_empty_segment(journal_state& state, std::uint32_t number, std::uint64
 /// With accept_loss: makes the folder one that may be opened without it the next time. A file that
 /// is of no use stays beside, for whoever can make something of it. Crashed in between, the gap in
 /// the numbers of records remains: only a snapshot behind it ends the refusal.
-task<> accept_losses(journal_state& state, const folder_contents& contents) {
+task<> accept_losses(journal_state& state, const folder_contents& contents,
+                     const std::vector<journal_damage>& damages) {
   const std::uint32_t last = contents.last_begun();
+  // Behind the last that was begun lie prepared ones, and one that has lost its header.
+  const auto is_lost = [&](const found_segment& one) {
+    return one.number < last ||
+           std::ranges::any_of(
+               damages,
+               [&](const journal_damage& damage) {
+                 return damage.loses_data && damage.file == segment_name(one.number);
+               });
+  };
   for (const found_segment& one : contents.segments) {
     const std::string path = path_in(state.folder, segment_name(one.number));
     const bool is_begun = one.state == header_state::valid;
@@ -168,7 +178,7 @@ task<> accept_losses(journal_state& state, const folder_contents& contents) {
       file cut = co_await open_file(path, {.write = true});
       co_await cut.truncate(one.header.capacity);
       co_await cut.sync();
-    } else if (is_cut || (!is_begun && one.number < last)) {
+    } else if (is_cut || (!is_begun && is_lost(one))) {
       co_await publish(state, path, path + ".damaged");
     }
   }
@@ -265,7 +275,7 @@ task<> recover_journal(journal_state& state) {
   const bool has_loss = std::ranges::any_of(damages, &journal_damage::loses_data);
   if (has_loss && !state.options.accept_loss) raise_loss(state.folder, damages);
   if (has_loss) {
-    co_await accept_losses(state, contents);
+    co_await accept_losses(state, contents, damages);
     contents = co_await read_folder(state.folder);
   }
   co_await adopt_segments(state, contents, scan, has_loss);

@@ -37,12 +37,17 @@ void journal_scan::report_lost(std::string file, std::uint64_t offset, std::uint
 task<> journal_scan::run(scan_start start) {
   chain_.lsn_next = start.lsn + 1;
   chain_.prev_crc = start.prev_crc;
-  chain_.is_crc_known = start.offset != segment_header::size;
   lsn_known_ = start.lsn_durable;
   start_segment_ = start.segment;
   check_earlier(start.segment);
   std::uint32_t number = start.segment;
   std::uint64_t offset = start.offset;
+  // Begun later than the snapshot, behind a loss that was accepted: not the one that it means.
+  const found_segment* first = folder_.next_begun(number);
+  if (first != nullptr && first->number == number && first->header.lsn_first > start.lsn) {
+    offset = segment_header::size;
+  }
+  chain_.is_crc_known = offset != segment_header::size;
   while (!is_over()) {
     const found_segment* next = enter(number, offset);
     if (next == nullptr) break;
