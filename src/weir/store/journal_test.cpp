@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -459,6 +460,32 @@ WEIR_TEST("a wait for durability that is cancelled leaves the record and the oth
     model.acknowledged = *lsn;
   });
   co_await life(model, small, [&](journal&) -> task<> { co_return; });
+}
+
+WEIR_TEST("segments that were prepared for smaller appends, or are cut, are made anew") {
+  journal_model model;
+  journal_options smaller = small;
+  smaller.segment_bytes = 4096;
+  smaller.group_bytes_max = 1024;
+  co_await life(model, smaller,
+                [&](journal&) -> task<> { co_await model.commit({put(1, "one")}); });
+  co_await life(model, small, [&](journal&) -> task<> {
+    co_await model.commit({put(2, std::string(4000, 'x')), drop(1)});
+  });
+  std::string last;
+  for (const std::string& name : list_dir("/data")) {
+    if (name.ends_with(".seg")) last = std::max(last, name);
+  }
+  file cut = co_await open_file("/data/" + last, {.write = true});
+  co_await cut.truncate(4096);
+  cut.close();
+  co_await life(model, small, [&](journal& log) -> task<> {
+    for (std::uint64_t id = 3; id <= 20; ++id) {
+      co_await model.commit({put(id, std::string(4000, 'x'))});
+    }
+    EXPECT_GE(log.stats().segments, 4u);
+  });
+  co_await life(model, small, [](journal&) -> task<> { co_return; });
 }
 
 WEIR_TEST("options that can't work are refused by name") {

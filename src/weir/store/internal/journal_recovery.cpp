@@ -190,6 +190,22 @@ task<> accept_losses(journal_state& state, const folder_contents& contents,
   }
 }
 
+/// Prepared files that can't hold the largest append go: they were made for a smaller segment_bytes
+/// or are cut, and new ones are made in their place. The last goes first, each durably, since
+/// numbers have no gap.
+task<> drop_short_segments(journal_state& state, folder_contents& contents) {
+  const std::uint64_t wanted = segment_header::size + state.options.group_bytes_max;
+  std::vector<found_segment>& all = contents.segments;
+  const auto first = std::ranges::find_if(all, [&](const found_segment& one) {
+    return one.number > contents.last_begun() && one.size < wanted;
+  });
+  for (auto left = all.end() - first; left > 0; --left) {
+    co_await remove_path(path_in(state.folder, segment_name(all.back().number)));
+    co_await sync_dir(state.folder);
+    all.pop_back();
+  }
+}
+
 task<> adopt_segments(journal_state& state, const folder_contents& contents,
                       const journal_scan& scan, bool has_loss) {
   std::uint64_t lsn_next = scan.chain().lsn_next;
@@ -206,7 +222,7 @@ task<> adopt_segments(journal_state& state, const folder_contents& contents,
     }
   }
   for (const found_segment& one : contents.segments) {
-    if (one.number <= contents.last_begun() || one.size < segment_bytes_min) continue;
+    if (one.number <= contents.last_begun()) continue;
     const std::string path = path_in(state.folder, segment_name(one.number));
     state.prepared.push_back(
         {.number = one.number,
@@ -278,6 +294,7 @@ task<> recover_journal(journal_state& state) {
     co_await accept_losses(state, contents, damages);
     contents = co_await read_folder(state.folder);
   }
+  co_await drop_short_segments(state, contents);
   co_await adopt_segments(state, contents, scan, has_loss);
   co_await clean_up(state, contents);
   state.pending.set_lsn_next(scan.chain().lsn_next);
