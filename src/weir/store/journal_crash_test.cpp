@@ -198,6 +198,35 @@ TEST(journal_crash, a_mark_that_was_not_synced_is_no_hole_in_front_of_the_next_g
   }
 }
 
+TEST(journal_crash, a_mark_that_was_not_synced_is_no_hole_in_front_of_the_next_segment) {
+  journal_options options = tiny;
+  options.segment_bytes = 16 * 1024;
+  options.group_bytes_max = 4096;
+  virtual_world world;
+  journal_model model;
+  const auto life = [&]() -> task<> {
+    const auto log = co_await journal::open("/data", options, model);
+    model.over = log.get();
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([](journal* running) -> task<> { co_await running->run(); }, log.get());
+      for (std::uint64_t id = 1; id <= 4; ++id) {
+        co_await model.commit({{journal_model::put, id, std::string(3'500, 'x')}});
+      }
+      co_await sleep(2 * options.mark_delay);
+      co_await model.commit({{journal_model::put, 5, std::string(3'500, 'x')}});
+      EXPECT_EQ(model.place_of(5).segment, 2u);
+      world.crash(crash_loss::all);
+    });
+  };
+  run_outcome_in(world, life(), {.may_leave_handles = true});
+  ASSERT_EQ(model.acknowledged, 5u);
+  run_virtual_in(world, []() -> task<> {
+    const journal_report report = co_await check_journal("/data");
+    EXPECT_EQ(report.records, 5u);
+    for (const journal_damage& one : report.damages) ADD_FAILURE() << describe(one);
+  }());
+}
+
 // A sync that fails leaves its group in the memory of the machine, where the next process finds it.
 // What that one takes for durable must survive the machine.
 TEST(journal_crash, what_a_failed_sync_left_in_memory_is_written_again_by_the_next_opening) {

@@ -68,14 +68,18 @@ task<> write_front(journal_state& state, bool is_synced) {
   seal(state, group);
   const std::shared_ptr<file> to = state.segments.at(group.segment).open;
   const bool syncs = is_synced && !is_planted("journal: writes groups without a sync");
-  if (syncs && !state.is_mark_unsynced) {  // one trip to the disk, for these bytes alone
+  if (syncs && state.unsynced_mark && state.unsynced_mark != to) {  // at the end of the one before
+    co_await state.unsynced_mark->sync_data();
+    state.unsynced_mark.reset();
+  }
+  if (syncs && !state.unsynced_mark) {  // one trip to the disk, for these bytes alone
     co_await to->write_durably_at(group.offset, group.bytes);
   } else {
     co_await to->write_at(group.offset, std::string_view(group.bytes));
     const bool tries_again = is_planted("journal: believes a second sync");
     if (syncs && tries_again) co_await sync_again(to.get());
     if (syncs && !tries_again) co_await to->sync_data();
-    state.is_mark_unsynced = !is_synced;
+    state.unsynced_mark = is_synced ? nullptr : to;
   }
   sometimes(group.count > 1, "a group holds several records");
   const std::uint64_t lsn_last = group.lsn_last();

@@ -74,8 +74,8 @@ struct journal_state {
   std::uint64_t lsn_durable = 0;
   std::uint32_t last_crc = 0;
   std::uint32_t run = 0;
-  bool is_mark_wanted = false;    // something became durable since the last mark
-  bool is_mark_unsynced = false;  // the last batch is a mark that a crash may take
+  std::shared_ptr<file> unsynced_mark;  // where the last batch is a mark that a crash may take
+  bool is_mark_wanted = false;          // something became durable since the last mark
   bool is_closing = false;
   bool is_running = false;
   std::optional<error> failure;
