@@ -10,7 +10,8 @@
 //   race          the first outcome, value or error   by the first outcome
 //
 // Of futures of one type, any and race give that type, of several a std::variant by position. The
-// given futures are taken; what else they come to is known and passes unheard.
+// given futures are taken, and those that are pending when the new one is decided are let go; what
+// else they come to is known and passes unheard.
 #pragma once
 
 #include <weir/flow/detail/gather_parts.hpp>

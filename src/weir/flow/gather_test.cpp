@@ -99,6 +99,45 @@ WEIR_TEST("race takes the first outcome, value or error") {
   co_await testing::expect_raises<errc::invalid_argument>(race(std::vector<future<int>>()));
 }
 
+WEIR_TEST(
+    "what has been decided keeps nothing of futures that are pending, and hears no error of them") {
+  for (const bool is_first : {false, true}) {
+    for (const bool is_ready : {false, true}) {
+      promise<int> winner;
+      promise<int> loser;
+      promise<int> never;
+      const shared_future<int> stopped = never.get_future().share();
+      if (is_ready) winner.resolve(1);
+      auto one = is_first ? race(winner.get_future(), loser.get_future())
+                          : race(loser.get_future(), winner.get_future());
+      promise<int> bad;
+      promise<int> other;
+      auto both = all(shared_future<int>(stopped), bad.get_future(), other.get_future());
+      if (!is_ready) winner.resolve(1);
+      bad.reject(error(errc::refused));
+      EXPECT_EQ(co_await one, 1);
+      EXPECT_FALSE(loser.is_wanted());
+      co_await testing::expect_raises<errc::refused>(std::move(both));
+      EXPECT_FALSE(other.is_wanted());
+      loser.reject(error(errc::busy));
+      other.reject(error(errc::busy));
+    }
+  }
+}
+
+WEIR_TEST("a future that stays pending holds nothing of the races that it has lost") {
+  promise<std::shared_ptr<int>> stop;
+  const shared_future<std::shared_ptr<int>> stopped = stop.get_future().share();
+  std::weak_ptr<int> seen;
+  {
+    promise<std::shared_ptr<int>> made;
+    shared_future<std::shared_ptr<int>> ready = made.get_future().share();
+    made.resolve(std::make_shared<int>(1));
+    seen = co_await race(shared_future<std::shared_ptr<int>>(stopped), std::move(ready));
+  }
+  EXPECT_TRUE(seen.expired());
+}
+
 WEIR_TEST("a value that can't be copied rejects what gathers it") {
   struct refuses_copies {
     refuses_copies() = default;

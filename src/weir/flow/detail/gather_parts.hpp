@@ -51,6 +51,8 @@ class gather_core : public promise_core {
 
  private:
   void note_part() noexcept;
+  /// Once it is decided: futures that stay pending for long must not keep it.
+  void leave_pending() noexcept;
 
   gather_part* parts_ = nullptr;
   std::size_t count_ = 0;
