@@ -113,13 +113,14 @@ core_handle begin_callback(F& start, std::source_location place) {
   return kept;
 }
 
-/// Calls cancel() in the end, unless the callback was called.
+/// Calls cancel() in the end, unless the callback was called; one that is called from then on finds
+/// it claimed.
 template <class C>
 struct cancel_call {
   C& cancel;
-  const promise_core& of;
+  promise_core& of;
   ~cancel_call() {
-    if (!of.is_claimed()) cancel();
+    if (of.claim()) cancel();
   }
 };
 

@@ -112,6 +112,27 @@ TEST(Callback, a_wait_that_is_cancelled_calls_the_cancel_function_unless_it_was_
   });
 }
 
+WEIR_TEST("a callback that is called once its cancel function has begun keeps nothing") {
+  std::function<void(std::shared_ptr<int>)> kept;
+  std::weak_ptr<int> given;
+  int cancels = 0;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> {
+      co_await from_callback<std::shared_ptr<int>>([&](auto done) { kept = done; },
+                                                   [&] {
+                                                     ++cancels;
+                                                     auto late = std::make_shared<int>(1);
+                                                     given = late;
+                                                     kept(std::move(late));
+                                                   });
+    });
+    co_await sleep(1_ms);
+    s.cancel("enough");
+  });
+  EXPECT_EQ(cancels, 1);
+  EXPECT_TRUE(given.expired());
+}
+
 WEIR_TEST("a callback that fails is not cancelled") {
   co_await testing::expect_raises<errc::refused>(from_callback<>(
       [](auto done) { done.fail(errc::refused); }, [] { ADD_FAILURE() << "it has ended"; }));
