@@ -89,7 +89,7 @@ class oneshot_state final : public counted_state<oneshot_state<T, Reach>, Reach>
           line_.front().value_.emplace(std::move(*value));
         }
       }
-      if (!value || is_taken_) wake_all(woken, errc::broken);
+      if (!value || is_taken_) wake_all(woken, is_taken_ ? errc::closed : errc::broken);
       is_last = this->is_unused();
     }
     if (is_last) delete this;

@@ -59,6 +59,20 @@ FLOW_CONTRACT("a receiver that goes is known to the sender, and a value left ove
   co_await testing::expect_raises<errc::closed>(from.receive());
 }
 
+FLOW_CONTRACT(
+    "of two receives that wait one gets the value, and the other hears that it was taken") {
+  auto [answer, answered] = Kit::template oneshot<int>();
+  int got = 0;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> { got = co_await answered.receive(); });
+    co_await sleep(1_ms);
+    s.spawn([&]() -> task<> { co_await testing::expect_raises<errc::closed>(answered.receive()); });
+    co_await sleep(1_ms);
+    EXPECT_TRUE(answer.send(5));
+  });
+  EXPECT_EQ(got, 5);
+}
+
 FLOW_CONTRACT("closing the receiver ends its own wait") {
   auto [to, from] = Kit::template oneshot<int>();
   co_await with_scope([&](scope& s) -> task<> {
