@@ -44,6 +44,8 @@ class promise_value : public Base {
       ::new (this->value()) stored(std::move(theirs));
     } else if constexpr (std::is_copy_constructible_v<stored>) {
       ::new (this->value()) stored(std::as_const(theirs));
+    } else {
+      std::unreachable();  // a shared_future of it can't be followed: see resolve_claimed
     }
   }
 
@@ -144,6 +146,8 @@ void resolve_claimed(promise_core& which, V&&... with) noexcept {
   using first = std::tuple_element_t<0, given>;
   if constexpr (is_future<first>) {
     static_assert(std::is_same_v<typename first::value_type, T>, "a future of another type");
+    static_assert(first::how == reading::only || std::is_copy_constructible_v<stored_t<T>>,
+                  "the value of a shared_future is copied here");
     (which.follow(first(std::forward<V>(with)).release(), first::how), ...);
   } else if constexpr (is_task<first>) {
     static_assert(std::is_same_v<typename first::value_type, T>, "a task of another type");
