@@ -5,6 +5,7 @@
 #include <weir/base/text.hpp>
 #include <weir/core/loop.hpp>
 
+#include <new>
 #include <string>
 
 namespace weir::detail {
@@ -62,15 +63,20 @@ void call_slots<Reach>::awaiter::took_too_long() noexcept {
 
 template <class Reach>
 error call_slots<Reach>::awaiter::why() const noexcept {
+  const errc code = end_ == end::too_late ? errc::timed_out : errc::full;
   const slots_stats now = this->of_->stats();
-  std::string text = this->of_->name();
-  ((text += ": ") += std::to_string(now.running)) += " calls are running";
-  if (end_ == end::too_late) {
-    (text += " and none ended within ") += format_duration(this->of_->options_.wait_max);
-  } else if (this->of_->options_.queue_max != 0) {
-    ((text += " and ") += std::to_string(now.waiting)) += " are waiting";
+  try {
+    std::string text = this->of_->name();
+    ((text += ": ") += std::to_string(now.running)) += " calls are running";
+    if (end_ == end::too_late) {
+      (text += " and none ended within ") += format_duration(this->of_->options_.wait_max);
+    } else if (this->of_->options_.queue_max != 0) {
+      ((text += " and ") += std::to_string(now.waiting)) += " are waiting";
+    }
+    return {code, text};
+  } catch (const std::bad_alloc&) {
+    return code;  // as error does: the text is lost, the refusal stands
   }
-  return {end_ == end::too_late ? errc::timed_out : errc::full, text};
 }
 
 template <class Reach>

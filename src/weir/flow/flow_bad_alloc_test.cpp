@@ -2,6 +2,7 @@
 // nothing has lost nothing, and what is shared can be used as before.
 #include <weir/core.hpp>
 #include <weir/flow/broadcast.hpp>
+#include <weir/flow/bulkhead.hpp>
 #include <weir/flow/channel.hpp>
 #include <weir/flow/event_bus.hpp>
 #include <weir/flow/gather.hpp>
@@ -10,11 +11,13 @@
 #include <weir/flow/retry.hpp>
 #include <weir/flow/semaphore.hpp>
 #include <weir/flow/shared_mutex.hpp>
+#include <weir/flow/to_callback.hpp>
 #include <weir/flow/watch.hpp>
 #include <weir/testing/allocation_points.hpp>
 
 #include <gtest/gtest.h>
 
+#include <exception>
 #include <string>
 #include <utility>
 #include <vector>
@@ -153,6 +156,51 @@ TEST(WithoutMemory, one_of_several_attempts_ends_them_all) {
     } catch (const exception& e) {
       EXPECT_NE(std::string(e.what()).find("std::bad_alloc"), std::string::npos) << e.what();
     }
+  });
+}
+
+TEST(WithoutMemory, a_task_that_was_spawned_settles_its_future_and_calls_back) {
+  for_each_allocation([]() -> task<> {
+    future<int> given;
+    int owed = 0;
+    int calls = 0;
+    std::exception_ptr failed;
+    const auto work = []() -> task<int> {
+      co_await yield();
+      co_return 3;
+    };
+    try {
+      co_await with_scope([&](scope& s) -> task<> {
+        given = spawn_future(s, work());
+        to_callback(s, work(), [&](const result<int>&) { ++calls; });
+        ++owed;
+        co_return;
+      });
+    } catch (...) {
+      failed = std::current_exception();
+    }
+    EXPECT_TRUE(!given || given.is_ready());
+    EXPECT_EQ(calls, owed);
+    if (failed) std::rethrow_exception(failed);
+    EXPECT_EQ(co_await std::move(given), 3);
+  });
+}
+
+TEST(WithoutMemory, a_refused_call_is_refused) {
+  for_each_allocation([]() -> task<> {
+    bulkhead one({.name = "a bulkhead whose name is too long to be kept in place", .calls_max = 1});
+    const auto call = []() -> task<> { co_await sleep(1_ms); };
+    bool is_refused = false;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> { co_await one.run(call); });
+      co_await yield();
+      try {
+        co_await one.run(call);
+      } catch (const exception& e) {
+        is_refused = e.reason().code() == errc::full;
+      }
+    });
+    EXPECT_TRUE(is_refused);
   });
 }
 

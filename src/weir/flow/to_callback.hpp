@@ -65,13 +65,16 @@ task<> call_with_outcome(owed_call<T, F> done, task<T> work) {
 
 /// Starts a task in `owner` (or in the running task's scope) and calls done(result<T>) once, on the
 /// loop and never inside this call: with its value, its error (one that is none of weir's is
-/// `internal`, with its text), or `cancelled`. What done throws fails the scope.
+/// `internal`, with its text), or `cancelled`. What done throws fails the scope. What this call
+/// itself raises (no memory for the task, a scope that has ended) is raised instead of the call.
 template <class T, class F>
   requires std::is_invocable_v<F&, result<T>>
 void to_callback(scope& owner, task<T> work, F done,
                  std::source_location place = std::source_location::current()) {
-  owner.spawn_at(place, detail::call_with_outcome<T, F>, detail::owed_call<T, F>(std::move(done)),
-                 std::move(work));
+  // Its frame is made here: without memory for it, spawn() would take that as the task's failure.
+  task<> calling =
+      detail::call_with_outcome<T, F>(detail::owed_call<T, F>(std::move(done)), std::move(work));
+  owner.spawn_at(place, detail::given_task<void>{std::move(calling)});
 }
 template <class T, class F>
   requires std::is_invocable_v<F&, result<T>>

@@ -116,7 +116,9 @@ task<> settle_with(task_promise_handle into, task<T> body) {
 template <class T>
 void settle_by_task(promise_core& which, scope& owner, task<T> body, std::source_location place) {
   which.keep();
-  owner.spawn_at(place, settle_with<T>, task_promise_handle(core_handle(&which)), std::move(body));
+  // Its frame is made here: without memory for it, spawn() would take that as the task's failure.
+  task<> settling = settle_with<T>(task_promise_handle(core_handle(&which)), std::move(body));
+  owner.spawn_at(place, given_task<void>{std::move(settling)});
 }
 
 template <class R>
