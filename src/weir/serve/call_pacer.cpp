@@ -18,6 +18,12 @@ void call_pacer::set_limits(std::uint32_t concurrency, std::uint32_t rate) noexc
   window_ = is_first || was_open ? concurrency_ : std::min(window_, concurrency_);
 }
 
+void call_pacer::forget_worker() noexcept {
+  window_ = concurrency_;
+  paused_until_ = time_point();
+  pause_ = pause_first;
+}
+
 std::uint32_t call_pacer::available(std::uint32_t wanted, time_point now) const noexcept {
   if (now < paused_until_ || in_flight_ >= window_) return 0;
   const std::uint32_t extra = is_planted("serve: makes one call too many") ? 1 : 0;

@@ -27,6 +27,9 @@ class call_pacer {
   /// A rate of 0 is no limit. A change keeps what is known of the worker.
   void set_limits(std::uint32_t concurrency, std::uint32_t rate) noexcept;
 
+  /// The calls go to another worker from now on: nothing is known of it. Those on their way count.
+  void forget_worker() noexcept;
+
   /// How many calls may begin now; at most `wanted`.
   std::uint32_t available(std::uint32_t wanted, time_point now) const noexcept;
   /// When to ask again if none may begin now because of rate or pause; never() when only an ended

@@ -131,5 +131,15 @@ TEST(call_pacer, new_limits_keep_what_is_known_of_the_worker) {
   EXPECT_EQ(calls.window(), 4u);
 }
 
+TEST(call_pacer, another_worker_is_not_taken_for_busy_and_calls_on_their_way_count) {
+  call_pacer calls = pacer(8);
+  calls.began(2, start);
+  calls.refused(24_h, start);
+  calls.forget_worker();
+  EXPECT_EQ(calls.available(10, start), 7u);
+  calls.failed();
+  EXPECT_EQ(calls.available(10, start), 8u);
+}
+
 }  // namespace
 }  // namespace weir

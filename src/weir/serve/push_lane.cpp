@@ -27,14 +27,20 @@ task<> sleep_for(duration length) { co_await sleep(length); }
 
 }  // namespace
 
-push_lane::push_lane(push_context context, std::string_view queue, const push_settings& settings)
-    : context_(context), queue_(queue), memory_("push lane", queue_) {
+push_lane::push_lane(push_context context, std::string_view queue, std::uint32_t number,
+                     const push_settings& settings)
+    : context_(context), queue_(queue), number_(number), memory_("push lane", queue_) {
   update(settings);
 }
 
 void push_lane::update(const push_settings& settings) {
+  const bool is_other_worker = settings_.url != settings.url;
   settings_ = settings;
   pacer_.set_limits(settings.concurrency, settings.rate);
+  if (is_other_worker) {
+    ++worker_;
+    pacer_.forget_worker();
+  }
   is_stopping_ = false;
   changed_.set();
   woken_.set();
@@ -145,6 +151,7 @@ task<> push_lane::call(taken_batch from, std::size_t at) {
   const taken_message message = std::move((*from)[at]);
   from.reset();
   const time_point begin = loop::current()->now();
+  const std::uint32_t worker = worker_;
   http::client_response answer;
   call_outcome outcome{.kind = call_kind::busy, .text = {}, .retry_after = {}};
   bool has_ended = false;
@@ -155,7 +162,7 @@ task<> push_lane::call(taken_batch from, std::size_t at) {
     memory_.found_none();  // the message goes back as from a busy worker
   }
   if (has_ended) {
-    note(outcome, begin);
+    note(outcome, begin, worker);
   } else {
     co_await sleep_until(memory_.until());
   }
@@ -175,11 +182,12 @@ task<> push_lane::call(taken_batch from, std::size_t at) {
 }
 
 /// Frees the call's place, and lets the pace follow how it ended.
-void push_lane::note(const call_outcome& outcome, time_point begin) {
+void push_lane::note(const call_outcome& outcome, time_point begin, std::uint32_t worker) {
   const time_point end = loop::current()->now();
   sometimes(outcome.kind == call_kind::busy, "a worker that is called is too busy");
   context_.counters.pushed(outcome.kind == call_kind::delivered, end - begin);
-  switch (outcome.kind) {
+  // What the worker before this one says is no news of this one.
+  switch (worker == worker_ ? outcome.kind : call_kind::failed) {
     case call_kind::delivered:
     case call_kind::gone:
       pacer_.answered();

@@ -44,7 +44,9 @@ class push_lane {
   /// A lease outlasts the call, so that an answer at the last moment still counts.
   static constexpr duration lease_margin = duration::seconds(10);
 
-  push_lane(push_context context, std::string_view queue, const push_settings& settings);
+  /// `number` is the queue's; another queue may take its name after it.
+  push_lane(push_context context, std::string_view queue, std::uint32_t number,
+            const push_settings& settings);
 
   /// Until stop(), and then until the calls on their way have ended.
   task<> run();
@@ -54,6 +56,7 @@ class push_lane {
 
   bool is_stopping() const noexcept { return is_stopping_; }
   std::string_view queue() const noexcept { return queue_; }
+  std::uint32_t queue_number() const noexcept { return number_; }
   const char* name() const noexcept { return "push lane"; }
 
  private:
@@ -68,12 +71,14 @@ class push_lane {
   task<> call(taken_batch from, std::size_t at);
   task<> give_back(taken_batch from, std::size_t at);
   task<call_outcome> call_worker(const taken_message& message, http::client_response& answer);
-  void note(const call_outcome& outcome, time_point begin);
+  void note(const call_outcome& outcome, time_point begin, std::uint32_t worker);
   task<> settle(const taken_message& message, const call_outcome& outcome,
                 const http::client_response& answer);
 
   push_context context_;
   std::string queue_;
+  std::uint32_t number_;
+  std::uint32_t worker_ = 0;  // counts the changes of push.url
   push_settings settings_;
   call_pacer pacer_;
   memory_pause memory_;

@@ -84,19 +84,22 @@ void pusher::match_lanes(scope& lanes) {
 void pusher::match_lane(scope& lanes, const std::string& queue) {
   const verdict<queue_view> known = broker_.queue(queue);
   const bool is_wanted = known && known->settings.push;
-  if (const auto found = lanes_.find(queue); found != lanes_.end()) {
-    // One that is stopping may have left its loop already: it is followed by a new one.
-    if (!is_wanted) {
-      found->second->stop();
-    } else if (!found->second->is_stopping()) {
-      found->second->update(*known->settings.push);
+  bool has_lane = false;
+  std::size_t count = 0;
+  for (auto [at, end] = lanes_.equal_range(queue); at != end; ++at, ++count) {
+    push_lane& lane = *at->second;
+    // The calls of a deleted queue don't hold up the one that took its name.
+    if (!is_wanted || lane.queue_number() != known->number) {
+      lane.stop();
+      continue;
     }
-    return;
+    // One that is stopping may have left its loop already: it is followed by a new one.
+    if (!lane.is_stopping()) lane.update(*known->settings.push);
+    has_lane = true;
   }
-  if (!is_wanted) return;
-  const auto made =
-      lanes_.emplace(queue, std::make_unique<push_lane>(context_, queue, *known->settings.push))
-          .first;
+  if (!is_wanted || has_lane || count >= name_lanes_max) return;
+  const auto made = lanes_.emplace(
+      queue, std::make_unique<push_lane>(context_, queue, known->number, *known->settings.push));
   try {
     lanes.spawn(&pusher::run_lane, this, made->second.get());
   } catch (...) {
@@ -107,7 +110,9 @@ void pusher::match_lane(scope& lanes, const std::string& queue) {
 
 task<> pusher::run_lane(push_lane* lane) {
   co_await lane->run();
-  const auto ended = lanes_.extract(lanes_.find(lane->queue()));
+  auto own = lanes_.lower_bound(lane->queue());
+  while (own->second.get() != lane) ++own;
+  const auto ended = lanes_.extract(own);
   queue_changed(ended.key());  // it may want a lane again
 }
 

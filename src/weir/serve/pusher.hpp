@@ -29,11 +29,14 @@ struct call_policy {
 ///
 /// Cancel:  drain() first lets calls on their way end; a cancelled run() cuts them off.
 /// Order:   as push_lane and reply_sender.
-/// Bound:   a lane a queue.
+/// Bound:   a lane a queue, and name_lanes_max of one name: those of deleted queues whose calls have
+///          yet to end count, too.
 /// Errors:  what the broker raises.
 /// Threads: one loop.
 class pusher final : public queues_observer {
  public:
+  static constexpr std::size_t name_lanes_max = 4;
+
   pusher(broker& of, service_counters& counters, call_policy policy = {});
 
   /// Until drain(), and then until the calls on their way have ended.
@@ -53,7 +56,7 @@ class pusher final : public queues_observer {
   http::client client_;
   push_context context_;
   reply_sender replies_;
-  std::map<std::string, std::unique_ptr<push_lane>, std::less<>> lanes_;
+  std::multimap<std::string, std::unique_ptr<push_lane>, std::less<>> lanes_;
   std::set<std::string, std::less<>> changed_queues_;  // or whose lanes ended: to be matched
   event changed_;                                      // there are some, or drain()
   bool is_all_changed_ = true;                         // or which ones found no memory to be noted

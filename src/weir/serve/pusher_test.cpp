@@ -219,6 +219,50 @@ WEIR_TEST("a queue may begin, change and end to push at any time") {
   });
 }
 
+WEIR_TEST("a new worker is called at once, however long the one before is to be left alone") {
+  // The second answer comes after the change.
+  worker busy([&busy](const worker_call&) {
+    const duration after = busy.calls.size() == 1 ? 0_s : 5_s;
+    return worker_answer{.status = 503, .retry_after = "3600", .after = after};
+  });
+  worker second([](const worker_call&) { return worker_answer{}; });
+  co_await with_worker(busy, [&](std::string one) -> task<> {
+    co_await with_worker(second, [&](std::string two) -> task<> {
+      co_await with_server([&](api& server, event&) -> task<> {
+        for (const std::size_t calls : {1u, 2u}) {
+          co_await server.put("/v1/queues/q", push_to(one));
+          co_await server.send("q", "x");
+          co_await busy.wait_calls(calls);
+          co_await sleep(1_s);
+          co_await server.put("/v1/queues/q", push_to(two));
+          co_await sleep(10_s);
+          EXPECT_EQ(second.calls.size(), calls);
+          EXPECT_EQ(busy.calls.size(), calls);
+        }
+      });
+    });
+  });
+}
+
+WEIR_TEST("a queue that takes the name of a deleted one does not wait for the calls of that one") {
+  worker hangs([](const worker_call&) { return worker_answer{.after = 1_h}; });
+  worker second([](const worker_call&) { return worker_answer{}; });
+  co_await with_worker(hangs, [&](std::string one) -> task<> {
+    co_await with_worker(second, [&](std::string two) -> task<> {
+      co_await with_server([&](api& server, event&) -> task<> {
+        co_await server.put("/v1/queues/q", push_to(one, R"(,"timeout":"30m")"));
+        co_await server.send("q", "x");
+        co_await hangs.wait_calls(1);
+        co_await server.call("DELETE", "/v1/queues/q");
+        co_await server.put("/v1/queues/q", push_to(two));
+        co_await server.send("q", "y");
+        co_await sleep(5_s);
+        EXPECT_EQ(second.calls.size(), 1u);
+      });
+    });
+  });
+}
+
 WEIR_TEST("a drain lets a call on its way end, and its result is kept") {
   worker slow([](const worker_call&) { return worker_answer{.body = "late", .after = 5_s}; });
   std::string id;
