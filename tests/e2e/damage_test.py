@@ -18,7 +18,30 @@ def submit(client, body):
     return client.post("/v1/queues/q/messages", body).json["id"]
 
 
+def submit_first(client):
+    client.put("/v1/queues/q")
+    return submit(client, b"x")
+
+
 class Damage(unittest.TestCase):
+    def test_a_folder_whose_secret_is_lost_is_refused_and_gets_no_new_one(self):
+        with Server() as server:
+            id = submit_first(server.client())
+            server.kill()
+            secret = os.path.join(server.data, "secret")
+            os.rename(secret, secret + ".kept")
+            code, report = check(server.data)
+            self.assertEqual((code, report["sound"], report["damages"][-1]["file"]), (6, False, "secret"), report)
+            for _ in range(2):
+                code, last = run_serve("--accept-loss", "--data", server.data)
+                self.assertEqual(code, 1, last)
+                self.assertRegex(last, r"^weir: corrupt: '.*/secret' is missing: ")
+            self.assertEqual(check(server.data)[0], 6)
+            os.rename(secret + ".kept", secret)
+            self.assertEqual(check(server.data)[0], 0)
+            with Server(data=server.data) as again:
+                self.assertEqual(again.client().get(f"/v1/messages/{id}").status, 200)
+
     def damaged(self, data, damage, is_fatal=True):
         """Damages the folder of a server that was killed; gives what the refusal says."""
         damage(data)

@@ -4,13 +4,18 @@
 #include <weir/apps/run_here.hpp>
 #include <weir/apps/table_text.hpp>
 #include <weir/apps/terminal.hpp>
+#include <weir/broker/folder_secret.hpp>
 #include <weir/serve/json_writer.hpp>
 #include <weir/store/journal_check.hpp>
 
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
 
 namespace weir {
 
@@ -50,10 +55,23 @@ std::string json_of(const journal_report& report) {
   return out.end_array().end_object().take();
 }
 
+constexpr std::string_view secret_file = "secret";
+
+bool lacks_secret(const journal_report& report) {
+  return std::ranges::find(report.damages, secret_file, &journal_damage::file) !=
+         report.damages.end();
+}
+
 /// A folder that is none is a mistake of the command line.
 journal_report look_through(const std::string& folder, progress_bar& bar) {
   try {
-    return run_here(check_journal(folder, &bar));
+    journal_report report = run_here(check_journal(folder, &bar));
+    std::string fault = run_here(secret_fault(folder));
+    if (!fault.empty()) {
+      report.damages.push_back(
+          {.file = std::string(secret_file), .loses_data = true, .text = std::move(fault)});
+    }
+    return report;
   } catch (const exception& failed) {
     if (failed.reason() != errc::not_found) throw;
     throw command_failure{exit_code::usage, std::string(failed.reason().message())};
@@ -62,6 +80,10 @@ journal_report look_through(const std::string& folder, progress_bar& bar) {
 
 /// What it means, and what can be done.
 std::string verdict_of(const journal_report& report) {
+  if (lacks_secret(report)) {
+    return "Without its secret the ids and keys of the data in there are unknown, and `weir serve` "
+           "refuses to start. Put the file back from where the data is from.";
+  }
   const std::uint64_t lost = unreadable_records(report);
   if (!report.is_sound()) {
     return fmt::format(

@@ -3,6 +3,7 @@
 #include <weir/base/assert.hpp>
 #include <weir/base/log.hpp>
 #include <weir/base/text.hpp>
+#include <weir/broker/folder_secret.hpp>
 #include <weir/broker/internal/broker_core.hpp>
 #include <weir/core/as_result.hpp>
 #include <weir/core/error_group.hpp>
@@ -10,7 +11,6 @@
 #include <weir/io/patient_lock.hpp>
 
 #include <cerrno>
-#include <cstring>
 #include <exception>
 #include <new>
 #include <utility>
@@ -19,49 +19,12 @@ namespace weir {
 
 namespace {
 
-constexpr std::size_t secret_bytes = sizeof(hash_key);
-
 void check_options(const broker_options& options) {
   constexpr std::size_t around_a_message = 8u << 10;  // its other fields; a slice of ticks
   if (options.journal.group_bytes_max < options.limits.message_bytes_max + around_a_message) {
     raise(error(errc::invalid_argument,
                 "journal.group_bytes_max must be at least 8 KiB more than message_bytes_max"));
   }
-}
-
-// The folder's secret, drawn when the folder is new. The file is locked before it is read, so two
-// processes never draw one each; a file that is too short was cut before anything was accepted.
-struct folder_secret {
-  hash_key key = {};
-  bool is_new = false;
-};
-task<folder_secret> read_secret(const std::string& folder, file& from) {
-  hash_key secret{};
-  char raw[secret_bytes];
-  const std::uint64_t size = from.size();
-  if (size > secret_bytes) {
-    raise(error(errc::corrupt, "'" + folder + "/secret' is longer than a secret: is it ours?"));
-  }
-  if (size == secret_bytes) {
-    for (std::size_t have = 0; have < sizeof raw;) {
-      const std::size_t got = co_await from.read_at(have, std::span(raw).subspan(have));
-      if (got == 0) raise(error(errc::io, "'" + folder + "/secret' can't be read to its end"));
-      have += got;
-    }
-    std::memcpy(&secret, raw, sizeof secret);
-  }
-  // Nothing but zeros: the size outlived a crash, the content did not.
-  const bool is_new = secret.low == 0 && secret.high == 0;
-  if (is_new) {
-    driver& io = loop::current()->io();
-    secret = {.low = io.random(), .high = io.random()};
-    std::memcpy(raw, &secret, sizeof secret);
-    co_await from.write_at(0, std::string_view(raw, sizeof raw));
-  }
-  // Also when it was there: whoever drew it may have died before it was durable.
-  co_await from.sync();
-  co_await sync_dir(folder);
-  co_return folder_secret{.key = secret, .is_new = is_new};
 }
 
 }  // namespace
@@ -86,19 +49,11 @@ task<std::unique_ptr<broker>> broker::open(broker_options options) {
                                 "' is in use by another process: end it, " +
                                 "or use another folder"));
   }
-  const folder_secret secret = co_await read_secret(folder, lock);
-  auto core =
-      std::make_unique<detail::broker_core>(std::move(options), secret.key, std::move(lock));
+  const hash_key secret = co_await read_secret(folder, lock);
+  auto core = std::make_unique<detail::broker_core>(std::move(options), secret, std::move(lock));
   core->log = co_await journal::open(folder, core->options.journal, *core);
   if (auto loaded = core->finish_loading(); !loaded) raise(loaded.error());
-  if (secret.is_new && core->lsn_last != 0) {
-    lock = std::move(core->lock);
-    (void)co_await as_result(lock.truncate(0));
-    raise(
-        error(errc::corrupt, "'" + folder +
-                                 "/secret' is missing: without it the ids and keys of the data "
-                                 "in there are unknown; put it back from where the data is from"));
-  }
+  core->lsn_last = core->log->lsn_durable();  // also of what only the snapshot holds
   core->make_all_lines();
   core->state->set_observer(core.get());
   const journal_recovery& found = core->log->recovery();

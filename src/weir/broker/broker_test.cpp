@@ -544,17 +544,6 @@ WEIR_TEST("a cancelled run() still writes what was accepted") {
   });
 }
 
-WEIR_TEST("a folder whose secret is gone is refused, for nobody's ids would be known") {
-  co_await with_broker(small_broker(), [](broker& b) -> task<> {
-    co_await b.put_queue("q", {});
-    co_await submit_text(b, "q", "x");
-  });
-  co_await remove_path("/data/secret");
-  for (int i = 0; i < 2; ++i) {
-    co_await testing::expect_raises(errc::corrupt, broker::open(small_broker()));
-  }
-}
-
 WEIR_TEST("a message whose body is damaged on the disk becomes a dead letter and blocks nobody") {
   broker_options options = small_broker();
   options.journal.recent_bytes_max = 0;  // so that bodies come from the disk

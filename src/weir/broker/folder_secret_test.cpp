@@ -1,0 +1,69 @@
+// The secret of a data folder: drawn for a new one only, and missed when it is gone.
+#include <weir/broker/folder_secret.hpp>
+
+#include <weir/broker/internal/broker_kit.hpp>
+#include <weir/core.hpp>
+#include <weir/io/file.hpp>
+#include <weir/testing/test.hpp>
+
+#include <cerrno>
+#include <string>
+
+namespace weir {
+namespace {
+
+using namespace weir::literals;
+using detail::small_broker;
+using detail::submit_text;
+using detail::tiny_broker;
+using detail::with_broker;
+
+WEIR_TEST("a folder whose secret is gone is refused, for nobody's ids would be known") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    co_await submit_text(b, "q", "x");
+  });
+  co_await remove_path("/data/secret");
+  for (int i = 0; i < 2; ++i) {
+    co_await testing::expect_raises(errc::corrupt, broker::open(small_broker()));
+  }
+}
+
+WEIR_TEST("a secret that is gone is noticed when a snapshot holds everything") {
+  co_await with_broker(tiny_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    const std::string body(2'000, 'x');
+    while (b.log().stats().snapshots_written == 0) {
+      co_await submit_text(b, "q", body);
+      co_await sleep(1_s);
+    }
+  });
+  co_await remove_path("/data/secret");
+  co_await testing::expect_raises(errc::corrupt, broker::open(tiny_broker()));
+}
+
+WEIR_TEST("a folder that holds data gets no new secret, however its opening ends") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> { co_await b.put_queue("q", {}); });
+  co_await remove_path("/data/secret");
+  testing::world().add_fault({.op = io_op::open, .nth = 2, .code = EMFILE});
+  EXPECT_FALSE(co_await as_result(broker::open(small_broker())));
+  testing::world().drop_faults();
+  co_await testing::expect_raises(errc::corrupt, broker::open(small_broker()));
+}
+
+WEIR_TEST("what is wrong with a secret is told without a change") {
+  co_await with_broker(small_broker(), [](broker&) -> task<> { co_return; });
+  virtual_disk& disk = testing::world().disk();
+  EXPECT_EQ(co_await secret_fault("/data"), "");
+  EXPECT_EQ(disk.set_content("/data/secret", std::string(16, '\0')), 0);
+  EXPECT_EQ(co_await secret_fault("/data"), "the folder's secret is blank");
+  EXPECT_EQ(disk.set_content("/data/secret", "too short"), 0);
+  EXPECT_EQ(co_await secret_fault("/data"), "the folder's secret has the wrong length");
+  EXPECT_EQ(*disk.content_of("/data/secret"), "too short");
+  co_await remove_path("/data/secret");
+  EXPECT_EQ(co_await secret_fault("/data"), "the folder's secret is missing");
+  EXPECT_EQ(disk.content_of("/data/secret"), nullptr);
+}
+
+}  // namespace
+}  // namespace weir
