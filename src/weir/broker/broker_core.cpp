@@ -421,10 +421,12 @@ task<bool> broker_core::tick_and_wait() {
   const auto has_more = tick_once();
   is_nudged = false;  // by ourselves
   if (!has_more && has_more.error() == errc::full) {
-    co_await log->wait_room(log->stats().pending_bytes / 2, append_class::completion);
+    co_await log->wait_room(batch_bytes(), append_class::completion);
     co_return true;
   }
-  if (!has_more && has_more.error() != errc::no_space) co_return false;  // run() hears why
+  // Whatever else the journal refuses may be taken in a while: no room, no descriptors, no memory.
+  const bool is_closed = !has_more && (!failure.empty() || has_more.error() == errc::closed);
+  if (is_closed) co_return false;  // run() hears why
   wake_fresh();
   if (has_more && *has_more) {
     co_await yield();
@@ -434,7 +436,7 @@ task<bool> broker_core::tick_and_wait() {
   const time_point now = wall_now();
   duration pause = due == time_point::never() ? sleep_max : due - now;
   if (due <= now) {
-    // Only replies wait to be taken, or the disk is full: others go on with it.
+    // Only replies wait to be taken, or the journal can't grow: others go on with it.
     replies_due.notify_all();
     pause = duration::seconds(1);
   }

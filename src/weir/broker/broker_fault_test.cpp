@@ -91,6 +91,53 @@ WEIR_TEST("a lack of descriptors is not told as a full disk, and ends") {
   });
 }
 
+WEIR_TEST("time goes on after the journal could not grow and its reserve was used up") {
+  co_await with_broker(tiny_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {.attempts = 0});
+    for (int i = 0; i < 40; ++i) co_await detail::submit_text(b, "q", "x");
+    testing::world().add_fault({.op = io_op::open, .code = EMFILE, .count = 100'000});
+    const auto held = co_await b.lease("q", 20, duration(), 2_s);
+    WEIR_REQUIRE(held && held->size() == 20);
+    const std::string error(1'000, 'e');
+    verdict<nacked> returned;
+    while (returned) {
+      const auto taken = co_await b.lease("q", 1, duration(), 600_s);
+      if (!taken) break;
+      WEIR_REQUIRE(taken->size() == 1);
+      returned = co_await b.nack(taken->at(0).receipt, duration(), error);
+    }
+    co_await sleep(10_s);
+    testing::world().drop_faults();
+    co_await sleep(60_s);
+    EXPECT_TRUE(b.is_accepting()) << b.why_not();
+    EXPECT_LE(b.queue("q")->leased, 1u) << "the leases that were held have run out";
+    EXPECT_TRUE(co_await b.put_queue("later", {}));
+    EXPECT_TRUE(co_await b.submit("later", {.body = "x", .delay = 5_s}));
+    const auto late = co_await b.lease("later", 1, 60_s, std::nullopt);
+    EXPECT_EQ(late->size(), 1u);
+  });
+}
+
+WEIR_TEST("while the journal is full the clock waits for room and does not spin") {
+  co_await with_broker(tiny_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {.attempts = 0});
+    for (int i = 0; i < 90; ++i) co_await detail::submit_text(b, "q", "x");
+    WEIR_REQUIRE((co_await b.lease("q", 90, duration(), 2_s))->size() == 90);
+    testing::world().set_latency(3_s, 3_s);
+    co_await with_scope([&](scope& callers) -> task<> {
+      const auto submit = [](broker* to) -> task<> {
+        const std::string body(1'900, 'y');
+        co_await to->submit("q", {.body = body});
+      };
+      for (int i = 0; i < 60; ++i) callers.spawn(submit, &b);
+      co_await sleep(1_s);
+      EXPECT_GT(b.log().stats().pending_bytes, std::size_t{60} << 10);
+      co_await callers.join();
+    });
+    testing::world().set_latency({}, {});
+  });
+}
+
 WEIR_TEST("a failed sync is final: nothing is acknowledged after it, and everybody hears why") {
   std::vector<std::string> kept;
   {

@@ -52,6 +52,8 @@ struct broker_core final : journal_client, state_observer {
   /// What is raised before the batch was written has changed nothing; after it, the broker has
   /// failed.
   result<std::uint64_t> commit(append_class who);
+  /// What `batch` takes in the journal, as its limits count it.
+  std::size_t batch_bytes() const noexcept { return batch.payload_bytes() + 8 * batch.size(); }
   void make_room_for_batch();
   void apply_batch();
   /// One slice of what time and the disk have brought, so that the next command sees it.
@@ -181,7 +183,7 @@ auto broker_core::perform(const Command& command, append_class who, std::uint64_
       lsn = lsn_last;  // nothing new; what it refers to may still be on its way to the disk
       co_return outcome;
     }
-    const std::size_t size = batch.payload_bytes() + 8 * batch.size();
+    const std::size_t size = batch_bytes();
     const auto done = commit(who);
     if (done) {
       lsn = *done;
