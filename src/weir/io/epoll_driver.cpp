@@ -16,6 +16,8 @@ namespace weir::detail {
 
 namespace {
 
+constexpr duration look_again_pause = duration::milliseconds(10);
+
 // The outcome is known.
 bool ended(io_request& request, std::int64_t outcome) noexcept {
   request.outcome = outcome;
@@ -94,6 +96,10 @@ bool epoll_driver::start(io_request& request) noexcept {
     starved_.push_back(request);
     return false;
   }
+  if (request.driver_data == &full_) {
+    full_.push_back(request);
+    return false;
+  }
   // A descriptor that is only polled belongs to somebody else, who may have closed it and opened
   // another with its number: it is registered anew each time.
   if (const int outcome = watch(request.handle, request.op == io_op::poll); outcome < 0)
@@ -118,6 +124,8 @@ int epoll_driver::watch(io_handle handle, bool again) noexcept {
 void epoll_driver::stop(io_request& request) noexcept {
   if (request.driver_data == &starved_) {
     starved_.remove(request);
+  } else if (request.driver_data == &full_) {
+    full_.remove(request);
   } else {
     list_of(request).remove(request);
   }
@@ -146,10 +154,12 @@ void epoll_driver::abandon(io_handle handle) noexcept {
   for (request_list* waiting : {&on.readers, &on.writers, &on.polls}) {
     while (io_request* request = waiting->pop_front()) finish(*request, -ECANCELED);
   }
-  for (io_request* request = starved_.first(); request;) {
-    io_request* following = request->next;
-    if (request->handle == handle) stop(*request);
-    request = following;
+  for (const request_list* waiting : {&starved_, &full_}) {
+    for (io_request* request = waiting->first(); request;) {
+      io_request* following = request->next;
+      if (request->handle == handle) stop(*request);
+      request = following;
+    }
   }
   on = {};
 }
@@ -245,6 +255,12 @@ bool epoll_driver::try_connect(io_request& request, descriptor& on) noexcept {
     if (::connect(request.handle, reinterpret_cast<struct sockaddr*>(request.address->storage),
                   request.address->size) == 0)
       return ended(request, 0);
+    if (errno == EAGAIN && request.address->storage[0] == AF_UNIX) {
+      request.mode = 0;
+      request.driver_data = &full_;
+      connects_again_ = now() + look_again_pause;
+      return false;
+    }
     if (errno != EINPROGRESS && errno != EINTR) return ended(request, -errno);
     on.is_writable = false;  // (1): established or failed makes an edge
     return false;
@@ -306,6 +322,20 @@ void epoll_driver::feed_starved() noexcept {
   }
 }
 
+void epoll_driver::connect_again() noexcept {
+  if (now() < connects_again_) return;
+  request_list waiting = full_;
+  full_ = {};
+  while (io_request* request = waiting.pop_front()) {
+    request->driver_data = nullptr;
+    if (start(*request)) finish(*request, request->outcome);
+  }
+}
+
+bool epoll_driver::looks_again() const noexcept {
+  return !full_.is_empty() || (!starved_.is_empty() && arena_.has_room());
+}
+
 // epoll_pwait2 came with Linux 5.11, and the system call filters of some containers are older than
 // it: they answer ENOSYS or EPERM. Then milliseconds have to do, rounded up, so that no timer fires
 // early.
@@ -325,13 +355,18 @@ int epoll_driver::wait_for_events(epoll_event* events, std::int64_t patience_ns)
 }
 
 void epoll_driver::wait(time_point until) noexcept {
-  if (!starved_.is_empty()) feed_starved();
   struct epoll_event events[events_max];
-  int count = wait_for_events(events, patience(until));
-  // A signal ends the system call, not the wait. So does an io_uring of this thread that the
-  // kernel tears down.
-  while (count < 0 && errno == EINTR) count = wait_for_events(events, patience(until));
-  WEIR_ASSERT(count >= 0);
+  int count = 0;
+  do {
+    if (!starved_.is_empty()) feed_starved();
+    if (!full_.is_empty()) connect_again();
+    const time_point end = looks_again() ? std::min(until, now() + look_again_pause) : until;
+    count = wait_for_events(events, patience(end));
+    // A signal ends the system call, not the wait. So does an io_uring of this thread that the
+    // kernel tears down.
+    while (count < 0 && errno == EINTR) count = wait_for_events(events, patience(end));
+    WEIR_ASSERT(count >= 0);
+  } while (count == 0 && looks_again() && patience(until) != 0);
   for (int i = 0; i < count; ++i) {
     if (events[i].data.fd == wake_fd()) {
       clear_wake();

@@ -38,7 +38,7 @@ class epoll_driver final : public kernel_driver {
   const char* name() const noexcept override { return "epoll"; }
   void wait(time_point until) noexcept override;
   io_handle poll_handle() noexcept override { return epoll_; }
-  bool prepare_poll() noexcept override { return has_done(); }
+  bool prepare_poll() noexcept override { return has_done() || looks_again(); }
 
  protected:
   bool start(io_request& request) noexcept override;
@@ -76,12 +76,17 @@ class epoll_driver final : public kernel_driver {
   void retry(request_list& waiting, descriptor& on) noexcept;
   void heard(const epoll_event& event) noexcept;
   void feed_starved() noexcept;
+  void connect_again() noexcept;
+  /// No event tells when there is memory again, or room for a connection.
+  bool looks_again() const noexcept;
   int wait_for_events(epoll_event* events, std::int64_t patience_ns) noexcept;
 
   int epoll_ = -1;
   bool has_pwait2_ = true;               // until the kernel says otherwise
   std::vector<descriptor> descriptors_;  // by number
   request_list starved_;                 // receives that wait for room in the arena
+  request_list full_;                    // connects whose Unix listener has no room for more
+  time_point connects_again_;
 };
 
 [[nodiscard]] std::unique_ptr<driver> make_epoll_driver(const driver_options& options);
