@@ -155,6 +155,29 @@ TEST_P(kernel_limits, the_path_of_a_dead_unix_socket_is_taken_over) {
   });
 }
 
+TEST_P(kernel_limits, a_connect_to_a_unix_listener_without_room_waits_for_it) {
+  run([&]() -> task<> {
+    listener door = co_await listen({.path = path("door"), .backlog = 1});
+    int connected = 0;
+    const auto connect_one = [&]() -> task<> {
+      socket client = co_await connect(door.local());
+      ++connected;
+    };
+    co_await with_scope([&](scope& s) -> task<> {
+      for (int i = 0; i < 5; ++i) s.spawn(connect_one);
+      for (int i = 0; i < 5; ++i) std::ignore = co_await door.accept();
+      co_await s.join();
+    });
+    EXPECT_EQ(connected, 5);
+    co_await with_scope([&](scope& s) -> task<> {
+      for (int i = 0; i < 5; ++i) s.spawn(connect_one);
+      while (connected < 7) co_await yield();
+      s.cancel("test");
+    });
+    EXPECT_EQ(connected, 7);
+  });
+}
+
 TEST_P(kernel_limits, abstract_unix_names_and_ipv6_work) {
   const std::string name = "@weir-test-" + std::to_string(::getpid());
   run([&]() -> task<> {
@@ -470,6 +493,44 @@ TEST_P(denied_with, epoll_waits_in_milliseconds_and_fires_no_timer_early) {
       });
       co_return arrived == "x" ? 0 : 2;
     }());
+  });
+  if (outcome.code == exit_unfiltered)
+    GTEST_SKIP() << "this system does not let us filter system calls";
+  EXPECT_EQ(outcome.code, 0) << outcome.text;
+}
+
+// As when the kernel has no memory for a request: what does not wait as well fails with EAGAIN.
+bool deny_submissions_alone() {
+  constexpr unsigned flags_at = offsetof(struct seccomp_data, args[3]);
+  sock_filter rules[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_enter, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, flags_at),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 1 /* IORING_ENTER_GETEVENTS */, 1, 0),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{.len = sizeof rules / sizeof rules[0], .filter = rules};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+TEST(uring_driver, a_cancel_that_the_kernel_does_not_take_is_asked_again) {
+  if (!has_uring()) GTEST_SKIP() << "no io_uring";
+  const child_outcome outcome = in_child([] {
+    const std::unique_ptr<driver> io = make_driver({.name = uring_name, .ring_entries = 4});
+    if (!deny_submissions_alone()) return exit_unfiltered;
+    ::alarm(20);
+    run_on(*io, []() -> task<> {
+      listener door = co_await listen({});
+      co_await with_scope([&](scope& s) -> task<> {
+        for (int i = 0; i < 20; ++i)
+          s.spawn([&]() -> task<> { std::ignore = co_await door.accept(); });
+        for (int i = 0; i < 20; ++i) co_await yield();
+        s.cancel("test");
+      });
+    }());
+    return 0;
   });
   if (outcome.code == exit_unfiltered)
     GTEST_SKIP() << "this system does not let us filter system calls";

@@ -37,7 +37,7 @@ constexpr std::int64_t handlers_wait_max_ns = 50'000'000;
 
 // What user_data says besides a request's address, which is never that small.
 constexpr std::uint64_t about_wake = 1;
-constexpr std::uint64_t about_cancel = 2;
+constexpr std::uint64_t about_cancel = 2;  // and the address of the cancelled request, if it is one
 // The receive of a socket: its number above these bits, its generation in the upper half.
 constexpr std::uint64_t about_stream = 3;
 constexpr std::uint64_t about_mask = 7;
@@ -319,11 +319,28 @@ void uring_driver::stop(io_request& request) noexcept {
     forget(request);
     return finish(request, -ECANCELED);
   }
-  io_uring_sqe* entry = next_entry();
-  if (!entry) return;  // it ends when it ends
   request.driver_data = is_cancelling;
+  cancelling_.push_back(request);
+  ask_to_cancel(request);
+}
+
+void uring_driver::ask_to_cancel(io_request& request) noexcept {
+  io_uring_sqe* entry = next_entry();
+  if (!entry) {
+    cancels_again_ = true;
+    return;
+  }
   io_uring_prep_cancel64(entry, shared_sends::name_of(request), 0);
-  io_uring_sqe_set_data64(entry, about_cancel);
+  io_uring_sqe_set_data64(entry, about_cancel | reinterpret_cast<std::uintptr_t>(&request));
+}
+
+// The kernel does not find a request that it is about to begin, or to hand to a worker. Those that
+// have been complete all along are no longer on the list.
+void uring_driver::cancel_again() noexcept {
+  cancels_again_ = false;
+  for (io_request* request = cancelling_.first(); request && !cancels_again_;
+       request = request->next)
+    ask_to_cancel(*request);
 }
 
 void uring_driver::stop_stream(io_handle handle, descriptor& on) noexcept {
@@ -374,6 +391,7 @@ void uring_driver::abandon(io_handle handle) noexcept {
     if (waiting && waiting->driver_data == is_starved) {
       stop(*waiting);
     } else if (waiting) {
+      if (waiting->driver_data == is_cancelling) cancelling_.remove(*waiting);
       waiting->driver_data = is_abandoned;  // (4)
     }
   }
@@ -430,6 +448,7 @@ bool uring_driver::enter(std::int64_t patience_ns) noexcept {
 
 void uring_driver::wait(time_point until) noexcept {
   if (!unsubmitted_.is_empty()) submit_queued();
+  if (cancels_again_) cancel_again();
   if (!starved_.is_empty() || missing_ != 0) feed_starved();
   // A signal, or a ring of this thread that is torn down, ends the system call, not a timed wait.
   std::int64_t left_ns = io_uring_cq_ready(&ring_) != 0 ? 0 : patience(until);
@@ -446,7 +465,10 @@ void uring_driver::wait(time_point until) noexcept {
 }
 
 void uring_driver::heard(const io_uring_cqe& completion) noexcept {
-  if (completion.user_data == about_cancel) return;
+  if ((completion.user_data & about_mask) == about_cancel) {
+    if (completion.res == -ENOENT && completion.user_data != about_cancel) cancels_again_ = true;
+    return;
+  }
   if (completion.user_data == about_wake) {
     clear_wake();
     if ((completion.flags & IORING_CQE_F_MORE) == 0) watch_wake_fd();
@@ -462,6 +484,7 @@ void uring_driver::heard(const io_uring_cqe& completion) noexcept {
 void uring_driver::heard_request(io_request& request, std::int64_t outcome) noexcept {
   const bool is_abandoned_now = request.driver_data == is_abandoned;
   const bool is_cancelled = request.driver_data == is_cancelling || is_abandoned_now;
+  if (request.driver_data == is_cancelling) cancelling_.remove(request);
   if (shared_sends::asks(request)) {
     outcome = shared_sends::judge(request, outcome);  // of a closed socket as well: it may be done
   } else if (is_called_when_ready(request.op) && outcome >= 0)
@@ -471,10 +494,11 @@ void uring_driver::heard_request(io_request& request, std::int64_t outcome) noex
     request.driver_data = is_starved;
     return starved_.push_back(request);
   }
-  if (is_cancelled && (outcome == -EINTR || outcome == -EAGAIN)) outcome = -ECANCELED;
-  // Not an answer: a signal came, or what was ready no longer is.
-  if (outcome == -EINTR || outcome == -EAGAIN) return queue(request);
-  if (request.op == io_op::accept && outcome == -ECONNABORTED) return queue(request);
+  // Not an answer: a signal came, what was ready no longer is, or a peer went before we came.
+  const bool is_none = outcome == -EINTR || outcome == -EAGAIN ||
+                       (request.op == io_op::accept && outcome == -ECONNABORTED);
+  if (is_none && !is_cancelled) return queue(request);
+  if (is_none) outcome = -ECANCELED;
   if (request.op == io_op::accept && outcome >= 0) adopt(static_cast<io_handle>(outcome));
   forget(request);
   finish(request, outcome);

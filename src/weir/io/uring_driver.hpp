@@ -34,7 +34,8 @@ namespace weir::detail {
 
 /// Requests handed to the kernel as they are.
 ///
-/// Cancel:  by a request of its own to the kernel; the first one's completion decides.
+/// Cancel:  by a request of its own to the kernel, again while that doesn't find the first one, whose
+///          completion decides.
 /// Order:   as the kernel completes.
 /// Bound:   ring_entries submissions per system call; buffers_count buffers wait for data. Kept for
 ///          those who don't receive: kept_pieces_max pieces of a socket and what one wait brings
@@ -118,6 +119,8 @@ class uring_driver final : public kernel_driver {
   void keep(descriptor& on, bytes view) noexcept;
   std::int64_t take_kept(io_request& request, descriptor& on) noexcept;
   void drop_first(descriptor& on) noexcept;
+  void ask_to_cancel(io_request& request) noexcept;
+  void cancel_again() noexcept;
   void stop_stream(io_handle handle, descriptor& on) noexcept;
   void be_sparing() noexcept;
   void feed_starved() noexcept;
@@ -131,7 +134,9 @@ class uring_driver final : public kernel_driver {
   unsigned missing_ = 0;  // buffers that could not be replaced yet
   std::vector<descriptor> descriptors_;
   request_list unsubmitted_;
-  request_list starved_;  // receives that found no buffer
+  request_list starved_;        // receives that found no buffer
+  request_list cancelling_;     // the kernel holds them and was told to end them
+  bool cancels_again_ = false;  // it could not be told, or did not find one
   piece* free_pieces_ = nullptr;
   const std::size_t kept_bytes_max_;
   std::size_t kept_bytes_ = 0;  // what is pinned by pieces
