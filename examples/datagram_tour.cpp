@@ -22,8 +22,8 @@ weir::task<> echo(weir::datagram_socket* at) {
 
 // [ask]
 // UDP may lose a question or its answer: whoever asks asks again.
-weir::task<std::string> ask(weir::address whom, std::string question) {
-  auto socket = weir::open_datagrams(whom.family());
+weir::task<std::string> ask(weir::datagram_socket& socket, weir::address whom,
+                            std::string question) {
   co_await socket.connect(whom);  // only answers of this peer are heard, and its refusals
   for (int attempt = 0; attempt < 5; ++attempt) {
     co_await socket.send(question);
@@ -69,14 +69,15 @@ weir::task<> greet(weir::datagram_socket& peer) {
 
 weir::task<> tour() {
   auto server = weir::bind_datagrams();
+  auto client = weir::open_datagrams();
   co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
     s.spawn(echo, &server);
-    std::printf("ask: %s\n", (co_await ask(server.local(), "hello")).c_str());
+    std::printf("ask: %s\n", (co_await ask(client, server.local(), "hello")).c_str());
     s.cancel("done");
   });
   const weir::address before = server.local();
   server.close();
-  const auto refused = co_await weir::as_result(ask(before, "hello"));
+  const auto refused = co_await weir::as_result(ask(client, before, "hello"));
   std::printf("nobody: %s\n", refused ? "an answer" : "refused");
   auto one = weir::bind_datagrams();
   auto other = weir::bind_datagrams();

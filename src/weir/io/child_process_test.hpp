@@ -32,6 +32,8 @@ child_outcome in_child(Body body, WhenReady when_ready, IsEnough is_enough) {
   std::fflush(stdout);
   const pid_t child = ::fork();
   if (child == 0) {
+    // nohup, cron and some shells start programs that ignore some of these, which a child inherits.
+    for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM}) ::signal(number, SIG_DFL);
     ::dup2(ends[1], STDERR_FILENO);
     ::close(ends[0]);
     ::close(ends[1]);

@@ -47,6 +47,21 @@ inline bool has_uring() {
   return found;
 }
 
+/// Whether this machine has IPv6: a file of /proc says it also where it is switched off.
+inline bool has_ipv6() {
+  static const bool found = [] {
+    raw_address where = value_or_raise(address::parse("[::1]:0")).raw();
+    try {
+      const std::unique_ptr<driver> io = make_driver({.name = epoll_name});
+      io->close_now(io->make_listener(where, {}));
+      return true;
+    } catch (const exception&) {
+      return false;
+    }
+  }();
+  return found;
+}
+
 inline std::vector<factory> kernel_drivers() {
   std::vector<factory> all{{epoll_name, true, &make_named<epoll_name>}};
   if (has_uring()) all.push_back({"io_uring", true, &make_named<uring_name>});

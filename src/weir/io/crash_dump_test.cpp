@@ -5,6 +5,7 @@
 #include <weir/core.hpp>
 #include <weir/io/child_process_test.hpp>
 #include <weir/io/run_program.hpp>
+#include <weir/io/signals.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -22,22 +23,31 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 task<> waits_for_ever() { co_await sleep(3600_s); }
+// When all others wait already.
+task<> soon_says_ready() {
+  co_await sleep(1_ms);
+  say_ready();
+}
 
 TEST(crash_dump, sigquit_prints_what_every_task_waits_for_and_the_program_goes_on) {
   const child_outcome outcome = in_child(
       [] {
         return run([]() -> task<> {
-          co_await with_scope({.name = "workers"}, [](scope& s) -> task<> {
-            s.spawn(waits_for_ever);
-            co_await sleep(1_ms);
-            say_ready();
-            co_await sleep(200_ms);
-            s.cancel("done");
+          co_await with_scope([](scope& around) -> task<> {
+            around.spawn(soon_says_ready);
+            co_await with_scope({.name = "workers"}, [](scope& s) -> task<> {
+              s.spawn(waits_for_ever);
+              co_await wait_signal(SIGUSR1);
+              s.cancel("done");
+            });
           });
           std::fprintf(stderr, "went on\n");
         }());
       },
-      [](pid_t child) { ::kill(child, SIGQUIT); });
+      [](pid_t child) {
+        ::kill(child, SIGQUIT);
+        ::kill(child, SIGUSR1);  // which is delivered after it
+      });
   EXPECT_EQ(outcome.code, 0);
   EXPECT_THAT(outcome.text,
               AllOf(HasSubstr("scope \"workers\" with 1 task"), HasSubstr("waiting for sleep"),

@@ -137,11 +137,11 @@ TEST_P(datagram_contract, a_batch_that_fails_on_its_way_says_how_many_were_sent)
 
 TEST_P(datagram_contract, a_connected_peer_that_is_not_there_refuses) {
   run([]() -> task<> {
+    auto client = bind_datagrams();  // first: a connect may give a socket any port that is free
     address nobody;
     {
       nobody = bind_datagrams().local();
     }
-    auto client = open_datagrams();
     co_await client.connect(nobody);
     EXPECT_EQ(client.peer(), nobody);
     co_await client.send("anybody there?");
@@ -176,8 +176,8 @@ TEST_P(datagram_contract, a_connected_socket_hears_nobody_else) {
 }
 
 TEST_P(datagram_contract, ipv6_works_as_ipv4_does) {
-  run([]() -> task<> {
-    if (!path_status("/proc/net/if_inet6")) co_return;
+  run([&]() -> task<> {
+    if (is_kernel() && !has_ipv6()) co_return;
     auto server = bind_datagrams({.host = "::1"});
     auto client = open_datagrams(address_family::ipv6);
     co_await client.connect(server.local());
@@ -191,7 +191,7 @@ TEST_P(datagram_contract, ipv6_works_as_ipv4_does) {
 
 TEST_P(datagram_contract, a_socket_on_every_ipv6_interface_speaks_ipv4_too) {
   run([&]() -> task<> {
-    if (is_kernel() && !path_status("/proc/net/if_inet6")) co_return;
+    if (is_kernel() && !has_ipv6()) co_return;
     auto server = bind_datagrams({.host = "::"});
     const std::string port = std::to_string(server.local().port());
     auto client = bind_datagrams();
@@ -218,7 +218,7 @@ TEST_P(datagram_contract, a_socket_on_every_ipv6_interface_speaks_ipv4_too) {
 
 TEST_P(datagram_contract, an_ipv6_interface_has_no_way_to_ipv4) {
   run([&]() -> task<> {
-    if (is_kernel() && !path_status("/proc/net/if_inet6")) co_return;
+    if (is_kernel() && !has_ipv6()) co_return;
     auto six = bind_datagrams({.host = "::1"});
     auto four = bind_datagrams();
     const address mapped = *address::parse("::ffff:127.0.0.1", four.local().port());
@@ -236,7 +236,7 @@ TEST_P(datagram_contract, an_ipv6_interface_has_no_way_to_ipv4) {
 
 TEST_P(datagram_contract, every_ipv6_interface_and_an_ipv4_one_are_not_both_to_be_had) {
   run([&]() -> task<> {
-    if (is_kernel() && !path_status("/proc/net/if_inet6")) co_return;
+    if (is_kernel() && !has_ipv6()) co_return;
     const auto is_busy = [](std::string_view host, std::uint16_t port) {
       try {
         auto made = bind_datagrams({.host = host, .port = port});
@@ -416,10 +416,13 @@ TEST_P(datagram_contract, an_address_in_use_is_busy_unless_it_is_shared) {
 }
 
 TEST_P(datagram_contract, a_broadcast_needs_to_be_allowed) {
-  run([]() -> task<> {
+  run([&]() -> task<> {
     auto one = open_datagrams();
     const address all = *address::parse("255.255.255.255", 9);
-    EXPECT_EQ(co_await code_of(one.send_to(all, "x")), errc::permission_denied);
+    const auto refused = co_await as_result(one.send_to(all, "x"));
+    if (is_kernel() && !refused && refused.error().os_code() == ENETUNREACH) co_return;  // no route
+    EXPECT_FALSE(refused);
+    if (!refused) EXPECT_EQ(refused.error().code(), errc::permission_denied);
     one.set_broadcast(true);
     one.set_receive_buffer(1 << 16);
   });

@@ -85,13 +85,17 @@ TEST_P(pipe_contract, bytes_are_received_into_the_callers_memory) {
 }
 
 TEST_P(pipe_contract, a_send_that_nobody_will_read_is_broken_and_raises_no_signal) {
+  struct sigaction own = {};  // also where whoever started this ignores it
+  own.sa_handler = SIG_DFL;
+  struct sigaction before = {};
+  ::sigaction(SIGPIPE, &own, &before);
   run([]() -> task<> {
     auto [reader, writer] = make_pipe();
     reader.close();
     EXPECT_EQ(co_await code_of(writer.send("anybody there?")), errc::broken);
   });
-  struct sigaction now;
-  ::sigaction(SIGPIPE, nullptr, &now);
+  struct sigaction now = {};
+  ::sigaction(SIGPIPE, &before, &now);
   EXPECT_EQ(now.sa_handler, SIG_DFL) << "and this program would have died of it";
 }
 

@@ -4,20 +4,21 @@
 
 #include <weir/core.hpp>
 #include <weir/io/child_process_test.hpp>
-#include <weir/io/make_driver.hpp>
 #include <weir/io/signals.hpp>
 #include <weir/io/socket.hpp>
 #include <weir/testing/allocations.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <memory>
 #include <mutex>
 #include <new>
 #include <set>
@@ -30,18 +31,32 @@ namespace {
 using namespace weir::literals;
 using ::testing::HasSubstr;
 
-// A port that was free a moment ago: the loops have to agree on one before they listen. Not by a
-// ring: ThreadSanitizer does not see it go, and takes one that another thread has made in its place
-// for the same memory.
-std::uint16_t free_port() {
-  std::uint16_t found = 0;
-  const std::unique_ptr<driver> io = make_driver({.name = "epoll"});
-  raw_address where = address::loopback(0).raw();
-  const io_handle door = io->make_listener(where, {});
-  found = address(where).port();
-  io->close_now(door);
-  return found;
-}
+// A port that the loops agree on before they listen. It is bound and shared, so nobody else gets
+// it, and does not listen, so it takes no connection away.
+class shared_port {
+ public:
+  shared_port() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const int yes = 1;
+    ::setsockopt(socket_, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
+    sockaddr_in where{};
+    where.sin_family = AF_INET;
+    where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    auto* const raw = reinterpret_cast<sockaddr*>(&where);
+    socklen_t size = sizeof where;
+    EXPECT_EQ(::bind(socket_, raw, size), 0);
+    EXPECT_EQ(::getsockname(socket_, raw, &size), 0);
+    number_ = ntohs(where.sin_port);
+  }
+  ~shared_port() { ::close(socket_); }
+  shared_port(const shared_port&) = delete;
+  shared_port& operator=(const shared_port&) = delete;
+
+  std::uint16_t number() const noexcept { return number_; }
+
+ private:
+  int socket_;
+  std::uint16_t number_ = 0;
+};
 
 task<int> give(int value) {
   co_await sleep(1_ms);
@@ -101,7 +116,7 @@ TEST(run_program, a_second_signal_kills_one_that_does_not_end) {
 
 TEST(run_program, every_core_serves_one_port) {
   std::atomic<int> listeners = 0;
-  std::atomic<std::uint16_t> port = 0;
+  const shared_port port;
   std::atomic<int> served = 0;
   std::set<std::thread::id> threads;
   std::mutex lock;
@@ -109,9 +124,8 @@ TEST(run_program, every_core_serves_one_port) {
     {
       const std::lock_guard guard(lock);
       threads.insert(std::this_thread::get_id());
-      if (port == 0) port = free_port();
     }
-    listener door = co_await listen({.port = port});
+    listener door = co_await listen({.port = port.number()});
     ++listeners;
     co_await with_scope([&](scope& s) -> task<> {
       s.spawn([&]() -> task<> {
@@ -122,7 +136,7 @@ TEST(run_program, every_core_serves_one_port) {
       });
       while (listeners < 3) co_await sleep(1_ms);
       for (int i = 0; i < 20; ++i) {
-        socket self = co_await connect(address::loopback(port));
+        socket self = co_await connect(address::loopback(port.number()));
         served += (co_await self.receive()).text() == "x";
       }
       while (served < 60) co_await sleep(1_ms);

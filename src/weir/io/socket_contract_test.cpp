@@ -337,7 +337,7 @@ TEST_P(socket_contract, both_ends_know_both_addresses) {
 
 TEST_P(socket_contract, a_listener_on_every_ipv6_interface_takes_ipv4_too) {
   run([&]() -> task<> {
-    if (is_kernel() && !path_status("/proc/net/if_inet6")) co_return;  // none on this machine
+    if (is_kernel() && !has_ipv6()) co_return;  // none on this machine
     listener door = co_await listen({.host = "::"});
     const std::string port = std::to_string(door.local().port());
     EXPECT_EQ(door.local().text(), "[::]:" + port);
@@ -355,7 +355,7 @@ TEST_P(socket_contract, a_listener_on_every_ipv6_interface_takes_ipv4_too) {
 
 TEST_P(socket_contract, every_ipv6_interface_and_an_ipv4_one_are_not_both_to_be_had) {
   run([&]() -> task<> {
-    if (is_kernel() && !path_status("/proc/net/if_inet6")) co_return;  // none on this machine
+    if (is_kernel() && !has_ipv6()) co_return;  // none on this machine
     for (const char* host : {"*", "127.0.0.1", "::1", "::ffff:127.0.0.1"}) {
       listener first = co_await listen({.host = host});
       EXPECT_EQ(co_await code_of(listen({.host = "::", .port = first.local().port()})), errc::busy)
@@ -369,7 +369,7 @@ TEST_P(socket_contract, every_ipv6_interface_and_an_ipv4_one_are_not_both_to_be_
 
 TEST_P(socket_contract, of_listeners_that_share_a_port_the_one_of_the_family_is_first) {
   run([&]() -> task<> {
-    if (is_kernel() && !path_status("/proc/net/if_inet6")) co_return;  // none on this machine
+    if (is_kernel() && !has_ipv6()) co_return;  // none on this machine
     listener both = co_await listen({.host = "::", .reuse_port = true});
     const std::uint16_t port = both.local().port();
     listener one = co_await listen({.host = "*", .port = port, .reuse_port = true});
@@ -384,7 +384,7 @@ TEST_P(socket_contract, of_listeners_that_share_a_port_the_one_of_the_family_is_
 
 TEST_P(socket_contract, an_ipv4_address_in_ipv6_form_leads_to_ipv4) {
   run([&]() -> task<> {
-    if (is_kernel() && !path_status("/proc/net/if_inet6")) co_return;  // none on this machine
+    if (is_kernel() && !has_ipv6()) co_return;  // none on this machine
     listener door = co_await listen({});
     socket client = co_await connect(*address::parse("::ffff:127.0.0.1", door.local().port()));
     const socket server = co_await door.accept();

@@ -459,6 +459,7 @@ TEST(RawMode, leaves_signals_to_a_program_that_handles_them_and_what_it_found_af
     own.sa_handler = [](int) { ++handled; };
     struct sigaction before = {};
     ::sigaction(SIGUSR2, &own, &before);
+    auto* const inherited = ::signal(SIGTERM, SIG_DFL);
     {
       const raw_mode raw(screen);
       ::raise(SIGUSR2);
@@ -471,6 +472,7 @@ TEST(RawMode, leaves_signals_to_a_program_that_handles_them_and_what_it_found_af
     struct sigaction now = {};
     ::sigaction(SIGTERM, nullptr, &now);
     EXPECT_EQ(now.sa_handler, SIG_DFL);
+    ::signal(SIGTERM, inherited);
     ::sigaction(SIGUSR2, &before, nullptr);
     co_return;
   }());
