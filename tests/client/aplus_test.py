@@ -5,6 +5,7 @@ packages that are there already, the test is skipped (77) and says so.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 SKIPPED = 77
-NO_NETWORK = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "EHOSTUNREACH", "ETIMEDOUT", "ENOTCACHED")
+# Also a registry that is there and has no answer: npm says E429, E502 and such.
+NO_NETWORK = re.compile(r"\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|ENOTCACHED|"
+                        r"ERR_SOCKET_TIMEOUT|EIDLETIMEOUT|E429|E5\d\d)\b")
 
 
 def install(npm, folder):
@@ -30,7 +33,7 @@ def install(npm, folder):
         stamp.write_text(lock)
         return True
     said = done.stdout + done.stderr
-    if any(code in said for code in NO_NETWORK):
+    if NO_NETWORK.search(said):
         return False
     sys.exit(f"npm ci failed:\n{said}")
 

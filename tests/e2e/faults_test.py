@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(__file__))
@@ -288,9 +289,24 @@ def control_group():
     try:
         if not os.path.exists(os.path.join(folder, found[0][1])):
             raise unittest.SkipTest("control groups here have no limit of memory")
+        if os.path.exists(swap := os.path.join(folder, "memory.swap.max")):
+            with open(swap, "w") as file:
+                file.write("0")  # or the limit is none where there is swap
         yield limit
     finally:
-        os.rmdir(folder)
+        remove_group(folder)
+
+
+def remove_group(folder):
+    """A process may be in its group for a moment after it was waited for."""
+    last = time.monotonic() + 1
+    while True:
+        try:
+            return os.rmdir(folder)
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > last:
+                raise
+        time.sleep(0.01)
 
 
 class NoMemory(Case):

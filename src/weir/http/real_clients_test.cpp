@@ -12,6 +12,7 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -60,6 +61,14 @@ task<> echo(request& asked, response& answered) {
   answered.header("X-Seen", asked.target());
   co_await answered.send(200, "text/plain", body.empty() ? "nothing" : body);
 }
+
+struct own_folder {
+  std::string path = ::testing::TempDir() + "weir-http-XXXXXX";
+  own_folder() { EXPECT_NE(::mkdtemp(path.data()), nullptr); }
+  ~own_folder() { std::filesystem::remove_all(path); }
+  own_folder(const own_folder&) = delete;
+  own_folder& operator=(const own_folder&) = delete;
+};
 
 class real_sockets : public ::testing::TestWithParam<const char*> {
  protected:
@@ -131,9 +140,9 @@ TEST_P(real_sockets, serve_the_client_of_python) {
 TEST_P(real_sockets, ask_the_server_of_python) {
   if (!has_command("python3")) GTEST_SKIP() << "python3 is not installed";
   // It serves a folder, in HTTP/1.0 without keep-alive, and ends when its input does.
-  const std::string folder = ::testing::TempDir() + "weir-http-" + GetParam();
-  ASSERT_EQ(std::system(("mkdir -p " + folder + " && printf hello > " + folder + "/a.txt").c_str()),
-            0);
+  const own_folder own;
+  const std::string& folder = own.path;
+  ASSERT_EQ(std::system(("printf hello > " + folder + "/a.txt").c_str()), 0);
   const std::string command =
       "cd " + folder +
       " && exec python3 -c 'import http.server,threading,sys\n"
@@ -146,7 +155,6 @@ TEST_P(real_sockets, ask_the_server_of_python) {
       "sys.stdin.read()' ";
   for (const char* version : {"1.0", "1.1"}) {
     const std::string port_file = folder + "/port." + version;
-    std::remove(port_file.c_str());
     ASSERT_EQ(std::system(("mkfifo " + port_file).c_str()), 0);  // reading it waits for the port
     std::FILE* other = ::popen((command + version).c_str(), "w");
     std::FILE* said = std::fopen(port_file.c_str(), "r");
