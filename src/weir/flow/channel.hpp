@@ -67,7 +67,7 @@ class basic_sender {
 
  private:
   state* of_;
-  std::uint32_t half_;
+  std::uint64_t half_;
 };
 
 /// The receiving half of a channel. Copies compete: each item goes to one receiver.
@@ -116,7 +116,7 @@ class basic_receiver {
 
  private:
   state* of_;
-  std::uint32_t half_;
+  std::uint64_t half_;
 };
 
 template <class T>

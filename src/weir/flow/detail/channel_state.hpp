@@ -51,12 +51,12 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
 
   const char* name() const noexcept { return name_; }
 
-  std::uint32_t add_sender() noexcept {
+  std::uint64_t add_sender() noexcept {
     const guard held(this->lock_);
     ++this->senders;
     return ++halves_;
   }
-  std::uint32_t add_receiver() noexcept {
+  std::uint64_t add_receiver() noexcept {
     const guard held(this->lock_);
     ++this->receivers;
     return ++halves_;
@@ -125,7 +125,7 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
     return this->senders == 0 && ring_.size() == 0;
   }
 
-  void sender_gone(std::uint32_t half) noexcept {
+  void sender_gone(std::uint64_t half) noexcept {
     bool is_last = false;
     {
       wakes woken;
@@ -138,7 +138,7 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
     }
     if (is_last) delete this;
   }
-  void receiver_gone(std::uint32_t half) noexcept {
+  void receiver_gone(std::uint64_t half) noexcept {
     bool is_last = false;
     std::optional<item_ring<T>> unread;  // items are destroyed when the lock is free
     {
@@ -169,7 +169,7 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
  private:
   friend send_wait;
   friend receive_wait;
-  static constexpr std::uint32_t any_half = 0;
+  static constexpr std::uint64_t any_half = 0;
 
   static std::size_t room_of(const channel_options& options) noexcept {
     if (is_planted("flow: a channel has room for one item more")) return options.capacity + 1;
@@ -254,7 +254,7 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
   /// Ends the waits of a half, or of all. One by one from the front: what is told may take others
   /// out of the line.
   template <class Line>
-  static void fail_all(Line& line, wakes& woken, errc code, std::uint32_t half) noexcept {
+  static void fail_all(Line& line, wakes& woken, errc code, std::uint64_t half) noexcept {
     for (auto at = line.begin(); at != line.end();) {
       auto& one = *at;
       if (half != any_half && one.half_ != half) {
@@ -270,7 +270,7 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
 
   const char* name_;
   overflow when_full_;
-  std::uint32_t halves_ = any_half;
+  std::uint64_t halves_ = any_half;  // that there were: a number is never used again
   std::uint64_t dropped_ = 0;
   ring ring_;
   intrusive_list<send_wait> sends_;        // (1)

@@ -23,7 +23,7 @@ class channel_send_wait final
   using base = counted_wait<channel_send_wait, void, channel_state<T, Reach>, Reach>;
 
  public:
-  channel_send_wait(channel_state<T, Reach>* of, std::uint32_t half, T item) noexcept
+  channel_send_wait(channel_state<T, Reach>* of, std::uint64_t half, T item) noexcept
       : base(kind_, of), half_(half), item_(std::move(item)) {}
   channel_send_wait(channel_send_wait&& other) noexcept
       : base(static_cast<base&&>(other)), half_(other.half_), item_(std::move(other.item_)) {}
@@ -53,8 +53,8 @@ class channel_send_wait final
     out.put(static_cast<const channel_send_wait&>(w).of_->name());
   }
   static constexpr wait_kind kind_{"room in a channel", &base::leave, &describe};
+  std::uint64_t half_;
   errc failed_{};
-  std::uint32_t half_;
   T item_;
 };
 
@@ -65,7 +65,7 @@ class channel_receive_wait final
   using base = counted_wait<channel_receive_wait, std::optional<T>, channel_state<T, Reach>, Reach>;
 
  public:
-  channel_receive_wait(channel_state<T, Reach>* of, std::uint32_t half) noexcept
+  channel_receive_wait(channel_state<T, Reach>* of, std::uint64_t half) noexcept
       : base(kind_, of), half_(half) {}
   channel_receive_wait(channel_receive_wait&& other) noexcept
       : base(static_cast<base&&>(other)), half_(other.half_) {}
@@ -96,8 +96,8 @@ class channel_receive_wait final
     out.put(static_cast<const channel_receive_wait&>(w).of_->name());
   }
   static constexpr wait_kind kind_{"item of a channel", &base::leave, &describe};
+  std::uint64_t half_;
   errc failed_{};
-  std::uint32_t half_;
   std::optional<T> item_;
 };
 
