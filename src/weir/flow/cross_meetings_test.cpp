@@ -150,6 +150,39 @@ TEST(CrossBroadcast, brings_every_item_to_every_loop_in_order_or_tells_what_was_
   EXPECT_EQ(counted, 10'000);
 }
 
+TEST(CrossBroadcast, tasks_share_a_receiver_that_may_be_closed_while_another_thread_sends) {
+  for (int round = 0; round < 20; ++round) {
+    auto news = cross::broadcast<int>(256);
+    auto all = news.subscribe();
+    auto some = news.subscribe();
+    std::atomic<int> heard{0};
+    std::atomic<int> ends{0};
+    const auto hear = [&](cross::broadcast_receiver<int>* mine) -> task<> {
+      try {
+        while (auto item = co_await mine->receive()) heard += mine == &all ? 1 : 0;
+        ++ends;
+      } catch (const exception& e) {
+        ends += e.reason().code() == errc::closed ? 1 : 0;
+      }
+    };
+    std::thread listener = run_on_thread([&]() -> task<> {
+      co_await with_scope([&](scope& s) -> task<> {
+        for (int i = 0; i < 2; ++i) {
+          s.spawn(hear, &all);
+          s.spawn(hear, &some);
+        }
+        for (int i = 0; i < 10; ++i) co_await yield();
+        some.close();
+      });
+    });
+    for (int i = 0; i < 200; ++i) news.send(i);
+    news.close();
+    listener.join();
+    EXPECT_EQ(heard, 200);
+    EXPECT_EQ(ends, 4);
+  }
+}
+
 struct counted_up {
   int by;
   int number;

@@ -177,5 +177,22 @@ TEST(CrossGather, futures_settled_by_several_threads_at_once_come_together) {
   }
 }
 
+TEST(CrossGather, losers_are_let_go_while_other_threads_settle_them) {
+  for (int round = 0; round < 100; ++round) {
+    std::vector<promise<int>> several(4);
+    std::thread other([&several] {
+      for (promise<int>& one : several) one.resolve(1);
+    });
+    std::vector<future<int>> given;
+    for (promise<int>& one : several) given.push_back(one.get_future());
+    promise<int> never;
+    given.push_back(never.get_future());
+    auto first = race(std::move(given));
+    EXPECT_EQ(first.get(), 1);
+    other.join();
+    EXPECT_FALSE(never.is_wanted());
+  }
+}
+
 }  // namespace
 }  // namespace weir
