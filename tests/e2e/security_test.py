@@ -45,8 +45,8 @@ class Files:
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
                 "-subj", f"/CN={name}", "-keyout", self.path(f"{name}.key"), "-out", self.path(f"{name}.pem"))
 
-    def issue(self, name, alternatives="DNS:localhost,IP:127.0.0.1", ca="ca", days=30):
-        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
+    def issue(self, name, alternatives="DNS:localhost,IP:127.0.0.1", ca="ca", days=30, subject=None):
+        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", subject or f"/CN={name}",
                 "-keyout", self.path(f"{name}.key"), "-out", self.path(f"{name}.csr"))
         extensions = self.write(f"{name}.ext", f"subjectAltName={alternatives}\n" if alternatives else "\n")
         openssl("x509", "-req", "-in", self.path(f"{name}.csr"), "-CA", self.path(f"{ca}.pem"), "-CAkey",
@@ -163,6 +163,13 @@ class Https(unittest.TestCase):
         with self.secure("--tls-client-ca", self.ca) as server:
             url = f"https://localhost:{server.port}/v1/queues"
             self.assertEqual(curl(url, "--cacert", self.ca, "--cert", mine, "--key", mine_key)[0], 0)
+            known = ["-o", "/dev/null", "-w", "%{http_code}", "--cacert", self.ca, "--cert", mine, "--key", mine_key]
+            for field, status in ((f"Origin: https://localhost:{server.port}", "200"), ("Host: weir.example", "200"),
+                                  ("Origin: https://evil.example", "403"), ("Origin: null", "403")):
+                self.assertEqual(curl(url, *known, "-H", field), (0, status), field)
+            nameless, nameless_key = self.files.issue("nameless", "DNS:worker.example", subject="/")
+            known[-3:] = [nameless, "--key", nameless_key]
+            self.assertEqual(curl(url, *known, "-H", "Host: weir.example"), (0, "200"))
             self.assertNotEqual(curl(url, "--cacert", self.ca)[0], 0)
             self.assertNotEqual(curl(url, "--cacert", self.ca, "--cert", theirs, "--key", theirs_key)[0], 0)
 
@@ -279,8 +286,9 @@ class Secrets(unittest.TestCase):
         secrets = [TOKEN, SECOND, "guessed-0123456789", "hunter2", "query-secret", "body-secret"]
         with Files() as files:
             tokens = files.write("tokens", TOKEN + "\n")
+            config = files.write("weir.json", json.dumps({"calls": {"allow": ["loopback"]}}))
             with Worker(lambda call: (500, {}, b"no")) as worker:
-                with Server("--token-file", tokens, env={"WEIR_LOG": "trace"}) as server:
+                with Server("--token-file", tokens, "--config", config, env={"WEIR_LOG": "trace"}) as server:
                     client = server.client(token=TOKEN)
                     stranger = server.client(token="guessed-0123456789")
                     self.assertEqual(stranger.get("/v1/queues").status, 401)

@@ -127,6 +127,7 @@ void tls_channel::note_info() {
     info_.server_name = name;
   }
   if (const X509* peer = SSL_get0_peer_certificate(ssl)) {
+    info_.has_peer = true;
     info_.peer = name_text(X509_get_subject_name(peer));
   }
   info_.is_resumed = SSL_session_reused(ssl) == 1;

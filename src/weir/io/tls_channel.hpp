@@ -26,7 +26,8 @@ struct tls_info {
   std::string cipher;       // "TLS_AES_256_GCM_SHA384"
   std::string protocol;     // by ALPN; empty: none
   std::string server_name;  // that the client asked for; empty: none
-  std::string peer;         // the subject of the peer's certificate; empty: it showed none
+  std::string peer;         // the subject of the peer's certificate, which may be empty
+  bool has_peer = false;    // the peer showed a certificate
   bool is_resumed = false;  // from an earlier session
 };
 

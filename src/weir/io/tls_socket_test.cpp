@@ -100,6 +100,8 @@ TEST_P(tls_contract, bytes_arrive_as_they_were_sent_and_the_end_is_empty) {
     EXPECT_EQ(pair.client.info().peer, "CN = weir.test");
     EXPECT_EQ(pair.server.info().server_name, "weir.test");
     EXPECT_EQ(pair.server.info().peer, "");
+    EXPECT_TRUE(pair.client.info().has_peer);
+    EXPECT_FALSE(pair.server.info().has_peer);
     co_await pair.client.send("hello ");
     const io_slice pieces[] = {{"", 0}, {"wor", 3}, {"", 0}, {"ld", 2}};
     co_await pair.client.send(pieces);
@@ -236,6 +238,7 @@ TEST_P(tls_contract, certificates_of_clients_are_asked_for_and_verified) {
       w.server.reload(settings);
       tls_pair known = co_await shake_well(w.server, with_good);
       EXPECT_EQ(known.server.info().peer, "CN = worker 7");
+      EXPECT_TRUE(known.server.info().has_peer);
       const handshake_outcome wrong = co_await shake(w.server, with_bad);
       EXPECT_NE(text_of(wrong.server).find("issued by CN = others"), std::string::npos)
           << text_of(wrong.server);

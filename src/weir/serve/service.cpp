@@ -42,20 +42,25 @@ void set_fields(http::response& response, const api_problem& problem) {
   if (problem.status == 401) response.header("WWW-Authenticate", "Bearer");
 }
 
-/// Without tokens, being on this machine is all that a caller needs; and so a page in a browser on
-/// this machine must not become one. Its cross-site requests carry an Origin (the Fetch standard,
-/// 3.1), and one that had its own name resolve to us (DNS rebinding) says that name as Host.
-std::optional<api_problem> check_browser(const http::request& request) {
-  const std::string_view host = request.host();
-  if (const auto origin = request.field("Origin")) {
-    const std::string_view scheme = request.tls() ? "https://" : "http://";
-    const bool is_ours = origin->starts_with(scheme) && origin->substr(scheme.size()) == host;
-    if (!is_ours) {
-      return api_problem{.status = 403,
-                         .code = "cross_origin",
-                         .detail = "pages of other sites may not call a server without tokens"};
-    }
+/// Without tokens a page in a browser is let in wherever its browser is: being on this machine, or
+/// a certificate that the browser shows, is all that a caller needs. What a page of another site
+/// sends carries an Origin (the Fetch standard, 3.1).
+std::optional<api_problem> check_origin(const http::request& request) {
+  const auto origin = request.field("Origin");
+  if (!origin) return std::nullopt;
+  const std::string_view scheme = request.tls() ? "https://" : "http://";
+  if (origin->starts_with(scheme) && origin->substr(scheme.size()) == request.host()) {
+    return std::nullopt;
   }
+  return api_problem{.status = 403,
+                     .code = "cross_origin",
+                     .detail = "pages of other sites may not call a server without tokens"};
+}
+
+/// A page that had its own name resolve to us (DNS rebinding) says that name as Host. One whom we
+/// know by a certificate could not: its browser asked for ours.
+std::optional<api_problem> check_host(const http::request& request) {
+  const std::string_view host = request.host();
   if (host.empty()) return std::nullopt;
   // What we can't read is refused: resolvers and browsers take names that parse_url does not.
   const result<url> named = parse_url("http://" + std::string(host) + "/");
@@ -75,8 +80,11 @@ std::optional<api_problem> service::check_caller(const answer<route>& to,
                                                  const http::request& request) const {
   const token_set* tokens = nullptr;
   if (options_.secrets && options_.secrets->tokens()) tokens = &*options_.secrets->tokens();
-  const bool has_certificate = request.tls() && !request.tls()->peer.empty();
-  if (!tokens) return has_certificate ? std::nullopt : check_browser(request);
+  if (!tokens) {
+    if (auto problem = check_origin(request)) return problem;
+    const bool has_certificate = request.tls() && request.tls()->has_peer;
+    return has_certificate ? std::nullopt : check_host(request);
+  }
   if (to && (to->to == endpoint::healthz || to->to == endpoint::readyz)) return std::nullopt;
   const bool is_open = is_planted("serve: lets everybody in");
   if (is_open || tokens->admits(request.field("Authorization"))) return std::nullopt;
