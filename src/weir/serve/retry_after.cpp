@@ -38,6 +38,7 @@ std::optional<time_point> parse_date(std::string_view text) {
   }
   const auto moment = sys_days(date) + hours(hour) + minutes(minute) + seconds(second);
   const auto since = moment.time_since_epoch();
+  if (since < seconds(0)) return time_point();  // long ago; before 1678 beyond nanoseconds, too
   if (since > hours(24) * 365 * 250) return time_point::never();  // beyond nanoseconds of 64 bits
   return time_point(duration_cast<nanoseconds>(since).count());
 }

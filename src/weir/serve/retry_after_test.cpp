@@ -20,6 +20,8 @@ TEST(retry_after, a_date_is_the_time_until_then) {
   EXPECT_EQ(parse_retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now), 0_s);
   EXPECT_EQ(parse_retry_after("Sun, 06 Nov 1994 08:50:07 GMT", now), 30_s);
   EXPECT_EQ(parse_retry_after("Sun, 06 Nov 1993 08:50:07 GMT", now), 0_s);
+  EXPECT_EQ(parse_retry_after("Mon, 01 Jan 1601 00:00:00 GMT", now), 0_s);
+  EXPECT_EQ(parse_retry_after("Sat, 01 Jan 0000 00:00:00 GMT", now), 0_s);
   EXPECT_EQ(parse_retry_after("Fri, 31 Dec 9999 23:59:60 GMT", now), 24_h);
 }
 
