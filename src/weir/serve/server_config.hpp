@@ -16,7 +16,7 @@ namespace weir {
 /// Calls that the server makes: to workers and to reply addresses.
 struct call_rules {
   /// As address_rules reads them. Absent: nothing is denied to a server that only this machine can
-  /// reach; `call_deny_default` otherwise.
+  /// reach and that asks for no secret; `call_deny_default` otherwise.
   std::optional<std::vector<std::string>> deny;
   std::vector<std::string> allow;  // wins over `deny`
   std::string ca;                  // a file; empty: whom the system trusts

@@ -81,7 +81,10 @@ TEST(server_secrets, who_may_be_called_depends_on_who_can_reach_the_server) {
   const server_files files{.tokens = "0123456789abcdef"};
   const address inner = address::parse("10.0.0.1:80").value();
   const address outer = address::parse("8.8.8.8:80").value();
-  EXPECT_EQ(check_setup(config, files)->callable.denying(inner), "");
+  EXPECT_EQ(check_setup(config, {})->callable.denying(inner), "");
+  EXPECT_EQ(check_setup(config, files)->callable.denying(inner), "private")
+      << "a proxy may bring callers of other machines, and they need a token";
+  EXPECT_EQ(check_setup(config, files)->callable.denying(outer), "");
   config.listen = "0.0.0.0:1";
   EXPECT_EQ(check_setup(config, files)->callable.denying(inner), "private");
   EXPECT_EQ(check_setup(config, files)->callable.denying(outer), "");
