@@ -9,6 +9,7 @@
 #include <weir/broker/queue_settings.hpp>
 #include <weir/store/location.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -70,6 +71,9 @@ struct lease_messages {
   std::string_view queue = {};
   std::uint32_t max = 1;
   std::optional<duration> lease = {};
+  /// Of the records that end messages on the way whose life is over. When the command has done
+  /// nothing else it is to be given again: there may be messages behind them.
+  std::size_t expired_bytes_max = SIZE_MAX;
 };
 struct leased_message {
   receipt lease = {};

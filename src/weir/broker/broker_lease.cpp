@@ -151,7 +151,8 @@ task<verdict<std::vector<taken_message>>> broker::lease(std::string_view queue, 
   const lease_messages command{
       .queue = queue,
       .max = static_cast<std::uint32_t>(std::min<std::size_t>(max, UINT32_MAX)),
-      .lease = lease_time};
+      .lease = lease_time,
+      .expired_bytes_max = core.options.journal.group_bytes_max / 2};
   const time_point until = core.on->now() + wait;
   std::uint64_t lsn = 0;
   verdict<std::vector<leased_message>> taken;

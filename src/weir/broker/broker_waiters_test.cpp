@@ -189,6 +189,32 @@ WEIR_TEST("more calls than waiters_max are refused as busy, and counted off agai
   });
 }
 
+WEIR_TEST("a ready message behind many whose life is over is found at once") {
+  const auto options = detail::tiny_broker();
+  const auto fill = [](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    const std::vector<new_message> batch(100, new_message{.body = "x", .priority = 5, .ttl = 60_s});
+    for (int i = 0; i < 5; ++i) co_await b.submit_batch("q", batch);
+    co_await submit_text(b, "q", "good");
+    co_await submit_text(b, "q", "good too");
+  };
+  co_await with_broker(options, fill);
+  co_await sleep(1_h);
+  const auto b = co_await broker::open(options);
+  co_await with_scope({.name = "test"}, [&](scope& s) -> task<> {
+    const auto look = [](broker* at) -> task<> {
+      // Before the clock has run once.
+      EXPECT_EQ((co_await take(*at, "q")).size(), 1u);
+      EXPECT_EQ((co_await at->lease("q", 1, 60_s, std::nullopt))->size(), 1u);
+      EXPECT_LT(testing::elapsed(), 1_h + 10_s);
+      co_await at->close();
+    };
+    s.spawn(look, b.get());
+    s.spawn(&broker::run, b.get());
+    co_await s.join();
+  });
+}
+
 WEIR_TEST("subscribers beyond their limit are refused, until one leaves") {
   auto options = small_broker();
   options.subscriptions_max = 2;

@@ -225,8 +225,10 @@ verdict<std::vector<leased_message>> planner::lease(const lease_messages& comman
     const due_order& order = from.ready[priority];
     auto at = order.begin(store_.slab());
     const std::size_t extra = is_planted("broker: gives one message too many") ? 1 : 0;
-    for (; taken.size() < command.max + extra && expired < lease_scan_max;
-         at = order.next(store_.slab(), at)) {
+    const auto may_expire = [&] {
+      return expired < lease_scan_max && out_.payload_bytes() <= command.expired_bytes_max;
+    };
+    for (; taken.size() < command.max + extra && may_expire(); at = order.next(store_.slab(), at)) {
       const std::uint32_t slot = order.at(store_.slab(), at);
       if (slot == no_slot) break;
       const message& of = store_[slot];

@@ -5,6 +5,7 @@
 #include <weir/broker/broker.hpp>
 #include <weir/broker/broker_snapshot.hpp>
 #include <weir/broker/waiting_line.hpp>
+#include <weir/core/sleep.hpp>
 #include <weir/flow/event.hpp>
 #include <weir/flow/semaphore.hpp>
 #include <weir/io/file.hpp>
@@ -168,6 +169,15 @@ struct broker_core final : journal_client, state_observer {
       "a record was written and there was no memory for what it does: the next start does it";
 };
 
+/// True when a command has only cleared the way, and looks again: what it wants may be behind.
+inline bool goes_on_behind(const verdict<std::vector<leased_message>>& taken) noexcept {
+  return taken && taken->empty();
+}
+template <class Outcome>
+bool goes_on_behind(const Outcome&) noexcept {
+  return false;
+}
+
 template <class Command>
 auto broker_core::perform(const Command& command, append_class who, std::uint64_t& lsn)
     -> task<decltype(std::declval<broker_state>().decide(command, {},
@@ -187,7 +197,9 @@ auto broker_core::perform(const Command& command, append_class who, std::uint64_
     const auto done = commit(who);
     if (done) {
       lsn = *done;
-      co_return outcome;
+      if (!goes_on_behind(outcome)) co_return outcome;
+      co_await yield();
+      continue;
     }
     switch (done.error().code()) {
       case errc::full:
