@@ -241,8 +241,10 @@ void broker_core::message_changed(const message_change& change) {
   const bool has_left = change.is_forgotten || has_ended(change.state) || !change.origin.empty();
   if (has_left) {
     if (!is_planted("broker: wakes nobody when there is room")) at.room.wake();
-    if (const auto found = lines.find(change.origin); found != lines.end())
-      found->second.room.wake();
+    // A dead letter that dies again leaves another queue than the one that it died in first.
+    for (const std::string_view had_it : {change.origin, change.left}) {
+      if (const auto found = lines.find(had_it); found != lines.end()) found->second.room.wake();
+    }
     const bool tells = !is_planted("broker: wakes nobody at the end of a message");
     if (const auto found = ends.find(change.sequence); found != ends.end() && tells) {
       found->second.ended.notify_all();
@@ -316,7 +318,9 @@ void broker_core::queue_deleted(std::string_view queue) {
     found->second.room.wake_all();
   }
   for (subscription& one : subscriptions) {
-    if (one.sequence_ == 0 && one.queue_ == queue) one.close();
+    const bool is_gone =
+        one.sequence_ == 0 ? one.queue_ == queue : !state->find_message(one.sequence_, wall_now());
+    if (is_gone) one.close();
   }
   for (auto& [sequence, waiting] : ends) waiting.ended.notify_all();  // its messages went with it
 }

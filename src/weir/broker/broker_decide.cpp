@@ -173,6 +173,11 @@ void broker_state::give_back_reply(std::uint64_t sequence, std::uint32_t token) 
   store_.give_back_reply(sequence, token);
 }
 
+void broker_state::put_off_reply(std::uint64_t sequence, std::uint32_t token,
+                                 time_point until) noexcept {
+  store_.put_off_reply(sequence, token, until);
+}
+
 std::optional<pending_reply> broker_state::find_reply(std::uint64_t sequence) const {
   const detail::reply_item* const item = store_.replies().find(sequence);
   if (!item) return std::nullopt;

@@ -118,6 +118,34 @@ WEIR_TEST("time goes on after the journal could not grow and its reserve was use
   });
 }
 
+WEIR_TEST("a reply whose outcome found no room on the disk is due again") {
+  co_await with_broker(tiny_broker(), [](broker& b) -> task<> {
+    virtual_disk& disk = testing::world().disk();
+    co_await b.put_queue("q", {.attempts = 0});
+    co_await b.submit("q", {.body = "x", .reply_to = "http://127.0.0.1/"});
+    co_await b.ack((co_await take(b, "q")).at(0).receipt, "its result", "");
+    const auto due = co_await b.take_replies(10);
+    WEIR_REQUIRE(due.size() == 1);
+    for (int i = 0; i < 5; ++i) co_await detail::submit_text(b, "q", std::string(2'000, 'x'));
+    disk.set_quota(disk.used());
+    const std::string error(1'000, 'e');
+    verdict<nacked> returned;
+    while (returned) {
+      const auto taken = co_await b.lease("q", 1, duration(), 600_s);
+      if (!taken) break;
+      WEIR_REQUIRE(taken->size() == 1);
+      returned = co_await b.nack(taken->at(0).receipt, duration(), error);
+    }
+    const std::uint64_t before = b.log().stats().lsn_appended;
+    co_await b.settle_reply(due[0], reply_outcome::failed, duration());
+    EXPECT_EQ(b.log().stats().lsn_appended, before) << "its outcome was written";
+    disk.set_quota(std::uint64_t{1} << 30);
+    const auto again = co_await with_timeout(600_s, b.take_replies(10));
+    WEIR_REQUIRE(again.size() == 1);
+    EXPECT_EQ(again[0].result, "its result");
+  });
+}
+
 WEIR_TEST("while the journal is full the clock waits for room and does not spin") {
   co_await with_broker(tiny_broker(), [](broker& b) -> task<> {
     co_await b.put_queue("q", {.attempts = 0});

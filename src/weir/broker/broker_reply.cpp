@@ -113,14 +113,20 @@ task<std::vector<due_reply>> broker::take_replies(std::size_t max) {
 }
 
 task<> broker::settle_reply(const due_reply& reply, reply_outcome outcome, duration retry_after) {
+  constexpr duration unsettled_pause = duration::seconds(30);
   std::uint64_t lsn = 0;
   const auto settled = co_await core_->perform(weir::settle_reply{.sequence = reply.sequence,
                                                                   .token = reply.token,
                                                                   .outcome = outcome,
                                                                   .retry_after = retry_after},
                                                append_class::completion, lsn);
-  // Refused: the message has gone meanwhile, and its reply with it.
-  if (settled) co_await core_->log->wait_durable(lsn);
+  if (settled) {
+    co_await core_->log->wait_durable(lsn);
+  } else if (settled.error() != broker_errc::message_not_found) {
+    // The journal can't take the outcome now: the address is called again later.
+    core_->state->put_off_reply(reply.sequence, reply.token, core_->wall_now() + unsettled_pause);
+    core_->nudge();
+  }  // Else the message has gone meanwhile, and its reply with it.
 }
 
 verdict<std::unique_ptr<subscription>> broker::subscribe_queue(std::string_view queue) {

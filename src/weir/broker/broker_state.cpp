@@ -232,7 +232,8 @@ void broker_state::apply(const retry_record& record, location) {
 void broker_state::apply(const dead_record& record, location) {
   const std::uint32_t slot = store_.find(record.sequence);
   if (slot == no_slot || !store_.live_queue(record.queue)) return;
-  if (message_queue* const from = store_.queue(store_[slot].queue)) {
+  message_queue* const from = store_.queue(store_[slot].queue);
+  if (from) {
     ++from->totals.failed;
     ++from->totals.died;
   }
@@ -252,7 +253,7 @@ void broker_state::apply(const dead_record& record, location) {
                       .source = record.source},
                      record.error);
   }
-  tell(slot);
+  tell(slot, from ? std::string_view(from->name) : std::string_view());
 }
 
 void broker_state::apply(const end_record& record, location where) {
@@ -374,19 +375,21 @@ void broker_state::forget(std::uint32_t slot) {
                               .sequence = of.sequence,
                               .state = of.state(),
                               .origin = {},
+                              .left = {},
                               .is_forgotten = true};
   store_.erase(slot);
   observer_->message_changed(change);
 }
 
-void broker_state::tell(std::uint32_t slot) {
+void broker_state::tell(std::uint32_t slot, std::string_view left) {
   if (!observer_) return;
   const message& of = store_[slot];
   const message_queue* const origin = store_.live_queue(store_.origin_of(of));
   observer_->message_changed({.queue = store_.queue(of.queue)->name,
                               .sequence = of.sequence,
                               .state = of.state(),
-                              .origin = origin ? origin->name : std::string_view()});
+                              .origin = origin ? origin->name : std::string_view(),
+                              .left = left});
 }
 
 std::optional<message_info> broker_state::find_message(std::uint64_t sequence,

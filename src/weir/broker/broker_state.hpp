@@ -43,8 +43,9 @@ struct message_change {
   std::string_view queue;
   std::uint64_t sequence = 0;
   message_state state = message_state::ready;
-  std::string_view origin;    // a dead letter's queue; empty for other messages
-  bool is_forgotten = false;  // its retention is over: it is no longer known
+  std::string_view origin;     // a dead letter's queue; empty for other messages
+  std::string_view left = {};  // the queue that it left for this one by dying; else empty
+  bool is_forgotten = false;   // its retention is over: it is no longer known
 };
 
 /// Told of changes by apply() and tick(). May ask the state, not change it.
@@ -102,6 +103,8 @@ class broker_state {
   std::vector<pending_reply> take_replies(time_point now, std::size_t max);
   /// A reply that was taken and could not be delivered is due again, as if it had not been taken.
   void give_back_reply(std::uint64_t sequence, std::uint32_t token) noexcept;
+  /// The same, but it is due only at `until`; the next start knows the earlier moment.
+  void put_off_reply(std::uint64_t sequence, std::uint32_t token, time_point until) noexcept;
   /// The reply as it is now: compaction moves its records.
   std::optional<pending_reply> find_reply(std::uint64_t sequence) const;
 
@@ -176,7 +179,7 @@ class broker_state {
   result<void> apply_moved_submit(std::string_view payload, location where);
   result<void> apply_moved_end(std::string_view payload, location where);
 
-  void tell(std::uint32_t slot);
+  void tell(std::uint32_t slot, std::string_view left = {});
   void forget(std::uint32_t slot);
   std::size_t promote(detail::message_queue& queue, time_point now, std::size_t max);
   std::size_t tick_queue(detail::message_queue& queue, time_point now, std::size_t max,

@@ -189,6 +189,38 @@ WEIR_TEST("more calls than waiters_max are refused as busy, and counted off agai
   });
 }
 
+WEIR_TEST("room that a dead letter leaves by dying again wakes who waits for it") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("second", {.capacity_messages = 1});
+    co_await b.put_queue("q", {.dead_letter = "second"});
+    co_await submit_text(b, "q", "x");
+    co_await b.reject((co_await take(b, "q")).at(0).receipt, "bad");
+    co_await with_scope([&](scope& s) -> task<> {
+      const auto wait_for_room = [](broker* at) -> task<> {
+        EXPECT_TRUE(co_await at->submit("second", {.body = "y"}, 300_s));
+      };
+      s.spawn(wait_for_room, &b);
+      co_await sleep(1_s);
+      co_await b.reject((co_await take(b, "second")).at(0).receipt, "bad again");
+      co_await s.join();
+    });
+    EXPECT_LT(testing::elapsed(), 10_s);
+  });
+}
+
+WEIR_TEST("who follows one message hears that its queue was deleted") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    co_await b.put_queue("other", {});
+    const auto gone = b.subscribe_message(co_await submit_text(b, "q", "x"));
+    const auto kept = b.subscribe_message(co_await submit_text(b, "other", "x"));
+    WEIR_REQUIRE(gone && kept);
+    co_await b.delete_queue("q");
+    co_await testing::expect_raises<errc::closed>(with_timeout(60_s, (*gone)->next()));
+    co_await testing::expect_raises<errc::timed_out>(with_timeout(60_s, (*kept)->next()));
+  });
+}
+
 WEIR_TEST("a ready message behind many whose life is over is found at once") {
   const auto options = detail::tiny_broker();
   const auto fill = [](broker& b) -> task<> {

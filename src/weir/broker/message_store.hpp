@@ -122,6 +122,9 @@ class message_store {
   void retry_reply(std::uint64_t sequence, std::uint32_t attempts, std::int64_t due);
   void move_reply(std::uint64_t sequence, location reply_item::* which, location where);
   std::uint64_t take_reply(time_point now) noexcept { return replies_.take(now); }
+  void put_off_reply(std::uint64_t sequence, std::uint32_t token, time_point until) noexcept {
+    replies_.put_off(sequence, token, until);
+  }
   void give_back_reply(std::uint64_t sequence, std::uint32_t token) noexcept {
     replies_.give_back(sequence, token);
   }

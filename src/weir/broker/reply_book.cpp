@@ -75,6 +75,16 @@ void reply_book::give_back(std::uint64_t sequence, std::uint32_t token) noexcept
   item->is_out = false;
 }
 
+void reply_book::put_off(std::uint64_t sequence, std::uint32_t token, time_point until) noexcept {
+  reply_item* item = find(sequence);
+  if (!item || item->token != token || !item->is_out) return;
+  due_set::node_type turn = take_turn(sequence, *item);
+  item->due = until.ns;
+  item->is_out = false;
+  turn.value() = {until.ns, sequence};
+  waiting_.insert(std::move(turn));
+}
+
 time_point reply_book::next_due() const noexcept {
   return waiting_.empty() ? time_point::never() : time_point(waiting_.begin()->first);
 }

@@ -54,6 +54,8 @@ class reply_book {
   std::uint64_t take(time_point now) noexcept;
   /// What take() gave is waiting again, as if it had not been taken. Another outcome is left alone.
   void give_back(std::uint64_t sequence, std::uint32_t token) noexcept;
+  /// The same, but it is due only at `until`. Not durable: the next start knows the earlier moment.
+  void put_off(std::uint64_t sequence, std::uint32_t token, time_point until) noexcept;
 
   time_point next_due() const noexcept;
   std::size_t size() const noexcept { return items_.size(); }
