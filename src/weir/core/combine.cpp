@@ -17,6 +17,7 @@ error_list& new_list() {
 failed_branches::failed_branches() : list_(&new_list()), group_(list_) {}
 
 void failed_branches::add(const std::exception_ptr& failure) noexcept {
+  if (!failure) return;
   const task_header* by = loop::current()->running();
   list_->add({.what = failure,
               .task = by ? by->id : 0,

@@ -9,6 +9,10 @@
 //   race           the first end          returned              cancels all, raised
 //   first_success  the first value        destroyed             counts when no branch has a value
 //   all_settled    all                    -                     returned
+//
+// A loser that fails while it is cancelled is an error of a branch: when_any and race raise it, and
+// the winner's value is lost; first_success leaves it out. A branch that cancels its current scope
+// cancels the whole: without a winner, and without a failure, that is raised as `cancelled`.
 #pragma once
 
 #include <weir/core/error_group.hpp>
@@ -52,11 +56,12 @@ task<> any_branch(any_state<Value>* state, task<T> body) {
 template <class Value, class... T, std::size_t... Index>
 task<Value> any_of(std::index_sequence<Index...>, task<T>... bodies) {
   any_state<Value> state;
-  co_await with_scope({.name = "when_any"}, [&](scope& s) -> task<> {
+  const scope_end end = co_await with_scope({.name = "when_any"}, [&](scope& s) -> task<> {
     state.around = &s;
     (s.spawn(any_branch<Index, Value, T>, &state, std::move(bodies)), ...);
     co_await s.join();
   });
+  if (!state.winner) raise_cut_short(end.reason);  // a branch has cancelled the scope around it
   co_return std::move(*state.winner);
 }
 
@@ -95,7 +100,9 @@ class failed_branches {
   failed_branches();
   failed_branches(const failed_branches&) = delete;
   failed_branches& operator=(const failed_branches&) = delete;
+  /// Null: the branch has ended without one.
   void add(const std::exception_ptr& failure) noexcept;
+  bool is_empty() const noexcept { return group_.is_empty(); }
   [[noreturn]] void raise();
 
  private:
@@ -106,7 +113,7 @@ class failed_branches {
 template <class Value, class... T, std::size_t... Index>
 task<Value> success_of(std::index_sequence<Index...>, task<T>... bodies) {
   std::tuple<selected<T>...> ends;
-  co_await with_scope({.name = "first_success"}, [&](scope& s) -> task<> {
+  const scope_end end = co_await with_scope({.name = "first_success"}, [&](scope& s) -> task<> {
     (s.spawn(success_branch<T>, std::move(bodies), &std::get<Index>(ends), &s), ...);
     co_await s.join();
   });
@@ -119,6 +126,7 @@ task<Value> success_of(std::index_sequence<Index...>, task<T>... bodies) {
   if (!first) {
     failed_branches all;
     (all.add(std::get<Index>(ends).failure()), ...);
+    if (all.is_empty()) raise_cut_short(end.reason);
     all.raise();
   }
   co_return std::move(*first);
@@ -151,7 +159,8 @@ template <class... T>
 /// Runs all tasks at once until one ends; the others are cancelled and awaited, and their values
 /// are destroyed. Tasks of one type: its value. Of several types: a std::variant, by position.
 /// Without values: a variant of units, whose index() says who won. If the first to end fails, its
-/// error (with those of the others, if any) arrives as an error_group.
+/// error (with those of the others, if any) arrives as an error_group; so does that of a loser
+/// which fails while it is cancelled, and the winner's value is destroyed.
 template <class T, class... U>
 [[nodiscard]] WEIR_CORO_WRAPPER auto when_any(task<T> first, task<U>... others) {
   constexpr bool is_uniform = (std::is_same_v<T, U> && ...);
@@ -173,7 +182,7 @@ template <class... T>
 [[nodiscard]] task<std::tuple<selected<T>...>> race(task<T>... bodies) {
   static_assert(sizeof...(T) > 0, "race needs a task");
   std::tuple<selected<T>...> ends;
-  co_await with_scope({.name = "race"}, [&](scope& s) -> task<> {
+  const scope_end end = co_await with_scope({.name = "race"}, [&](scope& s) -> task<> {
     std::apply(
         [&](auto&... into) {
           (s.spawn(detail::race_branch<T>, std::move(bodies), &into, &s), ...);
@@ -181,6 +190,9 @@ template <class... T>
         ends);
     co_await s.join();
   });
+  const bool has_winner =
+      std::apply([](const auto&... one) { return (static_cast<bool>(one) || ...); }, ends);
+  if (!has_winner) detail::raise_cut_short(end.reason);
   co_return ends;
 }
 

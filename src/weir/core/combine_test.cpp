@@ -261,5 +261,35 @@ WEIR_TEST("cancelling around first_success, race and all_settled ends all branch
   EXPECT_EQ(log.find('!'), std::string::npos) << log;
 }
 
+task<int> giving_up(duration after) {
+  co_await sleep(after);
+  scope::current()->cancel("not needed any more");
+  co_await sleep(1_h);
+  co_return 1;
+}
+
+WEIR_TEST("a branch that cancels the scope around it ends the whole as cancelled") {
+  co_await testing::expect_raises<errc::cancelled>(when_any(giving_up(1_ms), after(1_h, 2)));
+  co_await testing::expect_raises<errc::cancelled>(when_any(giving_up(1_ms), nap(1_h)));
+  co_await testing::expect_raises<errc::cancelled>(race(giving_up(1_ms), nap(1_h)));
+  co_await testing::expect_raises<errc::cancelled>(first_success(giving_up(1_ms), after(1_h, 2)));
+  co_await testing::expect_raises<errc::cancelled>(when_all(giving_up(1_ms), nap(1_h)));
+  EXPECT_EQ(elapsed(), 5_ms);
+}
+
+WEIR_TEST("failures that were there before a branch cancelled first_success are what it raises") {
+  EXPECT_THAT(co_await errors_of(first_success(failing(1_ms, "before"), giving_up(2_ms))),
+              ElementsAre(HasSubstr("before")));
+}
+
+WEIR_TEST("a loser that fails while it is cancelled is heard, and the winner's value is lost") {
+  const auto fails_late = []() -> task<int> {
+    EXPECT_FALSE(co_await as_result(sleep(1_h)));
+    raise(error(errc::broken, "its cleanup"));
+  };
+  EXPECT_THAT(co_await errors_of(when_any(after(1_ms, 1), fails_late())),
+              ElementsAre(HasSubstr("its cleanup")));
+}
+
 }  // namespace
 }  // namespace weir
