@@ -3,6 +3,7 @@
 #include <weir/base/assert.hpp>
 #include <weir/base/cores_allowed.hpp>
 #include <weir/base/pause_processor.hpp>
+#include <weir/core/detail/other_loop_runs.hpp>
 #include <weir/core/detail/post_inbox.hpp>
 #include <weir/core/dump.hpp>
 #include <weir/core/error_group.hpp>
@@ -67,9 +68,20 @@ loop::loop(driver& io, loop_options options)
 loop::~loop() {
   loop_registry::remove(*this);
   inbox_->close([] { std::this_thread::yield(); });
-  drain_posts();
+  end_what_is_left();
   delete root_;
   delete inbox_;
+}
+
+void loop::end_what_is_left() {
+  if (inbox_->is_empty(std::memory_order_acquire) && !root_->first_task_) return;
+  const detail::other_loop_runs aside;  // it may end in a task of another loop
+  enter();
+  drain_posts();
+  root_->cancel({.kind = cancel_kind::shutdown, .text = "the loop ended"});
+  while (root_->first_task_) turn();
+  leave();
+  report_errors();
 }
 
 loop_stats loop::stats() const noexcept {

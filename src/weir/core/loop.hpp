@@ -84,6 +84,7 @@ class loop {
   explicit loop(driver& io, loop_options options = {});
   loop(const loop&) = delete;
   loop& operator=(const loop&) = delete;
+  /// What was posted as the loop ended runs still; tasks that are left are cancelled, and end.
   ~loop();
 
   /// The loop that runs on this thread, or null.
@@ -159,6 +160,7 @@ class loop {
   void enter() noexcept;
   void leave() noexcept;
   void report_errors();
+  void end_what_is_left();
   void turn();
   void run_due() noexcept;
   void wait_in_driver(time_point until) noexcept;

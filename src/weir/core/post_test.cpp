@@ -2,6 +2,7 @@
 #include <weir/core/loop.hpp>
 #include <weir/core/scope.hpp>
 #include <weir/core/sleep.hpp>
+#include <weir/core/unhandled.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/testing/test.hpp>
 
@@ -9,6 +10,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -148,6 +150,51 @@ TEST(Post, what_is_posted_too_late_still_runs_once_when_the_loop_is_destroyed) {
   }
   EXPECT_EQ(*owned, 1);
   EXPECT_EQ(owned.use_count(), 1);
+}
+
+TEST(Post, what_it_spawns_too_late_is_cancelled_when_the_loop_is_destroyed) {
+  bool has_begun = false;
+  bool has_ended = false;
+  const loop* seen = nullptr;
+  testing::run_virtual([](bool* begun, bool* ended, const loop** here) -> task<> {
+    loop* const outer = loop::current();
+    virtual_driver driver;
+    std::optional<loop> on(std::in_place, driver);
+    loop* const inner = &*on;
+    EXPECT_TRUE(inner->post([=] {
+      *here = loop::current() == inner ? inner : nullptr;
+      inner->root().spawn([=]() -> task<> {
+        *begun = true;
+        co_await sleep(1_h);
+        *ended = true;
+      });
+    }));
+    on.reset();
+    EXPECT_EQ(loop::current(), outer);
+    co_await yield();
+  }(&has_begun, &has_ended, &seen));
+  EXPECT_TRUE(has_begun);
+  EXPECT_FALSE(has_ended);
+  EXPECT_NE(seen, nullptr);
+}
+
+TEST(Post, an_error_of_what_was_posted_too_late_is_heard) {
+  static bool is_heard;
+  is_heard = false;
+  const unhandled_handler before = set_unhandled_handler(
+      [](const unhandled_error& what) noexcept { is_heard = !what.is_report; });
+  {
+    virtual_driver driver;
+    loop on(driver);
+    EXPECT_TRUE(on.post([&] {
+      on.root().spawn([]() -> task<> {
+        raise(error(errc::busy, "too late"));
+        co_return;
+      });
+    }));
+  }
+  set_unhandled_handler(before);
+  EXPECT_TRUE(is_heard);
 }
 
 TEST(Post, a_post_may_spawn_and_cancel) {
