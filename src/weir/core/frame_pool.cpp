@@ -101,6 +101,7 @@ struct thread_cache {
       m.loose = batch;
       m.loose_count = batch->batch_size;
     } else {
+      m.loose_count = 0;
       return carve(block_bytes(c));
     }
     return pop(c);
@@ -143,8 +144,8 @@ struct thread_cache {
   }
 };
 
-// Trivially destroyed, so that the fast path has no guard; the first refill of a thread registers
-// the clean-up.
+// Trivially destroyed, so that the fast path has no guard; the first refill of a thread, or its
+// first free, registers the clean-up.
 constinit thread_local thread_cache cache;
 struct thread_end {
   bool registered = false;

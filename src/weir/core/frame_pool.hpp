@@ -24,7 +24,8 @@ struct free_frame_block {
 struct frame_magazine {
   free_frame_block* loose = nullptr;
   free_frame_block* whole = nullptr;  // null, or half of frame_cached_max blocks
-  std::size_t loose_count = 0;
+  // A new thread's looks full: its first free goes the slow way, where the clean-up is registered.
+  std::size_t loose_count = frame_cached_max / 2;
 };
 inline constexpr std::size_t frame_class_step = 16;
 inline constexpr std::size_t frame_class_count = frame_size_max / frame_class_step;

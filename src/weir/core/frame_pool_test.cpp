@@ -92,6 +92,20 @@ TEST(FramePool, blocks_freed_on_another_thread_find_their_way_back) {
   EXPECT_LE(frame_pool_statistics().slab_bytes, after_first + 8 * 64 * 1024);
 }
 
+// Such a thread has never asked for one, so nothing but its free tells of it.
+TEST(FramePool, blocks_that_short_threads_free_find_their_way_back) {
+  constexpr std::size_t size = 1024;
+  const auto free_one_elsewhere = [] {
+    void* const one = allocate_frame(size);
+    std::thread brief([one] { free_frame(one, size); });
+    brief.join();
+  };
+  free_one_elsewhere();
+  const std::size_t before = frame_pool_statistics().slab_bytes;
+  for (int i = 0; i < 150; ++i) free_one_elsewhere();  // more than a slab of them
+  EXPECT_LE(frame_pool_statistics().slab_bytes, before + 64 * 1024);
+}
+
 // A thread that ends leaves the rest of its slab to the next one.
 TEST(FramePool, short_threads_one_after_the_other_share_a_slab) {
   const auto use_one = [] {
