@@ -122,22 +122,30 @@ void scope::unlink(detail::task_header& child) noexcept {
 void scope::remove(detail::task_header& child) noexcept {
   unlink(child);
   loop_->note_exited(child);
-  if (waiters_ || owner_waits_) wake_waiters();
+  if (!line_.is_empty() || owner_waits_) wake_waiters();
+}
+
+bool scope::is_join_over() const noexcept {
+  if (is_planted("core: join() passes one task early")) return stats_.live <= 1;
+  return stats_.live == 0;
 }
 
 // A freed place is given to the task that has waited longest for one: from then on it counts as
 // taken, so nobody who comes later can have it. An empty scope wakes all that wait for its end.
 void scope::wake_waiters() noexcept {
-  for (detail::room_wait** at = &waiters_; *at;) {
-    detail::room_wait* one = *at;
-    if (!one->can_go_on()) {
-      if (is_planted("core: a task in join() holds up those who wait for room")) break;
-      at = &one->next;
-      continue;
+  const auto can_one_go_on = [this] {
+    return (joins_in_line_ != 0 && is_join_over()) || (rooms_in_line_ != 0 && has_room());
+  };
+  for (auto at = line_.begin(); at != line_.end() && can_one_go_on();) {
+    detail::room_wait& one = *at;
+    ++at;
+    if (one.can_go_on()) {
+      one.leave();
+      one.go_on();
+      one.complete();
+    } else if (is_planted("core: a task in join() holds up those who wait for room")) {
+      break;
     }
-    *at = one->next;
-    one->go_on();
-    one->complete();
   }
   if (owner_waits_ && !is_closed_ && stats_.live == 0 && places_given_ == 0) {
     is_closed_ = true;
@@ -386,8 +394,7 @@ room_wait::room_wait(scope& s, bool for_end) noexcept
     : leaf_wait(for_end ? join_kind : room_kind), of(&s), is_for_end(for_end) {}
 
 bool room_wait::can_go_on() const noexcept {
-  if (is_for_end && is_planted("core: join() passes one task early")) return of->stats_.live <= 1;
-  return is_for_end ? of->stats_.live == 0 : of->has_room();
+  return is_for_end ? of->is_join_over() : of->has_room();
 }
 
 void room_wait::go_on() noexcept {
@@ -395,32 +402,28 @@ void room_wait::go_on() noexcept {
 }
 
 bool room_wait::try_now() noexcept {
-  bool is_first = true;
-  for (const room_wait* one = of->waiters_; one; one = one->next) {
-    is_first = is_first && one->is_for_end;
-  }
-  if (!can_go_on() || (!is_for_end && !is_first)) return false;
+  if (!can_go_on() || (!is_for_end && of->rooms_in_line_ != 0)) return false;
   go_on();
   return true;
 }
 
 void room_wait::enlist() noexcept {
-  room_wait** last = &of->waiters_;
-  while (*last) last = &(*last)->next;
-  *last = this;
+  of->line_.push_back(*this);
+  ++(is_for_end ? of->joins_in_line_ : of->rooms_in_line_);
+}
+
+void room_wait::leave() noexcept {
+  unlink();
+  --(is_for_end ? of->joins_in_line_ : of->rooms_in_line_);
 }
 
 namespace {
 void leave_room_queue(wait& w) noexcept {
   auto& self = static_cast<room_wait&>(w);
-  room_wait** at = room_wait::queue_of(*self.of);
-  while (*at != &self) at = &(*at)->next;
-  *at = self.next;
+  self.leave();
   self.complete_cancelled();
 }
 }  // namespace
-
-room_wait** room_wait::queue_of(scope& s) noexcept { return &s.waiters_; }
 
 scope_frame::exit_wait::exit_wait() noexcept : wait(exit_kind) {}
 

@@ -6,6 +6,7 @@
 //             (2) cancelled_ = cancel_called_ or (the parent's cancelled_ and not shield_).
 #pragma once
 
+#include <weir/base/intrusive.hpp>
 #include <weir/base/time.hpp>
 #include <weir/core/frame.hpp>
 #include <weir/core/loop.hpp>
@@ -185,6 +186,7 @@ class scope {
   void propagate() noexcept;
   static void deliver(detail::task_header& task) noexcept;
   void wake_waiters() noexcept;
+  bool is_join_over() const noexcept;
   bool has_room() const noexcept { return stats_.live + places_given_ < options_.tasks_max; }
 
   loop* loop_;
@@ -196,8 +198,9 @@ class scope {
   scope* prev_sibling_ = nullptr;
   detail::task_header* first_task_ = nullptr;
   detail::task_header* last_task_ = nullptr;
-  detail::room_wait* waiters_ =
-      nullptr;  // tasks in join() or spawn_when_room(), first in first out
+  intrusive_list<detail::room_wait> line_;  // tasks in join() or spawn_when_room()
+  std::uint32_t joins_in_line_ = 0;
+  std::uint32_t rooms_in_line_ = 0;
   bool cancel_called_ = false;
   bool cancelled_ = false;
   bool owner_waits_ = false;        // the body has ended and its owner waits for (1)

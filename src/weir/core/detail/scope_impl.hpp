@@ -17,18 +17,19 @@ struct given_task {
 
 /// A wait for the end of a scope's tasks, or for a place among them, which is then kept for the
 /// waiter.
-struct room_wait final : leaf_wait<room_wait, void> {
+struct room_wait final : leaf_wait<room_wait, void>, list_hook<> {
   scope* of;
   bool is_for_end;
-  room_wait* next = nullptr;
 
   room_wait(scope& s, bool for_end) noexcept;
+  room_wait(room_wait&& other) noexcept
+      : leaf_wait(static_cast<leaf_wait&&>(other)), of(other.of), is_for_end(other.is_for_end) {}
   bool can_go_on() const noexcept;
   void go_on() noexcept;
   bool try_now() noexcept;
   void enlist() noexcept;
   result<void> take() noexcept { return {}; }
-  static room_wait** queue_of(scope& s) noexcept;
+  void leave() noexcept;
 };
 
 /// f(args...), also for pointers to member functions: `spawn(&server::run, this)`. std::invoke
