@@ -35,7 +35,7 @@ class start_place {
 /// Cancel:  no waits.
 /// Order:   the starter goes on after the child's present step.
 /// Bound:   one value.
-/// Errors:  a second call stops the process.
+/// Errors:  a second call, or one in another task than the child, stops the process.
 /// Threads: one loop.
 template <class T>
 class readiness {
@@ -45,13 +45,16 @@ class readiness {
 
   void operator()(T value = T()) {
     WEIR_ASSERT(value_ && "readiness is said once, by the child itself");
+    WEIR_ASSERT(child_ == detail::running_task &&
+                "readiness is said by the child itself, not by a task of its own");
     std::exchange(value_, nullptr)->emplace(std::move(value));
-    place_->give_to(*loop::current()->running());
+    place_->give_to(*child_);
   }
 
  private:
   std::optional<T>* value_;
   detail::start_place* place_;
+  detail::task_header* child_ = detail::running_task;  // it is made in the child's first step
 };
 
 /// Starts f(readiness<T>&, args...) and waits until it has called its readiness; then the child

@@ -245,5 +245,23 @@ TEST(StartDeathTest, saying_ready_twice_stops_the_process) {
                "readiness is said once");
 }
 
+TEST(StartDeathTest, saying_ready_in_a_task_of_the_child_stops_the_process) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(testing::run_virtual([]() -> task<> {
+                 co_await with_scope([](scope& s) -> task<> {
+                   co_await start<int>(s, [](readiness<int>& ready) -> task<> {
+                     co_await with_scope([&](scope& inner) -> task<> {
+                       inner.spawn([&]() -> task<> {
+                         ready(1);
+                         co_return;
+                       });
+                       co_return;
+                     });
+                   });
+                 });
+               }()),
+               "readiness is said by the child itself");
+}
+
 }  // namespace
 }  // namespace weir
