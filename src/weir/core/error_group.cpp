@@ -3,7 +3,9 @@
 #include <weir/base/text.hpp>
 #include <weir/core/error_trace.hpp>
 #include <weir/core/string_sink.hpp>
+#include <weir/core/unhandled.hpp>
 
+#include <cstddef>
 #include <new>
 #include <string>
 #include <utility>
@@ -16,13 +18,50 @@ error_trace* make_error_trace() noexcept { return new (std::nothrow) error_trace
 void free_error_trace(error_trace* trace) noexcept { delete trace; }
 error_list* make_error_list() noexcept { return new (std::nothrow) error_list; }
 
+error_list::~error_list() {
+  for (std::size_t i = 0; i < count; ++i) free_error_trace((*this)[i].trace);
+  delete[] others;
+}
+
+bool error_list::has_room() noexcept {
+  if (count == 0) return true;
+  if (!others) others = new (std::nothrow) failure[size_max - 1];
+  return others && count < size_max;
+}
+
 void error_list::add(failure one) noexcept {
-  if (count == size_max) {
-    ++dropped;
+  if (is_fixed || !has_room()) {
+    if (!is_fixed) ++dropped;
     free_error_trace(one.trace);
     return;
   }
-  failures[count++] = std::move(one);
+  (count == 0 ? first : others[count - 1]) = std::move(one);
+  ++count;
+}
+
+error_list* error_list_without_memory() noexcept {
+  static error_list* const shared = [] {
+    alignas(error_list) static std::byte memory[sizeof(error_list)];
+    auto* made = ::new (static_cast<void*>(memory)) error_list;
+    made->add({.what = std::make_exception_ptr(std::bad_alloc()), .spawned_at = {}});
+    made->dropped = 1;
+    made->is_fixed = true;
+    return made;
+  }();
+  return shared;
+}
+
+void report_failure(failure one) noexcept {
+  std::exception_ptr what = one.what;
+  error_list* list = make_error_list();
+  if (!list) {
+    free_error_trace(one.trace);
+    return report_unhandled(
+        {.text = "an error, and no memory to describe it", .what = what, .is_report = true});
+  }
+  list->add(std::move(one));
+  const error_group group(list);
+  report_unhandled({.text = group.what(), .what = what, .is_report = true});
 }
 
 void print_trace(const error_trace& trace, text_sink& out) noexcept {
@@ -57,20 +96,11 @@ void print_failure(const failure& one, text_sink& out) noexcept {
 }
 
 void add_failure(error_list& to, const error_list& from, std::size_t at) noexcept {
-  failure copy = from.failures[at];
+  failure copy = from[at];
   if (copy.trace) copy.trace = new (std::nothrow) error_trace(*copy.trace);
   to.add(std::move(copy));
 }
 
-namespace {
-
-void free_list(error_list* list) noexcept {
-  for (std::size_t i = 0; i < list->count; ++i) free_error_trace(list->failures[i].trace);
-  delete[] list->text;
-  delete list;
-}
-
-}  // namespace
 }  // namespace detail
 
 error_group::error_group(const error_group& other) noexcept
@@ -94,13 +124,14 @@ void error_group::raise_if_any() const {
 }
 
 error_group::~error_group() {
-  if (__atomic_sub_fetch(&list_->owners, 1u, __ATOMIC_ACQ_REL) == 0) detail::free_list(list_);
+  if (list_->is_fixed) return;
+  if (__atomic_sub_fetch(&list_->owners, 1u, __ATOMIC_ACQ_REL) == 0) delete list_;
 }
 
 std::size_t error_group::size() const noexcept { return list_->count; }
 std::size_t error_group::dropped() const noexcept { return list_->dropped; }
 const std::exception_ptr& error_group::operator[](std::size_t at) const noexcept {
-  return list_->failures[at].what;
+  return (*list_)[at].what;
 }
 
 const char* error_group::what() const noexcept {
@@ -112,7 +143,7 @@ const char* error_group::what() const noexcept {
     out.put("\n  [");
     out.put_number(i + 1);
     out.put("] ");
-    detail::print_failure(list_->failures[i], out);
+    detail::print_failure((*list_)[i], out);
   }
   if (list_->dropped != 0) {
     out.put("\n  and ");

@@ -23,7 +23,8 @@ void add_failure(error_list& to, const error_list& from, std::size_t at) noexcep
 /// Cancel:  plain value, no waits.
 /// Order:   first() is the error that cancelled the others.
 /// Bound:   error_group::size_max errors are kept; the rest is counted in dropped().
-/// Errors:  when memory for the list is missing, errors are counted in dropped().
+/// Errors:  without memory for more, errors are counted in dropped(); without memory for the first,
+///          the group is a std::bad_alloc, and dropped() says 1 whatever their number.
 /// Threads: copies share an immutable list; any thread.
 class error_group : public std::exception {
  public:

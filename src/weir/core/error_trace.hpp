@@ -51,19 +51,38 @@ struct failure {
   const char* scope = "";
 };
 
-/// Shared by the copies of an error_group.
+/// Shared by the copies of an error_group. Nearly always there is one failure, which has its room
+/// in here; a block for the others comes with the second.
 struct error_list {
   static constexpr std::size_t size_max = 64;
-  failure failures[size_max];
+  failure first;
+  failure* others = nullptr;
   std::size_t count = 0;
   std::size_t dropped = 0;
   std::uint32_t owners = 1;  // changed with atomic builtins: exceptions may travel between threads
-  char* text = nullptr;
+  bool is_fixed = false;     // error_list_without_memory(): neither changed nor freed
 
+  error_list() = default;
+  error_list(const error_list&) = delete;
+  error_list& operator=(const error_list&) = delete;
+  ~error_list();
+  const failure& operator[](std::size_t at) const noexcept {
+    return at == 0 ? first : others[at - 1];
+  }
+  /// Beyond size_max, or when there is no memory, it is counted only.
   void add(failure one) noexcept;
+
+ private:
+  bool has_room() noexcept;
 };
 
+/// Null when there is no memory.
 error_list* make_error_list() noexcept;
+/// The list of those who get none: it has std::bad_alloc, tells that others were dropped, and stays
+/// so. The first call makes it, as each loop does when it begins.
+error_list* error_list_without_memory() noexcept;
+/// Tells the unhandled-error handler, in a report.
+void report_failure(failure one) noexcept;
 void print_failure(const failure& one, text_sink& out) noexcept;
 
 }  // namespace weir::detail

@@ -61,6 +61,7 @@ loop::loop(driver& io, loop_options options)
       policy_(io.policy()),
       is_watched_(policy_ != nullptr),
       inbox_(new detail::post_inbox) {
+  detail::error_list_without_memory();  // while there is memory to make it
   root_ = new scope(*this, nullptr, nullptr, scope_options{.name = options.name});
   loop_registry::add(*this);
 }

@@ -163,16 +163,11 @@ void scope::take_failure(detail::task_header& from, std::exception_ptr failure,
                       .spawned_at = from.here,
                       .scope = options_.name};
   if (policy == failure_policy::report) {
-    detail::error_list* list = detail::make_error_list();
-    if (!list) std::terminate();  // an error that can't even be reported must not pass unheard
-    std::exception_ptr what = one.what;
-    list->add(std::move(one));
-    const error_group group(list);
-    detail::report_unhandled({.text = group.what(), .what = what, .is_report = true});
+    detail::report_failure(std::move(one));
     return;
   }
   if (!errors_) errors_ = detail::make_error_list();
-  if (!errors_) std::terminate();
+  if (!errors_) errors_ = detail::error_list_without_memory();
   errors_->add(std::move(one));
   cancel({.kind = cancel_kind::sibling,
           .text = "a task of the scope failed",

@@ -6,6 +6,8 @@
 #include <weir/core/task.hpp>
 #include <weir/core/wait.hpp>
 
+#include <new>
+
 namespace weir::detail {
 
 /// A callable that gives a task which exists already, for spawn().
@@ -76,7 +78,8 @@ struct keeping_task final : task_header {
   void destroy() noexcept override { delete this; }
 };
 
-/// What a function that threw, instead of giving a task, would have given.
+/// What a function that threw, instead of giving a task, would have given. Without memory for the
+/// task it is spawn() that throws.
 template <class T>
 task<T> failed_task(std::exception_ptr failure) {
   if (failure) std::rethrow_exception(std::move(failure));
@@ -87,6 +90,8 @@ template <class T, class Call>
 frame_base* frame_of_call(Call call) {
   try {
     return call();
+  } catch (const std::bad_alloc&) {
+    throw;  // kept until its task begins, a flood of them would use up the memory for exceptions
   } catch (...) {
     return failed_task<T>(std::current_exception()).release();
   }
