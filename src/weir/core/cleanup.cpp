@@ -4,17 +4,20 @@
 #include <weir/base/error.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/error_group.hpp>
+#include <weir/core/error_trace.hpp>
 #include <weir/core/loop.hpp>
+#include <weir/core/with_scope.hpp>
 
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace weir {
 
-struct cleanups::failures {
-  std::vector<std::exception_ptr> all;
+/// The body of the scope around one cleanup.
+struct cleanups::step_call {
+  step* one;
+  WEIR_CORO_WRAPPER task<> operator()(scope&) const { return one->run(); }
 };
 
 cleanups::~cleanups() {
@@ -22,9 +25,10 @@ cleanups::~cleanups() {
   delete failures_;
 }
 
-void cleanups::make_sure_of_room() const {
-  if (size_ < cleanups_max) return;
-  raise(error(errc::full, "defer_async: a body has cleanups_max cleanups already"));
+void cleanups::make_sure_of_room() {
+  if (size_ == cleanups_max)
+    raise(error(errc::full, "defer_async: a body has cleanups_max cleanups already"));
+  if (!failures_) failures_ = new detail::error_list;
 }
 
 void cleanups::add(step& last) noexcept {
@@ -39,42 +43,54 @@ cleanups::step* cleanups::take_last() noexcept {
   return last;
 }
 
-void cleanups::note_failure(const std::exception_ptr& what) {
-  if (!failures_) failures_ = new failures;
-  failures_->all.push_back(what);
+void cleanups::note_failure(std::exception_ptr what) noexcept {
+  if (failures_)
+    failures_->add({.what = std::move(what), .spawned_at = {}, .scope = "with_cleanups"});
 }
 
-task<> cleanups::run_one(step& one) {
-  const time_point due = loop::current()->now() + one.options.deadline;
+// What a cleanup's scope has raised, as it is told. Its own time-outs come before the deadline.
+std::exception_ptr cleanups::failure_of(const step& one, time_point due) noexcept {
   try {
-    co_await with_deadline(due, one.run());
+    try {
+      throw;
+    } catch (const std::exception& e) {
+      detail::rethrow_single(e);
+    }
   } catch (const exception& e) {
-    // Its own time-outs come before the deadline.
-    if (e.reason().code() != errc::timed_out || loop::current()->now() < due) throw;
-    raise(error(errc::timed_out,
-                std::string(one.options.name) + " did not end within " +
-                    format_duration(one.options.deadline) + " and was cancelled",
-                one.place));
+    if (e.reason().code() != errc::timed_out || loop::current()->now() < due)
+      return std::current_exception();
+    try {
+      raise(error(errc::timed_out,
+                  std::string(one.options.name) + " did not end within " +
+                      format_duration(one.options.deadline) + " and was cancelled",
+                  one.place));
+    } catch (...) {
+      return std::current_exception();
+    }
+  } catch (...) {
+    return std::current_exception();
   }
 }
 
 task<> cleanups::run() {
   while (last_) {
     const std::unique_ptr<step> last(take_last());
+    const duration length = last->options.deadline;
+    const time_point due = loop::current()->now() + length;
     try {
-      co_await run_one(*last);
+      co_await detail::scope_awaiter<void, step_call, detail::cut_short::raise_error>(
+          {.name = "deadline", .timeout = length}, step_call{last.get()});
     } catch (...) {
-      note_failure(std::current_exception());
+      note_failure(failure_of(*last, due));
       if (is_planted("core: a cleanup that fails is the last one")) co_return;
     }
   }
 }
 
-void cleanups::raise_failures(bool has_body_failed) const {
-  if (!failures_) return;
-  const std::vector<std::exception_ptr>& all = failures_->all;
-  if (has_body_failed && all.size() == 1) std::rethrow_exception(all.front());
-  throw error_group::of(all.data(), all.size(), "with_cleanups");
+void cleanups::raise_failures(const std::exception_ptr& of_body) {
+  if (of_body && (!failures_ || failures_->count + failures_->dropped == 1))
+    std::rethrow_exception(of_body);
+  if (failures_ && failures_->count != 0) throw error_group(std::exchange(failures_, nullptr));
 }
 
 }  // namespace weir

@@ -23,7 +23,8 @@ struct cleanup_options {
 /// Cancel:  no waits by itself; its cleanups are out of reach of outer cancellations.
 /// Order:   last in, first out, one after the other; one may add others.
 /// Bound:   cleanups_max; each ends at its deadline.
-/// Errors:  `full` beyond cleanups_max: the cleanup that was to be added does not run.
+/// Errors:  `full` beyond cleanups_max, or std::bad_alloc: the cleanup that was to be added does
+///          not run. What has been added needs no more memory than its own task does.
 /// Threads: one loop.
 class cleanups {
  public:
@@ -45,10 +46,11 @@ class cleanups {
   std::size_t size() const noexcept { return size_; }
 
   // For with_cleanups.
-  void note_failure(const std::exception_ptr& what);
+  void note_failure(std::exception_ptr what) noexcept;
+  /// Made before the body, so that no memory has to be found after it.
   task<> run();
   /// Throws what was noted: the body's alone as it is.
-  void raise_failures(bool has_body_failed) const;
+  void raise_failures(const std::exception_ptr& of_body);
 
  private:
   struct step {
@@ -68,16 +70,16 @@ class cleanups {
         : step(how, where), function(std::move(f)) {}
     WEIR_CORO_WRAPPER task<> run() override { return function(); }
   };
-  struct failures;
+  struct step_call;
 
-  void make_sure_of_room() const;
+  void make_sure_of_room();
   void add(step& last) noexcept;
   step* take_last() noexcept;
-  static task<> run_one(step& one);
+  static std::exception_ptr failure_of(const step& one, time_point due) noexcept;
 
   step* last_ = nullptr;
   std::size_t size_ = 0;
-  failures* failures_ = nullptr;  // made with the first one
+  detail::error_list* failures_ = nullptr;  // made with the first cleanup, which may fail
 };
 
 /// Runs body(cleanups&) and then what it has deferred, shielded, whether it ended with a value, an

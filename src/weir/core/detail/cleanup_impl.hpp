@@ -42,13 +42,14 @@ template <class Body>
 task<detail::task_value_t<Body, cleanups&>> with_cleanups(Body body) {
   using value = detail::task_value_t<Body, cleanups&>;
   cleanups after;
+  task<> ending = shield(after.run());
   selected<value> outcome;
   // keep_outcome takes every exception, so all that can be left is a cancellation.
   const bool is_stopped =
       !co_await as_result(detail::keep_outcome(detail::body_with(&body, &after), &outcome));
   if (outcome.failure()) after.note_failure(outcome.failure());
-  co_await shield(after.run());
-  after.raise_failures(outcome.failure() != nullptr);
+  co_await std::move(ending);
+  after.raise_failures(outcome.failure());
   if (is_stopped) co_await detail::unwinding();
   if constexpr (!std::is_void_v<value>) co_return std::move(*outcome);
 }
