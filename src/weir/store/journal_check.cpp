@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace weir {
@@ -147,6 +148,7 @@ task<journal_report> check_journal(std::string folder, progress_listener* progre
   if (!status || !status->is_directory) {
     raise(error(errc::not_found, fmt::format("there is no folder '{}'", folder)));
   }
+  const std::optional<file> lock = co_await lock_to_read(folder);
   const folder_contents contents = co_await read_folder(folder);
   if (contents.segments.empty() && contents.snapshots.empty()) {
     raise(error(errc::not_found, fmt::format("there is no journal in '{}'", folder)));

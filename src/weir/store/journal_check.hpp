@@ -52,8 +52,9 @@ struct journal_report {
   }
 };
 
-/// Reads every byte of the journal in `folder`. Takes no lock: meant for a journal that nobody has
-/// open. Raises `not_found` when there is none. `progress` hears how many bytes have been read.
+/// Reads every byte of the journal in `folder`, and keeps others from opening it meanwhile. Raises
+/// `not_found` when there is none and `busy` when somebody has it open. `progress` hears how many
+/// bytes have been read.
 task<journal_report> check_journal(std::string folder, progress_listener* progress = nullptr);
 
 }  // namespace weir

@@ -150,6 +150,18 @@ WEIR_TEST("a second opening of the same folder is refused with its name") {
   });
 }
 
+WEIR_TEST("a check of a folder that is in use is refused, and one that goes on keeps others out") {
+  journal_model model;
+  co_await life(model, small, [&](journal&) -> task<> {
+    co_await model.commit({put(1, "one")});
+    co_await expect_raises<errc::busy>(check_journal("/data"));
+  });
+  EXPECT_TRUE((co_await check_journal("/data")).is_sound());
+  const auto lock = co_await weir::detail::lock_to_read("/data");
+  EXPECT_TRUE(lock.has_value());
+  co_await expect_raises<errc::busy>(journal::open("/data", small, model));
+}
+
 WEIR_TEST("a snapshot shortens the replay and changes nothing else") {
   journal_model model;
   co_await life(model, small, [&](journal& log) -> task<> {

@@ -118,6 +118,18 @@ task<file> lock_folder(std::string folder) {
   co_return lock;
 }
 
+task<std::optional<file>> lock_to_read(std::string folder) {
+  auto lock = co_await as_result(open_file(path_in(folder, "lock"), {}));
+  if (!lock && lock.error() == errc::not_found) co_return std::nullopt;
+  if (!lock) raise(lock.error());
+  if (!lock->try_lock()) {
+    raise(error(errc::busy, fmt::format("a server has '{}' open, and what it changes meanwhile "
+                                        "would look like damage: stop it first, or look at a copy",
+                                        folder)));
+  }
+  co_return std::move(*lock);
+}
+
 task<file> make_blank_file(std::string path, std::uint32_t size, bool writes_zeros) {
   constexpr std::size_t piece = std::size_t{1} << 20;
   file made =

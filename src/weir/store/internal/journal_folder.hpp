@@ -5,6 +5,7 @@
 #include <weir/io/file.hpp>
 #include <weir/store/journal_format.hpp>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,9 @@ task<folder_contents> read_folder(std::string folder);
 task<> make_folder(std::string folder);
 /// Takes the folder's lock, which ends with the file; raises `busy` when somebody has it.
 task<file> lock_folder(std::string folder);
+/// The same for somebody who only reads, and so makes no file: nothing when there is no lock to
+/// take. Raises `busy` when the folder is in use.
+task<std::optional<file>> lock_to_read(std::string folder);
 /// Makes a synced file of zeros that can become a segment.
 task<file> make_blank_file(std::string path, std::uint32_t size, bool writes_zeros);
 
