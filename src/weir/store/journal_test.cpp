@@ -2,6 +2,7 @@
 
 #include <weir/base/crc32c.hpp>
 #include <weir/core/as_result.hpp>
+#include <weir/core/log_listener_test.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/io/file.hpp>
@@ -338,6 +339,29 @@ WEIR_TEST("one old record in each segment does not pin the disk") {
   co_await life(model, small, [&](journal&) -> task<> { co_return; });
 }
 
+WEIR_TEST("a record too large for segments of today is left where it is, and others are moved") {
+  journal_model model;
+  journal_options large = small;
+  large.segment_bytes = 65536;
+  large.group_bytes_max = 16384;
+  co_await life(model, large, [&](journal&) -> task<> {
+    co_await model.commit({put(1, std::string(12'000, 'x'))});
+    for (std::uint64_t id = 2; id < 80; ++id) {
+      co_await model.commit({put(id, std::string(1000, 'x')), drop(id)});
+    }
+  });
+  co_await life(model, small, [&](journal& log) -> task<> {
+    const location before = model.place_of(1);
+    for (std::uint64_t id = 100; id < 250; ++id) {
+      co_await model.commit({put(id, std::string(1000, 'x'))});
+      if (id % 3 != 0) co_await model.commit({drop(id)});
+    }
+    EXPECT_EQ(model.place_of(1), before);
+    EXPECT_GT(log.stats().segments_compacted, 0u);
+  });
+  co_await life(model, small, [&](journal&) -> task<> { co_return; });
+}
+
 WEIR_TEST("a failed sync is final: every waiter hears of it and nothing is tried again") {
   journal_model model;
   auto log = co_await journal::open("/data", small, model);
@@ -434,6 +458,16 @@ WEIR_TEST("on a full disk intake is refused, completions go on, and room ends it
     EXPECT_FALSE(log.stats().is_out_of_space);
   });
   co_await life(model, options, [&](journal&) -> task<> { co_return; });
+}
+
+WEIR_TEST("an opening on a full disk says in the log why nothing can be taken") {
+  world().disk().set_quota(100);
+  journal_model model;
+  const log_listener heard;
+  const auto log = co_await journal::open("/data", small, model);
+  EXPECT_NE(log->growth_failure(), nullptr);
+  WEIR_REQUIRE(heard.lines.size() == 1);
+  EXPECT_TRUE(heard.lines[0].contains("the journal can't grow; new messages are refused"));
 }
 
 WEIR_TEST("on a full disk acknowledged segments are given up by themselves") {

@@ -95,7 +95,7 @@ segment_state* emptiest(journal_state& state) {
   segment_state* found = nullptr;
   std::uint64_t found_live = 0;
   for (auto& [number, segment] : state.segments) {
-    if (!state.is_sealed(segment) || segment.lsn_last > covered || segment.is_damaged) continue;
+    if (!state.is_sealed(segment) || segment.lsn_last > covered || segment.is_left) continue;
     const std::uint64_t live = state.client.live_bytes(number);
     if (live == 0 || live * 2 >= segment.capacity) continue;
     if (found == nullptr || live * found->capacity < found_live * segment.capacity) {
@@ -138,12 +138,22 @@ task<> compact(journal_state& state, segment_state& segment) {
   const std::shared_ptr<file> from = co_await state.file_of(segment);
   segment_reader reader(*from, segment.capacity);
   std::uint64_t at = segment_header::size;
+  const auto leave = [&](const char* why) {
+    segment.is_left = true;
+    log::error("a segment of the journal can't be emptied",
+               {{"file", path_in(state.folder, segment_name(segment.number))}, {"reason", why}});
+  };
   while (state.client.live_bytes(segment.number) != 0) {
     const parsed_batch batch = co_await reader.batch_at(at);
     const bool is_next = batch.state == parse_state::whole && batch.header.epoch == segment.epoch &&
                          batch.header.lsn_first <= segment.lsn_last + 1;
     if (is_next) {
-      co_await relocate_batch(state, batch, segment.number);
+      const auto moved = co_await as_result(relocate_batch(state, batch, segment.number));
+      if (!moved && moved.error() == errc::too_large) {
+        leave("a record in it is larger than an append of today may be; it stays");
+        co_return;
+      }
+      if (!moved) raise(moved.error());
       at = align_batch(at + batch.header.length);
       co_await yield();
       continue;
@@ -156,9 +166,7 @@ task<> compact(journal_state& state, segment_state& segment) {
     ++state.stats.segments_compacted;
     co_return;
   }
-  segment.is_damaged = true;
-  log::error("a segment of the journal can't be emptied: records in it are damaged",
-             {{"file", path_in(state.folder, segment_name(segment.number))}});
+  leave("records in it are damaged");
 }
 
 task<> compact_all(journal_state& state) {

@@ -25,7 +25,7 @@ struct segment_state {
   std::shared_ptr<file> open;  // null: closed at the moment
   std::uint64_t used_at = 0;   // for closing the one that was not used for the longest time
   std::uint32_t readers = 0;   // while not 0, it is not given up
-  bool is_damaged = false;     // compaction could not empty it
+  bool is_left = false;        // compaction could not empty it, and tries no more
   bool is_going = false;       // its file is being moved or removed: nobody may begin to read it
 };
 
@@ -124,6 +124,8 @@ task<> keep_journal(journal_state* journal);
 task<> recover_journal(journal_state& state);
 /// Gives a synced file its name, durably; when that can't be known, the journal has failed.
 task<> publish(journal_state& state, std::string from, std::string to);
+/// Intake is refused from now on, because of this; the first time it is logged.
+void note_failure(journal_state& state, const error& why);
 /// One more segment, made or recycled; raises what prevents it.
 task<> add_prepared(journal_state& state, bool writes_zeros);
 

@@ -110,6 +110,8 @@ task<> fill_up(journal_state& state) {
   }
 }
 
+}  // namespace
+
 void note_failure(journal_state& state, const error& why) {
   if (!state.prepare_error) {
     log::error("the journal can't grow; new messages are refused",
@@ -119,8 +121,6 @@ void note_failure(journal_state& state, const error& why) {
   // A snapshot and compaction may free space.
   state.keeper_wake.set();
 }
-
-}  // namespace
 
 // Numbers of segments have no gap: the next is given only after this one's name is durable.
 task<> publish(journal_state& state, std::string from, std::string to) {
