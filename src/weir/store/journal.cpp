@@ -112,10 +112,7 @@ result<std::uint64_t> journal::try_append(std::span<const record_view> records, 
   }
   if (who == append_class::intake && maybe("weir: the journal has no room"))
     return fail(errc::full);
-  if (state.pending.fit_of(size) == detail::pending_groups::fit::new_segment) {
-    state.begin_segment();
-  }
-  const std::uint64_t lsn = state.pending.add(records, size, places);
+  const std::uint64_t lsn = state.add(records, size, places);
   state.stats.bytes_appended += size;
   state.writer_wake.set();
   if (state.stats.bytes_appended >= state.next_review) {

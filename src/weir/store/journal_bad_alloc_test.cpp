@@ -55,5 +55,39 @@ TEST(JournalWithoutMemory, loses_nothing_that_was_acknowledged) {
   });
 }
 
+// What can't be taken for want of memory is told to whoever appends, and the journal goes on.
+task<> append_until_it_fails(journal* log, journal_model* model, bool* has_failed) {
+  for (std::uint64_t id = 1; id <= 12 && !*has_failed; ++id) {
+    try {
+      co_await model->commit({{journal_model::put, id, std::string(1'500, 'x')}});
+    } catch (const std::bad_alloc&) {
+      *has_failed = true;
+    }
+  }
+  // Unless it is the model that lacks the memory to know what it has appended.
+  if (model->size() == model->history().size()) co_await log->write_snapshot();
+}
+
+TEST(JournalWithoutMemory, begins_no_segment_for_what_it_cannot_take) {
+  testing::for_each_allocation([]() -> task<> {
+    journal_model model;
+    bool has_failed = false;
+    journal_options options = tiny;
+    options.snapshot_bytes = 1 << 30;  // one, when it is asked for
+    try {
+      const auto log = co_await journal::open("/data", options, model);
+      model.over = log.get();
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn([](journal* running) -> task<> { co_await running->run(); }, log.get());
+        co_await append_until_it_fails(log.get(), &model, &has_failed);
+        s.cancel("the process is killed");
+      });
+    } catch (const std::bad_alloc&) {
+      has_failed = true;
+    }
+    co_await live(model, 1'000, 1);
+  });
+}
+
 }  // namespace
 }  // namespace weir

@@ -56,18 +56,43 @@ error journal_state::refused(errc why, std::size_t size) const {
 
 void journal_state::begin_segment() {
   WEIR_ASSERT(!prepared.empty());
+  segment_state& begun = segments[prepared.front().number];  // all that may fail
   if (pending.current().number != 0) {
     segments.at(pending.current().number).lsn_last = pending.lsn_next() - 1;
   }
-  prepared_segment next = std::move(prepared.front());
-  prepared.pop_front();
-  segment_state& begun = segments[next.number];
+  prepared_segment& next = prepared.front();
   begun.number = next.number;
   begun.capacity = next.capacity;
   begun.epoch = std::max<std::uint64_t>(io.random(), 1);
   begun.open = std::move(next.open);
+  prepared.pop_front();
   pending.enter({.number = begun.number, .capacity = begun.capacity, .epoch = begun.epoch});
   preparer_wake.set();
+}
+
+// A segment that was begun for a group that has no memory would be one without a header: a snapshot
+// that names it as its place would find nothing there.
+std::uint64_t journal_state::add(std::span<const record_view> records, std::size_t size,
+                                 std::span<location> places) {
+  if (pending.fit_of(size) != pending_groups::fit::new_segment) {
+    return pending.add(records, size, places);
+  }
+  const current_segment before = pending.current();
+  std::list<prepared_segment> spare(1);  // has its memory, should the segment go back
+  begin_segment();
+  try {
+    return pending.add(records, size, places);
+  } catch (...) {
+    const auto begun = segments.find(pending.current().number);
+    spare.front() = {.number = begun->first,
+                     .capacity = begun->second.capacity,
+                     .open = std::move(begun->second.open)};
+    prepared.splice(prepared.begin(), spare);
+    segments.erase(begun);
+    if (before.number != 0) segments.at(before.number).lsn_last = 0;
+    pending.enter(before);
+    throw;
+  }
 }
 
 void journal_state::fail_with(error reason) noexcept {

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace weir::detail {
@@ -53,6 +54,9 @@ struct journal_state {
   // Appending.
   std::optional<errc> refusal(std::size_t size, append_class who) const noexcept;
   error refused(errc why, std::size_t size) const;
+  /// In the current segment or the next one; what fails for want of memory has changed nothing.
+  std::uint64_t add(std::span<const record_view> records, std::size_t size,
+                    std::span<location> places);
   void begin_segment();
   void fail_with(error reason) noexcept;
   /// Ends the waits that are over.
