@@ -232,6 +232,38 @@ TEST_P(kernel_limits, receives_wait_while_views_hold_all_memory) {
       {.receive_blocks_max = 8});
 }
 
+// No event tells that there is memory again.
+TEST_P(kernel_limits, receives_without_memory_are_looked_at_again) {
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+  GTEST_SKIP() << "the sanitizer's own memory would be limited, too";
+#endif
+  const factory driver = GetParam();
+  const child_outcome outcome = in_child([&] {
+    const std::unique_ptr<weir::driver> io = driver.make({});
+    run_on(*io, []() -> task<> {
+      connection pair = co_await connect_pair();
+      const std::string text(5'000'000, 'x');
+      std::vector<bytes> kept;
+      kept.reserve(5'000);
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn([&]() -> task<> { co_await pair.client.send(text); });
+        co_await yield();
+        static rlimit before{};
+        ::getrlimit(RLIMIT_DATA, &before);
+        ::signal(SIGALRM, [](int) { ::setrlimit(RLIMIT_DATA, &before); });
+        const itimerval later{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_usec = 50'000}};
+        ::setitimer(ITIMER_REAL, &later, nullptr);
+        const rlimit none{.rlim_cur = 4'096, .rlim_max = before.rlim_max};
+        ::setrlimit(RLIMIT_DATA, &none);
+        for (std::size_t left = text.size(); left != 0; left -= kept.back().size())
+          kept.push_back(co_await pair.server.receive());
+      });
+    }());
+    return 0;
+  });
+  EXPECT_EQ(outcome.code, 0) << outcome.text;
+}
+
 TEST_P(kernel_limits, a_small_ring_serves_many_more_requests) {
   run(
       []() -> task<> {

@@ -25,8 +25,8 @@ struct heap_block : buffer_block {
 /// Cancel:  plain value, no waits.
 /// Order:   first in, first out.
 /// Bound:   by its owner, who looks at size() before it adds.
-/// Errors:  std::bad_alloc, which leaves it as it was; a piece that append() had no room for is kept
-///          beside it until add_late().
+/// Errors:  std::bad_alloc, which leaves it as it was; a piece that append() had no room for is
+///          kept beside it until add_late().
 /// Threads: one loop.
 class read_buffer {
  public:

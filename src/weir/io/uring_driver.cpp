@@ -34,6 +34,7 @@ constexpr bool is_thread_sanitized() noexcept {
   return false;
 }
 constexpr std::int64_t handlers_wait_max_ns = 50'000'000;
+constexpr std::int64_t look_again_pause_ns = 10'000'000;
 
 // What user_data says besides a request's address, which is never that small.
 constexpr std::uint64_t about_wake = 1;
@@ -451,8 +452,11 @@ void uring_driver::wait(time_point until) noexcept {
   if (cancels_again_) cancel_again();
   if (!starved_.is_empty() || missing_ != 0) feed_starved();
   // A signal, or a ring of this thread that is torn down, ends the system call, not a timed wait.
-  std::int64_t left_ns = io_uring_cq_ready(&ring_) != 0 ? 0 : patience(until);
-  while (!enter(left_ns) && left_ns > 0) left_ns = patience(until);
+  std::int64_t left_ns = io_uring_cq_ready(&ring_) != 0 ? 0 : patience_or_less(until);
+  while (!enter(left_ns) && left_ns > 0) {
+    if (!starved_.is_empty()) feed_starved();
+    left_ns = patience_or_less(until);
+  }
   io_uring_cqe* batch[64];
   // Bounded by what was complete when we looked: what completes meanwhile waits for the next turn.
   for (unsigned left = io_uring_cq_ready(&ring_); left != 0;) {
@@ -545,12 +549,18 @@ void uring_driver::feed_starved() noexcept {
   }
   for (io_request* request = starved_.first(); request;) {
     io_request* following = request->next;
-    if (is_streamed(*request) ? missing_ != buffers_count : arena_.has_room()) {
+    if (is_streamed(*request) ? missing_ != buffers_count : arena_.room().size != 0) {
       starved_.remove(*request);
       queue(*request);
     }
     request = following;
   }
+}
+
+std::int64_t uring_driver::patience_or_less(time_point until) noexcept {
+  const std::int64_t left_ns = patience(until);
+  if (starved_.is_empty() || !arena_.has_room()) return left_ns;
+  return left_ns < 0 ? look_again_pause_ns : std::min(left_ns, look_again_pause_ns);
 }
 
 std::unique_ptr<driver> make_uring_driver(const driver_options& options) {

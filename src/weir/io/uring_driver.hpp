@@ -34,8 +34,8 @@ namespace weir::detail {
 
 /// Requests handed to the kernel as they are.
 ///
-/// Cancel:  by a request of its own to the kernel, again while that doesn't find the first one, whose
-///          completion decides.
+/// Cancel:  by a request of its own to the kernel, again while that doesn't find the first one,
+///          whose completion decides.
 /// Order:   as the kernel completes.
 /// Bound:   ring_entries submissions per system call; buffers_count buffers wait for data. Kept for
 ///          those who don't receive: kept_pieces_max pieces of a socket and what one wait brings
@@ -124,6 +124,8 @@ class uring_driver final : public kernel_driver {
   void stop_stream(io_handle handle, descriptor& on) noexcept;
   void be_sparing() noexcept;
   void feed_starved() noexcept;
+  /// patience(), but short while there is no memory: no completion tells of more.
+  std::int64_t patience_or_less(time_point until) noexcept;
   void forget(io_request& request) noexcept;
 
   bool is_on_one_core_ = false;  // and the kernel's workers with us
