@@ -6,6 +6,7 @@
 #include <weir/io/contract_test.hpp>
 #include <weir/io/dir_watch.hpp>
 #include <weir/io/internal/watched_tree.hpp>
+#include <weir/testing/allocations.hpp>
 #include <weir/testing/test.hpp>
 
 #include <fcntl.h>
@@ -17,9 +18,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -492,6 +495,48 @@ TEST_F(WatchedTree, of_a_folder_with_more_entries_than_there_is_room_for_says_th
   EXPECT_EQ(all.size(), detail::watched_tree::told_max + 1);
   EXPECT_EQ(all.back(), "lost new");
   EXPECT_TRUE(books.has_to_look()) << "the folder in it is watched all the same";
+}
+
+// Whichever allocation fails: the books are right afterwards, or say that something was lost and
+// are made anew.
+TEST_F(WatchedTree, survives_want_of_memory) {
+  if (!testing::are_allocations_ours()) GTEST_SKIP() << "allocations can't fail here";
+  const auto twice = [](auto step) {
+    for (int i = 0; i < 2; ++i) {
+      try {
+        return step();
+      } catch (const std::bad_alloc&) {  // the next time there is some
+      }
+    }
+  };
+  bool has_struck = true;
+  for (std::uint64_t nth = 1; has_struck; ++nth) {
+    std::filesystem::remove_all(root_);
+    std::filesystem::create_directories(root_ + "/a/b");
+    std::filesystem::create_directories(root_ + "/c/d");
+    detail::watched_tree books(inotify_, root_, 100);
+    while (books.has_to_look()) books.look_around(0);
+    std::filesystem::create_directories(root_ + "/n/m");
+    std::filesystem::rename(root_ + "/a", root_ + "/n/z");
+    std::filesystem::remove_all(root_ + "/c");
+    const int root = number_of("");
+    const int to = number_of("/n");
+    {
+      const testing::failing_allocation no_memory(nth);
+      twice([&] { hear(books, root, IN_CREATE | IN_ISDIR, "n"); });
+      twice([&] { books.look_around(0); });
+      twice([&] { books.move(root, "a", to, "z"); });
+      twice([&] { books.forget(root, "c"); });
+      twice([&] { books.look_around(0); });
+      has_struck = no_memory.has_struck();
+    }
+    while (books.has_to_look()) books.look_around(0);
+    for (const std::string folder : {"/n", "/n/m", "/n/z", "/n/z/b"}) {
+      dir_event one;
+      EXPECT_TRUE(books.hear({number_of(folder), IN_CREATE, 0, 32, "entry"}, one)) << folder;
+      EXPECT_EQ("/" + one.name, folder + "/entry") << testing::failing_allocation::place();
+    }
+  }
 }
 
 }  // namespace

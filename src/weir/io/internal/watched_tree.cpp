@@ -11,6 +11,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <utility>
 #include <vector>
 
@@ -51,6 +52,27 @@ struct open_folder {
 
 }  // namespace
 
+// A change of the books. One that finds no memory leaves them broken, and the next makes them anew
+// before it begins.
+class watched_tree::change {
+ public:
+  explicit change(watched_tree& of) : of_(of), failures_before_(std::uncaught_exceptions()) {
+    if (!of_.is_broken_) return;
+    of_.start_over();
+    of_.told_.push_back({.what = dir_change::lost});
+    of_.is_broken_ = false;
+  }
+  change(const change&) = delete;
+  change& operator=(const change&) = delete;
+  ~change() {
+    if (std::uncaught_exceptions() > failures_before_) of_.is_broken_ = true;
+  }
+
+ private:
+  watched_tree& of_;
+  const int failures_before_;
+};
+
 watched_tree::watched_tree(int inotify, std::string root, std::size_t folders_max)
     : inotify_(::fcntl(inotify, F_DUPFD_CLOEXEC, 0)),
       root_path_(std::move(root)),
@@ -61,7 +83,12 @@ watched_tree::watched_tree(int inotify, std::string root, std::size_t folders_ma
     ::close(inotify_);
     raise(error::from_os(-root_, "watch a tree"));
   }
-  start_over();
+  try {
+    start_over();
+  } catch (...) {
+    ::close(inotify_);
+    throw;
+  }
 }
 
 watched_tree::~watched_tree() { ::close(inotify_); }
@@ -84,7 +111,13 @@ void watched_tree::start_over() {
   to_look_.push_back({.parent = root_, .is_silent = true});
 }
 
+void watched_tree::tell(dir_event one) {
+  const change begun(*this);
+  told_.push_back(std::move(one));
+}
+
 bool watched_tree::hear(const watch_event& raw, dir_event& one) {
+  const change begun(*this);
   heard_bytes_ += raw.size;
   if ((raw.mask & IN_Q_OVERFLOW) != 0) {
     start_over();
@@ -213,6 +246,7 @@ void watched_tree::drop(int number) {
 }
 
 void watched_tree::forget(int folder, const std::string& name) {
+  const change begun(*this);
   const auto in = folders_.find(folder);
   if (in == folders_.end()) return;
   const auto child = in->second.children.find(name);
@@ -220,6 +254,7 @@ void watched_tree::forget(int folder, const std::string& name) {
 }
 
 void watched_tree::move(int from, const std::string& old_name, int to, const std::string& name) {
+  const change begun(*this);
   const auto source = folders_.find(from);
   if (source == folders_.end() || !folders_.contains(to)) return;
   const auto child = source->second.children.find(old_name);
@@ -234,6 +269,7 @@ void watched_tree::move(int from, const std::string& old_name, int to, const std
 }
 
 void watched_tree::look_around(std::size_t unread) {
+  const change begun(*this);
   for (std::size_t i = 0; i < looks_at_once && has_to_look(); ++i) {
     const look place = std::move(to_look_.front());
     to_look_.pop_front();

@@ -55,7 +55,8 @@ struct watch_event {
 /// Order:   what was found in a folder comes before the events of that folder.
 /// Bound:   folders_max folders, twice as many with those to be looked at, told_max events; a
 ///          folder whose content has no room is `lost`.
-/// Errors:  a folder that can't be watched is told as `unwatched`.
+/// Errors:  a folder that can't be watched is told as `unwatched`. After std::bad_alloc the books are
+///          made anew by the next call, and `lost` is told.
 /// Threads: one at a time.
 class watched_tree {
  public:
@@ -75,11 +76,13 @@ class watched_tree {
   /// Both halves of a rename of a folder.
   void move(int from, const std::string& old_name, int to, const std::string& name);
 
-  void tell(dir_event one) { told_.push_back(std::move(one)); }
+  void tell(dir_event one);
   std::optional<dir_event> next_told();
 
   /// There are places to look at, and room for what is found.
-  bool has_to_look() const noexcept { return !to_look_.empty() && told_.size() < told_max; }
+  bool has_to_look() const noexcept {
+    return is_broken_ || (!to_look_.empty() && told_.size() < told_max);
+  }
   /// Looks at some of them. `unread` bytes of events have been read but not heard.
   void look_around(std::size_t unread);
   /// More folders than folders_max, or the system's limit, was met since the last start_over().
@@ -101,6 +104,8 @@ class watched_tree {
     std::string name = {};   // none: the folder itself is listed
     bool is_silent = false;  // of the start: what is found is not told
   };
+
+  class change;
 
   void start_over();
   bool hear_self(int number, std::uint32_t mask, dir_event& one);
@@ -128,6 +133,7 @@ class watched_tree {
   std::deque<look> to_look_;
   std::deque<dir_event> told_;
   std::uint64_t heard_bytes_ = 0;
+  bool is_broken_ = false;  // a change of the books was not carried to its end
   bool was_full_ = false;
   int list_failure_ = 0;
 };
