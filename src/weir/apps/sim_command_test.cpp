@@ -1,0 +1,109 @@
+// `weir sim serve` when a promise is broken: whatever it prints has to lead back to the failure.
+// Where defects can't be planted there is nothing to find.
+#include <weir/apps/command.hpp>
+#include <weir/base/defect.hpp>
+#include <weir/base/log.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct outcome {
+  int code = -1;
+  std::string text;
+
+  // What follows `label` in its line.
+  std::string after(const std::string& label) const {
+    const std::size_t at = text.find(label);
+    if (at == text.npos) return "nothing after " + label;
+    const std::size_t begin = at + label.size();
+    return text.substr(begin, text.find('\n', begin) - begin);
+  }
+};
+
+class SimCommand : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!defects_can_be_planted) GTEST_SKIP() << "this build plants no defects";
+  }
+  void TearDown() override {
+    log::set_level(log::level::info);
+    std::remove(saved_.c_str());
+  }
+
+  // As a shell would split it.
+  static outcome run(const std::string& words) {
+    std::istringstream from(words);
+    std::vector<std::string> all;
+    for (std::string one; from >> one;) all.push_back(one);
+    std::vector<char*> arguments;
+    for (std::string& one : all) arguments.push_back(one.data());
+    command_line line("", "weir");
+    command_choice choice;
+    add_sim_command(line.top(), choice);
+    ::testing::internal::CaptureStdout();
+    const auto ended = line.parse(static_cast<int>(arguments.size()), arguments.data());
+    const exit_code code = ended ? *ended : run_command(choice);
+    return {static_cast<int>(code), ::testing::internal::GetCapturedStdout()};
+  }
+
+  const std::string saved_ =
+      ::testing::TempDir() + "weir-sim-" + std::to_string(::getpid()) + ".case";
+};
+
+TEST_F(SimCommand, a_campaign_that_finds_something_fails_and_prints_a_command_that_shows_it) {
+  std::string replay;
+  std::string violation;
+  {
+    const planted_defect forgotten("broker: forgets an extension");
+    const outcome campaign =
+        run("weir sim serve --seed 1 --campaign 1m --seeds 2 --jobs 1 --time 5s");
+    EXPECT_EQ(campaign.code, 1);
+    EXPECT_THAT(campaign.text, HasSubstr("BROKEN: seed 2: "));
+    violation = campaign.after("BROKEN: seed 1: ");
+    EXPECT_THAT(violation, HasSubstr("too early"));
+    replay = campaign.after("replay it:  ");
+    const outcome again = run(replay);
+    EXPECT_EQ(again.code, 1) << replay;
+    EXPECT_EQ(again.after("BROKEN: "), violation);
+    EXPECT_THAT(again.text, HasSubstr("the last events:\n  "));
+    EXPECT_EQ(again.after("replay it:  "), replay);
+  }
+  const outcome mended = run(replay);
+  EXPECT_EQ(mended.code, 0) << mended.text;
+  EXPECT_THAT(mended.text, HasSubstr("all promises were kept"));
+}
+
+TEST_F(SimCommand, a_run_that_fails_is_shrunk_to_a_file_that_replays_it) {
+  std::string replay;
+  {
+    const planted_defect forgotten("broker: forgets an extension");
+    const outcome made =
+        run("weir sim serve --seed 1 --time 5s --shrink --shrink-runs 5 --save " + saved_);
+    EXPECT_EQ(made.code, 1);
+    EXPECT_THAT(made.text, HasSubstr("shrunk in "));
+    const std::string violation = made.after("BROKEN: ");
+    EXPECT_THAT(violation, HasSubstr("too early"));
+    const outcome saved = run("weir sim serve --replay " + saved_);
+    EXPECT_EQ(saved.code, 1) << saved.text;
+    EXPECT_EQ(saved.after("BROKEN: "), violation);
+    replay = made.after("replay it:  ");
+    const outcome again = run(replay);
+    EXPECT_EQ(again.code, 1) << replay;
+    EXPECT_EQ(again.after("BROKEN: "), violation);
+  }
+  EXPECT_THAT(run(replay + " --shrink").text, HasSubstr("nothing to shrink"));
+}
+
+}  // namespace
+}  // namespace weir
