@@ -689,10 +689,11 @@ LITERALS = r'((?:"[^"\n]*"\s*)+)'  # neighbours are one text
 PLANTED = re.compile(rf"\bis_planted\(\s*{LITERALS}\)")
 MUTANT = re.compile(rf"\{{\s*(?:\.\w+ = )?{LITERALS},")
 LISTS_OF_MUTANTS = {"server_mutants.cpp", "mutant_programs.cpp"}
+TABLE_OF_MUTANTS = "docs/design/simulation.md"
 
 
 def rule_mutants(tree):
-    """Each defect that can be planted stands at one place of the product and once in a list of mutants."""
+    """Each defect that can be planted stands at one place of the product, once in a list of mutants and in the table."""
 
     def places(file, pattern):
         for match in pattern.finditer(file.text):
@@ -716,6 +717,16 @@ def rule_mutants(tree):
     for name, (path, line) in sorted(listed.items()):
         if name not in product:
             yield Finding(path, line, "mutants", f"nothing asks for '{name}'")
+    if not (tree.root / TABLE_OF_MUTANTS).exists():
+        return
+    shown = {}
+    for line, text in enumerate(tree.read(TABLE_OF_MUTANTS).split("\n"), 1):
+        if row := re.match(r"\| ([a-z]\w*: [^|]+?) \|", text):
+            shown.setdefault(row.group(1), line)
+    for name in sorted(set(listed) - set(shown)):
+        yield Finding(*listed[name], "mutants", f"{TABLE_OF_MUTANTS} has no row of '{name}'")
+    for name in sorted(set(shown) - set(listed)):
+        yield Finding(TABLE_OF_MUTANTS, shown[name], "mutants", f"no mutant is called '{name}'")
 
 
 SHOWN_MODULES = ("flow", "io")

@@ -455,6 +455,16 @@ class Mutants(TidyTest):
         self.assert_one(self.check(twice, '{"store: a", "damage"}'), f"{self.PLACE}:2 'store: a' stands at {self.PLACE}:1")
         self.assert_one(self.check('is_planted("store: a")', '{"store: a", "x"},\n{"store: a", "y"}'), f"{self.LIST}:2")
 
+    def test_the_table_has_a_row_of_each_and_no_other(self):
+        table = "docs/design/simulation.md"
+        named = ('is_planted("store: a")', '{"store: a", "damage"}')
+        for rows, said in (("", f"{self.LIST}:1 {table} has no row of 'store: a'"),
+                           ("\n| store: a | x |\n| store: b | x |\n", f"{table}:3 no mutant is called 'store: b'")):
+            self.write(table, rows)
+            self.assert_one(self.check(*named), said)
+        self.write(table, "| mutant | what |\n| store: a | damage |\n")
+        self.assertEqual(self.check(*named), [])
+
     def test_tests_may_plant_what_they_like(self):
         self.write("src/weir/store/a_test.cpp", 'is_planted("store: a")')
         self.assertEqual(self.found(tidy_rules.rule_mutants), [])
