@@ -5,6 +5,7 @@
 #include <weir/testing/cancel_points.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -119,7 +120,32 @@ FLOW_CONTRACT("tasks that share a receiver share its items, and hear of the end 
   EXPECT_EQ(heard, (std::vector{0, 4, 5, 6, 7}));
 }
 
-/// What its copies are made with, and can't be.
+FLOW_CONTRACT("no more receives of a receiver are woken than items are kept for it") {
+  auto news = Kit::template broadcast<int>(2);
+  auto mine = news.subscribe();
+  std::vector<int> heard;
+  std::uint64_t missed = 0;
+  co_await with_scope([&](scope& s) -> task<> {
+    for (int i = 0; i < 3; ++i) {
+      s.spawn([&]() -> task<> {
+        const auto next = co_await mine.receive();
+        heard.push_back(next->value);
+        missed += next->missed;
+      });
+    }
+    co_await sleep(1_ms);
+    for (int i = 0; i < 5; ++i) news.send(i);
+    EXPECT_EQ(news.stats().receives_waiting, 1u);
+    co_await sleep(1_ms);
+    EXPECT_EQ(news.stats().receives_waiting, 1u);
+    news.send(5);
+  });
+  std::ranges::sort(heard);
+  EXPECT_EQ(heard, (std::vector{3, 4, 5}));
+  EXPECT_EQ(missed, 3u);
+}
+
+/// A value whose copies fail while `fails`.
 struct fails_to_copy {
   int left = 1;
   fails_to_copy() = default;
