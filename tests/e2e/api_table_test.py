@@ -53,7 +53,7 @@ def wanted():
         "Endpoints": [f"{method} {pattern}" for method, pattern in routes],
         "Parameters": [f"?{name}" for name in dict.fromkeys(re.findall(r'params->(?:length|whole|text)\("(\w+)"', answers))],
         "Fields of a request": [f"{name}:" for name in found(r'"(Weir-[A-Z][A-Za-z-]*)"', sources("serve/submit_fields.cpp"))
-                                + ["Content-Type", "Authorization", "Origin", "Host"]],
+                                + ["Content-Type", "Authorization", "Origin", "Host"] + found(r'time_left_field = "([\w-]+)"', sources("http/exchange.hpp"))],
         "Members of an entry of a batch": found(r'from\.(?:text|length|whole)\("(\w+)"', sources("serve/submit_fields.cpp")) ,
         "Settings of a queue": names,
         "Members of answers": [f'"{name}"' for name in found(r'(?:field|begin_object|begin_array|null)\(\s*"(\w+)"', answers)

@@ -193,6 +193,33 @@ class Strangers(unittest.TestCase):
                 answer = api.get("/v1/queues", headers=headers)
                 self.assertEqual((answer.status, answer.json.get("code")), (status, code))
 
+    def test_what_takes_longer_than_its_client_waits_is_504(self):
+        waits = {"x-envoy-expected-rq-timeout-ms": "100"}
+        answer = self.server.client().post("/v1/queues/q/leases?wait=20s", headers=waits)
+        self.assertEqual((answer.status, answer.json["code"]), (504, "deadline_exceeded"))
+        counted = 'weir_http_requests_total{endpoint="lease",status="cut_off"} 1'
+        self.assertIn(counted, self.server.client().get("/metrics").body.decode().splitlines())
+
+    def test_what_means_nothing_at_a_path_is_refused_by_name(self):
+        api = self.server.client()
+        for method, path in (
+            ("POST", "/v1/leases/x/ack"), ("POST", "/v1/leases/x/nack"), ("POST", "/v1/leases/x/extend"),
+            ("POST", "/v1/leases:ack"), ("POST", "/v1/queues/q/messages:batch"), ("POST", "/v1/queues/q/redrive"),
+            ("GET", "/v1/queues/q/events"), ("GET", "/v1/messages/x/events"), ("PUT", "/v1/queues/q"),
+            ("GET", "/v1/queues"), ("GET", "/v1/queues/q"), ("DELETE", "/v1/queues/q"), ("GET", "/metrics"),
+            ("GET", "/healthz"), ("GET", "/readyz"),
+        ):
+            with self.subTest(path):
+                answer = api.call(method, path + "?lease=10m")
+                self.assertEqual((answer.status, answer.json["code"]), (400, "unknown_parameter"))
+                self.assertIn("'lease'", answer.json["detail"])
+                answer = api.call(method, path, headers={"Weir-Delay": "1h"})
+                self.assertEqual((answer.status, answer.json["code"]), (400, "unknown_field"))
+                self.assertIn("'Weir-Delay'", answer.json["detail"])
+        for path in ("/v1/queues/q/leases", "/v1/queues/q/redrive"):
+            answer = api.post(path, '{"max":2}')
+            self.assertEqual((answer.status, answer.json["code"]), (400, "unexpected_body"))
+
     def test_a_body_that_ends_too_early_is_400_and_nothing_is_taken_in(self):
         head = b"POST /v1/queues/q/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n"
         self.assertEqual(self.raw(head + b"123"), (400, "incomplete_body"))

@@ -29,8 +29,8 @@ struct call_policy {
 ///
 /// Cancel:  drain() first lets calls on their way end; a cancelled run() cuts them off.
 /// Order:   as push_lane and reply_sender.
-/// Bound:   a lane a queue, and name_lanes_max of one name: those of deleted queues whose calls have
-///          yet to end count, too.
+/// Bound:   a lane a queue, and name_lanes_max of one name: those of deleted queues count as long
+///          as their calls go on.
 /// Errors:  what the broker raises.
 /// Threads: one loop.
 class pusher final : public queues_observer {

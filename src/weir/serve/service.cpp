@@ -8,6 +8,7 @@
 #include <weir/core/sleep.hpp>
 #include <weir/io/address_rules.hpp>
 #include <weir/io/tls_channel.hpp>
+#include <weir/serve/submit_fields.hpp>
 #include <weir/wire/percent.hpp>
 #include <weir/wire/url.hpp>
 
@@ -22,16 +23,32 @@ namespace weir {
 
 namespace {
 
-/// Counts a request as in flight for its life.
+/// Counts a request for its life, however it ends: one may be cut off since its client left or no
+/// longer waits.
 class flight {
  public:
-  explicit flight(std::uint32_t& count) noexcept : count_(count) { ++count_; }
+  flight(service_counters& counters, const route* to, const http::response& answer) noexcept
+      : counters_(counters), to_(to), answer_(answer), begin_(loop::current()->now()) {
+    ++counters_.in_flight;
+  }
   flight(const flight&) = delete;
   flight& operator=(const flight&) = delete;
-  ~flight() { --count_; }
+  ~flight() {
+    --counters_.in_flight;
+    if (!loop::current()) return;  // the end of the program
+    const bool is_stream =
+        to_ && (to_->to == endpoint::queue_events || to_->to == endpoint::message_events);
+    if (status == service_counters::cut_off && is_stream && answer_.is_begun()) status = 200;
+    counters_.count(to_, status, loop::current()->now() - begin_);
+  }
+
+  int status = service_counters::cut_off;
 
  private:
-  std::uint32_t& count_;
+  service_counters& counters_;
+  const route* to_;
+  const http::response& answer_;
+  time_point begin_;
 };
 
 void set_fields(http::response& response, const api_problem& problem) {
@@ -68,6 +85,24 @@ std::optional<api_problem> check_host(const http::request& request) {
   return api_problem{.status = 403,
                      .code = "wrong_host",
                      .detail = "a server without tokens is called by address or as localhost"};
+}
+
+/// What would mean nothing where it stands is refused by name, not dropped: parameters at paths
+/// that have none, fields of a message where none is submitted alone, a body where none is read.
+std::optional<api_problem> check_extras(endpoint to, const http::request& request) {
+  const bool is_submit = to == endpoint::submit;
+  const bool is_lease = to == endpoint::lease;
+  if (!is_submit && !is_lease && to != endpoint::get_message) {
+    const answer<query_params> none = query_params::parse(request.query(), {});
+    if (!none) return none.error();
+  }
+  if (!is_submit) {
+    if (auto problem = check_no_submit_fields(request.fields())) return problem;
+  }
+  if (!request.has_body() || (!is_lease && to != endpoint::redrive)) return std::nullopt;
+  return api_problem{.status = 400,
+                     .code = "unexpected_body",
+                     .detail = "this path takes no body; what can be chosen are parameters"};
 }
 
 }  // namespace
@@ -110,18 +145,15 @@ std::optional<api_problem> service::check_callable(std::string_view what, std::s
 }
 
 task<> service::operator()(http::request& request, http::response& response) {
-  const flight counted(counters_.in_flight);
-  const time_point begin = loop::current()->now();
   const answer<route> to = find_route(request.method(), request.path());
-  int status = 0;
+  flight counted(counters_, to ? &*to : nullptr, response);
   if (auto problem = check_caller(to, request)) {
-    status = co_await send(response, std::unexpected(std::move(*problem)));
+    counted.status = co_await send(response, std::unexpected(std::move(*problem)));
   } else if (!to) {
-    status = co_await send(response, std::unexpected(to.error()));
+    counted.status = co_await send(response, std::unexpected(to.error()));
   } else {
-    status = co_await answer_at(*to, request, response);
+    counted.status = co_await answer_at(*to, request, response);
   }
-  counters_.count(to ? &*to : nullptr, status, loop::current()->now() - begin);
 }
 
 task<int> service::answer_at(route to, http::request& request, http::response& response) {
@@ -129,6 +161,9 @@ task<int> service::answer_at(route to, http::request& request, http::response& r
   if (!argument) {
     co_return co_await send(response,
                             refused(400, "malformed", std::string(argument.error().message())));
+  }
+  if (auto problem = check_extras(to.to, request)) {
+    co_return co_await send(response, std::unexpected(std::move(*problem)));
   }
   exchange with{request, response, *argument};
   auto called = co_await as_result(call(to.to, with));

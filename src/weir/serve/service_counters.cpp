@@ -42,7 +42,7 @@ queue_rates queue_rate_book::of(const queue_view& queue) const {
   return {};
 }
 
-void service_counters::count(const route* to, int status, duration length) {
+void service_counters::count(const route* to, int status, duration length) noexcept {
   const std::size_t row = to ? static_cast<std::size_t>(to->to) : endpoints;
   const auto found = std::ranges::find(statuses, status);
   const auto column = found == statuses.end() ? statuses.size() - 1
@@ -57,6 +57,10 @@ void service_counters::pushed(bool is_delivered, duration length) {
 }
 
 void service_counters::append_to(metrics_text& out) const {
+  const auto status_label = [](int status) {
+    if (status == cut_off) return std::string("cut_off");
+    return status == 0 ? std::string("other") : std::to_string(status);
+  };
   const auto label = [](std::size_t row) {
     return row == endpoints ? std::string_view("none") : name(static_cast<endpoint>(row));
   };
@@ -64,7 +68,7 @@ void service_counters::append_to(metrics_text& out) const {
   for (std::size_t row = 0; row < rows; ++row) {
     for (std::size_t column = 0; column < statuses.size(); ++column) {
       if (requests_[row][column] == 0) continue;
-      const std::string status = statuses[column] == 0 ? "other" : std::to_string(statuses[column]);
+      const std::string status = status_label(statuses[column]);
       out.sample({{"endpoint", label(row)}, {"status", status}}, requests_[row][column]);
     }
   }

@@ -59,8 +59,10 @@ class queue_rate_book {
 /// Threads: one loop.
 class service_counters {
  public:
+  static constexpr int cut_off = -1;  // the status of a request that got no answer from here
+
   /// One request; no endpoint for paths that are none.
-  void count(const route* to, int status, duration length);
+  void count(const route* to, int status, duration length) noexcept;
   void confirmed(duration length) { confirm_.record(length); }
   /// Calls to workers and reply addresses, by outcome.
   void pushed(bool is_delivered, duration length);
@@ -71,8 +73,8 @@ class service_counters {
   void append_to(metrics_text& out) const;
 
  private:
-  static constexpr std::array<int, 17> statuses{200, 201, 202, 204, 400, 401, 403, 404, 405,
-                                                409, 413, 429, 500, 503, 504, 507, 0};
+  static constexpr std::array<int, 18> statuses{200, 201, 202, 204, 400, 401, 403, 404,     405,
+                                                408, 409, 413, 429, 500, 503, 507, cut_off, 0};
   static constexpr std::size_t rows = endpoints + 1;  // the last is for paths that are none
 
   std::array<std::array<std::uint64_t, statuses.size()>, rows> requests_{};

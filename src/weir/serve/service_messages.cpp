@@ -81,8 +81,6 @@ task<service::outcome> service::submit(exchange& with) {
 }
 
 task<service::outcome> service::submit_batch(exchange& with) {
-  const answer<query_params> params = query_params::parse(with.request.query(), {});
-  if (!params) co_return std::unexpected(params.error());
   if (!broker_.has_queue(with.argument)) {
     co_return std::unexpected(problem_of(broker_.queue(with.argument).error()));
   }

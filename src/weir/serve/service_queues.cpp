@@ -34,15 +34,9 @@ class change_notice {
   std::string_view queue_;
 };
 
-std::optional<api_problem> no_params(const http::request& request) {
-  const answer<query_params> params = query_params::parse(request.query(), {});
-  return params ? std::nullopt : std::optional(params.error());
-}
-
 }  // namespace
 
 task<service::outcome> service::list_queues(exchange& with) {
-  if (auto problem = no_params(with.request)) co_return std::unexpected(std::move(*problem));
   json_writer out;
   out.begin_object().begin_array("queues");
   for (const queue_view& queue : broker_.queues()) {
@@ -52,14 +46,12 @@ task<service::outcome> service::list_queues(exchange& with) {
 }
 
 task<service::outcome> service::get_queue(exchange& with) {
-  if (auto problem = no_params(with.request)) co_return std::unexpected(std::move(*problem));
   const verdict<queue_view> queue = broker_.queue(with.argument);
   if (!queue) co_return std::unexpected(problem_of(queue.error()));
   co_return queue_answer(200, *queue, rates_.of(*queue), broker_.wall_now());
 }
 
 task<service::outcome> service::put_queue(exchange& with) {
-  if (auto problem = no_params(with.request)) co_return std::unexpected(std::move(*problem));
   const std::string body = co_await with.request.read_all(settings_bytes_max);
   // Nothing waits between here and the broker's decision, so no other update gets lost.
   const verdict<queue_view> before = broker_.queue(with.argument);
@@ -82,7 +74,6 @@ task<service::outcome> service::put_queue(exchange& with) {
 }
 
 task<service::outcome> service::delete_queue(exchange& with) {
-  if (auto problem = no_params(with.request)) co_return std::unexpected(std::move(*problem));
   const change_notice notice(observer_, with.argument);
   const verdict<void> deleted = co_await broker_.delete_queue(with.argument);
   if (!deleted) co_return std::unexpected(problem_of(deleted.error()));
@@ -90,7 +81,6 @@ task<service::outcome> service::delete_queue(exchange& with) {
 }
 
 task<service::outcome> service::redrive(exchange& with) {
-  if (auto problem = no_params(with.request)) co_return std::unexpected(std::move(*problem));
   const verdict<std::uint64_t> moved = co_await broker_.redrive(with.argument);
   if (!moved) co_return std::unexpected(problem_of(moved.error()));
   co_return api_answer{.body =

@@ -49,6 +49,11 @@ std::optional<api_problem> check_text(std::string_view what, std::string_view te
   return std::nullopt;
 }
 
+bool is_ours(std::string_view name) {
+  return name.size() >= field_prefix.size() &&
+         equal_ignoring_case(name.substr(0, field_prefix.size()), field_prefix);
+}
+
 /// Reads fields one after another; the first problem stays.
 class field_reader {
  public:
@@ -88,10 +93,7 @@ class field_reader {
     for (const http_field& field : from_) {
       if (problem) return;
       const std::string_view name = field.name;
-      if (name.size() < field_prefix.size() ||
-          !equal_ignoring_case(name.substr(0, field_prefix.size()), field_prefix)) {
-        continue;
-      }
+      if (!is_ours(name)) continue;
       const auto is_it = [&](std::string_view known) { return equal_ignoring_case(known, name); };
       if (std::ranges::any_of(known_fields, is_it)) continue;
       problem =
@@ -243,6 +245,19 @@ answer<submit_fields> read_submit_fields(const http_fields& fields) {
   from.length("Weir-Ttl", out.ttl);
   if (from.problem) return std::unexpected(std::move(*from.problem));
   return out;
+}
+
+std::optional<api_problem> check_no_submit_fields(const http_fields& fields) {
+  for (const http_field& field : fields) {
+    if (!is_ours(field.name)) continue;
+    return api_problem{
+        .status = 400,
+        .code = "unknown_field",
+        .detail = fmt::format("field '{}' means nothing at this path: such fields go with a "
+                              "message that is submitted alone",
+                              field.name.substr(0, 100))};
+  }
+  return std::nullopt;
 }
 
 std::optional<api_problem> check_address(std::string_view what, std::string_view code,

@@ -32,6 +32,9 @@ constexpr std::string_view default_media_type = "application/octet-stream";
 /// a value out of range are refused with `invalid_field` or `unknown_field` and the field's name.
 answer<submit_fields> read_submit_fields(const http_fields& fields);
 
+/// For requests that submit no message, or several: no Weir- field means anything there.
+std::optional<api_problem> check_no_submit_fields(const http_fields& fields);
+
 /// A reply address or push address must be an http or https URL that wire::parse_url takes. The
 /// problem names `what` ("field 'Weir-Reply-To'").
 std::optional<api_problem> check_address(std::string_view what, std::string_view code,
