@@ -215,9 +215,7 @@ task<call_outcome> push_lane::call_worker(const taken_message& message,
                                                         .url = url,
                                                         .headers = fields,
                                                         .body = message.body.text(),
-                                                        .timeout = settings_.timeout,
-                                                        // A message may be pushed twice anyway.
-                                                        .may_resend = true}));
+                                                        .timeout = settings_.timeout}));
   if (!called) {
     if (called.error() == errc::cancelled) co_await checkpoint();
     co_return outcome_of(called.error());

@@ -10,6 +10,11 @@ namespace weir {
 
 namespace {
 
+// Most servers close an idle connection after 5 s or later. A push on one that was closed meanwhile
+// is a failed attempt: it is not sent again by itself, since the worker may have heard it, and each
+// attempt is given out once.
+constexpr duration idle_timeout = duration::seconds(4);
+
 /// A push's own time-out rules; the client's other ones only must not come first.
 http::client_options client_options_for(const broker_limits& limits, call_policy policy) {
   http::client_options options;
@@ -17,6 +22,7 @@ http::client_options client_options_for(const broker_limits& limits, call_policy
   options.rules = policy.callable;
   options.message.body_bytes_max = limits.message_bytes_max;
   options.connections_per_host_max = 10'000;  // lanes bound the calls: push.concurrency
+  options.idle_timeout = idle_timeout;
   options.write_timeout = setting_duration_max;
   options.response_timeout = setting_duration_max;
   options.body_idle_timeout = setting_duration_max;
