@@ -412,6 +412,15 @@ class EventStreams(Case):
         self.assertIsNone(events.next())
         events.close()
 
+    def test_a_messages_events_end_when_its_queue_is_deleted(self):
+        self.make()
+        id = self.send()
+        events = Events(self.server.port, f"/v1/messages/{id}/events")
+        self.assertEqual(events.next()[0], "state")
+        self.assertEqual(self.api.delete(f"/v1/queues/{self.queue}").status, 204)
+        self.assertIsNone(events.next())
+        events.close()
+
     def test_a_queues_events_tell_what_happens_in_it(self):
         self.make(backoff={"first": "0s", "max": "0s"})
         events = Events(self.server.port, f"/v1/queues/{self.queue}/events")

@@ -38,6 +38,8 @@ struct broker_options {
   std::size_t subscriptions_max = 1'000;
   /// Of bodies and results that calls read from the disk, together; a single one may be larger.
   std::size_t reading_bytes_max = std::size_t{256} << 20;
+  /// Of results that take_replies() gave, as long as each is kept; a single one may be larger.
+  std::size_t replies_bytes_max = std::size_t{128} << 20;
 };
 
 namespace detail {
@@ -49,7 +51,8 @@ struct broker_core;
 /// Cancel:  a cancelled submit, ack or setting has happened or not, as after a lost answer; what a
 ///          cancelled lease or take_replies took is there for others at once.
 /// Order:   commands take effect in the order of the calls; waiting callers are served in turn.
-/// Bound:   broker_limits, waiters_max, subscriptions_max, reading_bytes_max, the journal's limits.
+/// Bound:   broker_limits, waiters_max, subscriptions_max, reading_bytes_max, replies_bytes_max,
+///          the journal's limits.
 /// Errors:  refusals as values, none of which changed anything; a failed journal raises `io` or
 ///          `closed` from every call that needs it.
 /// Threads: one loop.
@@ -110,8 +113,8 @@ class broker {
   /// Moves dead letters back; gives their number.
   task<verdict<std::uint64_t>> redrive(std::string_view queue);
 
-  /// Waits for replies that are due; each is given once, until it is settled or the broker opened
-  /// anew.
+  /// Waits for replies that are due and for room for the first; gives fewer when there is no room
+  /// for more. Each is given once, until it is settled or the broker opened anew.
   task<std::vector<due_reply>> take_replies(std::size_t max);
   task<> settle_reply(const due_reply& reply, reply_outcome outcome, duration retry_after);
 

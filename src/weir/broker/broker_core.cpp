@@ -26,7 +26,9 @@ broker_core::broker_core(broker_options given, hash_key key, file held)
       lock(std::move(held)),
       state(std::make_unique<broker_state>(key, options.limits)),
       lines(0, keyed_hash{key}),
-      reading(reading_units(options), "room to read bodies") {
+      reading(reading_units(options), "room to read bodies"),
+      replies_room(
+          std::make_shared<semaphore>(units(options.replies_bytes_max), "room for replies")) {
   failure.reserve(lost_effect.size());
 }
 
@@ -117,6 +119,7 @@ void broker_core::wake_everybody() noexcept {
   }
   for (auto& [sequence, waiting] : ends) waiting.ended.notify_all();
   replies_due.notify_all();
+  replies_room->close();
   for (subscription& one : subscriptions) one.close();
 }
 

@@ -5,6 +5,9 @@
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
 
+#include <algorithm>
+#include <memory>
+#include <optional>
 #include <utility>
 
 namespace weir {
@@ -40,8 +43,26 @@ task<stored_record> broker_core::read_for_reply(const due_reply& reply,
   }
 }
 
+task<std::shared_ptr<const void>> broker_core::room_for_reply(std::uint64_t sequence, bool waits) {
+  struct held_room {
+    std::shared_ptr<semaphore> of;
+    semaphore::permit permit;
+  };
+  const std::shared_ptr<semaphore> of = replies_room;
+  const auto known = state->find_reply(sequence);
+  const std::size_t wanted =
+      std::min(units(known ? known->result.size : 0), units(options.replies_bytes_max));
+  std::optional<semaphore::permit> permit = of->try_acquire(wanted);
+  if (!permit && !waits) co_return nullptr;
+  if (!permit) permit.emplace(co_await of->acquire(wanted));
+  co_return std::make_shared<held_room>(of, std::move(*permit));
+}
+
 task<due_reply> broker_core::read_reply(due_reply reply) {
-  const bool has_result = bool(state->find_reply(reply.sequence).value_or(pending_reply()).result);
+  const pending_reply known = state->find_reply(reply.sequence).value_or(pending_reply());
+  const bool has_result = bool(known.result);
+  const auto room =
+      co_await room_to_read(std::uint64_t{known.source.size} + std::uint64_t{known.result.size});
   const stored_record submitted = co_await read_for_reply(reply, &pending_reply::source);
   const auto message = decode<submit_record>(submitted.payload);
   if (!message) raise(message.error());
@@ -92,8 +113,13 @@ task<std::vector<due_reply>> broker::take_replies(std::size_t max) {
       co_await core.replies_due.wait();
     }
     co_await core.log->wait_durable(core.lsn_last);
-    for (const due_reply& one : taken.all) {
+    std::size_t done = 0;
+    for (; done < taken.all.size(); ++done) {
+      due_reply& one = taken.all[done];
+      one.room = co_await core.room_for_reply(one.sequence, replies.empty());
+      if (!one.room) break;
       auto read = co_await as_result(core.read_reply(one));
+      one.room.reset();
       if (read) {
         replies.push_back(std::move(*read));
       } else if (read.error() == errc::cancelled) {
@@ -106,9 +132,9 @@ task<std::vector<due_reply>> broker::take_replies(std::size_t max) {
         co_await settle_reply(one, reply_outcome::busy, duration());
       }
     }
-    if (replies.empty()) taken.all.clear();
+    // Those for which there was no room are due again.
+    taken.all.erase(taken.all.begin(), taken.all.begin() + static_cast<std::ptrdiff_t>(done));
   }
-  taken.all.clear();
   co_return replies;
 }
 

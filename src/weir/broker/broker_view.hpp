@@ -8,6 +8,7 @@
 #include <weir/broker/queue_settings.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -91,6 +92,7 @@ struct due_reply {
   std::string result = {};
   std::string content_type = {};
   std::string error = {};
+  std::shared_ptr<const void> room = {};  // in broker_options::replies_bytes_max, while it is kept
 };
 
 enum class event_kind : std::uint8_t { submitted, leased, completed, retried, dead, expired };

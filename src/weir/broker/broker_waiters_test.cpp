@@ -221,6 +221,38 @@ WEIR_TEST("who follows one message hears that its queue was deleted") {
   });
 }
 
+WEIR_TEST("results on their way to reply addresses are bounded, and more come when one is gone") {
+  auto options = small_broker();
+  options.replies_bytes_max = 100 << 10;
+  std::vector<due_reply> kept;
+  co_await with_broker(options, [&](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    const std::string result(60 << 10, 'r');
+    for (int i = 0; i < 3; ++i) {
+      co_await b.submit("q", {.body = "x", .reply_to = "http://127.0.0.1/"});
+      co_await b.ack((co_await take(b, "q")).at(0).receipt, result, "");
+    }
+    auto first = co_await b.take_replies(10);
+    WEIR_REQUIRE(first.size() == 1);
+    co_await testing::expect_raises<errc::timed_out>(with_timeout(60_s, b.take_replies(10)));
+    co_await b.settle_reply(first[0], reply_outcome::delivered, duration());
+    first.clear();
+    kept = co_await with_timeout(60_s, b.take_replies(10));
+    WEIR_REQUIRE(kept.size() == 1);
+    EXPECT_EQ(kept[0].result, result);
+    co_await with_scope([&](scope& s) -> task<> {
+      const auto hear_of_the_end = [](broker* at) -> task<> {
+        co_await testing::expect_raises<errc::closed>(at->take_replies(10));
+      };
+      s.spawn(hear_of_the_end, &b);
+      co_await sleep(1_s);
+      co_await b.close();
+      co_await s.join();
+    });
+  });
+  EXPECT_EQ(kept.size(), 1u) << "it may outlive its broker";
+}
+
 WEIR_TEST("a ready message behind many whose life is over is found at once") {
   const auto options = detail::tiny_broker();
   const auto fill = [](broker& b) -> task<> {

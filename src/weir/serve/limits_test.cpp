@@ -45,6 +45,7 @@ table connections() {
       {"server_config::drain_timeout", shown(config.drain_timeout)},
       {"broker_options::waiters_max", shown(broker_options().waiters_max)},
       {"broker_options::reading_bytes_max", shown(broker_options().reading_bytes_max)},
+      {"broker_options::replies_bytes_max", shown(broker_options().replies_bytes_max)},
       {"queues_ever_max", shown(queues_ever_max)},
       {"server_limits::header_timeout", shown(of.header_timeout)},
       {"server_limits::keep_alive_timeout", shown(of.keep_alive_timeout)},

@@ -97,6 +97,9 @@ struct broker_core final : journal_client, state_observer {
         std::clamp<std::uint64_t>(bytes / reading_unit, 1, reading_units(options)));
   }
   static constexpr std::size_t reading_unit = 1024;
+  static std::size_t units(std::uint64_t bytes) noexcept {
+    return std::max<std::size_t>(bytes / reading_unit, 1);
+  }
   static std::size_t reading_units(const broker_options& from) noexcept {
     return std::max<std::size_t>(from.reading_bytes_max / reading_unit, 1);
   }
@@ -113,6 +116,9 @@ struct broker_core final : journal_client, state_observer {
   due_reply begin_reply(const pending_reply& from) const;
   task<stored_record> read_for_reply(const due_reply& reply, location pending_reply::* which);
   task<due_reply> read_reply(due_reply reply);
+  /// Room for a reply's result, which lasts as long as what it gives; null when there is none now
+  /// and `waits` is false.
+  task<std::shared_ptr<const void>> room_for_reply(std::uint64_t sequence, bool waits);
   verdict<std::unique_ptr<subscription>> subscribe(std::string queue, std::uint64_t sequence);
 
   // journal_client
@@ -152,6 +158,7 @@ struct broker_core final : journal_client, state_observer {
   std::unordered_map<std::uint64_t, end_waiters, mixing_hash> ends;
   std::size_t waiters = 0;
   semaphore reading;
+  std::shared_ptr<semaphore> replies_room;  // shared with the replies, which may outlive the broker
   intrusive_list<subscription> subscriptions;
   std::deque<waiting_event> events;  // bounded by what the journal lets be pending
 
