@@ -145,5 +145,16 @@ TEST(Hedge, a_cancelled_hedge_leaves_no_call_running) {
   });
 }
 
+WEIR_TEST("a call that cancels the scope around it ends the hedge as cancelled") {
+  const auto call = []() -> task<int> {
+    co_await sleep(1_ms);
+    scope::current()->cancel("not needed any more");
+    co_await sleep(1_h);
+    co_return 1;
+  };
+  co_await testing::expect_raises<errc::cancelled>(hedge({.delay = 100_ms}, call));
+  EXPECT_EQ(elapsed(), 1_ms);
+}
+
 }  // namespace
 }  // namespace weir

@@ -33,6 +33,7 @@ class hedge_course {
   bool may_begin(std::uint32_t number) noexcept;
   void succeeded(std::uint32_t number, time_point begun) noexcept;
   void failed(const call_failure& what);
+  bool has_failed() const noexcept { return failures_.count() != 0; }
   error verdict() const;
   [[noreturn]] void raise() const;
 
@@ -82,7 +83,7 @@ task<call_value_t<F>> hedge_call(F call, const hedge_options* options, hedge_sta
   using value = call_value_t<F>;
   hedge_course course(*options, *stats, took);
   std::optional<value_or_unit<value>> first;
-  co_await with_scope({.name = options->name}, [&](scope& s) -> task<> {
+  const scope_end end = co_await with_scope({.name = options->name}, [&](scope& s) -> task<> {
     course.around = &s;
     for (std::uint32_t number = 0; course.may_begin(number); ++number) {
       s.spawn_at(std::source_location::current(), &hedged_call<F>, &call, number, &course, &first);
@@ -97,6 +98,8 @@ task<call_value_t<F>> hedge_call(F call, const hedge_options* options, hedge_sta
       co_return std::move(*first);
     }
   }
+  if (!course.has_failed())
+    raise_cut_short(end.reason);  // a call has cancelled the scope around it
   if constexpr (is_result<value>) {
     co_return std::unexpected<error>(course.verdict());
   } else {
