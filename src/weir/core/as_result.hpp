@@ -77,7 +77,7 @@ class leaf_result_awaiter final : public inner_boundary {
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P>) noexcept {
     return leaf_.suspend(as_parent(this));
   }
-  result<value_type> await_resume() noexcept {
+  result<value_type> await_resume() {  // to copy a value may throw
     if (is_stopped_) return fail(errc::cancelled);
     return leaf_.take();
   }

@@ -19,7 +19,8 @@ std::coroutine_handle<> requeue(task_header& task) noexcept;
 /// The step of the next ready task, when it may begin without a look at the clock; else nothing.
 std::coroutine_handle<> next_step() noexcept;
 
-/// Derived offers: bool try_now() noexcept; void enlist() noexcept; result<T> take() noexcept.
+/// Derived offers: bool try_now() noexcept; void enlist() noexcept; result<T> take(), which throws
+/// only what a copy of the value throws.
 /// Base is `wait`, or `timer` for a wait that time ends.
 template <class Derived, class T, class Base = wait>
 struct leaf_wait : Base {

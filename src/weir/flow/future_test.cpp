@@ -7,13 +7,16 @@
 #include <weir/flow/thread_loop_test.hpp>
 #include <weir/sim/virtual_driver.hpp>
 #include <weir/testing/cancel_points.hpp>
+#include <weir/testing/test.hpp>
 
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -390,6 +393,20 @@ TEST(CrossFuture, a_chain_is_adopted_while_it_is_settled) {
     linking.join();
     settling.join();
   }
+}
+
+struct not_copied {
+  not_copied() = default;
+  not_copied(not_copied&&) noexcept {}
+  not_copied(const not_copied&) { throw std::runtime_error("no copy"); }
+};
+
+WEIR_TEST("what the copy of a shared value throws is thrown, by as_result too") {
+  const shared_future<not_copied> source = resolved_future(not_copied());
+  EXPECT_EQ(co_await testing::errors_of([](shared_future<not_copied> from) -> task<> {
+              std::ignore = co_await as_result(from);
+            }(source)),
+            std::vector<std::string>{"no copy"});
 }
 
 }  // namespace

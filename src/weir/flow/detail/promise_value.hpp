@@ -184,7 +184,7 @@ class future_wait final : public line_wait<future_wait<T, How>, T, promise_core,
   bool admit(many_loops::wakes&) noexcept { return this->of_->is_settled(); }
   auto& line() noexcept { return this->of_->waits_; }
   void left(many_loops::wakes&) noexcept { this->of_->note_given_up(); }
-  result<T> take() noexcept {
+  result<T> take() {  // a copy may throw
     if (from_) from_->release()->drop();
     if (kept_->phase() == settled_as::rejected)
       return std::unexpected<error>(error_of(kept_->hear_failure()));
