@@ -93,6 +93,7 @@ struct promise_base : frame_base {
   /// Throws what the coroutine ended with.
   [[noreturn]] void rethrow() {
     WEIR_ASSERT(has_failed());
+    WEIR_ASSERT(failure && "the error of a task is raised once: its handle was awaited before");
     std::rethrow_exception(std::move(failure));
   }
 

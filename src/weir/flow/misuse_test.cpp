@@ -56,6 +56,22 @@ constexpr misuse all_misuses[] = {
          co_await sleep(1_ms);
        });
      }},
+    {"a_handle_awaited_again_after_its_error", "the error of a task is raised once",
+     []() -> task<> {
+       co_await with_scope({.failures = report}, [](scope& s) -> task<> {
+         auto child = s.spawn([]() -> task<> {
+           raise(error(errc::busy));
+           co_return;
+         });
+         for (int i = 0; i < 2; ++i) {
+           try {
+             co_await child;
+           } catch (const exception&) {
+             continue;  // the first time
+           }
+         }
+       });
+     }},
     {"a_generator_asked_by_two", "one next\\(\\) of a generator at a time",
      []() -> task<> {
        auto source = numbers();
