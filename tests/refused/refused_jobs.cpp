@@ -38,8 +38,14 @@ weir::task<> pools(weir::pool& cpu) {
   // expected-error@*:* 1+ {{neither a coroutine nor a coroutine wrapper}}
 }
 
+struct alignas(32) thirty_two {
+  double of[4];
+};
+weir::job<thirty_two> gives_thirty_two() { co_return {}; }
+// expected-error@*:* {{a job's value is aligned to at most 16 bytes, as frames are}}
+
 [[maybe_unused]] auto uses() {
-  return std::make_tuple(&awaits_jobs, &awaits_a_job_twice, &sleeps, &pools);
+  return std::make_tuple(&awaits_jobs, &awaits_a_job_twice, &sleeps, &pools, &gives_thirty_two);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Misuse of lifetimes that must not compile. The compiler itself checks this file (clang's
 // -verify): each refusal stands where the comment says so, and what has no comment is accepted.
 #include <weir/core.hpp>
+#include <weir/flow/oneshot.hpp>
 #include <weir/flow/promise.hpp>
 
 #include <string>
@@ -63,9 +64,34 @@ void promises() {
   const weir::promise<int&> reference;  // expected-error@*:* {{is no reference; use a pointer}}
 }
 
+// Frames are aligned to 16 bytes, and so is all that lies in one.
+struct alignas(16) sixteen {
+  double of[2];
+};
+struct alignas(32) thirty_two {
+  double of[4];
+};
+weir::task<sixteen> gives_sixteen() { co_return {}; }
+weir::task<thirty_two> gives_thirty_two() { co_return {}; }
+// expected-error@*:* {{a task's value is aligned to at most 16 bytes, as frames are}}
+weir::generator<thirty_two> yields_thirty_two() { co_yield {}; }
+// expected-error@*:* {{a generator's values are aligned to at most 16 bytes, as frames are}}
+void keeps(weir::scope& in, weir::loop& on) {
+  const weir::promise<sixteen> small;
+  const weir::promise<thirty_two> large;
+  // expected-error@*:* {{the value of a promise is aligned to at most 16 bytes}}
+  const auto halves = weir::oneshot<thirty_two>();
+  // expected-error@*:* {{what goes through here is aligned to at most 16 bytes}}
+  in.spawn([](const thirty_two&) -> weir::task<> { co_return; }, thirty_two());
+  // expected-error@*:* {{what is spawned is aligned to at most 16 bytes, as frames are}}
+  std::ignore = on.post([one = thirty_two()] { std::ignore = one; });
+  // expected-error@*:* {{what a post captures is aligned to at most 16 bytes}}
+}
+
 [[maybe_unused]] auto uses() {
   return std::make_tuple(&arguments, &lambdas, &leaves_with_a_local, &leaves_with_a_parameter,
-                         &passes_on, &scopes, &promises);
+                         &passes_on, &scopes, &promises, &gives_sixteen, &gives_thirty_two,
+                         &yields_thirty_two, &keeps);
 }
 
 }  // namespace

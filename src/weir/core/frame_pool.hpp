@@ -10,6 +10,7 @@
 namespace weir::detail {
 
 inline constexpr std::size_t frame_size_max = 2048;  // larger blocks are not pooled
+inline constexpr std::size_t frame_alignment = 16;   // of every block, so of all that lies in one
 inline constexpr std::size_t frame_cached_max =
     4096;  // free blocks per class and thread; more go to the depot, half of it at a time
 
@@ -40,7 +41,8 @@ void free_frame_slowly(void* memory, std::size_t size) noexcept;
 #endif
 #endif
 
-/// `size` bytes aligned to 16; throws std::bad_alloc. Sizes over frame_size_max go to the heap.
+/// `size` bytes aligned to frame_alignment; throws std::bad_alloc. Sizes over frame_size_max go to
+/// the heap.
 inline void* allocate_frame(std::size_t size) {
 #ifndef WEIR_FRAMES_UNPOOLED
   if (size <= frame_size_max) [[likely]] {

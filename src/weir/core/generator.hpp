@@ -30,6 +30,10 @@ namespace detail {
 
 template <class T>
 struct generator_promise final : promise_base {
+  static_assert(alignof(T) <= frame_alignment,
+                "weir: a generator's values are aligned to at most 16 bytes, as frames are; give "
+                "std::unique_ptrs to them");
+
   // NOLINTNEXTLINE(google-explicit-constructor)
   generator_promise(std::source_location name = std::source_location::current()) noexcept
       : promise_base(name) {}

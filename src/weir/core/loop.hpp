@@ -238,7 +238,12 @@ struct posted final : post_node {
   loop& on;
   F function;
 
-  static void* operator new(std::size_t size) { return allocate_frame(size); }
+  static void* operator new(std::size_t size) {
+    static_assert(alignof(posted) <= frame_alignment,
+                  "weir: what a post captures is aligned to at most 16 bytes; use a "
+                  "std::unique_ptr");
+    return allocate_frame(size);
+  }
   static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
   posted(loop& target, F f) : on(target), function(std::move(f)) {
     run = [](post_node& node) noexcept {

@@ -107,6 +107,10 @@ struct promise_base : frame_base {
 
 template <class T>
 struct task_promise final : promise_base {
+  static_assert(alignof(T) <= frame_alignment,
+                "weir: a task's value is aligned to at most 16 bytes, as frames are; give a "
+                "std::unique_ptr to it");
+
   // NOLINTNEXTLINE(google-explicit-constructor)
   task_promise(std::source_location name = std::source_location::current()) noexcept
       : promise_base(name) {}

@@ -70,6 +70,10 @@ struct job_promise_base : job_frame {
 
 template <class T>
 struct job_promise final : job_promise_base {
+  static_assert(alignof(T) <= frame_alignment,
+                "weir: a job's value is aligned to at most 16 bytes, as frames are; give a "
+                "std::unique_ptr to it");
+
   // NOLINTNEXTLINE(google-explicit-constructor)
   job_promise(std::source_location name = std::source_location::current()) noexcept
       : job_promise_base(name) {}

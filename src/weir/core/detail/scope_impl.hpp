@@ -67,7 +67,12 @@ struct keeping_task final : task_header {
 
   keeping_task(std::source_location place, F f, A... args)
       : task_header(place), function(std::move(f)), arguments(std::move(args)...) {}
-  static void* operator new(std::size_t size) { return allocate_frame(size); }
+  static void* operator new(std::size_t size) {
+    static_assert(alignof(keeping_task) <= frame_alignment,
+                  "weir: what is spawned is aligned to at most 16 bytes, as frames are; give a "
+                  "std::unique_ptr to it");
+    return allocate_frame(size);
+  }
   static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
 
   frame_base* call() {

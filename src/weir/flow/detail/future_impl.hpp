@@ -10,6 +10,9 @@ namespace weir::detail {
 /// A reaction whose handler is `Call`: call(source, self) settles or resolves self, or throws.
 template <class T, class Call>
 class call_reaction final : public promise_value<T, reaction> {
+  static_assert(alignof(Call) <= frame_alignment,
+                "what a handler captures is aligned to at most 16 bytes; use a std::unique_ptr");
+
  public:
   call_reaction(Call call, std::source_location place)
       : promise_value<T, reaction>(place), call_(std::move(call)) {}

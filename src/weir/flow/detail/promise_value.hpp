@@ -30,6 +30,8 @@ class promise_value : public Base {
   static_assert(!std::is_reference_v<T>, "the value of a promise is no reference; use a pointer");
   static_assert(std::is_nothrow_move_constructible_v<stored_t<T>>,
                 "the value of a promise moves without throwing");
+  static_assert(alignof(stored_t<T>) <= frame_alignment,
+                "the value of a promise is aligned to at most 16 bytes; use a std::unique_ptr");
 
  public:
   explicit promise_value(std::source_location place) noexcept : Base(room_, place) {}

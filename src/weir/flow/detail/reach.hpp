@@ -173,7 +173,11 @@ struct counted_state {
   std::size_t receivers = 0;
   std::size_t standing = 0;  // waits that stand or have stood; between loops only
 
-  static void* operator new(std::size_t size) { return allocate_frame(size); }
+  static void* operator new(std::size_t size) {
+    static_assert(alignof(Derived) <= frame_alignment,
+                  "what goes through here is aligned to at most 16 bytes; use a std::unique_ptr");
+    return allocate_frame(size);
+  }
   static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
 
   bool is_unused() const noexcept { return senders == 0 && receivers == 0 && standing == 0; }
