@@ -87,6 +87,20 @@ TEST(Allocation, a_post_without_memory_gives_its_place_back) {
   EXPECT_TRUE(has_run);
 }
 
+TEST(Allocation, spawn_throws_when_its_task_finds_no_memory_and_nothing_is_spawned) {
+  if (!testing::are_allocations_ours()) GTEST_SKIP() << "not under ThreadSanitizer";
+  testing::run_virtual([]() -> task<> {
+    co_await with_scope([](scope& s) -> task<> {
+      {
+        const testing::failing_allocation first(1);
+        EXPECT_THROW(s.spawn(&later, 1), std::bad_alloc);
+      }
+      EXPECT_EQ(s.stats().spawned, 0u);
+      co_return;
+    });
+  }());
+}
+
 /// What a scope raises whose task fails while the n-th allocation does.
 task<> fail_in_scope(std::uint64_t nth, int* kept, int* replaced) {
   const auto failure = std::make_exception_ptr(exception(error(errc::busy)));
