@@ -81,7 +81,7 @@ task<opened> open_following(pool* from, asked* of) {
     if (redirects == from->options().redirects_max) {
       raise(error(errc::invalid_argument, "more redirects than redirects_max"));
     }
-    url next = value_or_raise(parse_url(value_or_raise(detail::resolve_location(to, *location))));
+    url next = value_or_raise(detail::resolve_location(to, *location));
     detail::prepare_redirected(what, kept_headers, made.head.status(), to, next);
     to = std::move(next);
     from->give_back(std::move(made.from));

@@ -1,7 +1,8 @@
-// The HTTP/1.1 client: requests over a pool of connections per host. The hard idea: a server may
-// close an idle connection at the very moment at which it is used again; the client can't know, so
-// a request on a used connection that got no byte of an answer is sent once more on a fresh one, if
-// sending it twice is safe.
+// The HTTP/1.1 client: requests over a pool of connections per host. The hard idea: before an idle
+// connection is used again it is looked at: what ended meanwhile, or has bytes that nobody asked
+// for, is replaced. But a server may close it at the very moment at which the request leaves, which
+// no look can tell; so a request on a used connection that got no byte of an answer is sent once
+// more on a fresh one, if sending it twice is safe.
 #pragma once
 
 #include <weir/base/buffer.hpp>
@@ -65,7 +66,7 @@ struct client_stats {
   std::uint64_t connects = 0;
   std::uint64_t requests = 0;
   std::uint64_t reuses = 0;
-  std::uint64_t resends = 0;  // after an idle connection had turned out to be closed
+  std::uint64_t resends = 0;  // after a connection that served before had ended meanwhile
   std::uint64_t failures = 0;
 };
 
@@ -142,7 +143,10 @@ class client {
   client& operator=(const client&) = delete;
   ~client();
 
-  /// The whole response. Where a server refuses a large body early, the rest of it is not sent.
+  /// The whole response. Where a server refuses a large body early, the rest of it is not sent. Of
+  /// an answer that comes before the body is sent, only the head is heard until then: a server that
+  /// answers with more than its system holds while it still reads takes nothing any more, and the
+  /// request ends with `timed_out` after write_timeout.
   task<client_response> send(client_request what);
   /// The response as soon as its head is there. The timeout counts up to then.
   task<client_stream> open(client_request what);

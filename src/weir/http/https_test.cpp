@@ -99,6 +99,22 @@ TEST(https, a_handshake_leaves_nothing_that_a_client_has_to_read_before_it_asks)
   weir::testing::run_virtual(ask_through_small_buffers(), {.world = {.socket_buffer_max = 64}});
 }
 
+WEIR_TEST("an idle connection that the server has ended is replaced, and only such a one") {
+  world_of_trust w;
+  co_await with_secure_server(
+      w, {.keep_alive_timeout = 5_s}, echo, [&](server& serves, address at) -> task<> {
+        client asks({.tls = &w.client});
+        const std::string url = url_of(at);
+        for (const duration pause : {0_s, 1_s, 6_s, 1_s}) {
+          co_await sleep(pause);
+          EXPECT_EQ((co_await asks.send({.method = "POST", .url = url})).status(), 200);
+        }
+        EXPECT_EQ(serves.stats().connections_accepted, 2u);
+        EXPECT_EQ(asks.stats().reuses, 2u) << "tickets are no bytes that nobody asked for";
+        EXPECT_EQ(asks.stats().resends, 0u);
+      });
+}
+
 WEIR_TEST("streams of events go over TLS, and a client that leaves is heard") {
   world_of_trust w;
   bool was_cancelled = false;

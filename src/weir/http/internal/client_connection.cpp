@@ -61,6 +61,15 @@ task<> client_connection::open(const url& to) {
   co_await tls_->handshake();
 }
 
+// A server that was asked nothing has nothing to say but tickets of TLS, which the channel takes.
+// An end, the 408 of a server that is tired of waiting, or a second answer must not be taken for
+// the answer to the next request. What is here already is heard: the time-out comes after a look.
+task<bool> client_connection::is_silent() {
+  const received_outcome got = tls_ ? co_await tls_->receive(duration(0))
+                                    : co_await timed_receive(socket_.handle(), duration(0));
+  co_return got.failure == errc::timed_out;
+}
+
 bool client_connection::is_reusable() const noexcept {
   return is_kept_ && !is_failed_ && decoder_.is_done() && inbound_.is_empty();
 }
@@ -258,22 +267,22 @@ task<bytes> client_connection::read() {
     if (decoder_.is_done()) co_return bytes();
     if (decoder_.is_failed()) raise(as_error(decoder_.fault()));
     if (is_failed_) raise(error(errc::broken, "an earlier read of this response has failed"));
-    is_failed_ = true;
     const duration limit = pool_.options().body_idle_timeout;
     received_outcome got =
         tls_ ? co_await receive_sealed(limit) : co_await timed_receive(socket_.handle(), limit);
     if (!got.data.empty()) {
-      is_failed_ = false;
       inbound_.put(std::move(got.data));
     } else if (got.failure == errc{}) {
       decoder_.end_of_input();
-      is_failed_ = is_kept_ = false;
+      is_kept_ = false;
       if (decoder_.is_failed()) {
         raise(error(errc::broken, "the connection ended inside the response's body"));
       }
-    } else if (got.failure == errc::timed_out) {
-      raise(error(errc::timed_out, "the rest of the response did not arrive in time"));
     } else {
+      is_failed_ = true;
+      if (got.failure == errc::timed_out) {
+        raise(error(errc::timed_out, "the rest of the response did not arrive in time"));
+      }
       raise(error(errc::broken, "the connection broke inside the response's body"));
     }
   }

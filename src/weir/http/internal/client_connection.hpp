@@ -32,6 +32,8 @@ class client_connection {
     tls_.reset();
     is_used_ = false;
   }
+  /// False when the server has ended an idle connection or said something that nobody asked for.
+  task<bool> is_silent();
   /// Sends the request and gives the final response's head. The server is told that nobody waits
   /// beyond `until`; never(): it is told nothing.
   task<response_head> exchange(const client_request& what, const url& to, time_point until);

@@ -7,16 +7,23 @@
 
 namespace weir::http::detail {
 
-// A task that waits for a place; cancelled or not, it leaves the line.
+// A task that waits for a place; cancelled or not, it leaves the line. One that was woken wakes the
+// next when there is room for both, or when it could not take its place for want of memory.
 class pool::place_in_line {
  public:
-  explicit place_in_line(pooled_host& at) noexcept : at_(at) { ++at_.waiting; }
+  place_in_line(const pool& of, pooled_host& at) noexcept : of_(of), at_(at) { ++at_.waiting; }
   place_in_line(const place_in_line&) = delete;
   place_in_line& operator=(const place_in_line&) = delete;
-  ~place_in_line() { --at_.waiting; }
+  ~place_in_line() {
+    --at_.waiting;
+    if (is_first_ && of_.has_room(at_)) at_.room.notify_one();  // (2)
+  }
+  void come_first() noexcept { is_first_ = true; }
 
  private:
+  const pool& of_;
   pooled_host& at_;
+  bool is_first_ = false;
 };
 
 pool::pool(client_options options) noexcept : options_(options) {
@@ -67,17 +74,33 @@ void pool::make_room_for_host() {
 
 task<std::unique_ptr<client_connection>> pool::take(const visit& at, const url& to, bool is_fresh) {
   pooled_host& host = at.host();
+  std::unique_ptr<client_connection> taken;
   if (host.waiting != 0 || !has_room(host)) {
-    const place_in_line behind(host);
+    place_in_line behind(*this, host);
     do {
       co_await host.room.wait();
     } while (!has_room(host));
+    behind.come_first();
+    taken = pick(host, is_fresh);
+  } else {
+    taken = pick(host, is_fresh);
   }
+  if (taken->is_open() && !co_await taken->is_silent()) taken->close();
+  if (taken->is_open()) {
+    ++counts_.reuses;
+  } else {
+    ++counts_.connects;
+    co_await taken->open(to);
+  }
+  co_return taken;
+}
+
+// One that is open and idle, or one that is still to be opened.
+std::unique_ptr<client_connection> pool::pick(pooled_host& host, bool is_fresh) {
   std::unique_ptr<client_connection> taken;
   if (!host.idle.empty() && !is_fresh && !maybe("weir: an idle connection is not used again")) {
     taken = std::move(host.idle.back());
     host.idle.pop_back();
-    ++counts_.reuses;
   } else if (host.live < options_.connections_per_host_max) {
     taken = std::make_unique<client_connection>(*this, host);
   } else {  // an idle one gives up its place
@@ -85,12 +108,7 @@ task<std::unique_ptr<client_connection>> pool::take(const visit& at, const url& 
     host.idle.erase(host.idle.begin());
     taken->close();
   }
-  if (has_room(host)) host.room.notify_one();  // (2)
-  if (!taken->is_open()) {
-    ++counts_.connects;
-    co_await taken->open(to);
-  }
-  co_return taken;
+  return taken;
 }
 
 void pool::give_back(std::unique_ptr<client_connection> used) noexcept {

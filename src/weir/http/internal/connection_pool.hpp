@@ -76,6 +76,7 @@ class pool {
   bool has_room(const pooled_host& host) const noexcept {
     return !host.idle.empty() || host.live < options_.connections_per_host_max;
   }
+  std::unique_ptr<client_connection> pick(pooled_host& host, bool is_fresh);
   void make_room_for_host();
   void set_expiry() noexcept;
   void close_expired() noexcept;

@@ -12,8 +12,9 @@
 namespace weir::http::detail {
 
 bool is_redirect(int status) noexcept;
-/// The URL that a Location field means, as text: absolute, or relative to the one that was asked.
-result<std::string> resolve_location(const url& asked, std::string_view location);
+/// The URL that a Location field means: absolute, or relative to the one that was asked (RFC 3986,
+/// 5.2). `malformed` for what is none.
+result<url> resolve_location(const url& asked, std::string_view location);
 /// Changes the request as the status wants it. Credentials don't go to another host; `kept` holds
 /// the fields that stay.
 void prepare_redirected(client_request& what, std::vector<http_field>& kept, int status,
