@@ -38,8 +38,9 @@ inline constexpr std::string_view time_left_field = "x-envoy-expected-rq-timeout
 /// Order:   the pieces of a body come in the order of its bytes.
 /// Bound:   server_limits; a body that is not read stays with its client (back-pressure).
 /// Errors:  a read raises `malformed`, `too_large`, `timed_out`, `busy` or `end_of_stream`; a
-///          handler that lets them pass has the server answer 400, 413, 408 or 503. A handler that
-///          is cut off at the deadline of its scope is answered for with 504.
+///          handler that lets them pass, also out of a scope of its own, has the server answer 400,
+///          413, 408 or 503; `broken` when the client is gone. A handler that is cut off at the
+///          deadline of its scope is answered for with 504.
 /// Threads: one loop.
 class request {
  public:

@@ -9,6 +9,9 @@
 #include <weir/http/internal/server_core.hpp>
 #include <weir/io/socket.hpp>
 
+#include <cstdint>
+#include <exception>
+#include <new>
 #include <utility>
 
 namespace weir::http {
@@ -72,6 +75,7 @@ task<> keep_house(server_core* core) {
 void end_longest_idle(server_core& core) noexcept {
   for (detail::connection& one : core.connections) {
     if (!one.is_idle()) continue;
+    if (one.is_ending()) return;  // its place will be free in a moment
     ++core.stats.connections_displaced;
     one.cut_off("its place is needed");
     return;
@@ -81,8 +85,6 @@ void end_longest_idle(server_core& core) noexcept {
 // A lack of descriptors ends when a connection does; looking again after a second as well helps
 // when somebody else holds them.
 task<> wait_for_descriptors(server_core* core) {
-  ++core->stats.accept_failures;
-  end_longest_idle(*core);
   co_await with_scope({.name = "accept again", .timeout = duration::seconds(1)},
                       [&](scope&) -> task<> { co_await core->room.wait(); });
 }
@@ -100,26 +102,80 @@ task<> wait_for_place(server_core* core) {
   }
 }
 
+// Serves the connection in a task of its own. Raises when there is no memory for that: it is
+// closed.
+void begin_to_serve(server_core& core, socket arrived, detail::client_place from) {
+  task<> serving = detail::serve_connection(&core, std::move(arrived), from);
+  core.house->spawn(weir::detail::given_task<void>{std::move(serving)});
+}
+
+// False: it was closed for want of memory, as one that nobody has promised anything yet.
+task<bool> take_in(server_core* core, socket arrived) {
+  detail::client_place from;
+  try {
+    if (core->limits.connections_per_client_max != 0 && !core->admit(arrived, from)) co_return true;
+    if (is_full(*core)) co_await wait_for_place(core);
+    begin_to_serve(*core, std::move(arrived), from);
+  } catch (const std::bad_alloc&) {
+    core->clients.leave(from);
+    co_return false;
+  }
+  co_return true;
+}
+
+constexpr std::uint32_t failures_in_a_row_max = 8;  // then accepting pauses after each
+constexpr duration accept_pause = duration::milliseconds(100);
+
+/// What accepting has met, and so what is to be done before it goes on.
+enum class accepted : std::uint8_t { well, failed, without_memory, without_descriptors };
+
+task<accepted> accept_one(server_core* core, listener* door) {
+  result<socket> arrived = co_await as_result(door->accept());
+  if (arrived) {
+    ++core->stats.connections_accepted;
+    co_return co_await take_in(core, std::move(*arrived)) ? accepted::well
+                                                          : accepted::without_memory;
+  }
+  co_await checkpoint();  // cancelled: ends here
+  switch (arrived.error().code()) {
+    case errc::closed:
+    case errc::invalid_argument:
+      raise(arrived.error());
+    case errc::full:
+      co_return accepted::without_descriptors;
+    case errc::broken:  // the client had left before it was accepted: no sign of more to come
+      ++core->stats.accept_failures;
+      co_return accepted::well;
+    default:
+      co_return accepted::failed;
+  }
+}
+
+// What a stranger, the network or a moment without memory can cause costs at most a connection.
 task<> accept_connections(server_core* core, listener* door) {
+  std::uint32_t failures = 0;  // of the network, one after the other
   while (true) {
-    result<socket> arrived = co_await as_result(door->accept());
-    if (arrived) {
-      ++core->stats.connections_accepted;
-      detail::client_place from;
-      if (core->limits.connections_per_client_max != 0 && !core->admit(*arrived, from)) continue;
-      if (is_full(*core)) co_await wait_for_place(core);
-      core->house->spawn(&detail::serve_connection, core, std::move(*arrived), from);
+    accepted met = accepted::without_memory;
+    try {
+      met = co_await accept_one(core, door);
+    } catch (const std::bad_alloc&) {  // for the frame of the call
+    }
+    if (met == accepted::well) {
+      failures = 0;
       continue;
     }
-    co_await checkpoint();  // cancelled: ends here
-    const errc code = arrived.error().code();
-    if (code == errc::full) {
-      co_await wait_for_descriptors(core);
-    } else if (code == errc::broken) {
-      ++core->stats.accept_failures;  // the client had left before it was accepted
-    } else {
-      raise(arrived.error());
+    ++core->stats.accept_failures;
+    if (met == accepted::failed && ++failures < failures_in_a_row_max) continue;
+    if (met != accepted::failed) end_longest_idle(*core);
+    bool has_waited = false;
+    if (met == accepted::without_descriptors) {
+      try {
+        co_await wait_for_descriptors(core);
+        has_waited = true;
+      } catch (const std::exception&) {  // there is no memory to wait with either
+      }
     }
+    if (!has_waited) co_await sleep(accept_pause);
   }
 }
 

@@ -67,7 +67,7 @@ struct server_stats {
   std::uint32_t connections_live = 0;
   std::uint64_t connections_full_waits = 0;  // how often accepting waited for connections_max
   std::uint64_t connections_displaced = 0;   // idle ones that ended to make room for others
-  std::uint64_t accept_failures = 0;         // no descriptor left, mostly
+  std::uint64_t accept_failures = 0;         // no descriptor or memory left, or the network
   std::uint64_t requests = 0;                // with a whole head
   std::uint64_t responses[6] = {};           // by the first digit of the status
   std::uint64_t faults = 0;                  // requests that broke a rule or a limit
@@ -131,8 +131,9 @@ class handler {
 ///          cuts off what is left after drain_timeout. Cancelled otherwise, it cuts off at once.
 /// Order:   responses of a connection in the order of its requests, one handler at a time.
 /// Bound:   server_limits.
-/// Errors:  run() raises what accept raises, other than a lack of descriptors; errors of handlers
-///          are reported and end their connection only.
+/// Errors:  run() raises `closed` or `invalid_argument` when the listener is worth nothing; what
+///          else fails in accepting, for want of descriptors or memory or by the network, is
+///          counted and tried again. Errors of handlers are reported and end their connection only.
 /// Threads: one loop; one server per loop.
 class server {
  public:

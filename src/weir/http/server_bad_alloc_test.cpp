@@ -35,9 +35,30 @@ task<bool> talk(address at) {
   co_return true;
 }
 
+// As with_server(), and watches: once it has accepted somebody, a server serves until it is
+// drained.
+template <class Answer, class Body>
+task<> with_lasting_server(server_limits limits, Answer answer, Body body) {
+  server one(answer, limits);
+  listener door = co_await listen({});
+  const address at = door.local();
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> {
+      try {
+        co_await one.run(std::move(door));
+      } catch (const std::exception& e) {
+        EXPECT_EQ(one.stats().connections_accepted, 0u) << "the server has ended: " << e.what();
+        throw;
+      }
+    });
+    co_await body(one, at);
+    one.drain();
+  });
+}
+
 TEST(ServerWithoutMemory, costs_a_request_or_its_connection_and_no_more) {
   weir::testing::for_each_allocation([]() -> task<> {
-    co_await with_server({}, echo, [](server& serves, address at) -> task<> {
+    co_await with_lasting_server({}, echo, [](server& serves, address at) -> task<> {
       int failed = 0;
       for (int i = 0; i < 3; ++i) {
         try {
@@ -51,6 +72,35 @@ TEST(ServerWithoutMemory, costs_a_request_or_its_connection_and_no_more) {
       // A server that had no memory to begin with serves nobody: its scope ends with that.
       if (serves.stats().connections_accepted == 0) co_return;
       EXPECT_LE(failed, 1) << "one allocation failed";
+    });
+  });
+}
+
+// Who waits for a place hears of it, although the one before could not take it.
+TEST(ClientWithoutMemory, hands_on_the_place_that_it_can_not_take) {
+  weir::testing::for_each_allocation([]() -> task<> {
+    const auto closes = [](request&, response& answered) -> task<> {
+      answered.close_after();
+      co_await sleep(1_s);
+      co_await answered.send(204);
+    };
+    co_await with_server({}, closes, [](server&, address at) -> task<> {
+      client asks({.connections_per_host_max = 1});
+      const std::string url = "http://" + at.text() + "/";
+      co_await with_scope([&](scope& s) -> task<> {
+        for (int i = 0; i < 3; ++i) {
+          s.spawn([&]() -> task<> {
+            try {
+              co_await asks.get(url);
+            } catch (const exception& e) {
+              EXPECT_NE(e.reason().code(), errc::timed_out) << "nobody woke it";
+            } catch (const std::bad_alloc&) {
+            }
+          });
+          co_await sleep(1_ms);
+        }
+        co_await s.join();
+      });
     });
   });
 }

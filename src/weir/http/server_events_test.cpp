@@ -122,6 +122,24 @@ WEIR_TEST("a drain ends streams of events at once") {
   });
 }
 
+WEIR_TEST("what a handler does after its events is not cut off by a drain") {
+  static bool is_done;
+  is_done = false;
+  const auto then_works = [](request&, response& answered) -> task<> {
+    sse_writer events = co_await answered.begin_events();
+    co_await events.end();
+    co_await sleep(3_s);
+    is_done = true;
+  };
+  co_await with_server({}, then_works, [](server& serves, address at) -> task<> {
+    talker client = co_await talker::to(at);
+    EXPECT_TRUE((co_await client.ask(get)).is_whole);
+    serves.drain();
+    co_await client.rest();
+    EXPECT_TRUE(is_done);
+  });
+}
+
 WEIR_TEST("events for HEAD and for HTTP/1.0 keep their rules") {
   const auto one = [](request&, response& answered) -> task<> {
     sse_writer events = co_await answered.begin_events();

@@ -282,6 +282,26 @@ TEST(server_faults, of_the_network_end_a_connection_and_nothing_else) {
   }
 }
 
+WEIR_TEST("a body that fails inside a scope of the handler is its client's fault all the same") {
+  const auto reads = [](request& asked, response& answered) -> task<> {
+    std::string body;
+    co_await with_scope([&](scope&) -> task<> { body = co_await asked.read_all(100); });
+    co_await answered.send(200, {}, body);
+  };
+  co_await with_server({}, reads, [](server& serves, address at) -> task<> {
+    talker wrong = co_await talker::to(at);
+    const answer got =
+        co_await wrong.ask("PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxx\r\n");
+    EXPECT_EQ(got.status, 400);
+    talker gone = co_await talker::to(at);
+    co_await gone.say("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nab");
+    gone.connection().reset();
+    co_await sleep(1_s);
+    EXPECT_EQ(serves.stats().handler_failures, 0u);
+    EXPECT_EQ(serves.stats().clients_gone, 1u);
+  });
+}
+
 // ---- handlers that fail ----
 
 // Runs a body whose scopes may report errors, and gives the reports.

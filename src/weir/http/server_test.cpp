@@ -180,6 +180,24 @@ WEIR_TEST("a stream for a client of HTTP/1.0 ends with the connection") {
   });
 }
 
+WEIR_TEST("half a stream for a client of HTTP/1.0 does not look whole when it is cut off") {
+  const auto endless = [](request&, response& answered) -> task<> {
+    body_writer body = co_await answered.begin(200, "text/plain");
+    while (true) {
+      co_await body.write("piece");
+      co_await sleep(1_s);
+    }
+  };
+  co_await with_server({.drain_timeout = 5_s}, endless, [](server& serves, address at) -> task<> {
+    talker client = co_await talker::to(at);
+    co_await client.say("GET / HTTP/1.0\r\n\r\n");
+    co_await sleep(2_s);
+    serves.drain();
+    co_await client.hear();
+    EXPECT_TRUE(client.was_reset());
+  });
+}
+
 WEIR_TEST("100 Continue is said when the handler first reads, and only then") {
   const auto chooses = [](request& asked, response& answered) -> task<> {
     if (asked.path() == "/no") co_return co_await answered.send(403);

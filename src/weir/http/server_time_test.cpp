@@ -279,6 +279,44 @@ WEIR_TEST("a lack of descriptors is waited out") {
   });
 }
 
+// A listener hands on what the network has against a connection that it was to accept (accept(2)).
+WEIR_TEST("what the network does to an accept ends no server, and is not asked without a pause") {
+  for (const int code : {EPROTO, ENETDOWN, EHOSTUNREACH, EPERM, EOPNOTSUPP}) {
+    for (const std::uint64_t times : {1, 20}) {
+      co_await with_server({}, echo, [&](server& serves, address at) -> task<> {
+        weir::testing::world().add_fault(
+            {.op = io_op::accept, .nth = 1, .code = code, .count = times});
+        const time_point before = loop::current()->now();
+        talker client = co_await talker::to(at);
+        EXPECT_EQ((co_await client.ask(get)).status, 200);
+        EXPECT_EQ(serves.stats().accept_failures, times);
+        EXPECT_EQ(since(before) >= 1_s, times == 20);
+      });
+    }
+  }
+}
+
+WEIR_TEST("at connections_max a connection makes room as soon as it becomes idle") {
+  const auto slow = [](request&, response& answered) -> task<> {
+    co_await sleep(1_s);
+    co_await answered.send(204);
+  };
+  co_await with_server({.connections_max = 2}, slow, [](server& serves, address at) -> task<> {
+    talker one = co_await talker::to(at);
+    co_await one.say(get);
+    talker two = co_await talker::to(at);
+    co_await two.say(get);
+    co_await sleep(100_ms);
+    talker late = co_await talker::to(at);
+    const time_point before = loop::current()->now();
+    EXPECT_EQ((co_await late.ask(get)).status, 204);
+    EXPECT_LT(since(before), 3_s);
+    EXPECT_EQ((co_await one.hear()).status, 204);
+    EXPECT_EQ((co_await two.hear()).status, 204);
+    EXPECT_EQ(serves.stats().connections_displaced, 1u) << "one newcomer, one place";
+  });
+}
+
 // ---- draining ----
 
 task<> slow(request& asked, response& answered) {
@@ -359,6 +397,25 @@ task<duration> time_to_end(cancel_kind kind) {
 WEIR_TEST("a cancellation drains the server when it is a shutdown, and only then") {
   EXPECT_EQ(co_await time_to_end(cancel_kind::shutdown), 3_s);
   EXPECT_EQ(co_await time_to_end(cancel_kind::user), 1_s);
+}
+
+WEIR_TEST("a drain waits for no body that nobody reads") {
+  const auto slow_no = [](request&, response& answered) -> task<> {
+    co_await sleep(2_s);
+    co_await answered.send(204);
+  };
+  const auto body = [](server& serves, address at) -> task<> {
+    talker client = co_await talker::to(at);
+    co_await client.say("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n");
+    co_await sleep(1_s);
+    serves.drain();
+    const time_point before = loop::current()->now();
+    EXPECT_EQ((co_await client.hear()).status, 204);
+    client.connection().close();
+    while (serves.stats().connections_live != 0) co_await sleep(10_ms);
+    EXPECT_LT(since(before), 2_s);
+  };
+  co_await with_server({}, slow_no, body);
 }
 
 WEIR_TEST("a long poll can hear that the server drains") {

@@ -23,13 +23,12 @@ class client_counts {
     if (peer.is_loopback()) return true;
     const std::optional<ip_number> number = ip_number_of(peer);
     if (!number) return true;
-    from.network = number->is_ipv4() ? *number : ip_number{.high = number->high, .low = 0};
-    std::uint32_t& count = counts_[from.network];
-    if (count >= most) {
-      from = {};
-      return false;
-    }
+    const ip_number network =
+        number->is_ipv4() ? *number : ip_number{.high = number->high, .low = 0};
+    std::uint32_t& count = counts_[network];  // which may find no memory: `from` comes last
+    if (count >= most) return false;
     ++count;
+    from.network = network;
     return true;
   }
   void leave(const client_place& from) noexcept {

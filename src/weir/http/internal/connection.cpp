@@ -5,6 +5,7 @@
 #include <weir/base/probe.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/as_result.hpp>
+#include <weir/core/error_group.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/http/internal/time_left.hpp>
@@ -31,6 +32,25 @@ constexpr http_fault no_memory_left{
 constexpr std::string_view busy_retry_after = "5";
 constexpr std::string_view all_methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
+// What reads and writes raise for a client's sake; of a group, which a handler's own scope makes of
+// it, all errors have to be such.
+bool may_be_of_client(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const error_group& several) {
+    for (std::size_t i = 0; i < several.size(); ++i) {
+      if (!may_be_of_client(several[i])) return false;
+    }
+    return several.size() != 0 && several.dropped() == 0;
+  } catch (const exception& e) {
+    const errc code = e.reason().code();
+    return code == errc::broken || code == errc::timed_out || code == errc::end_of_stream ||
+           code == errc::malformed || code == errc::too_large || code == errc::busy;
+  } catch (...) {
+    return false;
+  }
+}
+
 }  // namespace
 
 connection::connection(server_core& of, socket with, client_place from)
@@ -41,6 +61,12 @@ connection::connection(server_core& of, socket with, client_place from)
 connection::~connection() {
   unlink();
   release_body();
+  // Nothing else ends such a body: an end in order would make a part of it look like the whole. (Of
+  // event streams there is no whole.)
+  const bool is_half_an_answer = answer_ == answer_state::streaming &&
+                                 framing_ == body_framing::until_close && !leaves_out_body_ &&
+                                 !is_event_stream_;
+  if (is_half_an_answer) socket_.reset();
   socket_.close();
   core_.clients.leave(from_);
   core_.room.notify_one();
@@ -152,6 +178,7 @@ void connection::become_idle() noexcept {
   phase_ = phase::idle;
   unlink();
   core_.connections.push_back(*this);  // (3)
+  core_.room.notify_one();             // of whoever waits for a place, this can make room now
 }
 
 // A client that goes between requests, or without ever having sent one, is no event; one that stops
@@ -272,6 +299,7 @@ task<bool> connection::drain_body() {
     if (decoder_.is_failed() || piece.size() > left) co_return false;
     left -= piece.size();
     if (!piece.empty() || decoder_.is_done()) continue;
+    if (core_.drain.is_set()) co_return false;  // there is no next request to be kept for
     received_outcome got = co_await receive_body();
     if (got.data.empty()) co_return false;
     inbound_.put(std::move(got.data));
@@ -373,16 +401,7 @@ bool connection::is_concluded(const std::exception_ptr& failure) const noexcept 
 
 // An error that is only how the handler heard that its client is gone or broke the rules.
 bool connection::is_of_client(const std::exception_ptr& failure) const {
-  if (!is_client_gone_ && !fault_) return false;
-  try {
-    std::rethrow_exception(failure);
-  } catch (const exception& e) {
-    const errc code = e.reason().code();
-    return code == errc::broken || code == errc::timed_out || code == errc::end_of_stream ||
-           code == errc::malformed || code == errc::too_large || code == errc::busy;
-  } catch (...) {
-    return false;
-  }
+  return (is_client_gone_ || fault_) && may_be_of_client(failure);
 }
 
 task<> connection::conclude(std::exception_ptr failure) {

@@ -48,6 +48,7 @@ class connection : public list_hook<> {
   /// The server drains: true when nothing is in flight that the client waits for.
   bool is_dispensable() const noexcept { return phase_ == phase::idle || is_event_stream_; }
   bool is_idle() const noexcept { return phase_ == phase::idle; }
+  bool is_ending() const noexcept { return !scope_ || scope_->reason().kind != cancel_kind::none; }
   void cut_off(const char* why) noexcept {
     if (scope_) scope_->cancel(why);
   }
@@ -122,6 +123,7 @@ class connection : public list_hook<> {
   task<> leave();
   task<bool> transmit_chunk(std::string_view text);
   void require_client() const;
+  void clear_scratch() noexcept;
   task<> write_scratch();
 
   task<> watch();

@@ -297,6 +297,7 @@ task<> connection::end_stream() {
     require_client();
   }
   answer_ = answer_state::done;
+  is_event_stream_ = false;  // what the handler does now is no stream that a drain may cut off
 }
 
 // ---- events ----
@@ -319,14 +320,20 @@ task<> connection::write_scratch() {
   last_write_ = scope_->on().now();
 }
 
-task<> connection::write_event(sse_event what) {
+// Memory that only a large event needed is not kept.
+void connection::clear_scratch() noexcept {
   scratch_.clear();
+  if (scratch_.capacity() > out_kept_max) scratch_ = std::string();
+}
+
+task<> connection::write_event(sse_event what) {
+  clear_scratch();
   append_event(scratch_, what);
   co_await write_scratch();
 }
 
 task<> connection::write_retry(duration after) {
-  scratch_.clear();
+  clear_scratch();
   append_retry(scratch_, static_cast<std::uint32_t>(after.ns / 1'000'000));
   co_await write_scratch();
 }

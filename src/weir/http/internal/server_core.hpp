@@ -64,7 +64,7 @@ struct server_core {
   event house_is_open;
   event house_must_end;
   bool is_cut_off = false;  // the house ends at once rather than in order
-  condition room;           // a connection has ended
+  condition room;           // a connection has ended, or become idle
   intrusive_list<connection> connections;
   intrusive_list<answer_hold> answers;  // oldest first; their bytes are stats.answers_bytes
 
