@@ -149,6 +149,7 @@ task<received_outcome> tls_channel::receive(duration limit) {
       case tls_step::wants_input:
         break;
     }
+    if (over_ < 0) co_return received_outcome{.data = {}, .failure = errc::closed};
     received_outcome got = co_await timed_receive(over_, left_until(deadline));
     if (got.failure != errc{}) co_return got;
     if (got.data.empty()) {
@@ -167,6 +168,7 @@ task<sent_outcome> tls_channel::flush(duration limit) {
   while (true) {
     const std::string_view sealed = engine_->next_to_send();
     if (sealed.empty()) co_return sent_outcome{};
+    if (over_ < 0) co_return sent_outcome{errc::closed};
     const io_slice one{sealed.data(), sealed.size()};
     const sent_outcome sent = co_await timed_send(over_, {&one, 1}, limit, engine_->sending());
     engine_->note_sent();

@@ -66,6 +66,9 @@ class tls_channel {
                           std::size_t* sent = nullptr);
   /// Tells the peer that nothing more comes (close_notify). The socket stays open.
   task<sent_outcome> end_send(duration limit);
+  /// The socket is closed, and its number may be somebody else's in a moment: waits under way, and
+  /// all later ones, end with `closed`.
+  void note_closed() noexcept { over_ = -1; }
 
   /// Why a receive or a send has failed for good; empty: it has not, or the socket failed.
   const std::optional<error>& failure() const noexcept;

@@ -43,8 +43,14 @@ class [[nodiscard]] tls_socket {
   /// Ends the stream to the peer, in order (close_notify and the end of TCP's); receiving goes on.
   task<> shutdown_send();
   /// Closes at once: the peer takes it for a cut. After shutdown_send() it is an end in order.
-  void close() noexcept { socket_.close(); }
-  void reset() noexcept { socket_.reset(); }
+  void close() noexcept {
+    socket_.close();
+    channel_.note_closed();
+  }
+  void reset() noexcept {
+    socket_.reset();
+    channel_.note_closed();
+  }
   void set_no_delay(bool on) const { socket_.set_no_delay(on); }
   void set_keep_alive(duration silence_max) const { socket_.set_keep_alive(silence_max); }
 

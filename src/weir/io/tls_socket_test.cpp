@@ -403,6 +403,49 @@ TEST_P(tls_contract, a_handshake_that_hangs_ends_at_its_time) {
   });
 }
 
+// A receive has heard half a record when another task closes the socket and opens the next, which
+// gets the same number.
+TEST_P(tls_contract, a_receive_leaves_the_next_socket_of_its_number_alone) {
+  run([]() -> task<> {
+    world_of_trust w;
+    connection left = co_await connect_pair();
+    connection right = co_await connect_pair();
+    connection signal = co_await connect_pair();
+    listener door = co_await listen({});
+    std::optional<result<tls_socket>> served;
+    bool halves = false;
+    co_await with_scope([&](scope& s) -> task<> {
+      const auto relay = [&](socket& from, socket& to) -> task<> {
+        while (auto piece = co_await from.receive()) {
+          const std::string_view text = piece.text();
+          if (halves) s.spawn([&]() -> task<> { co_await signal.client.send("close it"); });
+          co_await to.send(text.substr(0, halves ? text.size() / 2 : text.size()));
+        }
+      };
+      s.spawn([&]() -> task<> { co_await relay(left.server, right.client); });
+      s.spawn([&]() -> task<> { co_await relay(right.client, left.server); });
+      s.spawn(
+          [&]() -> task<> { co_await accept_into(&w.server, std::move(right.server), &served); });
+      tls_socket client = co_await tls_connect(w.client, std::move(left.client), "weir.test");
+      while (!served) co_await checkpoint();
+      co_await (*served)->send("whole");
+      EXPECT_EQ((co_await client.receive()).text(), "whole");
+      halves = true;
+      auto heard = s.spawn([&]() -> task<errc> { co_return co_await code_of(client.receive()); });
+      co_await (*served)->send("half of this");
+      EXPECT_FALSE((co_await signal.server.receive()).empty());
+      client.close();
+      socket next = co_await connect(door.local());
+      socket peer = co_await door.accept();
+      co_await checkpoint();
+      co_await peer.send("x");
+      EXPECT_EQ((co_await next.receive()).text(), "x");
+      EXPECT_EQ(co_await heard, errc::closed);
+      s.cancel("enough");
+    });
+  });
+}
+
 TEST_P(tls_contract, a_cancelled_receive_has_taken_nothing) {
   run([]() -> task<> {
     world_of_trust w;
