@@ -34,6 +34,7 @@ std::string json_of(const journal_report& report) {
       .field("folder", report.folder)
       .field("sound", report.is_sound())
       .field("segments", report.segments)
+      .field("segments_gone", report.segments_gone)
       .field("records", report.records)
       .field("record_bytes", report.record_bytes)
       .field("snapshots", report.snapshots)
@@ -115,6 +116,13 @@ std::string text_of(const journal_report& report) {
         "The last {} were being written when the server ended. They were never confirmed, and the "
         "next start drops them.\n",
         format_bytes(report.torn_bytes));
+  }
+  if (report.segments_gone != 0) {
+    out += fmt::format(
+        "{} earlier segment{} not there: given up, as nothing in {} was needed, or lost. Only a "
+        "start can tell, which refuses when something is.\n",
+        report.segments_gone, report.segments_gone == 1 ? " is" : "s are",
+        report.segments_gone == 1 ? "it" : "them");
   }
   for (const journal_damage& one : report.damages) out += printable(describe(one)) + "\n";
   const text_style style = report.damages.empty() ? text_style::good : text_style::bad;

@@ -159,6 +159,10 @@ task<journal_report> check_journal(std::string folder, progress_listener* progre
   }
   reading_meter meter(progress, contents);
   const scan_start start = co_await check_snapshots(contents, found, meter);
+  found.segments_gone = start.segment - 1;
+  for (const found_segment& one : contents.segments) {
+    found.segments_gone -= one.number < start.segment ? 1 : 0;
+  }
   meter.begin_segments(1);
   counter earlier(meter);
   for (const found_segment& one : contents.segments) {

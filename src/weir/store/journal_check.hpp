@@ -33,6 +33,8 @@ struct journal_report {
   std::string folder;
   std::uint64_t segments = 0;
   std::uint64_t segments_prepared = 0;
+  std::uint64_t segments_gone = 0;  // in front of the newest snapshot: given up, or lost. Only who
+                                    // loads the snapshot knows whether something in them is needed
   std::uint64_t batches = 0;
   std::uint64_t records = 0;  // in all segments, alive or not
   std::uint64_t record_bytes = 0;

@@ -518,7 +518,20 @@ TEST(journal_damage, the_check_counts_what_is_there_and_changes_nothing) {
   EXPECT_EQ(report.lsn_last, model.history().size());
   EXPECT_EQ(report.snapshots, 2u);
   EXPECT_GE(report.segments, 2u);
+  EXPECT_EQ(report.segments_gone, 0u);
   EXPECT_EQ(image_of(world), image);
+}
+
+TEST(journal_damage, the_check_counts_segments_that_are_gone_since_only_a_start_knows_their_worth) {
+  journal_model model;
+  folder_image image = make_image(model, true, 60);
+  std::uint32_t first = 1;  // those before it have been given up
+  while (!image.contains(weir::detail::segment_name(first))) ++first;
+  image.erase(weir::detail::segment_name(first));
+  const opened outcome = open_image(image, model);
+  EXPECT_EQ(outcome.report.segments_gone, first);
+  EXPECT_TRUE(outcome.report.is_sound());
+  EXPECT_TRUE(outcome.refusal.has_value());  // something in it is alive
 }
 
 WEIR_TEST("a check of a folder without a journal says so") {
