@@ -84,8 +84,9 @@ task<scan_start> check_snapshots(const folder_contents& contents, journal_report
 task<> check_earlier(const folder_contents& contents, const scan_start& start,
                      const found_segment& segment, counter& count, journal_report& found) {
   const std::string name = segment_name(segment.number);
-  file from = co_await open_file(path_in(contents.folder, name), {});
-  segment_reader reader(from, std::min(segment.size, segment.header.capacity));
+  const std::string path = path_in(contents.folder, name);
+  file from = co_await open_file(path, {});
+  segment_reader reader(from, std::min(segment.size, segment.header.capacity), path);
   const found_segment* next = contents.next_begun(segment.number + 1);
   const std::uint64_t stop = segment.number == start.segment ? start.offset : reader.capacity();
   const std::uint64_t lsn_stop = segment.number == start.segment ? start.lsn + 1

@@ -210,6 +210,33 @@ TEST(journal_damage, a_snapshot_cut_at_any_byte_is_left_out_and_nothing_is_lost)
   }
 }
 
+TEST(journal_damage, a_snapshot_that_the_disk_cannot_read_is_left_out_when_there_is_another) {
+  journal_model model;
+  folder_image image = make_image(model, true, 12);
+  std::uint64_t segments = 0;
+  for (const auto& [name, content] : image) segments += name.ends_with(".seg") ? 1 : 0;
+  std::string oldest;
+  for (const auto& [name, content] : image) {
+    if (oldest.empty() && name.starts_with("snapshot")) oldest = name;
+  }
+  for (const bool has_another : {true, false}) {
+    if (!has_another) image.erase(oldest);
+    virtual_world world;
+    put_image(world, image);
+    // Each segment's header is read, then the newest snapshot.
+    world.add_fault({.op = io_op::read_at, .nth = segments + 1});
+    run_virtual_in(world, [](journal_model* m, bool is_fine) -> task<> {
+      const auto log = co_await as_result(journal::open("/data", tiny, *m));
+      EXPECT_EQ(log.has_value(), is_fine);
+      if (log) EXPECT_EQ(m->compare((*log)->lsn_durable()), "");
+      if (log) co_return;
+      EXPECT_EQ(log.error(), errc::io);
+      EXPECT_TRUE(log.error().message().contains(".snap' can't be read at byte 0"));
+    }(&model, has_another));
+    EXPECT_EQ(world.faults_struck(), 1u);
+  }
+}
+
 // The last group of a journal that was not closed can't be told from one that a crash tore; all
 // groups before it can.
 TEST(journal_damage, a_tail_of_zeros_from_any_byte_gives_a_prefix_or_is_refused) {
@@ -497,7 +524,7 @@ TEST(journal_damage, a_body_made_of_headers_costs_no_more_to_look_through_than_a
   EXPECT_EQ(world.disk().put_file("/file", content), 0);
   run_virtual_in(world, []() -> task<> {
     file from = co_await open_file("/file", {});
-    weir::detail::segment_reader reader(from, size);
+    weir::detail::segment_reader reader(from, size, "/file");
     EXPECT_FALSE((co_await reader.look_behind(64, {.epoch = 12'345})).is_found);
   }());
   EXPECT_LE(world.count_of(io_op::read_at), 5u);

@@ -136,7 +136,8 @@ task<> relocate_batch(journal_state& state, const parsed_batch& batch, std::uint
 task<> compact(journal_state& state, segment_state& segment) {
   const reading hold(segment);
   const std::shared_ptr<file> from = co_await state.file_of(segment);
-  segment_reader reader(*from, segment.capacity);
+  segment_reader reader(*from, segment.capacity,
+                        path_in(state.folder, segment_name(segment.number)));
   std::uint64_t at = segment_header::size;
   const auto leave = [&](const char* why) {
     segment.is_left = true;

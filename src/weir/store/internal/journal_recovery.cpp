@@ -79,7 +79,11 @@ task<scan_start> load_newest(journal_state& state, const folder_contents& conten
     const std::string path = path_in(state.folder, at->name);
     if (const auto status = path_status(path)) meter.begin_snapshot(status->size);
     const auto info = co_await as_result(read_snapshot(path, loader));
-    if (!info && info.error() != errc::corrupt) raise(info.error());
+    // A disk that can't read the newest may well read the one before it.
+    const bool is_last = at + 1 == contents.snapshots.end();
+    const bool is_left_out =
+        !info && (info.error() == errc::corrupt || (info.error() == errc::io && !is_last));
+    if (!info && !is_left_out) raise(info.error());
     if (!info) {
       log::warn("a damaged snapshot is left out",
                 {{"file", path}, {"reason", describe(info.error())}});

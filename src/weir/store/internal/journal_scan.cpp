@@ -164,8 +164,9 @@ task<std::uint64_t> journal_scan::take_batches(segment_reader& reader, std::uint
 }
 
 task<> journal_scan::scan_segment(const found_segment& segment, std::uint64_t offset) {
-  file from = co_await open_file(path_in(folder_.folder, segment_name(segment.number)), {});
-  segment_reader reader(from, std::min(segment.size, segment.header.capacity));
+  const std::string path = path_in(folder_.folder, segment_name(segment.number));
+  file from = co_await open_file(path, {});
+  segment_reader reader(from, std::min(segment.size, segment.header.capacity), path);
   segment_ = segment.number;
   last_batch_.reset();
   const found_segment* next = folder_.next_begun(segment.number + 1);
@@ -228,8 +229,9 @@ task<> journal_scan::check_unused(const found_segment& segment) {
          .text = fmt::format("the file is segment {} under another name", segment.header.number)});
     co_return;
   }
-  file from = co_await open_file(path_in(folder_.folder, name), {});
-  segment_reader whole(from, segment.size);
+  const std::string path = path_in(folder_.folder, name);
+  file from = co_await open_file(path, {});
+  segment_reader whole(from, segment.size, path);
   const parsed_batch first = co_await whole.batch_at(segment_header::size);
   const bool is_begun =
       first.state == parse_state::whole && first.header.lsn_first >= chain_.lsn_next;
@@ -246,7 +248,8 @@ task<> journal_scan::check_unused(const found_segment& segment) {
     what.run = chain_.run;
   }
   const bool is_suspect = is_begun || segment.state == header_state::damaged;
-  segment_reader reader(from, is_suspect ? segment.size : std::min(segment.size, unused_look_max));
+  segment_reader reader(from, is_suspect ? segment.size : std::min(segment.size, unused_look_max),
+                        path);
   const batches_behind behind = co_await reader.look_behind(segment_header::size, what);
   if (behind.is_found && behind.lsn_durable >= chain_.lsn_next) {
     report_lost(name, 0, segment.size, behind.lsn_next, "the header of the segment is damaged");

@@ -1,5 +1,9 @@
 #include <weir/store/internal/segment_reader.hpp>
 
+#include <weir/core/as_result.hpp>
+
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <span>
@@ -25,10 +29,17 @@ task<std::string_view> segment_reader::bytes_at(std::uint64_t offset, std::size_
     window_.resize(wanted);
     std::size_t filled = 0;
     while (filled < wanted) {
-      const std::size_t got = co_await file_.read_at(
-          offset + filled, std::span(window_.data() + filled, wanted - filled));
-      if (got == 0) break;
-      filled += got;
+      const auto got = co_await as_result(
+          file_.read_at(offset + filled, std::span(window_.data() + filled, wanted - filled)));
+      if (!got) {
+        window_.clear();
+        if (got.error() == errc::cancelled) raise(got.error());
+        raise(error(got.error().code(),
+                    fmt::format("'{}' can't be read at byte {}", path_, offset + filled))
+                  .caused_by(got.error()));
+      }
+      if (*got == 0) break;
+      filled += *got;
     }
     window_.resize(filled);
     start_ = offset;

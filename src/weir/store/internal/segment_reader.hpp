@@ -7,6 +7,7 @@
 #include <weir/store/journal_format.hpp>
 
 #include <string>
+#include <utility>
 
 namespace weir::detail {
 
@@ -37,7 +38,9 @@ class segment_reader {
   static constexpr std::size_t window_size = std::size_t{1} << 20;
 
   /// `from` and `capacity` (the bytes to look at) are the caller's; `from` must outlive the reader.
-  segment_reader(file& from, std::uint64_t capacity) noexcept : file_(from), capacity_(capacity) {}
+  /// `path` is for errors: what can't be read is raised with its name.
+  segment_reader(file& from, std::uint64_t capacity, std::string path) noexcept
+      : file_(from), capacity_(capacity), path_(std::move(path)) {}
 
   /// What is at `offset`: at least `size` bytes unless the file ends before. Valid until the next
   /// call.
@@ -53,6 +56,7 @@ class segment_reader {
  private:
   file& file_;
   std::uint64_t capacity_;
+  std::string path_;
   std::uint64_t start_ = 0;
   std::string window_;
 };

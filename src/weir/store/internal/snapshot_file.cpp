@@ -65,7 +65,7 @@ task<snapshot_info> snapshot_writer::finish(std::uint64_t lsn_end, std::uint32_t
 task<snapshot_info> read_snapshot(std::string path, slice_taker& taker) {
   file from = co_await open_file(path, {});
   const std::uint64_t size = from.size();
-  segment_reader reader(from, size);
+  segment_reader reader(from, size, path);
   snapshot_info info{.header = {}, .bytes = size};
   const std::string_view head = co_await reader.bytes_at(0, snapshot_header::size);
   refuse_newer(head, path);
