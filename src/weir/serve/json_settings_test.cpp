@@ -113,5 +113,15 @@ TEST(json_settings, what_is_no_json_object_is_refused) {
   EXPECT_EQ(problem(std::string(100, '[')).code, "invalid_json");  // deeper than json_depth_max
 }
 
+TEST(json_settings, more_values_than_memory_should_hold_are_refused_before_they_are_parsed) {
+  std::string wide = "{\"lease\":[0";
+  for (int i = 0; i < 1'000'001; ++i) wide += ",0";
+  wide += "]}";
+  EXPECT_EQ(problem(wide).code, "invalid_json");
+  EXPECT_NE(problem(wide).detail.find("more than 1000000 values"), std::string::npos);
+  const std::string commas(1'000'002, ',');  // in a string they are none, whatever quotes it holds
+  EXPECT_EQ(problem("{\"\\\\\":1,\"le\\\\\\\"ase\":\"" + commas + "\"}").code, "unknown_setting");
+}
+
 }  // namespace
 }  // namespace weir

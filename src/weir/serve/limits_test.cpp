@@ -77,6 +77,7 @@ table messages_of_http() {
       {"path_segments_max", shown(path_segments_max)},
       {"query_parameters_max", shown(query_parameters_max)},
       {"json_depth_max", shown(detail::json_depth_max)},
+      {"json_commas_max", shown(detail::json_commas_max)},
       {"service_options::json_bytes_max", shown(service_options().json_bytes_max)},
   };
 }

@@ -11,7 +11,41 @@ namespace weir::detail {
 
 namespace json = boost::json;
 
+namespace {
+
+/// The quote that ends the string which begins before `at`, or the end of the text.
+std::size_t string_end(std::string_view text, std::size_t at) {
+  for (std::size_t from = at;; ++at) {
+    at = text.find('"', at);
+    if (at == std::string_view::npos) return text.size();
+    std::size_t backslashes = 0;
+    while (at - backslashes > from && text[at - backslashes - 1] == '\\') ++backslashes;
+    if (backslashes % 2 == 0) return at;
+    from = at;
+  }
+}
+
+/// Counted before anything is parsed, and so before anything takes memory.
+bool has_too_many_commas(std::string_view text) {
+  if (text.size() <= json_commas_max) return false;
+  std::size_t commas = 0;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '"') {
+      at = string_end(text, at + 1);
+    } else if (text[at] == ',' && ++commas > json_commas_max) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
 answer<json::value> parse_json(std::string_view text, std::string_view what) {
+  if (has_too_many_commas(text)) {
+    return refused(400, "invalid_json",
+                   fmt::format("{} has more than {} values", what, json_commas_max));
+  }
   json::parse_options options;
   options.max_depth = json_depth_max;
   boost::system::error_code failure;

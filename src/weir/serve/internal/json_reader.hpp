@@ -19,6 +19,8 @@
 namespace weir::detail {
 
 constexpr std::size_t json_depth_max = 16;
+/// Of one text. Two bytes of it make a value of 16 in memory, and more while its array grows.
+constexpr std::size_t json_commas_max = 1'000'000;
 
 /// Parses one whole JSON value; `what` names the text in the error ("the body"). Of a field that is
 /// there twice the last one counts.
