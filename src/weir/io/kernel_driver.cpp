@@ -8,7 +8,9 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -60,6 +63,37 @@ bool remove_dead_unix_path(raw_address& address, int type) noexcept {
   ::close(probe);
   return is_dead && ::unlink(path->sun_path) == 0;
 }
+
+// Of two who start on one Unix path, one could remove what the other has just made, or take it for
+// dead before it listens. So they take turns, by a lock on the folder; a stranger who holds that
+// for longer is not waited for.
+class path_turn {
+ public:
+  explicit path_turn(const raw_address& address) noexcept {
+    const auto* where = reinterpret_cast<const struct sockaddr_un*>(address.storage);
+    if (where->sun_family != AF_UNIX || where->sun_path[0] == '\0') return;
+    char folder[sizeof where->sun_path + 1] = ".";
+    if (const char* slash = ::strrchr(where->sun_path, '/')) {
+      const std::size_t size = std::max<std::size_t>(1, slash - where->sun_path);
+      std::memcpy(folder, where->sun_path, size);
+      folder[size] = '\0';
+    }
+    folder_ = ::open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int tries = 0; folder_ >= 0 && tries < tries_max; ++tries) {
+      if (::flock(folder_, LOCK_EX | LOCK_NB) == 0) return;
+      ::poll(nullptr, 0, 1);
+    }
+  }
+  path_turn(const path_turn&) = delete;
+  path_turn& operator=(const path_turn&) = delete;
+  ~path_turn() {
+    if (folder_ >= 0) ::close(folder_);
+  }
+
+ private:
+  static constexpr int tries_max = 1'000;  // a millisecond each
+  int folder_ = -1;
+};
 
 int bind_to(int handle, raw_address& address, int type) noexcept {
   if (::bind(handle, as_sockaddr(address), address.size) == 0) return 0;
@@ -281,6 +315,7 @@ io_handle kernel_driver::bind_socket(io_handle made, int type, raw_address& addr
   const int on = 1;
   const bool is_unix = as_sockaddr(address)->sa_family == AF_UNIX;
   const bool is_stream = type == SOCK_STREAM;
+  const path_turn mine(address);
   const bool is_shared = !is_unix && (options.reuse_port || (is_stream && shares_ports_));
   if ((!is_unix && is_stream &&
        ::setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) ||

@@ -4,15 +4,22 @@
 #include <weir/io/contract_test.hpp>
 #include <weir/io/file.hpp>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <sys/file.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <barrier>
+#include <chrono>
 #include <csignal>
+#include <latch>
+#include <memory>
 #include <string>
 #include <thread>
 
@@ -144,6 +151,49 @@ TEST_P(storm_contract, a_peer_that_takes_nothing_for_that_long_has_vanished) {
     EXPECT_EQ(co_await code_of(with_timeout(100_s, pair.client.send(text))), errc::timed_out);
     EXPECT_EQ(co_await code_of(pair.client.send("x")), errc::broken) << "no time-out of ours";
   });
+}
+
+TEST_P(storm_contract, of_two_who_start_on_a_unix_path_one_listens) {
+  const std::string where = path("door");
+  std::barrier both(2);
+  std::atomic<int> listening = 0;
+  const auto start_often = [&](bool is_first) {
+    const std::unique_ptr<driver> io = GetParam().make({});
+    for (int round = 0; round < 100; ++round) {
+      both.arrive_and_wait();
+      raw_address mine = address::unix_path(where)->raw();
+      const io_handle door = io->make_listener(mine, {});
+      if (door >= 0) ++listening;
+      both.arrive_and_wait();
+      if (is_first) EXPECT_EQ(listening.exchange(0), 1) << "round " << round;
+      if (door >= 0) io->close_now(door);  // its path stays, and nobody listens
+    }
+  };
+  std::thread other([&] { start_often(false); });
+  start_often(true);
+  other.join();
+}
+
+// The case that these rounds meet once in thousands: one is between its look and its bind.
+TEST_P(storm_contract, a_start_on_a_unix_path_waits_for_another_in_its_folder) {
+  const std::unique_ptr<driver> io = GetParam().make({});
+  std::latch is_held(1);
+  std::atomic<bool> is_over = false;
+  std::thread other([&, folder = std::string(path("."))] {
+    const int held = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    EXPECT_EQ(::flock(held, LOCK_EX), 0);
+    is_held.count_down();
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));  // it would be through long before
+    is_over = true;
+    ::close(held);
+  });
+  is_held.wait();
+  raw_address where = address::unix_path(path("door"))->raw();
+  const io_handle door = io->make_listener(where, {});
+  EXPECT_TRUE(is_over);
+  EXPECT_GE(door, 0);
+  io->close_now(door);
+  other.join();
 }
 
 }  // namespace

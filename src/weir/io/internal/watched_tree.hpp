@@ -55,8 +55,8 @@ struct watch_event {
 /// Order:   what was found in a folder comes before the events of that folder.
 /// Bound:   folders_max folders, twice as many with those to be looked at, told_max events; a
 ///          folder whose content has no room is `lost`.
-/// Errors:  a folder that can't be watched is told as `unwatched`. After std::bad_alloc the books are
-///          made anew by the next call, and `lost` is told.
+/// Errors:  a folder that can't be watched is told as `unwatched`. After std::bad_alloc the books
+///          are made anew by the next call, and `lost` is told.
 /// Threads: one at a time.
 class watched_tree {
  public:
