@@ -139,8 +139,8 @@ class scheduling_policy {
 /// Cancel:  cancel() asks; the request still completes exactly once, with -ECANCELED or with what
 ///          it had achieved.
 /// Order:   completions are delivered from wait(), in the order in which they happened.
-/// Bound:   per driver: submission queue, buffer ring and blocking pool have named limits and make
-///          submit() wait inside.
+/// Bound:   by named limits of each driver: what has no room in a ring or its buffers waits inside;
+///          what has none in the queue of the blocking pool is complete at once, with -ENOBUFS.
 /// Errors:  as -errno in a request's outcome; the synchronous calls return the same.
 /// Threads: only the loop's thread, but wake(), which any thread may call.
 class driver {
