@@ -729,6 +729,28 @@ def rule_mutants(tree):
         yield Finding(TABLE_OF_MUTANTS, shown[name], "mutants", f"no mutant is called '{name}'")
 
 
+PROBE = re.compile(r'\bsometimes\([^;"]*"([^"\n]+)"\)')
+LIST_OF_PROBES = "src/weir/drill/campaign.cpp"
+
+
+def rule_probes(tree):
+    """What should happen sometimes is in the list of what a campaign expects, and the other way round."""
+    found = re.search(r"\bexpected_probes\[\] = \{(.*?)\};", tree.read(LIST_OF_PROBES), re.S)
+    if not found:
+        return
+    listed, product = set(re.findall(r'"([^"\n]+)"', found.group(1))), set()
+    for file in tree.cpp():
+        if not file.path.startswith("src/weir/") or file.is_check or file.module in ("base", "testing"):
+            continue
+        for match in PROBE.finditer(file.text):
+            name, line = match.group(1), file.text.count("\n", 0, match.start()) + 1
+            product.add(name)
+            if name not in listed and not file.allows(line, "probes"):
+                yield Finding(file.path, line, "probes", f"no campaign expects '{name}'")
+    for name in sorted(listed - product):
+        yield Finding(LIST_OF_PROBES, 1, "probes", f"nothing says '{name}'")
+
+
 SHOWN_MODULES = ("flow", "io")
 PREPROCESSOR = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.M)
 NO_FUNCTIONS = {"requires", "noexcept", "decltype", "alignas", "explicit", "sizeof"}
@@ -799,5 +821,6 @@ RULES = (
     rule_cited,
     rule_needs_kernel,
     rule_mutants,
+    rule_probes,
     rule_shown,
 )

@@ -470,6 +470,24 @@ class Mutants(TidyTest):
         self.assertEqual(self.found(tidy_rules.rule_mutants), [])
 
 
+class Probes(TidyTest):
+    LIST = "src/weir/drill/campaign.cpp"
+    PLACE = "src/weir/store/a.cpp"
+
+    def check(self, place):
+        self.write(self.LIST, 'constexpr const char* expected_probes[] = {\n    "it is full",\n    "it is empty",\n};\n')
+        self.write(self.PLACE, place)
+        return self.found(tidy_rules.rule_probes)
+
+    def test_what_is_said_and_expected_passes(self):
+        self.assertEqual(self.check('sometimes(size() == 0, "it is empty");\nif (sometimes(a && !b,\n  "it is full")) x();\n'), [])
+
+    def test_what_nobody_expects_or_says_is_found(self):
+        both = 'sometimes(true, "it is full");\nsometimes(true, "it is empty");\n'
+        self.assert_one(self.check(both + 'sometimes(true, "it is odd");\n'), f"{self.PLACE}:3 no campaign expects 'it is odd'")
+        self.assert_one(self.check('sometimes(true, "it is full");'), f"{self.LIST}:1 nothing says 'it is empty'")
+
+
 class Shown(TidyTest):
     HEADER = "src/weir/io/noun.hpp"
 

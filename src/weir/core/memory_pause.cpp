@@ -40,12 +40,14 @@ bool is_want_of_memory(const std::exception_ptr& raised) noexcept {
 
 error caught_want_of_memory() {
   if (!is_want_of_memory(std::current_exception())) throw;
+  // tidy-allow(probes): a drill of ten minutes seldom has so little memory
   sometimes(true, "work goes on that found no memory");
   return error::from_os(ENOMEM, "asking for memory");
 }
 
 void memory_pause::found_none() {
   if (!is_want_of_memory(std::current_exception())) throw;
+  // tidy-allow(probes): a drill of ten minutes seldom has so little memory
   sometimes(true, "work goes on that found no memory");
   const time_point now = loop::current()->now();
   if (has_begun_ && now < until_) return;

@@ -65,7 +65,10 @@ campaign_totals run_campaign(const campaign_settings& settings, campaign_listene
 
 /// What it has found, in words, for people.
 std::string summary_of(const campaign_totals& totals);
-/// Names of sometimes() that were reached and never met.
+/// Names of sometimes() that were never met; those that should be, also where none was reached.
 std::vector<std::string> never_met(const campaign_totals& totals);
+/// Enters what so many drills with these settings should have met: a place that none comes to tells
+/// nothing of itself. Nothing for drills that are shorter than usual or spared some faults.
+void expect_probes(campaign_totals& totals, const drill_settings& settings);
 
 }  // namespace weir::drill
