@@ -22,6 +22,20 @@ submit_message command_of(std::string_view queue, const new_message& message) {
           .ttl = message.ttl};
 }
 
+/// What is said to a message whose sender does not wait for room while others do: room that comes
+/// is theirs. A key that is known needs none, and a fault of the message is told.
+verdict<submitted> answer_behind(detail::broker_core& core, const submit_message& command) {
+  core.batch.clear();
+  auto outcome = core.state->decide(command, core.wall_now(), core.batch);
+  if (!outcome || outcome->is_duplicate) return outcome;
+  return refuse(broker_errc::queue_full, "the queue is full, and others wait for room");
+}
+
+bool has_line_for_room(const detail::broker_core& core, std::string_view queue) {
+  const auto found = core.lines.find(queue);
+  return found != core.lines.end() && found->second.room.is_busy();
+}
+
 }  // namespace
 
 task<verdict<accepted_message>> broker::submit(std::string_view queue, new_message message,
@@ -31,15 +45,15 @@ task<verdict<accepted_message>> broker::submit(std::string_view queue, new_messa
   const time_point until = core.on->now() + wait_for_room;
   std::uint64_t lsn = 0;
   verdict<submitted> outcome = refuse(broker_errc::queue_full, "the queue is full");
-  const auto found = core.lines.find(queue);
-  const bool is_behind = found != core.lines.end() && found->second.room.is_busy();
-  const bool may_try = wait_for_room.ns <= 0 && !is_behind;
-  if (may_try || core.is_closing || (is_behind && core.is_hopeless(command))) {
+  const bool is_behind = has_line_for_room(core, queue) && !core.is_closing;
+  if (is_behind) {
+    outcome = answer_behind(core, command);
+    lsn = core.lsn_last;
+  }
+  const bool is_answered = is_behind && (outcome || outcome.error() != broker_errc::queue_full);
+  if (core.is_closing || (wait_for_room.ns <= 0 && !is_behind)) {
     outcome = co_await core.perform(command, append_class::intake, lsn);
-  } else if (wait_for_room.ns <= 0) {
-    // Room that comes belongs to those who wait for it.
-    co_return refuse(broker_errc::queue_full, "the queue is full, and others wait for room");
-  } else {
+  } else if (wait_for_room.ns > 0 && !is_answered) {
     std::optional<detail::waiter_count> counted;
     waiting_line::place place(core.lines_of(queue).room);
     while (!outcome && outcome.error() == broker_errc::queue_full) {
@@ -69,9 +83,19 @@ task<verdict<std::vector<verdict<accepted_message>>>> broker::submit_batch(
   std::vector<submit_message> commands;
   commands.reserve(messages.size());
   for (const new_message& one : messages) commands.push_back(command_of(queue, one));
+  const weir::submit_batch command{.messages = commands};
   std::uint64_t lsn = 0;
-  auto outcome =
-      co_await core_->perform(weir::submit_batch{.messages = commands}, append_class::intake, lsn);
+  verdict<std::vector<verdict<submitted>>> outcome;
+  if (has_line_for_room(*core_, queue) && !core_->is_closing) {
+    core_->batch.clear();
+    outcome = core_->state->decide(command, core_->wall_now(), core_->batch);
+    for (std::size_t i = 0; outcome && i < commands.size(); ++i) {
+      outcome->at(i) = answer_behind(*core_, commands[i]);
+    }
+    lsn = core_->lsn_last;
+  } else {
+    outcome = co_await core_->perform(command, append_class::intake, lsn);
+  }
   if (!outcome) co_return std::unexpected(std::move(outcome.error()));
   co_await core_->log->wait_durable(lsn);
   std::vector<verdict<accepted_message>> verdicts;

@@ -189,6 +189,35 @@ WEIR_TEST("more calls than waiters_max are refused as busy, and counted off agai
   });
 }
 
+WEIR_TEST("while others wait for room a batch takes none, and a known key is answered") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {.capacity_bytes = 10});
+    const auto first = co_await b.submit("q", {.body = "12345678", .key = "k"});
+    WEIR_REQUIRE(first);
+    co_await with_scope([&](scope& s) -> task<> {
+      const auto wait_for_room = [](broker* at) -> task<> {
+        EXPECT_TRUE(co_await at->submit("q", {.body = "12345"}, 300_s));
+      };
+      s.spawn(wait_for_room, &b);
+      co_await sleep(1_s);
+      const std::vector<new_message> batch{{.body = "1"}, {.body = "12345678", .key = "k"}};
+      const auto verdicts = co_await b.submit_batch("q", batch);
+      WEIR_REQUIRE(verdicts && verdicts->size() == 2);
+      WEIR_REQUIRE(!verdicts->at(0) && verdicts->at(1));
+      EXPECT_EQ(verdicts->at(0).error().code, broker_errc::queue_full);
+      EXPECT_EQ(verdicts->at(1)->id, first->id);
+      for (const duration wait : {duration(), 60_s}) {
+        const auto again = co_await b.submit("q", {.body = "12345678", .key = "k"}, wait);
+        EXPECT_TRUE(again && again->is_duplicate && again->id == first->id);
+      }
+      EXPECT_LT(testing::elapsed(), 10_s);
+      co_await b.ack((co_await take(b, "q")).at(0).receipt, "", "");
+      co_await s.join();
+    });
+    EXPECT_LT(testing::elapsed(), 10_s);
+  });
+}
+
 WEIR_TEST("room that a dead letter leaves by dying again wakes who waits for it") {
   co_await with_broker(small_broker(), [](broker& b) -> task<> {
     co_await b.put_queue("second", {.capacity_messages = 1});
