@@ -399,25 +399,6 @@ WEIR_TEST("a cancellation drains the server when it is a shutdown, and only then
   EXPECT_EQ(co_await time_to_end(cancel_kind::user), 1_s);
 }
 
-WEIR_TEST("a drain waits for no body that nobody reads") {
-  const auto slow_no = [](request&, response& answered) -> task<> {
-    co_await sleep(2_s);
-    co_await answered.send(204);
-  };
-  const auto body = [](server& serves, address at) -> task<> {
-    talker client = co_await talker::to(at);
-    co_await client.say("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n");
-    co_await sleep(1_s);
-    serves.drain();
-    const time_point before = loop::current()->now();
-    EXPECT_EQ((co_await client.hear()).status, 204);
-    client.connection().close();
-    while (serves.stats().connections_live != 0) co_await sleep(10_ms);
-    EXPECT_LT(since(before), 2_s);
-  };
-  co_await with_server({}, slow_no, body);
-}
-
 WEIR_TEST("a long poll can hear that the server drains") {
   const auto polls = [](request& asked, response& answered) -> task<> {
     co_await asked.drain().wait();

@@ -418,8 +418,13 @@ TEST_P(tls_contract, a_receive_leaves_the_next_socket_of_its_number_alone) {
       const auto relay = [&](socket& from, socket& to) -> task<> {
         while (auto piece = co_await from.receive()) {
           const std::string_view text = piece.text();
-          if (halves) s.spawn([&]() -> task<> { co_await signal.client.send("close it"); });
-          co_await to.send(text.substr(0, halves ? text.size() / 2 : text.size()));
+          if (!halves) {
+            co_await to.send(text);
+            continue;
+          }
+          const auto rest = [&](std::string half) -> task<> { co_await to.send(half); };
+          s.spawn(rest, std::string(text.substr(0, text.size() / 2)));
+          co_await signal.client.send("close it");  // heard first, in the same turn
         }
       };
       s.spawn([&]() -> task<> { co_await relay(left.server, right.client); });

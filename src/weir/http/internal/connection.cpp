@@ -299,7 +299,6 @@ task<bool> connection::drain_body() {
     if (decoder_.is_failed() || piece.size() > left) co_return false;
     left -= piece.size();
     if (!piece.empty() || decoder_.is_done()) continue;
-    if (core_.drain.is_set()) co_return false;  // there is no next request to be kept for
     received_outcome got = co_await receive_body();
     if (got.data.empty()) co_return false;
     inbound_.put(std::move(got.data));
