@@ -51,13 +51,10 @@ inline bool has_uring() {
 inline bool has_ipv6() {
   static const bool found = [] {
     raw_address where = value_or_raise(address::parse("[::1]:0")).raw();
-    try {
-      const std::unique_ptr<driver> io = make_driver({.name = epoll_name});
-      io->close_now(io->make_listener(where, {}));
-      return true;
-    } catch (const exception&) {
-      return false;
-    }
+    const std::unique_ptr<driver> io = make_driver({.name = epoll_name});
+    const io_handle door = io->make_listener(where, {});
+    if (door >= 0) io->close_now(door);
+    return door >= 0;
   }();
   return found;
 }
