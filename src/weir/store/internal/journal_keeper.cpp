@@ -133,7 +133,8 @@ task<> relocate_batch(journal_state& state, const parsed_batch& batch, std::uint
   }
 }
 
-task<> compact(journal_state& state, segment_state& segment) {
+/// False: all of it was read and something in it lives, which its owner is about to give up.
+task<bool> compact(journal_state& state, segment_state& segment) {
   const reading hold(segment);
   const std::shared_ptr<file> from = co_await state.file_of(segment);
   segment_reader reader(*from, segment.capacity,
@@ -144,6 +145,8 @@ task<> compact(journal_state& state, segment_state& segment) {
     log::error("a segment of the journal can't be emptied",
                {{"file", path_in(state.folder, segment_name(segment.number))}, {"reason", why}});
   };
+  std::uint64_t lsn_next = 0;
+  bool has_skipped = false;
   while (state.client.live_bytes(segment.number) != 0) {
     const parsed_batch batch = co_await reader.batch_at(at);
     const bool is_next = batch.state == parse_state::whole && batch.header.epoch == segment.epoch &&
@@ -152,32 +155,38 @@ task<> compact(journal_state& state, segment_state& segment) {
       const auto moved = co_await as_result(relocate_batch(state, batch, segment.number));
       if (!moved && moved.error() == errc::too_large) {
         leave("a record in it is larger than an append of today may be; it stays");
-        co_return;
+        co_return true;
       }
       if (!moved) raise(moved.error());
       at = align_batch(at + batch.header.length);
+      lsn_next = std::max(lsn_next, batch.header.lsn_first + batch.header.count);
       co_await yield();
       continue;
     }
     const batches_behind behind = co_await reader.look_behind(at, {.epoch = segment.epoch});
     if (!behind.is_found) break;
     at = behind.first_offset;
+    has_skipped = true;
   }
   if (state.client.live_bytes(segment.number) == 0) {
     ++state.stats.segments_compacted;
-    co_return;
+    co_return true;
   }
+  if (!has_skipped && lsn_next > segment.lsn_last) co_return false;
   leave("records in it are damaged");
+  co_return true;
 }
 
-task<> compact_all(journal_state& state) {
+/// False: there is something to look at again in a while.
+task<bool> compact_all(journal_state& state) {
   while (segment_state* next = emptiest(state)) {
     sometimes(true, "a segment is compacted");
     // Moves use the reserve, but its last segment belongs to acknowledgements.
-    if (state.prepare_error && state.prepared.size() < 2) co_return;
-    co_await compact(state, *next);
+    if (state.prepare_error && state.prepared.size() < 2) co_return true;
+    if (!co_await compact(state, *next)) co_return false;
     state.preparer_wake.set();
   }
+  co_return true;
 }
 
 }  // namespace
@@ -195,7 +204,7 @@ task<> keep_journal(journal_state* journal) {
       state.snapshot_over.set();
       if (!taken && taken.error() == errc::cancelled) co_return;
     }
-    result<> compacted;
+    result<bool> compacted = true;
     try {
       compacted = co_await as_result(compact_all(state));
     } catch (...) {
@@ -210,7 +219,7 @@ task<> keep_journal(journal_state* journal) {
                    {{"folder", state.folder}, {"reason", describe(compacted.error())}});
       }
     }
-    const bool retries = is_snapshot_due(state) || !compacted;
+    const bool retries = is_snapshot_due(state) || !compacted || !*compacted;
     const time_point until =
         retries ? std::max(state.snapshot_retry_at, state.io.now() + state.options.retry_delay)
                 : time_point::never();
