@@ -99,7 +99,7 @@ TEST(https, a_handshake_leaves_nothing_that_a_client_has_to_read_before_it_asks)
   weir::testing::run_virtual(ask_through_small_buffers(), {.world = {.socket_buffer_max = 64}});
 }
 
-WEIR_TEST("an idle connection that the server has ended is replaced, and only such a one") {
+task<> asks_with_pauses() {
   world_of_trust w;
   co_await with_secure_server(
       w, {.keep_alive_timeout = 5_s}, echo, [&](server& serves, address at) -> task<> {
@@ -113,6 +113,10 @@ WEIR_TEST("an idle connection that the server has ended is replaced, and only su
         EXPECT_EQ(asks.stats().reuses, 2u) << "tickets are no bytes that nobody asked for";
         EXPECT_EQ(asks.stats().resends, 0u);
       });
+}
+// One run: a handshake costs more than a schedule.
+TEST(https, an_idle_connection_that_the_server_has_ended_is_replaced_and_only_such_a_one) {
+  weir::testing::run_virtual(asks_with_pauses());
 }
 
 WEIR_TEST("streams of events go over TLS, and a client that leaves is heard") {
