@@ -324,6 +324,24 @@ WEIR_TEST("a segment whose file can't be moved or removed is not forgotten") {
   });
 }
 
+WEIR_TEST("a file that can't be removed keeps no messages out") {
+  journal_model model;
+  const log_listener heard;
+  co_await life(model, small, [&](journal& log) -> task<> {
+    world().add_fault({.op = io_op::remove, .code = EPERM, .count = 1'000'000});
+    for (std::uint64_t id = 1; id <= 150; ++id) {
+      co_await model.commit({put(id, std::string(1000, 'x'))});
+      if (id > 40) co_await model.commit({drop(id - 40)});
+      if (id % 20 == 0) co_await sleep(2_s);
+    }
+    EXPECT_EQ(log.growth_failure(), nullptr);
+  });
+  std::size_t said = 0;
+  for (const std::string& line : heard.lines) said += line.contains("can't be given up") ? 1 : 0;
+  EXPECT_GT(world().faults_struck(), 4u);
+  EXPECT_LT(said, world().faults_struck());
+}
+
 WEIR_TEST("one old record in each segment does not pin the disk") {
   journal_model model;
   co_await life(model, small, [&](journal& log) -> task<> {

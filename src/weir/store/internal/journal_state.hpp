@@ -90,6 +90,7 @@ struct journal_state {
   std::list<prepared_segment> prepared;
   std::uint32_t number_last = 0;       // of all files
   std::optional<error> prepare_error;  // why intake is refused
+  bool is_giving_up_late = false;      // a segment could not be given up, and is tried again
   std::uint64_t use_clock = 0;
 
   std::vector<snapshot_info> snapshots;  // oldest first

@@ -170,14 +170,20 @@ task<> prepare_segments(journal_state* journal) {
     }
     const auto& failed = filled ? released : filled;
     if (state.failure || (!failed && failed.error() == errc::cancelled)) co_return;
-    if (!failed) {
-      note_failure(state, failed.error());
+    if (!filled) {
+      note_failure(state, filled.error());
     } else if (state.prepare_error) {
       log::info("the journal can grow again", {{"folder", state.folder}});
       state.prepare_error.reset();
     }
+    // It can grow all the same: a file that stays costs its space only.
+    if (!released && !state.is_giving_up_late) {
+      log::error("a segment of the journal can't be given up; it is tried again",
+                 {{"folder", state.folder}, {"reason", describe(released.error())}});
+    }
+    state.is_giving_up_late = !released;
     state.wake_room();
-    const bool is_late = state.prepare_error.has_value();
+    const bool is_late = state.prepare_error.has_value() || state.is_giving_up_late;
     const time_point until =
         is_late ? state.io.now() + state.options.retry_delay : time_point::never();
     do {
