@@ -87,9 +87,15 @@ std::optional<api_problem> check_host(const http::request& request) {
                      .detail = "a server without tokens is called by address or as localhost"};
 }
 
+/// Balancers and scrapers add parameters of their own.
+bool is_watching(endpoint to) noexcept {
+  return to == endpoint::healthz || to == endpoint::readyz || to == endpoint::metrics;
+}
+
 /// What would mean nothing where it stands is refused by name, not dropped: parameters at paths
 /// that have none, fields of a message where none is submitted alone, a body where none is read.
 std::optional<api_problem> check_extras(endpoint to, const http::request& request) {
+  if (is_watching(to)) return std::nullopt;
   const bool is_submit = to == endpoint::submit;
   const bool is_lease = to == endpoint::lease;
   if (!is_submit && !is_lease && to != endpoint::get_message) {
