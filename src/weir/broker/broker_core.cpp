@@ -11,6 +11,8 @@
 #include <weir/core/memory_pause.hpp>
 #include <weir/core/sleep.hpp>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <new>
@@ -103,6 +105,14 @@ void broker_core::wake_room_made_by(broker_record record) {
     const auto found = lines.find(name_in(record));
     if (found != lines.end()) found->second.room.wake();
   }
+}
+
+std::string broker_core::too_large_text(std::size_t size) const {
+  return fmt::format(
+      "its records are {} bytes and go to the disk as one group of at most {}: submit fewer "
+      "messages "
+      "at once",
+      size, options.journal.group_bytes_max);
 }
 
 void broker_core::begin_close() noexcept {

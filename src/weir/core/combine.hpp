@@ -12,7 +12,8 @@
 //
 // A loser that fails while it is cancelled is an error of a branch: when_any and race raise it, and
 // the winner's value is lost; first_success leaves it out. A branch that cancels its current scope
-// cancels the whole: without a winner, and without a failure, that is raised as `cancelled`.
+// cancels the whole: without a winner, and without a failure, that is raised as `cancelled`, but by
+// all_settled, where branches that were cut off have neither value nor failure.
 #pragma once
 
 #include <weir/core/error_group.hpp>

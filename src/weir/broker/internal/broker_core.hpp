@@ -76,6 +76,8 @@ struct broker_core final : journal_client, state_observer {
   /// True when `command` is refused for what it is, whoever waits: no reason to queue up.
   template <class Command>
   bool is_hopeless(const Command& command);
+  /// Why records of so many bytes are not taken at once, and what to do.
+  std::string too_large_text(std::size_t size) const;
   void begin_close() noexcept;
   void wake_everybody() noexcept;
 
@@ -219,8 +221,7 @@ auto broker_core::perform(const Command& command, append_class who, std::uint64_
         co_return refuse(broker_errc::busy,
                          "the journal can't grow now; the server's log says why");
       case errc::too_large:
-        co_return refuse(broker_errc::message_too_large,
-                         "the command is larger than one group of the journal");
+        co_return refuse(broker_errc::message_too_large, too_large_text(size));
       default:
         co_return refuse(broker_errc::unavailable,
                          failure.empty() ? "the journal is closed" : failure);
