@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -60,9 +61,11 @@ loop::loop(driver& io, loop_options options)
       timers_(turn_time_),
       policy_(io.policy()),
       is_watched_(policy_ != nullptr),
-      inbox_(new detail::post_inbox) {
+      inbox_(nullptr) {
+  auto inbox = std::make_unique<detail::post_inbox>();
   detail::error_list_without_memory();  // while there is memory to make it
   root_ = new scope(*this, nullptr, nullptr, scope_options{.name = options.name});
+  inbox_ = inbox.release();
   loop_registry::add(*this);
 }
 
