@@ -9,8 +9,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
+#include <thread>
 #include <vector>
 
 namespace weir {
@@ -22,6 +24,13 @@ constexpr std::size_t ca_file_bytes_max = 16u << 20;
 constexpr std::size_t reply_bytes_max = 1u << 30;
 // Each call has a patience of its own, which covers this.
 constexpr duration response_timeout = duration::seconds(86'400);
+
+constexpr duration wait_piece = duration::seconds(60);
+constexpr duration asks_apart = duration::milliseconds(100);
+
+time_point steady_now() {
+  return time_point(std::chrono::steady_clock::now().time_since_epoch().count());
+}
 
 /// The first token of a token file: comments and empty lines are left out, as the server does.
 std::string first_token(const std::string& path) {
@@ -128,8 +137,18 @@ api_reply call_server(const client_options& options, const api_call& call) {
   return run_here(call_once(&options, &call));
 }
 
-time_point steady_now() {
-  return time_point(std::chrono::steady_clock::now().time_since_epoch().count());
+void ask_again_for(duration patience, const std::function<bool(duration piece)>& ask) {
+  const time_point until = steady_now() + patience;
+  for (;;) {
+    const time_point begin = steady_now();
+    const duration left = std::max(duration(), until - begin);
+    const duration piece = duration::milliseconds(std::min(left, wait_piece).ns / 1'000'000);
+    if (ask(piece) || piece.ns == 0) return;
+    // A server may let nobody wait at all.
+    const time_point next = std::min(begin + asks_apart, until);
+    const duration pause = std::max(duration(), next - steady_now());
+    std::this_thread::sleep_for(std::chrono::nanoseconds(pause.ns));
+  }
 }
 
 std::string encoded(std::string_view text) {

@@ -7,6 +7,7 @@
 #include <weir/wire/http_head.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -74,10 +75,9 @@ class server_caller {
 /// Makes one call from outside of tasks.
 api_reply call_server(const client_options& options, const api_call& call);
 
-/// The longest that one request waits; who waits for longer asks again.
-constexpr duration wait_piece = duration::seconds(60);
-/// Monotonic time, outside of loops.
-time_point steady_now();
+/// Waits for longer than servers let one request wait: `ask` gets how long to ask for and says
+/// whether that was all. The last time, when `patience` is over, that is 0.
+void ask_again_for(duration patience, const std::function<bool(duration piece)>& ask);
 
 /// `text` as a path segment.
 std::string encoded(std::string_view text);

@@ -7,8 +7,6 @@
 #include <boost/json/parse.hpp>
 #include <fmt/format.h>
 
-#include <algorithm>
-
 namespace weir {
 
 namespace {
@@ -43,21 +41,19 @@ message_end read_message_end(std::string_view json) {
 }
 
 exit_code wait_for_end(const client_options& options, std::string_view id, duration patience) {
-  const time_point until = steady_now() + patience;
-  for (;;) {
-    const duration left = std::max(duration(), until - steady_now());
-    const duration piece = duration::milliseconds(std::min(left, wait_piece).ns / 1'000'000);
-    const api_reply reply = call_server(
-        options,
-        {.path = fmt::format("/v1/messages/{}?wait={}", encoded(id), format_duration(piece)),
-         .patience = piece + duration::seconds(30)});
-    const message_end end = read_message_end(reply.body);
-    if (end.code == exit_code::nothing && left > piece) continue;
-    if (options.json) print(reply.body);
-    if (end.code == exit_code::ok && !options.json) print(end.result);
-    if (end.code != exit_code::ok) throw command_failure{end.code, end.text};
-    return end.code;
-  }
+  api_reply reply;
+  message_end end;
+  ask_again_for(patience, [&](duration piece) {
+    reply = call_server(options, {.path = fmt::format("/v1/messages/{}?wait={}", encoded(id),
+                                                      format_duration(piece)),
+                                  .patience = piece + duration::seconds(30)});
+    end = read_message_end(reply.body);
+    return end.code != exit_code::nothing;
+  });
+  if (options.json) print(reply.body);
+  if (end.code == exit_code::ok && !options.json) print(end.result);
+  if (end.code != exit_code::ok) throw command_failure{end.code, end.text};
+  return end.code;
 }
 
 }  // namespace weir

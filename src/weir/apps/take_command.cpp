@@ -9,7 +9,6 @@
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <memory>
 
 namespace weir {
@@ -57,22 +56,25 @@ std::string bodies_of(const boost::json::array& messages) {
   return out;
 }
 
-bool is_empty(const boost::json::value& answer) { return answer.at("messages").as_array().empty(); }
+struct leased {
+  std::string body;
+  boost::json::value answer;
+  const boost::json::array& messages() const { return answer.at("messages").as_array(); }
+};
 
-/// Asks again until there is something or the time is over: a server's own limit of a wait may be
-/// shorter.
-api_reply lease(const settings& given) {
-  const time_point until = steady_now() + given.wait;
-  for (;;) {
-    const duration left = std::max(duration(), until - steady_now());
-    const duration piece = duration::milliseconds(std::min(left, wait_piece).ns / 1'000'000);
-    api_reply reply = call_server(
-        given.client, {.method = "POST",
-                       .path = fmt::format("/v1/queues/{}/leases?max={}&wait={}",
-                                           encoded(given.queue), given.max, format_duration(piece)),
-                       .patience = piece + duration::seconds(30)});
-    if (piece.ns == 0 || !is_empty(boost::json::parse(reply.body))) return reply;
-  }
+leased lease(const settings& given) {
+  leased got;
+  ask_again_for(given.wait, [&](duration piece) {
+    got.body = call_server(given.client, {.method = "POST",
+                                          .path = fmt::format("/v1/queues/{}/leases?max={}&wait={}",
+                                                              encoded(given.queue), given.max,
+                                                              format_duration(piece)),
+                                          .patience = piece + duration::seconds(30)})
+                   .body;
+    got.answer = boost::json::parse(got.body);
+    return !got.messages().empty();
+  });
+  return got;
 }
 
 /// All at once; those that are refused are told when the others are acknowledged.
@@ -105,11 +107,10 @@ exit_code take(const settings& given) {
     throw command_failure{exit_code::usage,
                           "take: --raw and --json don't go together (see `weir take --help`)"};
   }
-  const api_reply reply = lease(given);
-  const boost::json::value answer = boost::json::parse(reply.body);
-  const boost::json::array& messages = answer.at("messages").as_array();
+  const leased got = lease(given);
+  const boost::json::array& messages = got.messages();
   if (given.client.json) {
-    print(reply.body);
+    print(got.body);
   } else if (!messages.empty()) {
     print(given.raw ? bodies_of(messages) : table_of(messages));
   }
