@@ -18,6 +18,18 @@ using detail::take;
 using detail::tiny_broker;
 using detail::with_broker;
 
+// Completions are taken in while nothing else is, until what is kept for them is full.
+task<> use_up_reserve(broker& b) {
+  const std::string error(1'000, 'e');
+  verdict<nacked> returned;
+  while (returned) {
+    const auto taken = co_await b.lease("q", 1, duration(), 600_s);
+    if (!taken) break;
+    WEIR_REQUIRE(taken->size() == 1);
+    returned = co_await b.nack(taken->at(0).receipt, duration(), error);
+  }
+}
+
 /// Submits until the disk is full; gives how many were taken in.
 task<int> fill(broker& b, std::string_view queue) {
   const std::string body(2'000, 'x');
@@ -98,14 +110,7 @@ WEIR_TEST("time goes on after the journal could not grow and its reserve was use
     testing::world().add_fault({.op = io_op::open, .code = EMFILE, .count = 100'000});
     const auto held = co_await b.lease("q", 20, duration(), 2_s);
     WEIR_REQUIRE(held && held->size() == 20);
-    const std::string error(1'000, 'e');
-    verdict<nacked> returned;
-    while (returned) {
-      const auto taken = co_await b.lease("q", 1, duration(), 600_s);
-      if (!taken) break;
-      WEIR_REQUIRE(taken->size() == 1);
-      returned = co_await b.nack(taken->at(0).receipt, duration(), error);
-    }
+    co_await use_up_reserve(b);
     co_await sleep(10_s);
     testing::world().drop_faults();
     co_await sleep(60_s);
@@ -128,14 +133,7 @@ WEIR_TEST("a reply whose outcome found no room on the disk is due again") {
     WEIR_REQUIRE(due.size() == 1);
     for (int i = 0; i < 5; ++i) co_await detail::submit_text(b, "q", std::string(2'000, 'x'));
     disk.set_quota(disk.used());
-    const std::string error(1'000, 'e');
-    verdict<nacked> returned;
-    while (returned) {
-      const auto taken = co_await b.lease("q", 1, duration(), 600_s);
-      if (!taken) break;
-      WEIR_REQUIRE(taken->size() == 1);
-      returned = co_await b.nack(taken->at(0).receipt, duration(), error);
-    }
+    co_await use_up_reserve(b);
     const std::uint64_t before = b.log().stats().lsn_appended;
     co_await b.settle_reply(due[0], reply_outcome::failed, duration());
     EXPECT_EQ(b.log().stats().lsn_appended, before) << "its outcome was written";

@@ -167,6 +167,30 @@ TEST(journal_crash, a_crash_before_each_operation_of_an_opening_loses_nothing) {
   }
 }
 
+// Commits to a new journal until the power is cut; what was not synced is lost, and no damage may
+// be found afterwards.
+template <class Commits>
+void expect_sound_after(const journal_options& options, std::uint64_t records, Commits commits) {
+  virtual_world world;
+  journal_model model;
+  const auto life = [&]() -> task<> {
+    const auto log = co_await journal::open("/data", options, model);
+    model.over = log.get();
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([](journal* running) -> task<> { co_await running->run(); }, log.get());
+      co_await commits(model);
+      world.crash(crash_loss::all);
+    });
+  };
+  run_outcome_in(world, life(), {.may_leave_handles = true});
+  ASSERT_EQ(model.acknowledged, records);
+  run_virtual_in(world, [](std::uint64_t all) -> task<> {
+    const journal_report report = co_await check_journal("/data");
+    EXPECT_EQ(report.records, all);
+    for (const journal_damage& one : report.damages) ADD_FAILURE() << describe(one);
+  }(records));
+}
+
 // A group's own sync covers no other bytes than its own. A mark before it that was not synced must
 // be durable with it all the same: a hole between two groups is reported as damage.
 TEST(journal_crash, a_mark_that_was_not_synced_is_no_hole_in_front_of_the_next_group) {
@@ -175,26 +199,12 @@ TEST(journal_crash, a_mark_that_was_not_synced_is_no_hole_in_front_of_the_next_g
   options.pending_bytes_max = options.group_bytes_max = 16 * 1024;
   // From a mark well before the end of a page, which is what is synced, to one behind it.
   for (std::size_t first = 3'800; first < 4'100; first += 8) {
-    virtual_world world;
-    journal_model model;
-    const auto life = [&]() -> task<> {
-      const auto log = co_await journal::open("/data", options, model);
-      model.over = log.get();
-      co_await with_scope([&](scope& s) -> task<> {
-        s.spawn([](journal* running) -> task<> { co_await running->run(); }, log.get());
-        co_await model.commit({{journal_model::put, 1, std::string(first, 'x')}});
-        co_await sleep(2 * options.mark_delay);
-        co_await model.commit({{journal_model::put, 2, "y"}});
-        world.crash(crash_loss::all);
-      });
-    };
-    run_outcome_in(world, life(), {.may_leave_handles = true});
-    ASSERT_EQ(model.acknowledged, 2u) << first;
-    run_virtual_in(world, [](std::size_t size) -> task<> {
-      const journal_report report = co_await check_journal("/data");
-      EXPECT_EQ(report.records, 2u) << size;
-      for (const journal_damage& one : report.damages) ADD_FAILURE() << size << describe(one);
-    }(first));
+    SCOPED_TRACE(first);
+    expect_sound_after(options, 2, [&](journal_model& model) -> task<> {
+      co_await model.commit({{journal_model::put, 1, std::string(first, 'x')}});
+      co_await sleep(2 * options.mark_delay);
+      co_await model.commit({{journal_model::put, 2, "y"}});
+    });
   }
 }
 
@@ -202,29 +212,14 @@ TEST(journal_crash, a_mark_that_was_not_synced_is_no_hole_in_front_of_the_next_s
   journal_options options = tiny;
   options.segment_bytes = 16 * 1024;
   options.group_bytes_max = 4096;
-  virtual_world world;
-  journal_model model;
-  const auto life = [&]() -> task<> {
-    const auto log = co_await journal::open("/data", options, model);
-    model.over = log.get();
-    co_await with_scope([&](scope& s) -> task<> {
-      s.spawn([](journal* running) -> task<> { co_await running->run(); }, log.get());
-      for (std::uint64_t id = 1; id <= 4; ++id) {
-        co_await model.commit({{journal_model::put, id, std::string(3'500, 'x')}});
-      }
-      co_await sleep(2 * options.mark_delay);
-      co_await model.commit({{journal_model::put, 5, std::string(3'500, 'x')}});
-      EXPECT_EQ(model.place_of(5).segment, 2u);
-      world.crash(crash_loss::all);
-    });
-  };
-  run_outcome_in(world, life(), {.may_leave_handles = true});
-  ASSERT_EQ(model.acknowledged, 5u);
-  run_virtual_in(world, []() -> task<> {
-    const journal_report report = co_await check_journal("/data");
-    EXPECT_EQ(report.records, 5u);
-    for (const journal_damage& one : report.damages) ADD_FAILURE() << describe(one);
-  }());
+  expect_sound_after(options, 5, [&](journal_model& model) -> task<> {
+    for (std::uint64_t id = 1; id <= 4; ++id) {
+      co_await model.commit({{journal_model::put, id, std::string(3'500, 'x')}});
+    }
+    co_await sleep(2 * options.mark_delay);
+    co_await model.commit({{journal_model::put, 5, std::string(3'500, 'x')}});
+    EXPECT_EQ(model.place_of(5).segment, 2u);
+  });
 }
 
 // A sync that fails leaves its group in the memory of the machine, where the next process finds it.
