@@ -79,6 +79,7 @@ task<> journal::run() {
       if (!state.is_closing || !state.pending.is_empty()) {
         state.fail_with(error(errc::closed, "the journal is not running any more"));
       }
+      state.snapshot_over.notify_all();
     }
   } const on_exit{*state_};
   co_await with_scope({.name = "journal"}, [this](scope& s) -> task<> {

@@ -132,7 +132,7 @@ class append_room_wait final : public leaf_wait<append_room_wait, void>, public 
 
 /// A durable log of records.
 ///
-/// Cancel:  cancelled waits leave records alone; a cancelled run() fails the journal: use close().
+/// Cancel:  a call has happened as a whole or not; a cancelled run() fails the journal: close().
 /// Order:   records are numbered (LSN) and durable in the order of appending; one append is atomic.
 /// Bound:   pending_bytes_max not yet durable; disk: twice the live bytes, two snapshots and a
 ///          constant.

@@ -2,6 +2,7 @@
 
 #include <weir/base/text.hpp>
 #include <weir/core/as_result.hpp>
+#include <weir/core/sleep.hpp>
 #include <weir/store/internal/journal_folder.hpp>
 #include <weir/store/internal/journal_scan.hpp>
 #include <weir/store/internal/reading_meter.hpp>
@@ -63,6 +64,7 @@ task<scan_start> check_snapshots(const folder_contents& contents, journal_report
     slice_counter slices(meter);
     const auto info = co_await as_result(read_snapshot(path, slices));
     if (!info) {
+      if (info.error() == errc::cancelled) co_await checkpoint();  // ends here
       if (info.error() != errc::corrupt) raise(info.error());
       found.damages.push_back({.file = one.name, .text = std::string(info.error().message())});
       continue;

@@ -1,6 +1,7 @@
 #include <weir/store/internal/journal_folder.hpp>
 
 #include <weir/core/as_result.hpp>
+#include <weir/core/sleep.hpp>
 
 #include <fmt/format.h>
 
@@ -103,6 +104,7 @@ task<> make_folder(std::string folder) {
   }
   // Also when it is there: whoever made it may have died before its name was durable.
   const auto synced = co_await as_result(sync_dir(parent_of(folder)));
+  if (!synced && synced.error() == errc::cancelled) co_await checkpoint();  // ends here
   const bool is_foreign = !synced && status && synced.error() == errc::permission_denied;
   if (!synced && !is_foreign) raise(synced.error());
 }
@@ -121,6 +123,7 @@ task<file> lock_folder(std::string folder) {
 task<std::optional<file>> lock_to_read(std::string folder) {
   auto lock = co_await as_result(open_file(path_in(folder, "lock"), {}));
   if (!lock && lock.error() == errc::not_found) co_return std::nullopt;
+  if (!lock && lock.error() == errc::cancelled) co_await checkpoint();  // ends here
   if (!lock) raise(lock.error());
   if (!lock->try_lock()) {
     raise(error(errc::busy, fmt::format("a server has '{}' open, and what it changes meanwhile "
@@ -139,6 +142,7 @@ task<file> make_blank_file(std::string path, std::uint32_t size, bool writes_zer
     // What was reserved in part goes back before anybody else meets the full disk.
     made.close();
     (void)co_await as_result(remove_path(path));
+    if (filled.error() == errc::cancelled) co_await checkpoint();  // ends here
     raise(error(filled.error().code(), fmt::format("can't reserve {} bytes for '{}'", size, path))
               .caused_by(filled.error()));
   }

@@ -201,7 +201,7 @@ task<> keep_journal(journal_state* journal) {
       } catch (...) {
         taken = fail(caught_want_of_memory());
       }
-      state.snapshot_over.set();
+      state.snapshot_over.notify_all();
       if (!taken && taken.error() == errc::cancelled) co_return;
     }
     result<bool> compacted = true;

@@ -6,6 +6,7 @@
 #include <weir/base/probe.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/as_result.hpp>
+#include <weir/core/sleep.hpp>
 #include <weir/store/internal/journal_folder.hpp>
 #include <weir/store/internal/journal_scan.hpp>
 #include <weir/store/internal/journal_state.hpp>
@@ -79,6 +80,7 @@ task<scan_start> load_newest(journal_state& state, const folder_contents& conten
     const std::string path = path_in(state.folder, at->name);
     if (const auto status = path_status(path)) meter.begin_snapshot(status->size);
     const auto info = co_await as_result(read_snapshot(path, loader));
+    if (!info && info.error() == errc::cancelled) co_await checkpoint();  // ends here
     // A disk that can't read the newest may well read the one before it.
     const bool is_last = at + 1 == contents.snapshots.end();
     const bool is_left_out =

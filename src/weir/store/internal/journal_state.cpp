@@ -103,7 +103,7 @@ void journal_state::fail_with(error reason) noexcept {
   writer_wake.set();
   preparer_wake.set();
   keeper_wake.set();
-  snapshot_over.set();
+  snapshot_over.notify_all();
 }
 
 void journal_state::wake_durable() noexcept {

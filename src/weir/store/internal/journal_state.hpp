@@ -2,6 +2,7 @@
 #pragma once
 
 #include <weir/core/loop.hpp>
+#include <weir/flow/event.hpp>
 #include <weir/io/file.hpp>
 #include <weir/store/internal/pending_groups.hpp>
 #include <weir/store/internal/snapshot_file.hpp>
@@ -103,7 +104,7 @@ struct journal_state {
   wake_signal writer_wake;
   wake_signal preparer_wake;
   wake_signal keeper_wake;
-  wake_signal snapshot_over;  // written or failed
+  condition snapshot_over{"a snapshot"};  // written, failed, or not to come any more
 
   journal_recovery recovery;
   journal_stats stats;

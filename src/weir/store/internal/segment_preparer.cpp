@@ -134,11 +134,9 @@ task<> publish(journal_state& state, std::string from, std::string to) {
     synced = co_await as_result(sync_dir(state.folder));
   }
   if (synced) co_return;
-  if (synced.error() != errc::cancelled) {
-    // As with data: a later sync that works would prove nothing about this name.
-    state.fail_with(
-        error(errc::io, "syncing the journal's folder failed").caused_by(synced.error()));
-  }
+  if (synced.error() == errc::cancelled) co_await checkpoint();  // ends here
+  // As with data: a later sync that works would prove nothing about this name.
+  state.fail_with(error(errc::io, "syncing the journal's folder failed").caused_by(synced.error()));
   raise(synced.error());
 }
 

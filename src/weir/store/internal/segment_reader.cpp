@@ -1,6 +1,7 @@
 #include <weir/store/internal/segment_reader.hpp>
 
 #include <weir/core/as_result.hpp>
+#include <weir/core/sleep.hpp>
 
 #include <fmt/format.h>
 
@@ -33,7 +34,7 @@ task<std::string_view> segment_reader::bytes_at(std::uint64_t offset, std::size_
           file_.read_at(offset + filled, std::span(window_.data() + filled, wanted - filled)));
       if (!got) {
         window_.clear();
-        if (got.error() == errc::cancelled) raise(got.error());
+        if (got.error() == errc::cancelled) co_await checkpoint();  // ends here
         raise(error(got.error().code(),
                     fmt::format("'{}' can't be read at byte {}", path_, offset + filled))
                   .caused_by(got.error()));
