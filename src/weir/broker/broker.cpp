@@ -38,10 +38,9 @@ task<std::unique_ptr<broker>> broker::open(broker_options options) {
   if (const auto status = path_status(folder); status && !status->is_directory) {
     raise(error(errc::invalid_argument, "the data folder '" + folder + "' is no folder"));
   }
-  if (const auto made = co_await as_result(make_dir(folder, 0700));
-      !made && made.error() != errc::already_exists) {
-    raise(made.error());
-  }
+  const auto made = co_await as_result(make_dir(folder, 0700));
+  if (!made && made.error() == errc::cancelled) co_await checkpoint();  // ends here
+  if (!made && made.error() != errc::already_exists) raise(made.error());
   file lock = co_await open_file(folder + "/secret",
                                  {.read = true, .write = true, .create = true, .mode = 0600});
   if (!co_await lock_within(lock_patience, lock)) {

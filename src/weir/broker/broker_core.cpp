@@ -434,7 +434,10 @@ task<> broker_core::tick_on_time() {
 task<bool> broker_core::tick_and_wait() {
   constexpr duration sleep_max = duration::seconds(60);  // the wall clock may be set meanwhile
   is_nudged = false;
-  give_back_owed();
+  if (!give_back_owed()) {
+    co_await log->wait_room(batch_bytes(), append_class::completion);
+    co_return true;
+  }
   const auto has_more = tick_once();
   is_nudged = false;  // by ourselves
   if (!has_more && has_more.error() == errc::full) {

@@ -15,10 +15,12 @@ namespace weir {
 
 namespace detail {
 
-// Without a wait, as it is also called while a cancelled call's frames end. When the journal can't
-// take it, the lease runs out instead. What finds no memory is tried again by the keeper.
-void broker_core::give_back(std::span<const leased_message> taken) noexcept {
+// Without a wait, as it is also called while a cancelled call's frames end. What finds no memory or
+// no room in the journal is tried again by the keeper; when the journal can't take it for another
+// reason, the lease runs out instead.
+bool broker_core::give_back(std::span<const leased_message> taken) noexcept {
   std::size_t done = 0;
+  bool is_full = false;
   try {
     for (; done < taken.size() && failure.empty(); ++done) {
       batch.clear();
@@ -26,20 +28,27 @@ void broker_core::give_back(std::span<const leased_message> taken) noexcept {
                                                     .delay = duration(),
                                                     .attempt = attempt_use::is_given_back},
                                          wall_now(), batch);
-      if (outcome && !commit(append_class::completion)) return;
+      if (!outcome) continue;
+      const auto given = commit(append_class::completion);
+      is_full = !given && given.error() == errc::full;
+      if (is_full) break;
+      if (!given) return false;
     }
-  } catch (const std::bad_alloc&) {
-    try {
-      owed.insert(owed.end(), taken.begin() + static_cast<std::ptrdiff_t>(done), taken.end());
-    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then the lease runs out
-    }
+    if (!is_full) return false;
+  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): the rest is owed
   }
+  try {
+    owed.insert(owed.end(), taken.begin() + static_cast<std::ptrdiff_t>(done), taken.end());
+  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then the lease runs out
+  }
+  return is_full;
 }
 
-void broker_core::give_back_owed() {
-  if (owed.empty()) return;
-  give_back(std::exchange(owed, {}));
-  if (!owed.empty()) throw std::bad_alloc();
+bool broker_core::give_back_owed() {
+  if (owed.empty()) return true;
+  const bool is_full = give_back(std::exchange(owed, {}));
+  if (!owed.empty() && !is_full) throw std::bad_alloc();
+  return !is_full;
 }
 
 // A message whose body the disk does not give back would be the first in line for ever, and nobody

@@ -112,8 +112,10 @@ struct broker_core final : journal_client, state_observer {
                                                 record_kind kind);
   task<std::vector<taken_message>> deliver(std::string queue, std::vector<leased_message> taken,
                                            std::uint64_t lsn);
-  void give_back(std::span<const leased_message> taken) noexcept;
-  void give_back_owed();
+  /// True: the journal is full, and the rest is owed.
+  bool give_back(std::span<const leased_message> taken) noexcept;
+  /// False: the journal has no room for what `batch` holds.
+  bool give_back_owed();
   void bury(const leased_message& one, const error& why);
   due_reply begin_reply(const pending_reply& from) const;
   task<stored_record> read_for_reply(const due_reply& reply, location pending_reply::* which);
@@ -164,7 +166,7 @@ struct broker_core final : journal_client, state_observer {
   intrusive_list<subscription> subscriptions;
   std::deque<waiting_event> events;  // bounded by what the journal lets be pending
 
-  std::vector<leased_message> owed;  // to be given back, when there is memory
+  std::vector<leased_message> owed;  // to be given back, when there is memory and room
   bool is_nudged = false;
   condition nudged;
   condition appended;
