@@ -610,30 +610,45 @@ def names_of_tests(tree):
     return names
 
 
+NAMED_AFTER = ("docs/reference/rules.md", "docs/reference/laws.md")
+
+
+def ids_of_test(name):
+    """The rules or the law at a test's end: `it waits (T1, L2)` and `noun.waits_T1_L2` have T1 and L2."""
+    if match := re.search(r"\((\w+(?:, \w+)*)\)$", name):
+        return match.group(1).split(", ")
+    rules = re.search(r"(?:_[A-Z]\d+)+$", name)
+    return rules.group(0)[1:].split("_") if rules else [name.rsplit("_", 1)[-1]]
+
+
 def rule_traced(tree):
-    """Rules, laws and themes have rows in their pages, whose last cells name tests that exist; a law's test has its name."""
+    """Rules, laws and themes have rows in their pages, whose last cells name tests that exist; tests of rule and law end in its name."""
     names = names_of_tests(tree)
     for page, wanted in TRACED.items():
         if page not in tree.by_path:
             continue
-        rows = set()
+        rows = {}
         for number, line in enumerate(tree.by_path[page].lines, 1):
             match = re.match(r"\| (\w+) \|.*\|([^|]*)\|$", line)
             if not match or match.group(1) in ("rule", "law", "theme"):
                 continue
             row = match.group(1)
-            rows.add(row)
-            cited = re.findall(r"`([^`]+)`", match.group(2))
+            cited = rows[row] = re.findall(r"`([^`]+)`", match.group(2))
             if not cited:
                 yield Finding(page, number, "traced", f"{row} names no test")
             for name in cited:
                 if name not in names:
                     yield Finding(page, number, "traced", f"there is no test `{name}`")
-            if row in TRACED_LAWS and not any(name.endswith((f"({row})", f"__{row}")) for name in cited):
+            if cited and page in NAMED_AFTER and not any(row in ids_of_test(name) for name in cited):
                 yield Finding(page, number, "traced", f"no test has the name of {row}")
         for row in wanted:
             if row not in rows:
                 yield Finding(page, 1, "traced", f"{row} has no row")
+        if page in NAMED_AFTER:
+            for name in sorted(names):
+                for row in set(ids_of_test(name)) & rows.keys():
+                    if name not in rows[row]:
+                        yield Finding(page, 1, "traced", f"the row of {row} leaves out `{name}`")
         if page.endswith("/trio-themes.md") and len(rows) < TRACED_THEMES_MIN:
             yield Finding(page, 1, "traced", f"{len(rows)} of {TRACED_THEMES_MIN} themes have rows")
 

@@ -334,36 +334,53 @@ class Docs(TidyTest):
 
 
 class Traced(TidyTest):
+    RULES = [f"{letter}{number}" for letter, numbers in tidy_rules.TRACED_RULES.items() for number in numbers]
+
     def setUp(self):
         super().setUp()
-        self.rows = [f"| T{number} | text | `noun.does` |" for number in range(1, 26)]
-        for letter, numbers in (("L", range(1, 8)), ("W", range(1, 14)), ("A", range(1, 12))):
-            self.rows += [f"| {letter}{number} | text | `noun.does` |" for number in numbers]
-        self.write("src/weir/base/noun_test.cpp", 'TEST_P(noun, does) {}\nWEIR_TEST(\n    "a sentence, with a comma") {}\n')
+        self.rows = {rule: f"`noun.does_{rule}`" for rule in self.RULES}
+        tests = "".join(f"TEST_P(noun, does_{rule}) {{}}\n" for rule in self.RULES)
+        self.write("src/weir/base/noun_test.cpp", tests + 'TEST(noun, does) {}\nWEIR_TEST(\n    "a sentence, with a comma (T2, K4)") {}\n')
+        self.rows["T2"] += ", `a sentence, with a comma (T2, K4)`"
 
     def check(self):
-        self.write("docs/reference/rules.md", "\n".join(self.rows) + "\n")
+        rows = [f"| {rule} | text | {tests} |" for rule, tests in self.rows.items()]
+        self.write("docs/reference/rules.md", "\n".join(rows) + "\n")
         return self.found(tidy_rules.rule_traced)
 
     def test_each_rule_with_a_test_that_exists_passes(self):
-        self.rows[1] = "| T2 | text | `a sentence, with a comma`, `noun.does` |"
+        self.rows["T3"] += ", `noun.does`"
         self.assertEqual(self.check(), [])
 
     def test_a_test_that_does_not_exist_is_found(self):
-        self.rows[4] = "| T5 | text | `noun.does`, `noun.did` |"
+        self.rows["T5"] += ", `noun.did`"
         self.assert_one(self.check(), "docs/reference/rules.md:5 there is no test `noun.did`")
 
     def test_a_rule_without_a_test_or_a_row_is_found(self):
-        self.rows[0] = "| T1 | `noun.does` | |"
-        self.assert_one(self.check(), "T1 names no test")
-        del self.rows[0]
+        self.rows["T1"] = "`noun.does_T1` |"
+        self.assertIn("docs/reference/rules.md:1 T1 names no test", self.check())
+        del self.rows["T1"]
         self.assert_one(self.check(), "T1 has no row")
-        self.rows.insert(0, "| T1 | text | `noun.does` |")
-        del self.rows[-1]
+        self.setUp()
+        del self.rows["A11"]
         self.assert_one(self.check(), "A11 has no row")
 
+    def test_a_rule_without_a_test_that_is_named_after_it_is_found(self):
+        self.rows["K9"] = "`noun.does`, `noun.does_T1`, `a sentence, with a comma (T2, K4)`"
+        self.assert_one(self.check(), "no test has the name of K9")
+        self.write("src/weir/base/verb_test.cpp", "TEST(verb, does_L1_K9) {}\n")
+        self.rows["K9"] = self.rows["L1"] = "`verb.does_L1_K9`"
+        self.rows["L1"] += ", `noun.does_L1`"
+        self.assertEqual(self.check(), [])
+
+    def test_a_test_that_is_named_after_a_rule_which_does_not_name_it_is_found(self):
+        self.rows["K4"] = "`a sentence, with a comma (T2, K4)`"
+        self.assertEqual(self.check(), [])
+        self.rows["T2"] = "`noun.does_T2`"
+        self.assert_one(self.check(), "the row of T2 leaves out `a sentence, with a comma (T2, K4)`")
+
     def test_a_row_of_another_letter_names_tests_that_exist_too(self):
-        self.rows.append("| K4 | text | `noun.did` |")
+        self.rows["K4"] = "`a sentence, with a comma (T2, K4)`, `noun.did`"
         self.assert_one(self.check(), "there is no test `noun.did`")
 
     def check_laws(self, rows, tests):
@@ -375,12 +392,12 @@ class Traced(TidyTest):
         laws = tidy_rules.TRACED_LAWS
         self.assertEqual(len(set(laws)), 58)
         tests = "".join(f'WEIR_TEST("it holds ({law})") {{}}\n' for law in laws[1:])
-        tests += f"TEST(laws, it_holds__{laws[0]}) {{}}\n"
-        rows = [f"| {laws[0]} | text | `laws.it_holds__{laws[0]}` |"]
+        tests += f"TEST(laws, it_holds_{laws[0]}) {{}}\n"
+        rows = [f"| {laws[0]} | text | `laws.it_holds_{laws[0]}` |"]
         rows += [f"| {law} | text | `it holds ({law})` |" for law in laws[1:]]
         self.assertEqual(self.check_laws(rows, tests), [])
         rows[3] = f"| {laws[3]} | text | `it holds ({laws[4]})` |"
-        self.assert_one(self.check_laws(rows, tests), f"no test has the name of {laws[3]}")
+        self.assertIn(f"docs/reference/laws.md:6 no test has the name of {laws[3]}", self.check_laws(rows, tests))
         del rows[3]
         self.assert_one(self.check_laws(rows, tests), f"{laws[3]} has no row")
 

@@ -89,7 +89,7 @@ WEIR_TEST("a cancelled task is the value cancelled, after its frames have ended"
   EXPECT_EQ(log, "dv");
 }
 
-WEIR_TEST("a cancelled wait is the value cancelled, and the next one too") {
+WEIR_TEST("a cancelled wait is the value cancelled, and the next one too (T3)") {
   int cancelled = 0;
   co_await with_scope([&](scope& s) -> task<> {
     s.spawn([&]() -> task<> {

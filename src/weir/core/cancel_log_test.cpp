@@ -13,7 +13,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using testing::log_listener;
 
-WEIR_TEST("a cancelled scope tells its name, the kind of the reason, who gave it and where") {
+WEIR_TEST("a cancelled scope tells its name, the kind of the reason, who gave it and where (C5)") {
   log_listener heard;
   co_await with_scope({.name = "uploads"}, [](scope& s) -> task<> {
     s.cancel("the user went away");

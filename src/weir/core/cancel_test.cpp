@@ -47,7 +47,7 @@ task<> ends_at(Wait (*wait)(), char name, std::string* log) {
   });
 }
 
-WEIR_TEST("every kind of wait ends in a cancelled scope, even when it could finish at once") {
+WEIR_TEST("every kind of wait ends in a cancelled scope, even when it could finish at once (T1)") {
   std::string log;
   co_await ends_at(+[] { return sleep(0_ms); }, 's', &log);
   co_await ends_at(+[] { return yield(); }, 'y', &log);
@@ -56,7 +56,7 @@ WEIR_TEST("every kind of wait ends in a cancelled scope, even when it could fini
   EXPECT_EQ(log, "sycj");
 }
 
-WEIR_TEST("code without a wait is never interrupted") {
+WEIR_TEST("code without a wait is never interrupted (T1)") {
   std::string log;
   co_await with_scope([&](scope& s) -> task<> {
     s.cancel();
@@ -79,7 +79,7 @@ WEIR_TEST("cancelling a waiting task ends it at once and its timer is gone") {
   EXPECT_EQ(loop::current()->stats().timers_live, 0u);
 }
 
-WEIR_TEST("a result that was there first is delivered, and the next wait ends the task") {
+WEIR_TEST("a result that was there first is delivered, and the next wait ends the task (T9)") {
   std::string log;
   co_await with_scope([&](scope& s) -> task<> {
     s.spawn([&]() -> task<> {
@@ -185,7 +185,7 @@ WEIR_TEST("a destructor may use caught exceptions and spawn while its frame is c
 
 // The level.
 
-WEIR_TEST("a cancellation that was turned into a value comes back at the next wait") {
+WEIR_TEST("a cancellation that was turned into a value comes back at the next wait (T3)") {
   std::string log;
   co_await with_scope([&](scope& s) -> task<> {
     s.spawn([&]() -> task<> {
@@ -206,7 +206,7 @@ WEIR_TEST("a cancellation that was turned into a value comes back at the next wa
   EXPECT_EQ(elapsed(), 1_ms);
 }
 
-WEIR_TEST("a scope entered after the cancellation is cancelled at its first wait") {
+WEIR_TEST("a scope entered after the cancellation is cancelled at its first wait (T8)") {
   std::string log;
   co_await with_scope([&](scope& s) -> task<> {
     s.cancel();
@@ -241,7 +241,7 @@ WEIR_TEST("cancelling an inner scope leaves the outer one alone") {
   EXPECT_EQ(log, "os");
 }
 
-WEIR_TEST("cancelling an outer scope passes through inner ones and ends at its own") {
+WEIR_TEST("cancelling an outer scope passes through inner ones and ends at its own (T4)") {
   std::string log;
   co_await with_scope([&](scope& outer) -> task<> {
     co_await with_scope([&](scope& middle) -> task<> {
@@ -261,7 +261,7 @@ WEIR_TEST("cancelling an outer scope passes through inner ones and ends at its o
   EXPECT_EQ(log, "e");
 }
 
-WEIR_TEST("cancelling twice keeps the first reason") {
+WEIR_TEST("cancelling twice keeps the first reason (T2, T22)") {
   co_await with_scope([](scope& s) -> task<> {
     EXPECT_EQ(s.reason().kind, cancel_kind::none);
     s.cancel("first");
@@ -303,7 +303,7 @@ WEIR_TEST("a failed sibling is named as the reason") {
   EXPECT_EQ(seen.task, failed);
 }
 
-WEIR_TEST("a cancelled body with a value raises cancelled with the reason's text") {
+WEIR_TEST("a cancelled body with a value raises cancelled with the reason's text (T2)") {
   EXPECT_THAT(co_await errors_of([]() -> task<> {
                 co_await with_scope([](scope& s) -> task<int> {
                   s.cancel("no more");
@@ -314,7 +314,7 @@ WEIR_TEST("a cancelled body with a value raises cancelled with the reason's text
               ElementsAre(HasSubstr("no more")));
 }
 
-WEIR_TEST("the error of a cancelled scope names the reason and the task behind it") {
+WEIR_TEST("the error of a cancelled scope names the reason and the task behind it (T22)") {
   std::uint64_t behind = 0;
   const auto errors = co_await errors_of([](std::uint64_t* task_id) -> task<> {
     co_await with_scope({.name = "uploads"}, [&](scope& s) -> task<int> {
@@ -334,7 +334,7 @@ WEIR_TEST("the error of a cancelled scope names the reason and the task behind i
                                             std::to_string(behind) + ": first reason")));
 }
 
-WEIR_TEST("a scope without a value tells whether its own cancellation cut it short, and why") {
+WEIR_TEST("a scope without a value tells whether its own cancellation cut it short, and why (T2)") {
   const scope_end whole = co_await with_scope([](scope&) -> task<> { co_await yield(); });
   EXPECT_FALSE(whole.is_cancel_called());
   EXPECT_FALSE(whole.was_cut_short());
@@ -428,7 +428,7 @@ WEIR_TEST("an error of an inner scope passes an outer cancellation") {
   EXPECT_THAT(errors, ElementsAre(HasSubstr("while leaving")));
 }
 
-WEIR_TEST("leaving a scope waits for children that take their time, whatever is cancelled") {
+WEIR_TEST("leaving a scope waits for children that take their time, whatever is cancelled (T16)") {
   bool has_ended = false;
   co_await with_scope([&](scope& outer) -> task<> {
     co_await with_scope([&](scope& s) -> task<> {

@@ -71,7 +71,7 @@ WEIR_TEST("an error of the body alone is raised as it is, after the cleanups") {
   }
 }
 
-WEIR_TEST("errors of cleanups come beside the body's, and stop no other cleanup") {
+WEIR_TEST("errors of cleanups come beside the body's, and stop no other cleanup (S6)") {
   const texts told = co_await testing::errors_of(with_cleanups([&](cleanups& after) -> task<> {
     const auto fail_with = [](const char* text) {
       return [text] WEIR_CORO_WRAPPER { return fail_later(text); };
@@ -84,7 +84,7 @@ WEIR_TEST("errors of cleanups come beside the body's, and stop no other cleanup"
   EXPECT_EQ(told, (texts{"body", "inner cleanup", "outer cleanup"}));
 }
 
-WEIR_TEST("a cleanup that overruns its deadline is cancelled, and that is told") {
+WEIR_TEST("a cleanup that overruns its deadline is cancelled, and that is told (S6)") {
   bool has_ended = false;
   const texts told = co_await testing::errors_of(with_cleanups([&](cleanups& after) -> task<> {
     after.defer_async(
@@ -148,7 +148,7 @@ WEIR_TEST("a cleanup may add another, and there is a bound") {
   EXPECT_EQ(runs, 2);
 }
 
-TEST(Cleanup, runs_once_for_each_deferred_one_wherever_the_body_is_cancelled) {
+TEST(Cleanup, runs_once_for_each_deferred_one_wherever_the_body_is_cancelled_S6) {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
     int opened = 0;
     int closed = 0;

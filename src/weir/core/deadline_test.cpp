@@ -49,7 +49,7 @@ WEIR_TEST("a task that is in time gives its value and leaves no timer") {
   EXPECT_EQ(loop::current()->stats().timers_live, 0u);
 }
 
-WEIR_TEST("a single wait can be given a time-out") {
+WEIR_TEST("a single wait can be given a time-out (T10)") {
   co_await expect_raises<errc::timed_out>(with_timeout(1_ms, sleep(1_h)));
   co_await with_timeout(1_h, sleep(1_ms));
   EXPECT_EQ(elapsed(), 2_ms);
@@ -67,7 +67,7 @@ WEIR_TEST("a time-out of zero or less lets the task run to its first wait") {
   }
 }
 
-WEIR_TEST("the earliest deadline around a wait ends it, and belongs to its own scope") {
+WEIR_TEST("the earliest deadline around a wait ends it, and belongs to its own scope (T5)") {
   co_await with_timeout(1_h, []() -> task<> {
     co_await expect_raises<errc::timed_out>(
         with_timeout(5_ms, []() -> task<> { co_await with_timeout(10_ms, sleep_forever()); }()));
@@ -80,7 +80,7 @@ WEIR_TEST("the earliest deadline around a wait ends it, and belongs to its own s
   }());
 }
 
-WEIR_TEST("effective_deadline is the earliest up to the nearest shield") {
+WEIR_TEST("effective_deadline is the earliest up to the nearest shield (T5)") {
   const time_point start = loop::current()->now();
   co_await with_scope({.timeout = 10_ms}, [&](scope& outer) -> task<> {
     EXPECT_EQ(outer.effective_deadline(), start + 10_ms);
@@ -103,7 +103,7 @@ WEIR_TEST("effective_deadline is the earliest up to the nearest shield") {
   });
 }
 
-WEIR_TEST("a deadline can be moved later, earlier, into the past and away") {
+WEIR_TEST("a deadline can be moved later, earlier, into the past and away (T2)") {
   const time_point start = loop::current()->now();
   co_await with_scope({.timeout = 5_ms}, [&](scope& s) -> task<> {
     s.set_deadline(start + 20_ms);

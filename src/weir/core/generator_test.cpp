@@ -50,7 +50,7 @@ WEIR_TEST("a generator gives its values one by one and then nothing") {
   EXPECT_EQ(co_await numbers.next(), std::nullopt);
 }
 
-WEIR_TEST("a generator waits between its values, and only while it is asked") {
+WEIR_TEST("a generator waits between its values, and only while it is asked (W2)") {
   auto numbers = slowly(3);
   EXPECT_EQ(co_await numbers.next(), 1);
   EXPECT_EQ(elapsed(), 1_ms);

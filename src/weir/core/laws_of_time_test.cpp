@@ -186,7 +186,7 @@ WEIR_TEST("a task has one loop before and after any wait (executionContextCommut
 }
 
 // A step that may go on for one wait only, for two, ... for as long as it likes.
-TEST(laws, a_program_comes_to_the_same_however_far_a_step_may_go__syncStepIdentity) {
+TEST(laws, a_program_comes_to_the_same_however_far_a_step_may_go_syncStepIdentity) {
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
     std::string first;
     for (const std::uint32_t limit : {128u, 1u, 2u, 3u, 7u}) {

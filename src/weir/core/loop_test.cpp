@@ -85,7 +85,7 @@ TEST(Run, gives_one_for_a_main_that_failed_after_the_handler_heard_it) {
   EXPECT_TRUE(is_heard);
 }
 
-TEST(Run, a_task_of_the_root_that_fails_ends_main_and_is_heard) {
+TEST(Run, a_task_of_the_root_that_fails_ends_main_and_is_heard_T18) {
   static int heard;
   heard = 0;
   const auto before =
@@ -121,7 +121,7 @@ TEST(Loop, loops_one_after_the_other_share_a_world) {
 }
 
 // The budget of a step: waits that are ready at once don't keep the loop for themselves.
-TEST(Loop, a_task_that_is_always_ready_gives_way_after_its_budget) {
+TEST(Loop, a_task_that_is_always_ready_gives_way_after_its_budget_T1_L2) {
   std::string log;
   testing::run_virtual(
       [](std::string* out) -> task<> {
@@ -146,7 +146,7 @@ TEST(Loop, a_task_that_is_always_ready_gives_way_after_its_budget) {
                      std::string(10, 'b') + std::string(5, 'a') + std::string(5, 'b'));
 }
 
-TEST(Loop, a_timer_fires_although_tasks_are_always_ready) {
+TEST(Loop, a_timer_fires_although_tasks_are_always_ready_L2) {
   // Time does not pass by itself while tasks are ready, so the busy ones move the clock.
   virtual_world world;
   bool is_stopped = false;
@@ -170,7 +170,7 @@ TEST(Loop, a_timer_fires_although_tasks_are_always_ready) {
   EXPECT_LE(rounds, 1000u + 256u + 1000u);
 }
 
-TEST(Loop, a_turn_ends_after_its_time_even_with_steps_left) {
+TEST(Loop, a_turn_ends_after_its_time_even_with_steps_left_L2) {
   virtual_world world;
   std::uint64_t turns = 0;
   testing::run_virtual_in(world,
@@ -242,7 +242,7 @@ class recording_observer final : public loop_observer {
   void note(char what, std::uint64_t id) { ((log += what) += std::to_string(id)) += ' '; }
 };
 
-TEST(Loop, an_observer_hears_every_event_in_order) {
+TEST(Loop, an_observer_hears_every_event_in_order_T24) {
   virtual_driver driver;
   loop on(driver);
   recording_observer observer;
@@ -262,7 +262,7 @@ class io_wait_recorder final : public loop_observer {
   std::latch is_asleep{1};
 };
 
-TEST(Loop, waits_in_the_driver_until_the_next_timer_and_not_at_all_while_a_task_is_ready) {
+TEST(Loop, waits_in_the_driver_until_the_next_timer_and_not_at_all_while_a_task_is_ready_L1) {
   virtual_driver driver(virtual_options{.threads = true});
   loop on(driver, {.turn_steps_max = 16});
   io_wait_recorder observer;
@@ -338,7 +338,7 @@ TEST(Loop, a_loop_can_run_again_after_its_tasks_have_ended) {
   EXPECT_EQ(runs, 3);
 }
 
-TEST(Loop, one_seed_gives_one_order_and_different_seeds_different_ones) {
+TEST(Loop, one_seed_gives_one_order_and_different_seeds_different_ones_L5) {
   const auto order = [](std::uint64_t seed) {
     std::string log;
     testing::run_virtual(

@@ -117,7 +117,7 @@ TEST(Post, beyond_the_bound_it_says_so_and_goes_on_when_there_is_room) {
   EXPECT_TRUE(on.post([&] { ++heard; }));
 }
 
-TEST(Post, posting_from_posts_does_not_starve_tasks) {
+TEST(Post, posting_from_posts_does_not_starve_tasks_L7) {
   struct again {
     loop* on;
     bool* stop;

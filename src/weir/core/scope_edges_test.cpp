@@ -140,7 +140,8 @@ struct slow_wait final : detail::leaf_wait<slow_wait, void> {
   state* of;
 };
 
-WEIR_TEST("a wait that leaves slowly is asked once, and leaves though it is shielded meanwhile") {
+WEIR_TEST(
+    "a wait that leaves slowly is asked once, and leaves though it is shielded meanwhile (T21)") {
   slow_wait::state slow;
   std::string log;
   co_await with_scope([&](scope& outermost) -> task<> {

@@ -44,7 +44,7 @@ task<int> value_after(duration length, int value) {
   co_return value;
 }
 
-WEIR_TEST("a scope ends only after all of its children") {
+WEIR_TEST("a scope ends only after all of its children (T11)") {
   int ended = 0;
   co_await with_scope([&](scope& s) -> task<> {
     for (int i = 1; i <= 3; ++i) {
@@ -78,7 +78,7 @@ WEIR_TEST("a spawned task's handle gives its value, before and after it has ende
   });
 }
 
-WEIR_TEST("a dropped handle leaves the task to its scope") {
+WEIR_TEST("a dropped handle leaves the task to its scope (T18)") {
   int ended = 0;
   co_await with_scope([&](scope& s) -> task<> {
     {
@@ -155,7 +155,7 @@ WEIR_TEST("a child that fails cancels its siblings and the scope waits for them"
   EXPECT_EQ(elapsed(), 3_ms);
 }
 
-WEIR_TEST("two children that fail arrive in one group, in the order of their failures") {
+WEIR_TEST("two children that fail arrive in one group, in the order of their failures (T12)") {
   const auto errors = co_await errors_of([]() -> task<> {
     co_await with_scope([](scope& s) -> task<> {
       s.spawn([]() -> task<> {
@@ -183,7 +183,7 @@ WEIR_TEST("body and child that fail arrive in one group") {
   EXPECT_THAT(errors, ElementsAre(HasSubstr("body"), HasSubstr("child")));
 }
 
-WEIR_TEST("a group is raised even for a single error of the body") {
+WEIR_TEST("a group is raised even for a single error of the body (T12)") {
   bool is_group = false;
   try {
     co_await with_scope([](scope&) -> task<> {
@@ -416,7 +416,7 @@ WEIR_TEST("join waits for the present children and the scope can be used again")
 
 // Nurseries in other hands.
 
-WEIR_TEST("a scope passed to a child takes siblings from it") {
+WEIR_TEST("a scope passed to a child takes siblings from it (T14)") {
   std::string log;
   co_await with_scope([&](scope& s) -> task<> {
     s.spawn(
@@ -436,7 +436,7 @@ WEIR_TEST("a scope passed to a child takes siblings from it") {
   EXPECT_EQ(log, "cg");
 }
 
-WEIR_TEST("a child is under the scopes of its nursery, not under those of the spawner") {
+WEIR_TEST("a child is under the scopes of its nursery, not under those of the spawner (T13)") {
   bool has_ended_well = false;
   co_await with_scope([&](scope& outer) -> task<> {
     co_await testing::expect_raises<errc::timed_out>(
@@ -454,7 +454,7 @@ WEIR_TEST("a child is under the scopes of its nursery, not under those of the sp
   EXPECT_TRUE(has_ended_well);
 }
 
-WEIR_TEST("a task spawned into a cancelled scope runs to its first wait and ends there") {
+WEIR_TEST("a task spawned into a cancelled scope runs to its first wait and ends there (T8)") {
   std::string log;
   co_await with_scope([&](scope& s) -> task<> {
     s.cancel();
@@ -471,7 +471,7 @@ WEIR_TEST("a task spawned into a cancelled scope runs to its first wait and ends
   EXPECT_EQ(log, "sd");
 }
 
-TEST(Scope, spawning_into_a_scope_that_has_just_ended_raises_closed) {
+TEST(Scope, spawning_into_a_scope_that_has_just_ended_raises_closed_T14) {
   virtual_driver driver;
   loop on(driver);
   scope* inner = nullptr;
@@ -501,7 +501,7 @@ TEST(Scope, spawning_into_a_scope_that_has_just_ended_raises_closed) {
   EXPECT_EQ(code, errc::closed);
 }
 
-TEST(Scope, lives_in_the_frame_that_awaits_it_so_scopes_end_inside_out) {
+TEST(Scope, lives_in_the_frame_that_awaits_it_so_scopes_end_inside_out_T17) {
   static_assert(!std::is_copy_constructible_v<scope> && !std::is_move_constructible_v<scope>);
   static_assert(!std::is_constructible_v<scope, loop&, scope*, scope_options>);
   using block = decltype(with_scope([](scope&) -> task<> { co_return; }));

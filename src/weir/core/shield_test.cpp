@@ -19,7 +19,7 @@ using testing::expect_raises;
 task<> sleep_forever() { co_await sleep_until(time_point::never()); }
 task<> nap(duration length) { co_await sleep(length); }
 
-WEIR_TEST("a shield keeps outer cancellations out until its end") {
+WEIR_TEST("a shield keeps outer cancellations out until its end (T2, T6)") {
   std::string log;
   co_await with_scope([&](scope& s) -> task<> {
     s.spawn([&]() -> task<> {
@@ -47,12 +47,12 @@ WEIR_TEST("a shield entered in a cancelled scope is not cancelled") {
   EXPECT_EQ(elapsed(), 1_ms);
 }
 
-WEIR_TEST("a shield has a deadline of its own") {
+WEIR_TEST("a shield has a deadline of its own (T6)") {
   co_await expect_raises<errc::timed_out>(shield(sleep_forever(), 5_ms));
   EXPECT_EQ(elapsed(), 5_ms);
 }
 
-WEIR_TEST("cancelling the shielded scope itself ends it") {
+WEIR_TEST("cancelling the shielded scope itself ends it (T6)") {
   co_await with_scope({.shield = true}, [](scope& s) -> task<> {
     s.cancel();
     co_await sleep_forever();
@@ -91,7 +91,7 @@ WEIR_TEST("a scope inside a shield is reached by cancelling the shield, not from
   });
 }
 
-WEIR_TEST("lowering a shield while a cancellation is pending delivers it") {
+WEIR_TEST("lowering a shield while a cancellation is pending delivers it (T20)") {
   std::string log;
   co_await with_scope([&](scope& outer) -> task<> {
     co_await with_scope({.shield = true}, [&](scope& s) -> task<> {
@@ -110,7 +110,8 @@ WEIR_TEST("lowering a shield while a cancellation is pending delivers it") {
   EXPECT_EQ(elapsed(), 3_ms);
 }
 
-WEIR_TEST("a shield that is raised in a cancelled scope keeps the cancellation out from then on") {
+WEIR_TEST(
+    "a shield that is raised in a cancelled scope keeps the cancellation out from then on (T20)") {
   std::string log;
   co_await with_scope([&](scope& outer) -> task<> {
     co_await with_scope([&](scope& inner) -> task<> {

@@ -39,7 +39,7 @@ WEIR_TEST("arguments that a child's parameters only view are kept for it") {
   EXPECT_EQ(copy, text);
 }
 
-WEIR_TEST("start waits for the child's word, and the child lives on in the given scope") {
+WEIR_TEST("start waits for the child's word, and the child lives on in the given scope (T15)") {
   std::string log;
   co_await with_scope({.name = "services"}, [&](scope& services) -> task<> {
     EXPECT_EQ(co_await start<int>(services, &serve, &log, 2_ms, 5_ms), 8420);
@@ -51,7 +51,7 @@ WEIR_TEST("start waits for the child's word, and the child lives on in the given
   EXPECT_EQ(elapsed(), 7_ms);
 }
 
-WEIR_TEST("an error before the word is thrown to the starter, as it is") {
+WEIR_TEST("an error before the word is thrown to the starter, as it is (T15)") {
   co_await with_scope([](scope& services) -> task<> {
     co_await testing::expect_raises<errc::busy>(start<int>(services, [](readiness<int>&) -> task<> {
       co_await sleep(1_ms);
@@ -84,7 +84,7 @@ WEIR_TEST("a child that ends without a word raises closed") {
   });
 }
 
-WEIR_TEST("cancelling the starter before the word ends the child") {
+WEIR_TEST("cancelling the starter before the word ends the child (T15)") {
   std::string log;
   co_await with_scope([&](scope& services) -> task<> {
     co_await testing::expect_raises<errc::timed_out>(

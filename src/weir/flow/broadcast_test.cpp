@@ -17,7 +17,7 @@ namespace {
 
 using namespace weir::literals;
 
-FLOW_CONTRACT("every receiver gets every item that was sent after it came") {
+FLOW_CONTRACT("every receiver gets every item that was sent after it came (W7)") {
   auto news = Kit::template broadcast<int>(4);
   EXPECT_EQ(news.send(0), 0u) << "nobody is there";
   auto early = news.subscribe();
@@ -30,7 +30,8 @@ FLOW_CONTRACT("every receiver gets every item that was sent after it came") {
   EXPECT_FALSE(late.try_receive());
 }
 
-FLOW_CONTRACT("a receiver that lags is told how many it missed, and goes on with the oldest kept") {
+FLOW_CONTRACT(
+    "a receiver that lags is told how many it missed, and goes on with the oldest kept (W7)") {
   auto news = Kit::template broadcast<int>(3);
   auto mine = news.subscribe();
   for (int i = 0; i < 10; ++i) news.send(i);

@@ -32,7 +32,7 @@ FLOW_CONTRACT(
   EXPECT_EQ(got, (std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
 }
 
-FLOW_CONTRACT("send waits while the channel is full and goes on when a place is free") {
+FLOW_CONTRACT("send waits while the channel is full and goes on when a place is free (W1, W4)") {
   auto [to, from] = Kit::template channel<int>(2);
   bool third_was_sent = false;
   co_await with_scope([&](scope& s) -> task<> {
@@ -67,7 +67,7 @@ FLOW_CONTRACT("a receive that was called before the last receiver closed finds n
   co_await testing::expect_raises<errc::closed>(std::move(late));
 }
 
-FLOW_CONTRACT("with capacity 0 a send ends when its item has been taken") {
+FLOW_CONTRACT("with capacity 0 a send ends when its item has been taken (T23)") {
   auto [to, from] = Kit::template channel<std::string>(0);
   std::vector<std::string> order;
   co_await with_scope([&](scope& s) -> task<> {
@@ -104,7 +104,7 @@ FLOW_CONTRACT(
   EXPECT_EQ(co_await from.receive(), 3);
 }
 
-FLOW_CONTRACT("when the last receiver goes, waiting and later sends fail as broken") {
+FLOW_CONTRACT("when the last receiver goes, waiting and later sends fail as broken (T23, W5)") {
   auto [to, from] = Kit::template channel<int>(1);
   co_await to.send(1);
   co_await with_scope([&](scope& s) -> task<> {
@@ -121,7 +121,7 @@ FLOW_CONTRACT("when the last receiver goes, waiting and later sends fail as brok
   EXPECT_EQ(later.error().code(), errc::broken);
 }
 
-FLOW_CONTRACT("a closed half fails its own uses with closed") {
+FLOW_CONTRACT("a closed half fails its own uses with closed (T23)") {
   auto [to, from] = Kit::template channel<int>(1);
   to.close();
   EXPECT_EQ((co_await as_result(to.send(1))).error().code(), errc::closed);
@@ -130,7 +130,7 @@ FLOW_CONTRACT("a closed half fails its own uses with closed") {
   EXPECT_EQ((co_await as_result(from.receive())).error().code(), errc::closed);
 }
 
-FLOW_CONTRACT("the channel ends only when the last clone of its sender has gone") {
+FLOW_CONTRACT("the channel ends only when the last clone of its sender has gone (T23)") {
   auto [to, from] = Kit::template channel<int>(4);
   {
     typename Kit::template sender<int> clone = to;
@@ -167,7 +167,7 @@ FLOW_CONTRACT("many producers and consumers lose and invent nothing") {
   }
 }
 
-FLOW_CONTRACT("items that nobody took are destroyed with the channel") {
+FLOW_CONTRACT("items that nobody took are destroyed with the channel (W5)") {
   auto counted = std::make_shared<int>(1);
   {
     auto [to, from] = Kit::template channel<std::shared_ptr<int>>(4);
@@ -178,7 +178,7 @@ FLOW_CONTRACT("items that nobody took are destroyed with the channel") {
   EXPECT_EQ(counted.use_count(), 1);
 }
 
-FLOW_CONTRACT("try_send and try_receive never wait and say when they could not") {
+FLOW_CONTRACT("try_send and try_receive never wait and say when they could not (W4)") {
   auto [to, from] = Kit::template channel<std::string>(1);
   std::string one = "one";
   std::string two = "two";

@@ -103,7 +103,7 @@ WEIR_TEST("in a cancelled scope a new handler is cancelled at once, but an error
   EXPECT_EQ(of_error, errc::io);
 }
 
-WEIR_TEST("a handler's endless chain ends with its scope") {
+WEIR_TEST("a handler's endless chain ends with its scope (L7)") {
   int rounds = 0;
   co_await with_scope({.timeout = 1_s}, [&](scope& s) -> task<> {
     struct chain {

@@ -17,7 +17,7 @@ namespace {
 
 using namespace weir::literals;
 
-WEIR_TEST("a promise is settled once, and what comes later changes nothing") {
+WEIR_TEST("a promise is settled once, and what comes later changes nothing (A1)") {
   promise<int> once;
   shared_future<int> result = once.get_future();
   EXPECT_FALSE(result.is_ready());
@@ -48,7 +48,7 @@ WEIR_TEST("a promise that follows another is resolved, though not settled yet") 
   EXPECT_EQ(co_await result, 2);
 }
 
-WEIR_TEST("handlers that are not there let value and error pass") {
+WEIR_TEST("handlers that are not there let value and error pass (A2)") {
   EXPECT_EQ(co_await resolved_future(1).then(nullptr), 1);
   EXPECT_EQ(co_await resolved_future(2).then(nullptr, [](std::exception_ptr) { return 0; }), 2);
   EXPECT_EQ(co_await resolved_future(3).catch_error(nullptr), 3);
@@ -62,7 +62,8 @@ WEIR_TEST("handlers that are not there let value and error pass") {
   co_await testing::expect_raises<errc::invalid_argument>(std::move(unlike));
 }
 
-WEIR_TEST("a handler is called once, after its future has settled, with the value or the reason") {
+WEIR_TEST(
+    "a handler is called once, after its future has settled, with the value or the reason (A3)") {
   promise<int> later;
   auto source = later.get_future();
   int calls = 0;
@@ -86,7 +87,7 @@ WEIR_TEST("a handler is called once, after its future has settled, with the valu
   EXPECT_EQ(seen, errc::full);
 }
 
-WEIR_TEST("no handler and no task goes on inside resolve or then, even of a settled future") {
+WEIR_TEST("no handler and no task goes on inside resolve or then, even of a settled future (A4)") {
   bool has_run = false;
   auto settled = resolved_future(1).then([&](int) { has_run = true; });
   EXPECT_FALSE(has_run) << "inside then()";
@@ -112,7 +113,7 @@ WEIR_TEST("no handler and no task goes on inside resolve or then, even of a sett
   EXPECT_TRUE(has_handled && has_awaited);
 }
 
-WEIR_TEST("a handler is called as a plain function, with nothing but the value") {
+WEIR_TEST("a handler is called as a plain function, with nothing but the value (A5)") {
   const auto twice = [](int n) { return 2 * n; };
   EXPECT_EQ(co_await resolved_future(3).then(+twice), 6);
   struct counter {
@@ -122,7 +123,8 @@ WEIR_TEST("a handler is called as a plain function, with nothing but the value")
   EXPECT_EQ(co_await resolved_future(3).then(counter{}), 4) << "its own state is its own";
 }
 
-WEIR_TEST("all handlers of a future run in the order of their registration, whatever one throws") {
+WEIR_TEST(
+    "all handlers of a future run in the order of their registration, whatever one throws (A6)") {
   promise<int> later;
   shared_future<int> source = later.get_future();
   std::string order;
@@ -159,7 +161,7 @@ WEIR_TEST("handlers of several promises run in the order in which these were set
 }
 
 WEIR_TEST(
-    "what a handler returns or throws settles the next future, and what it can't take passes") {
+    "what a handler returns or throws settles the next future, what it can't take passes (A7)") {
   EXPECT_EQ(co_await resolved_future(20).then([](int n) { return n + 1; }).then([](int n) {
     return 2 * n;
   }),
@@ -216,7 +218,7 @@ WEIR_TEST("finally runs in either case and lets the outcome pass, unless it fail
   co_await testing::expect_raises<errc::no_space>(std::move(bad_cleanup));
 }
 
-WEIR_TEST("a promise resolved with its own future, or in a circle, is rejected") {
+WEIR_TEST("a promise resolved with its own future, or in a circle, is rejected (A8)") {
   promise<int> self;
   shared_future<int> of_self = self.get_future();
   EXPECT_TRUE(self.resolve(of_self));
@@ -242,7 +244,7 @@ WEIR_TEST("a promise resolved with its own future, or in a circle, is rejected")
   co_await testing::expect_raises<errc::invalid_argument>(of_c);
 }
 
-WEIR_TEST("a promise takes over what another future comes to, now or later") {
+WEIR_TEST("a promise takes over what another future comes to, now or later (A9)") {
   promise<int> later;
   auto of_later = later.get_future();
   auto adopted = resolved_future(1).then([&](int) { return std::move(of_later); });
@@ -277,7 +279,7 @@ TEST(Promise, a_chain_of_a_hundred_thousand_needs_no_deep_stack) {
   }());
 }
 
-WEIR_TEST("a task is adopted once, as a value of resolve or of a handler") {
+WEIR_TEST("a task is adopted once, as a value of resolve or of a handler (A10)") {
   int runs = 0;
   const auto work = [&](int n) -> task<int> {
     ++runs;
@@ -296,7 +298,7 @@ WEIR_TEST("a task is adopted once, as a value of resolve or of a handler") {
   EXPECT_EQ(runs, 3);
 }
 
-WEIR_TEST("any other value fulfils, also one that moves only, and none at all") {
+WEIR_TEST("any other value fulfils, also one that moves only, and none at all (A11)") {
   EXPECT_EQ(*co_await resolved_future(std::make_unique<int>(3)), 3);
   EXPECT_EQ(*co_await resolved_future(1).then([](int n) { return std::make_unique<int>(n); }), 1);
   promise<> nothing;

@@ -112,7 +112,7 @@ TEST_P(blocking_call, a_full_queue_refuses) {
       {.blocking_threads_max = 1, .blocking_queue_max = 2});
 }
 
-TEST_P(blocking_call, a_cancel_takes_back_what_has_not_begun_and_waits_for_what_has) {
+TEST_P(blocking_call, a_cancel_takes_back_what_has_not_begun_and_waits_for_what_has_T21) {
   run(
       []() -> task<> {
         std::binary_semaphore gate(0);

@@ -70,7 +70,7 @@ TEST_P(datagram_contract, a_socket_on_every_interface_answers_from_where_it_was_
   });
 }
 
-TEST_P(datagram_contract, each_stays_apart_also_an_empty_one) {
+TEST_P(datagram_contract, each_stays_apart_also_an_empty_one_U1) {
   run([]() -> task<> {
     two pair = co_await make_two();
     for (const char* text : {"one", "", "three"}) co_await pair.a.send(text);
@@ -80,7 +80,7 @@ TEST_P(datagram_contract, each_stays_apart_also_an_empty_one) {
   });
 }
 
-TEST_P(datagram_contract, the_largest_arrives_whole_and_a_larger_one_is_too_large) {
+TEST_P(datagram_contract, the_largest_arrives_whole_and_a_larger_one_is_too_large_U1) {
   run([]() -> task<> {
     two pair = co_await make_two();
     std::string text(65'507, '\0');
@@ -135,7 +135,7 @@ TEST_P(datagram_contract, a_batch_that_fails_on_its_way_says_how_many_were_sent)
   });
 }
 
-TEST_P(datagram_contract, a_connected_peer_that_is_not_there_refuses) {
+TEST_P(datagram_contract, a_connected_peer_that_is_not_there_refuses_U3) {
   run([]() -> task<> {
     auto client = bind_datagrams();  // first: a connect may give a socket any port that is free
     address nobody;
@@ -344,7 +344,7 @@ TEST_P(datagram_contract, in_a_cancelled_scope_none_of_them_happens) {
   });
 }
 
-TEST_P(datagram_contract, a_cancel_that_races_with_datagrams_loses_none) {
+TEST_P(datagram_contract, a_cancel_that_races_with_datagrams_loses_none_U2) {
   run([]() -> task<> {
     two pair = co_await make_two();
     std::string arrived;

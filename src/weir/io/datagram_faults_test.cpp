@@ -52,7 +52,7 @@ TEST(DatagramFaults, without_any_all_arrive_once_and_in_order) {
   EXPECT_TRUE(std::ranges::is_sorted(kind.arrived));
 }
 
-TEST(DatagramFaults, lose_double_and_overtake_and_each_is_counted) {
+TEST(DatagramFaults, lose_double_and_overtake_and_each_is_counted_U4) {
   const datagram_faults faults{.loss_chance = 0.2, .double_chance = 0.1, .overtake_chance = 0.1};
   const outcome rough = send_numbers(7, faults);
   EXPECT_GT(rough.stats.lost, 0u);
@@ -63,7 +63,7 @@ TEST(DatagramFaults, lose_double_and_overtake_and_each_is_counted) {
   EXPECT_FALSE(std::ranges::is_sorted(rough.arrived));
 }
 
-TEST(DatagramFaults, are_those_of_the_seed_each_time) {
+TEST(DatagramFaults, are_those_of_the_seed_each_time_U4) {
   const datagram_faults faults{.loss_chance = 0.3, .double_chance = 0.3, .overtake_chance = 0.3};
   EXPECT_EQ(send_numbers(3, faults).arrived, send_numbers(3, faults).arrived);
   EXPECT_NE(send_numbers(3, faults).arrived, send_numbers(4, faults).arrived);

@@ -69,7 +69,7 @@ TEST_P(folder_watch, tells_a_change_to_a_task_that_waits) {
   });
 }
 
-TEST_P(folder_watch, makes_one_event_of_the_two_halves_of_a_rename) {
+TEST_P(folder_watch, makes_one_event_of_the_two_halves_of_a_rename_F2) {
   write(in("a"), "text");
   write(in("b"), "text");
   write(path("outside"), "text");
@@ -103,7 +103,7 @@ TEST_P(folder_watch, takes_many_events_and_long_names_without_losing_one) {
   });
 }
 
-TEST_P(folder_watch, says_that_events_were_lost_and_goes_on) {
+TEST_P(folder_watch, says_that_events_were_lost_and_goes_on_F1) {
   std::size_t most = 0;
   std::ifstream("/proc/sys/fs/inotify/max_queued_events") >> most;
   run([&]() -> task<> {
@@ -129,7 +129,7 @@ TEST_P(folder_watch, ends_when_the_folder_is_gone) {
   });
 }
 
-TEST_P(folder_watch, a_cancel_that_races_with_changes_loses_none) {
+TEST_P(folder_watch, a_cancel_that_races_with_changes_loses_none_F3) {
   run([&]() -> task<> {
     dir_watch watch = watch_dir(path("d"));
     std::vector<std::string> heard;

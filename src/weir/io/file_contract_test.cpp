@@ -220,7 +220,7 @@ TEST_P(file_contract, cancelled_operations_end_and_leave_the_file_usable) {
   });
 }
 
-TEST_P(file_contract, closing_while_operations_are_pending_ends_each_of_them) {
+TEST_P(file_contract, closing_while_operations_are_pending_ends_each_of_them_L3) {
   run([&]() -> task<> {
     const std::string text(100'000, 'x');
     file f = co_await open_file(path("a"), make_new);

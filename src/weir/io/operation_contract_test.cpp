@@ -38,7 +38,7 @@ task<> in_cancelled_scope(Make make, const char* what) {
   });
 }
 
-TEST_P(operation_contract, in_a_cancelled_scope_none_of_them_happens) {
+TEST_P(operation_contract, in_a_cancelled_scope_none_of_them_happens_T7) {
   run([&]() -> task<> {
     file a = co_await open_file(path("a"), make_new);
     co_await a.write_at(0, "whole");
@@ -81,7 +81,7 @@ TEST_P(operation_contract, in_a_cancelled_scope_none_of_them_happens) {
   });
 }
 
-TEST_P(operation_contract, a_cancel_in_flight_leaves_all_of_it_or_none) {
+TEST_P(operation_contract, a_cancel_in_flight_leaves_all_of_it_or_none_T7) {
   run([&]() -> task<> {
     for (int round = 0; round < 40; ++round) {
       const std::string number = std::to_string(round);

@@ -26,7 +26,7 @@ using testing::told_source;
 
 using events = std::vector<std::string>;
 
-WEIR_TEST("a pipe moves all bytes in order and counts them") {
+WEIR_TEST("a pipe moves all bytes in order and counts them (W3)") {
   told_source from{.pieces = {"ab", "cde", "f", "gh"}, .pause = 1_ms};
   told_sink to{.part_max = 2, .pause = 1_ms};
   EXPECT_EQ(co_await pipe_to(from, to), 8u);

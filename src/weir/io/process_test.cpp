@@ -116,7 +116,7 @@ task<exit_status> status_of(command what) {
   });
 }
 
-TEST_P(child_process, tells_how_it_ended_as_exit_code_or_signal) {
+TEST_P(child_process, tells_how_it_ended_as_exit_code_or_signal_P2) {
   run([]() -> task<> {
     EXPECT_EQ(co_await status_of(shell("exit 0")), (exit_status{.code = 0, .signal = 0}));
     EXPECT_EQ(co_await status_of(shell("exit 7")), (exit_status{.code = 7, .signal = 0}));
@@ -127,7 +127,7 @@ TEST_P(child_process, tells_how_it_ended_as_exit_code_or_signal) {
   });
 }
 
-TEST_P(child_process, gets_its_arguments_as_they_are) {
+TEST_P(child_process, gets_its_arguments_as_they_are_P3) {
   run([]() -> task<> {
     const auto [status, output, errors] = co_await run_process(
         command("printf", {"[%s]", "two words", "", "$HOME", "a\nb"}).add("\xff'\""));
@@ -212,7 +212,7 @@ TEST_P(child_process, two_of_them_make_a_pipeline) {
   });
 }
 
-TEST_P(child_process, that_can_not_be_started_is_named_with_what_is_missing) {
+TEST_P(child_process, that_can_not_be_started_is_named_with_what_is_missing_P4) {
   run([&]() -> task<> {
     co_await make_dir(path("folder"));
     const file data = co_await open_file(path("data"), {.write = true, .create = true});
@@ -308,7 +308,7 @@ TEST_P(child_process, what_can_not_be_passed_on_is_an_invalid_argument) {
   });
 }
 
-TEST_P(child_process, is_ended_with_the_body_that_it_belongs_to) {
+TEST_P(child_process, is_ended_with_the_body_that_it_belongs_to_P1) {
   run([&]() -> task<> {
     int pid = 0;
     co_await with_process(shell_that_waits(":"), [&](process& child) -> task<> {
@@ -342,7 +342,7 @@ TEST_P(child_process, may_end_in_order_when_it_is_told_to) {
   });
 }
 
-TEST_P(child_process, that_ignores_signals_is_killed_after_its_grace) {
+TEST_P(child_process, that_ignores_signals_is_killed_after_its_grace_P1) {
   run([]() -> task<> {
     for (const duration grace : {20_ms, 0_ms}) {
       co_await with_process(shell_that_waits("trap '' TERM INT HUP").grace(grace),
@@ -451,7 +451,7 @@ TEST_P(child_process, needs_no_pidfd) {
   });
 }
 
-TEST_P(kernel_child, gets_no_descriptor_but_its_streams) {
+TEST_P(kernel_child, gets_no_descriptor_but_its_streams_P3) {
   const int leak = ::dup(0);  // without close-on-exec, as careless libraries open them
   run([]() -> task<> {
     pipe_ends other = make_pipe();

@@ -252,7 +252,7 @@ WEIR_TEST("who reads lines that are all there gives others a turn") {
   EXPECT_GE(turns, 10);
 }
 
-TEST(ReaderDeathTest, two_reads_at_once_stop_the_process) {
+TEST(ReaderDeathTest, two_reads_at_once_stop_the_process_W6) {
   EXPECT_DEATH(testing::run_virtual([]() -> task<> {
                  told_source from{.pieces = {"a"}, .pause = 1_ms};
                  reader in(from);

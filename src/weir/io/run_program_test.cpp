@@ -80,7 +80,7 @@ TEST(run_program, an_error_that_nobody_takes_ends_the_process_with_its_trace) {
   EXPECT_THAT(outcome.text, HasSubstr("run_program_test.cpp"));
 }
 
-TEST(run_program, sigterm_ends_every_wait_and_the_program_in_order) {
+TEST(run_program, sigterm_ends_every_wait_and_the_program_in_order_T19) {
   const child_outcome outcome = in_child(
       [] {
         return run([]() -> task<> {
@@ -97,7 +97,7 @@ TEST(run_program, sigterm_ends_every_wait_and_the_program_in_order) {
   EXPECT_THAT(outcome.text, HasSubstr("cleaned up"));
 }
 
-TEST(run_program, a_second_signal_kills_one_that_does_not_end) {
+TEST(run_program, a_second_signal_kills_one_that_does_not_end_T19) {
   const child_outcome outcome = in_child(
       [] {
         return run([]() -> task<> {

@@ -150,7 +150,7 @@ TEST_P(socket_contract, sending_to_a_peer_that_is_gone_is_broken) {
   });
 }
 
-TEST_P(socket_contract, a_send_waits_while_nobody_receives_and_a_cancel_tells_how_much_left) {
+TEST_P(socket_contract, a_send_waits_while_nobody_receives_and_a_cancel_tells_how_much_left_T7) {
   run([]() -> task<> {
     connection pair = co_await connect_pair();
     const std::string text = pattern(64'000'000);
@@ -251,7 +251,7 @@ TEST_P(socket_contract, close_ends_the_waits_of_other_tasks_with_closed) {
   });
 }
 
-TEST_P(socket_contract, a_closed_number_that_is_used_again_is_a_new_socket) {
+TEST_P(socket_contract, a_closed_number_that_is_used_again_is_a_new_socket_L3) {
   run([]() -> task<> {
     for (int round = 0; round < 100; ++round) {
       connection pair = co_await connect_pair();

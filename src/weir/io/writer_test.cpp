@@ -48,7 +48,7 @@ WEIR_TEST("a text over the buffer's size leaves at once with what was buffered")
   EXPECT_EQ(to.sends, 1u);
 }
 
-WEIR_TEST("the end is told after what was buffered") {
+WEIR_TEST("the end is told after what was buffered (W3)") {
   told_sink to;
   writer out(to);
   co_await out.write("last words");

@@ -30,7 +30,7 @@ job<int> fib(int n) {
   co_return a + b;
 }
 
-WEIR_TEST("a function runs on the pool, and its value or error comes back") {
+WEIR_TEST("a function runs on the pool, and its value or error comes back (K4)") {
   pool cpu;
   EXPECT_EQ(co_await cpu.run([] { return 42; }), 42);
   auto owned = co_await cpu.run([] { return std::make_unique<int>(7); });
@@ -48,7 +48,7 @@ WEIR_TEST("a function runs on the pool, and its value or error comes back") {
   EXPECT_EQ(cpu.stats().ended, 4u);
 }
 
-WEIR_TEST("a job forks others and joins them, whoever runs them") {
+WEIR_TEST("a job forks others and joins them, whoever runs them (K9)") {
   pool cpu({.threads = 3});
   EXPECT_EQ(co_await cpu.run(fib(10)), 55);
   sometimes(cpu.stats().stolen != 0, "a job is stolen");
@@ -174,7 +174,8 @@ WEIR_TEST("an error after the value takes the value's place") {
   EXPECT_EQ(value.use_count(), 1) << "the values were dropped";
 }
 
-WEIR_TEST("the first error ends the jobs beside it at their next awaits, or before they begin") {
+WEIR_TEST(
+    "the first error ends the jobs beside it at their next awaits, or before they begin (K7)") {
   pool cpu;
   int living = 0;
   int leaves = 0;
@@ -242,7 +243,7 @@ TEST(pool, cancelled_at_any_point_leaves_nothing_behind) {
   });
 }
 
-WEIR_TEST("a cancelled call ends innermost first, and what it had done counts") {
+WEIR_TEST("a cancelled call ends innermost first, and what it had done counts (K7)") {
   pool cpu({.threads = 2});
   int living = 0;
   int leaves = 0;
@@ -262,7 +263,7 @@ job<> without_end(int* living) {
   const live here(living);
   for (;;) co_await fork(plus_one(0), plus_one(1));
 }
-WEIR_TEST("a time-out around a call ends it, though it would never end by itself") {
+WEIR_TEST("a time-out around a call ends it, though it would never end by itself (K8)") {
   pool cpu({.threads = 2});
   int living = 0;
   co_await with_scope([&](scope& s) -> task<> {
@@ -302,7 +303,7 @@ WEIR_TEST("calls of one priority begin in the order in which they came") {
   EXPECT_EQ(began, came);
 }
 
-WEIR_TEST("over calls_max run raises full, and later it is taken again") {
+WEIR_TEST("over calls_max run raises full, and later it is taken again (K4)") {
   pool cpu({.threads = 1, .calls_max = 1});
   int ran = 0;
   int refused = 0;

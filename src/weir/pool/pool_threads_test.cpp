@@ -52,7 +52,7 @@ TEST(pool_threads, compute_on_threads_of_their_own_and_come_back) {
 }
 
 // The law of cats-effect (docs/reference/laws.md): on a pool, "here" is the pool.
-TEST(pool_threads, code_finds_itself_there_and_its_caller_at_home__evalOnLocalPure) {
+TEST(pool_threads, code_finds_itself_there_and_its_caller_at_home_evalOnLocalPure) {
   run_here([]() -> task<> {
     pool cpu({.threads = 1});
     loop* const home = loop::current();
@@ -198,7 +198,7 @@ TEST(pool_threads, show_in_the_task_tree_what_they_are_at_work_on) {
   }());
 }
 
-TEST(pool_threads, a_cancelled_call_that_runs_is_awaited_and_can_ask) {
+TEST(pool_threads, a_cancelled_call_that_runs_is_awaited_and_can_ask_K8) {
   run_here([]() -> task<> {
     pool cpu({.threads = 1});
     std::binary_semaphore begun(0);

@@ -185,7 +185,7 @@ TEST(Explore, tells_the_switches_and_shows_both_runs_side_by_side) {
   EXPECT_NE(timeline.find("add_one"), std::string::npos) << timeline;
 }
 
-TEST(Explore, a_deadlock_is_an_outcome_with_the_graph_of_who_waits_for_whom) {
+TEST(Explore, a_deadlock_is_an_outcome_with_the_graph_of_who_waits_for_whom_L4) {
   program one(&ab_ba);
   const exploration made = explore(one);
   ASSERT_TRUE(made.failure);
@@ -200,7 +200,7 @@ task<> spins(std::string*) {
   for (int turn = 0; turn >= 0; turn = (turn + 1) % 2) co_await yield();
 }
 
-TEST(Explore, a_run_without_end_is_ended_and_fails) {
+TEST(Explore, a_run_without_end_is_ended_and_fails_L5) {
   program one(&spins);
   explorer with(one, {});
   with.limit_steps(10'000);
@@ -220,7 +220,7 @@ task<> polls(std::string*) {
   });
 }
 
-TEST(Explore, no_strategy_starves_a_task_that_another_one_polls_for) {
+TEST(Explore, no_strategy_starves_a_task_that_another_one_polls_for_L6) {
   program one(&polls);
   const exploration made = explore(one, {.schedules = 300});
   EXPECT_FALSE(made.failure) << made.failure->outcome.failure;

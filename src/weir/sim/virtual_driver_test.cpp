@@ -123,7 +123,7 @@ INSTANTIATE_TEST_SUITE_P(Answers, VirtualDriver, ::testing::Bool(), [](const aut
   return std::string(info.param ? "from_wait" : "at_once");
 });
 
-TEST_P(VirtualDriver, time_begins_in_2000_and_jumps_to_where_it_is_waited_for) {
+TEST_P(VirtualDriver, time_begins_in_2000_and_jumps_to_where_it_is_waited_for_T25_L4) {
   EXPECT_EQ(io_.wall_now(), virtual_clock::wall_start);
   const time_point began = io_.now();
   io_.wait(began + 5_h);

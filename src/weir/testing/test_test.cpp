@@ -15,7 +15,7 @@ namespace {
 
 using namespace weir::literals;
 
-WEIR_TEST("an hour of sleep costs no time and is an hour of virtual time") {
+WEIR_TEST("an hour of sleep costs no time and is an hour of virtual time (T25)") {
   co_await sleep(1_h);
   EXPECT_EQ(testing::elapsed(), 1_h);
 }
@@ -38,7 +38,7 @@ task<> three_tasks() {
   orders_seen().insert(order);
 }
 
-TEST(Schedules, explore_every_order_of_three_tasks_and_begin_with_the_plain_one) {
+TEST(Schedules, explore_every_order_of_three_tasks_and_begin_with_the_plain_one_L6) {
   orders_seen().clear();
   testing::run_schedules(&three_tasks, std::source_location::current());
   EXPECT_EQ(orders_seen().size(), 6u);
@@ -74,7 +74,7 @@ TEST(Run, a_report_fails_the_test) {
                           "a reported one");
 }
 
-TEST(Run, an_open_socket_at_the_end_fails_the_test) {
+TEST(Run, an_open_socket_at_the_end_fails_the_test_L4) {
   EXPECT_NONFATAL_FAILURE(testing::run_virtual([]() -> task<> {
                             loop::current()->io().make_socket(2);
                             co_return;
