@@ -253,7 +253,7 @@ TEST(CancelledBroker, a_wait_for_messages_leaves_what_came_to_the_next_who_waits
   });
 }
 
-constexpr std::size_t many = 30;  // to give them back takes more room than a small submit leaves
+constexpr std::size_t many = 15;  // to give them back takes more room than a small submit leaves
 
 task<> take_many(broker* from, std::size_t* got) {
   *got = (co_await take(*from, "q", many)).size();
