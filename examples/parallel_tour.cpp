@@ -6,6 +6,7 @@
 #include <weir/pool/parallel_sort.hpp>
 #include <weir/pool/pool.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <numeric>
@@ -81,6 +82,19 @@ weir::task<> loops(weir::pool& cpu) {
 }
 // [/loops]
 
+// [invoke]
+weir::task<> different_things_at_once(weir::pool& cpu) {
+  std::vector<std::string> words{"weir", "lock", "sluice", "mill"};
+  const auto [sum, longest, nothing] = co_await cpu.run(
+      weir::parallel_invoke([] { return checksum(std::string(100'000, 'y')); },
+                            [&] { return std::ranges::max(words, {}, &std::string::size).size(); },
+                            [] {}));  // unit stands for the value that it does not give
+  std::printf("checksum: %u, longest: %zu\n", sum, longest);
+  co_await cpu.run(weir::parallel_for_each(words, [](std::string& word) { word += '!'; }));
+  std::printf("%s %s\n", words.front().c_str(), words.back().c_str());
+}
+// [/invoke]
+
 // [errors]
 weir::task<> errors(weir::pool& cpu) {
   try {
@@ -100,6 +114,16 @@ weir::task<> cancelled(weir::pool& cpu) {
 }
 // [/cancel]
 
+// [ask]
+weir::task<> a_function_that_asks(weir::pool& cpu) {
+  std::uint64_t pieces = 0;
+  co_await weir::as_result(weir::with_timeout(10_ms, cpu.run([&] {
+    while (!weir::is_work_cancelled()) ++pieces;
+  })));
+  std::puts("a function without an await stopped when it was asked to");
+}
+// [/ask]
+
 // [background]
 weir::task<> background(weir::pool& cpu) {
   co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
@@ -115,8 +139,10 @@ weir::task<> tour() {
   co_await divide_and_conquer(cpu);
   co_await as_many_as_there_are(cpu);
   co_await loops(cpu);
+  co_await different_things_at_once(cpu);
   co_await errors(cpu);
   co_await cancelled(cpu);
+  co_await a_function_that_asks(cpu);
   co_await background(cpu);
 }
 

@@ -766,7 +766,7 @@ def rule_probes(tree):
         yield Finding(LIST_OF_PROBES, 1, "probes", f"nothing says '{name}'")
 
 
-SHOWN_MODULES = ("flow", "io")
+SHOWN_MODULES = ("flow", "io", "pool")
 PREPROCESSOR = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.M)
 NO_FUNCTIONS = {"requires", "noexcept", "decltype", "alignas", "explicit", "sizeof"}
 
@@ -801,13 +801,13 @@ def public_nouns(file):
             head = re.sub(r"\[\[.*?\]\]", "", head)
             while (shorter := re.sub(r"<[^<>]*>", "", head)) != head:
                 head = shorter
-            called = [name for name in re.findall(r"(\w+)\s*\(", head.split("=")[0]) if name not in NO_FUNCTIONS]
+            called = [name for name in re.findall(r"(?<!::)\b(\w+)\s*\(", head.split("=")[0]) if name not in NO_FUNCTIONS]
             if called and not re.search(r"\b(?:class|struct)\b", head):
                 yield line, called[0]
 
 
 def rule_shown(tree):
-    """Each class and free function of flow and io (basic_x is x) stands in an example that the tests run."""
+    """Each class and free function of flow, io and pool (basic_x is x) stands in an example that the tests run."""
     shown = set()
     for file in tree.cpp():
         runs = file.is_check or (tree.root / file.path).with_suffix(".out").exists()

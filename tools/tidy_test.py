@@ -531,6 +531,10 @@ class Shown(TidyTest):
         self.write("examples/by_hand.cpp", "")
         self.assertEqual(self.check("class noun {};", "noun n;", "examples/noun_test.cpp"), [])
 
+    def test_a_member_outside_of_its_class_is_no_function_of_its_own(self):
+        header = "class noun {\n  int made();\n};\ninline int noun::made() {\n  return 1;\n}\n"
+        self.assertEqual(self.check(header, "noun n;"), [])
+
     def test_details_structs_and_what_says_why_need_none(self):
         header = "namespace detail {\nclass inner {};\nint f();\n}\nstruct options {};\nusing other = int;\nbool operator==(int a, noun b);\n"
         self.assertEqual(self.check(header + "// tidy-allow(shown): of the kernel\nint g();", ""), [])

@@ -22,7 +22,7 @@ namespace weir {
 /// Bound:   a worker offers at most 1024 jobs; it runs the rest itself.
 /// Errors:  the first one cancels the other jobs; all arrive as one error_group.
 /// Threads: within a job only.
-template <class... T>
+template <class... T>  // tidy-allow(shown): it is what fork() gives, and is awaited where it stands
 class fork_awaiter {
  public:
   using awaited_by = detail::job_frame;

@@ -98,6 +98,24 @@ WEIR_TEST("parallel_invoke gives the values of functions") {
   EXPECT_THAT(log, ElementsAre(1, 1));
 }
 
+WEIR_TEST("an error in parallel_invoke is a group, and spares the functions that have not begun") {
+  pool cpu;
+  int calls = 0;
+  auto fails = [&](const char* text) {
+    ++calls;
+    throw std::runtime_error(text);
+  };
+  int groups = 0;
+  try {
+    co_await cpu.run(parallel_invoke([&] { fails("a"); }, [&] { fails("b"); }, [&] { ++calls; }));
+  } catch (const error_group& group) {
+    ++groups;
+    EXPECT_EQ(group.size(), 1u);
+  }
+  EXPECT_EQ(groups, 1);
+  sometimes(calls == 1, "the others were spared");
+}
+
 std::vector<int> numbers_of(const char* shape, int count) {
   std::vector<int> made(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) {
