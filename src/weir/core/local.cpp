@@ -4,7 +4,9 @@ namespace weir::detail {
 
 const void* find_local(const void* key) noexcept {
   for (const scope* s = scope::current(); s; s = s->parent()) {
-    if (s->local() && s->local()->key == key) return s->local()->value;
+    for (const local_binding* one = s->local(); one; one = one->next) {
+      if (one->key == key) return one->value;
+    }
   }
   return nullptr;
 }

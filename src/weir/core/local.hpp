@@ -14,10 +14,11 @@ namespace weir {
 
 namespace detail {
 
-/// What one scope binds: in the frame of with_local.
+/// What one scope binds: in the frame of with_local, or of whoever calls another loop.
 struct local_binding {
   const void* key = nullptr;
   const void* value = nullptr;
+  const local_binding* next = nullptr;  // of the same scope, as if it stood around it
 };
 
 /// The nearest value of `key` around the running task; null without one.

@@ -18,12 +18,14 @@ void give_log_fields(log::detail::field_taker& to) {
   std::string_view met[log_fields_max];
   std::size_t count = 0;
   const scope* from = logged_scope ? logged_scope : scope::current();
-  for (const scope* s = from; s && count < log_fields_max; s = s->parent()) {
-    if (!s->local() || s->local()->key != &log_field_of_scope) continue;
-    const auto& field = *static_cast<const log_field*>(s->local()->value);
-    if (std::find(met, met + count, std::string_view(field.key)) != met + count) continue;
-    met[count++] = field.key;
-    to.take({field.key, std::string_view(field.value)});
+  for (const scope* s = from; s; s = s->parent()) {
+    for (const local_binding* one = s->local(); one && count < log_fields_max; one = one->next) {
+      if (one->key != &log_field_of_scope) continue;
+      const auto& field = *static_cast<const log_field*>(one->value);
+      if (std::find(met, met + count, std::string_view(field.key)) != met + count) continue;
+      met[count++] = field.key;
+      to.take({field.key, std::string_view(field.value)});
+    }
   }
 }
 

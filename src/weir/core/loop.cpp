@@ -73,6 +73,7 @@ loop::~loop() {
   loop_registry::remove(*this);
   inbox_->close([] { std::this_thread::yield(); });
   end_what_is_left();
+  inbox_->close([] { std::this_thread::yield(); });  // its tasks have perhaps waited for posts
   delete root_;
   delete inbox_;
 }

@@ -4,10 +4,10 @@
 #include <weir/base/error.hpp>
 #include <weir/base/standard_error.hpp>
 #include <weir/base/text.hpp>
+#include <weir/core/core_group.hpp>
 #include <weir/core/error_group.hpp>
 #include <weir/core/string_sink.hpp>
 #include <weir/core/unhandled.hpp>
-#include <weir/core/with_scope.hpp>
 #include <weir/io/crash_dump.hpp>
 #include <weir/io/make_driver.hpp>
 
@@ -127,10 +127,13 @@ namespace detail {
 
 namespace {
 
-// What the loops of all cores know of each other.
-class core_group {
+// The loops of all cores, to be stopped together.
+class core_loops {
  public:
-  explicit core_group(unsigned count) : cores_(count) {}
+  core_loops(unsigned count, std::size_t calls_max)
+      : calls(count, {.calls_max = calls_max}), cores_(count) {}
+
+  core_group calls;
 
   // A core's loop exists from enter to leave (see core_stay): in between it can be told to stop.
   void enter(unsigned index, loop& on) noexcept {
@@ -145,14 +148,12 @@ class core_group {
   // Cancels the root of every core. The first reason stays.
   void stop(const char* reason) noexcept {
     const std::lock_guard guard(lock_);
-    if (reason_) return;
-    reason_ = reason;
-    for (core& one : cores_) tell(one);
+    stop_all(reason);
   }
   void fail(std::exception_ptr failure) noexcept {
-    stop("another core has failed");
     const std::lock_guard guard(lock_);
     if (!failure_) failure_ = std::move(failure);
+    stop_all("another core has failed");
   }
   void stop_without_driver() noexcept {
     is_without_driver_ = true;
@@ -163,16 +164,28 @@ class core_group {
 
  private:
   struct core : post_node {
+    core_loops* of = nullptr;
     loop* on = nullptr;
     loop* told = nullptr;  // stays: the loop's end runs what was posted to it
     const char* reason = nullptr;
   };
+  void stop_all(const char* reason) noexcept {
+    if (reason_) return;
+    reason_ = reason;
+    for (core& one : cores_) tell(one);
+  }
   void tell(core& one) noexcept {
     if (!one.on) return;
+    one.of = this;
     one.reason = reason_;
     one.told = one.on;
     one.run = [](post_node& node) noexcept {
       auto& self = static_cast<core&>(node);
+      // Each core is told before one reacts: a call that is cut off by the stop finds its caller
+      // cancelled, too, and is no error there.
+      {
+        const std::lock_guard after_all_are_told(self.of->lock_);
+      }
       self.told->root().cancel({.kind = cancel_kind::shutdown, .text = self.reason});
     };
     one.on->post_node(one);
@@ -187,7 +200,7 @@ class core_group {
 
 class core_stay {
  public:
-  core_stay(core_group& group, unsigned index, loop& on) noexcept : group_(group), index_(index) {
+  core_stay(core_loops& group, unsigned index, loop& on) noexcept : group_(group), index_(index) {
     group_.enter(index_, on);
   }
   core_stay(const core_stay&) = delete;
@@ -195,20 +208,22 @@ class core_stay {
   ~core_stay() { group_.leave(index_); }
 
  private:
-  core_group& group_;
+  core_loops& group_;
   const unsigned index_;
 };
 
-// The scope makes a group of what fails inside, with the traces that a later report prints.
-task<> run_core(core_program& program, core_group& group) {
+task<> start_core(core_program& program) { co_await program.start(); }
+
+// core_group::run makes a group of what fails inside, with the traces that a later report prints.
+task<> run_core(unsigned index, core_program& program, core_loops& group) {
   try {
-    co_await with_scope({.name = "core"}, [&](scope&) -> task<> { co_await program.start(); });
+    co_await group.calls.run(index, start_core(program));
   } catch (const std::exception&) {
     group.fail(std::current_exception());
   }
 }
 
-void run_core_on(unsigned index, core_program& program, core_group& group,
+void run_core_on(unsigned index, core_program& program, core_loops& group,
                  const run_options& options, std::unique_ptr<driver> io) {
   if (!io) io = driver_or_complaint(options.io);
   if (!io) return group.stop_without_driver();
@@ -219,21 +234,22 @@ void run_core_on(unsigned index, core_program& program, core_group& group,
   const dumped_loop known(on);
   const stop_signals signals(
       options.stop_on_signals && index == 0, *io,
-      [](void* all, const char* signal) noexcept { static_cast<core_group*>(all)->stop(signal); },
+      [](void* all, const char* signal) noexcept { static_cast<core_loops*>(all)->stop(signal); },
       &group);
   const core_stay here(group, index, on);
-  on.root().spawn([&]() -> task<> { co_await run_core(program, group); });
+  on.root().spawn([&]() -> task<> { co_await run_core(index, program, group); });
   on.run();
 }
 
 // Errors before there is a loop, such as no descriptor left for its driver, stop the others too.
-void run_core_or_fail(unsigned index, core_program& program, core_group& group,
+void run_core_or_fail(unsigned index, core_program& program, core_loops& group,
                       const run_options& options, std::unique_ptr<driver> io) noexcept {
   try {
     run_core_on(index, program, group, options, std::move(io));
   } catch (const std::exception&) {
     group.fail(std::current_exception());
   }
+  group.calls.close(index);  // also when it never ran
 }
 
 }  // namespace
@@ -245,14 +261,14 @@ int run_cores(core_program& program, run_options options) {
   if (!first) return exit_without_driver;
   const crash_dump dumps(options.dump_on_crash);
   const unsigned count = options.cores != 0 ? options.cores : cores_allowed();
-  core_group group(count);
+  core_loops group(count, options.calls_max);
   std::vector<std::thread> threads;
   for (unsigned i = 1; i < count; ++i) {
     try {
       threads.emplace_back([&, i] { run_core_or_fail(i, program, group, options, nullptr); });
     } catch (const std::exception&) {  // no more threads, or no memory for one
       group.fail(std::current_exception());
-      break;
+      for (; i < count; ++i) group.calls.close(i);
     }
   }
   run_core_or_fail(0, program, group, options, std::move(first));

@@ -18,6 +18,7 @@ struct run_options {
       true;                   // SIGTERM and SIGINT cancel everything (shutdown); a second one kills
   bool dump_on_crash = true;  // SIGQUIT prints the task tree; so do crashes and failed assertions
   unsigned cores = 0;         // run_on_all_cores: 0 is all that this process may use
+  std::size_t calls_max = 4096;  // run_on_all_cores: core_group_options::calls_max
 };
 
 /// Runs `main` to its end and gives its value as exit code. Stopped by a signal: 0. An error that
@@ -59,8 +60,9 @@ int run_cores(core_program& program, run_options options);
 
 /// Runs f(args...) once per core, each on a thread, loop and driver of its own. f is called on each
 /// of them at once, with copies of the arguments, so it must not share state that is not safe for
-/// threads. TCP listeners share their port (SO_REUSEPORT), the kernel spreads the connections. An
-/// error in one cancels all and is then handled as run() does.
+/// threads; cores() and this_core() (core/core_group.hpp) reach the others. TCP listeners share
+/// their port (SO_REUSEPORT), the kernel spreads the connections. An error in one cancels all and
+/// is then handled as run() does.
 template <class F, class... A>
 int run_on_all_cores(run_options options, F f, A... args) {
   detail::core_function<F, A...> program(std::move(f), std::move(args)...);

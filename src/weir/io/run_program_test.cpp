@@ -3,6 +3,7 @@
 #include <weir/io/run_program.hpp>
 
 #include <weir/core.hpp>
+#include <weir/core/core_group.hpp>
 #include <weir/io/child_process_test.hpp>
 #include <weir/io/signals.hpp>
 #include <weir/io/socket.hpp>
@@ -24,6 +25,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace weir {
 namespace {
@@ -187,6 +189,64 @@ TEST(run_program, without_memory_for_another_core_all_end) {
     EXPECT_EQ(code != 0 || is_told, has_struck) << testing::failing_allocation::place();
   }
   set_unhandled_handler(before);
+}
+
+// What is called belongs to one core, so it needs no lock: a sanitizer would see a race.
+TEST(run_program, cores_call_each_other) {
+  std::vector<std::int64_t> sums(3);
+  std::atomic<int> done = 0;
+  const auto program = [&]() -> task<> {
+    co_await with_scope([&](scope& s) -> task<> {
+      for (int t = 0; t < 4; ++t) {
+        s.spawn([&]() -> task<> {
+          for (std::size_t i = 0; i < 60; ++i) {
+            const auto add = [&]() -> task<std::string> {
+              sums[this_core()] += 1;
+              if (sums[this_core()] % 8 == 0) co_await yield();
+              co_return "a value that is too long for the small buffer of a string";
+            };
+            if (i % 5 == 0) {
+              std::ignore = co_await as_result(with_timeout(1_us, cores().call(i % 3, add)));
+            } else {
+              EXPECT_EQ((co_await cores().call(i % 3, add)).size(), 57u);
+            }
+          }
+        });
+      }
+      co_return;
+    });
+    ++done;
+    while (done < 3) co_await sleep(1_ms);
+    const auto total = co_await as_result(
+        cores().map_reduce([&] { return sums[this_core()]; }, std::int64_t{0},
+                           [](std::int64_t a, std::int64_t b) { return a + b; }));
+    if (total) EXPECT_GE(*total, 576);
+    ++done;
+    while (done < 6) co_await sleep(1_ms);
+  };
+  EXPECT_EQ(run_on_all_cores({.cores = 3}, program), 0);
+}
+
+TEST(run_program, a_stop_that_cuts_calls_off_is_no_error) {
+  const child_outcome outcome = in_child(
+      [] {
+        std::atomic<int> started = 0;
+        return run_on_all_cores({.cores = 3}, [&]() -> task<> {
+          co_await with_scope([&](scope& s) -> task<> {
+            for (int i = 0; i < 20; ++i) {
+              s.spawn([&]() -> task<> {
+                co_await cores().call((this_core() + 1) % 3, [&]() -> task<> {
+                  if (++started == 60) say_ready();
+                  co_await sleep(3600_s);
+                });
+              });
+            }
+            co_return;
+          });
+        });
+      },
+      [](pid_t child) { ::kill(child, SIGTERM); });
+  EXPECT_EQ(outcome.code, 0) << outcome.text;
 }
 
 TEST(run_program, an_unknown_driver_is_told_in_a_line) {
