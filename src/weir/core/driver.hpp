@@ -106,6 +106,7 @@ struct io_request {
 struct listen_options {
   bool reuse_port = false;
   int backlog = 1024;
+  bool ipv6_only = false;  // [::] without IPv4; EINVAL for what is no IPv6 address
 };
 
 /// What a directory entry or an open file is.

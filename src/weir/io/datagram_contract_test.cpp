@@ -259,6 +259,29 @@ TEST_P(datagram_contract, every_ipv6_interface_and_an_ipv4_one_are_not_both_to_b
   });
 }
 
+TEST_P(datagram_contract, a_socket_that_is_ipv6_only_leaves_ipv4_to_others) {
+  run([&]() -> task<> {
+    if (is_kernel() && !has_ipv6()) co_return;
+    auto six = bind_datagrams({.host = "::", .ipv6_only = true});
+    const std::uint16_t port = six.local().port();
+    auto four = bind_datagrams({.host = "*", .port = port});
+    auto client = open_datagrams();
+    co_await client.send_to(address::loopback(port), "4");
+    EXPECT_EQ((co_await four.receive()).text(), "4");
+    auto other = open_datagrams(address_family::ipv6);
+    co_await other.send_to(*address::parse("::1", port), "6");
+    EXPECT_EQ((co_await six.receive()).text(), "6");
+    const address mapped = *address::parse("::ffff:127.0.0.1", port);
+    for (const address& to : {mapped, address::loopback(port)}) {
+      const auto sent = co_await as_result(six.send_to(to, "x"));
+      EXPECT_EQ(sent.error().os_code(), ENETUNREACH) << to.text();
+    }
+    EXPECT_EQ((co_await as_result(six.connect(mapped))).error().os_code(), ENETUNREACH);
+    EXPECT_EQ((co_await as_result(six.connect(address::loopback(port)))).error().os_code(),
+              EAFNOSUPPORT);
+  });
+}
+
 TEST_P(datagram_contract, unix_datagrams_have_paths_and_tell_when_they_are_cut) {
   run([&]() -> task<> {
     auto server = bind_datagrams({.path = path("server")});

@@ -164,19 +164,22 @@ datagram_socket make_datagrams(int family, raw_address at, const listen_options&
   return datagram_socket(io, handle);
 }
 
-}  // namespace
-
-datagram_socket bind_datagrams_at(const address& where, bool reuse_port) {
+datagram_socket bind_with(const address& where, const listen_options& options) {
   const int family = reinterpret_cast<const struct sockaddr*>(where.raw().storage)->sa_family;
-  return make_datagrams(family, where.raw(), {.reuse_port = reuse_port},
+  return make_datagrams(family, where.raw(), options,
                         fmt::format("receive datagrams at {}", where.text()));
 }
 
+}  // namespace
+
+datagram_socket bind_datagrams_at(const address& where, bool reuse_port) {
+  return bind_with(where, {.reuse_port = reuse_port});
+}
+
 datagram_socket bind_datagrams(datagram_settings where) {
-  return bind_datagrams_at(
-      value_or_raise(where.path.empty() ? address::parse(where.host, where.port)
-                                        : address::unix_path(where.path)),
-      where.reuse_port);
+  return bind_with(value_or_raise(where.path.empty() ? address::parse(where.host, where.port)
+                                                     : address::unix_path(where.path)),
+                   {.reuse_port = where.reuse_port, .ipv6_only = where.ipv6_only});
 }
 
 datagram_socket open_datagrams(address_family family) {

@@ -136,6 +136,7 @@ struct datagram_settings {
   std::uint16_t port = 0;               // 0: the system chooses; local() tells
   std::string_view path = {};           // a Unix socket instead
   bool reuse_port = false;              // several sockets share the port
+  bool ipv6_only = false;  // "::" is every interface, of both families unless this is set
 };
 
 /// Raises `busy` when the address is taken, `invalid_argument` when it is none.

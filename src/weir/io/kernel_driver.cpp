@@ -313,13 +313,19 @@ io_handle kernel_driver::make_datagram_socket(int family, raw_address& address,
 io_handle kernel_driver::bind_socket(io_handle made, int type, raw_address& address,
                                      const listen_options& options) noexcept {
   const int on = 1;
-  const bool is_unix = as_sockaddr(address)->sa_family == AF_UNIX;
+  const int family = as_sockaddr(address)->sa_family;
+  if (options.ipv6_only && family != AF_INET6) {
+    ::close(made);
+    return -EINVAL;
+  }
+  const bool is_unix = family == AF_UNIX;
   const bool is_stream = type == SOCK_STREAM;
   const path_turn mine(address);
   const bool is_shared = !is_unix && (options.reuse_port || (is_stream && shares_ports_));
   if ((!is_unix && is_stream &&
        ::setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) ||
       (is_shared && ::setsockopt(made, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) ||
+      (options.ipv6_only && ::setsockopt(made, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) ||
       bind_to(made, address, type) != 0 || (is_stream && ::listen(made, options.backlog) != 0)) {
     const int failure = errno;
     ::close(made);

@@ -191,7 +191,8 @@ task<listener> listen_at(address where, listen_options options) {
 WEIR_CORO_WRAPPER task<listener> listen(listen_settings where) {
   address at = value_or_raise(where.path.empty() ? address::parse(where.host, where.port)
                                                  : address::unix_path(where.path));
-  return listen_at(at, {.reuse_port = where.reuse_port, .backlog = where.backlog});
+  return listen_at(
+      at, {.reuse_port = where.reuse_port, .backlog = where.backlog, .ipv6_only = where.ipv6_only});
 }
 
 task<socket> connect(address to) {

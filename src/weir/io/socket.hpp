@@ -181,6 +181,7 @@ struct listen_settings {
   bool reuse_port =
       false;  // several listeners share the port; run_on_all_cores() does it by itself
   int backlog = 1024;
+  bool ipv6_only = false;  // "::" is every interface, of both families unless this is set
 };
 
 /// Raises `busy` when the address is taken, `invalid_argument` when it is none.

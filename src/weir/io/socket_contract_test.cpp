@@ -3,7 +3,9 @@
 #include <weir/io/contract_test.hpp>
 #include <weir/io/file.hpp>
 
+#include <errno.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 
 #include <string>
 #include <string_view>
@@ -379,6 +381,64 @@ TEST_P(socket_contract, of_listeners_that_share_a_port_the_one_of_the_family_is_
       const socket six = co_await connect(*address::parse("::1", port));
       EXPECT_EQ((co_await both.accept()).peer(), six.local());
     }
+  });
+}
+
+TEST_P(socket_contract, a_listener_that_is_ipv6_only_leaves_ipv4_to_others) {
+  run([&]() -> task<> {
+    if (is_kernel() && !has_ipv6()) co_return;  // none on this machine
+    listener six = co_await listen({.host = "::", .ipv6_only = true});
+    const std::uint16_t port = six.local().port();
+    EXPECT_EQ(co_await code_of(connect(address::loopback(port))), errc::refused);
+    EXPECT_EQ(co_await code_of(listen({.host = "::", .port = port})), errc::busy);
+    EXPECT_EQ(co_await code_of(listen({.host = "::1", .port = port})), errc::busy);
+    std::ignore = co_await listen({.host = "127.0.0.1", .port = port});
+    std::ignore = co_await listen({.host = "::ffff:127.0.0.1", .port = port});
+    listener four = co_await listen({.host = "*", .port = port});
+    const socket by_four = co_await connect(address::loopback(port));
+    EXPECT_EQ((co_await four.accept()).peer(), by_four.local());
+    const socket by_six = co_await connect(*address::parse("::1", port));
+    EXPECT_EQ((co_await six.accept()).peer(), by_six.local());
+    six.close();
+    EXPECT_EQ(co_await code_of(listen({.host = "::", .port = port})), errc::busy);
+    std::ignore = co_await listen({.host = "::", .port = port, .ipv6_only = true});
+  });
+}
+
+TEST_P(socket_contract, what_is_no_ipv6_address_can_not_be_ipv6_only) {
+  const std::string where = path("six");
+  run([&]() -> task<> {
+    if (is_kernel() && !has_ipv6()) co_return;  // none on this machine
+    for (const char* host : {"*", "127.0.0.1", "::ffff:127.0.0.1"}) {
+      EXPECT_EQ(co_await code_of(listen({.host = host, .ipv6_only = true})), errc::invalid_argument)
+          << host;
+    }
+    EXPECT_EQ(co_await code_of(listen({.path = where, .ipv6_only = true})), errc::invalid_argument);
+    EXPECT_FALSE(path_status(where)) << "nothing is left of it";
+  });
+}
+
+TEST_P(socket_contract, the_system_takes_the_word_for_ipv6_only_before_the_address) {
+  run([&]() -> task<> {
+    if (is_kernel() && !has_ipv6()) co_return;  // none on this machine
+    driver& io = loop::current()->io();
+    const listener door = co_await listen({.host = "::"});
+    EXPECT_EQ(io.set_option(door.handle(), IPPROTO_IPV6, IPV6_V6ONLY, 1), -EINVAL);
+    const socket fresh(io, io.make_socket(AF_INET6));
+    EXPECT_EQ(io.set_option(fresh.handle(), IPPROTO_IPV6, IPV6_V6ONLY, 1), 0);
+    address mapped = *address::parse("::ffff:127.0.0.1", door.local().port());
+    struct : io_request {
+      bool has_ended = false;
+    } ask;
+    ask.op = io_op::connect;
+    ask.handle = fresh.handle();
+    ask.address = &mapped.raw();
+    ask.on_complete = [](io_request& one) noexcept {
+      static_cast<decltype(ask)&>(one).has_ended = true;
+    };
+    ask.has_ended = io.submit(ask);
+    while (!ask.has_ended) co_await sleep(1_ms);
+    EXPECT_EQ(ask.outcome, -ENETUNREACH);
   });
 }
 

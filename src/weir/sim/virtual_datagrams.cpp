@@ -40,6 +40,7 @@ struct virtual_datagrams::endpoint {
   raw_address local;
   raw_address remote;  // size 0: not connected
   bool reuse_port = false;
+  bool ipv6_only = false;
   bool may_broadcast = false;
   std::uint64_t socket_file = 0;
   std::size_t inbox_max = 0;
@@ -71,6 +72,7 @@ io_handle virtual_datagrams::make_socket(int family, raw_address& address,
   auto made = std::make_unique<endpoint>();
   made->family = family;
   made->reuse_port = options.reuse_port;
+  made->ipv6_only = options.ipv6_only && address.size != 0;
   made->inbox_max = inbox_max_;
   if (address.size != 0) {
     if (const int error = bind(*made, address); error != 0) return error;
@@ -83,19 +85,19 @@ io_handle virtual_datagrams::make_socket(int family, raw_address& address,
 }
 
 int virtual_datagrams::bind(endpoint& e, raw_address& address) {
-  if (family_of(address) != e.family) return -EINVAL;
+  if (family_of(address) != e.family || !may_be_bound({address, e.ipv6_only})) return -EINVAL;
   if (e.family == AF_UNIX) {
     const std::string name = unix_name(address);
     if (name.empty()) return -EINVAL;
-    if (name.front() == '\0') return is_taken(address, false) ? -EADDRINUSE : 0;
+    if (name.front() == '\0') return is_taken(e, address, false) ? -EADDRINUSE : 0;
     return disk_.make_socket_file(name.c_str(), e.socket_file);
   }
   if (!is_any(address) && !is_own(address)) return -EADDRNOTAVAIL;
-  if (port_of(address) != 0) return is_taken(address, e.reuse_port) ? -EADDRINUSE : 0;
+  if (port_of(address) != 0) return is_taken(e, address, e.reuse_port) ? -EADDRINUSE : 0;
   for (int tries = ports_.first; tries <= ports_.last; ++tries) {
     set_port(address, next_port_);
     next_port_ = ports_.after(next_port_);
-    if (!is_taken(address, false)) return 0;
+    if (!is_taken(e, address, false)) return 0;
   }
   return -EADDRINUSE;
 }
@@ -109,13 +111,15 @@ int virtual_datagrams::bind_somewhere(endpoint& e) {
   return 0;
 }
 
-bool virtual_datagrams::is_taken(const raw_address& address, bool reuse_port) const {
+bool virtual_datagrams::is_taken(const endpoint& by, const raw_address& address,
+                                 bool reuse_port) const {
   return std::ranges::any_of(order_, [&](io_handle handle) {
     const endpoint& e = *at(handle);
     if (e.local.size == 0) return false;
-    if ((e.family == AF_UNIX) != (family_of(address) == AF_UNIX)) return false;
+    if ((e.family == AF_UNIX) != (by.family == AF_UNIX)) return false;
     if (e.family == AF_UNIX) return unix_name(e.local) == unix_name(address);
-    return !(reuse_port && e.reuse_port) && are_in_conflict(e.local, address);
+    return !(reuse_port && e.reuse_port) &&
+           are_in_conflict({e.local, e.ipv6_only}, {address, by.ipv6_only});
   });
 }
 
@@ -131,6 +135,11 @@ int virtual_datagrams::address_of(io_handle handle, bool peer, raw_address& out)
 int virtual_datagrams::set_option(io_handle handle, int level, int option, int value) {
   endpoint* e = at(handle);
   if (!e) return -EBADF;
+  if (level == IPPROTO_IPV6 && option == IPV6_V6ONLY && e->family == AF_INET6) {
+    if (e->local.size != 0) return -EINVAL;  // it is bound
+    e->ipv6_only = value != 0;
+    return 0;
+  }
   if (level != SOL_SOCKET) return -ENOPROTOOPT;
   switch (option) {
     case SO_BROADCAST:
@@ -178,6 +187,7 @@ std::int64_t virtual_datagrams::attempt(endpoint& e, io_request& request) {
 }
 
 std::int64_t virtual_datagrams::connect(endpoint& e, const raw_address& given) {
+  if (e.ipv6_only && family_of(given) == AF_INET) return -EAFNOSUPPORT;
   const raw_address to = e.family == AF_INET6 ? as_seen_by(e.family, given) : given;
   if (const int mismatch = check_families(e, to); mismatch != 0) return mismatch;
   endpoint* found = nullptr;
@@ -196,6 +206,7 @@ std::int64_t virtual_datagrams::connect(endpoint& e, const raw_address& given) {
 // What an IPv6 socket is bound to may be of one of the two families that it can speak.
 int virtual_datagrams::check_families(const endpoint& e, const raw_address& to) {
   if (family_of(to) != e.family) return -EAFNOSUPPORT;
+  if (e.ipv6_only && wire_family_of(to) != AF_INET6) return -ENETUNREACH;
   if (e.family != AF_INET6 || e.local.size == 0) return 0;
   const int own = wire_family_of(e.local);
   if (own == wire_family_of(to) || (own == AF_INET6 && is_any(e.local))) return 0;
@@ -232,7 +243,7 @@ virtual_datagrams::endpoint* virtual_datagrams::receiver(const raw_address& to, 
     // One that is connected hears nobody else.
     if (!is_unix && e.remote.size != 0 && !is_same(e.remote, source)) continue;
     const bool has_name = file != 0 ? e.socket_file == file : unix_name(e.local) == unix_name(to);
-    const int fit = is_unix ? (has_name ? 1 : 0) : suits(e.local, to);
+    const int fit = is_unix ? (has_name ? 1 : 0) : suits({e.local, e.ipv6_only}, to);
     if (fit <= best) continue;
     best = fit;
     found = &e;

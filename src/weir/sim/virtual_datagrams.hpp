@@ -101,7 +101,7 @@ class virtual_datagrams {
   void hear_unreachable(const packet& what);
   int bind(endpoint& e, raw_address& address);
   int bind_somewhere(endpoint& e);
-  bool is_taken(const raw_address& address, bool reuse_port) const;
+  bool is_taken(const endpoint& by, const raw_address& address, bool reuse_port) const;
   bool has_room(const endpoint& e, std::size_t size) const noexcept;
   void put(endpoint& into, const raw_address& from, std::size_t before, std::string_view text);
   void retry(endpoint& e);

@@ -65,13 +65,13 @@ int virtual_network::check_local(const raw_address& address) const {
   return is_any(address) || is_local(address) ? 0 : -EADDRNOTAVAIL;
 }
 
-bool virtual_network::is_taken(const raw_address& address, bool reuse_port) const {
+bool virtual_network::is_taken(const endpoint& by, const raw_address& address) const {
   return std::ranges::any_of(listeners_, [&](io_handle handle) {
     const endpoint& e = *at(handle);
-    if (reuse_port && e.reuse_port) return false;
-    if ((e.family == AF_UNIX) != (family_of(address) == AF_UNIX)) return false;
+    if ((e.family == AF_UNIX) != (by.family == AF_UNIX)) return false;
     if (e.family == AF_UNIX) return unix_name(e.local) == unix_name(address);
-    return are_in_conflict(e.local, address);
+    if (by.reuse_port && e.reuse_port) return false;
+    return are_in_conflict({e.local, e.ipv6_only}, {address, by.ipv6_only});
   });
 }
 
@@ -102,10 +102,11 @@ bool virtual_network::is_port_used(int port, const raw_address* to) {
   });
 }
 
-int virtual_network::bind(endpoint& e, raw_address& address, bool reuse_port) {
+int virtual_network::bind(endpoint& e, raw_address& address) {
+  if (!may_be_bound({address, e.ipv6_only})) return -EINVAL;
   if (e.family == AF_UNIX) {
     const std::string name = unix_name(address);
-    if (name.front() == '\0') return is_taken(address, false) ? -EADDRINUSE : 0;
+    if (name.front() == '\0') return is_taken(e, address) ? -EADDRINUSE : 0;
     return disk_.make_socket_file(name.c_str(), e.socket_file);
   }
   if (port_of(address) == 0) {
@@ -114,7 +115,7 @@ int virtual_network::bind(endpoint& e, raw_address& address, bool reuse_port) {
     set_port(address, port);
     return 0;
   }
-  return is_taken(address, reuse_port) ? -EADDRINUSE : 0;
+  return is_taken(e, address) ? -EADDRINUSE : 0;
 }
 
 io_handle virtual_network::make_listener(raw_address& address, const listen_options& options) {
@@ -122,13 +123,14 @@ io_handle virtual_network::make_listener(raw_address& address, const listen_opti
   if (!host_.has_room()) return -EMFILE;
   const io_handle handle = host_.new_handle();
   endpoint& e = make_endpoint(handle, family_of(address));
-  if (const int error = bind(e, address, options.reuse_port); error != 0) {
+  e.reuse_port = options.reuse_port;
+  e.ipv6_only = options.ipv6_only;
+  if (const int error = bind(e, address); error != 0) {
     sockets_.erase(handle);
     return error;
   }
   e.is = endpoint::kind::listening;
   e.local = address;
-  e.reuse_port = options.reuse_port;
   e.backlog = static_cast<std::size_t>(std::max(options.backlog, 1));
   listeners_.push_back(handle);
   return handle;
@@ -171,10 +173,14 @@ int virtual_network::set_option(io_handle handle, int level, int option, int val
     return 0;
   }
   if (level == SOL_SOCKET && option == SO_SNDBUF) return value > 0 ? 0 : -EINVAL;
+  if (level == IPPROTO_IPV6 && option == IPV6_V6ONLY && e->family == AF_INET6) {
+    if (e->local.size != 0) return -EINVAL;  // it is bound
+    e->ipv6_only = value != 0;
+    return 0;
+  }
   const bool is_known = (level == SOL_SOCKET && (option == SO_REUSEADDR || option == SO_KEEPALIVE ||
                                                  option == SO_REUSEPORT)) ||
-                        (level == IPPROTO_TCP && e->family != AF_UNIX) ||
-                        (level == IPPROTO_IPV6 && option == IPV6_V6ONLY && e->family == AF_INET6);
+                        (level == IPPROTO_TCP && e->family != AF_UNIX);
   return is_known ? 0 : -ENOPROTOOPT;
 }
 
@@ -254,7 +260,7 @@ int virtual_network::find_listener(const raw_address& to, endpoint*& out) {
     endpoint& e = *at(handle);
     if ((e.family == AF_UNIX) != (family == AF_UNIX)) continue;
     const bool has_name = file != 0 ? e.socket_file == file : unix_name(e.local) == unix_name(to);
-    const int fit = family == AF_UNIX ? (has_name ? best : 0) : suits(e.local, to);
+    const int fit = family == AF_UNIX ? (has_name ? best : 0) : suits({e.local, e.ipv6_only}, to);
     if (fit < best) continue;
     if (fit > best) found.clear();
     best = fit;
@@ -270,6 +276,7 @@ std::int64_t virtual_network::connect(endpoint& e, const raw_address& to) {
   if (e.is == endpoint::kind::connected) return -EISCONN;
   if (e.is == endpoint::kind::listening) return -EINVAL;
   if (family_of(to) != e.family) return -EAFNOSUPPORT;
+  if (e.ipv6_only && wire_family_of(to) != AF_INET6) return -ENETUNREACH;
   if (is_there(to)) return connect_there(e, to);
   endpoint* listener = nullptr;
   if (const int error = find_listener(to, listener); error != 0) return error;

@@ -52,7 +52,8 @@ struct network_limits {
 };
 
 /// Stream sockets of one machine: loopback over IPv4, IPv6 and Unix; over both IP families also to
-/// others, once it has joined them. A listener at [::] takes IPv4, too, as Linux's does.
+/// others, once it has joined them. A listener at [::] takes IPv4, too, as Linux's does, unless it
+/// is told not to.
 ///
 /// Cancel:  cancel() takes a waiting request out; one that had finished is left alone.
 /// Order:   bytes arrive as sent; waiting requests of a socket finish in the order of their start.
@@ -129,10 +130,10 @@ class virtual_network {
   bool is_there(const raw_address& address) const noexcept;
 
   int check_local(const raw_address& address) const;
-  int bind(endpoint& e, raw_address& address, bool reuse_port);
+  int bind(endpoint& e, raw_address& address);
   int free_port(const raw_address* to = nullptr);
   bool is_port_used(int port, const raw_address* to);
-  bool is_taken(const raw_address& address, bool reuse_port) const;
+  bool is_taken(const endpoint& by, const raw_address& address) const;
   int find_listener(const raw_address& to, endpoint*& out);
   void reset(endpoint& e);
   void touch(io_handle handle);

@@ -27,6 +27,7 @@ struct virtual_network::endpoint {
   raw_address local;
   raw_address remote;
   bool is_client = false;  // its port was given to it by connect()
+  bool ipv6_only = false;
 
   // listening
   bool reuse_port = false;

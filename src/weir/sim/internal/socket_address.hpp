@@ -163,19 +163,27 @@ inline std::string unix_name(const raw_address& address) {
 inline bool is_same(const raw_address& a, const raw_address& b) {
   return port_of(a) == port_of(b) && is_same_host(a, b);
 }
-// How well a socket that is bound to `local` suits what goes to `to`, as Linux has it; 0: not at
-// all. One with that address is before one with all of its family, and that one before [::], which
-// has both families.
-inline int suits(const raw_address& local, const raw_address& to) {
-  if (port_of(local) != port_of(to)) return 0;
-  const int family = wire_family_of(local);
+// What a socket is bound to. With `ipv6_only`, which is IPV6_V6ONLY, [::] is of one family.
+struct bound_address {
+  const raw_address& at;
+  bool ipv6_only = false;
+};
+// How well a socket suits what goes to `to`, as Linux has it; 0: not at all. One with that address
+// is before one with all of its family, and that one before [::], which has both families.
+inline int suits(const bound_address& local, const raw_address& to) {
+  if (port_of(local.at) != port_of(to)) return 0;
+  const int family = wire_family_of(local.at);
   const bool is_of_family = family == wire_family_of(to);
-  if (is_any(local)) return is_of_family ? 2 : (family == AF_INET6 ? 1 : 0);
-  return is_same_host(local, to) || (is_of_family && is_any(to)) ? 3 : 0;
+  if (is_any(local.at)) return is_of_family ? 2 : (family == AF_INET6 && !local.ipv6_only ? 1 : 0);
+  return is_same_host(local.at, to) || (is_of_family && is_any(to)) ? 3 : 0;
 }
 // Both can't be bound, unless they share their port.
-inline bool are_in_conflict(const raw_address& a, const raw_address& b) {
-  return suits(a, b) != 0 || suits(b, a) != 0;
+inline bool are_in_conflict(const bound_address& a, const bound_address& b) {
+  return suits(a, b.at) != 0 || suits(b, a.at) != 0;
+}
+// Whether a socket may be bound so; it is known to have an address.
+inline bool may_be_bound(const bound_address& where) {
+  return !where.ipv6_only || wire_family_of(where.at) == AF_INET6;
 }
 // The machine that has an IPv4 address, or an IPv6 address below fd00::/96, which ends with the
 // IPv4 one. 0 for all others.
