@@ -116,6 +116,11 @@ class broker {
   /// Waits for replies that are due and for room for the first; gives fewer when there is no room
   /// for more. Each is given once, until it is settled or the broker opened anew.
   task<std::vector<due_reply>> take_replies(std::size_t max);
+  /// A reply that take_replies() gave and whose body was dropped: once more, when there is room.
+  /// Nothing when it has gone, or can't be read now and is put off.
+  task<std::optional<due_reply>> read_reply(std::uint64_t sequence, std::uint32_t token);
+  /// take_replies() would not wait for one to be due.
+  bool has_due_replies() const noexcept;
   task<> settle_reply(const due_reply& reply, reply_outcome outcome, duration retry_after);
 
   /// Events of a queue, or of one message, from now on.
@@ -134,6 +139,7 @@ class broker {
 
  private:
   explicit broker(std::unique_ptr<detail::broker_core> core) noexcept;
+  task<std::optional<due_reply>> read_or_put_off(const due_reply& one);
   std::unique_ptr<detail::broker_core> core_;
 };
 

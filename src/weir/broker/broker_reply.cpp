@@ -99,6 +99,35 @@ class taken_replies {
 
 }  // namespace
 
+task<std::optional<due_reply>> broker::read_or_put_off(const due_reply& one) {
+  auto read = co_await as_result(core_->read_reply(one));
+  if (read) co_return std::move(*read);
+  if (read.error() == errc::cancelled) co_await checkpoint();
+  // The disk may be better soon: as with a receiver that is too busy, this is no attempt as long
+  // as the result is kept.
+  log::error("a reply can't be read, and is tried again later",
+             {{"id", one.id}, {"reason", describe(read.error())}});
+  co_await settle_reply(one, reply_outcome::busy, duration());
+  co_return std::nullopt;
+}
+
+task<std::optional<due_reply>> broker::read_reply(std::uint64_t sequence, std::uint32_t token) {
+  const auto is_there = [this, sequence, token] {
+    const auto known = core_->state->find_reply(sequence);
+    return known && known->token == token;
+  };
+  if (!is_there()) co_return std::nullopt;
+  const auto room = co_await core_->room_for_reply(sequence, true);
+  if (!is_there()) co_return std::nullopt;
+  due_reply one = core_->begin_reply(*core_->state->find_reply(sequence));
+  one.room = room;
+  co_return co_await read_or_put_off(one);
+}
+
+bool broker::has_due_replies() const noexcept {
+  return core_->state->next_reply_due() <= core_->wall_now();
+}
+
 task<std::vector<due_reply>> broker::take_replies(std::size_t max) {
   detail::broker_core& core = *core_;
   taken_replies taken(core);
@@ -118,19 +147,8 @@ task<std::vector<due_reply>> broker::take_replies(std::size_t max) {
       due_reply& one = taken.all[done];
       one.room = co_await core.room_for_reply(one.sequence, replies.empty());
       if (!one.room) break;
-      auto read = co_await as_result(core.read_reply(one));
+      if (auto read = co_await read_or_put_off(one)) replies.push_back(std::move(*read));
       one.room.reset();
-      if (read) {
-        replies.push_back(std::move(*read));
-      } else if (read.error() == errc::cancelled) {
-        co_await checkpoint();
-      } else {
-        // The disk may be better soon: as with a receiver that is too busy, this is no attempt as
-        // long as the result is kept.
-        log::error("a reply can't be read, and is tried again later",
-                   {{"id", one.id}, {"reason", describe(read.error())}});
-        co_await settle_reply(one, reply_outcome::busy, duration());
-      }
     }
     // Those for which there was no room are due again.
     taken.all.erase(taken.all.begin(), taken.all.begin() + static_cast<std::ptrdiff_t>(done));

@@ -99,6 +99,8 @@ class broker_state {
   bool tick(time_point now, std::size_t budget, record_batch& out);
   /// Not later than the next moment with work; never() when there is none.
   time_point next_due() const noexcept;
+  /// Of them, when the next reply is.
+  time_point next_reply_due() const noexcept { return store_.replies().next_due(); }
   /// Up to `max` replies that are due, each given once until it is settled.
   std::vector<pending_reply> take_replies(time_point now, std::size_t max);
   /// A reply that was taken and could not be delivered is due again, as if it had not been taken.

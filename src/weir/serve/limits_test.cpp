@@ -117,6 +117,7 @@ table calls_and_secrets() {
       {"client_options::hosts_max", shown(client.hosts_max)},
       {"client_options::idle_timeout", shown(client.idle_timeout)},
       {"reply_sender::calls_max", shown(reply_sender::calls_max)},
+      {"reply_lines::host_calls_max", shown(reply_lines::host_calls_max)},
       {"reply_sender::call_timeout", shown(reply_sender::call_timeout)},
       {"retry_after_max", shown(retry_after_max)},
       {"resolved_addresses_max", shown(resolved_addresses_max)},

@@ -349,6 +349,36 @@ WEIR_TEST("a reply address that is busy is called when it says, and no attempt i
   });
 }
 
+task<> reply_to_two(worker* hangs, worker* hears) {
+  constexpr std::size_t own = 80;  // more than calls go on at once
+  co_await with_worker(*hangs, [&](std::string slow) -> task<> {
+    co_await with_worker(*hears, [&](std::string quick) -> task<> {
+      co_await with_server([&](api& server, event&) -> task<> {
+        co_await server.put("/v1/queues/q", "{}");
+        for (std::size_t i = 0; i < own + 1; ++i) {
+          // Nobody takes them: each ends with its time to live.
+          co_await server.send("q", "x",
+                               {{"Weir-Reply-To", i < own ? slow : quick}, {"Weir-Ttl", "1s"}});
+        }
+        co_await hears->wait_calls(1);
+        EXPECT_LE(hears->calls[0].at, 5_s);
+        co_await hangs->wait_calls(own);
+        EXPECT_EQ(hangs->most_at_once, static_cast<int>(reply_lines::host_calls_max));
+        co_await sleep(1_h);
+        EXPECT_EQ(hangs->calls.size(), own) << "each is called once";
+      });
+    });
+  });
+}
+
+// In order only: there are many calls, and their order is that of reply_lines.
+TEST(pusher, a_reply_address_that_hangs_holds_up_its_own_replies_only) {
+  virtual_world world;
+  worker hangs([](const worker_call&) { return worker_answer{.after = 20_s}; });
+  worker hears([](const worker_call&) { return worker_answer{}; });
+  EXPECT_EQ(run_outcome_in(world, reply_to_two(&hangs, &hears)).failure, "");
+}
+
 WEIR_TEST("a reply that was not delivered survives the end of the server") {
   worker hears([&hears](const worker_call&) {
     return worker_answer{.status = hears.calls.size() < 2 ? 503 : 200, .retry_after = "60"};

@@ -38,7 +38,9 @@ task<> reply_sender::run() {
 task<> reply_sender::take() {
   if (in_flight_ == calls_max) {
     ended_.reset();
+    waits_for_place_ = true;
     co_await ended_.wait();
+    waits_for_place_ = false;
     co_return;
   }
   auto into = std::make_shared<std::vector<due_reply>>();  // before there is something to lose
@@ -49,17 +51,68 @@ task<> reply_sender::take() {
   begun_ = 0;
 }
 
+/// Calls whom it may, and keeps of the others which they are.
 void reply_sender::begin(scope& calls) {
   if (!taken_) return;
-  for (; begun_ != taken_->size(); ++begun_, ++in_flight_) {
-    calls.spawn(&reply_sender::call, this, taken_, begun_);
+  for (; begun_ != taken_->size(); ++begun_) {
+    due_reply& one = (*taken_)[begun_];
+    reply_lines::host* const to =
+        lines_.begin(host_of_url(one.url), {.sequence = one.sequence, .token = one.token});
+    if (!to) {
+      one = {};
+      continue;
+    }
+    try {
+      calls.spawn(&reply_sender::call, this, taken_reply{taken_, begun_, to});
+    } catch (...) {
+      lines_.end(to);
+      throw;
+    }
+    ++in_flight_;
   }
   taken_.reset();
 }
 
-task<> reply_sender::call(taken_batch from, std::size_t at) {
-  const due_reply reply = std::move((*from)[at]);
-  from.reset();
+/// One call, and then those in line, as long as this place is theirs.
+task<> reply_sender::call(taken_reply one) {
+  due_reply first = std::move((*one.from)[one.at]);
+  one.from.reset();
+  co_await deliver(std::move(first));
+  lines_.end(one.to);
+  while (const auto next = next_in_line()) {
+    auto again = co_await read_again(next->what);
+    if (again) co_await deliver(std::move(*again));
+    lines_.end(next->to);
+  }
+  --in_flight_;
+  ended_.set();
+}
+
+/// Replies in line and those that are due for the first time get free places in turn.
+std::optional<reply_lines::turn> reply_sender::next_in_line() noexcept {
+  if (draining_.is_set()) return std::nullopt;
+  if (is_turn_of_others_ && waits_for_place_ && context_.from.has_due_replies()) {
+    is_turn_of_others_ = false;
+    return std::nullopt;
+  }
+  is_turn_of_others_ = true;
+  return lines_.next();
+}
+
+/// Nothing when it has gone meanwhile, or can't be read now; then the broker gives it again.
+task<std::optional<due_reply>> reply_sender::read_again(reply_place what) {
+  while (!draining_.is_set()) {
+    try {
+      co_return co_await context_.from.read_reply(what.sequence, what.token);
+    } catch (...) {
+      memory_.found_none();
+    }
+    co_await sleep_until(memory_.until());
+  }
+  co_return std::nullopt;
+}
+
+task<> reply_sender::deliver(due_reply reply) {
   std::optional<call_outcome> outcome;
   // What a drain finds here is told in the next life.
   for (bool is_settled = false; !is_settled && !(draining_.is_set() && !outcome);) {
@@ -73,8 +126,6 @@ task<> reply_sender::call(taken_batch from, std::size_t at) {
     }
     co_await sleep_until(memory_.until());
   }
-  --in_flight_;
-  ended_.set();
 }
 
 task<call_outcome> reply_sender::call_address(const due_reply& reply) {
