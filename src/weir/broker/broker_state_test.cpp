@@ -408,6 +408,20 @@ TEST_F(broker, an_attempt_given_back_does_not_count) {
   EXPECT_EQ(b.run(nack_lease{b.take("q")[0].lease})->state, message_state::dead);
 }
 
+TEST_F(broker, what_is_given_back_without_a_word_keeps_its_last_error) {
+  b.make("q", plain());
+  const std::uint64_t id = b.send("q");
+  const auto last_error = [&] { return std::string(b.state.find_message(id, b.now)->last_error); };
+  ASSERT_TRUE(b.run(nack_lease{b.take("q")[0].lease, duration(0), "no"}));
+  ASSERT_TRUE(b.run(nack_lease{b.take("q")[0].lease, duration(0), {}, attempt_use::is_given_back}));
+  EXPECT_EQ(last_error(), "no");
+  ASSERT_TRUE(
+      b.run(nack_lease{b.take("q")[0].lease, duration(0), "busy", attempt_use::is_given_back}));
+  EXPECT_EQ(last_error(), "busy");
+  ASSERT_TRUE(b.run(nack_lease{b.take("q")[0].lease, duration(0)}));
+  EXPECT_EQ(last_error(), "") << "an attempt that failed without a word";
+}
+
 TEST_F(broker, an_error_text_is_cut_at_a_character) {
   b.make("q", plain());
   const std::uint64_t id = b.send("q");

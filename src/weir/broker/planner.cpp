@@ -285,8 +285,10 @@ verdict<nacked> planner::nack(const nack_lease& command) {
     }
   }
   const message_queue& queue = *store_.queue(of.queue);
-  const std::string_view error = cut_error(command.error);
   const bool counts = command.attempt == attempt_use::counts;
+  // What is given back without a word goes on as if it had not been taken: with its error, too.
+  const bool says_nothing = !counts && command.error.empty();
+  const std::string_view error = says_nothing ? store_.error_of(of) : cut_error(command.error);
   if (counts && used_all_attempts(of, queue)) {
     die(of, queue, error);
     return nacked{message_state::dead, now_};
