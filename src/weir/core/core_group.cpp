@@ -5,15 +5,12 @@
 #include <weir/core/loop.hpp>
 
 #include <exception>
+#include <limits>
 #include <mutex>
 #include <new>
 #include <string>
 
 namespace weir {
-
-namespace {
-constexpr std::uint32_t calls_and_more = 2'000'000;  // calls_max bounds them
-}  // namespace
 
 namespace detail {
 
@@ -350,14 +347,17 @@ task<> core_group::run(std::size_t index, task<> program) {
   } const here{state_of(index)};
   const detail::core_membership mine{.group = this, .index = index};
   const detail::local_binding binding{.key = &detail::membership, .value = &mine};
-  co_await with_scope({.name = "core", .tasks_max = calls_and_more, .local = &binding},
+  // Two scopes: calls_max bounds the calls, and what the program spawns takes no place of theirs.
+  constexpr std::uint32_t no_limit = std::numeric_limits<std::uint32_t>::max();
+  co_await with_scope({.name = "core", .tasks_max = no_limit, .local = &binding},
                       [&](scope& calls) -> task<> {
                         struct open {
                           detail::core_state& core;
                           ~open() { core.close(); }
                         } const until_the_end{here.core};
                         here.core.enter(calls);
-                        co_await std::move(program);
+                        co_await with_scope({.name = "program"},
+                                            [&](scope&) -> task<> { co_await std::move(program); });
                       });
 }
 

@@ -61,6 +61,12 @@ task<> next_life(journal_model& model) {
   });
 }
 
+/// The records 1 to `count`, one after the other.
+task<> commit_records(journal_model& model, std::uint64_t count, std::size_t size) {
+  for (std::uint64_t id = 1; id <= count; ++id)
+    co_await model.commit({put(id, std::string(size, 'x'))});
+}
+
 /// Appends without a wait until the answer is `full`.
 void fill(journal_model& model, std::uint64_t first) {
   for (std::uint64_t id = first; model.try_change({put(id, std::string(1'000, 'x'))}); ++id) {
@@ -71,9 +77,7 @@ TEST(CancelledJournal, an_opening_leaves_a_folder_that_opens_with_the_same_recor
   cancel_at_every_point([](victim& v) -> task<> {
     journal_model model;
     co_await life(model, [&](journal& log) -> task<> {
-      for (std::uint64_t id = 1; id <= 20; ++id) {
-        co_await model.commit({put(id, std::string(1'000, 'x'))});
-      }
+      co_await commit_records(model, 20, 1'000);
       co_await log.write_snapshot();
       co_await model.commit({put(21, "behind the snapshot"), drop(1)});
     });
@@ -162,11 +166,8 @@ TEST(CancelledJournal, a_wait_for_the_disk_leaves_its_records_on_their_way) {
 TEST(CancelledJournal, a_read_holds_no_segment) {
   cancel_at_every_point([](victim& v) -> task<> {
     journal_model model;
-    co_await life(model, [&](journal& log) -> task<> {
-      for (std::uint64_t id = 1; id <= 12; ++id) {
-        co_await model.commit({put(id, std::string(3'000, 'x'))});
-      }
-    });
+    co_await life(model,
+                  [&](journal& log) -> task<> { co_await commit_records(model, 12, 3'000); });
     co_await life(model, [&](journal& log) -> task<> {  // nothing is read from memory
       co_await v.run([](journal* of, journal_model* from) -> task<> {
         for (const std::uint64_t id : {1, 12}) {
