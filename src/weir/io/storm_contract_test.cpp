@@ -16,6 +16,7 @@
 #include <array>
 #include <atomic>
 #include <barrier>
+#include <chrono>
 #include <csignal>
 #include <latch>
 #include <memory>
@@ -182,8 +183,11 @@ TEST_P(storm_contract, a_start_on_a_unix_path_waits_for_another_in_its_folder) {
     const int held = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     EXPECT_EQ(::flock(held, LOCK_EX), 0);
     is_held.count_down();
-    // A start that does not wait is through long before.
-    for (int i = 0; i < 20'000; ++i) std::this_thread::yield();
+    // A start that does not wait is through long before. One that waits gives up after a second,
+    // which so many turns may take on a busy machine.
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(250);
+    for (int i = 0; i < 20'000 && std::chrono::steady_clock::now() < until; ++i)
+      std::this_thread::yield();
     is_over = true;
     ::close(held);
   });
