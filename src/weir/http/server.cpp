@@ -158,7 +158,7 @@ task<> accept_connections(server_core* core, listener* door) {
     accepted met = accepted::without_memory;
     try {
       met = co_await accept_one(core, door);
-    } catch (const std::bad_alloc&) {  // for the frame of the call
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): for the frame of the call
     }
     if (met == accepted::well) {
       failures = 0;
@@ -172,7 +172,8 @@ task<> accept_connections(server_core* core, listener* door) {
       try {
         co_await wait_for_descriptors(core);
         has_waited = true;
-      } catch (const std::exception&) {  // there is no memory to wait with either
+      } catch (
+          const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory to wait with either
       }
     }
     if (!has_waited) co_await sleep(accept_pause);

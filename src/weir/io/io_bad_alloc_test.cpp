@@ -30,7 +30,7 @@ template <class Ask>
 task<std::string> once_more(Ask ask) {
   try {
     co_return co_await ask();
-  } catch (const std::bad_alloc&) {  // the next time there is some
+  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): the next time there is some
   }
   co_return co_await ask();
 }
@@ -85,7 +85,7 @@ TEST(WithoutMemory, a_read_leaves_a_long_piece_to_the_next) {
     std::optional<bytes> line;
     try {
       line = co_await in.read_line();
-    } catch (const std::bad_alloc&) {
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): once more
     }
     if (!line) line = co_await in.read_line();
     EXPECT_TRUE(line && line->text() == "first " + middle + " last");

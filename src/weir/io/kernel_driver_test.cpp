@@ -387,7 +387,7 @@ TEST_P(kernel_limits, without_memory_a_stream_that_nobody_receives_has_no_hole) 
         const testing::failing_allocation no_memory(nth);
         try {
           co_await send_all();
-        } catch (const std::exception&) {  // the sender's own want of memory
+        } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): the sender's own want
         }
         struck += no_memory.has_struck();
       }

@@ -183,7 +183,7 @@ TEST(run_program, without_memory_for_another_core_all_end) {
     is_told = false;
     try {
       code = run_on_all_cores({.cores = 3}, []() -> task<> { co_return; });
-    } catch (const std::bad_alloc&) {  // before there were any
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): before there were any
     }
     has_struck = no_memory.has_struck();
     EXPECT_EQ(code != 0 || is_told, has_struck) << testing::failing_allocation::place();

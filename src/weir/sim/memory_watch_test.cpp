@@ -151,7 +151,7 @@ TEST_F(MemoryWatch, leaves_room_for_large_blocks_until_it_is_healed) {
 TEST_F(MemoryWatch, takes_no_frame_for_a_large_request) {
   struct framed final : node_program {
     static task<> hold(int* sum) {
-      volatile char ballast[4 * large];
+      volatile unsigned char ballast[4 * large];
       ballast[0] = 1;
       co_await sleep(1_ms);
       *sum = ballast[0];
