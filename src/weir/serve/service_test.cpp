@@ -420,10 +420,13 @@ WEIR_TEST("streams beyond event_streams are refused with a time to come back") {
 }
 
 WEIR_TEST("a full disk refuses messages with 507, /readyz says so, and room ends it") {
-  co_await with_server([](api& server, event&) -> task<> {
+  server_config config = config_in();
+  config.segment_bytes = 1u << 20;  // a segment that was there before is filled first
+  config.limits.message_bytes_max = 300'000;
+  co_await with_server(config, {}, [](api& server, event&) -> task<> {
     co_await server.put("/v1/queues/q");
     virtual_disk& disk = world().disk();
-    const std::string body(4 << 20, 'x');
+    const std::string body(250'000, 'x');
     disk.set_quota(disk.used());
     reply sent;
     int taken_in = -1;
