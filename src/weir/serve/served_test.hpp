@@ -112,6 +112,7 @@ inline server_config config_in(std::string folder = "/data") {
   server_config config;
   config.data = std::move(folder);
   config.listen = "127.0.0.1:0";
+  config.segment_bytes = 16'793'600;  // the least for messages of 8 MiB: each is filled with zeros
   return config;
 }
 
