@@ -172,8 +172,7 @@ task<> accept_connections(server_core* core, listener* door) {
       try {
         co_await wait_for_descriptors(core);
         has_waited = true;
-      } catch (
-          const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory to wait with either
+      } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory for it
       }
     }
     if (!has_waited) co_await sleep(accept_pause);

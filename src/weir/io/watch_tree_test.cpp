@@ -505,8 +505,7 @@ TEST_F(WatchedTree, survives_want_of_memory) {
     for (int i = 0; i < 2; ++i) {
       try {
         return step();
-      } catch (
-          const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): the next time there is some
+      } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): again
       }
     }
   };

@@ -433,8 +433,7 @@ task<reply> call_until_answered(api* server, std::string_view method, std::strin
       reply got = co_await server->call(method, path, std::string(body), fields);
       if (got.status() < 500) co_return got;
     } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): once more
-    } catch (
-        const exception&) {  // NOLINT(bugprone-empty-catch): the server had none for a connection
+    } catch (const exception&) {       // NOLINT(bugprone-empty-catch): the server had none
     }
     co_await sleep(1_s);
   }
