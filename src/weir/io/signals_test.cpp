@@ -1,8 +1,9 @@
+// What only a kernel has; signals_contract_test.cpp has what the virtual world has, too.
 // Needs the kernel: signals of the process.
 #include <weir/io/signals.hpp>
 
+#include <weir/core.hpp>
 #include <weir/io/child_process_test.hpp>
-#include <weir/io/contract_test.hpp>
 #include <weir/io/run_program.hpp>
 
 #include <gtest/gtest.h>
@@ -14,49 +15,6 @@ namespace weir {
 namespace {
 
 using namespace weir::literals;
-using namespace weir::contract;
-
-class signals : public contract::fixture {};
-INSTANTIATE_TEST_SUITE_P(drivers, signals, ::testing::ValuesIn(kernel_drivers()), name_of);
-
-TEST_P(signals, a_signal_ends_all_waits_for_it_and_no_other) {
-  run([]() -> task<> {
-    int heard = 0;
-    co_await with_scope([&](scope& s) -> task<> {
-      for (int i = 0; i < 3; ++i) {
-        s.spawn([&]() -> task<> {
-          co_await wait_signal(SIGUSR1);
-          ++heard;
-        });
-      }
-      s.spawn([&]() -> task<> {
-        co_await wait_signal(SIGUSR2);
-        ADD_FAILURE() << "SIGUSR2 did not come";
-      });
-      co_await sleep(1_ms);
-      ::raise(SIGUSR1);
-      while (heard < 3) co_await sleep(1_ms);
-      s.cancel("done");
-    });
-  });
-}
-
-TEST_P(signals, one_that_comes_between_two_waits_is_kept) {
-  run([]() -> task<> {
-    co_await with_scope({.timeout = 1_ms}, [](scope&) -> task<> { co_await wait_signal(SIGUSR1); });
-    ::raise(SIGUSR1);
-    co_await sleep(1_ms);
-    co_await wait_signal(SIGUSR1);
-  });
-}
-
-TEST_P(signals, those_that_cannot_be_caught_are_refused) {
-  run([]() -> task<> {
-    EXPECT_EQ(co_await code_of(wait_signal(SIGKILL)), errc::invalid_argument);
-    EXPECT_EQ(co_await code_of(wait_signal(0)), errc::invalid_argument);
-    EXPECT_EQ(co_await code_of(wait_signal(1'000)), errc::invalid_argument);
-  });
-}
 
 TEST(signal_of_process, every_loop_hears_it) {
   std::atomic<int> ready = 0;

@@ -203,6 +203,7 @@ bool virtual_driver::deliver() {
       hold_outcome(*request);
     }
     if (request->driver_state == state_to_sync) run_second_half(*request);
+    if (request->op == io_op::wait_signal) signals().deliver(*request);
     const detail::program_runs called(caller_);
     request->on_complete(*request);
     has_delivered = true;

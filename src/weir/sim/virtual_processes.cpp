@@ -271,9 +271,15 @@ bool virtual_processes::send_to_group(int group, int number) {
 
 virtual_processes::effect virtual_processes::send_to_self(int pid, int number) {
   if (!send_signal(pid, number)) return effect::ends;
-  const child& self = *find(pid);
-  if (self.death != 0 || self.has_ended) return effect::ends;
-  return self.is_stopped ? effect::stops : effect::none;
+  child& self = *find(pid);
+  if (self.death == 0 && !self.has_ended) return self.is_stopped ? effect::stops : effect::none;
+  if (!self.has_exited && !self.has_ended) {  // none of its tasks goes on
+    const detail::world_runs ending;
+    say_last_words(self);
+    self.part.is_killed = self.dies_at_once = true;
+    self.dies_at = world_.clock().now();
+  }
+  return effect::ends;
 }
 
 void virtual_processes::hear(int pid, int number) {
@@ -396,7 +402,11 @@ void virtual_processes::turn(child& one) {
     if (one.outcome.is_failed && one.outcome.how != run_failure::error)
       listener.fail_outer(one.outcome);
   }
-  if (one.has_ended) return take_down(one);  // the machine has stopped meanwhile
+  if (one.has_ended) return take_down(one);   // the machine has stopped meanwhile
+  if (one.dies_at_once && !one.has_exited) {  // of a signal that it has sent itself
+    end(one, {.code = -1, .signal = one.death});
+    return take_down(one);
+  }
   if (!one.has_exited) say_last_words(one);
   if (goes_on && !one.outcome.is_failed && !one.has_exited) return;
   if (one.outcome.is_failed && !one.has_exited) {

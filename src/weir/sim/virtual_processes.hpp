@@ -33,7 +33,8 @@ class text_sink;
 ///
 /// Cancel:  no waits.
 /// Order:   in turn, one turn of each; by lot in explored runs. From a signal that ends a process
-///          to its end a latency of the world passes, and by lot some turns.
+///          to its end a latency of the world passes, and by lot some turns; none if it was its
+///          own.
 /// Bound:   processes_max, then EAGAIN; turns_at_once_max in which no time passes; last_turns_max
 ///          of one that was killed.
 /// Errors:  errno values as Linux gives them; those of programs go to their exit status.

@@ -425,6 +425,25 @@ TEST(VirtualProcesses, take_time_between_a_signal_and_their_end) {
   }());
 }
 
+TEST(VirtualProcesses, that_send_themselves_a_signal_that_ends_them_take_no_step_more) {
+  virtual_world slow({.latency_min = 1_ms, .latency_max = 1_ms});
+  int ticks = 0;
+  testing::run_virtual_in(slow, [](int* counted) -> task<> {
+    machine().install("/bin/abort", [&](virtual_process& self) -> task<int> {
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn([&]() -> task<> {
+          for (;; ++*counted) co_await sleep(duration::microseconds(10));
+        });
+        co_await sleep(duration::microseconds(15));
+        co_await self.raise(SIGABRT);
+      });
+      co_return 0;
+    });
+    EXPECT_EQ((co_await run_process(command("abort"))).status.signal, SIGABRT);
+  }(&ticks));
+  EXPECT_EQ(ticks, 1) << "another task went on";
+}
+
 TEST(VirtualProcesses, that_are_killed_end_though_every_lot_lets_them_live) {
   virtual_world late({.queued_chance = 1});
   testing::run_virtual_in(late, []() -> task<> {

@@ -1,4 +1,8 @@
-// The signals of one program in a virtual world.
+// The signals of one program in a virtual world. The hard idea: a signal that has come is only
+// pending, also where somebody waits for it; it is taken when the driver tells one who waits. So
+// equal ones that come before are one, and one whose waits are cancelled is there for the next.
+//
+// Invariant (1): while a signal is pending, all waits for it are due at the driver.
 #pragma once
 
 #include <weir/core/driver.hpp>
@@ -14,7 +18,7 @@ namespace weir {
 /// Cancel:  forget() takes a waiting request out; one that had finished is left alone.
 /// Order:   all waits for a signal end with it, in the order of their start.
 /// Bound:   of each signal one stays pending.
-/// Errors:  -EINVAL for what is no signal.
+/// Errors:  -EINVAL for what is no signal or can't be caught.
 /// Threads: one at a time.
 class virtual_signals {
  public:
@@ -28,20 +32,20 @@ class virtual_signals {
   bool wait(io_request& request);
   /// True: it waited, and does no longer.
   bool forget(io_request& request);
-  /// All waits for it end; without one it stays pending.
+  /// All waits for it are due; without one it stays pending.
   void raise(int number);
+  /// A request that was due is about to be told: all waits for its signal have heard it.
+  void deliver(const io_request& request);
   /// All waits end with an errno, and nothing is pending.
   void end_all(int code);
   /// From here on it no longer has its usual effect; a wait for it says so, too.
   void hear(int number) noexcept { heard_ |= bit(number); }
-  /// From here on nobody hears it, nor one that is pending.
-  void ignore(int number) noexcept {
-    heard_ &= ~bit(number);
-    pending_ &= ~bit(number);
-  }
+  /// From here on nobody hears it, nor, but by waits that are due, one that is pending.
+  void ignore(int number) noexcept;
   bool is_heard(int number) const noexcept { return (heard_ & bit(number)) != 0; }
 
  private:
+  void take(int number) noexcept;
   static std::uint64_t bit(int number) noexcept { return std::uint64_t{1} << number; }
 
   network_host& host_;

@@ -92,7 +92,8 @@ class virtual_world final : private network_host {
   std::uint32_t half_written() const noexcept { return half_written_; }
 
   // What a test does to the world.
-  /// A signal arrives: all waits for it end; without one it stays pending, once.
+  /// A signal arrives: all waits for it end; without one it stays pending, once, also where nobody
+  /// has waited for it before.
   void raise_signal(int number) { signals_.raise(number); }
   void add_fault(virtual_fault fault);
   /// Those that have not struck yet never will.
