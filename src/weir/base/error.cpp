@@ -1,5 +1,6 @@
 #include <weir/base/error.hpp>
 
+#include <weir/base/program_here.hpp>
 #include <weir/base/text.hpp>
 
 #include <atomic>
@@ -197,7 +198,9 @@ const error* error::cause() const noexcept {
 const char* exception::what() const noexcept {
   thread_local std::string text;  // valid until the next what() on this thread, as strerror's
   try {
-    text = describe(error_);
+    const std::string described = describe(error_);
+    const detail::world_runs keeping;  // it outlives a simulated program: the thread's memory
+    text = described;
     return text.c_str();
   } catch (const std::bad_alloc&) {
     return "weir::exception (out of memory while describing it)";

@@ -1,5 +1,6 @@
 #include <weir/core/error_group.hpp>
 
+#include <weir/base/program_here.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/error_trace.hpp>
 #include <weir/core/string_sink.hpp>
@@ -150,7 +151,8 @@ const char* error_group::what() const noexcept {
     out.put_number(list_->dropped);
     out.put(" more that were not kept");
   }
-  shown = std::move(out.text);
+  const detail::world_runs keeping;  // it outlives a simulated program: the thread's memory
+  shown = out.text;
   return shown.c_str();
 }
 

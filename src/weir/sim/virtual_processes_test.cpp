@@ -495,6 +495,27 @@ TEST(VirtualProcesses, give_their_memory_back_when_their_machine_is_killed_or_lo
   }
 }
 
+TEST(VirtualProcesses, leave_no_memory_of_a_killed_machine_that_read_from_them) {
+  choices decisions(1);
+  virtual_nodes nodes(decisions);
+  virtual_node& node = nodes.add({.name = "one"});
+  node.world().processes().install("/bin/clock", [](virtual_process& self) -> task<int> {
+    for (;;) {
+      co_await sleep(1_s);
+      co_await self.output().send(".");
+    }
+  });
+  const memory_watch taken(node.world());
+  parent_program parent;
+  for (int i = 0; i < 3; ++i) {
+    node.start(parent);
+    nodes.run_for(10_s);
+    EXPECT_GT(taken.bytes(), 0U);
+    node.kill();
+    EXPECT_EQ(taken.bytes(), 0U) << i;
+  }
+}
+
 TEST(VirtualProcesses, run_on_a_machine_among_others_and_end_with_its_program) {
   choices decisions(1);
   virtual_nodes nodes(decisions);
