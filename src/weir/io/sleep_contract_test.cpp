@@ -1,6 +1,6 @@
 // One body, two arms, for timers: under many schedules in the virtual world, whose clock jumps, and
-// once on each driver of the kernel. How many timers a loop bears is in
-// operation_contract_test.cpp. Needs the kernel: it is one of the two arms.
+// once on each driver of the kernel. How many timers a loop bears: operation_contract_test.cpp.
+// Needs the kernel: it is one of the two arms.
 #include <weir/core.hpp>
 #include <weir/io/contract_test.hpp>
 #include <weir/testing/two_arms.hpp>
