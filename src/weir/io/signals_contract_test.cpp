@@ -1,7 +1,7 @@
 // One body, two arms, for signals: under many schedules in the virtual world, and once on each
-// driver of the kernel. What only a kernel has is in signals_test.cpp: the usual effect on our own
-// process (a world keeps a signal that nobody has waited for yet; its child processes do have the
-// usual effects) and several loops on threads. How run_program() ends is in run_program_test.cpp.
+// driver of the kernel. Not here: the usual effect on our own process, which ends a run of the
+// world (sim/virtual_processes_test.cpp) and the test on a kernel; several loops on threads, which
+// only a kernel has (signals_test.cpp); how run_program() ends (run_program_test.cpp).
 // Needs the kernel: it is one of the two arms.
 #include <weir/io/signals.hpp>
 

@@ -321,6 +321,11 @@ TEST_P(VirtualDriver, poll_tells_what_is_ready) {
 }
 
 TEST_P(VirtualDriver, signals_reach_who_waits_and_stay_pending_once_otherwise) {
+  asked before(io_op::wait_signal);  // from here on it is kept
+  before.flags = 10;
+  before.start(io_);
+  io_.cancel(before);
+  EXPECT_EQ(finish(before), -ECANCELED);
   asked first(io_op::wait_signal);
   first.flags = 15;
   first.start(io_);

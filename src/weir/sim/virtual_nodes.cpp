@@ -9,6 +9,7 @@
 #include <weir/sim/virtual_processes.hpp>
 
 #include <fmt/format.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <utility>
@@ -91,6 +92,22 @@ void virtual_node::kill() {
   end_process("killed");
 }
 
+void virtual_node::signal(int number) {
+  if (!process_) return;
+  if (number == SIGCONT) resume();
+  if (virtual_signals::stops_by_default(number) && !world_.is_heard(number)) return pause();
+  world_.raise_signal(number);
+  if (number == SIGKILL || (world_.death() != 0 && !is_paused_)) die();
+}
+
+void virtual_node::die() {
+  outcome_.fail(run_failure::error,
+                fmt::format("the program has died of signal {}", world_.death()));
+  outcome_.stats = process_->on.stats();
+  kill();
+  has_ended_ = true;
+}
+
 void virtual_node::cut_power(crash_loss loss) {
   WEIR_ASSERT(loss != crash_loss::none && "that is kill()");
   const machine_decides own(all_.choices_, number());
@@ -131,12 +148,14 @@ void virtual_node::end_process(const char* why) {
 
 time_point virtual_node::next_turn() const noexcept {
   if (!process_ || is_paused_) return time_point::never();
+  if (world_.death() != 0) return all_.now();
   return clock_.true_time_of(process_->driver.next_turn());
 }
 
 void virtual_node::turn() {
   const machine_decides own(all_.choices_, number());
   ++turns_;
+  if (world_.death() != 0) return die();  // while it stood still
   bool goes_on = false;
   {
     detail::outcome_listener listener;
@@ -144,7 +163,8 @@ void virtual_node::turn() {
     const detail::program_runs running(&world_.program());
     goes_on = process_->on.run_turn();
   }
-  if (process_->driver.is_dead()) {  // an order of the world's: crash_before_disk_operation()
+  if (world_.death() != 0) return die();  // of its own signal
+  if (process_->driver.is_dead()) {       // an order of the world's: crash_before_disk_operation()
     is_on_ = false;
     all_.links_.forget_sender(host_);
     return end_process("power cut");

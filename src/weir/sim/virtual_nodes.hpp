@@ -89,6 +89,10 @@ class virtual_node {
   /// SIGSTOP: its kernel goes on, its program doesn't, and finds its timers late.
   void pause() noexcept { is_paused_ = true; }
   void resume() noexcept { is_paused_ = false; }
+  /// kill(2), to its program: heard where it has been waited for, otherwise its usual effect. It
+  /// stops and goes on as with pause() and resume(), or dies: has_ended(), and its outcome is a
+  /// failure. One that is paused dies when it is resumed, but of SIGKILL at once.
+  void signal(int number);
 
   bool is_running() const noexcept { return process_ != nullptr; }
   bool is_paused() const noexcept { return is_paused_; }
@@ -109,6 +113,7 @@ class virtual_node {
   time_point next_turn() const noexcept;  // true time
   void turn();
   void end_process(const char* why);
+  void die();
 
   virtual_nodes& all_;
   std::string name_;

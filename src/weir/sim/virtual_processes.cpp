@@ -21,13 +21,6 @@ namespace {
 
 std::uint64_t bit(int number) noexcept { return std::uint64_t{1} << number; }
 
-bool is_ignored_by_default(int number) noexcept {
-  return number == SIGCHLD || number == SIGURG || number == SIGWINCH || number == SIGCONT;
-}
-bool stops_by_default(int number) noexcept {
-  return number == SIGSTOP || number == SIGTSTP || number == SIGTTIN || number == SIGTTOU;
-}
-
 // As Linux has it: MAX_ARG_STRLEN, and a quarter of a stack of 8 MiB.
 bool is_too_large(const child_plan& plan) noexcept {
   constexpr std::size_t piece_max = 128 * 1024;
@@ -319,7 +312,8 @@ void virtual_processes::say_last_words(child& one) {
 void virtual_processes::deliver(child& to, int number) {
   if (number <= 0 || number >= virtual_signals::signals_max) return;
   if (number == SIGKILL) return doom(to, number);
-  if (to.is_stopped && stops_by_default(number)) return;  // SIGCONT would take it back
+  if (to.is_stopped && virtual_signals::stops_by_default(number))
+    return;  // SIGCONT would take it back
   if (number == SIGCONT && to.is_stopped) {
     to.is_stopped = false;
     const std::uint64_t held = std::exchange(to.held_signals, 0);
@@ -337,9 +331,10 @@ void virtual_processes::deliver(child& to, int number) {
     to.held_signals |= bit(number);
   } else if (to.part.signals.is_heard(number)) {
     to.part.signals.raise(number);
-  } else if ((to.self.ignored_ & bit(number)) != 0 || is_ignored_by_default(number)) {
+  } else if ((to.self.ignored_ & bit(number)) != 0 ||
+             virtual_signals::is_ignored_by_default(number)) {
     return;
-  } else if (stops_by_default(number)) {
+  } else if (virtual_signals::stops_by_default(number)) {
     to.is_stopped = true;
   } else {
     doom(to, number);

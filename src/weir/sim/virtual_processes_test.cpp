@@ -409,6 +409,32 @@ TEST(VirtualProcesses, a_deadlock_shows_the_tasks_of_children_too) {
   EXPECT_NE(stuck.failure.find("deaf"), std::string::npos) << stuck.failure;
 }
 
+TEST(VirtualProcesses, the_first_dies_of_a_signal_that_it_has_not_waited_for_and_the_run_fails) {
+  bool goes_on = false;
+  const virtual_outcome dead = testing::run_outcome([](bool* reached) -> task<> {
+    world().raise_signal(SIGCHLD);  // is ignored as a rule
+    world().raise_signal(SIGTERM);
+    co_await sleep(1_ms);
+    *reached = true;
+  }(&goes_on));
+  EXPECT_EQ(dead.how, run_failure::error);
+  EXPECT_TRUE(dead.failure.starts_with("the program has died of signal 15, which nobody had"))
+      << dead.failure;
+  EXPECT_FALSE(goes_on);
+}
+
+TEST(VirtualProcesses, may_send_the_first_a_signal_that_it_dies_of) {
+  const virtual_outcome dead = testing::run_outcome([]() -> task<> {
+    machine().install("/bin/killer", [](virtual_process&) -> task<int> {
+      world().raise_signal(SIGHUP);
+      co_return 0;
+    });
+    co_await run_process(command("killer"));
+  }());
+  EXPECT_TRUE(dead.failure.starts_with("the program has died of signal 1, which nobody had"))
+      << dead.failure;
+}
+
 TEST(VirtualProcesses, take_time_between_a_signal_and_their_end) {
   virtual_world slow({.latency_min = 1_ms, .latency_max = 1_ms});
   testing::run_virtual_in(slow, []() -> task<> {

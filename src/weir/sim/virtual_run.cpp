@@ -52,6 +52,21 @@ bool end_deadlock(void* context, loop& on) noexcept {
   return true;
 }
 
+// What runs in the world is the test: nobody is there to start it again.
+void end_by_signal(void* context, int number) noexcept {
+  const detail::world_runs noting;
+  auto& outcome = *static_cast<virtual_outcome*>(context);
+  detail::string_sink out;
+  out.put("the program has died of signal ");
+  out.put_number(number);
+  out.put(", which nobody had waited for before it came\n");
+  loop* const on = loop::current();
+  if (on) detail::print_running_task(*on, out);
+  outcome.fail(run_failure::error, std::move(out.text));
+  const bool is_of_child = heard_by != &outcome;  // it goes on, and hears nothing of this
+  if (on && !is_of_child) on->root().cancel("it has died of a signal");
+}
+
 }  // namespace
 
 const char* name(run_failure how) noexcept {
@@ -94,6 +109,7 @@ detail::outcome_listener::~outcome_listener() {
 void detail::outcome_listener::listen(virtual_outcome& into, virtual_world& world) noexcept {
   heard_by = &into;
   world.on_deadlock = &end_deadlock;
+  world.on_death = &end_by_signal;
   world.on_deadlock_context = &into;
 }
 
@@ -156,6 +172,7 @@ virtual_outcome run_outcome_in(virtual_world& world, task<> body, virtual_run_op
     }
     outcome.stats = on.stats();
     world.on_deadlock = nullptr;
+    world.on_death = nullptr;
   }
   outcome.passed = world.clock().now() - began;
   detail::note_left_behind(outcome, world, options.may_leave_handles);

@@ -20,6 +20,14 @@ bool can_be_caught(int number) noexcept {
 
 }  // namespace
 
+bool virtual_signals::is_ignored_by_default(int number) noexcept {
+  return number == SIGCHLD || number == SIGURG || number == SIGWINCH || number == SIGCONT;
+}
+
+bool virtual_signals::stops_by_default(int number) noexcept {
+  return number == SIGSTOP || number == SIGTSTP || number == SIGTTIN || number == SIGTTOU;
+}
+
 bool virtual_signals::wait(io_request& request) {
   const auto number = static_cast<int>(request.flags);
   if (!can_be_caught(number)) {

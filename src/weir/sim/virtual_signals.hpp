@@ -43,6 +43,10 @@ class virtual_signals {
   /// From here on nobody hears it, nor, but by waits that are due, one that is pending.
   void ignore(int number) noexcept;
   bool is_heard(int number) const noexcept { return (heard_ & bit(number)) != 0; }
+  /// What a signal that is neither heard nor ignored does: nothing, it stops the program, or, where
+  /// both are false, it ends it.
+  static bool is_ignored_by_default(int number) noexcept;
+  static bool stops_by_default(int number) noexcept;
 
  private:
   void take(int number) noexcept;

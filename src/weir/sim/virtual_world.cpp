@@ -43,10 +43,21 @@ bool virtual_world::is_untouched() const noexcept {
 }
 
 scheduling_policy* virtual_world::begin_loop() noexcept {
+  death_ = 0;
+  signals_.end_all(EIO);  // a program begins that has heard of none
   if (options_.schedule) return options_.schedule;
   if (!options_.shuffle) return nullptr;
   own_schedule_.begin_loop();
   return &own_schedule_;
+}
+
+void virtual_world::raise_signal(int number) {
+  if (signals_.is_heard(number)) return signals_.raise(number);
+  const bool is_survived =
+      virtual_signals::is_ignored_by_default(number) || virtual_signals::stops_by_default(number);
+  if (is_survived || death_ != 0) return;  // the first one counts
+  death_ = number;
+  if (on_death && !options_.is_led) on_death(on_deadlock_context, number);
 }
 
 void virtual_world::add_fault(virtual_fault fault) {

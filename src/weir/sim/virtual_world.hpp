@@ -92,9 +92,14 @@ class virtual_world final : private network_host {
   std::uint32_t half_written() const noexcept { return half_written_; }
 
   // What a test does to the world.
-  /// A signal arrives: all waits for it end; without one it stays pending, once, also where nobody
-  /// has waited for it before.
-  void raise_signal(int number) { signals_.raise(number); }
+  /// A signal comes to the first program, as with kill(2): all waits for it end; without one it
+  /// stays pending, once. One that nobody has waited for before has its usual effect: the program
+  /// dies of it, which is a failure of a run and the end of what runs on a virtual_node, or
+  /// nothing happens; to stop programs is the business of virtual_node::signal().
+  void raise_signal(int number);
+  bool is_heard(int number) const noexcept { return signals_.is_heard(number); }
+  /// The signal that the first program has died of since it began; 0: none.
+  int death() const noexcept { return death_; }
   void add_fault(virtual_fault fault);
   /// Those that have not struck yet never will.
   void drop_faults() noexcept { faults_.clear(); }
@@ -139,6 +144,9 @@ class virtual_world final : private network_host {
   /// driver::end_deadlock. Null: the process ends.
   bool (*on_deadlock)(void* context, loop& on) noexcept = nullptr;
   void* on_deadlock_context = nullptr;
+  /// What to do when the program has died of a signal, with the same context; null: whoever gives
+  /// it its turns looks at death().
+  void (*on_death)(void* context, int number) noexcept = nullptr;
 
  private:
   friend class virtual_driver;
@@ -205,6 +213,7 @@ class virtual_world final : private network_host {
   std::uint64_t crash_at_ = 0;
   crash_loss crash_loss_ = crash_loss::all;
   std::uint64_t crashes_ = 0;
+  int death_ = 0;
   virtual_signals signals_{*this};                        // of the first program
   std::unordered_map<io_handle, std::uint32_t> shared_;   // processes that hold it, but one
   std::unordered_map<io_handle, std::uint64_t> offsets_;  // own_offset of those that have moved on
