@@ -654,7 +654,7 @@ def rule_traced(tree):
 
 
 WAITS = "docs/reference/waits.md"
-CITING = (WAITS, "docs/reference/misuse.md", "docs/reference/faults.md")
+CITING = (WAITS, "docs/reference/misuse.md", "docs/reference/faults.md", "docs/design/simulation.md")
 WAITING_MODULES = ("core", "flow", "io", "pool")
 
 
@@ -667,7 +667,7 @@ def rule_cited(tree):
             cells = [cell.strip() for cell in line.split("|")[1:-1]]
             if not cells:
                 is_cited = False
-            elif cells[-1] in ("test", "tests"):
+            elif cells[-1] in ("test", "tests", "a test that shows it"):
                 is_cited = True
             elif is_cited and set(cells[0]) != {"-"}:
                 cited = re.findall(r"`([^`]+)`", cells[-1])

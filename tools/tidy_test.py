@@ -427,6 +427,16 @@ class Cited(TidyTest):
         self.assert_one(self.check("| `x` ([n](../../src/weir/io/noun.hpp)) | nothing | |"), "the row names no test")
         self.assert_one(self.check("| `x` ([n](../../src/weir/io/noun.hpp)) | nothing | `noun.did` |"), "there is no test `noun.did`")
 
+    def test_the_faults_of_the_virtual_world_are_looked_at_and_its_other_tables_are_not(self):
+        head = "| what happens | the call | a test that shows it |\n|---|---|---|\n"
+        other = "\n| as on a kernel | |\n|---|---|\n| a | b |\n"
+        for cited, said in (("`noun.does`", []), ("`noun.did`", ["there is no test `noun.did`"]), ("", ["the row names no test"])):
+            self.write("docs/design/simulation.md", head + f"| a cut | `cut()` | {cited} |\n" + other)
+            found = self.found(tidy_rules.rule_cited)
+            self.assertEqual(len(found), len(said))
+            for one, text in zip(found, said):
+                self.assertIn(text, str(one))
+
     def test_a_link_to_what_shows_it_is_enough(self):
         self.assertEqual(self.check("| `x` ([n](../../src/weir/io/noun.hpp)) | nothing | [n](../../src/weir/io/noun_test.cpp) |"), [])
 
