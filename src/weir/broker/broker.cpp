@@ -1,8 +1,11 @@
 #include <weir/broker/broker.hpp>
 
 #include <weir/base/assert.hpp>
+#include <weir/base/left_behind.hpp>
 #include <weir/base/log.hpp>
+#include <weir/base/program_here.hpp>
 #include <weir/base/text.hpp>
+#include <weir/broker/detail/unanswered.hpp>
 #include <weir/broker/folder_secret.hpp>
 #include <weir/broker/internal/broker_core.hpp>
 #include <weir/core/as_result.hpp>
@@ -30,7 +33,13 @@ void check_options(const broker_options& options) {
 }  // namespace
 
 broker::broker(std::unique_ptr<detail::broker_core> core) noexcept : core_(std::move(core)) {}
-broker::~broker() = default;
+
+broker::~broker() {
+  if (!detail::tell_left_behind) return;
+  const detail::world_runs telling;  // it needs memory, whatever the program has
+  if (const std::string left = detail::unanswered_text(*this); !left.empty())
+    detail::tell_left_behind(left);
+}
 
 task<std::unique_ptr<broker>> broker::open(broker_options options) {
   check_options(options);

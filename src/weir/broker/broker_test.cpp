@@ -3,6 +3,7 @@
 #include <weir/broker/internal/broker_kit.hpp>
 #include <weir/core.hpp>
 #include <weir/io/file.hpp>
+#include <weir/testing/acknowledged.hpp>
 #include <weir/testing/test.hpp>
 
 #include <string>
@@ -92,6 +93,7 @@ WEIR_TEST("a lease that finds nothing ends empty when its time is over") {
 }
 
 WEIR_TEST("a cancelled wait for messages gives its turn to the next") {
+  testing::may_leave_messages();
   co_await with_broker(small_broker(), [](broker& b) -> task<> {
     co_await b.put_queue("q", {});
     co_await with_scope([&](scope& s) -> task<> {
@@ -282,6 +284,7 @@ WEIR_TEST("two submits with one key at once make one message") {
 }
 
 WEIR_TEST("a delayed message is not taken early, and wakes who waits when it is due") {
+  testing::may_leave_messages();
   co_await with_broker(small_broker(), [](broker& b) -> task<> {
     co_await b.put_queue("q", {});
     const auto events = std::move(*b.subscribe_queue("q"));
@@ -298,6 +301,7 @@ WEIR_TEST("a delayed message is not taken early, and wakes who waits when it is 
 }
 
 WEIR_TEST("a delay, a lease and an attempt outlast a restart") {
+  testing::may_leave_messages();
   std::string id;
   co_await with_broker(small_broker(), [&](broker& b) -> task<> {
     co_await b.put_queue("q", {.lease = 60_s, .backoff = {.first = 1_s, .jitter = 0}});
@@ -422,6 +426,7 @@ WEIR_TEST("a deleted queue ends the waits for its messages, its room and their e
 }
 
 WEIR_TEST("a lease holds no more bytes than its limit, but always a message") {
+  testing::may_leave_messages();
   auto options = small_broker();
   options.limits.lease_bytes_max = 1'000;
   co_await with_broker(options, [](broker& b) -> task<> {
@@ -467,6 +472,7 @@ task<duration> time_of_leases(std::size_t reading_bytes_max, std::size_t body_by
 }
 
 WEIR_TEST("what leases read from the disk at once is bounded together, and one may be larger") {
+  testing::may_leave_messages();
   EXPECT_GE(co_await time_of_leases(1'000, 1'500), 60_ms) << "one after the other";
 }
 

@@ -7,6 +7,7 @@
 #include <weir/http/server.hpp>
 #include <weir/io/socket.hpp>
 #include <weir/serve/server_life.hpp>
+#include <weir/testing/acknowledged.hpp>
 #include <weir/testing/test.hpp>
 
 #include <boost/json/parse.hpp>
@@ -123,6 +124,7 @@ task<> with_server(server_config config, std::string_view tokens, Body body) {
   result<server_setup> setup = check_setup(
       config, tokens.empty() ? server_files() : server_files{.tokens = std::string(tokens)});
   WEIR_REQUIRE(setup);
+  may_leave_messages();  // whoever took them outlives the server
   event stop;
   server_place where;
   co_await with_scope({.name = "test"}, [&](scope& s) -> task<> {

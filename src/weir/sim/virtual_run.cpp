@@ -1,5 +1,6 @@
 #include <weir/sim/virtual_run.hpp>
 
+#include <weir/base/left_behind.hpp>
 #include <weir/base/program_here.hpp>
 #include <weir/core/dump.hpp>
 #include <weir/core/scope.hpp>
@@ -52,6 +53,16 @@ bool end_deadlock(void* context, loop& on) noexcept {
   return true;
 }
 
+// In a machine that has crashed nobody could have answered.
+void hear_left_behind(std::string_view what) noexcept {
+  const detail::world_runs listening;
+  loop* const on = loop::current();
+  auto* const driver = on ? dynamic_cast<virtual_driver*>(&on->io()) : nullptr;
+  if (!heard_by || !driver || driver->is_dead()) return;
+  if (!heard_by->left.empty()) heard_by->left += '\n';
+  heard_by->left += what;
+}
+
 // What runs in the world is the test: nobody is there to start it again.
 void end_by_signal(void* context, int number) noexcept {
   const detail::world_runs noting;
@@ -99,15 +110,20 @@ void virtual_outcome::fail(run_failure in, std::string text) {
 }
 
 detail::outcome_listener::outcome_listener() noexcept
-    : outer_(heard_by), before_(set_unhandled_handler(&hear)) {}
+    : outer_(heard_by),
+      before_(set_unhandled_handler(&hear)),
+      told_before_(std::exchange(tell_left_behind, nullptr)) {}
 
 detail::outcome_listener::~outcome_listener() {
+  tell_left_behind = told_before_;
   set_unhandled_handler(before_);
   heard_by = outer_;
 }
 
 void detail::outcome_listener::listen(virtual_outcome& into, virtual_world& world) noexcept {
   heard_by = &into;
+  // Those who take messages from a machine's program are on others, and live on.
+  tell_left_behind = world.options().is_led ? nullptr : &hear_left_behind;
   world.on_deadlock = &end_deadlock;
   world.on_death = &end_by_signal;
   world.on_deadlock_context = &into;
@@ -133,6 +149,10 @@ void detail::note_escape(const char* function, const char* instead) noexcept {
   on->root().cancel("a call out of the simulation");
 }
 
+void detail::let_messages_stay() noexcept {
+  if (heard_by) heard_by->may_leave_messages = true;
+}
+
 void detail::note_left_behind(virtual_outcome& outcome, virtual_world& world,
                               bool may_leave_handles) {
   if (outcome.stats.tasks_live != 0 || outcome.stats.timers_live != 0) {
@@ -140,6 +160,8 @@ void detail::note_left_behind(virtual_outcome& outcome, virtual_world& world,
                  fmt::format("left behind: {} tasks, {} timers", outcome.stats.tasks_live,
                              outcome.stats.timers_live));
   }
+  if (!outcome.left.empty() && !outcome.may_leave_messages)
+    outcome.fail(run_failure::left_behind, outcome.left);
   if (world.has_processes()) {
     if (const std::string left = world.processes().left(); !left.empty()) {
       outcome.fail(run_failure::left_behind, "left behind: " + left);

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace weir {
@@ -24,7 +25,7 @@ enum class run_failure : std::uint8_t {
   error,        // one left the body, or a scope reported one
   deadlock,     // every task waits and nothing can wake one
   no_end,       // more steps than a run may have
-  left_behind,  // tasks, timers, sockets or files
+  left_behind,  // tasks, timers, sockets, files or messages
   expectation,  // a check of the program's own
   escape,       // it called the system behind the world's back
 };
@@ -36,6 +37,8 @@ struct virtual_outcome {
   run_failure how = run_failure::none;
   std::string failure;  // its description with the async stack; empty when there was none
   std::vector<std::string> reports;  // of scopes with failures = report
+  std::string left;                  // with objects that went: base/left_behind.hpp
+  bool may_leave_messages = false;
   loop_stats stats;
   duration passed;  // virtual time
 
@@ -67,11 +70,15 @@ class outcome_listener {
  private:
   virtual_outcome* outer_;
   unhandled_handler before_;
+  void (*told_before_)(std::string_view what) noexcept;
 };
 
 /// The program that runs on this thread has called a function of the system: the run has failed,
 /// with the async stack of who called, and is cancelled. `instead` says what to use.
 void note_escape(const char* function, const char* instead) noexcept;
+
+/// Of the run on this thread: what was taken from its brokers need not be answered.
+void let_messages_stay() noexcept;
 
 /// Notes what a run has left behind.
 void note_left_behind(virtual_outcome& outcome, virtual_world& world, bool may_leave_handles);
