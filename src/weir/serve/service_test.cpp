@@ -425,9 +425,8 @@ WEIR_TEST("a full disk refuses messages with 507, /readyz says so, and room ends
   config.limits.message_bytes_max = 300'000;
   co_await with_server(config, {}, [](api& server, event&) -> task<> {
     co_await server.put("/v1/queues/q");
-    virtual_disk& disk = world().disk();
     const std::string body(250'000, 'x');
-    disk.set_quota(disk.used());
+    world().disk().set_quota(world().disk().used());
     reply sent;
     int taken_in = -1;
     do {
@@ -448,7 +447,7 @@ WEIR_TEST("a full disk refuses messages with 507, /readyz says so, and room ends
     const reply acked =
         co_await server.post("/v1/leases/" + reply::text_of(taken, "receipt") + "/ack", "small");
     EXPECT_EQ(acked.status(), 204) << acked.response.body;
-    disk.set_quota(std::uint64_t{1} << 40);
+    world().disk().set_quota(std::uint64_t{1} << 40);
     co_await sleep(5_s);
     EXPECT_EQ((co_await server.post("/v1/queues/q/messages", body)).status(), 202);
     EXPECT_EQ((co_await server.get("/readyz")).status(), 200);
