@@ -156,7 +156,7 @@ const char* error_group::what() const noexcept {
   return shown.c_str();
 }
 
-void describe_exception(const std::exception_ptr& failure, detail::text_sink& out) noexcept {
+void detail::describe_exception(const std::exception_ptr& failure, text_sink& out) noexcept {
   try {
     std::rethrow_exception(failure);
   } catch (const exception& e) {
@@ -172,6 +172,12 @@ void describe_exception(const std::exception_ptr& failure, detail::text_sink& ou
   } catch (...) {
     out.put("an exception that is not a std::exception");
   }
+}
+
+std::string describe(const std::exception_ptr& failure) {
+  detail::string_sink out;
+  detail::describe_exception(failure, out);
+  return std::move(out.text);
 }
 
 }  // namespace weir

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <exception>
+#include <string>
 
 namespace weir {
 
@@ -66,9 +67,14 @@ struct error_split {
   error_group rest;
 };
 
-/// "not_found: queue 'x'" for weir's exceptions, what() for std's, "unknown exception" for others;
-/// written to `out`.
-void describe_exception(const std::exception_ptr& failure, detail::text_sink& out) noexcept;
+/// What an exception says of itself, and where, if it is one of weir's:
+/// "not_found: queue 'x' [mails.cpp:12:3]".
+std::string describe(const std::exception_ptr& failure);
+
+namespace detail {
+/// The same without memory.
+void describe_exception(const std::exception_ptr& failure, text_sink& out) noexcept;
+}  // namespace detail
 
 template <class Test>
 error_split error_group::split(Test wanted) const {
