@@ -1,13 +1,19 @@
-// A loop per core, and what the loops share: one rate, one set of topics, one cache. The types of
-// weir::cross have the names and rules of those for one loop. It runs to its end by itself.
+// A loop per core; what the loops share (one rate, one set of topics, one cache: the types of
+// weir::cross have the names and rules of those for one loop); and what they don't share, but call.
+// It runs to its end by itself.
+#include <weir/core/core_group.hpp>
 #include <weir/flow/call_cache.hpp>
 #include <weir/flow/event_bus.hpp>
 #include <weir/flow/latch.hpp>
 #include <weir/flow/rate_limiter.hpp>
+#include <weir/flow/sharded.hpp>
 #include <weir/io.hpp>
 
 #include <atomic>
 #include <cstdio>
+#include <functional>
+#include <map>
+#include <string>
 
 using namespace weir::literals;
 
@@ -58,6 +64,47 @@ weir::task<> look_prices_up(shared_by_cores& shared) {
 }
 // [/cache]
 
+// [calls]
+weir::task<> call_the_other_core() {
+  const std::size_t other = 1 - weir::this_core();
+  const auto length = [](const std::string& text) -> weir::task<std::size_t> {
+    co_await weir::sleep(1_ms);  // on the other core's loop
+    co_return text.size();
+  };
+  // Moved there; the value, or the error, comes back here. The deadline holds there, too.
+  const auto size = co_await weir::as_result(
+      weir::with_timeout(1_min, weir::cores().call(other, length, std::string("weir"))));
+  const auto sum = co_await weir::cores().map_reduce([] { return weir::this_core(); },
+                                                     std::size_t{0}, std::plus<>());
+  if (weir::this_core() == 0) std::printf("size: %zu, sum of cores: %zu\n", *size, sum);
+}
+// [/calls]
+
+// [sharded]
+struct guests {
+  std::map<std::string, int> visits;  // of those who belong to this core
+};
+int greet(guests& here, const std::string& name) { return ++here.visits[name]; }
+
+weir::task<> serve_guests(weir::sharded<guests>& all) {
+  co_await weir::with_shard(all, [&](guests& mine) -> weir::task<> {  // begins when all are there
+    mine.visits["the cat"] = 9;                                       // no lock: it is this loop's
+    if (weir::this_core() != 0) co_return;  // its guests stay until every core's body has ended
+    for (const std::string name : {"ada", "grace", "ada"}) {
+      const int visits = co_await all.call(all.core_of(name), greet, name);
+      std::printf("%s: %d\n", name.c_str(), visits);
+    }
+    const auto count = co_await all.map_reduce([](guests& one) { return one.visits.size(); },
+                                               std::size_t{0}, std::plus<>());
+    std::printf("guests: %zu\n", count);
+  });
+}
+int serve_guests_on_all_cores() {
+  weir::sharded<guests> all("guests");
+  return weir::run_on_all_cores({.cores = 2}, serve_guests, std::ref(all));
+}
+// [/sharded]
+
 weir::task<> core_main(shared_by_cores& shared) {
   const int core = shared.core_count++;
   auto orders = shared.bus.subscribe<order_placed>();
@@ -67,6 +114,7 @@ weir::task<> core_main(shared_by_cores& shared) {
     s.spawn([&]() -> weir::task<> { co_await bill(shared, orders); });
     s.spawn([&]() -> weir::task<> { co_await look_prices_up(shared); });
     s.spawn([&]() -> weir::task<> { co_await send_mails(shared); });
+    s.spawn(call_the_other_core);
     sell(shared, core);
     co_await s.join();
   });
@@ -84,6 +132,7 @@ weir::task<> core_main(shared_by_cores& shared) {
 
 int main() {
   shared_by_cores shared;
-  return weir::run_on_all_cores({.cores = 2},
-                                [&]() -> weir::task<> { co_await core_main(shared); });
+  const int code =
+      weir::run_on_all_cores({.cores = 2}, [&]() -> weir::task<> { co_await core_main(shared); });
+  return code != 0 ? code : serve_guests_on_all_cores();
 }

@@ -52,6 +52,10 @@ class core_state {
     const std::lock_guard guard(lock_);
     return stats_;
   }
+  bool is_closed() const noexcept {
+    const std::lock_guard guard(lock_);
+    return is_closed_;
+  }
 
  private:
   /// Ends the call when it is destroyed, which a cancelled task's frame is, too: run or not.
@@ -90,6 +94,11 @@ class core_state {
   intrusive_list<core_call> waiting_;
   intrusive_list<core_call> cancelled_;  // begun, and to be cancelled
   core_stats stats_;
+};
+
+struct core_watches {
+  std::mutex lock;
+  intrusive_list<core_watch> all;
 };
 
 void core_state::enter(scope& calls) noexcept {
@@ -324,7 +333,10 @@ void core_call::describe(const wait& w, text_sink& out) noexcept {
 }  // namespace detail
 
 core_group::core_group(std::size_t size, core_group_options options)
-    : size_(size), options_(options), cores_(new detail::core_state[size]) {
+    : size_(size),
+      options_(options),
+      cores_(new detail::core_state[size]),
+      watches_(new detail::core_watches) {
   WEIR_ASSERT(size > 0 && options.calls_max > 0);
   for (std::size_t i = 0; i < size; ++i) {
     cores_[i].index = i;
@@ -342,9 +354,13 @@ detail::core_state& core_group::state_of(std::size_t index) const noexcept {
 
 task<> core_group::run(std::size_t index, task<> program) {
   struct stay {
+    core_group& group;
     detail::core_state& core;
-    ~stay() { core.leave(); }
-  } const here{state_of(index)};
+    ~stay() {
+      core.leave();
+      group.close(core.index);  // perhaps for the second time: it may never have opened
+    }
+  } const here{*this, state_of(index)};
   const detail::core_membership mine{.group = this, .index = index};
   const detail::local_binding binding{.key = &detail::membership, .value = &mine};
   // Two scopes: calls_max bounds the calls, and what the program spawns takes no place of theirs.
@@ -352,16 +368,36 @@ task<> core_group::run(std::size_t index, task<> program) {
   co_await with_scope({.name = "core", .tasks_max = no_limit, .local = &binding},
                       [&](scope& calls) -> task<> {
                         struct open {
-                          detail::core_state& core;
-                          ~open() { core.close(); }
-                        } const until_the_end{here.core};
+                          const stay& here;
+                          ~open() { here.group.close(here.core.index); }
+                        } const until_the_end{here};
                         here.core.enter(calls);
                         co_await with_scope({.name = "program"},
                                             [&](scope&) -> task<> { co_await std::move(program); });
                       });
 }
 
-void core_group::close(std::size_t index) noexcept { state_of(index).close(); }
+void core_group::close(std::size_t index) noexcept {
+  state_of(index).close();
+  const std::lock_guard guard(watches_->lock);
+  for (detail::core_watch& one : watches_->all) one.core_closed(index);
+}
+
+// Whoever is closed before the list has it is found here, whoever is afterwards tells it: or both.
+void core_group::watch(detail::core_watch& one) noexcept {
+  {
+    const std::lock_guard guard(watches_->lock);
+    watches_->all.push_back(one);
+  }
+  for (std::size_t i = 0; i < size_; ++i) {
+    if (cores_[i].is_closed()) one.core_closed(i);
+  }
+}
+
+void core_group::unwatch(detail::core_watch& one) noexcept {
+  const std::lock_guard guard(watches_->lock);
+  one.unlink();
+}
 
 core_stats core_group::stats(std::size_t index) const noexcept { return state_of(index).stats(); }
 

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <weir/base/hash.hpp>
+#include <weir/base/intrusive.hpp>
 #include <weir/core/detail/core_call.hpp>
 #include <weir/core/scope.hpp>
 #include <weir/core/task.hpp>
@@ -49,6 +50,22 @@ struct core_stats {
   std::uint64_t refused = 0;  // `full` or `closed`
 };
 
+namespace detail {
+
+/// Hears of cores that have no program any more, or will never have one.
+class core_watch : public list_hook<> {
+ public:
+  /// From any thread, perhaps twice.
+  virtual void core_closed(std::size_t index) noexcept = 0;
+
+ protected:
+  core_watch() = default;
+  ~core_watch() = default;
+};
+struct core_watches;
+
+}  // namespace detail
+
 /// Loops, one for each core, that call each other.
 ///
 /// Cancel:  a call that has not begun is taken back, and did not happen; one that has is cancelled
@@ -72,6 +89,10 @@ class core_group {
   task<> run(std::size_t index, task<> program);
   /// The core will have no program: calls to it raise `closed`. Idempotent; any thread.
   void close(std::size_t index) noexcept;
+  /// For sharded<T>: tells of each core that is closed, or will be until unwatch(), which waits for
+  /// what is being told.
+  void watch(detail::core_watch& one) noexcept;
+  void unwatch(detail::core_watch& one) noexcept;
 
   /// Runs f(args...), a function or a task, on the loop of a core and gives its value here. All
   /// that crosses is moved. There it has the deadline and the locals (log fields, too) that hold
@@ -103,6 +124,7 @@ class core_group {
   const std::size_t size_;
   const core_group_options options_;
   const std::unique_ptr<detail::core_state[]> cores_;
+  const std::unique_ptr<detail::core_watches> watches_;
 };
 
 /// The group and the number of the core on which the running task is: in core_group::run, so inside

@@ -7,6 +7,7 @@
 #include <weir/flow/mutex.hpp>
 #include <weir/flow/once.hpp>
 #include <weir/flow/semaphore.hpp>
+#include <weir/flow/sharded.hpp>
 #include <weir/flow/shared_mutex.hpp>
 #include <weir/testing/test.hpp>
 
@@ -144,6 +145,14 @@ constexpr misuse all_misuses[] = {
        auto held = co_await door.lock();
        held.unlock();
        co_await changed.wait(held);
+     }},
+    {"a_shard_used_outside_of_with_shard", "shards are for the bodies of with_shard\\(\\)",
+     []() -> task<> {
+       sharded<int> all;
+       core_group group(1);
+       co_await group.run(0, [](sharded<int>* of) -> task<> {
+         co_await of->call(0, [](int& one) { ++one; });
+       }(&all));
      }},
     {"a_branch_of_a_select_that_has_not_ended", "this branch has not ended: ask it before",
      []() -> task<> {
