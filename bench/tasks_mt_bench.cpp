@@ -1,5 +1,8 @@
-// What it costs to reach another thread's loop: a ball between two loops, and a stream of posts.
+// What it costs to reach another thread's loop: a ball between two loops, calls from one to the
+// other, and a stream of posts.
 #include <weir/core.hpp>
+#include <weir/core/core_group.hpp>
+#include <weir/flow/event.hpp>
 #include <weir/io/make_driver.hpp>
 
 #include "measure.hpp"
@@ -63,6 +66,41 @@ std::uint64_t ping_pong(other_loop& one, other_loop& other, std::int64_t count) 
   return ball.played;
 }
 
+// Two loops that call each other for once.
+struct calls {
+  explicit calls(std::int64_t how_many) noexcept : count(how_many) {}
+
+  std::int64_t count;
+  weir::core_group cores{2};
+  weir::cross::event are_made;
+  std::uint64_t sum = 0;
+  std::atomic<int> ended{0};  // programs
+
+  weir::task<> make_calls() {
+    for (std::int64_t i = 0; i < count; ++i)
+      sum += co_await cores.call(1, [] { return weir::this_core(); });
+    are_made.set();
+  }
+  weir::task<> be_called() { co_await are_made.wait(); }
+  void start(weir::loop& on, std::size_t index) {
+    on.root().spawn(
+        [](calls* all, std::size_t core) -> weir::task<> {
+          co_await all->cores.run(core, core == 0 ? all->make_calls() : all->be_called());
+          ++all->ended;
+          all->ended.notify_one();
+        },
+        this, index);
+  }
+};
+
+std::uint64_t call_many(other_loop& one, other_loop& other, std::int64_t count) {
+  calls all(count);
+  weir::loop* const on[] = {&one.get(), &other.get()};
+  for (std::size_t i = 0; i < 2; ++i) on[i]->post([&all, on, i] { all.start(*on[i], i); });
+  for (int seen = 0; seen < 2; seen = all.ended) all.ended.wait(seen);
+  return all.sum;
+}
+
 std::uint64_t post_many(other_loop& to, std::int64_t count) {
   std::uint64_t received = 0;
   std::atomic<bool> is_done{false};
@@ -86,6 +124,9 @@ int main(int argc, char** argv) {
   other_loop other;
   bench::measure(
       "ping_pong", 10'000 / scale, [&](std::int64_t n) { return ping_pong(one, other, n); },
+      bench::wall_ns);
+  bench::measure(
+      "call", 10'000 / scale, [&](std::int64_t n) { return call_many(one, other, n); },
       bench::wall_ns);
   bench::measure(
       "post", 1'000'000 / scale, [&](std::int64_t n) { return post_many(one, n); }, bench::wall_ns);
