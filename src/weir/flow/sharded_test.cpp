@@ -379,7 +379,7 @@ TEST(WithoutMemory, a_core_cuts_the_others_off_and_leaves_no_shard) {
     if (all.failed) std::rethrow_exception(all.failed);
     EXPECT_EQ(all.cut_off, 0u);
   });
-  EXPECT_GT(runs, 30u);
+  if (!::testing::Test::IsSkipped()) EXPECT_GT(runs, 30u);
 }
 
 // Nothing here has a lock: a sanitizer would see a race.
