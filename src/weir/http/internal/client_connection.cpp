@@ -168,6 +168,7 @@ task<response_head> client_connection::exchange(const client_request& what, cons
     one.sent = co_await send_request(what.body);
   } else {
     co_await send_and_hear(what.body, request, &one);
+    co_await checkpoint();  // cancelled: ends here, and is not taken for slow
     if (one.failure) raise(error(*one.failure));
   }
   // A send that broke is not the end as long as an answer can be read.
