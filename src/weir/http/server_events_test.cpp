@@ -54,6 +54,19 @@ WEIR_TEST("a quiet stream is kept alive by comments") {
   });
 }
 
+WEIR_TEST("a stream that ends when a comment is due ends in order") {
+  const auto quiet = [](request&, response& answered) -> task<> {
+    sse_writer events = co_await answered.begin_events();
+    co_await sleep(10_s);
+    co_await events.end();
+  };
+  co_await with_server({.heartbeat = 10_s}, quiet, [](server&, address at) -> task<> {
+    talker client = co_await talker::to(at);
+    EXPECT_TRUE((co_await client.ask(get)).is_whole);
+    EXPECT_TRUE((co_await client.ask(get)).is_whole) << "the connection stays usable";
+  });
+}
+
 WEIR_TEST("a handler of events is cancelled as soon as its client leaves") {
   time_point left;
   struct on_end {

@@ -576,7 +576,7 @@ task<> connection::beat() {
                               {sse_keep_alive.data(), sse_keep_alive.size()},
                               {chunk_end.data(), chunk_end.size()}};
   static_assert(sse_keep_alive.size() == 3);
-  while (true) {
+  while (!beat_.is_unwanted) {  // a beat that was due when it was ended would tear the stream
     const time_point due = last_write_ + core_.limits.heartbeat;
     if (scope_->on().now() < due) {
       co_await sleep_until(due);
