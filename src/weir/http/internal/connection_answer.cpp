@@ -247,6 +247,7 @@ void connection::begin_stream(int status, std::string_view content_type) {
 
 task<> connection::write(std::string_view text) {
   WEIR_ASSERT(answer_ == answer_state::streaming && "the answer was ended");
+  if (is_leaving_) co_await leave_.ended.wait();  // cut off here, nothing of it is in out_
   require_client();
   if (text.empty()) co_return;
   co_await transmit_chunk(text);
@@ -288,6 +289,7 @@ task<> connection::end_stream() {
   WEIR_ASSERT(answer_ == answer_state::streaming && "the answer was ended before");
   while (is_beating_) co_await beaten_.wait();
   if (beat_.is_live) co_await end_aside(beat_);
+  if (is_leaving_) co_await leave_.ended.wait();  // as in write()
   require_client();
   if (framing_ == body_framing::chunked && !leaves_out_body_) out_ += last_chunk;
   if (!out_.empty()) {
