@@ -167,6 +167,32 @@ TEST(CancelledHandler, a_read_of_a_whole_body_drops_what_came_and_the_next_goes_
   });
 }
 
+// Cut off in the midst of its 100 the answer is broken; before it, the next read says it.
+TEST(CancelledHandler, a_read_that_tells_a_client_to_go_on_leaves_none_waiting) {
+  for (const before what : {before::nothing, before::held}) {
+    static before now;
+    now = what;
+    cancel_at_every_point([](victim& v) -> task<> {
+      const cut_handler answers{&v, read_rest, go_on<read_and_send>};
+      co_await with_server({}, answers, [&](server&, address at) -> task<> {
+        talker client = co_await talker::to(at);
+        const std::string ahead = get("/large") + get("/small") + get("/small");
+        const std::string head = post("Content-Length: 10\r\nExpect: 100-continue\r\n");
+        co_await client.say(now == before::held ? ahead + head : head);
+        co_await sleep(1_ms);
+        for (int i = 0; now == before::held && i < 3; ++i) (void)co_await client.hear();
+        if ((co_await client.receive_until("\r\n\r\n")).ends_with("\r\n\r\n")) {
+          co_await client.say(digits);
+          EXPECT_EQ((co_await client.hear()).body, digits);
+        } else {
+          EXPECT_TRUE(v.was_cancelled());
+        }
+        EXPECT_LT(elapsed(), 1_s) << "the client waited for a word to go on";
+      });
+    });
+  }
+}
+
 // ---- whole answers ----
 
 template <std::size_t Size>

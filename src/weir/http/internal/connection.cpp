@@ -229,10 +229,13 @@ task<bytes> connection::read_body() {
     if (!piece.empty()) co_return piece;
     if (decoder_.is_done()) co_return bytes();
     if (decoder_.is_failed()) fail_body(decoder_.fault());
-    if (std::exchange(is_continue_due_, false) && answer_ == answer_state::none) {
+    if (is_continue_due_ && answer_ == answer_state::none) {
+      require_client();  // cut off in the midst of it before, it is not begun again
       const io_slice line[] = {{out_.data(), held_},
                                {continue_response.data(), continue_response.size()}};
-      if (!co_await transmit(line)) continue;
+      const bool is_told = co_await transmit(line);
+      is_continue_due_ = false;  // cut off while it waited, it is still due
+      if (!is_told) continue;
     }
     received_outcome got = co_await receive_body();
     if (!got.data.empty()) {
