@@ -1,8 +1,9 @@
 // What scopes carry besides tasks: cleanup that waits, values that go down the tree, fields of the
-// log, work that outlives a function, and several errors as one; docs/guide/scopes.md shows them.
-// It runs to its end by itself.
+// log, the core, work that outlives a function, and several errors as one; docs/guide/scopes.md
+// shows them. It runs to its end by itself.
 #include <weir/base/log.hpp>
 #include <weir/core/cleanup.hpp>
+#include <weir/core/core_group.hpp>
 #include <weir/core/local.hpp>
 #include <weir/core/log_field.hpp>
 #include <weir/io.hpp>
@@ -56,6 +57,23 @@ weir::task<> serve_upload(std::string id) {
 }
 // [/log_field]
 
+// [core]
+int stock_of(int item) { return 100 + item; }  // kept by the core that the item belongs to
+
+weir::task<int> look_up_stock(int item) {
+  if (!weir::is_on_core()) co_return stock_of(item);  // a program of one loop
+  weir::core_group& all = weir::cores();
+  co_return co_await all.call(all.core_of(item), stock_of, item);
+}
+weir::task<> with_and_without_cores() {
+  std::printf("core: %d\n", co_await look_up_stock(1));
+  weir::core_group one(1);  // run_on_all_cores makes a loop for each core; here it is this loop
+  co_await one.run(0, []() -> weir::task<> {
+    std::printf("core %d: %d\n", static_cast<int>(weir::this_core()), co_await look_up_stock(2));
+  }());
+}
+// [/core]
+
 // [background]
 weir::task<> make_thumbnail(std::string picture) {
   co_await weir::sleep(1_ms);
@@ -104,6 +122,7 @@ weir::task<> tour() {
   co_await handle("request 7");
   co_await query_database();
   co_await serve_upload("8");
+  co_await with_and_without_cores();
   co_await program();
   co_await tell_apart();
 }

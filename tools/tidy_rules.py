@@ -766,7 +766,7 @@ def rule_probes(tree):
         yield Finding(LIST_OF_PROBES, 1, "probes", f"nothing says '{name}'")
 
 
-SHOWN_MODULES = ("flow", "io", "pool")
+SHOWN_MODULES = ("core", "flow", "io", "pool")
 PREPROCESSOR = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.M)
 NO_FUNCTIONS = {"requires", "noexcept", "decltype", "alignas", "explicit", "sizeof"}
 
@@ -807,7 +807,7 @@ def public_nouns(file):
 
 
 def rule_shown(tree):
-    """Each class and free function of flow, io and pool (basic_x is x) stands in an example that the tests run."""
+    """Each class and free function of core, flow, io and pool (basic_x is x) stands in an example that the tests run."""
     shown = set()
     for file in tree.cpp():
         runs = file.is_check or (tree.root / file.path).with_suffix(".out").exists()

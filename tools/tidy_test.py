@@ -535,6 +535,11 @@ class Shown(TidyTest):
         self.assert_one(self.check("class noun {\n};", "#include <weir/io/noun.hpp>\n// noun\nint a;"), f"{self.HEADER}:2 no example that runs shows noun")
         self.assert_one(self.check("int a;\ntemplate <class F>\nauto\nmake(F f) {\n  return f(1);\n}", "int a;"), "shows make")
 
+    def test_core_needs_an_example_and_base_needs_none(self):
+        self.write("src/weir/core/word.hpp", "namespace weir {\nclass word {};\n}\n")
+        self.write("src/weir/base/byte.hpp", "namespace weir {\nclass byte {};\n}\n")
+        self.assert_one(self.check("class noun {};", "noun n;"), "src/weir/core/word.hpp:2 no example that runs shows word")
+
     def test_an_example_that_does_not_run_shows_nothing(self):
         self.write("examples/tour.cpp", "")
         self.assert_one(self.check("class noun {};", "noun n;", "examples/by_hand.cpp"), "shows noun")
