@@ -98,6 +98,8 @@ constexpr std::string_view pieces[] = {"one ", "two ", "three"};
 
 task<> stream_pieces(request&, response& answered) {
   body_writer out = co_await answered.begin(200, "text/plain");
+  co_await out.flush();
+  co_await sleep(1_ms);
   for (const std::string_view piece : pieces) {
     co_await out.write(piece);
     co_await sleep(1_ms);

@@ -5,6 +5,7 @@
 #include <weir/http/talk_test.hpp>
 #include <weir/testing/cancel_points.hpp>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -123,10 +124,12 @@ task<> cut_answer(victim& v, before what, cut_handler answers, std::vector<std::
 
 // ---- bodies of requests ----
 
-constexpr std::string_view digits = "0123456789";
+constexpr std::string_view posted = "a body that is longer than what a string holds without memory";
 
-std::vector<std::string> digits_in_parts(std::string_view field = {}) {
-  return {post("Content-Length: 10\r\n" + std::string(field)), "0123", "456", "789"};
+std::vector<std::string> text_in_parts() {
+  return {post(fmt::format("Content-Length: {}\r\n", posted.size())),
+          std::string(posted.substr(0, 20)), std::string(posted.substr(20, 20)),
+          std::string(posted.substr(40))};
 }
 
 task<> read_rest(request& asked, response&, handled& kept) {
@@ -140,9 +143,9 @@ task<> read_and_send(request& asked, response& answered, handled& kept) {
 TEST(CancelledHandler, a_read_has_taken_what_it_gave_and_no_more) {
   cancel_at_every_point([](victim& v) -> task<> {
     bool was_heard = false;
-    co_await cut_answer(v, before::nothing, {&v, read_rest, read_and_send}, digits_in_parts(),
+    co_await cut_answer(v, before::nothing, {&v, read_rest, read_and_send}, text_in_parts(),
                         [&](const answer& got) {
-                          EXPECT_EQ(got.body, digits);
+                          EXPECT_EQ(got.body, posted);
                           was_heard = true;
                         });
     EXPECT_TRUE(was_heard);
@@ -159,10 +162,10 @@ task<> read_more_and_send(request& asked, response& answered, handled& kept) {
 
 TEST(CancelledHandler, a_read_of_a_whole_body_drops_what_came_and_the_next_goes_on_behind_it) {
   cancel_at_every_point([](victim& v) -> task<> {
-    co_await cut_answer(v, before::nothing, {&v, read_whole, read_more_and_send}, digits_in_parts(),
+    co_await cut_answer(v, before::nothing, {&v, read_whole, read_more_and_send}, text_in_parts(),
                         [&](const answer& got) {
-                          EXPECT_TRUE(digits.ends_with(got.body)) << got.body;
-                          if (!v.was_cancelled()) EXPECT_EQ(got.body, digits);
+                          EXPECT_TRUE(posted.ends_with(got.body)) << got.body;
+                          if (!v.was_cancelled()) EXPECT_EQ(got.body, posted);
                         });
   });
 }
@@ -177,13 +180,16 @@ TEST(CancelledHandler, a_read_that_tells_a_client_to_go_on_leaves_none_waiting) 
       co_await with_server({}, answers, [&](server&, address at) -> task<> {
         talker client = co_await talker::to(at);
         const std::string ahead = get("/large") + get("/small") + get("/small");
-        const std::string head = post("Content-Length: 10\r\nExpect: 100-continue\r\n");
+        const std::string head =
+            post(fmt::format("Content-Length: {}\r\nExpect: 100-continue\r\n", posted.size()));
         co_await client.say(now == before::held ? ahead + head : head);
         co_await sleep(1_ms);
         for (int i = 0; now == before::held && i < 3; ++i) (void)co_await client.hear();
-        if ((co_await client.receive_until("\r\n\r\n")).ends_with("\r\n\r\n")) {
-          co_await client.say(digits);
-          EXPECT_EQ((co_await client.hear()).body, digits);
+        const std::string told = co_await client.receive_until("\r\n\r\n");
+        if (told.ends_with("\r\n\r\n")) {
+          EXPECT_EQ(told, "HTTP/1.1 100 Continue\r\n\r\n");
+          co_await client.say(posted);
+          EXPECT_EQ((co_await client.hear()).body, posted);
         } else {
           EXPECT_TRUE(v.was_cancelled());
         }
@@ -322,7 +328,7 @@ TEST(CancelledHandler, an_event_is_sent_once_or_not_or_the_stream_is_cut) {
 // ---- the server ----
 
 task<> slow_path(request& asked, response& answered) {
-  co_await sleep(2_ms);
+  co_await sleep(asked.path() == "/never" ? 1_h : 2_ms);
   co_await answered.send(200, "text/plain", asked.path());
 }
 
@@ -332,6 +338,13 @@ struct cancelled_server {
   const victim* cut;
   server* drained;  // by whoever has its answers; null: by nobody
 };
+
+/// Whose answer never comes, and who does not leave by itself.
+task<> wait_for_nothing(const cancelled_server* of) {
+  result<talker> client = co_await as_result(talker::to(of->at));
+  if (!client || !co_await as_result(client->say(get("/never")))) co_return;
+  EXPECT_EQ(co_await client->rest(), "");
+}
 
 /// A client's answers are its own, or it hears that there is none.
 task<> ask_while_there(const cancelled_server* of, std::string_view path) {
@@ -350,12 +363,13 @@ task<> ask_while_there(const cancelled_server* of, std::string_view path) {
 
 TEST(CancelledServer, a_run_leaves_no_connection_open_and_its_clients_know_what_they_have) {
   cancel_at_every_point([](victim& v) -> task<> {
-    server one(slow_path);
+    server one(slow_path, {.drain_timeout = 100_ms});
     listener door = co_await listen({});
     const cancelled_server seen{door.local(), &v, &one};
     co_await with_scope([&](scope& s) -> task<> {
       s.spawn(&ask_while_there, &seen, "/1");
       s.spawn(&ask_while_there, &seen, "/2");
+      s.spawn(&wait_for_nothing, &seen);
       co_await v.run(one.run(std::move(door)));
       EXPECT_EQ(one.stats().connections_live, 0u);
     });
@@ -371,6 +385,7 @@ TEST(CancelledServer, a_plain_serve_leaves_no_connection_open) {
     const cancelled_server seen{door.local(), &v, nullptr};
     co_await with_scope([&](scope& s) -> task<> {
       s.spawn(&ask_while_there, &seen, "/1");
+      s.spawn(&wait_for_nothing, &seen);
       co_await v.run([](listener through) -> task<> {
         co_await with_scope({.timeout = 20_ms}, [&](scope&) -> task<> {
           co_await serve(std::move(through), slow_path);
