@@ -463,6 +463,29 @@ TEST(CancelledBroker, replies_that_nobody_got_are_due_again_at_once) {
   });
 }
 
+TEST(CancelledBroker, a_second_look_at_a_reply_keeps_no_room) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    broker_options options = tiny_broker();
+    options.journal.recent_bytes_max = 0;
+    options.replies_bytes_max = 1;  // one at a time
+    co_await with_broker(options, [&](broker& b) -> task<> {
+      co_await b.put_queue("q", {});
+      co_await b.submit("q", {.body = "x", .reply_to = "http://127.0.0.1/"});
+      co_await b.ack((co_await take(b, "q")).at(0).receipt, "r", "");
+      const auto look = [](broker* at, std::uint64_t sequence, std::uint32_t token) -> task<> {
+        const auto again = co_await at->read_reply(sequence, token);
+        EXPECT_TRUE(again && again->result == "r");
+      };
+      auto due = co_await b.take_replies(1);
+      const std::uint64_t sequence = due.at(0).sequence;
+      const std::uint32_t token = due.at(0).token;
+      due.clear();
+      co_await v.run(look(&b, sequence, token));
+      co_await with_timeout(1_s, look(&b, sequence, token));
+    });
+  });
+}
+
 TEST(CancelledBroker, a_settled_reply_is_settled_or_as_before) {
   cancel_at_every_point([](victim& v) -> task<> {
     co_await with_queue([&](broker& b) -> task<> {

@@ -34,7 +34,9 @@ inline constexpr std::string_view time_left_field = "x-envoy-expected-rq-timeout
 
 /// What a client asks for. Valid during the handler.
 ///
-/// Cancel:  a cancelled read has taken nothing of the body.
+/// Cancel:  a cancelled read() has taken nothing of the body. A cancelled read_all() drops what it
+///          has read: the next read goes on behind that. One that was cut off in the midst of its
+///          `100 Continue` breaks the exchange: what follows raises `broken`.
 /// Order:   the pieces of a body come in the order of its bytes.
 /// Bound:   server_limits; a body that is not read stays with its client (back-pressure).
 /// Errors:  a read raises `malformed`, `too_large`, `timed_out`, `busy` or `end_of_stream`; a
@@ -88,7 +90,8 @@ class request {
 /// Writes a body whose length is not known before: chunked, or until the end of the connection for
 /// clients of HTTP/1.0.
 ///
-/// Cancel:  a write that was cancelled in the middle breaks the response; the connection is closed.
+/// Cancel:  a call that was cancelled before it sends has done nothing. Cancelled in the middle, it
+///          breaks the response: what follows raises `broken`, and the connection is closed.
 /// Order:   as written. The head leaves with the first piece, or with flush().
 /// Bound:   nothing is buffered: a write waits until the system has taken all of it.
 /// Errors:  `broken` when the client is gone or reads nothing for write_timeout.
@@ -132,7 +135,8 @@ class sse_writer {
 /// The answer to one request, given in exactly one of three ways: send(), begin() or
 /// begin_events(). To HEAD, and with statuses that have no body, the body is left out by itself.
 ///
-/// Cancel:  as body_writer.
+/// Cancel:  as body_writer; is_begun() tells whether another answer may be given. A stream whose
+///          begin_events() was cancelled ends with the handler.
 /// Order:   responses leave in the order of their requests, small ones together where they can.
 /// Bound:   fields_bytes_max of own header fields.
 /// Errors:  `broken` when the client is gone; `invalid_argument` for a field that would break out

@@ -128,7 +128,8 @@ class handler {
 ///
 /// Cancel:  cancelled with the kind `shutdown`, it drains: it stops accepting, closes idle
 ///          connections, ends event streams, answers what is in flight with Connection: close, and
-///          cuts off what is left after drain_timeout. Cancelled otherwise, it cuts off at once.
+///          cuts off what is left after drain_timeout. Cancelled otherwise, it cuts off at once,
+///          unless it drains already: then the drain goes on to its end.
 /// Order:   responses of a connection in the order of its requests, one handler at a time.
 /// Bound:   server_limits.
 /// Errors:  run() raises `closed` or `invalid_argument` when the listener is worth nothing; what
