@@ -656,10 +656,45 @@ def rule_traced(tree):
 WAITS = "docs/reference/waits.md"
 CITING = (WAITS, "docs/reference/misuse.md", "docs/reference/faults.md", "docs/design/simulation.md")
 WAITING_MODULES = ("core", "flow", "io", "pool")
+CALLED_MODULES = ("http", "store", "broker")  # their waits are calls that give a task
+CALL = re.compile(r"(?<![\w:])task<[\w:<>,&* ]*>\s+(?!operator\b)(\w+)\(")
+ACCESS = re.compile(r"^(class|struct) (\w+)[^;]*$|^ (public|protected|private):$|^(\};)")
+
+
+def public_calls(file):
+    """The functions of a header that give a task, as (class or "", name, line). A class in a class is taken for a part of the outer one."""
+    owner, access, places = "", "public", []
+    for line in file.code.split("\n"):
+        begun = ACCESS.match(line)
+        if begun and begun.group(1):
+            owner, access = begun.group(2), "private" if begun.group(1) == "class" else "public"
+        elif begun and begun.group(3):
+            access = begun.group(3)
+        elif begun:
+            owner, access = "", "public"
+        places.append((owner, access))
+    for call in CALL.finditer(file.code):
+        number = file.code.count("\n", 0, call.start()) + 1
+        owner, access = places[number - 1]
+        if access == "public":
+            yield owner, call.group(1), number
+
+
+def described_calls(text):
+    """The calls in the first column of tables, by the header that the row, or the last one before it in its section, links to."""
+    described, headers = {}, []
+    for line in text.splitlines():
+        cell = line.split("|")[1] if line.startswith("|") else ""
+        if line.startswith("## "):
+            headers = []
+        headers = re.findall(r"\]\((?:\.\./)*([\w/]+\.hpp)\)", cell) or headers
+        for header in headers:
+            described.setdefault(header, set()).update(re.findall(r"`((?:\w+::)*\w+)\(\)`", cell))
+    return described
 
 
 def rule_cited(tree):
-    """Rows of tables whose last column is of tests name tests that exist or link to what shows it; a header with a wait is in the table of waits."""
+    """Rows of tables whose last column is of tests name tests that exist or link to what shows it; a header with a wait, or a call that gives a task, is in the table of waits."""
     names = names_of_tests(tree)
     for path in (path for path in CITING if path in tree.by_path):
         is_cited = False
@@ -682,6 +717,15 @@ def rule_cited(tree):
         has_wait = file.is_header and file.module in WAITING_MODULES and re.search(r"public (?:\w+::)*\w+_wait<", file.text)
         if has_wait and "/detail/" not in file.path and f"]({'../' * 2}{file.path})" not in tree.by_path[WAITS].text:
             yield Finding(file.path, 1, "cited", f"{WAITS} does not say what a cancellation leaves of its wait")
+    described = described_calls(tree.by_path[WAITS].text)
+    for file in tree.cpp():
+        if not file.is_public or file.module not in CALLED_MODULES:
+            continue
+        for owner, name, number in public_calls(file):
+            said = re.compile(rf"({owner}::(\w+::)*)?{name}")
+            if not any(said.fullmatch(call) for call in described.get(file.path, ())):
+                what = f"{owner}::{name}" if owner else name
+                yield Finding(file.path, number, "cited", f"{WAITS} does not say what a cancellation leaves of {what}()")
 
 
 KERNEL_HEADERS = re.compile(

@@ -443,6 +443,42 @@ class Cited(TidyTest):
     def test_a_header_with_a_wait_that_has_no_row_is_found(self):
         self.assert_one(self.check("| `x` | nothing | `noun.does` |"), "src/weir/io/noun.hpp:1 docs/reference/waits.md does not say")
 
+    NOUN = "| `x` ([n](../../src/weir/io/noun.hpp)) | nothing | `noun.does` |"
+    ASKER = """class asker {
+ public:
+  asker();
+  task<> ask(int what);
+  task<std::map<int, bytes>>
+  wait_long();
+  task<> operator()(int);
+  using function = task<> (*)(int);
+
+ private:
+  task<> hide();
+};
+class asker;
+task<bool> ask_all(std::string_view text);
+"""
+
+    def check_calls(self, rows):
+        self.write("src/weir/http/asker.hpp", self.ASKER)
+        return self.check("\n".join([self.NOUN, *rows]))
+
+    def test_a_public_call_that_gives_a_task_and_has_no_row_is_found(self):
+        asker = "([a](../../src/weir/http/asker.hpp)) | nothing | `noun.does` |"
+        ask, wait, all_of = f"| `asker::ask()` {asker}", "| `wait_long()` | nothing | `noun.does` |", "| `ask_all()` | nothing | `noun.does` |"
+        self.assertEqual(self.check_calls([ask, wait, all_of]), [])
+        self.assert_one(self.check_calls([ask, wait]), "src/weir/http/asker.hpp:14 docs/reference/waits.md does not say what a cancellation leaves of ask_all()")
+        self.assert_one(self.check_calls([ask, all_of]), "src/weir/http/asker.hpp:5 docs/reference/waits.md does not say what a cancellation leaves of asker::wait_long()")
+        other = f"| `other::ask()` {asker}"
+        self.assert_one(self.check_calls([other, wait, all_of]), "of asker::ask()")
+        self.assertEqual(len(self.check_calls([])), 3)
+
+    def test_a_row_describes_calls_of_the_header_that_it_or_the_last_one_links_to(self):
+        noun, asker = "([n](../../src/weir/io/noun.hpp)) | nothing | `noun.does` |", "([a](../../src/weir/http/asker.hpp)) | nothing | `noun.does` |"
+        self.assertEqual(self.check_calls([f"| `ask()`, `wait_long()`, `ask_all()` {asker}"]), [])
+        self.assertEqual(len(self.check_calls([f"| `ask()` {asker}", f"| `wait_long()`, `ask_all()` {noun}"])), 2)
+
 
 class NeedsKernel(TidyTest):
     def test_a_test_of_a_real_driver_without_its_tag_is_found(self):

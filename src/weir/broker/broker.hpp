@@ -49,8 +49,8 @@ struct broker_core;
 /// The queues of one data folder.
 ///
 /// Cancel:  a cancelled submit, ack or setting has happened or not, as after a lost answer; of an
-///          ack_batch or a redrive, a part; what a cancelled lease or take_replies took is there for
-///          others at once.
+///          ack_batch or a redrive, a part. What a cancelled lease or take_replies took is there
+///          for others at once.
 /// Order:   commands take effect in the order of the calls; waiting callers are served in turn.
 /// Bound:   broker_limits, waiters_max, subscriptions_max, reading_bytes_max, replies_bytes_max,
 ///          the journal's limits.
