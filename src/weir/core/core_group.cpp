@@ -37,6 +37,14 @@ class core_state {
   std::size_t calls_max = 0;
   std::string label;  // "call from core 2": of what this core calls elsewhere
 
+  core_state() = default;
+  core_state(const core_state&) = delete;
+  core_state& operator=(const core_state&) = delete;
+  ~core_state() {
+    WEIR_ASSERT(!on_ && "a core_group outlives the programs of its cores");
+    WEIR_ASSERT(waiting_.is_empty() && "a core_group outlives the calls to its cores");
+  }
+
   bool is_here() const noexcept {
     const std::lock_guard guard(lock_);
     return on_ && on_ == loop::current();

@@ -351,5 +351,62 @@ WEIR_TEST("a call is seen at both ends: what is waited for, and where it came fr
   }(&all));
 }
 
+struct core_misuse {
+  const char* said;
+  task<> (*body)();
+};
+constexpr core_misuse core_misuses[] = {
+    {"cores\\(\\) and this_core\\(\\) are for tasks inside of core_group::run",
+     []() -> task<> {
+       EXPECT_FALSE(is_on_core());
+       co_await cores().call(0, [] {});
+     }},
+    {"cores\\(\\) and this_core\\(\\) are for tasks inside of core_group::run",
+     []() -> task<> {
+       EXPECT_EQ(this_core(), 0u);
+       co_return;
+     }},
+    {"there is no such core",
+     []() -> task<> {
+       core_group group(2);
+       co_await group.call(2, [] {});
+     }},
+    {"there is no such core",
+     []() -> task<> {
+       core_group group(2);
+       co_await group.run(2, rest(1_us));
+     }},
+    {"a core has one program",
+     []() -> task<> {
+       core_group group(1);
+       co_await group.run(0, rest(1_us));
+       co_await group.run(0, rest(1_us));
+     }},
+    {"a core_group outlives the programs of its cores",
+     []() -> task<> {
+       auto group = std::make_unique<core_group>(1u);
+       co_await with_scope([&](scope& s) -> task<> {
+         s.spawn([&]() -> task<> { co_await group->run(0, rest(1_h)); });
+         co_await sleep(1_us);
+         group.reset();
+       });
+     }},
+    {"a core_group outlives the calls to its cores",
+     []() -> task<> {
+       auto group = std::make_unique<core_group>(1u);
+       co_await with_scope([&](scope& s) -> task<> {
+         s.spawn([&]() -> task<> { co_await group->call(0, [] {}); });
+         co_await sleep(1_us);
+         group.reset();
+       });
+     }},
+};
+
+TEST(CoreGroupDeathTest, misuse_stops_with_a_named_assertion) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  for (const core_misuse& one : core_misuses)
+    EXPECT_DEATH(testing::run_virtual(one.body()), one.said);
+}
+
 }  // namespace
 }  // namespace weir
