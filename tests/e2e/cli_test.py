@@ -239,6 +239,7 @@ class Alone(unittest.TestCase):
             (["sim", "serve", "--replay", "x", "--campaign", "1s"], "--campaign is taken only without --replay"),
             (["sim", "serve", "--campaign", "1s", "--shrink"], "--shrink is taken only without --campaign"),
             (["sim", "serve", "--campaign", "1s", "--events"], "--events is taken only for one run"),
+            (["sim", "serve", "--campaign", "1s", "--twice"], "--twice is taken only for one run"),
             (["sim", "serve", "--seeds", "3"], "--seeds is taken only with --campaign"), (["sim", "serve", "--jobs", "1"], "--jobs is taken only with --campaign"),
             (["sim", "serve", "--save", "x"], "--save is taken only with --shrink"), (["sim", "serve", "--time", "0s"], "--time 0s would try nothing"),
             (["sim", "serve", "--campaign", "0s"], "--campaign 0s would try nothing"),

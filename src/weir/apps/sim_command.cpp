@@ -39,6 +39,7 @@ struct settings {
   std::optional<std::uint64_t> shrink_runs;
   std::string save;
   bool events = false;
+  bool twice = false;
 };
 
 /// An option that would do nothing is a mistake of who gave it.
@@ -61,6 +62,7 @@ void refuse_what_does_not_go_together(const settings& given) {
       {given.jobs.has_value(), "--jobs", is_campaign, "with --campaign"},
       {given.shrink, "--shrink", !is_campaign, "without --campaign; it prints a command for each"},
       {given.events, "--events", !is_campaign && !given.shrink, "for one run"},
+      {given.twice, "--twice", !is_campaign && !given.shrink && !given.events, "for one run"},
       {given.shrink_runs.has_value(), "--shrink-runs", given.shrink, "with --shrink"},
       {!given.save.empty(), "--save", given.shrink, "with --shrink"},
   };
@@ -188,7 +190,21 @@ exit_code run_one(const settings& given, drill::drill_case what) {
         made.made.log ? "" : " of the seed"));
     return tell_failure(made.made, made.report, file);
   }
-  const drill::drill_report report = drill::run_case(what, given.events ? &printer : nullptr);
+  drill::drill_report report;
+  if (given.twice) {
+    drill::doubled_case both = drill::run_twice(what);
+    if (!both.parting.text.empty()) {
+      print(both.parting.text +
+            "PARTED: something outside of the seed decides, too: a static "
+            "variable, an address, the real clock\n" +
+            fmt::format("see it again:  {} --twice\n", what.command(given.replay)));
+      return exit_code::failed;
+    }
+    print(fmt::format("two runs are the same: {} steps\n", both.parting.steps));
+    report = std::move(both.report);
+  } else {
+    report = drill::run_case(what, given.events ? &printer : nullptr);
+  }
   if (report.is_failed()) return tell_failure(what, report, given.replay);
   print(text_of(report) + "all promises were kept\n");
   return exit_code::ok;
@@ -293,6 +309,7 @@ void add_serve(command_syntax sim, command_choice& choice) {
   command.flag("--shrink", given->shrink, "Look for a shorter run that breaks the same promise");
   command.option("--shrink-runs", given->shrink_runs, "Tries for that (default 1000)");
   command.option("--save", given->save, "Where the shrunk case goes").called("FILE");
+  command.flag("--twice", given->twice, "See whether two runs are the same, step by step");
   command.flag("--events", given->events, "Print what happens, as it happens");
   command.when_chosen([&choice, given] { choice.run = [given] { return simulate(*given); }; });
 }

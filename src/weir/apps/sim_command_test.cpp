@@ -84,6 +84,18 @@ TEST_F(SimCommand, a_campaign_that_finds_something_fails_and_prints_a_command_th
   EXPECT_THAT(mended.text, HasSubstr("all promises were kept"));
 }
 
+TEST_F(SimCommand, a_run_that_is_made_twice_says_so_and_what_it_came_to) {
+  const outcome calm = run("weir sim serve --seed 1 --time 5s --twice");
+  EXPECT_EQ(calm.code, 0);
+  EXPECT_THAT(calm.text, HasSubstr("two runs are the same: "));
+  EXPECT_THAT(calm.text, HasSubstr("all promises were kept"));
+  const planted_defect forgotten("broker: forgets an extension");
+  const outcome broken = run("weir sim serve --seed 1 --time 5s --twice");
+  EXPECT_EQ(broken.code, 1);
+  EXPECT_THAT(broken.text, HasSubstr("two runs are the same: "));
+  EXPECT_THAT(broken.after("BROKEN: "), HasSubstr("too early"));
+}
+
 TEST_F(SimCommand, a_run_that_fails_is_shrunk_to_a_file_that_replays_it) {
   std::string replay;
   {

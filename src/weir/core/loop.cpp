@@ -154,8 +154,10 @@ std::coroutine_handle<> loop::next_step() noexcept {
 
 void loop::step(detail::task_header& task) noexcept {
   const std::uint64_t id = task.id;
-  if (observer_) [[unlikely]]
+  if (observer_) [[unlikely]] {
+    detail::running_task = &task;  // so that running() says whose step it is
     observer_->before_step(id);
+  }
   begin_step(task).resume();
   detail::running_task = nullptr;
   if (observer_) [[unlikely]]

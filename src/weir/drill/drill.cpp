@@ -11,6 +11,7 @@
 #include <weir/flow/event.hpp>
 #include <weir/io/signals.hpp>
 #include <weir/serve/server_life.hpp>
+#include <weir/sim/run_story.hpp>
 #include <weir/store/journal.hpp>
 
 #include <fmt/format.h>
@@ -281,11 +282,7 @@ void run::struck(chaos_kind kind, virtual_node* on, const std::string& how) {
 }
 
 void run::note(std::string_view who, std::string_view what) {
-  const std::int64_t us = nodes_.elapsed().ns / 1'000;
-  constexpr std::int64_t million = 1'000'000;
-  std::string line =
-      fmt::format("{:02}:{:02}:{:02}.{:06} {} {}", us / million / 3600, us / million / 60 % 60,
-                  us / million % 60, us % million, who, what);
+  std::string line = fmt::format("{} {} {}", clock_text(nodes_.elapsed()), who, what);
   for (const char c : line) print_ = mix(print_ ^ static_cast<unsigned char>(c));
   if (listener_) listener_->event(line);
   if (report_.events.size() == events_kept) report_.events.erase(report_.events.begin());
@@ -439,6 +436,7 @@ void run::examine() {
 drill_report run::made() {
   probes_.include_own();
   probe_listener* const outer = set_probe_listener(&probes_);
+  if (listener_) listener_->begins(nodes_);
   report_.swarm = chaos_->swarm() + (trust_ ? "; over TLS" : "");
   for (std::size_t i = 0; i < nodes_.count(); ++i) {
     nodes_.at(i).start(program_of(nodes_.at(i)));

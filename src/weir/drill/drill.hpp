@@ -45,6 +45,8 @@ class drill_listener {
  public:
   /// One line without its end: "00:03:12.000200 server killed".
   virtual void event(const std::string& line) = 0;
+  /// The machines are there, and none has started: who wants to hear more observes them.
+  virtual void begins(virtual_nodes& /*machines*/) {}
 
  protected:
   ~drill_listener() = default;

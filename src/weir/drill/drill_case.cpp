@@ -141,6 +141,33 @@ drill_report run_case(const drill_case& what, drill_listener* listener) {
   return run_drill(what.settings, decisions, listener);
 }
 
+doubled_case run_twice(const drill_case& what, drill_listener* listener) {
+  struct observed final : drill_listener {
+    observed(drill_listener* also, nodes_listener& to) noexcept : outer(also), steps(to) {}
+    void event(const std::string& line) override {
+      if (outer) outer->event(line);
+    }
+    void begins(virtual_nodes& machines) override {
+      machines.observe(steps);
+      if (outer) outer->begins(machines);
+    }
+    drill_listener* outer;
+    nodes_listener& steps;
+  };
+  struct one_case final : repeated_run {
+    one_case(const drill_case& of, drill_listener* to) noexcept : what(of), listener(to) {}
+    void run(nodes_listener& steps) override {
+      observed hears(listener, steps);
+      report = run_case(what, &hears);
+    }
+    const drill_case& what;
+    drill_listener* listener;
+    drill_report report;
+  } once(what, listener);
+  run_parting parting = part_of_two(once);
+  return {.report = std::move(once.report), .parting = std::move(parting)};
+}
+
 std::string kind_of_violation(std::string_view violation) {
   if (violation.starts_with('(')) {
     return std::string(violation.substr(0, violation.find(')') + 1));

@@ -6,6 +6,7 @@
 #include <weir/base/result.hpp>
 #include <weir/drill/drill.hpp>
 #include <weir/sim/choice.hpp>
+#include <weir/sim/node_trace.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -33,6 +34,14 @@ std::optional<tls_use> parse_tls_use(std::string_view text) noexcept;
 
 /// Runs it.
 drill_report run_case(const drill_case& what, drill_listener* listener = nullptr);
+
+/// Runs it twice, and more often when the runs differ: then something outside of the case decides.
+/// `listener` hears all of them.
+struct doubled_case {
+  drill_report report;  // of the last run
+  run_parting parting;
+};
+doubled_case run_twice(const drill_case& what, drill_listener* listener = nullptr);
 
 /// A shorter case that breaks the same promise, from one that breaks one: fewer kinds of fault, a
 /// shorter time, then fewer decisions. Gives `what` when nothing shorter was found.

@@ -1,5 +1,8 @@
 #include <weir/sim/run_story.hpp>
 
+#include <weir/core/dump.hpp>
+#include <weir/core/frame.hpp>
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -70,6 +73,30 @@ std::string short_name(const char* function) {
   text = text.substr(text.find_last_of(":* &>") + 1);
   if (text.starts_with("weir_test_body_")) return "the test";
   return std::string(text);
+}
+
+std::string stack_of(const detail::task_header& task) {
+  std::string text =
+      fmt::format("task {}, spawned at {}:{}", task.id, task.here.file_name(), task.here.line());
+  constexpr std::size_t lines_max = 32;
+  detail::stack_line lines[lines_max];
+  const std::size_t count = detail::read_stack(task, lines, lines_max);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (lines[i].label) {
+      text += fmt::format("\n    in \"{}\"", lines[i].label);
+    } else {
+      text += fmt::format("\n    in {} at {}:{}", lines[i].function, lines[i].here.file_name(),
+                          lines[i].here.line());
+    }
+  }
+  return text;
+}
+
+std::string clock_text(duration since) {
+  const std::int64_t us = since.ns / 1'000;
+  constexpr std::int64_t million = 1'000'000;
+  return fmt::format("{:02}:{:02}:{:02}.{:06}", us / million / 3600, us / million / 60 % 60,
+                     us / million % 60, us % million);
 }
 
 std::string words_of(const choice_log& log, const schedule_trace& trace) {

@@ -16,5 +16,9 @@ std::string words_of(const choice_log& log, const schedule_trace& trace);
 std::string timeline_of(const schedule_trace& in_order, const schedule_trace& failing);
 /// "producer" of "task<> weir::(anonymous namespace)::producer(int)".
 std::string short_name(const char* function);
+/// "task 7, spawned at ...", and a line for each coroutine that it is in. It must not run.
+std::string stack_of(const detail::task_header& task);
+/// "00:03:12.000200", of the time that has passed in a run.
+std::string clock_text(duration since);
 
 }  // namespace weir

@@ -3,30 +3,13 @@
 #include <weir/base/hash.hpp>
 #include <weir/core/dump.hpp>
 #include <weir/core/frame.hpp>
-
-#include <fmt/format.h>
+#include <weir/sim/run_story.hpp>
 
 namespace weir {
 
 namespace {
 
 constexpr std::size_t lines_max = 32;
-
-std::string stack_text(const detail::task_header& task) {
-  std::string text =
-      fmt::format("task {}, spawned at {}:{}", task.id, task.here.file_name(), task.here.line());
-  detail::stack_line lines[lines_max];
-  const std::size_t count = detail::read_stack(task, lines, lines_max);
-  for (std::size_t i = 0; i < count; ++i) {
-    if (lines[i].label) {
-      text += fmt::format("\n    in \"{}\"", lines[i].label);
-    } else {
-      text += fmt::format("\n    in {} at {}:{}", lines[i].function, lines[i].here.file_name(),
-                          lines[i].here.line());
-    }
-  }
-  return text;
-}
 
 }  // namespace
 
@@ -58,9 +41,9 @@ void schedule_trace::add(const detail::task_header& task, time_point now, std::u
   if (expected && parted_at_ == UINT64_MAX && step < expected->hashes_.size() &&
       expected->hashes_[step] != hash_) {
     parted_at_ = step;
-    stack_ = stack_text(task);
+    stack_ = stack_of(task);
   }
-  if (step == stack_wanted_at) stack_ = stack_text(task);
+  if (step == stack_wanted_at) stack_ = stack_of(task);
 }
 
 }  // namespace weir

@@ -41,9 +41,17 @@ class machine_decides {
 
 }  // namespace
 
-struct virtual_node::process {
-  explicit process(virtual_node& node) : driver(node.world_), on(driver, node.loop_options_) {}
+struct virtual_node::process final : loop_observer {
+  explicit process(virtual_node& node)
+      : of(node), driver(node.world_), on(driver, node.loop_options_) {
+    if (of.all_.listener_) on.observe(this);
+  }
+  void before_step(std::uint64_t /*id*/) noexcept override {
+    const detail::world_runs listening;
+    of.all_.listener_->step(of, *on.running());
+  }
 
+  virtual_node& of;
   virtual_driver driver;
   loop on;
 };
@@ -197,6 +205,7 @@ virtual_node& virtual_nodes::add(node_options options) {
 }
 
 bool virtual_nodes::deliver(const packet& what) {
+  if (listener_) listener_->arrives(*this, what);
   for (const auto& node : nodes_) {
     if (node->host_ != what.to) continue;
     const machine_decides own(choices_, node->number());

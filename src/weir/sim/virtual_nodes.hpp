@@ -51,6 +51,24 @@ struct node_options {
   loop_options loop = {};
 };
 
+/// Hears what machines do, step by step.
+///
+/// Cancel:  no waits.
+/// Order:   as it happens.
+/// Bound:   none of its own.
+/// Errors:  none.
+/// Threads: one.
+class nodes_listener {
+ public:
+  /// A step of this task begins: its stack can be read.
+  virtual void step(virtual_node& on, const detail::task_header& task) noexcept = 0;
+  /// A packet is there; the machine may be off.
+  virtual void arrives(virtual_nodes& at, const packet& what) noexcept = 0;
+
+ protected:
+  ~nodes_listener() = default;
+};
+
 /// One machine. Made by virtual_nodes::add().
 ///
 /// Cancel:  no waits.
@@ -153,6 +171,8 @@ class virtual_nodes final : private link_host {
   std::size_t count() const noexcept { return nodes_.size(); }
   virtual_links& links() noexcept { return links_; }
   choices& decisions() noexcept { return choices_; }
+  /// Hears the programs that are started from now on. It must outlive the machines.
+  void observe(nodes_listener& listener) noexcept { listener_ = &listener; }
 
   /// The true time, which no machine knows.
   time_point now() const noexcept { return clock_.now(); }
@@ -178,6 +198,7 @@ class virtual_nodes final : private link_host {
   virtual_clock clock_;
   virtual_links links_;
   std::vector<std::unique_ptr<virtual_node>> nodes_;
+  nodes_listener* listener_ = nullptr;
   std::size_t last_ = 0;  // whose turn it was
   std::uint64_t turns_ = 0;
   std::uint64_t fingerprint_ = 0;
