@@ -3,7 +3,7 @@
 #include <weir/base/log.hpp>
 #include <weir/base/text.hpp>
 #include <weir/drill/campaign.hpp>
-#include <weir/drill/drill_case.hpp>
+#include <weir/drill/drill_story.hpp>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -164,7 +164,8 @@ void save_case(const std::string& path, const drill::drill_case& what) {
 /// What was broken, what came before, and how to see it again.
 exit_code tell_failure(const drill::drill_case& what, const drill::drill_report& report,
                        const std::string& file) {
-  std::string out = "the last events:\n";
+  std::string out = what.log ? drill::story_of(what) : std::string();
+  out += "the last events:\n";
   for (const std::string& line : report.events)
     out += "  " + line.substr(0, line.find('\n')) + "\n";
   out += text_of(report);

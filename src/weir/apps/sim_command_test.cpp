@@ -117,5 +117,19 @@ TEST_F(SimCommand, a_run_that_fails_is_shrunk_to_a_file_that_replays_it) {
   EXPECT_THAT(run(replay + " --shrink").text, HasSubstr("nothing to shrink"));
 }
 
+TEST_F(SimCommand, a_shrunk_run_is_told_in_words_and_beside_the_plain_one) {
+  const planted_defect forgotten("broker: forgets an extension");
+  const outcome made = run(
+      "weir sim serve --seed 1 --time 5s --faults none --shrink --shrink-runs 8 --save " + saved_);
+  const auto story_of = [](const std::string& text) {
+    const std::size_t begin = text.find("decisions that it takes:\n");
+    return begin == text.npos ? "no story in " + text : text.substr(begin);
+  };
+  EXPECT_THAT(made.text, HasSubstr("decisions that it takes:\n  "));
+  EXPECT_THAT(made.text, HasSubstr("from where they part:\n  time"));
+  const outcome again = run(made.after("replay it:  "));
+  EXPECT_EQ(story_of(again.text), story_of(made.text));
+}
+
 }  // namespace
 }  // namespace weir
