@@ -201,7 +201,10 @@ exit_code run_one(const settings& given, drill::drill_case what) {
             fmt::format("see it again:  {} --twice\n", what.command(given.replay)));
       return exit_code::failed;
     }
-    print(fmt::format("two runs are the same: {} steps\n", both.parting.steps));
+    print(fmt::format("two runs are the same: {} steps{}\n", both.parting.steps,
+                      both.parting.compared == packet_bytes::all
+                          ? ""
+                          : "; of packets their sizes (tickets of TLS hold the real time)"));
     report = std::move(both.report);
   } else {
     report = drill::run_case(what, given.events ? &printer : nullptr);

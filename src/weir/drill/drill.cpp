@@ -436,7 +436,7 @@ void run::examine() {
 drill_report run::made() {
   probes_.include_own();
   probe_listener* const outer = set_probe_listener(&probes_);
-  if (listener_) listener_->begins(nodes_);
+  if (listener_) listener_->begins({.machines = nodes_, .speaks_tls = drawn_.speaks_tls});
   report_.swarm = chaos_->swarm() + (trust_ ? "; over TLS" : "");
   for (std::size_t i = 0; i < nodes_.count(); ++i) {
     nodes_.at(i).start(program_of(nodes_.at(i)));

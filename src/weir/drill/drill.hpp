@@ -34,6 +34,12 @@ struct drill_settings {
   tls_use tls = tls_use::drawn;
 };
 
+/// What is there when a drill begins; none of the machines has started.
+struct drill_stage {
+  virtual_nodes& machines;
+  bool speaks_tls;  // the server does
+};
+
 /// Hears what happens in a drill, as it happens.
 ///
 /// Cancel:  no waits.
@@ -45,8 +51,8 @@ class drill_listener {
  public:
   /// One line without its end: "00:03:12.000200 server killed".
   virtual void event(const std::string& line) = 0;
-  /// The machines are there, and none has started: who wants to hear more observes them.
-  virtual void begins(virtual_nodes& /*machines*/) {}
+  /// Who wants to hear more observes the machines.
+  virtual void begins(const drill_stage& /*stage*/) {}
 
  protected:
   ~drill_listener() = default;

@@ -143,20 +143,21 @@ drill_report run_case(const drill_case& what, drill_listener* listener) {
 
 doubled_case run_twice(const drill_case& what, drill_listener* listener) {
   struct observed final : drill_listener {
-    observed(drill_listener* also, nodes_listener& to) noexcept : outer(also), steps(to) {}
+    observed(drill_listener* also, node_trace& to) noexcept : outer(also), steps(to) {}
     void event(const std::string& line) override {
       if (outer) outer->event(line);
     }
-    void begins(virtual_nodes& machines) override {
-      machines.observe(steps);
-      if (outer) outer->begins(machines);
+    void begins(const drill_stage& stage) override {
+      if (stage.speaks_tls) steps.count(packet_bytes::size);
+      stage.machines.observe(steps);
+      if (outer) outer->begins(stage);
     }
     drill_listener* outer;
-    nodes_listener& steps;
+    node_trace& steps;
   };
   struct one_case final : repeated_run {
     one_case(const drill_case& of, drill_listener* to) noexcept : what(of), listener(to) {}
-    void run(nodes_listener& steps) override {
+    void run(node_trace& steps) override {
       observed hears(listener, steps);
       report = run_case(what, &hears);
     }

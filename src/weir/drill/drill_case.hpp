@@ -36,7 +36,8 @@ std::optional<tls_use> parse_tls_use(std::string_view text) noexcept;
 drill_report run_case(const drill_case& what, drill_listener* listener = nullptr);
 
 /// Runs it twice, and more often when the runs differ: then something outside of the case decides.
-/// `listener` hears all of them.
+/// Of packets of a run with TLS it compares the sizes, as tickets hold the real time. `listener`
+/// hears all of them.
 struct doubled_case {
   drill_report report;  // of the last run
   run_parting parting;

@@ -126,8 +126,8 @@ TEST_F(DrillCase, is_shrunk_to_one_that_breaks_the_same_promise) {
 class outside_of_the_seed final : public drill_listener {
  public:
   void event(const std::string& /*line*/) override {}
-  void begins(virtual_nodes& machines) override {
-    if (runs_++ % 2 == 1) machines.at(0).world().set_latency(latency, latency);
+  void begins(const drill_stage& stage) override {
+    if (runs_++ % 2 == 1) stage.machines.at(0).world().set_latency(latency, latency);
   }
 
  private:
@@ -143,6 +143,8 @@ TEST_F(DrillCase, is_the_same_step_by_step_when_it_is_run_twice) {
     const doubled_case both = run_twice(what);
     EXPECT_EQ(both.parting.text, "");
     EXPECT_GT(both.parting.steps, 1'000u);
+    EXPECT_EQ(both.parting.compared,
+              use == tls_use::never ? packet_bytes::all : packet_bytes::size);
     EXPECT_EQ(both.report.fingerprint, run_case(what).fingerprint)
         << "to be observed moves nothing";
   }
@@ -150,16 +152,19 @@ TEST_F(DrillCase, is_the_same_step_by_step_when_it_is_run_twice) {
 
 TEST_F(DrillCase, shows_both_stacks_where_something_outside_of_the_seed_decides) {
   drill_case what = short_case(3);
-  what.settings.time = duration::seconds(2);
-  outside_of_the_seed decides;
-  const doubled_case both = run_twice(what, &decides);
-  EXPECT_TRUE(both.parting.text.starts_with("two runs part at step ")) << both.parting.text;
-  const std::size_t one = both.parting.text.find("  one:   00:00:0");
-  const std::size_t other = both.parting.text.find("  other: 00:00:0");
-  ASSERT_NE(one, std::string::npos) << both.parting.text;
-  ASSERT_NE(other, std::string::npos) << both.parting.text;
-  EXPECT_NE(both.parting.text.find(" server: task "), std::string::npos) << both.parting.text;
-  EXPECT_NE(both.parting.text.find("\n    in "), std::string::npos) << both.parting.text;
+  what.settings.time = duration::seconds(1);
+  for (const tls_use use : {tls_use::never, tls_use::always}) {
+    what.settings.tls = use;
+    outside_of_the_seed decides;
+    const doubled_case both = run_twice(what, &decides);
+    EXPECT_TRUE(both.parting.text.starts_with("two runs part at step ")) << both.parting.text;
+    const std::size_t one = both.parting.text.find("  one:   00:00:0");
+    const std::size_t other = both.parting.text.find("  other: 00:00:0");
+    ASSERT_NE(one, std::string::npos) << both.parting.text;
+    ASSERT_NE(other, std::string::npos) << both.parting.text;
+    EXPECT_NE(both.parting.text.find(" server: task "), std::string::npos) << both.parting.text;
+    EXPECT_NE(both.parting.text.find("\n    in "), std::string::npos) << both.parting.text;
+  }
 }
 
 TEST_F(DrillCase, tells_kinds_of_violations_by_their_promise) {

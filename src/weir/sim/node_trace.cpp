@@ -57,11 +57,12 @@ void node_trace::arrives(virtual_nodes& at, const packet& what) noexcept {
   const std::uint64_t time = static_cast<std::uint64_t>(at.elapsed().ns);
   const std::uint64_t ends = std::uint64_t{what.from} << 32 ^ what.to;
   const std::uint64_t kind = static_cast<std::uint64_t>(what.kind) << 56 ^ what.connection;
-  const std::uint64_t content = siphash({}, what.data) ^ mix(what.number);
+  const std::uint64_t size = what.data.size();
+  const std::uint64_t bytes = bytes_ == packet_bytes::all ? siphash({}, what.data) : size;
+  const std::uint64_t content = bytes ^ mix(what.number);
   add(mix(time ^ mix(ends ^ mix(kind ^ mix(content)))), [&] {
     return fmt::format("{} a packet from {:x} to {:x}, of connection {}, with {} bytes",
-                       clock_text(at.elapsed()), what.from, what.to, what.connection,
-                       what.data.size());
+                       clock_text(at.elapsed()), what.from, what.to, what.connection, size);
   });
 }
 
@@ -86,7 +87,7 @@ run_parting part_of_two(repeated_run& what, std::uint32_t tries_max) {
   what.run(first);
   node_trace second;
   what.run(second);
-  run_parting made{.steps = first.steps()};
+  run_parting made{.steps = first.steps(), .compared = first.counted()};
   std::optional<stretch> where = node_trace::parted(first, second);
   if (!where) return made;
   for (std::uint32_t tries = 0; tries < tries_max; ++tries) {

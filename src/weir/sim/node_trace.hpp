@@ -23,6 +23,11 @@ struct stretch {
   std::uint64_t last = 0;
 };
 
+/// What of a packet counts. Its size alone where the content is encrypted by a library that asks
+/// the real clock: OpenSSL has no hook for that, and its tickets hold the second in which they are
+/// made.
+enum class packet_bytes : std::uint8_t { all, size };
+
 /// The steps of a run of several machines: those of their tasks, and packets that come.
 ///
 /// Cancel:  no waits.
@@ -42,10 +47,13 @@ class node_trace final : public nodes_listener {
   explicit node_trace(stretch wanted = {}, const node_trace* expected = nullptr) noexcept
       : wanted_(wanted), expected_(expected) {}
 
+  /// Of packets from now on.
+  void count(packet_bytes what) noexcept { bytes_ = what; }
   void step(virtual_node& on, const detail::task_header& task) noexcept override;
   void arrives(virtual_nodes& at, const packet& what) noexcept override;
 
   std::uint64_t steps() const noexcept { return steps_; }
+  packet_bytes counted() const noexcept { return bytes_; }
   /// Between two marks, the second of which differs; nothing when both runs are equal.
   static std::optional<stretch> parted(const node_trace& one, const node_trace& other);
   /// The first kept step that is not the expected one; UINT64_MAX: none.
@@ -60,6 +68,7 @@ class node_trace final : public nodes_listener {
 
   stretch wanted_;
   const node_trace* expected_;
+  packet_bytes bytes_ = packet_bytes::all;
   std::uint64_t hash_ = 0;
   std::uint64_t steps_ = 0;
   std::uint64_t distance_ = 1;  // of two marks
@@ -78,8 +87,8 @@ class node_trace final : public nodes_listener {
 /// Threads: one.
 class repeated_run {
  public:
-  /// All of it, heard by `listener`.
-  virtual void run(nodes_listener& listener) = 0;
+  /// All of it, heard by `trace`.
+  virtual void run(node_trace& trace) = 0;
 
  protected:
   ~repeated_run() = default;
@@ -88,7 +97,8 @@ class repeated_run {
 /// What two runs that should be one came to.
 struct run_parting {
   std::uint64_t steps = 0;  // of the first
-  std::string text = {};    // empty: they were the same; else where they part, and both stacks
+  packet_bytes compared = packet_bytes::all;
+  std::string text = {};  // empty: they were the same; else where they part, and both stacks
 };
 /// Makes two runs, and more when they differ, `tries_max` pairs at most: something that decides by
 /// itself may decide the same for a while.
