@@ -4,6 +4,7 @@
 #include <weir/base/text.hpp>
 #include <weir/drill/campaign.hpp>
 #include <weir/drill/drill_story.hpp>
+#include <weir/drill/worker_process.hpp>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -174,6 +175,31 @@ exit_code tell_failure(const drill::drill_case& what, const drill::drill_report&
   return exit_code::failed;
 }
 
+/// Says where a case is that is run more than once: a run of hours takes minutes.
+class twice_progress final : public drill::drill_listener {
+ public:
+  void begins(const drill::drill_stage& /*stage*/) override { ++runs_; }
+  void event(const std::string& line) override {
+    const bool is_terminal = ::isatty(STDERR_FILENO) == 1;
+    const duration between = is_terminal ? duration::milliseconds(200) : duration::seconds(10);
+    const time_point now = drill::real_now();
+    if (now - told_ < between) return;
+    told_ = now;
+    constexpr std::size_t clock_size = 8;  // "00:03:12"
+    std::fprintf(stderr, "%srun %d, %s simulated%s", is_terminal ? "\r" : "", runs_,
+                 line.substr(0, clock_size).c_str(), is_terminal ? "   " : "\n");
+    is_told_ = is_terminal;
+  }
+  void end() const {
+    if (is_told_) std::fputc('\n', stderr);
+  }
+
+ private:
+  int runs_ = 0;
+  time_point told_ = drill::real_now();
+  bool is_told_ = false;  // and the line is not ended
+};
+
 exit_code run_one(const settings& given, drill::drill_case what) {
   event_printer printer;
   if (given.shrink) {
@@ -193,7 +219,9 @@ exit_code run_one(const settings& given, drill::drill_case what) {
   }
   drill::drill_report report;
   if (given.twice) {
-    drill::doubled_case both = drill::run_twice(what);
+    twice_progress progress;
+    drill::doubled_case both = drill::run_twice(what, &progress);
+    progress.end();
     if (!both.parting.text.empty()) {
       print(both.parting.text +
             "PARTED: something outside of the seed decides, too: a static "
@@ -313,7 +341,8 @@ void add_serve(command_syntax sim, command_choice& choice) {
   command.flag("--shrink", given->shrink, "Look for a shorter run that breaks the same promise");
   command.option("--shrink-runs", given->shrink_runs, "Tries for that (default 1000)");
   command.option("--save", given->save, "Where the shrunk case goes").called("FILE");
-  command.flag("--twice", given->twice, "See whether two runs are the same, step by step");
+  command.flag("--twice", given->twice,
+               "Run it twice: are both the same, step by step? Twice the time");
   command.flag("--events", given->events, "Print what happens, as it happens");
   command.when_chosen([&choice, given] { choice.run = [given] { return simulate(*given); }; });
 }
