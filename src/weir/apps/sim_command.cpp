@@ -165,10 +165,14 @@ void save_case(const std::string& path, const drill::drill_case& what) {
 /// What was broken, what came before, and how to see it again.
 exit_code tell_failure(const drill::drill_case& what, const drill::drill_report& report,
                        const std::string& file) {
-  std::string out = what.log ? drill::story_of(what) : std::string();
-  out += "the last events:\n";
-  for (const std::string& line : report.events)
-    out += "  " + line.substr(0, line.find('\n')) + "\n";
+  std::string out;
+  if (what.log) {
+    out = drill::story_of(what, report.violation);
+  } else {
+    out = "the last events:\n";
+    for (const std::string& line : report.events)
+      out += "  " + line.substr(0, line.find('\n')) + "\n";
+  }
   out += text_of(report);
   out += fmt::format("BROKEN: {}\nreplay it:  {}\n", report.violation, what.command(file));
   print(out);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <fstream>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -22,6 +23,11 @@ struct outcome {
   int code = -1;
   std::string text;
 
+  // From the words about the decisions to the command that replays it.
+  std::string story() const {
+    const std::size_t begin = text.find("decisions that it takes:\n");
+    return begin == text.npos ? "no story in " + text : text.substr(begin);
+  }
   // What follows `label` in its line.
   std::string after(const std::string& label) const {
     const std::size_t at = text.find(label);
@@ -117,18 +123,27 @@ TEST_F(SimCommand, a_run_that_fails_is_shrunk_to_a_file_that_replays_it) {
   EXPECT_THAT(run(replay + " --shrink").text, HasSubstr("nothing to shrink"));
 }
 
-TEST_F(SimCommand, a_shrunk_run_is_told_in_words_and_beside_the_plain_one) {
+TEST_F(SimCommand, a_shrunk_run_is_told_as_its_replay_is) {
   const planted_defect forgotten("broker: forgets an extension");
   const outcome made = run(
       "weir sim serve --seed 1 --time 5s --faults none --shrink --shrink-runs 8 --save " + saved_);
-  const auto story_of = [](const std::string& text) {
-    const std::size_t begin = text.find("decisions that it takes:\n");
-    return begin == text.npos ? "no story in " + text : text.substr(begin);
-  };
-  EXPECT_THAT(made.text, HasSubstr("decisions that it takes:\n  "));
-  EXPECT_THAT(made.text, HasSubstr("from where they part:\n  time"));
+  EXPECT_THAT(made.story(), HasSubstr("decisions that it takes:\n  none: the plain run does it\n"));
+  EXPECT_THAT(made.story(), HasSubstr(" client1 POST /v1/queues/exam-leases/leases?max=1"));
   const outcome again = run(made.after("replay it:  "));
-  EXPECT_EQ(story_of(again.text), story_of(made.text));
+  EXPECT_EQ(again.story(), made.story());
+}
+
+TEST_F(SimCommand, a_case_is_told_in_words_and_beside_the_plain_run_by_each_that_runs_it) {
+  std::ofstream(saved_) << "weir sim serve, version 2\nnodes 3\ntime 1s\nfaults none\nlog k5=2\n";
+  const planted_defect forgotten("broker: forgets an extension");
+  const outcome made = run("weir sim serve --replay " + saved_);
+  EXPECT_EQ(made.code, 1);
+  EXPECT_THAT(made.story(),
+              HasSubstr("decisions that it takes:\n  at first knob 6 is 2 instead of 0"));
+  EXPECT_THAT(made.story(), HasSubstr("from where they part:\n  time"));
+  EXPECT_THAT(made.story(), HasSubstr("| client1 POST /v1/queues/exam-"));
+  EXPECT_THAT(made.story(), HasSubstr("too early\nreplay it:  weir sim serve --replay " + saved_));
+  EXPECT_EQ(run(made.after("replay it:  ")).story(), made.story());
 }
 
 }  // namespace

@@ -261,6 +261,7 @@ run::run(const drill_settings& settings, choices& decisions, drill_listener* lis
   orders_.is_narrow = drawn_.socket_buffer_max <= 64;
   orders_.submitters = drawn_.submitters;
   orders_.churns = drawn_.churns;
+  orders_.listener = listener;
   orders_.pause = drawn_.pause;
   orders_.wait = drawn_.wait;
   orders_.body_bytes_max = drawn_.body_bytes_max;

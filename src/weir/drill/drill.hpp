@@ -19,6 +19,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace weir::drill {
@@ -51,6 +52,9 @@ class drill_listener {
  public:
   /// One line without its end: "00:03:12.000200 server killed".
   virtual void event(const std::string& line) = 0;
+  /// What a client asked or was told: "00:03:12.000200 client1 acknowledges attempt 2: 204", of the
+  /// message with this id; empty: of none that it knows.
+  virtual void heard(const std::string& /*line*/, std::string_view /*message*/) {}
   /// Who wants to hear more observes the machines.
   virtual void begins(const drill_stage& /*stage*/) {}
 

@@ -7,6 +7,7 @@
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/drill/answer_fields.hpp>
+#include <weir/drill/client_voice.hpp>
 #include <weir/drill/exam.hpp>
 #include <weir/http/server.hpp>
 #include <weir/io/socket.hpp>
@@ -90,12 +91,16 @@ struct client_program::answer {
   json::value body = nullptr;
 
   bool is(int wanted) const noexcept { return status == wanted; }
+  /// Of the message that was taken.
+  std::string id() const { return is(202) ? text_of(body, "id") : std::string(); }
+  std::string text() const { return status_text(status); }
 };
 
 struct client_program::life {
   life(virtual_node& on, const client_orders& orders)
       : own(on.address()),
         machines(on.all()),
+        voice(on, orders.listener),
         trust(orders.authority.empty()
                   ? nullptr
                   : std::make_unique<tls_client>(tls_client_settings{.ca = orders.authority})),
@@ -127,6 +132,7 @@ struct client_program::life {
 
   std::string own;
   const virtual_nodes& machines;
+  client_voice voice;
   std::unique_ptr<tls_client> trust;  // null: the server speaks no TLS
   http::client client;
   std::vector<submission> known;
@@ -143,6 +149,7 @@ task<client_program::answer> client_program::call(
       of->client.send({.method = method, .url = url, .headers = all, .body = body}));
   answer out;
   if (!got) {
+    if (got.error() == errc::cancelled) co_await checkpoint();
     if (got.error() == errc::permission_denied) {
       orders_.book.broken(fmt::format("the server is not trusted: {}", describe(got.error())));
     }
@@ -203,6 +210,7 @@ task<> client_program::submit(life* of) {
   for (int tries = 0; tries < (has_key ? 20 : 1); ++tries) {
     if (tries != 0) co_await sleep(of->up_to(duration::seconds(2)));
     const answer made = co_await call(of, "POST", path, body, fields);
+    of->voice.say(made.id(), "submits body {} to {}: {}", number, queue.name, made.text());
     sometimes(made.is(429), "a queue is full");
     if (made.is(404)) orders_.book.broken(fmt::format("queue {} is not there", queue.name));
     if (!made.is(202)) continue;
@@ -219,6 +227,7 @@ task<> client_program::submit_again(life* of) {
   if (of->known.empty()) co_return;
   const life::submission one = of->known[of->below(of->known.size())];
   const answer made = co_await call(of, "POST", one.path, one.body, one.fields);
+  of->voice.say(made.id(), "submits body {} again: {}", one.number, made.text());
   if (made.is(202)) orders_.book.confirmed(one.number, text_of(made.body, "id"), true);
 }
 
@@ -238,6 +247,7 @@ task<> client_program::acknowledge(life* of, std::string id, std::string receipt
   for (int tries = 0; tries < 5; ++tries) {
     const answer made = co_await call(of, "POST", fmt::format("/v1/leases/{}/ack", receipt), result,
                                       {{"Content-Type", "text/plain"}});
+    of->voice.say(id, "acknowledges attempt {}: {}", attempt, made.text());
     sometimes(made.is(409) && tries == 0, "a lease has run out before its acknowledgement");
     sometimes(made.is(409) && tries != 0, "an acknowledgement whose answer was lost is sent again");
     if (made.is(204)) orders_.book.ack_confirmed(id, attempt);
@@ -257,6 +267,7 @@ task<> client_program::give_back(life* of, const delivery* what, const std::stri
   const answer got =
       co_await call(of, "POST", fmt::format("/v1/leases/{}/nack", *receipt),
                     has_delay ? R"({"delay":"3s","error":"no luck"})" : R"({"error":"no luck"})");
+  of->voice.say(what->id, "gives attempt {} back: {}", what->attempt, got.text());
   if (!got.is(204)) co_return;
   orders_.book.nack_confirmed(what->id, what->attempt, asked + (has_delay ? delay : back_off_min));
 }
@@ -275,6 +286,7 @@ task<> client_program::work_on(life* of, const queue_rules* queue, delivery what
   if (of->chance(10)) {
     const time_point asked = of->now();
     const answer got = co_await call(of, "POST", fmt::format("/v1/leases/{}/extend", receipt));
+    of->voice.say(what.id, "extends attempt {}: {}", what.attempt, got.text());
     if (got.is(200)) orders_.book.extended(what.id, what.attempt, asked);
     co_await sleep(of->up_to(queue->lease));
   }
@@ -299,6 +311,8 @@ task<> client_program::work_always(life* of) {
       all.push_back(delivery_of(message));
       all.back().asked = asked;
       all.back().at = of->now();
+      of->voice.say(all.back().id, "takes attempt {} of body {} from {}", all.back().attempt,
+                    all.back().number, queue.name);
       orders_.book.delivered(queue, all.back());
     }
     orders_.book.delivered_together(queue, all, most);
@@ -319,7 +333,9 @@ task<> client_program::watch_always(life* of) {
     const std::uint64_t asked = orders_.book.now();
     const std::string_view wait = orders_.submits ? "?wait=1s" : "";
     const answer got = co_await call(of, "GET", fmt::format("/v1/messages/{}{}", id, wait));
-    if (got.is(200)) orders_.book.seen(id, sighting_of(got.body, asked));
+    const sighting seen = got.is(200) ? sighting_of(got.body, asked) : sighting();
+    of->voice.say(id, "looks at it: {}{}{}", got.text(), got.is(200) ? ", " : "", seen.state);
+    if (got.is(200)) orders_.book.seen(id, seen);
     if (got.is(404)) orders_.book.missing(id);
     co_await sleep(of->up_to(duration::milliseconds(orders_.submits ? 500 : 20)));
   }
@@ -356,6 +372,7 @@ task<> client_program::take_reply(life* of, http::request& request, http::respon
   if (failure) {
     orders_.book.broken("a reply is no JSON");
   } else {
+    of->voice.say(text_of(said, "id"), "is told the reply: {}", text_of(said, "state"));
     orders_.book.replied(text_of(said, "id"), sighting_of(said, orders_.book.now()));
   }
   co_await response.send(200, "text/plain", "");
@@ -366,6 +383,7 @@ task<> client_program::take_push(life* of, http::request& request, http::respons
   const std::string body = co_await request.read_all(1 << 20);
   delivery what = pushed_delivery(request, body);
   what.at = of->now();
+  of->voice.say(what.id, "is called with attempt {} of body {}", what.attempt, what.number);
   orders_.book.delivered(pushed_queue, what);
   if (!orders_.book.violation().empty()) co_return;
   sometimes(what.attempt > 1, "a message is pushed again");
@@ -385,6 +403,7 @@ task<> client_program::take_push(life* of, http::request& request, http::respons
   }
   const std::string result = result_of(what.id, what.attempt);
   orders_.book.ack_tried(what.id, what.attempt, result);
+  of->voice.say(what.id, "has done attempt {}", what.attempt);
   co_await response.send(200, "text/plain", result);
 }
 
@@ -413,7 +432,8 @@ task<> client_program::examine_when_asked(life* of) {
                                .wants_renewal = &orders_.wants_renewal,
                                .tls = of->trust.get(),
                                .wants_certificate = &orders_.wants_certificate,
-                               .certificate = &orders_.certificate});
+                               .certificate = &orders_.certificate,
+                               .voice = &of->voice});
   co_await exam.run();
   orders_.is_examined = true;
 }

@@ -24,6 +24,8 @@ class response;
 
 namespace weir::drill {
 
+class drill_listener;
+
 inline constexpr std::string_view token = "drill-token-0123456789abcdef";
 inline constexpr std::uint16_t server_port = 8420;
 inline constexpr std::uint16_t call_port = 9000;  // of each client: the server calls it
@@ -33,7 +35,8 @@ struct client_orders {
   explicit client_orders(ledger& to) noexcept : book(to) {}
 
   ledger& book;
-  std::string server;            // "http://10.0.0.1:8420"
+  drill_listener* listener = nullptr;  // hears all of them
+  std::string server;                  // "http://10.0.0.1:8420"
   std::string authority;         // PEM: who has issued the server's certificates; empty: no TLS
   std::string worker;            // "http://10.0.0.2:9000/work": who is called with messages
   std::uint32_t submitters = 2;  // of each machine

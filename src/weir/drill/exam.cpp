@@ -7,6 +7,7 @@
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/drill/answer_fields.hpp>
+#include <weir/drill/client_voice.hpp>
 
 #include <boost/json/parse.hpp>
 #include <fmt/format.h>
@@ -85,6 +86,9 @@ task<examiner::answer> examiner::ask(std::string method, std::string path, std::
   const auto got = co_await as_result(
       client_.send({.method = method, .url = url, .headers = all, .body = body}));
   answer out;
+  if (settings_.voice) {
+    settings_.voice->say({}, "{} {}: {}", method, path, status_text(got ? got->status() : 0));
+  }
   if (!got) {
     if (got.error() == errc::cancelled) co_await checkpoint();
     require(false, "{} {} got no answer: {}", method, path, describe(got.error()));

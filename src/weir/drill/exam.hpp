@@ -29,6 +29,8 @@ class response;
 
 namespace weir::drill {
 
+class client_voice;
+
 struct exam_settings {
   std::string server;       // "http://10.0.0.1:8420"
   std::string server_host;  // "10.0.0.1"
@@ -39,6 +41,7 @@ struct exam_settings {
   tls_client* tls = nullptr;          // null: the server speaks no TLS
   bool* wants_certificate = nullptr;  // set: the server gets a new one
   const std::uint32_t* certificate = nullptr;  // the number of its last one
+  const client_voice* voice = nullptr;         // tells what it asks; null: it is silent
 };
 
 /// Asks for one thing after the other.

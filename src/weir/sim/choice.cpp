@@ -178,11 +178,12 @@ std::uint64_t choices::decide_slowly(choice_kind kind, std::uint32_t index, std:
     if (value >= n) value = n - 1;
   }
   if (mode_ == mode::odometer) value = all_->answer(kind, index, n, here_->machine);
-  if (is_recording_ && value != 0 && recorded_.exceptions.size() < recorded_max) {
-    const detail::world_runs noting;
-    recorded_.exceptions.push_back(
-        {.kind = kind, .index = index, .value = value, .machine = here_->machine});
-  }
+  if (value == 0) return value;
+  const detail::world_runs noting;
+  const choice made{.kind = kind, .index = index, .value = value, .machine = here_->machine};
+  if (is_recording_ && recorded_.exceptions.size() < recorded_max)
+    recorded_.exceptions.push_back(made);
+  if (listener_) listener_->decided(made);
   return value;
 }
 

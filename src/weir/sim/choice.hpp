@@ -67,6 +67,21 @@ struct choice_log {
 
 class odometer;
 
+/// Hears decisions that are not the plain ones.
+///
+/// Cancel:  no waits.
+/// Order:   as they are made.
+/// Bound:   none of its own.
+/// Errors:  none.
+/// Threads: one.
+class choice_listener {
+ public:
+  virtual void decided(const choice& what) noexcept = 0;
+
+ protected:
+  ~choice_listener() = default;
+};
+
 /// The source of all decisions.
 ///
 /// Cancel:  plain value, no waits.
@@ -94,6 +109,10 @@ class choices {
   void record_next() noexcept { will_record_ = true; }
   /// What was recorded; ends the recording.
   choice_log take_record() noexcept;
+
+  /// Tells decisions of logs, and of seeds while they are recorded; null: nobody. It must outlive
+  /// the runs.
+  void tell(choice_listener* to) noexcept { listener_ = to; }
 
   /// From here on the decisions are those of a machine, numbered from 1; 0: of none. Gives whose
   /// they were before.
@@ -157,6 +176,7 @@ class choices {
   std::deque<of_machine> machines_;  // [machine - 1]; they stay where they are
   of_machine* here_ = &common_;
   choice_log recorded_;
+  choice_listener* listener_ = nullptr;
   odometer* all_ = nullptr;
 };
 

@@ -86,5 +86,21 @@ TEST(Odometer, names_the_machine_of_each_decision) {
   EXPECT_EQ(logs, (std::vector<std::string>{"", "f0=1", "f0@2=1", "f0@1=1"}));
 }
 
+TEST(Choices, tell_which_decisions_of_a_log_are_not_plain) {
+  struct hears final : choice_listener {
+    void decided(const choice& what) noexcept override { all.exceptions.push_back(what); }
+    choice_log all;
+  } listener;
+  choices decisions(1);
+  decisions.tell(&listener);
+  decisions.below(choice_kind::fault, 1'000'000);
+  EXPECT_EQ(listener.all.text(), "") << "a seed's are not told: almost all of them differ";
+  decisions.replay(*choice_log::parse("f1=1,t0@2=3,f7=1"));
+  for (int i = 0; i < 3; ++i) decisions.below(choice_kind::fault, 2);
+  decisions.decide_for(2);
+  decisions.below(choice_kind::task, 9);
+  EXPECT_EQ(listener.all.text(), "f1=1,t0@2=3") << "f7 was never asked for";
+}
+
 }  // namespace
 }  // namespace weir

@@ -88,6 +88,8 @@ class virtual_node {
 
   const std::string& name() const noexcept { return name_; }
   host_number host() const noexcept { return host_; }
+  /// Among the machines, from 1: its decisions have it.
+  std::uint32_t number() const noexcept;
   /// "10.0.0.1"
   std::string address() const;
   /// "fd00::a00:1"
@@ -127,7 +129,6 @@ class virtual_node {
   friend class virtual_nodes;
   struct process;
 
-  std::uint32_t number() const noexcept;  // among the machines, from 1; its decisions have it
   time_point next_turn() const noexcept;  // true time
   void turn();
   void end_process(const char* why);
