@@ -237,7 +237,7 @@ class Alone(unittest.TestCase):
             (["sim", "serve", "--faults", "kill,"], "--faults kill,: all, none"), (["sim", "serve", "--faults", ""], "--faults: its value is empty"),
             (["sim", "serve", "--replay", "x", "--seed", "9"], "sim serve: --seed is taken only without --replay, whose file says it (see `weir sim serve --help`)"),
             (["sim", "serve", "--replay", "x", "--campaign", "1s"], "--campaign is taken only without --replay"),
-            (["sim", "serve", "--campaign", "1s", "--shrink"], "--shrink is taken only without --campaign"),
+            (["sim", "serve", "--twice-every", "2"], "--twice-every is taken only with --campaign"),
             (["sim", "serve", "--campaign", "1s", "--events"], "--events is taken only for one run"),
             (["sim", "serve", "--campaign", "1s", "--twice"], "--twice is taken only for one run"),
             (["sim", "serve", "--seeds", "3"], "--seeds is taken only with --campaign"), (["sim", "serve", "--jobs", "1"], "--jobs is taken only with --campaign"),

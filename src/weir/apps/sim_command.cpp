@@ -41,6 +41,7 @@ struct settings {
   std::string save;
   bool events = false;
   bool twice = false;
+  std::optional<std::uint64_t> twice_every;
 };
 
 /// An option that would do nothing is a mistake of who gave it.
@@ -61,7 +62,7 @@ void refuse_what_does_not_go_together(const settings& given) {
       {is_campaign, "--campaign", !is_replay, "without --replay"},
       {given.seeds.has_value(), "--seeds", is_campaign, "with --campaign"},
       {given.jobs.has_value(), "--jobs", is_campaign, "with --campaign"},
-      {given.shrink, "--shrink", !is_campaign, "without --campaign; it prints a command for each"},
+      {given.twice_every.has_value(), "--twice-every", is_campaign, "with --campaign"},
       {given.events, "--events", !is_campaign && !given.shrink, "for one run"},
       {given.twice, "--twice", !is_campaign && !given.shrink && !given.events, "for one run"},
       {given.shrink_runs.has_value(), "--shrink-runs", given.shrink, "with --shrink"},
@@ -162,9 +163,14 @@ void save_case(const std::string& path, const drill::drill_case& what) {
   }
 }
 
+/// How to get a failure that can be told: a seed's own decisions are too many for that.
+std::string why_line(const drill::drill_case& what) {
+  return fmt::format("see why:    {} --shrink\n", what.command(""));
+}
+
 /// What was broken, what came before, and how to see it again.
-exit_code tell_failure(const drill::drill_case& what, const drill::drill_report& report,
-                       const std::string& file) {
+exit_code tell_failure(const settings& given, const drill::drill_case& what,
+                       const drill::drill_report& report, const std::string& file) {
   std::string out;
   if (what.log) {
     out = drill::story_of(what, report.violation);
@@ -175,6 +181,7 @@ exit_code tell_failure(const drill::drill_case& what, const drill::drill_report&
   }
   out += text_of(report);
   out += fmt::format("BROKEN: {}\nreplay it:  {}\n", report.violation, what.command(file));
+  if (!what.log && !given.shrink) out += why_line(what);
   print(out);
   return exit_code::failed;
 }
@@ -204,23 +211,25 @@ class twice_progress final : public drill::drill_listener {
   bool is_told_ = false;  // and the line is not ended
 };
 
-exit_code run_one(const settings& given, drill::drill_case what) {
-  event_printer printer;
-  if (given.shrink) {
-    drill::shrunk_case made = drill::shrink_case(what, given.shrink_runs.value_or(1'000));
-    if (!made.report.is_failed()) {
-      print("nothing to shrink: no promise is broken\n" + text_of(made.report));
-      return exit_code::ok;
-    }
-    std::string file = given.save.empty() ? fmt::format("weir-sim-{}.case", what.seed) : given.save;
-    if (made.made.log || !given.save.empty()) save_case(file, made.made);
-    print(fmt::format(
-        "shrunk in {} runs: faults {}, {} simulated, {} decisions{}\n", made.runs,
-        made.made.settings.faults.text(), in_hours(made.report.simulated),
-        made.made.log ? fmt::format("{}", made.made.log->exceptions.size()) : std::string("all"),
-        made.made.log ? "" : " of the seed"));
-    return tell_failure(made.made, made.report, file);
+exit_code shrink_one(const settings& given, const drill::drill_case& what, std::uint64_t runs_max) {
+  drill::shrunk_case made = drill::shrink_case(what, given.shrink_runs.value_or(runs_max));
+  if (!made.report.is_failed()) {
+    print("nothing to shrink: no promise is broken\n" + text_of(made.report));
+    return exit_code::ok;
   }
+  std::string file = given.save.empty() ? fmt::format("weir-sim-{}.case", what.seed) : given.save;
+  if (made.made.log || !given.save.empty()) save_case(file, made.made);
+  print(fmt::format(
+      "shrunk in {} runs: faults {}, {} simulated, {} decisions{}\n", made.runs,
+      made.made.settings.faults.text(), in_hours(made.report.simulated),
+      made.made.log ? fmt::format("{}", made.made.log->exceptions.size()) : std::string("all"),
+      made.made.log ? "" : " of the seed"));
+  return tell_failure(given, made.made, made.report, file);
+}
+
+exit_code run_one(const settings& given, const drill::drill_case& what) {
+  if (given.shrink) return shrink_one(given, what, 1'000);
+  event_printer printer;
   drill::drill_report report;
   if (given.twice) {
     twice_progress progress;
@@ -241,7 +250,7 @@ exit_code run_one(const settings& given, drill::drill_case what) {
   } else {
     report = drill::run_case(what, given.events ? &printer : nullptr);
   }
-  if (report.is_failed()) return tell_failure(what, report, given.replay);
+  if (report.is_failed()) return tell_failure(given, what, report, given.replay);
   print(text_of(report) + "all promises were kept\n");
   return exit_code::ok;
 }
@@ -264,6 +273,7 @@ class progress_printer final : public drill::campaign_listener {
 
 exit_code run_campaign_of(const settings& given) {
   constexpr std::uint64_t seeds_enough = 100;  // for each sometimes() to be met
+  constexpr std::uint64_t shrink_runs_of_campaign = 100;
   drill::campaign_settings plan;
   plan.drill = drill_settings_of(given, duration::seconds(600));
   plan.first_seed = given.seed ? *given.seed : fresh_seed();
@@ -271,6 +281,7 @@ exit_code run_campaign_of(const settings& given) {
   plan.seeds_max = given.seeds.value_or(UINT64_MAX);
   plan.workers = given.jobs ? static_cast<std::uint32_t>(*given.jobs)
                             : std::max(1u, std::thread::hardware_concurrency());
+  plan.twice_every = given.twice_every.value_or(plan.twice_every);
   print(fmt::format("seeds from {}, {} workers\n", plan.first_seed, plan.workers));
   progress_printer progress;
   const drill::campaign_totals totals = drill::run_campaign(plan, progress);
@@ -278,10 +289,19 @@ exit_code run_campaign_of(const settings& given) {
   std::string out = drill::summary_of(totals);
   const std::vector<std::string> never = drill::never_met(totals);
   const bool is_blind = !never.empty() && totals.seeds >= seeds_enough;
+  std::optional<drill::drill_case> first;  // that can be told
   for (const drill::finding& one : totals.findings) {
     const drill::drill_case what{.settings = plan.drill, .seed = one.seed};
+    if (one.kind == drill::finding_kind::parted) {
+      out += fmt::format("PARTED: seed {}: {}see it again:  {} --twice\n", one.seed, one.violation,
+                         what.command(""));
+      continue;
+    }
     out += fmt::format("BROKEN: seed {}: {}\nreplay it:  {}\n", one.seed, one.violation,
                        what.command(""));
+    if (first || one.kind != drill::finding_kind::broken) continue;
+    first = what;
+    if (!given.shrink) out += why_line(what);
   }
   if (totals.failed > totals.findings.size()) {
     out += fmt::format("and {} seeds more\n", totals.failed - totals.findings.size());
@@ -294,6 +314,9 @@ exit_code run_campaign_of(const settings& given) {
     out += fmt::format("too few seeds to judge what never happened: that takes {}\n", seeds_enough);
   }
   print(out);
+  // At last, and what was found is printed: a shorter run may end this process.
+  std::fflush(stdout);
+  if (first && given.shrink) shrink_one(given, *first, shrink_runs_of_campaign);
   return is_passed ? exit_code::ok : exit_code::failed;
 }
 
@@ -308,7 +331,7 @@ exit_code simulate(const settings& given) {
       throw command_failure{exit_code::usage,
                             fmt::format("{}: {}", given.replay, read.error().message())};
     }
-    return run_one(given, std::move(*read));
+    return run_one(given, *read);
   }
   constexpr duration hour = duration::seconds(3'600);
   const drill::drill_settings plan = drill_settings_of(given, hour);
@@ -342,8 +365,12 @@ void add_serve(command_syntax sim, command_choice& choice) {
   command.option("--jobs", given->jobs, "Of a campaign: so many at once (default: cores)",
                  {1u, 1'024u});
   command.option("--replay", given->replay, "Run the case that this file describes").called("FILE");
-  command.flag("--shrink", given->shrink, "Look for a shorter run that breaks the same promise");
-  command.option("--shrink-runs", given->shrink_runs, "Tries for that (default 1000)");
+  command.option("--twice-every", given->twice_every,
+                 "Of a campaign: each so many-th seed is run twice (default 20; 0: none)");
+  command.flag(
+      "--shrink", given->shrink,
+      "Look for a shorter run that breaks the same promise; of a campaign's first finding");
+  command.option("--shrink-runs", given->shrink_runs, "Tries for that (default 1000; 100)");
   command.option("--save", given->save, "Where the shrunk case goes").called("FILE");
   command.flag("--twice", given->twice,
                "Run it twice: are both the same, step by step? Twice the time");

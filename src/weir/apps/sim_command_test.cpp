@@ -84,19 +84,34 @@ TEST_F(SimCommand, a_campaign_that_finds_something_fails_and_prints_a_command_th
     EXPECT_EQ(again.after("BROKEN: "), violation);
     EXPECT_THAT(again.text, HasSubstr("the last events:\n  "));
     EXPECT_EQ(again.after("replay it:  "), replay);
+    EXPECT_EQ(again.after("see why:    "), replay + " --shrink");
+    EXPECT_EQ(campaign.after("see why:    "), replay + " --shrink");
   }
   const outcome mended = run(replay);
   EXPECT_EQ(mended.code, 0) << mended.text;
   EXPECT_THAT(mended.text, HasSubstr("all promises were kept"));
 }
 
+TEST_F(SimCommand, a_campaign_shrinks_and_tells_its_first_finding_as_its_replay_does) {
+  const planted_defect forgotten("broker: forgets an extension");
+  const outcome campaign =
+      run("weir sim serve --seed 1 --campaign 1m --seeds 2 --jobs 1 --time 2s --faults none "
+          "--shrink --shrink-runs 4 --save " +
+          saved_);
+  EXPECT_EQ(campaign.code, 1);
+  EXPECT_THAT(campaign.text, HasSubstr("BROKEN: seed 1: "));
+  EXPECT_THAT(campaign.text, HasSubstr("shrunk in "));
+  EXPECT_THAT(campaign.story(), HasSubstr("too early\nreplay it:  weir sim serve --replay "));
+  EXPECT_EQ(run("weir sim serve --replay " + saved_).story(), campaign.story());
+}
+
 TEST_F(SimCommand, a_run_that_is_made_twice_says_so_and_what_it_came_to) {
-  const outcome calm = run("weir sim serve --seed 1 --time 5s --twice");
+  const outcome calm = run("weir sim serve --seed 2 --time 1s --faults none --tls never --twice");
   EXPECT_EQ(calm.code, 0);
   EXPECT_THAT(calm.text, HasSubstr("two runs are the same: "));
   EXPECT_THAT(calm.text, HasSubstr("all promises were kept"));
   const planted_defect forgotten("broker: forgets an extension");
-  const outcome broken = run("weir sim serve --seed 1 --time 5s --twice");
+  const outcome broken = run("weir sim serve --seed 2 --time 1s --faults none --tls never --twice");
   EXPECT_EQ(broken.code, 1);
   EXPECT_THAT(broken.text, HasSubstr("two runs are the same: "));
   EXPECT_THAT(broken.after("BROKEN: "), HasSubstr("too early"));

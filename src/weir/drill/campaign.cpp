@@ -19,7 +19,8 @@ constexpr std::uint64_t ledger_counts::* counters[] = {
     &ledger_counts::done,      &ledger_counts::dead,      &ledger_counts::replied,
     &ledger_counts::pushed};
 
-// "begin SEED", then "end SEED numbers...", "probe REACHED MET NAME" and "finding SEED TEXT".
+// "begin SEED", then "end SEED numbers...", "probe REACHED MET NAME", "finding SEED TEXT", and of a
+// seed that was run twice "doubled" or "parted SEED TEXT".
 void tell(const worker_voice& voice, std::uint64_t seed, const drill_report& report) {
   for (const probe_book::entry& one : report.probes) {
     voice.say(fmt::format("probe {} {} {}", one.reached, one.met, one.name));
@@ -66,11 +67,24 @@ class seeds_job final : public worker_job {
          seed += settings_.workers) {
       if (real_now() >= until_) break;
       voice.say(fmt::format("begin {}", seed));
-      tell(voice, seed, run_case({.settings = settings_.drill, .seed = seed}));
+      const drill_case what{.settings = settings_.drill, .seed = seed};
+      if (is_doubled(seed)) {
+        doubled_case both = run_twice(what, settings_.listener);
+        voice.say(both.parting.text.empty() ? "doubled"
+                                            : fmt::format("parted {} {}", seed, both.parting.text));
+        tell(voice, seed, both.report);
+      } else {
+        tell(voice, seed, run_case(what, settings_.listener));
+      }
     }
   }
 
  private:
+  bool is_doubled(std::uint64_t seed) const noexcept {
+    const std::uint64_t nth = seed - settings_.first_seed;
+    return nth != 0 && settings_.twice_every != 0 && nth % settings_.twice_every == 0;
+  }
+
   const campaign_settings& settings_;
   std::uint64_t first_;
   time_point until_;
@@ -157,6 +171,12 @@ class conductor {
     } else if (what == "finding") {
       const std::uint64_t seed = take_number(line);
       add({seed, std::string(line)});
+    } else if (what == "doubled") {
+      ++totals_.doubled;
+    } else if (what == "parted") {
+      ++totals_.doubled;
+      const std::uint64_t seed = take_number(line);
+      add({seed, std::string(line), finding_kind::parted});
     } else if (what == "end") {
       one.is_at_work = false;
       ++totals_.seeds;
@@ -170,7 +190,8 @@ class conductor {
   void end(worker& one) {
     if (!one.is_at_work) return;
     const std::string& death = one.process.death();
-    add({one.seed, "the process " + (death.empty() ? std::string("ended") : death)});
+    add({one.seed, "the process " + (death.empty() ? std::string("ended") : death),
+         finding_kind::died});
     ++totals_.seeds;
     if (real_now() < until_) start(one, one.seed + settings_.workers);
   }
@@ -219,6 +240,7 @@ std::string summary_of(const campaign_totals& totals) {
       "{} seeds in {:.1f} s ({:.2f} a second), {:.1f} simulated hours ({:.0f} times real time)\n",
       totals.seeds, seconds, static_cast<double>(totals.seeds) / seconds, simulated / 3600,
       simulated / seconds);
+  if (totals.doubled != 0) out += fmt::format("{} of them were run twice\n", totals.doubled);
   const ledger_counts& counts = totals.counts;
   out += fmt::format(
       "messages: {} submitted, {} confirmed, {} given out ({} of them pushed), {} acknowledged, {} "

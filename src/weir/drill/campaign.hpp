@@ -19,16 +19,26 @@ struct campaign_settings {
   std::uint64_t seeds_max = UINT64_MAX;
   duration length = duration::seconds(60);  // of real time; drills that have begun are ended
   std::uint32_t workers = 1;
+  /// Each so many-th seed, but not the first one, is run twice and must do the same; 0: none.
+  std::uint64_t twice_every = 20;
+  drill_listener* listener = nullptr;  // hears the drills, in the workers' processes
 };
 
-/// A promise that was broken, or a process that died.
+/// What is wrong with a seed.
+enum class finding_kind : std::uint8_t {
+  broken,  // a promise
+  died,    // the process
+  parted,  // two runs of it: something else decides, too
+};
 struct finding {
   std::uint64_t seed = 0;
   std::string violation;
+  finding_kind kind = finding_kind::broken;
 };
 
 struct campaign_totals {
   std::uint64_t seeds = 0;
+  std::uint64_t doubled = 0;  // of them were run twice
   duration simulated = {};
   duration passed = {};
   std::uint64_t server_starts = 0;
