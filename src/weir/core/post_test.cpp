@@ -178,6 +178,81 @@ TEST(Post, what_it_spawns_too_late_is_cancelled_when_the_loop_is_destroyed) {
   EXPECT_NE(seen, nullptr);
 }
 
+/// A driver whose wake() has not returned when the loop that it has woken goes on.
+class slow_to_wake final : public driver {
+ public:
+  const char* name() const noexcept override { return "slow to wake"; }
+  time_point now() noexcept override { return in_.now(); }
+  time_point wall_now() noexcept override { return in_.wall_now(); }
+  std::uint64_t random() noexcept override { return in_.random(); }
+  bool submit(io_request& request) noexcept override { return in_.submit(request); }
+  void cancel(io_request& request) noexcept override { in_.cancel(request); }
+  void wait(time_point until) noexcept override { in_.wait(until); }
+  void wake() noexcept override {
+    in_.wake();
+    for (int i = 0; i < 5000 && !is_loop_gone; ++i) std::this_thread::yield();
+    has_loop_gone_first = is_loop_gone.load();
+  }
+  bool is_waiting_for_io() const noexcept override { return in_.is_waiting_for_io(); }
+  bool can_be_woken() const noexcept override { return true; }
+  io_handle make_socket(int) noexcept override { return no_such_call; }
+  io_handle make_listener(raw_address&, const listen_options&) noexcept override {
+    return no_such_call;
+  }
+  int address_of(io_handle, bool, raw_address&) noexcept override { return no_such_call; }
+  int set_option(io_handle, int, int, int) noexcept override { return no_such_call; }
+  int status_of(const char*, file_status&) noexcept override { return no_such_call; }
+  int status_of(io_handle, file_status&) noexcept override { return no_such_call; }
+  int list_dir(const char*, void (*)(void*, const char*), void*) noexcept override {
+    return no_such_call;
+  }
+  int lock_file(io_handle) noexcept override { return no_such_call; }
+  void close_now(io_handle) noexcept override {}
+
+  std::atomic<bool> is_loop_gone{false};
+  std::atomic<bool> has_loop_gone_first{false};
+
+ private:
+  virtual_driver in_{with_threads()};
+};
+
+/// A wait for an answer from another thread, which a cancellation asks for and does not replace.
+struct answered final : detail::leaf_wait<answered, void> {
+  struct node final : detail::post_node {
+    answered* to = nullptr;
+  };
+  explicit answered(node* n, std::atomic<bool>* a) noexcept : leaf_wait(kind_), by(n), asked(a) {
+    by->run = [](detail::post_node& one) noexcept {
+      static_cast<node&>(one).to->complete_cancelled();
+    };
+  }
+  bool try_now() noexcept { return false; }
+  void enlist() noexcept { by->to = this; }
+  result<void> take() noexcept { return {}; }
+  static void leave(detail::wait& w) noexcept { *static_cast<answered&>(w).asked = true; }
+  static constexpr detail::wait_kind kind_{"answer", &leave};
+
+  node* by;
+  std::atomic<bool>* asked;
+};
+
+TEST(Post, a_loop_that_ends_with_a_task_waits_for_who_has_answered_that_task_and_posts_still) {
+  slow_to_wake io;
+  answered::node answer;
+  std::atomic<bool> is_asked{false};
+  std::optional<loop> on(std::in_place, io);
+  on->root().spawn([&]() -> task<> { co_await answered(&answer, &is_asked); });
+  on->run_turn_now();
+  std::thread other([&, to = &*on] {
+    while (!is_asked) std::this_thread::yield();
+    to->post_node(answer);
+  });
+  on.reset();
+  io.is_loop_gone = true;
+  other.join();
+  EXPECT_FALSE(io.has_loop_gone_first) << "it was still inside of post_node()";
+}
+
 TEST(Post, an_error_of_what_was_posted_too_late_is_heard) {
   static bool is_heard;
   is_heard = false;
