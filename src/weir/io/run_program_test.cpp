@@ -249,6 +249,27 @@ TEST(run_program, a_stop_that_cuts_calls_off_is_no_error) {
   EXPECT_EQ(outcome.code, 0) << outcome.text;
 }
 
+// Many loops to tell: the first have long been told when the last are, and are called by these.
+TEST(run_program, a_stop_is_told_to_all_cores_before_one_cuts_calls_off) {
+  const child_outcome outcome = in_child(
+      [] {
+        constexpr std::size_t count = 40;
+        constexpr std::size_t callers = 10;
+        std::atomic<std::size_t> started = 0;
+        const auto stay = [&]() -> task<> {
+          if (++started == count) say_ready();
+          co_await sleep(3600_s);
+        };
+        return run_on_all_cores({.io = {.ring_entries = 8}, .cores = count}, [&]() -> task<> {
+          const bool calls = this_core() >= count - callers;
+          if (calls) co_await cores().call(count - this_core(), stay);
+          if (!calls) co_await stay();
+        });
+      },
+      [](pid_t child) { ::kill(child, SIGTERM); });
+  EXPECT_EQ(outcome.code, 0) << outcome.text;
+}
+
 TEST(run_program, an_unknown_driver_is_told_in_a_line) {
   for (const bool on_all_cores : {false, true}) {
     const child_outcome outcome = in_child([&] {
