@@ -6,7 +6,7 @@
 
 #include <cstddef>
 #include <exception>
-#include <string>
+#include <iosfwd>  // std::string; its own header weighs 6,000 lines
 
 namespace weir {
 
