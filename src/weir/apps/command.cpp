@@ -76,18 +76,16 @@ exit_code run_command(const command_choice& choice) noexcept {
   }
 }
 
-exit_code refuse_command_line(std::string_view command, std::string_view first,
+exit_code refuse_command_line(std::string_view command, std::string_view unknown,
                               std::string_view meant, std::string_view why) {
-  if (!command.empty()) {
-    return tell(exit_code::usage, fmt::format("{1}: {0} (see `weir {1} --help`)", why, command));
-  }
-  std::string text = "a command is needed";
-  if (!first.empty()) {
-    const bool is_option = first.front() == '-';
-    text = fmt::format("there is no {} '{}'", is_option ? "option" : "command", first);
+  std::string text = command.empty() ? "a command is needed" : std::string(why);
+  if (!unknown.empty()) {
+    const bool is_option = unknown.front() == '-';
+    text = fmt::format("there is no {} '{}'", is_option ? "option" : "command", unknown);
     if (!meant.empty()) text += fmt::format("; was '{}' meant?", meant);
   }
-  return tell(exit_code::usage, text + " (see `weir --help`)");
+  if (command.empty()) return tell(exit_code::usage, text + " (see `weir --help`)");
+  return tell(exit_code::usage, fmt::format("{1}: {0} (see `weir {1} --help`)", text, command));
 }
 
 void raise_problem(int status, std::string_view body) {

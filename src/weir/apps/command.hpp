@@ -40,8 +40,9 @@ struct command_failure {
 exit_code run_command(const command_choice& choice) noexcept;
 
 /// Tells what is wrong with a command line, in the same way. `command` is what it names: "bench
-/// disk", or nothing; then `first` is the line's first word, and `meant` a command that is near it.
-exit_code refuse_command_line(std::string_view command, std::string_view first,
+/// disk", or nothing; `unknown` the next word, where another command should stand, and `meant` one
+/// that is near it.
+exit_code refuse_command_line(std::string_view command, std::string_view unknown,
                               std::string_view meant, std::string_view why);
 
 /// Raised as a failure: the server's problem in words for people.

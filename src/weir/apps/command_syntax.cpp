@@ -76,13 +76,19 @@ std::string nearest_command(const CLI::App& app, std::string_view word) {
   return best;
 }
 
-/// "bench disk": the commands that the line names.
-std::string chosen_command(const CLI::App& app) {
-  std::string out;
-  const CLI::App* at = &app;
-  for (auto below = at->get_subcommands(); !below.empty(); below = at->get_subcommands()) {
-    at = below.front();
-    out += (out.empty() ? "" : " ") + at->get_name();
+/// The commands that a line names, as far as they are known.
+struct chosen_command {
+  const CLI::App* last;
+  std::string names;      // "bench disk"
+  std::size_t words = 0;  // so many of the line
+};
+
+chosen_command chosen(const CLI::App& app) {
+  chosen_command out{.last = &app, .names = {}};
+  for (auto below = app.get_subcommands(); !below.empty(); below = out.last->get_subcommands()) {
+    out.last = below.front();
+    out.names += (out.names.empty() ? "" : " ") + out.last->get_name();
+    ++out.words;
   }
   return out;
 }
@@ -213,16 +219,17 @@ std::optional<exit_code> command_line::parse(int argc, char** argv) {
     const bool is_known = words.empty() || has_command(*app_, words.front());
     if (is_known) words.emplace_back("--help");
   }
-  const std::string first = words.empty() ? "" : words.front();
   try {
-    std::ranges::reverse(words);  // as the parser takes them
-    app_->parse(std::move(words));
+    app_->parse(
+        std::vector<std::string>(words.rbegin(), words.rend()));  // as the parser takes them
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) {  // help was asked for, or the version
       return static_cast<exit_code>(app_->exit(error));
     }
-    return refuse_command_line(chosen_command(*app_), first, nearest_command(*app_, first),
-                               error.what());
+    const chosen_command known = chosen(*app_);
+    const bool is_group = !known.last->get_subcommands({}).empty();
+    const std::string next = is_group && known.words < words.size() ? words[known.words] : "";
+    return refuse_command_line(known.names, next, nearest_command(*known.last, next), error.what());
   }
   return std::nullopt;
 }

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -43,6 +44,17 @@ struct settings {
   bool twice = false;
   std::optional<std::uint64_t> twice_every;
 };
+
+/// Before hours of runs, not after them. Leaves nothing behind.
+void check_can_save(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  const bool is_there = ::access(path.c_str(), F_OK) == 0;
+  const char* const at = is_there ? path.c_str() : folder.empty() ? "." : folder.c_str();
+  if (::access(at, is_there ? W_OK : W_OK | X_OK) == 0 && !std::filesystem::is_directory(path))
+    return;
+  throw command_failure{exit_code::usage,
+                        fmt::format("sim serve: --save {}: it can't be written", path)};
+}
 
 /// An option that would do nothing is a mistake of who gave it.
 void refuse_what_does_not_go_together(const settings& given) {
@@ -81,6 +93,13 @@ void refuse_what_does_not_go_together(const settings& given) {
     throw command_failure{exit_code::usage,
                           fmt::format("sim serve: {} 0s would try nothing", option)};
   }
+  for (const auto& [option, count] :
+       {std::pair("--seeds", given.seeds), std::pair("--shrink-runs", given.shrink_runs)}) {
+    if (count != std::uint64_t{0}) continue;
+    throw command_failure{exit_code::usage,
+                          fmt::format("sim serve: {} 0 would try nothing", option)};
+  }
+  if (!given.save.empty()) check_can_save(given.save);
 }
 
 class event_printer final : public drill::drill_listener {
@@ -218,13 +237,15 @@ exit_code shrink_one(const settings& given, const drill::drill_case& what, std::
     return exit_code::ok;
   }
   std::string file = given.save.empty() ? fmt::format("weir-sim-{}.case", what.seed) : given.save;
-  if (made.made.log || !given.save.empty()) save_case(file, made.made);
   print(fmt::format(
       "shrunk in {} runs: faults {}, {} simulated, {} decisions{}\n", made.runs,
       made.made.settings.faults.text(), in_hours(made.report.simulated),
       made.made.log ? fmt::format("{}", made.made.log->exceptions.size()) : std::string("all"),
       made.made.log ? "" : " of the seed"));
-  return tell_failure(given, made.made, made.report, file);
+  const exit_code told = tell_failure(given, made.made, made.report, file);
+  // At last: what was found is printed, whatever becomes of the file.
+  if (made.made.log || !given.save.empty()) save_case(file, made.made);
+  return told;
 }
 
 exit_code run_one(const settings& given, const drill::drill_case& what) {

@@ -41,6 +41,7 @@ constexpr std::uint64_t copies_max = 3;
 constexpr std::uint64_t memory_at_rest = 2u << 20;
 constexpr std::uint64_t memory_recovering = 2u << 20;
 constexpr std::uint64_t memory_of_message = 512;
+constexpr std::uint64_t memory_of_machine = 64u << 10;  // connections of its clients
 // Buffers for both directions of connections that lost packets leave behind, until their time-outs.
 constexpr std::uint64_t memory_of_tls = 2u << 20;
 constexpr duration end_patience = duration::seconds(60);
@@ -368,9 +369,9 @@ void run::look_at_memory() {
   report_.memory_bytes_max = used;
   const std::uint64_t latest =
       std::min<std::uint64_t>(orders_.bytes_submitted, journal_options().recent_bytes_max);
-  report_.memory_bytes_bound = memory_at_rest + memory_recovering + latest +
-                               (drawn_.speaks_tls ? memory_of_tls : 0) +
-                               memory_of_message * book_.counts().tried;
+  report_.memory_bytes_bound =
+      memory_at_rest + memory_recovering + latest + (drawn_.speaks_tls ? memory_of_tls : 0) +
+      memory_of_machine * (nodes_.count() - 1) + memory_of_message * book_.counts().tried;
   if (used > report_.memory_bytes_bound) {
     book_.broken(fmt::format("the server has held {} bytes of memory, {} is its bound", used,
                              report_.memory_bytes_bound));

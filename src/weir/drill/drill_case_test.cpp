@@ -42,6 +42,28 @@ TEST_F(DrillCase, keeps_its_promises_without_faults_and_under_all_of_them) {
   EXPECT_GT(strikes, 0u);
 }
 
+// A seed draws which of those that may strike exist, so one that is alone may be none.
+TEST_F(DrillCase, lets_each_kind_of_fault_strike_by_itself) {
+  for (std::size_t i = 0; i < chaos_kinds; ++i) {
+    const auto kind = static_cast<chaos_kind>(i);
+    drill_case what = short_case(1);
+    what.settings.time = duration::seconds(40);
+    what.settings.faults = {};
+    what.settings.faults.set(kind, true);
+    what.settings.tls = tls_use::never;
+    std::uint64_t strikes = 0;
+    for (; strikes == 0 && what.seed <= 10; ++what.seed) {
+      const drill_report made = run_case(what);
+      EXPECT_EQ(made.violation, "") << name(kind) << ", seed " << what.seed;
+      for (std::size_t other = 0; other < chaos_kinds; ++other) {
+        EXPECT_TRUE(other == i || made.strikes[other] == 0) << name(kind);
+      }
+      strikes = made.strikes[i];
+    }
+    EXPECT_GT(strikes, 0u) << name(kind);
+  }
+}
+
 TEST_F(DrillCase, keeps_its_promises_over_tls_and_does_the_same_twice) {
   drill_case what = short_case(3);
   what.settings.tls = tls_use::always;
@@ -177,6 +199,8 @@ TEST(ChaosSet, is_read_and_written_by_names) {
   EXPECT_EQ(chaos_set::parse("none")->text(), "none");
   EXPECT_EQ(chaos_set::parse("kill,power")->text(), "kill,power");
   EXPECT_FALSE(chaos_set::parse("all,-disk_error")->has(chaos_kind::disk_error));
+  EXPECT_EQ(chaos_set::parse("-kill,-power"), chaos_set::parse("all,-kill,-power"));
+  EXPECT_TRUE(chaos_set::parse("-kill")->has(chaos_kind::power)) << "left out of all";
   for (const char* wrong : {"killl", "", "kill,", ",kill", "kill,,power"})
     EXPECT_FALSE(chaos_set::parse(wrong)) << wrong;
 }

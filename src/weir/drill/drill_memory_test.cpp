@@ -40,6 +40,17 @@ TEST_F(DrillMemory, of_a_server_that_speaks_tls_stays_below_it_too) {
   EXPECT_EQ(run_of(3, tls_use::always).violation, "");
 }
 
+// Each has its connections, which is what the bound allows for a machine.
+TEST_F(DrillMemory, of_a_server_with_a_hundred_machines_stays_below_it_too) {
+  for (const tls_use tls : {tls_use::never, tls_use::always}) {
+    const drill_report report = run_case(
+        {.settings = {.nodes = 100, .time = duration::seconds(3), .faults = {}, .tls = tls},
+         .seed = 3});
+    EXPECT_EQ(report.violation, "");
+    EXPECT_GT(report.memory_bytes_max, 5u << 20) << "more than is allowed for three machines";
+  }
+}
+
 // With a leak planted: each delivery keeps its message's memory.
 TEST_F(DrillMemory, that_grows_beyond_its_bound_is_told) {
   if (!defects_can_be_planted) GTEST_SKIP() << "this build can't be given a leak";

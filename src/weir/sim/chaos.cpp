@@ -37,6 +37,7 @@ std::string_view name(chaos_kind kind) noexcept { return names[static_cast<std::
 
 std::optional<chaos_set> chaos_set::parse(std::string_view text) {
   chaos_set made;
+  if (text.starts_with('-')) made = all();  // what is only left out is left out of all
   for (bool is_last = false; !is_last;) {
     const std::size_t end = text.find(',');
     is_last = end == std::string_view::npos;
