@@ -1,5 +1,5 @@
 // What a program asks of single tasks: a moment by which they end or at which they go on, shelter
-// from a cancellation, and a look at what they do; docs/guide/scopes.md shows some of it. It runs
+// from a cancellation, and a look at what they do; docs/guide/tasks.md shows it. It runs
 // to its end by itself.
 #include <weir/base/log.hpp>
 #include <weir/core/dump.hpp>
