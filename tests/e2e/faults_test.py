@@ -143,6 +143,35 @@ class FailingDisk(Case):
                 self.all_there(server.client(), ids)
 
 
+    def test_what_the_disk_cannot_read_is_named_refused_and_left_out_when_the_loss_is_accepted(self):
+        with self.serving("epoll") as (server, faults, client):
+            ids = [submit(client, f"kept {i} " + "x" * 1000)[1] for i in range(20)]
+            server.kill()
+
+            def break_third_page():  # reads: the header, the whole window, then page by page
+                faults.fail(shim.READ, "journal-0000000001.seg", after=1, count=1)
+                faults.fail(shim.READ, "journal-0000000001.seg", after=3, count=1, slot=1)
+
+            break_third_page()
+            code, report = check(server.data, env=server.env)
+            place = "the disk can't read bytes 8192 to 12288 (Input/output error)"
+            self.assertEqual((code, report["sound"], report["damages"][0]["text"]), (6, False, place), report)
+            self.assertGreater(report["records_lost"], 0)
+            break_third_page()
+            code, last = run_serve("--data", server.data, env=server.env)
+            self.assertEqual(code, 1, last)
+            self.assertRegex(last, r"^weir: io: acknowledged data in '.*' is damaged: journal-0000000001\.seg, "
+                                   r"bytes \d+ to \d+: the disk can't read .*; with --accept-loss the rest is opened")
+            break_third_page()
+            server.arguments = (*server.arguments, "--accept-loss")
+            server.start()
+            client = server.client()
+            left = [client.get(f"/v1/messages/{id}").status == 200 for id in ids]
+            first, lost = left.index(False), left.count(False)
+            self.assertIn(lost, range(1, 7))
+            self.assertEqual(left, [True] * first + [False] * lost + [True] * (len(ids) - first - lost))
+
+
 class FullDisk(Case):
     """Intake is refused with 507 and Retry-After, /readyz says why, completions go on from a reserve, and intake
     goes on by itself when there is room."""

@@ -157,9 +157,10 @@ def small_journal(segment_bytes=65536, **limits):
         yield file.name
 
 
-def check(folder):
+def check(folder, env=None):
     """`weir check`: (exit code, its JSON)."""
-    done = subprocess.run([APP, "check", "--json", folder], capture_output=True, text=True)
+    done = subprocess.run([APP, "check", "--json", folder], capture_output=True, text=True,
+                          env={**os.environ, **(env or {})})
     return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
 
 

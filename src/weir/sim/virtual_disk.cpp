@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <set>
 #include <utility>
 
 namespace weir {
@@ -33,6 +34,7 @@ struct virtual_disk::node {
   std::uint64_t synced_size = 0;
   std::map<std::uint64_t, saved_page> before;  // (1)
   io_handle lock = -1;
+  std::set<std::uint64_t> broken;  // pages that can't be read
 
   std::map<std::string, node_ref> entries;
 
@@ -321,7 +323,12 @@ std::int64_t virtual_disk::read_at(io_handle handle, char* into, std::size_t siz
   const node& file = *found->second.file;
   if (file.kind == kind_folder) return -EISDIR;
   if (offset >= file.size) return 0;
-  const std::size_t count = std::min<std::uint64_t>(size, file.size - offset);
+  std::size_t count = std::min<std::uint64_t>(size, file.size - offset);
+  const auto broken = file.broken.lower_bound(offset / page_size);
+  if (broken != file.broken.end() && *broken * page_size < offset + count) {
+    if (*broken == offset / page_size) return -EIO;
+    count = static_cast<std::size_t>(*broken * page_size - offset);
+  }
   file.read(into, count, offset);
   return static_cast<std::int64_t>(count);
 }
@@ -339,6 +346,15 @@ std::int64_t virtual_disk::write_at(io_handle handle, std::string_view data, std
       if (offset >= end_max) return -ENOSPC;
       data = data.substr(0, end_max - offset);
     }
+  }
+  if (!file.broken.empty() && !data.empty()) {
+    const std::uint64_t end = offset + data.size();
+    for (const std::uint64_t edge : {offset, end}) {
+      const bool is_inside = edge % page_size != 0;
+      if (is_inside && file.broken.contains(edge / page_size)) return -EIO;
+    }
+    file.broken.erase(file.broken.lower_bound(offset / page_size),
+                      file.broken.lower_bound(end / page_size));
   }
   file.write(data, offset);
   if (offset + data.size() > file.size) file.set_size(offset + data.size());
@@ -477,6 +493,16 @@ std::unique_ptr<std::string> virtual_disk::content_of(const char* path) const {
   auto content = std::make_unique<std::string>(at.found->size, '\0');
   at.found->read(content->data(), content->size(), 0);
   return content;
+}
+
+int virtual_disk::break_pages(const char* path, std::uint64_t offset, std::uint64_t size) {
+  const place at = find(path);
+  if (at.error) return at.error;
+  if (!at.found || at.found->kind != kind_file) return -ENOENT;
+  for (std::uint64_t page = offset / page_size; page * page_size < offset + size; ++page) {
+    at.found->broken.insert(page);
+  }
+  return 0;
 }
 
 int virtual_disk::put_file(const char* path, std::string_view content) {

@@ -89,6 +89,10 @@ class virtual_disk {
   /// For tests that damage or look at files from outside: null when there is no such file.
   std::unique_ptr<std::string> content_of(const char* path) const;
   int set_content(const char* path, std::string_view content);
+  /// The disk can't read the pages of these bytes any more (EIO). A read that begins in front of
+  /// them ends there. A write of a part of such a page fails, as it reads the rest first; a write
+  /// of all of it mends it.
+  int break_pages(const char* path, std::uint64_t offset, std::uint64_t size);
   /// As if it had always been there: durable, with the folders that it needs.
   int put_file(const char* path, std::string_view content);
 

@@ -43,6 +43,24 @@ TEST_F(VirtualDisk, what_was_written_is_read_at_every_offset_and_over_page_borde
   EXPECT_EQ(disk_.read_at(f, out, 8, 1 << 20), 0);
 }
 
+TEST_F(VirtualDisk, a_broken_page_is_read_around_and_mended_when_all_of_it_is_written) {
+  constexpr std::uint64_t page = virtual_disk::page_size;
+  const io_handle f = open("/a");
+  EXPECT_EQ(disk_.write_at(f, std::string(4 * page, 'x'), 0), std::int64_t{4 * page});
+  EXPECT_EQ(disk_.break_pages("/none", 0, 1), -ENOENT);
+  EXPECT_EQ(disk_.break_pages("/a", page + 1, page), 0) << "the second and the third";
+  std::string out(4 * page, '\0');
+  EXPECT_EQ(disk_.read_at(f, out.data(), out.size(), 100), std::int64_t{page - 100});
+  EXPECT_EQ(disk_.read_at(f, out.data(), 1, page), -EIO);
+  EXPECT_EQ(disk_.read_at(f, out.data(), 1, 3 * page - 1), -EIO);
+  EXPECT_EQ(disk_.read_at(f, out.data(), out.size(), 3 * page), std::int64_t{page});
+  EXPECT_EQ(disk_.write_at(f, "part", page + 8), -EIO) << "the rest of the page would be read";
+  EXPECT_EQ(disk_.write_at(f, std::string(page, 'y'), page), std::int64_t{page});
+  EXPECT_EQ(disk_.read_at(f, out.data(), out.size(), 0), std::int64_t{2 * page});
+  EXPECT_EQ(out[page], 'y');
+  EXPECT_EQ(disk_.read_at(f, out.data(), 1, 2 * page), -EIO) << "the other stays as it is";
+}
+
 TEST_F(VirtualDisk, refuses_what_linux_refuses) {
   EXPECT_EQ(disk_.open("/none", O_RDONLY, 9), -ENOENT);
   EXPECT_EQ(disk_.open("/no/where", O_RDWR | O_CREAT, 9), -ENOENT);

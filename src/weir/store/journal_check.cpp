@@ -58,6 +58,7 @@ class counter final : public batch_visitor {
 task<scan_start> check_snapshots(const folder_contents& contents, journal_report& found,
                                  reading_meter& meter) {
   scan_start start;
+  bool is_last_unread = false;
   for (const found_snapshot& one : contents.snapshots) {
     const std::string path = path_in(contents.folder, one.name);
     if (const auto status = path_status(path)) meter.begin_snapshot(status->size);
@@ -65,8 +66,11 @@ task<scan_start> check_snapshots(const folder_contents& contents, journal_report
     const auto info = co_await as_result(read_snapshot(path, slices));
     if (!info) {
       if (info.error() == errc::cancelled) co_await checkpoint();  // ends here
-      if (info.error() != errc::corrupt) raise(info.error());
-      found.damages.push_back({.file = one.name, .text = std::string(info.error().message())});
+      is_last_unread = info.error() == errc::io;
+      if (info.error() != errc::corrupt && !is_last_unread) raise(info.error());
+      found.damages.push_back(
+          {.file = one.name,
+           .text = is_last_unread ? describe(info.error()) : std::string(info.error().message())});
       continue;
     }
     if (found.snapshots++ == 0) {
@@ -78,6 +82,8 @@ task<scan_start> check_snapshots(const folder_contents& contents, journal_report
                .lsn_durable = info->lsn_end};
     }
   }
+  // Opening refuses then: what the disk can't read today, it may read tomorrow.
+  if (found.snapshots == 0 && is_last_unread) found.damages.back().loses_data = true;
   co_return start;
 }
 
@@ -88,7 +94,8 @@ task<> check_earlier(const folder_contents& contents, const scan_start& start,
   const std::string name = segment_name(segment.number);
   const std::string path = path_in(contents.folder, name);
   file from = co_await open_file(path, {});
-  segment_reader reader(from, std::min(segment.size, segment.header.capacity), path);
+  segment_reader reader(from, std::min(segment.size, segment.header.capacity), path,
+                        unreadable_bytes::noted);
   const found_segment* next = contents.next_begun(segment.number + 1);
   const std::uint64_t stop = segment.number == start.segment ? start.offset : reader.capacity();
   const std::uint64_t lsn_stop = segment.number == start.segment ? start.lsn + 1
@@ -111,15 +118,20 @@ task<> check_earlier(const folder_contents& contents, const scan_start& start,
     // Segments between two that are there may have been given up, with their records.
     const bool is_known = next != nullptr && next->number == segment.number + 1;
     const std::uint64_t lsn_next = is_more ? behind.first.lsn_first : lsn_stop;
-    if (is_more || is_known || segment.number == start.segment) {
-      const bool loses = lsn_next > chain.lsn_next;
+    const bool is_sure = is_more || is_known || segment.number == start.segment;
+    const std::uint64_t end = is_more ? behind.first_offset : stop;
+    const bool is_unread = reader.is_unreadable(at, end);
+    if (is_sure || is_unread) {
+      const bool loses = is_sure && lsn_next > chain.lsn_next;
+      const std::string what =
+          is_unread ? reader.unreadable_text(at, end) : "no batch can be read here";
       found.damages.push_back({.file = name,
                                .offset = at,
-                               .size = (is_more ? behind.first_offset : stop) - at,
+                               .size = end - at,
                                .lsn_first = loses ? chain.lsn_next : 0,
                                .lsn_last = loses ? lsn_next - 1 : 0,
-                               .text = "no batch can be read here; a snapshot covers it, but "
-                                       "messages in it can't be delivered"});
+                               .text = what + "; a snapshot covers it, but messages in it can't "
+                                              "be delivered"});
     }
     if (!is_more) co_return;
     at = behind.first_offset;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <span>
 
 namespace weir::detail {
@@ -20,9 +21,16 @@ task<found_segment> look_at(std::string path, std::uint32_t number) {
   char bytes[segment_header::size] = {};
   std::size_t got = 0;
   while (got < sizeof bytes) {
-    const std::size_t more = co_await segment.read_at(got, std::span(bytes).subspan(got));
-    if (more == 0) break;
-    got += more;
+    const auto more = co_await as_result(segment.read_at(got, std::span(bytes).subspan(got)));
+    if (!more && more.error() == errc::cancelled) co_await checkpoint();  // ends here
+    if (!more && more.error() != errc::io) raise(more.error());
+    if (!more) {
+      found.state = header_state::damaged;
+      found.read_errno = more.error().os_code();
+      co_return found;
+    }
+    if (*more == 0) break;
+    got += *more;
   }
   refuse_newer({bytes, got}, path);
   if (found.size < segment_bytes_min || got < sizeof bytes) {
@@ -54,6 +62,12 @@ void refuse_newer(std::string_view head, const std::string& path) {
               fmt::format("'{}' was written by a newer weir (format {}, this program knows {}): "
                           "use that program, or a backup of before the upgrade",
                           path, version, journal_version)));
+}
+
+std::string found_segment::header_fault() const {
+  if (read_errno == 0) return "the header of the segment is damaged";
+  return fmt::format("the disk can't read the header of the segment ({})",
+                     std::strerror(read_errno));
 }
 
 const found_segment* folder_contents::find(std::uint32_t number) const noexcept {

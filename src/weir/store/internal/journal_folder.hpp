@@ -24,6 +24,10 @@ struct found_segment {
   std::uint64_t size = 0;  // of the file
   header_state state = header_state::blank;
   segment_header header;  // valid and stale only
+  int read_errno = 0;     // damaged only: the disk can't read the header
+
+  /// What is wrong with a header that is neither valid nor of an earlier use.
+  std::string header_fault() const;
 };
 
 struct found_snapshot {

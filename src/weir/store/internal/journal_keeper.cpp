@@ -138,10 +138,12 @@ task<bool> compact(journal_state& state, segment_state& segment) {
   const reading hold(segment);
   const std::shared_ptr<file> from = co_await state.file_of(segment);
   segment_reader reader(*from, segment.capacity,
-                        path_in(state.folder, segment_name(segment.number)));
+                        path_in(state.folder, segment_name(segment.number)),
+                        unreadable_bytes::noted);
   std::uint64_t at = segment_header::size;
   const auto leave = [&](const char* why) {
     segment.is_left = true;
+    segment.has_bad_pages = segment.has_bad_pages || reader.has_unreadable();
     log::error("a segment of the journal can't be emptied",
                {{"file", path_in(state.folder, segment_name(segment.number))}, {"reason", why}});
   };
@@ -173,7 +175,7 @@ task<bool> compact(journal_state& state, segment_state& segment) {
     co_return true;
   }
   if (!has_skipped && lsn_next > segment.lsn_last) co_return false;
-  leave("records in it are damaged");
+  leave(reader.has_unreadable() ? "the disk can't read all of it" : "records in it are damaged");
   co_return true;
 }
 

@@ -71,6 +71,14 @@ class replay final : public batch_visitor {
   std::uint64_t count_ = 0;
 };
 
+/// The last snapshot that there is: what the disk can't read now it may read the next time.
+[[noreturn]] void raise_unread(const std::string& folder, const error& why) {
+  raise(error(errc::io, fmt::format("{1}. `weir check {0}` tells more; with --accept-loss the rest "
+                                    "is opened",
+                                    folder, why.message()))
+            .caused_by(why));
+}
+
 /// Loads the newest whole snapshot; gives where the replay begins.
 task<scan_start> load_newest(journal_state& state, const folder_contents& contents,
                              reading_meter& meter) {
@@ -82,9 +90,10 @@ task<scan_start> load_newest(journal_state& state, const folder_contents& conten
     const auto info = co_await as_result(read_snapshot(path, loader));
     if (!info && info.error() == errc::cancelled) co_await checkpoint();  // ends here
     // A disk that can't read the newest may well read the one before it.
-    const bool is_last = at + 1 == contents.snapshots.end();
+    const bool may_miss_it = at + 1 != contents.snapshots.end() || state.options.accept_loss;
     const bool is_left_out =
-        !info && (info.error() == errc::corrupt || (info.error() == errc::io && !is_last));
+        !info && (info.error() == errc::corrupt || (info.error() == errc::io && may_miss_it));
+    if (!info && info.error() == errc::io && !is_left_out) raise_unread(state.folder, info.error());
     if (!info && !is_left_out) raise(info.error());
     if (!info) {
       log::warn("a damaged snapshot is left out",
@@ -107,11 +116,15 @@ task<scan_start> load_newest(journal_state& state, const folder_contents& conten
   co_return scan_start{};
 }
 
-[[noreturn]] void raise_loss(const std::string& folder,
-                             const std::vector<journal_damage>& damages) {
+/// `io` when there is something that the disk can't read: nobody knows then whether it is damaged.
+[[noreturn]] void raise_loss(const std::string& folder, const folder_contents& contents,
+                             const journal_scan& scan, const std::vector<journal_damage>& damages) {
   const auto first = std::ranges::find_if(damages, &journal_damage::loses_data);
+  const bool is_unread = std::ranges::any_of(contents.segments, [&](const found_segment& one) {
+    return one.read_errno != 0 || scan.has_unreadable(one.number);
+  });
   raise(
-      error(errc::corrupt,
+      error(is_unread ? errc::io : errc::corrupt,
             fmt::format("acknowledged data in '{0}' is damaged: {1}. `weir check {0}` tells more; "
                         "with --accept-loss the rest is opened",
                         folder, describe(*first))));
@@ -197,13 +210,16 @@ task<> accept_losses(journal_state& state, const folder_contents& contents,
 }
 
 /// Prepared files that can't hold the largest append go: they were made for a smaller segment_bytes
-/// or are cut, and new ones are made in their place. The last goes first, each durably, since
-/// numbers have no gap.
-task<> drop_short_segments(journal_state& state, folder_contents& contents) {
+/// or are cut, or the disk can't read them. New ones are made in their place. The last goes first,
+/// each durably, since numbers have no gap.
+task<> drop_unfit_segments(journal_state& state, folder_contents& contents,
+                           const journal_scan& scan) {
   const std::uint64_t wanted = segment_header::size + state.options.group_bytes_max;
   std::vector<found_segment>& all = contents.segments;
   const auto first = std::ranges::find_if(all, [&](const found_segment& one) {
-    return one.number > contents.last_begun() && one.size < wanted;
+    const bool is_unfit =
+        one.size < wanted || one.read_errno != 0 || scan.has_unreadable(one.number);
+    return one.number > contents.last_begun() && is_unfit;
   });
   for (auto left = all.end() - first; left > 0; --left) {
     co_await remove_path(path_in(state.folder, segment_name(all.back().number)));
@@ -223,7 +239,8 @@ task<> adopt_segments(journal_state& state, const folder_contents& contents,
                                     .capacity = at->header.capacity,
                                     .epoch = at->header.epoch,
                                     .lsn_last = lsn_next - 1,
-                                    .open = nullptr};
+                                    .open = nullptr,
+                                    .has_bad_pages = scan.has_unreadable(at->number)};
       lsn_next = at->header.lsn_first;
     }
   }
@@ -248,8 +265,9 @@ task<> adopt_segments(journal_state& state, const folder_contents& contents,
     co_await write_again(*current.open, *scan.last_batch(), scan.end());
   }
   if (!is_trusted) co_await current.open->sync_data();
-  // Behind damage nothing is appended: the chain of batches is broken there.
-  if (has_loss || scan.segment() != last) co_return;
+  // Behind damage nothing is appended: the chain of batches is broken there. Nor where the disk
+  // can't read: a write of less than a page reads it first.
+  if (has_loss || current.has_bad_pages || scan.segment() != last) co_return;
   current.lsn_last = 0;
   state.pending.enter({.number = last,
                        .capacity = current.capacity,
@@ -295,12 +313,12 @@ task<> recover_journal(journal_state& state) {
   std::vector<journal_damage>& damages = scan.damages();
   check_alive(state, contents, damages);
   const bool has_loss = std::ranges::any_of(damages, &journal_damage::loses_data);
-  if (has_loss && !state.options.accept_loss) raise_loss(state.folder, damages);
+  if (has_loss && !state.options.accept_loss) raise_loss(state.folder, contents, scan, damages);
   if (has_loss) {
     co_await accept_losses(state, contents, damages);
     contents = co_await read_folder(state.folder);
   }
-  co_await drop_short_segments(state, contents);
+  co_await drop_unfit_segments(state, contents, scan);
   co_await adopt_segments(state, contents, scan, has_loss);
   co_await clean_up(state, contents);
   state.pending.set_lsn_next(scan.chain().lsn_next);

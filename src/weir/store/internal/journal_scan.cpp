@@ -76,7 +76,7 @@ void journal_scan::check_earlier(std::uint32_t first) {
             .text = one.state == header_state::valid
                         ? fmt::format("the file has {} bytes instead of {}", one.size,
                                       one.header.capacity)
-                        : "the header of the segment is damaged"});
+                        : one.header_fault()});
   }
 }
 
@@ -89,8 +89,7 @@ void journal_scan::check_start(std::uint32_t number, const found_segment* next) 
   report({.file = segment_name(number),
           .size = found == nullptr ? 0 : found->size,
           .loses_data = true,
-          .text = found == nullptr ? "the segment is missing"
-                                   : "the header of the segment is damaged"});
+          .text = found == nullptr ? "the segment is missing" : found->header_fault()});
 }
 
 const found_segment* journal_scan::enter(std::uint32_t number, std::uint64_t offset) {
@@ -103,10 +102,11 @@ const found_segment* journal_scan::enter(std::uint32_t number, std::uint64_t off
     lsn_known_ = std::max(lsn_known_, header.lsn_first - 1);
     if (header.lsn_first > chain_.lsn_next) {
       const found_segment* at = folder_.find(number);
-      const char* text = "the segment is missing";
+      std::string text = "the segment is missing";
       if (next->number == number) text = "records before this segment are missing";
-      if (next->number != number && at != nullptr) text = "the header of the segment is damaged";
-      report_lost(segment_name(number), 0, at == nullptr ? 0 : at->size, header.lsn_first, text);
+      if (next->number != number && at != nullptr) text = at->header_fault();
+      report_lost(segment_name(number), 0, at == nullptr ? 0 : at->size, header.lsn_first,
+                  std::move(text));
       if (is_over()) return nullptr;
     }
     if (header.lsn_first < chain_.lsn_next) {
@@ -166,9 +166,16 @@ task<std::uint64_t> journal_scan::take_batches(segment_reader& reader, std::uint
 task<> journal_scan::scan_segment(const found_segment& segment, std::uint64_t offset) {
   const std::string path = path_in(folder_.folder, segment_name(segment.number));
   file from = co_await open_file(path, {});
-  segment_reader reader(from, std::min(segment.size, segment.header.capacity), path);
+  segment_reader reader(from, std::min(segment.size, segment.header.capacity), path,
+                        unreadable_bytes::noted);
   segment_ = segment.number;
   last_batch_.reset();
+  co_await scan_batches(reader, segment, offset);
+  if (reader.has_unreadable()) unreadable_.push_back(segment.number);
+}
+
+task<> journal_scan::scan_batches(segment_reader& reader, const found_segment& segment,
+                                  std::uint64_t offset) {
   const found_segment* next = folder_.next_begun(segment.number + 1);
   for (;;) {
     end_ = co_await take_batches(reader, segment.number, offset);
@@ -179,8 +186,12 @@ task<> journal_scan::scan_segment(const found_segment& segment, std::uint64_t of
     const bool is_damage = behind.is_found && (behind.first.lsn_first == chain_.lsn_next ||
                                                behind.lsn_durable >= chain_.lsn_next);
     if (is_damage) {
+      std::string text = "no batch can be read here, but behind it";
+      if (reader.is_unreadable(end_, behind.first_offset)) {
+        text = reader.unreadable_text(end_, behind.first_offset);
+      }
       report_lost(segment_name(segment.number), end_, behind.first_offset - end_,
-                  behind.first.lsn_first, "no batch can be read here, but behind it");
+                  behind.first.lsn_first, std::move(text));
       chain_.is_crc_known = false;
       if (is_over()) co_return;
       offset = behind.first_offset;
@@ -192,16 +203,39 @@ task<> journal_scan::scan_segment(const found_segment& segment, std::uint64_t of
     // With a segment in between that can't be read, that one is to blame: enter() says so.
     const bool is_adjacent = next != nullptr && next->number == segment.number + 1;
     if (is_adjacent && next->header.lsn_first > chain_.lsn_next) {
+      std::string text = "no batch can be read here, but a later segment was begun";
+      if (reader.is_unreadable(end_, segment.size)) {
+        text = reader.unreadable_text(end_, segment.size);
+      }
       report_lost(segment_name(segment.number), end_, segment.size - end_, next->header.lsn_first,
-                  "no batch can be read here, but a later segment was begun");
+                  std::move(text));
+    } else if (next == nullptr) {
+      report_unreadable_end(reader, segment);
     }
     co_return;
   }
 }
 
+// Where damaged bytes would be a torn tail, unreadable ones need not be: they may hold the batch
+// that is due, or behind one that seems torn what would prove that it was durable. With the bytes
+// of its header there, and no batch in them, it was never begun.
+void journal_scan::report_unreadable_end(const segment_reader& reader,
+                                         const found_segment& segment) {
+  if (!reader.is_unreadable(end_, segment.size)) return;
+  const bool loses = torn_bytes_ != 0 || reader.is_unreadable(end_, end_ + batch_header::size);
+  if (loses) torn_bytes_ = 0;
+  report({.file = segment_name(segment.number),
+          .offset = end_,
+          .size = segment.size - end_,
+          .loses_data = loses,
+          .text = reader.unreadable_text(end_, segment.size) +
+                  (loses ? "; what was written last may lie there" : "; nothing lies there")});
+}
+
 // Files behind the last segment that was begun: nothing in them may have been acknowledged.
 task<> journal_scan::check_prepared() {
   std::uint32_t number = std::max(folder_.last_begun() + 1, start_segment_);
+  bool may_be_begun = true;  // the next that would be, or one behind it that can't be read either
   if (folder_.segments.empty() || folder_.segments.back().number < number) co_return;
   for (; number <= folder_.segments.back().number && !is_over(); ++number) {
     const found_segment* one = folder_.find(number);
@@ -209,11 +243,12 @@ task<> journal_scan::check_prepared() {
       report({.file = segment_name(number), .loses_data = true, .text = "the segment is missing"});
       continue;
     }
-    co_await check_unused(*one);
+    co_await check_unused(*one, may_be_begun);
+    may_be_begun = may_be_begun && one->read_errno != 0;
   }
 }
 
-task<> journal_scan::check_unused(const found_segment& segment) {
+task<> journal_scan::check_unused(const found_segment& segment, bool may_be_begun) {
   const std::string name = segment_name(segment.number);
   if (segment.state == header_state::cut) {
     report({.file = name,
@@ -231,7 +266,7 @@ task<> journal_scan::check_unused(const found_segment& segment) {
   }
   const std::string path = path_in(folder_.folder, name);
   file from = co_await open_file(path, {});
-  segment_reader whole(from, segment.size, path);
+  segment_reader whole(from, segment.size, path, unreadable_bytes::noted);
   const parsed_batch first = co_await whole.batch_at(segment_header::size);
   const bool is_begun =
       first.state == parse_state::whole && first.header.lsn_first >= chain_.lsn_next;
@@ -249,10 +284,17 @@ task<> journal_scan::check_unused(const found_segment& segment) {
   }
   const bool is_suspect = is_begun || segment.state == header_state::damaged;
   segment_reader reader(from, is_suspect ? segment.size : std::min(segment.size, unused_look_max),
-                        path);
+                        path, unreadable_bytes::noted);
   const batches_behind behind = co_await reader.look_behind(segment_header::size, what);
+  if (whole.has_unreadable() || reader.has_unreadable()) unreadable_.push_back(segment.number);
   if (behind.is_found && behind.lsn_durable >= chain_.lsn_next) {
-    report_lost(name, 0, segment.size, behind.lsn_next, "the header of the segment is damaged");
+    report_lost(name, 0, segment.size, behind.lsn_next, segment.header_fault());
+  } else if (segment.read_errno != 0) {
+    report({.file = name,
+            .size = segment.size,
+            .loses_data = may_be_begun,
+            .text = segment.header_fault() + (may_be_begun ? "; what was written last may lie there"
+                                                           : "; nothing lies there")});
   }
 }
 

@@ -1,7 +1,8 @@
 // Walks over the batches of a journal in the order of their records and decides what every byte
 // that is no batch means: the end, a torn tail, or damage. Opening and checking share it. The hard
 // idea: a batch that can't be read is a torn tail unless something proves that it was durable: a
-// later batch, a later segment or a snapshot that was written after its sync.
+// later batch, a later segment or a snapshot that was written after its sync; or the disk can't
+// read its place.
 #pragma once
 
 #include <weir/core/task.hpp>
@@ -9,6 +10,7 @@
 #include <weir/store/internal/segment_reader.hpp>
 #include <weir/store/journal_check.hpp>
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -49,6 +51,10 @@ class journal_scan {
   std::uint64_t torn_bytes() const noexcept { return torn_bytes_; }
   std::vector<journal_damage>& damages() noexcept { return damages_; }
   bool has_loss() const noexcept { return has_loss_; }
+  /// The disk can't read some page of this segment, so writing there may fail as well.
+  bool has_unreadable(std::uint32_t number) const noexcept {
+    return std::ranges::find(unreadable_, number) != unreadable_.end();
+  }
 
  private:
   bool is_over() const noexcept { return has_loss_ && !goes_past_damage_; }
@@ -60,11 +66,13 @@ class journal_scan {
   /// The segment to go on with from `number`; null: there is none, or the walk is over.
   const found_segment* enter(std::uint32_t number, std::uint64_t offset);
   task<> scan_segment(const found_segment& segment, std::uint64_t offset);
+  task<> scan_batches(segment_reader& reader, const found_segment& segment, std::uint64_t offset);
   /// Goes over all batches that follow each other from `offset` on; gives where they end.
   task<std::uint64_t> take_batches(segment_reader& reader, std::uint32_t number,
                                    std::uint64_t offset);
   task<> check_prepared();
-  task<> check_unused(const found_segment& segment);
+  task<> check_unused(const found_segment& segment, bool may_be_begun);
+  void report_unreadable_end(const segment_reader& reader, const found_segment& segment);
 
   const folder_contents& folder_;
   batch_visitor& visitor_;
@@ -77,6 +85,7 @@ class journal_scan {
   std::uint64_t end_ = 0;
   std::optional<std::uint64_t> last_batch_;
   std::uint64_t torn_bytes_ = 0;
+  std::vector<std::uint32_t> unreadable_;  // segments
   std::vector<journal_damage> damages_;
 };
 

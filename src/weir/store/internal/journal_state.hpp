@@ -28,6 +28,7 @@ struct segment_state {
   std::uint64_t used_at = 0;   // for closing the one that was not used for the longest time
   std::uint32_t readers = 0;   // while not 0, it is not given up
   bool is_left = false;        // compaction could not empty it, and tries no more
+  bool has_bad_pages = false;  // the disk can't read all of it: it is not used again
   bool is_going = false;       // its file is being moved or removed: nobody may begin to read it
 };
 

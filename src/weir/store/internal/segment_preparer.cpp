@@ -61,7 +61,7 @@ task<> give_up(journal_state& state, std::uint32_t number) {
   segment_state& segment = state.segments.at(number);
   const std::string path = path_in(state.folder, segment_name(number));
   const bool is_wanted = state.prepared.size() < prepared_wanted(state) &&
-                         segment.capacity == state.options.segment_bytes;
+                         segment.capacity == state.options.segment_bytes && !segment.has_bad_pages;
   sometimes(is_wanted, "a segment is used again");
   if (!is_wanted) {
     parting from(state, segment);

@@ -27,26 +27,70 @@ task<std::string_view> segment_reader::bytes_at(std::uint64_t offset, std::size_
   if (!is_here && offset < capacity_) {
     const std::size_t wanted = static_cast<std::size_t>(
         std::min<std::uint64_t>(std::max(size, window_size), capacity_ - offset));
-    window_.resize(wanted);
-    std::size_t filled = 0;
-    while (filled < wanted) {
-      const auto got = co_await as_result(
-          file_.read_at(offset + filled, std::span(window_.data() + filled, wanted - filled)));
-      if (!got) {
-        window_.clear();
-        if (got.error() == errc::cancelled) co_await checkpoint();  // ends here
-        raise(error(got.error().code(),
-                    fmt::format("'{}' can't be read at byte {}", path_, offset + filled))
-                  .caused_by(got.error()));
-      }
-      if (*got == 0) break;
-      filled += *got;
-    }
-    window_.resize(filled);
-    start_ = offset;
+    co_await fill_window(offset, wanted);
   }
   if (offset < start_ || offset > start_ + window_.size()) co_return std::string_view();
   co_return std::string_view(window_).substr(static_cast<std::size_t>(offset - start_));
+}
+
+// A disk fails by sectors and the kernel reads by pages, so behind a failure each page is asked for
+// by itself: all around the bad ones is there.
+task<> segment_reader::fill_window(std::uint64_t offset, std::size_t wanted) {
+  constexpr std::uint64_t page = 4096;
+  window_.resize(wanted);
+  bool goes_by_pages = false;
+  std::size_t filled = 0;
+  while (filled < wanted) {
+    const std::uint64_t at = offset + filled;
+    const std::uint64_t page_end = std::min(at / page * page + page, offset + wanted);
+    const std::uint64_t end = goes_by_pages ? page_end : offset + wanted;
+    const std::span into(window_.data() + filled, static_cast<std::size_t>(end - at));
+    const auto got = co_await as_result(file_.read_at(at, into));
+    if (got) {
+      if (*got == 0) break;
+      filled += *got;
+      continue;
+    }
+    if (got.error() != errc::io || unreadable_ == unreadable_bytes::raised) {
+      window_.clear();
+      if (got.error() == errc::cancelled) co_await checkpoint();  // ends here
+      raise(error(got.error().code(), fmt::format("'{}' can't be read at byte {}", path_, at))
+                .caused_by(got.error()));
+    }
+    if (goes_by_pages) {
+      if (holes_.empty()) hole_os_ = got.error().os_code();
+      note_unreadable(at / page * page, page_end);
+      std::ranges::fill(into, '\0');
+      filled += into.size();
+    }
+    goes_by_pages = true;
+  }
+  window_.resize(filled);
+  start_ = offset;
+}
+
+void segment_reader::note_unreadable(std::uint64_t from, std::uint64_t end) {
+  const auto first = std::ranges::lower_bound(holes_, from, {}, &range::end);
+  auto behind = first;
+  for (; behind != holes_.end() && behind->from <= end; ++behind) {
+    from = std::min(from, behind->from);
+    end = std::max(end, behind->end);
+  }
+  holes_.insert(holes_.erase(first, behind), {from, end});
+}
+
+bool segment_reader::is_unreadable(std::uint64_t from, std::uint64_t end) const noexcept {
+  const auto at = std::ranges::upper_bound(holes_, from, {}, &range::end);
+  return at != holes_.end() && at->from < end;
+}
+
+std::string segment_reader::unreadable_text(std::uint64_t from, std::uint64_t end) const {
+  std::string places;
+  for (const range& one : holes_) {
+    if (one.end <= from || one.from >= end) continue;
+    places += fmt::format("{}{} to {}", places.empty() ? "" : ", ", one.from, one.end);
+  }
+  return fmt::format("the disk can't read bytes {} ({})", places, std::strerror(hole_os_));
 }
 
 task<parsed_batch> segment_reader::batch_at(std::uint64_t offset) {

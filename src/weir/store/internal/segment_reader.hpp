@@ -8,6 +8,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace weir::detail {
 
@@ -33,14 +34,21 @@ struct batch_search {
   }
 };
 
+/// What becomes of bytes that the disk can't give (EIO).
+enum class unreadable_bytes : std::uint8_t {
+  raised,  // as an error with the file's name
+  noted,   // they are read as zeros, which are no batch, and the reader can tell where they lie
+};
+
 class segment_reader {
  public:
   static constexpr std::size_t window_size = std::size_t{1} << 20;
 
   /// `from` and `capacity` (the bytes to look at) are the caller's; `from` must outlive the reader.
-  /// `path` is for errors: what can't be read is raised with its name.
-  segment_reader(file& from, std::uint64_t capacity, std::string path) noexcept
-      : file_(from), capacity_(capacity), path_(std::move(path)) {}
+  /// `path` is for errors.
+  segment_reader(file& from, std::uint64_t capacity, std::string path,
+                 unreadable_bytes unreadable = unreadable_bytes::raised) noexcept
+      : file_(from), capacity_(capacity), path_(std::move(path)), unreadable_(unreadable) {}
 
   /// What is at `offset`: at least `size` bytes unless the file ends before. Valid until the next
   /// call.
@@ -52,13 +60,28 @@ class segment_reader {
   task<batches_behind> look_behind(std::uint64_t offset, batch_search what);
 
   std::uint64_t capacity() const noexcept { return capacity_; }
+  bool has_unreadable() const noexcept { return !holes_.empty(); }
+  /// True when some of these bytes were to be read and couldn't be.
+  bool is_unreadable(std::uint64_t from, std::uint64_t end) const noexcept;
+  /// "the disk can't read bytes 4096 to 8192 (Input/output error)": which of these, in words.
+  std::string unreadable_text(std::uint64_t from, std::uint64_t end) const;
 
  private:
+  struct range {
+    std::uint64_t from;
+    std::uint64_t end;
+  };
+  task<> fill_window(std::uint64_t offset, std::size_t wanted);
+  void note_unreadable(std::uint64_t from, std::uint64_t end);
+
   file& file_;
   std::uint64_t capacity_;
   std::string path_;
+  unreadable_bytes unreadable_;
   std::uint64_t start_ = 0;
   std::string window_;
+  std::vector<range> holes_;  // sorted, apart from each other
+  int hole_os_ = 0;           // the errno of the first
 };
 
 }  // namespace weir::detail
