@@ -286,35 +286,6 @@ TEST(journal_unreadable, behind_a_batch_that_seems_torn_a_bad_page_is_a_loss) {
   }
 }
 
-TEST(journal_unreadable, a_segment_with_a_bad_page_is_not_used_again) {
-  virtual_world world;
-  journal_model model;
-  fill(world, model, 40);
-  ASSERT_EQ(world.disk().break_pages(first_segment.data(), 8192, 1), 0);
-  run_virtual_in(world, []() -> task<> {
-    journal_options options = small;
-    options.accept_loss = true;
-    journal_model left;
-    left.keeps_history = false;
-    const auto log = co_await journal::open("/data", options, left);
-    left.over = log.get();
-    co_await with_scope([&](scope& s) -> task<> {
-      s.spawn([](journal* running) -> task<> { co_await running->run(); }, log.get());
-      for (std::uint64_t id = 1; id <= 40; ++id) {
-        if (left.has(id)) co_await left.commit({{journal_model::drop, id, {}}});
-      }
-      for (std::uint64_t id = 41; id <= 140; ++id) {
-        co_await left.commit({{journal_model::put, id, std::string(900, 'y')}});
-        co_await left.commit({{journal_model::drop, id, {}}});
-        if (id % 10 == 0) co_await log->write_snapshot();
-        co_await sleep(duration::milliseconds(1));
-      }
-      log->close();
-    });
-    EXPECT_GE(log->stats().segments_released, 4u);
-  }());
-}
-
 // Without any snapshot that can be read, the records are all there is.
 TEST(journal_unreadable, the_only_snapshot_ends_an_opening_and_a_check_only_says_so) {
   virtual_world world;
