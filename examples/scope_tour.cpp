@@ -117,6 +117,27 @@ weir::task<> tell_apart() {
 }
 // [/split]
 
+// [collect]
+weir::task<> refresh(const char* shelf, bool is_there) {
+  co_await weir::sleep(1_ms);
+  if (!is_there) weir::raise(weir::error(weir::errc::not_found, shelf));
+  std::printf("collect: %s\n", shelf);
+}
+weir::task<> refresh_all() {
+  try {
+    co_await weir::with_scope({.name = "shelves", .tasks_max = 2, .failures = weir::collect},
+                              [](weir::scope& s) -> weir::task<> {
+                                co_await s.spawn_when_room(refresh, "apples", false);
+                                co_await s.spawn_when_room(refresh, "pears", true);
+                                co_await s.spawn_when_room(refresh, "plums", false);
+                                co_await s.spawn_when_room(refresh, "cherries", true);
+                              });
+  } catch (const weir::error_group& all) {  // once all four have ended
+    std::printf("collect: %d are missing\n", static_cast<int>(all.size() + all.dropped()));
+  }
+}
+// [/collect]
+
 weir::task<> tour() {
   static_cast<void>(co_await weir::as_result(weir::with_timeout(1_ms, talk())));
   co_await handle("request 7");
@@ -124,6 +145,7 @@ weir::task<> tour() {
   co_await serve_upload("8");
   co_await with_and_without_cores();
   co_await program();
+  co_await refresh_all();
   co_await tell_apart();
 }
 

@@ -30,6 +30,13 @@ bool error_list::has_room() noexcept {
   return others && count < size_max;
 }
 
+bool error_list::has(const std::exception_ptr& what) const noexcept {
+  for (std::size_t i = 0; i < count; ++i) {
+    if ((*this)[i].what == what) return true;
+  }
+  return false;
+}
+
 void error_list::add(failure one) noexcept {
   if (is_fixed || !has_room()) {
     if (!is_fixed) ++dropped;

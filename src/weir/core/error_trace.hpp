@@ -69,6 +69,7 @@ struct error_list {
   const failure& operator[](std::size_t at) const noexcept {
     return at == 0 ? first : others[at - 1];
   }
+  bool has(const std::exception_ptr& what) const noexcept;
   /// Beyond size_max, or when there is no memory, it is counted only.
   void add(failure one) noexcept;
 

@@ -157,6 +157,8 @@ void scope::take_failure(detail::task_header& from, std::exception_ptr failure,
                          failure_policy policy) noexcept {
   ++stats_.failed;
   if (errors_ && is_planted("core: a scope keeps its first error only")) return;
+  // The body may have awaited a child by its handle: the child's error is in the group already.
+  if (policy == collect && &from == host_ && errors_ && errors_->has(failure)) return;
   detail::failure one{.what = std::move(failure),
                       .trace = std::exchange(from.trace, nullptr),
                       .task = from.id,
@@ -169,6 +171,7 @@ void scope::take_failure(detail::task_header& from, std::exception_ptr failure,
   if (!errors_) errors_ = detail::make_error_list();
   if (!errors_) errors_ = detail::error_list_without_memory();
   errors_->add(std::move(one));
+  if (policy == failure_policy::collect) return;
   cancel({.kind = cancel_kind::sibling,
           .text = "a task of the scope failed",
           .place = from.here,
@@ -430,14 +433,14 @@ scope& scope_frame::enter() noexcept {
 }
 
 std::coroutine_handle<> scope_frame::fail_at_start(std::exception_ptr failure) noexcept {
-  scope_.take_failure(*owner_, std::move(failure), failure_policy::fail_fast);
+  scope_.take_failure(*owner_, std::move(failure), scope_.policy_of_body());
   return after_body();
 }
 
 std::coroutine_handle<> scope_frame::child_done(frame_base& body) noexcept {
   if (body.has_failed()) [[unlikely]] {
     std::exception_ptr failure = body.failure;
-    scope_.take_failure(*owner_, std::move(failure), failure_policy::fail_fast);
+    scope_.take_failure(*owner_, std::move(failure), scope_.policy_of_body());
   }
   return after_body();
 }

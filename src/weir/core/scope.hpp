@@ -40,9 +40,12 @@ enum class failure_policy : std::uint8_t {
   fail_fast,  // the scope is cancelled, and raises all errors as one group once every child has
               // ended
   report,     // the error goes to the unhandled-error handler as a report; the scope goes on
+  collect,    // nothing is cancelled, whether a child fails or the body; once all have ended, all
+              // errors are raised as one group
 };
 inline constexpr failure_policy fail_fast = failure_policy::fail_fast;
 inline constexpr failure_policy report = failure_policy::report;
+inline constexpr failure_policy collect = failure_policy::collect;
 
 namespace detail {
 struct local_binding;
@@ -88,7 +91,7 @@ using task_value_t = typename std::invoke_result_t<F&, A...>::value_type;
 /// Order:   tasks start in the order of their spawns.
 /// Bound:   tasks_max live tasks: spawn() raises `full` beyond it, spawn_when_room() waits.
 /// Errors:  a child's error cancels the scope and arrives in error_group at its end (or goes to the
-///          handler: report).
+///          handler: report; or cancels nothing and arrives there: collect).
 /// Threads: one loop.
 class scope {
  public:
@@ -185,6 +188,9 @@ class scope {
   void start_deadline(time_point at, time_point now) noexcept;
   void propagate() noexcept;
   static void deliver(detail::task_header& task) noexcept;
+  failure_policy policy_of_body() const noexcept {
+    return options_.failures == collect ? collect : fail_fast;
+  }
   void wake_waiters() noexcept;
   bool is_join_over() const noexcept;
   bool has_room() const noexcept { return stats_.live + places_given_ < options_.tasks_max; }
