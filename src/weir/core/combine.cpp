@@ -27,4 +27,6 @@ void failed_branches::add(const std::exception_ptr& failure) noexcept {
 
 void failed_branches::raise() { throw error_group(group_); }
 
+void raise_first_of_none() { raise(error(errc::invalid_argument, "the first of no tasks")); }
+
 }  // namespace weir::detail

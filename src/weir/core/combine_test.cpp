@@ -219,6 +219,15 @@ WEIR_TEST("first_success passes over errors and cancels the rest") {
   EXPECT_EQ(elapsed(), 2_ms);
 }
 
+WEIR_TEST("first_success gives the value that was first, whatever the order of the arguments") {
+  const auto finishes_anyway = []() -> task<int> {
+    co_await shield(nap(7_ms));
+    co_return 2;
+  };
+  EXPECT_EQ(co_await first_success(finishes_anyway(), after(1_ms, 1)), 1);
+  EXPECT_EQ(elapsed(), 7_ms);
+}
+
 WEIR_TEST("first_success raises all errors in the order of the arguments when none succeeds") {
   EXPECT_THAT(co_await errors_of(first_success(failing(2_ms, "one"), failing(1_ms, "two"))),
               ElementsAre(HasSubstr("one"), HasSubstr("two")));
