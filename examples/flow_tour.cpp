@@ -1,5 +1,6 @@
 // What tasks hand to each other and wait for together, one function for each; docs/guide/flow.md
 // shows them. It runs to its end by itself.
+#include <weir/core/combine_many.hpp>
 #include <weir/flow/broadcast.hpp>
 #include <weir/flow/channel.hpp>
 #include <weir/flow/event_bus.hpp>
@@ -13,6 +14,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 using namespace weir::literals;
 
@@ -218,6 +220,16 @@ weir::task<> mirrors() {
 }
 // [/race]
 
+// [race_many]
+weir::task<> ask_all(std::vector<const char*> mirrors) {
+  std::vector<weir::task<std::string>> asked;
+  for (const char* mirror : mirrors) asked.push_back(fetch(mirror, 1_ms, *mirror != 'b'));
+  auto answers = co_await weir::all_settled(std::move(asked));
+  for (auto& one : answers) std::printf("%s ", one.failure() ? "(down)" : one->c_str());
+  std::printf("have answered\n");
+}
+// [/race_many]
+
 // [cross]
 weir::task<> from_another_thread() {
   auto [to, numbers] = weir::cross::channel<int>(16);
@@ -246,6 +258,7 @@ weir::task<> tour() {
   co_await shop();
   co_await launch();
   co_await mirrors();
+  co_await ask_all({"a", "b", "c"});
   co_await from_another_thread();
 }
 

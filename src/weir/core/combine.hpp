@@ -10,6 +10,8 @@
 //   first_success  the first value        destroyed             counts when no branch has a value
 //   all_settled    all                    -                     returned
 //
+// Of tasks in a vector, when their number is known at run time: combine_many.hpp.
+//
 // A loser that fails while it is cancelled is an error of a branch: when_any and race raise it, and
 // the winner's value is lost; first_success leaves it out. A branch that cancels its current scope
 // cancels the whole: without a winner, and without a failure, that is raised as `cancelled`, but by
