@@ -42,6 +42,20 @@ task<> destroy_under_a_wait(std::optional<T>* object, Wait wait) {
   });
 }
 
+/// A task locks what it holds for writing already: once more for writing, or for reading.
+template <class Mutex>
+task<> write_twice() {
+  Mutex door;
+  auto held = co_await door.lock();
+  std::ignore = co_await door.lock();
+}
+template <class Mutex>
+task<> read_while_writing() {
+  Mutex door;
+  auto held = co_await door.lock();
+  std::ignore = co_await door.lock_shared();
+}
+
 generator<int> numbers() {
   co_yield 1;
   co_await sleep(1_h);
@@ -121,6 +135,16 @@ constexpr misuse all_misuses[] = {
        auto held = co_await object->lock_shared();
        object.reset();
      }},
+    {"a_shared_mutex_locked_again_by_its_writer", "this task holds the mutex already",
+     &write_twice<shared_mutex>},
+    {"a_shared_mutex_read_by_its_writer", "this task holds the mutex already",
+     &read_while_writing<shared_mutex>},
+    {"a_shared_mutex_between_loops_locked_again_by_its_writer", "this task holds the mutex already",
+     &write_twice<cross::shared_mutex>},
+    {"a_shared_mutex_between_loops_read_by_its_writer", "this task holds the mutex already",
+     &read_while_writing<cross::shared_mutex>},
+    {"a_mutex_between_loops_locked_again", "this task holds the mutex already",
+     &write_twice<cross::mutex>},
     {"a_semaphore_destroyed_while_permits_are_out", "destroyed while permits are out",
      []() -> task<> {
        std::optional<semaphore> object(std::in_place, 1u);

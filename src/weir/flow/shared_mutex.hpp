@@ -23,7 +23,7 @@ class basic_shared_mutex {
  public:
   enum class mode : std::uint8_t { exclusive, shared };
 
-  /// Holds the lock in its mode until it is destroyed.
+  /// Holds the lock in its mode until it is destroyed. A writer's stays with the task that locked.
   class [[nodiscard]] guard {
    public:
     guard(guard&& other) noexcept : of_(std::exchange(other.of_, nullptr)), mode_(other.mode_) {}
@@ -59,9 +59,11 @@ class basic_shared_mutex {
    public:
     awaiter(basic_shared_mutex& of, mode how) noexcept : base(kind_, &of), mode_(how) {}
     bool admit(typename Reach::wakes&) noexcept {
+      WEIR_ASSERT((!this->of_->has_writer_ || this->of_->writer_ != this->task) &&
+                  "this task holds the mutex already");
       const bool overtakes =
           mode_ == mode::shared && is_planted("flow: readers overtake a writer in line");
-      return (overtakes || this->of_->line_.is_empty()) && this->of_->let_in(mode_);
+      return (overtakes || this->of_->line_.is_empty()) && this->of_->let_in(mode_, this->task);
     }
     void left(typename Reach::wakes& woken) noexcept { this->of_->serve(woken); }
     auto& line() noexcept { return this->of_->line_; }
@@ -74,7 +76,11 @@ class basic_shared_mutex {
       out.put(self.mode_ == mode::shared ? "shared, " : "exclusive, ");
       out.put(self.of_->name_);
     }
-    static constexpr wait_kind kind_{"shared_mutex", &base::leave, &describe};
+    static const task_header* held_by(const wait& w) noexcept {
+      return static_cast<const awaiter&>(w).of_->writer_;  // of readers none is known
+    }
+    static constexpr wait_kind kind_{
+        .name = "shared_mutex", .cancel = &base::leave, .describe = &describe, .held_by = &held_by};
     mode mode_;
   };
   /// Waits until nobody else holds it.
@@ -104,10 +110,11 @@ class basic_shared_mutex {
   template <class, class, class, class>
   friend class line_wait;
 
-  bool let_in(mode how) noexcept {
+  bool let_in(mode how, task_header* task) noexcept {
     if (has_writer_ || (how == mode::exclusive && readers_ != 0)) return false;  // (1)
     if (how == mode::exclusive) {
       has_writer_ = true;
+      writer_ = task;
     } else {
       ++readers_;
     }
@@ -115,7 +122,8 @@ class basic_shared_mutex {
   }
   std::optional<guard> try_in(mode how) noexcept {
     const typename Reach::guard held(lock_);
-    if (!line_.is_empty() || !let_in(how)) return std::nullopt;
+    loop* const on = loop::current();
+    if (!line_.is_empty() || !let_in(how, on ? on->running() : nullptr)) return std::nullopt;
     return guard(this, how);
   }
   void unlock(mode how) noexcept {
@@ -123,17 +131,20 @@ class basic_shared_mutex {
     const typename Reach::guard held(lock_);
     if (how == mode::exclusive) {
       has_writer_ = false;
+      writer_ = nullptr;
     } else {
       --readers_;
     }
     serve(woken);
   }
   void serve(typename Reach::wakes& woken) noexcept {
-    while (!line_.is_empty() && let_in(line_.front().mode_)) woken.add(line_.pop_front());  // (2)
+    while (!line_.is_empty() && let_in(line_.front().mode_, line_.front().task))  // (2)
+      woken.add(line_.pop_front());
   }
 
   [[no_unique_address]] mutable typename Reach::lock lock_;
   bool has_writer_ = false;
+  task_header* writer_ = nullptr;  // only compared: it may have ended
   std::size_t readers_ = 0;
   const char* name_ = "shared_mutex";
   intrusive_list<awaiter> line_;
@@ -146,7 +157,9 @@ class basic_shared_mutex {
 /// Cancel:  a cancelled lock holds nothing; one that was given the lock goes on with it first.
 /// Order:   first come, first served; readers next to each other in line go in together.
 /// Bound:   nothing is allocated; waiters are bounded by their scopes.
-/// Errors:  destroying it while it is held stops the process.
+/// Errors:  destroying it while it is held stops the process, and so does locking it in either mode
+///          in the task that holds it for writing, for that would wait for ever. So does lock() in
+///          a task that reads, but readers are only counted: that one hangs.
 /// Threads: one loop; cross::shared_mutex is for several.
 class shared_mutex final : public detail::basic_shared_mutex<detail::one_loop> {
  public:
@@ -160,7 +173,9 @@ namespace cross {
 /// Cancel:  a cancelled lock holds nothing; one that was given the lock goes on with it first.
 /// Order:   first come, first served; readers next to each other in line go in together.
 /// Bound:   nothing is allocated; waiters are bounded by their scopes.
-/// Errors:  destroying it while it is held stops the process.
+/// Errors:  destroying it while it is held stops the process, and so does locking it in either mode
+///          in the task that holds it for writing, for that would wait for ever. So does lock() in
+///          a task that reads, but readers are only counted: that one hangs.
 /// Threads: any; it outlives every holder.
 class shared_mutex final : public detail::basic_shared_mutex<detail::many_loops> {
  public:

@@ -2,12 +2,19 @@
 
 #include <weir/core.hpp>
 #include <weir/flow/flow_contract_test.hpp>
+#include <weir/sim/virtual_run.hpp>
 #include <weir/testing/contracts/shared_lock_contract.hpp>
+
+#include <gmock/gmock.h>
+
+#include <tuple>
 
 namespace weir {
 namespace {
 
 using namespace weir::literals;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 
 struct shared_mutexes {
   static auto make() { return shared_mutex(); }
@@ -40,6 +47,30 @@ FLOW_CONTRACT("a shared mutex says who is inside, and a reader's try fails while
   EXPECT_TRUE(writing);
   EXPECT_TRUE(door.has_writer());
   EXPECT_EQ(door.readers(), 0u);
+}
+
+task<> write_both(shared_mutex* first, shared_mutex* second, latch* both_inside) {
+  auto held = co_await first->lock();
+  co_await both_inside->arrive_and_wait();
+  std::ignore = co_await second->lock();
+}
+task<> write_crosswise() {
+  shared_mutex accounts("accounts");
+  shared_mutex audit("audit");
+  latch both_inside(2);
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn(write_both, &accounts, &audit, &both_inside);
+    s.spawn(write_both, &audit, &accounts, &both_inside);
+    co_await s.join();
+  });
+}
+
+TEST(SharedMutex, whose_writers_wait_for_each_other_is_named_in_the_deadlock) {
+  const virtual_outcome ended = run_outcome(write_crosswise());
+  EXPECT_EQ(ended.how, run_failure::deadlock);
+  EXPECT_THAT(ended.failure,
+              AllOf(HasSubstr("waits for shared_mutex exclusive, audit"),
+                    HasSubstr(", held by task 3\n"), HasSubstr("in a circle: task")));
 }
 
 }  // namespace
