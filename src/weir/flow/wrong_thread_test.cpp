@@ -3,6 +3,8 @@
 #include <weir/core.hpp>
 #include <weir/flow/channel.hpp>
 #include <weir/flow/event.hpp>
+#include <weir/flow/mutex.hpp>
+#include <weir/sim/virtual_driver.hpp>
 #include <weir/testing/escape_guard.hpp>
 #include <weir/testing/test.hpp>
 
@@ -72,6 +74,80 @@ TEST_F(WrongThreadDeathTest, sending_to_a_task_from_it_stops_the_process) {
                  });
                }()),
                "a wait ends on its loop's thread");
+}
+
+// A second loop on a thread of its own runs `body` to its end.
+template <class F>
+void on_another_loop(F body) {
+  on_another_thread([body] {
+    virtual_driver driver(virtual_options{.threads = true});
+    loop on(driver, {.name = "second"});
+    on.root().spawn(body);
+    on.run();
+  });
+}
+
+constexpr const char* said_of_another_loop =
+    "between loops use weir::cross or loop::post\\(\\): task [0-9]+ of loop 'main', spawned at "
+    ".*wrong_thread_test.cpp:[0-9]+, is woken on loop 'second'";
+
+TEST_F(WrongThreadDeathTest, waking_a_task_from_another_loop_stops_the_process) {
+  EXPECT_DEATH(testing::run_virtual([]() -> task<> {
+                 event happened;
+                 co_await with_scope([&](scope& s) -> task<> {
+                   s.spawn([&]() -> task<> { co_await happened.wait(); });
+                   co_await yield();
+                   on_another_loop([&]() -> task<> {
+                     happened.set();
+                     co_return;
+                   });
+                 });
+               }()),
+               said_of_another_loop);
+}
+
+TEST_F(WrongThreadDeathTest, sending_to_a_task_of_another_loop_stops_the_process) {
+  EXPECT_DEATH(testing::run_virtual([]() -> task<> {
+                 auto [to, from] = channel<int>(1);
+                 co_await with_scope([&, &out = to, &in = from](scope& s) -> task<> {
+                   s.spawn([&]() -> task<> { std::ignore = co_await in.receive(); });
+                   co_await yield();
+                   on_another_loop([&]() -> task<> { co_await out.send(1); });
+                 });
+               }()),
+               said_of_another_loop);
+}
+
+TEST_F(WrongThreadDeathTest, handing_a_mutex_to_a_task_of_another_loop_stops_the_process) {
+  EXPECT_DEATH(testing::run_virtual([]() -> task<> {
+                 mutex door;
+                 co_await with_scope([&](scope& s) -> task<> {
+                   auto held = co_await door.lock();
+                   s.spawn([&]() -> task<> { std::ignore = co_await door.lock(); });
+                   co_await yield();
+                   on_another_loop([&]() -> task<> {
+                     held.unlock();
+                     co_return;
+                   });
+                 });
+               }()),
+               said_of_another_loop);
+}
+
+TEST_F(WrongThreadDeathTest, waking_a_select_from_another_loop_stops_the_process) {
+  EXPECT_DEATH(
+      testing::run_virtual([]() -> task<> {
+        event happened;
+        co_await with_scope([&](scope& s) -> task<> {
+          s.spawn([&]() -> task<> { std::ignore = co_await select(happened.wait(), sleep(1_h)); });
+          co_await yield();
+          on_another_loop([&]() -> task<> {
+            happened.set();
+            co_return;
+          });
+        });
+      }()),
+      said_of_another_loop);
 }
 
 TEST(WrongThread, is_told_from_the_loops_own_while_it_runs) {
