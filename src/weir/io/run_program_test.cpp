@@ -2,6 +2,7 @@
 // Needs the kernel: exit codes, signals, threads.
 #include <weir/io/run_program.hpp>
 
+#include <weir/base/log.hpp>
 #include <weir/core.hpp>
 #include <weir/core/core_group.hpp>
 #include <weir/io/child_process_test.hpp>
@@ -97,6 +98,25 @@ TEST(run_program, sigterm_ends_every_wait_and_the_program_in_order_T19) {
       [](pid_t child) { ::kill(child, SIGTERM); });
   EXPECT_EQ(outcome.code, 0) << outcome.text;
   EXPECT_THAT(outcome.text, HasSubstr("cleaned up"));
+}
+
+TEST(run_program, a_stop_by_a_signal_is_in_the_log_with_its_kind_and_name) {
+  for (const bool on_all_cores : {false, true}) {
+    const child_outcome outcome = in_child(
+        [&] {
+          log::set_level(log::level::debug);
+          const auto program = []() -> task<> {
+            say_ready();
+            co_await sleep(3600_s);
+          };
+          return on_all_cores ? run_on_all_cores({.cores = 1}, program) : run(program());
+        },
+        [](pid_t child) { ::kill(child, SIGTERM); });
+    EXPECT_EQ(outcome.code, 0) << outcome.text;
+    const std::string name = on_all_cores ? "\"core 0\"" : "main";
+    EXPECT_THAT(outcome.text,
+                HasSubstr("scope cancelled scope=" + name + " kind=shutdown reason=SIGTERM"));
+  }
 }
 
 TEST(run_program, a_second_signal_kills_one_that_does_not_end_T19) {
