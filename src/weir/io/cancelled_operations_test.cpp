@@ -6,9 +6,12 @@
 #include <weir/io/datagram_socket.hpp>
 #include <weir/io/file.hpp>
 #include <weir/io/pipe_ends.hpp>
+#include <weir/io/resolve.hpp>
+#include <weir/io/resolve_service.hpp>
 #include <weir/io/signals.hpp>
 #include <weir/io/socket.hpp>
 #include <weir/testing/cancel_points.hpp>
+#include <weir/testing/fake_name_server.hpp>
 #include <weir/testing/test.hpp>
 
 #include <gtest/gtest.h>
@@ -282,6 +285,52 @@ TEST(CancelledOperations, a_pipe_keeps_what_a_receive_did_not_take) {
     });
     while (const bytes piece = co_await from.receive()) got += piece.text();
     EXPECT_EQ(got, "abc");
+  });
+}
+
+/// Looks something up, cancelled at the victim's point: no handle is left, and the next one finds
+/// it.
+template <class LookUp>
+task<> find_twice(victim& v, testing::name_trouble trouble, LookUp look_up) {
+  testing::set_name_servers(testing::world(), "127.0.0.1");
+  testing::fake_name_server names;
+  names.add("four.test", "10.0.0.2");
+  names.add_service("_weir._tcp.test", {.host = "four.test", .port = 1});
+  names.set_trouble(trouble);
+  co_await with_scope([&](scope& s) -> task<> {
+    co_await names.start(s, *address::parse("127.0.0.1:53"));
+    const std::size_t before = testing::world().open_handles();
+    std::size_t found = 0;
+    co_await v.run(look_up(&found));
+    EXPECT_TRUE(found == 1 || (found == 0 && v.was_cancelled()));
+    co_await sleep(100_ms);  // the server closes its streams
+    EXPECT_EQ(testing::world().open_handles(), before);
+    co_await look_up(&found);
+    EXPECT_EQ(found, 1u);
+    co_await sleep(100_ms);
+    EXPECT_EQ(testing::world().open_handles(), before);
+    s.cancel();
+  });
+}
+task<> find_host(std::size_t* count) { *count = (co_await resolve("four.test", 80)).size(); }
+task<> find_service(std::size_t* count) {
+  *count = (co_await resolve_service("_weir._tcp.test")).size();
+}
+
+TEST(CancelledOperations, a_lookup_of_a_host_leaves_no_handle_and_the_next_one_finds_it) {
+  cancel_at_every_point(
+      [](victim& v) -> task<> { co_await find_twice(v, testing::name_trouble::none, find_host); });
+  cancel_at_every_point([](victim& v) -> task<> {
+    co_await find_twice(v, testing::name_trouble::truncated, find_host);  // goes on by stream
+  });
+}
+
+TEST(CancelledOperations, a_lookup_of_a_service_leaves_no_handle_and_the_next_one_finds_it) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    co_await find_twice(v, testing::name_trouble::none, find_service);
+  });
+  cancel_at_every_point([](victim& v) -> task<> {
+    co_await find_twice(v, testing::name_trouble::truncated, find_service);
   });
 }
 

@@ -181,7 +181,9 @@ task<> name_lines::send_all() {
   for (const line_number number : numbers()) {
     line* one = at(number, this);
     const auto sent = co_await as_result(send_out(one));
-    if (!sent) one->error = number_of(sent.error());
+    if (sent) continue;
+    co_await checkpoint();  // cancelled: ends here, and c-ares hears of no trouble
+    one->error = number_of(sent.error());
   }
 }
 
@@ -214,7 +216,9 @@ task<> name_lines::wait_for_any() {
   for (auto& [number, one] : lines_) {
     if (!std::exchange(one.is_ready, false)) continue;
     const auto taken = co_await as_result(take_in(&one));
-    if (!taken) one.error = number_of(taken.error());
+    if (taken) continue;
+    co_await checkpoint();  // as above
+    one.error = number_of(taken.error());
   }
 }
 
