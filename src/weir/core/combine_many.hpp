@@ -1,6 +1,7 @@
 // The combinations of combine.hpp for tasks in a vector, when their number is known at run time:
 // the same table, the same laws. The hard idea: all of them run at once, so the vector is the
-// bound. For one task an item of a long list use a scope with tasks_max and spawn_when_room().
+// bound. What has more items than may run at once goes through a scope with tasks_max, by
+// spawn_when_room().
 //
 //                  gives, of task<T>                         of task<>
 //   when_all       std::vector<T>, in the order given        nothing
