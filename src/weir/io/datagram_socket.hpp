@@ -99,17 +99,17 @@ class [[nodiscard]] datagram_socket : public detail::socket_owner {
   using socket_owner::socket_owner;
 
   /// The next datagram, which may be empty.
-  auto receive() noexcept { return detail::receive_datagram_wait(handle_); }
+  auto receive() noexcept { return detail::receive_datagram_wait(handle_here()); }
   /// As many as are there, at least one and at most 16 at a time; how many came.
   auto receive_batch(std::span<datagram> into) noexcept {
-    return detail::receive_datagrams_wait(handle_, into);
+    return detail::receive_datagrams_wait(handle_here(), into);
   }
   /// Sends to the connected peer. `data` must live until the wait ends.
   auto send(std::string_view data) noexcept {
-    return detail::send_datagram_wait(handle_, datagram_of(data));
+    return detail::send_datagram_wait(handle_here(), datagram_of(data));
   }
   auto send_to(const address& to, std::string_view data) noexcept {
-    return detail::send_datagram_wait(handle_, datagram_to(to, data));
+    return detail::send_datagram_wait(handle_here(), datagram_to(to, data));
   }
   auto send_to(const raw_address& to, std::string_view data) noexcept {
     return send_to(address(to), data);
@@ -117,11 +117,13 @@ class [[nodiscard]] datagram_socket : public detail::socket_owner {
   /// All of these, made by datagram_to() and datagram_of(). After an error `sent` of them were
   /// sent, and the next one failed.
   auto send_batch(std::span<datagram> all, std::size_t* sent = nullptr) noexcept {
-    return detail::send_datagrams_wait(handle_, all, sent);
+    return detail::send_datagrams_wait(handle_here(), all, sent);
   }
 
   /// From now on send() sends there and only what comes from there is received. It sends nothing.
-  auto connect(const address& to) noexcept { return detail::connect_datagrams_wait(handle_, to); }
+  auto connect(const address& to) noexcept {
+    return detail::connect_datagrams_wait(handle_here(), to);
+  }
   address peer() const { return address_of(true); }
   /// Lets UDP send to broadcast addresses.
   void set_broadcast(bool on) const;

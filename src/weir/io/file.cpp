@@ -124,19 +124,24 @@ result<void> write_wait::take() noexcept {
 }  // namespace detail
 
 detail::done_wait file::sync_data() noexcept {
-  return std::move(detail::done_wait(detail::sync_kind, io_op::sync, handle_).with(1));
+  return std::move(
+      detail::done_wait(detail::sync_kind, io_op::sync, detail::handle_here(io_, handle_)).with(1));
 }
 
-detail::done_wait file::sync() noexcept { return {detail::sync_kind, io_op::sync, handle_}; }
+detail::done_wait file::sync() noexcept {
+  return {detail::sync_kind, io_op::sync, detail::handle_here(io_, handle_)};
+}
 
 detail::done_wait file::preallocate(std::uint64_t offset, std::size_t size) noexcept {
-  return std::move(detail::done_wait(detail::preallocate_kind, io_op::preallocate, handle_)
+  return std::move(detail::done_wait(detail::preallocate_kind, io_op::preallocate,
+                                     detail::handle_here(io_, handle_))
                        .with(0, offset, size));
 }
 
 detail::done_wait file::truncate(std::uint64_t size) noexcept {
   return std::move(
-      detail::done_wait(detail::truncate_kind, io_op::truncate, handle_).with(0, size));
+      detail::done_wait(detail::truncate_kind, io_op::truncate, detail::handle_here(io_, handle_))
+          .with(0, size));
 }
 
 bool file::try_lock() {

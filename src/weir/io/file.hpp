@@ -114,21 +114,23 @@ class [[nodiscard]] file {
 
   /// Reads up to memory.size() bytes; fewer only near the end of the file, 0 at it.
   auto read_at(std::uint64_t offset, std::span<char> memory) noexcept {
-    return detail::read_wait(handle_, offset, memory.data(), memory.size());
+    return detail::read_wait(detail::handle_here(io_, handle_), offset, memory.data(),
+                             memory.size());
   }
   /// Writes all of `data`, which must live until the wait ends.
   auto write_at(std::uint64_t offset, std::string_view data) noexcept {
-    return detail::write_wait(handle_, offset,
+    return detail::write_wait(detail::handle_here(io_, handle_), offset,
                               detail::slice_cursor(io_slice{data.data(), data.size()}));
   }
   /// The same for several pieces, one after the other.
   auto write_at(std::uint64_t offset, std::span<const io_slice> pieces) noexcept {
-    return detail::write_wait(handle_, offset, detail::slice_cursor(pieces.data(), pieces.size()));
+    return detail::write_wait(detail::handle_here(io_, handle_), offset,
+                              detail::slice_cursor(pieces.data(), pieces.size()));
   }
   /// The same, and it is durable when the wait ends, as after sync_data(): one trip to the disk
   /// instead of two. Says nothing of what was written before.
   auto write_durably_at(std::uint64_t offset, std::string_view data) noexcept {
-    return detail::write_wait(handle_, offset,
+    return detail::write_wait(detail::handle_here(io_, handle_), offset,
                               detail::slice_cursor(io_slice{data.data(), data.size()}), true);
   }
   /// Makes the data durable, and the size if it has grown (fdatasync).

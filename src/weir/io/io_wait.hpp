@@ -9,6 +9,7 @@
 //                             +-- the handle was closed ----> -ECANCELED -> error `closed`
 #pragma once
 
+#include <weir/base/assert.hpp>
 #include <weir/base/defect.hpp>
 #include <weir/core/driver.hpp>
 #include <weir/core/loop.hpp>
@@ -29,6 +30,15 @@ error io_error(std::int64_t outcome, const char* what, const char* about,
 
 /// "fd 7", "'data/lock'": what a request is about, for the task tree.
 void describe_request(const io_request& request, text_sink& out) noexcept;
+
+/// The handle of a socket or file for a wait that begins here: with the driver that made it, or the
+/// number would name something else, or be closed under the wait.
+inline io_handle handle_here(const driver* made_by, io_handle handle) noexcept {
+  loop* const on = loop::current();
+  WEIR_ASSERT((handle < 0 || !on || &on->io() == made_by) &&
+              "a socket or file is used on the loop that made it; between loops use weir::cross");
+  return handle;
+}
 
 /// The parts of an io_wait that don't depend on its type.
 struct io_part : io_request {

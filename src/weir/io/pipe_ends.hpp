@@ -29,10 +29,10 @@ class [[nodiscard]] pipe_reader : private detail::socket_owner {
   using socket_owner::handle;
 
   /// What has arrived, at least one byte; empty at the end of the stream.
-  auto receive() noexcept { return detail::receive_wait(handle_); }
+  auto receive() noexcept { return detail::receive_wait(handle_here()); }
   /// The same into the caller's memory, which must live until the wait ends.
   auto receive_into(std::span<char> memory) noexcept {
-    return detail::receive_into_wait(handle_, memory.data(), memory.size());
+    return detail::receive_into_wait(handle_here(), memory.data(), memory.size());
   }
 };
 
@@ -53,11 +53,12 @@ class [[nodiscard]] pipe_writer : private detail::socket_owner {
   /// Sends all of `data`, which must live until the wait ends. `sent` is kept up to date, so that
   /// it is right after a cancellation as well.
   auto send(std::string_view data, std::size_t* sent = nullptr) noexcept {
-    return detail::send_wait(handle_, detail::slice_cursor(io_slice{data.data(), data.size()}),
-                             sent);
+    return detail::send_wait(handle_here(),
+                             detail::slice_cursor(io_slice{data.data(), data.size()}), sent);
   }
   auto send(std::span<const io_slice> pieces, std::size_t* sent = nullptr) noexcept {
-    return detail::send_wait(handle_, detail::slice_cursor(pieces.data(), pieces.size()), sent);
+    return detail::send_wait(handle_here(), detail::slice_cursor(pieces.data(), pieces.size()),
+                             sent);
   }
   /// As a socket's, for what is written over both: of a pipe each end of the stream is a close().
   task<> shutdown_send() {

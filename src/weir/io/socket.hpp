@@ -103,6 +103,8 @@ class socket_owner {
   explicit operator bool() const noexcept { return handle_ >= 0; }
 
  protected:
+  /// For a wait, which begins on the loop that made the socket.
+  io_handle handle_here() const noexcept { return detail::handle_here(io_, handle_); }
   address address_of(bool peer) const;
   void set(int level, int option, int value, const char* what) const;
 
@@ -127,24 +129,25 @@ class [[nodiscard]] socket : public detail::socket_owner {
   using socket_owner::socket_owner;
 
   /// What has arrived, at least one byte; empty at the end of the stream.
-  auto receive() noexcept { return detail::receive_wait(handle_); }
+  auto receive() noexcept { return detail::receive_wait(handle_here()); }
   /// The same into the caller's memory, which must live until the wait ends.
   auto receive_into(std::span<char> memory) noexcept {
-    return detail::receive_into_wait(handle_, memory.data(), memory.size());
+    return detail::receive_into_wait(handle_here(), memory.data(), memory.size());
   }
   /// Sends all of `data`, which must live until the wait ends. `sent` is kept up to date, so that
   /// it is right after a cancellation as well.
   auto send(std::string_view data, std::size_t* sent = nullptr) noexcept {
-    return detail::send_wait(handle_, detail::slice_cursor(io_slice{data.data(), data.size()}),
-                             sent);
+    return detail::send_wait(handle_here(),
+                             detail::slice_cursor(io_slice{data.data(), data.size()}), sent);
   }
   /// Sends several pieces as one: a header and a body without a copy.
   auto send(std::span<const io_slice> pieces, std::size_t* sent = nullptr) noexcept {
-    return detail::send_wait(handle_, detail::slice_cursor(pieces.data(), pieces.size()), sent);
+    return detail::send_wait(handle_here(), detail::slice_cursor(pieces.data(), pieces.size()),
+                             sent);
   }
 
   /// Ends the stream to the peer, in order; receiving goes on.
-  auto shutdown_send() noexcept { return detail::shutdown_wait(handle_); }
+  auto shutdown_send() noexcept { return detail::shutdown_wait(handle_here()); }
   /// Closes and tells the peer that something was wrong (RST) instead of an end in order.
   void reset() noexcept;
   /// On for TCP from the start: small sends leave at once.
@@ -170,7 +173,7 @@ class [[nodiscard]] listener : public detail::socket_owner {
  public:
   using socket_owner::socket_owner;
 
-  auto accept() noexcept { return detail::accept_wait(handle_); }
+  auto accept() noexcept { return detail::accept_wait(handle_here()); }
 };
 
 /// Where to listen. Without a word about it only this machine can connect.
