@@ -1,6 +1,7 @@
 #include <weir/flow/c_callback.hpp>
 
 #include <weir/core.hpp>
+#include <weir/testing/cancel_points.hpp>
 #include <weir/testing/test.hpp>
 
 #include <gtest/gtest.h>
@@ -9,6 +10,8 @@
 
 namespace weir {
 namespace {
+
+using namespace weir::literals;
 
 // A C library: user data last, first, and with a result.
 using c_last = void(int, const char*, void*);
@@ -42,6 +45,29 @@ WEIR_TEST("a C function with user data, called often, is a callable") {
   call_last(said.function(), said.user());
   EXPECT_EQ(sum, 7 + 'o');
   co_return;
+}
+
+TEST(CCallback, a_wait_that_was_cancelled_leaves_the_function_to_be_called) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    c_last* function = nullptr;
+    void* user = nullptr;
+    std::string got;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        co_await sleep(1_ms);
+        if (function) call_last(function, user);  // what it gives is freed, whoever waits
+      });
+      co_await v.run([](c_last*& to_call, void*& with, std::string& text) -> task<> {
+        auto [code, came] =
+            co_await from_c_callback<c_last, int, std::string>([&](c_last* given, void* data) {
+              to_call = given;
+              with = data;
+            });
+        text = came;
+      }(function, user, got));
+    });
+    EXPECT_TRUE(got == "of the caller" || (got.empty() && v.was_cancelled()));
+  });
 }
 
 }  // namespace

@@ -161,6 +161,29 @@ WEIR_TEST("items of a callback that is called often are bounded, counted and end
   EXPECT_FALSE(newest(5)) << "nobody receives";
 }
 
+TEST(Callback, a_cancelled_receive_leaves_the_items_of_a_callback_that_is_called_often) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    std::function<bool(int)> on_item;
+    auto items =
+        from_callback_many<int>({.capacity = 3}, [&](auto callable) { on_item = callable; });
+    std::vector<int> got;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        for (int i = 1; i <= 3; ++i) {
+          co_await sleep(1_ms);
+          on_item(i);
+        }
+        on_item = nullptr;
+      });
+      co_await v.run([](auto& from, std::vector<int>& to) -> task<> {
+        while (const auto item = co_await from.receive()) to.push_back(*item);
+      }(items, got));
+    });
+    while (const auto item = co_await items.receive()) got.push_back(*item);
+    EXPECT_EQ(got, (std::vector{1, 2, 3}));
+  });
+}
+
 TEST(CrossCallback, is_called_on_threads_of_others) {
   testing::run_virtual(
       []() -> task<> {

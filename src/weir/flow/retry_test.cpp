@@ -188,5 +188,32 @@ TEST(Retry, a_cancelled_retry_makes_no_further_attempt_and_leaves_none_running) 
   });
 }
 
+// Cancelled, a call that comes again and again makes no further call and leaves none running.
+template <class Begin>
+task<> expect_no_call_after(testing::victim& v, Begin begin) {
+  scripted server({{1_ms}});
+  co_await v.run(begin(&server));
+  const std::size_t calls = server.calls;
+  EXPECT_EQ(server.inside_now, 0u);
+  co_await sleep(1_s);
+  EXPECT_EQ(server.calls, calls);
+  EXPECT_TRUE(v.was_cancelled() || calls == 3);
+}
+
+TEST(Retry, a_cancelled_repeat_or_follow_makes_no_further_call_and_leaves_none_running) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    co_await expect_no_call_after(v, [](scripted* to) -> task<> {
+      co_await repeat(fixed(1_ms) & recurs(2),
+                      [&]() -> task<> { static_cast<void>(co_await to->call()); });
+    });
+  });
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    co_await expect_no_call_after(v, [](scripted* to) -> task<> {
+      co_await follow(fixed(1_ms) & recurs(3),
+                      [&]() -> task<> { static_cast<void>(co_await to->call()); });
+    });
+  });
+}
+
 }  // namespace
 }  // namespace weir

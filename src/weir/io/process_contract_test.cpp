@@ -4,11 +4,13 @@
 #include <weir/io/contract_test.hpp>
 #include <weir/io/file.hpp>
 #include <weir/io/virtual_programs_test.hpp>
+#include <weir/testing/cancel_points.hpp>
 #include <weir/testing/two_arms.hpp>
 
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -181,6 +183,21 @@ WEIR_TEST_ON_BOTH("a child has the environment and the folder of its command") {
   const auto bare = command("/usr/bin/env").clear_environment().set("ONLY", "this");
   EXPECT_EQ((co_await run_process(bare)).output, "ONLY=this\n");
   EXPECT_EQ((co_await run_process(command("pwd").in_folder("/"))).output, "/\n");
+}
+
+TEST(CancelledProcess, a_run_process_has_ended_its_child_and_left_nothing_of_it) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    install_programs_here();
+    const std::size_t before = testing::world().open_handles();
+    std::string got;
+    co_await v.run([](std::string* to) -> task<> {
+      const finished_process done = co_await run_process(command("cat"), {.input = "text"});
+      *to = done.output;
+    }(&got));
+    EXPECT_TRUE(got == "text" || (got.empty() && v.was_cancelled()));
+    EXPECT_EQ(testing::world().open_handles(), before);
+    EXPECT_EQ(testing::world().processes().kept(), 0u);
+  });
 }
 
 }  // namespace

@@ -4,11 +4,14 @@
 #include <weir/core.hpp>
 #include <weir/pool/parallel_sort.hpp>
 #include <weir/pool/pool.hpp>
+#include <weir/testing/cancel_points.hpp>
 #include <weir/testing/test.hpp>
 
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <span>
@@ -172,6 +175,58 @@ WEIR_TEST("a comparison that throws ends the sort with its error") {
                                                         },
                                                         {.grain = 16})));
   EXPECT_THAT(errors, ElementsAre("no order"));
+}
+
+// Cancelled at any point, a call to the pool has ended: nobody writes to what its caller had lent,
+// and the pool serves on.
+template <class Begin>
+task<> expect_ended(testing::victim& v, Begin begin) {
+  pool cpu({.threads = 2});
+  std::vector<int> lent(20);
+  std::iota(lent.rbegin(), lent.rend(), 0);
+  bool has_ended = false;
+  co_await v.run(begin(&cpu, &lent, &has_ended));
+  EXPECT_EQ(cpu.stats().waiting + cpu.stats().begun, 0u);
+  EXPECT_TRUE(has_ended || v.was_cancelled());
+  const std::vector<int> left = lent;
+  co_await cpu.run([] {});
+  EXPECT_EQ(lent, left);
+}
+
+TEST(parallel_for, cancelled_at_any_point_has_ended) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    co_await expect_ended(v, [](pool* on, std::vector<int>* all, bool* done) -> task<> {
+      co_await on->run(parallel_for_each(*all, [](int& one) { ++one; }, {.grain = 4}));
+      *done = true;
+    });
+  });
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    co_await expect_ended(v, [](pool* on, std::vector<int>* all, bool* done) -> task<> {
+      const int sum = co_await on->run(parallel_reduce(std::size_t{0}, all->size(), 0,
+                                                       [&](std::size_t i) { return (*all)[i]; },
+                                                       std::plus<>(), {.grain = 4}));
+      EXPECT_EQ(sum, 190);
+      *done = true;
+    });
+  });
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    co_await expect_ended(v, [](pool* on, std::vector<int>* all, bool* done) -> task<> {
+      const auto [first, second] = co_await on->run(
+          parallel_invoke([=] { return (*all)[0] = 3; }, [=] { return (*all)[1] = 4; }));
+      EXPECT_EQ(first + second, 7);
+      *done = true;
+    });
+  });
+}
+
+TEST(parallel_sort, cancelled_at_any_point_has_ended) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    co_await expect_ended(v, [](pool* on, std::vector<int>* all, bool* done) -> task<> {
+      co_await on->run(parallel_sort(all->begin(), all->end(), std::less<>(), {.grain = 4}));
+      EXPECT_TRUE(std::ranges::is_sorted(*all));
+      *done = true;
+    });
+  });
 }
 
 }  // namespace
