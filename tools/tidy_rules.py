@@ -655,7 +655,7 @@ def rule_traced(tree):
 
 WAITS = "docs/reference/waits.md"
 CITING = (WAITS, "docs/reference/misuse.md", "docs/reference/faults.md", "docs/design/simulation.md")
-WAITING_MODULES = ("core", "flow", "io", "pool")
+WAITING_MODULES = ("core", "flow", "io", "pool", "bridge")
 CALLED_MODULES = ("http", "store", "broker")  # their waits are calls that give a task
 CALL = re.compile(r"(?<![\w:])task<[\w:<>,&* ]*>\s+(?!operator\b)(\w+)\(")
 ACCESS = re.compile(r"^(class|struct) (\w+)[^;]*$|^ (public|protected|private):$|^(\};)")

@@ -1,6 +1,7 @@
 #include <weir/bridge/asio_token.hpp>
 
 #include <weir/core.hpp>
+#include <weir/testing/cancel_points.hpp>
 #include <weir/testing/test.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -17,6 +18,7 @@
 #include <boost/asio/write.hpp>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -118,6 +120,122 @@ TEST(CrossAsio, a_context_that_goes_breaks_what_it_has_not_done) {
   EXPECT_TRUE(waiting.is_ready());
   const auto reason = detail::error_of(waiting.failure());
   EXPECT_EQ(reason.code(), errc::broken);
+}
+
+/// Asio's loop as a task of ours: then every step of both is one that the virtual world knows.
+task<> run_theirs(asio::io_context* context, const bool* is_over) {
+  while (!*is_over) {
+    context->restart();
+    context->poll();
+    co_await yield();
+  }
+}
+bool is_idle(asio::io_context& context) {
+  context.restart();
+  context.poll();
+  return context.stopped();  // no operation is left
+}
+task<> write_words(asio::local::stream_protocol::socket* to) {
+  for (const char* word : {"one ", "two ", "three"}) {
+    for (int i = 0; i < 3; ++i) co_await yield();
+    asio::write(*to, asio::buffer(word, std::strlen(word)));
+  }
+  to->shutdown(asio::socket_base::shutdown_send);
+}
+std::string rest_of(asio::local::stream_protocol::socket& from) {
+  std::string all;
+  boost::system::error_code end;
+  asio::read(from, asio::dynamic_buffer(all), end);
+  return all;
+}
+
+TEST(Asio, a_cancelled_wait_has_ended_its_operation_and_taken_what_it_gave_and_no_more) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    asio::io_context context;
+    socket_pair ends = connected_pair(context);
+    std::string got;
+    bool is_over = false;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(run_theirs, &context, &is_over);
+      s.spawn(write_words, &ends.left);
+      co_await v.run([](asio::local::stream_protocol::socket* from, std::string* to) -> task<> {
+        char memory[4];  // gone with this frame
+        while (to->size() < 13) {
+          to->append(memory, co_await from->async_read_some(asio::buffer(memory), use_weir));
+        }
+      }(&ends.right, &got));
+      is_over = true;
+      EXPECT_TRUE(is_idle(context));
+    });
+    got += rest_of(ends.right);
+    EXPECT_EQ(got, "one two three");
+  });
+}
+
+/// A coroutine of theirs that works in memory of ours.
+asio::awaitable<void> read_all(asio::local::stream_protocol::socket* from, std::string* to) {
+  char memory[4];
+  while (to->size() < 13) {
+    to->append(memory, co_await from->async_read_some(asio::buffer(memory), asio::use_awaitable));
+  }
+}
+
+TEST(Asio, a_cancelled_wait_for_an_awaitable_has_ended_it) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    asio::io_context context;
+    socket_pair ends = connected_pair(context);
+    std::string got;
+    bool is_over = false;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(run_theirs, &context, &is_over);
+      s.spawn(write_words, &ends.left);
+      co_await v.run([](asio::io_context* on, asio::local::stream_protocol::socket* from,
+                        std::string* to) -> task<> {
+        std::string ours;
+        co_await asio::co_spawn(*on, read_all(from, &ours), use_weir);
+        *to = ours;
+      }(&context, &ends.right, &got));
+      is_over = true;
+      EXPECT_TRUE(is_idle(context));
+    });
+    EXPECT_TRUE(got == "one two three" || (got.empty() && v.was_cancelled()));
+  });
+}
+
+WEIR_TEST("an operation that begins in a cancelled task is cancelled and waited for") {
+  asio::io_context context;
+  socket_pair ends = connected_pair(context);
+  bool is_over = false;
+  co_await with_scope([&](scope& outer) -> task<> {
+    outer.spawn(run_theirs, &context, &is_over);
+    co_await with_scope([&](scope& s) -> task<> {
+      s.cancel("before it begins");
+      char memory[4];
+      co_await ends.right.async_read_some(asio::buffer(memory), use_weir);
+      ADD_FAILURE() << "nobody sends";
+    });
+    is_over = true;
+    EXPECT_TRUE(is_idle(context));
+  });
+}
+
+TEST(CrossAsio, a_cancelled_wait_ends_an_operation_that_lives_on_another_thread) {
+  for (int round = 0; round < 20; ++round) {
+    run([]() -> task<> {
+      asio_thread theirs;
+      asio::steady_timer timer(theirs.context);
+      timer.expires_at(asio::steady_timer::time_point::max());
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn([&]() -> task<> {
+          co_await yield();
+          s.cancel("enough");
+        });
+        co_await timer.async_wait(use_weir);
+        ADD_FAILURE() << "it has no end of its own";
+      });
+      EXPECT_EQ(timer.cancel(), 0u) << "nobody waits for it any more";
+    }());
+  }
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 #include <weir/bridge/sender.hpp>
 
 #include <weir/core.hpp>
+#include <weir/testing/cancel_points.hpp>
 #include <weir/testing/test.hpp>
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -145,6 +147,40 @@ WEIR_TEST("a future as a sender completes its receiver once, after it was starte
   auto never_started = as_sender(resolved_future(1)).connect(receiver{&got});
   // There and back again.
   EXPECT_EQ(co_await from_sender<int>(as_sender(resolved_future(8))), 8);
+}
+
+/// Completes when somebody says so: its receiver must be there until then.
+struct on_demand {
+  std::function<void()>* complete;
+  template <class R>
+  struct operation {
+    std::function<void()>* complete;
+    R to;
+    void start() noexcept {
+      *complete = [this] { std::move(to).set_value(7); };
+    }
+  };
+  template <class R>
+  operation<R> connect(R to) && {
+    return {complete, std::move(to)};
+  }
+};
+
+TEST(Sender, a_cancelled_wait_leaves_the_sender_alone_which_completes_as_ever) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    std::function<void()> complete;
+    int got = 0;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        co_await sleep(1_ms);
+        if (complete) complete();
+      });
+      co_await v.run([](std::function<void()>* by, int* to) -> task<> {
+        *to = co_await from_sender<int>(on_demand{by});
+      }(&complete, &got));
+    });
+    EXPECT_TRUE(got == 7 || (got == 0 && v.was_cancelled()));
+  });
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <weir/bridge/std_future.hpp>
 
 #include <weir/core.hpp>
+#include <weir/testing/cancel_points.hpp>
 #include <weir/testing/test.hpp>
 
 #include <gtest/gtest.h>
@@ -84,6 +85,24 @@ TEST(StdFuture, is_made_of_a_future_with_value_and_error_now_or_later) {
   other.join();
   auto broken = [] { return to_std_future(promise<>().get_future()); }();
   EXPECT_THROW(broken.get(), exception);
+}
+
+TEST(StdFuture, a_cancelled_wait_leaves_the_work_alone) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    std::promise<int> work;
+    std::future<int> waited_for = work.get_future();
+    int got = 0;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        for (int i = 0; i < 3; ++i) co_await yield();
+        work.set_value(5);  // as it would without anybody who waits
+      });
+      co_await v.run([](std::future<int>* from, int* to) -> task<> {
+        *to = co_await from_std_future(std::move(*from));
+      }(&waited_for, &got));
+    });
+    EXPECT_TRUE(got == 5 || (got == 0 && v.was_cancelled()));
+  });
 }
 
 }  // namespace
