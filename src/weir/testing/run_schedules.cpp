@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest-spi.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -111,6 +112,10 @@ std::uint64_t schedules_wanted() {
   if (!text) return schedules_default;
   const auto count = parse_number(*text);
   if (!count) refuse("WEIR_TEST_SCHEDULES", *text, "a number");
+  if (*count == 0) {
+    refuse("WEIR_TEST_SCHEDULES", *text,
+           "a number from 1 on: it would try nothing (WEIR_REPLAY=fifo is the run in order)");
+  }
   return *count;
 }
 
@@ -174,18 +179,39 @@ explore_options options_of_tests() {
   return options;
 }
 
+// What of a log its run did not come to, or could not do: the log of another program, then.
+choice_log not_reached(const choice_log& log, const choice_log& done) {
+  choice_log left;
+  for (const choice& one : log.exceptions) {
+    const bool is_plain = one.value == 0;
+    if (!is_plain && std::ranges::find(done.exceptions, one) == done.exceptions.end())
+      left.exceptions.push_back(one);
+  }
+  return left;
+}
+
 // One run, as it was printed: no shrinking, the whole story.
 void replay(task<> (*body)(), const run_name& which, std::source_location place) {
   std::optional<found_failure> failure;
+  choice_log stale;
   {
     tested_body program(body);
     explore_options options = options_of_tests();
     options.shrink_runs_max = 0;
     explorer with(program, options);
-    if (with.run(which).is_failed) failure = with.describe(which, 1);
+    if (with.run(which).is_failed) {
+      failure = with.describe(which, 1);
+    } else if (which.log) {
+      stale = not_reached(*which.log, with.record(which));
+    }
   }
   if (failure) {
     report(*failure, place);
+  } else if (!stale.exceptions.empty()) {
+    detail::fail_at(place, fmt::format("WEIR_REPLAY={}: the log names a choice that this run does "
+                                       "not come to: {}\nit passes, which shows nothing: run the "
+                                       "test under all schedules",
+                                       which.text(), stale.text()));
   } else {
     std::printf("WEIR_REPLAY=%s passes\n", which.text().c_str());
   }

@@ -97,10 +97,43 @@ TEST(Report, a_seed_replays_too_and_a_schedule_that_passes_passes) {
 }
 
 TEST(Report, is_not_made_when_the_schedules_wanted_do_not_meet_the_fault) {
-  const with_environment none("WEIR_TEST_SCHEDULES", "0");
+  const with_environment one("WEIR_TEST_SCHEDULES", "1");
   runs_of_update = 0;
   EXPECT_EQ(report_of(&loses_an_update), "");
-  EXPECT_EQ(runs_of_update, 1);
+  EXPECT_EQ(runs_of_update, 2) << "in order, and the one wanted";
+}
+
+TEST(DeathTest, no_schedules_at_all_are_refused) {
+  const with_environment none("WEIR_TEST_SCHEDULES", "0");
+  EXPECT_EXIT(report_of(&loses_an_update), ::testing::ExitedWithCode(2),
+              "WEIR_TEST_SCHEDULES=0 is not a number from 1 on: it would try nothing");
+}
+
+TEST(Report, of_a_log_whose_choice_the_run_does_not_come_to_says_that_it_shows_nothing) {
+  // One that is too late, and one where too few tasks are ready.
+  for (const char* stale : {"t99999=1", "t0=7"}) {
+    const with_environment replay("WEIR_REPLAY", "log:" + std::string(stale));
+    const std::string text = report_of(&loses_an_update);
+    EXPECT_NE(text.find("names a choice that this run does not come to: " + std::string(stale)),
+              std::string::npos)
+        << stale << ": " << text;
+  }
+  const with_environment plain("WEIR_REPLAY", "log:t99999=0");
+  EXPECT_EQ(report_of(&loses_an_update), "") << "a plain choice is made in any case";
+}
+
+task<> waits_for_two() {
+  int count = 0;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn(add_one, &count);
+    s.spawn(add_one, &count);
+    co_await s.join();
+  });
+}
+
+TEST(Report, of_a_log_whose_choices_are_all_made_is_not_made_when_it_passes) {
+  const with_environment replay("WEIR_REPLAY", "log:t1=1");
+  EXPECT_EQ(report_of(&waits_for_two), "");
 }
 
 TEST(DeathTest, a_replay_that_is_no_schedule_is_refused) {
