@@ -149,55 +149,57 @@ std::string rest_of(asio::local::stream_protocol::socket& from) {
   return all;
 }
 
+using local_socket = asio::local::stream_protocol::socket;
+
+/// Cancels what reads the words at the victim's point; none of its operations is left. Gives what
+/// it has not read.
+template <class Read>
+task<std::string> rest_after(testing::victim& v, Read read, std::string* got) {
+  asio::io_context context;
+  socket_pair ends = connected_pair(context);
+  bool is_over = false;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn(run_theirs, &context, &is_over);
+    s.spawn(write_words, &ends.left);
+    co_await v.run(read(&context, &ends.right, got));
+    is_over = true;
+    EXPECT_TRUE(is_idle(context));
+  });
+  co_return rest_of(ends.right);
+}
+
+task<> read_words(asio::io_context*, local_socket* from, std::string* to) {
+  char memory[4];  // gone with this frame
+  while (to->size() < 13) {
+    to->append(memory, co_await from->async_read_some(asio::buffer(memory), use_weir));
+  }
+}
+
 TEST(Asio, a_cancelled_wait_has_ended_its_operation_and_taken_what_it_gave_and_no_more) {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
-    asio::io_context context;
-    socket_pair ends = connected_pair(context);
     std::string got;
-    bool is_over = false;
-    co_await with_scope([&](scope& s) -> task<> {
-      s.spawn(run_theirs, &context, &is_over);
-      s.spawn(write_words, &ends.left);
-      co_await v.run([](asio::local::stream_protocol::socket* from, std::string* to) -> task<> {
-        char memory[4];  // gone with this frame
-        while (to->size() < 13) {
-          to->append(memory, co_await from->async_read_some(asio::buffer(memory), use_weir));
-        }
-      }(&ends.right, &got));
-      is_over = true;
-      EXPECT_TRUE(is_idle(context));
-    });
-    got += rest_of(ends.right);
-    EXPECT_EQ(got, "one two three");
+    const std::string rest = co_await rest_after(v, read_words, &got);
+    EXPECT_EQ(got + rest, "one two three");
   });
 }
 
 /// A coroutine of theirs that works in memory of ours.
-asio::awaitable<void> read_all(asio::local::stream_protocol::socket* from, std::string* to) {
+asio::awaitable<void> read_all(local_socket* from, std::string* to) {
   char memory[4];
   while (to->size() < 13) {
     to->append(memory, co_await from->async_read_some(asio::buffer(memory), asio::use_awaitable));
   }
 }
+task<> await_theirs(asio::io_context* on, local_socket* from, std::string* to) {
+  std::string ours;
+  co_await asio::co_spawn(*on, read_all(from, &ours), use_weir);
+  *to = ours;
+}
 
 TEST(Asio, a_cancelled_wait_for_an_awaitable_has_ended_it) {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
-    asio::io_context context;
-    socket_pair ends = connected_pair(context);
     std::string got;
-    bool is_over = false;
-    co_await with_scope([&](scope& s) -> task<> {
-      s.spawn(run_theirs, &context, &is_over);
-      s.spawn(write_words, &ends.left);
-      co_await v.run([](asio::io_context* on, asio::local::stream_protocol::socket* from,
-                        std::string* to) -> task<> {
-        std::string ours;
-        co_await asio::co_spawn(*on, read_all(from, &ours), use_weir);
-        *to = ours;
-      }(&context, &ends.right, &got));
-      is_over = true;
-      EXPECT_TRUE(is_idle(context));
-    });
+    co_await rest_after(v, await_theirs, &got);
     EXPECT_TRUE(got == "one two three" || (got.empty() && v.was_cancelled()));
   });
 }
