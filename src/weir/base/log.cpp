@@ -45,6 +45,7 @@ struct output {
   std::atomic<detail::speaker_fields> speaker{nullptr};
 
   output() noexcept {
+    const weir::detail::world_runs of_the_process;  // as its variables are
     if (const char* wanted = std::getenv("WEIR_LOG")) lowest = parse_level(wanted, level::info);
   }
 };

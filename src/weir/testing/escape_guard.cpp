@@ -2,14 +2,22 @@
 
 #include <weir/sim/virtual_run.hpp>
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <spawn.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -51,7 +59,12 @@ constexpr const char* a_thread = "tasks: scope::spawn(), or blocking()";
 constexpr const char* a_name = "weir::resolve()";
 constexpr const char* a_socket = "weir::connect() and weir::listen()";
 constexpr const char* a_file = "weir::open_file()";
+constexpr const char* a_path = "weir::make_dir(), rename_path(), remove_path() and their like";
 constexpr const char* a_child = "run_process(), with programs that world().processes() knows";
+constexpr const char* a_pipe = "weir::make_pipe()";
+constexpr const char* a_wait = "co_await, with weir::sleep(), select() or with_timeout()";
+constexpr const char* a_signal = "weir::wait_signal(), and raise_signal() of the world to send one";
+constexpr const char* a_variable = "a parameter: the test decides what is set";
 
 // The program and libstdc++, which works for it. Others (OpenSSL, c-ares, spdlog) have their own
 // reasons.
@@ -112,6 +125,14 @@ time_t time(time_t* into) noexcept {
   WEIR_GUARD(time, a_clock);
   return real(into);
 }
+int timespec_get(timespec* into, int base) noexcept {
+  WEIR_GUARD(timespec_get, a_clock);
+  return real(into, base);
+}
+clock_t clock() noexcept {
+  WEIR_GUARD(clock, a_clock);
+  return real();
+}
 
 int nanosleep(const timespec* length, timespec* rest) {
   WEIR_GUARD(nanosleep, a_sleep);
@@ -130,6 +151,40 @@ unsigned sleep(unsigned seconds) {
   return real(seconds);
 }
 
+int poll(pollfd* all, nfds_t count, int wait_ms) {
+  WEIR_GUARD(poll, a_wait);
+  return real(all, count, wait_ms);
+}
+int ppoll(pollfd* all, nfds_t count, const timespec* wait, const sigset_t* mask) {
+  WEIR_GUARD(ppoll, a_wait);
+  return real(all, count, wait, mask);
+}
+int select(int end, fd_set* in, fd_set* out, fd_set* other, timeval* wait) {
+  WEIR_GUARD(select, a_wait);
+  return real(end, in, out, other, wait);
+}
+int pselect(int end, fd_set* in, fd_set* out, fd_set* other, const timespec* wait,
+            const sigset_t* mask) {
+  WEIR_GUARD(pselect, a_wait);
+  return real(end, in, out, other, wait, mask);
+}
+int epoll_create1(int flags) noexcept {
+  WEIR_GUARD(epoll_create1, a_wait);
+  return real(flags);
+}
+int epoll_wait(int set, epoll_event* events, int count, int wait_ms) {
+  WEIR_GUARD(epoll_wait, a_wait);
+  return real(set, events, count, wait_ms);
+}
+int timerfd_create(clockid_t clock, int flags) noexcept {
+  WEIR_GUARD(timerfd_create, a_sleep);
+  return real(clock, flags);
+}
+int eventfd(unsigned begin, int flags) noexcept {
+  WEIR_GUARD(eventfd, a_wait);
+  return real(begin, flags);
+}
+
 ssize_t getrandom(void* into, size_t size, unsigned flags) {
   WEIR_GUARD(getrandom, some_bits);
   return real(into, size, flags);
@@ -137,6 +192,15 @@ ssize_t getrandom(void* into, size_t size, unsigned flags) {
 int getentropy(void* into, size_t size) {
   WEIR_GUARD(getentropy, some_bits);
   return real(into, size);
+}
+
+int rand() noexcept {
+  WEIR_GUARD(rand, some_bits);
+  return real();
+}
+long random() noexcept {
+  WEIR_GUARD(random, some_bits);
+  return real();
 }
 
 int pthread_create(pthread_t* made, const pthread_attr_t* how, void* (*body)(void*),
@@ -159,6 +223,53 @@ int posix_spawnp(pid_t* made, const char* file, const posix_spawn_file_actions_t
   return real(made, file, actions, how, words, environment);
 }
 
+int system(const char* line) {
+  WEIR_GUARD(system, a_child);
+  return real(line);
+}
+FILE* popen(const char* line, const char* how) {
+  WEIR_GUARD(popen, a_child);
+  return real(line, how);
+}
+
+char* getenv(const char* name) noexcept {
+  WEIR_GUARD(getenv, a_variable);
+  return real(name);
+}
+char* secure_getenv(const char* name) noexcept {
+  WEIR_GUARD(secure_getenv, a_variable);
+  return real(name);
+}
+int setenv(const char* name, const char* value, int replaces) noexcept {
+  WEIR_GUARD(setenv, a_variable);
+  return real(name, value, replaces);
+}
+int unsetenv(const char* name) noexcept {
+  WEIR_GUARD(unsetenv, a_variable);
+  return real(name);
+}
+int putenv(char* text) noexcept {
+  WEIR_GUARD(putenv, a_variable);
+  return real(text);
+}
+
+int sigaction(int number, const struct sigaction* action, struct sigaction* before) noexcept {
+  WEIR_GUARD(sigaction, a_signal);
+  return real(number, action, before);
+}
+sighandler_t signal(int number, sighandler_t handler) noexcept {
+  WEIR_GUARD(signal, a_signal);
+  return real(number, handler);
+}
+int kill(pid_t whom, int number) noexcept {
+  WEIR_GUARD(kill, a_signal);
+  return real(whom, number);
+}
+int raise(int number) noexcept {
+  WEIR_GUARD(raise, a_signal);
+  return real(number);
+}
+
 int getaddrinfo(const char* host, const char* service, const addrinfo* hints, addrinfo** found) {
   WEIR_GUARD(getaddrinfo, a_name);
   return real(host, service, hints, found);
@@ -170,6 +281,27 @@ int socket(int family, int type, int protocol) noexcept {
 int connect(int descriptor, const sockaddr* to, socklen_t size) {
   WEIR_GUARD(connect, a_socket);
   return real(descriptor, to, size);
+}
+
+int bind(int descriptor, const sockaddr* at, socklen_t size) noexcept {
+  WEIR_GUARD(bind, a_socket);
+  return real(descriptor, at, size);
+}
+int listen(int descriptor, int backlog) noexcept {
+  WEIR_GUARD(listen, a_socket);
+  return real(descriptor, backlog);
+}
+int socketpair(int family, int type, int protocol, int ends[2]) noexcept {
+  WEIR_GUARD(socketpair, a_socket);
+  return real(family, type, protocol, ends);
+}
+int pipe(int ends[2]) noexcept {
+  WEIR_GUARD(pipe, a_pipe);
+  return real(ends);
+}
+int pipe2(int ends[2], int flags) noexcept {
+  WEIR_GUARD(pipe2, a_pipe);
+  return real(ends, flags);
 }
 
 int open(const char* path, int flags, ...) {
@@ -195,6 +327,46 @@ FILE* fopen(const char* path, const char* how) {
 FILE* fopen64(const char* path, const char* how) {
   WEIR_GUARD(fopen64, a_file);
   return real(path, how);
+}
+int stat(const char* path, struct stat* into) noexcept {
+  WEIR_GUARD(stat, a_path);
+  return real(path, into);
+}
+int lstat(const char* path, struct stat* into) noexcept {
+  WEIR_GUARD(lstat, a_path);
+  return real(path, into);
+}
+int access(const char* path, int mode) noexcept {
+  WEIR_GUARD(access, a_path);
+  return real(path, mode);
+}
+int mkdir(const char* path, mode_t mode) noexcept {
+  WEIR_GUARD(mkdir, a_path);
+  return real(path, mode);
+}
+int rmdir(const char* path) noexcept {
+  WEIR_GUARD(rmdir, a_path);
+  return real(path);
+}
+int unlink(const char* path) noexcept {
+  WEIR_GUARD(unlink, a_path);
+  return real(path);
+}
+int unlinkat(int folder, const char* path, int flags) noexcept {
+  WEIR_GUARD(unlinkat, a_path);
+  return real(folder, path, flags);
+}
+int remove(const char* path) noexcept {
+  WEIR_GUARD(remove, a_path);
+  return real(path);
+}
+int rename(const char* from, const char* to) noexcept {
+  WEIR_GUARD(rename, a_path);
+  return real(from, to);
+}
+DIR* opendir(const char* path) {
+  WEIR_GUARD(opendir, a_path);
+  return real(path);
 }
 
 }  // extern "C"

@@ -5,20 +5,32 @@
 #include <weir/io/blocking.hpp>
 #include <weir/testing/test.hpp>
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <filesystem>
 #include <fstream>
 #include <random>
 #include <string>
@@ -58,6 +70,12 @@ bool fork_one() {
   if (child == 0) ::_exit(0);
   return wait_for(child) == 0;
 }
+
+bool are_closed(int made, const int (&ends)[2]) {
+  return made == 0 && is_closed(ends[0]) && is_closed(ends[1]);
+}
+bool fails_with(int code, int outcome) { return outcome == -1 && errno == code; }
+constexpr const char* no_path = "/nowhere/at/all";
 
 const guarded_call calls[] = {
     {"clock_gettime", "now()",
@@ -143,6 +161,106 @@ const guarded_call calls[] = {
        return file && std::fclose(file) == 0;
      }},
     {"fopen", "open_file()", [] { return std::ifstream("/dev/null").is_open(); }},
+    {"timespec_get", "now()",
+     [] {
+       timespec t{};
+       return std::timespec_get(&t, TIME_UTC) == TIME_UTC && t.tv_sec > 0;
+     }},
+    {"clock", "now()", [] { return std::clock() >= 0; }},
+    {"poll", "co_await", [] { return ::poll(nullptr, 0, 0) == 0; }},
+    {"ppoll", "co_await",
+     [] {
+       const timespec none{};
+       return ::ppoll(nullptr, 0, &none, nullptr) == 0;
+     }},
+    {"select", "co_await",
+     [] {
+       timeval none{};
+       return ::select(0, nullptr, nullptr, nullptr, &none) == 0;
+     }},
+    {"pselect", "co_await",
+     [] {
+       const timespec none{};
+       return ::pselect(0, nullptr, nullptr, nullptr, &none, nullptr) == 0;
+     }},
+    {"epoll_create1", "co_await", [] { return is_closed(::epoll_create1(0)); }},
+    {"epoll_wait", "co_await",
+     [] {
+       epoll_event one{};
+       return fails_with(EBADF, ::epoll_wait(-1, &one, 1, 0));
+     }},
+    {"timerfd_create", "sleep()", [] { return is_closed(::timerfd_create(CLOCK_MONOTONIC, 0)); }},
+    {"eventfd", "co_await", [] { return is_closed(::eventfd(0, 0)); }},
+    {"rand", "random()", [] { return std::rand() >= 0; }},
+    {"random", "random()", [] { return ::random() >= 0; }},
+    {"system", "run_process()", [] { return std::system("true") == 0; }},
+    {"popen", "run_process()",
+     [] {
+       FILE* const child = ::popen("true", "r");
+       return child && ::pclose(child) == 0;
+     }},
+    {"getenv", "a parameter", [] { return std::getenv("PATH") != nullptr; }},
+    {"secure_getenv", "a parameter", [] { return ::secure_getenv("PATH") != nullptr; }},
+    {"setenv", "a parameter", [] { return ::setenv("WEIR_NOBODY_ASKS", "1", 1) == 0; }},
+    {"unsetenv", "a parameter", [] { return ::unsetenv("WEIR_NOBODY_ASKS") == 0; }},
+    {"putenv", "a parameter",
+     [] {
+       static char text[] = "WEIR_NOBODY_ASKS=2";
+       return ::putenv(text) == 0;
+     }},
+    {"sigaction", "wait_signal()",
+     [] {
+       struct sigaction now{};
+       return ::sigaction(SIGUSR2, nullptr, &now) == 0;
+     }},
+    {"signal", "wait_signal()", [] { return ::signal(SIGURG, SIG_DFL) == SIG_DFL; }},
+    {"kill", "raise_signal()", [] { return ::kill(::getpid(), 0) == 0; }},
+    {"raise", "raise_signal()", [] { return ::raise(0) == 0; }},
+    {"bind", "listen()",
+     [] {
+       sockaddr_in nowhere{};
+       return fails_with(EBADF, ::bind(-1, reinterpret_cast<sockaddr*>(&nowhere), sizeof nowhere));
+     }},
+    {"listen", "listen()", [] { return fails_with(EBADF, ::listen(-1, 1)); }},
+    {"socketpair", "connect()",
+     [] {
+       int ends[2] = {-1, -1};
+       return are_closed(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), ends);
+     }},
+    {"pipe", "make_pipe()",
+     [] {
+       int ends[2] = {-1, -1};
+       return are_closed(::pipe(ends), ends);
+     }},
+    {"pipe2", "make_pipe()",
+     [] {
+       int ends[2] = {-1, -1};
+       return are_closed(::pipe2(ends, O_CLOEXEC), ends);
+     }},
+    {"stat", "make_dir()",
+     [] {
+       struct stat found{};
+       return ::stat("/", &found) == 0 && S_ISDIR(found.st_mode);
+     }},
+    {"stat", "make_dir()", [] { return std::filesystem::exists("/"); }},
+    {"lstat", "make_dir()",
+     [] {
+       struct stat found{};
+       return ::lstat("/", &found) == 0 && S_ISDIR(found.st_mode);
+     }},
+    {"access", "make_dir()", [] { return ::access("/", R_OK) == 0; }},
+    {"mkdir", "make_dir()", [] { return fails_with(EEXIST, ::mkdir("/", 0700)); }},
+    {"rmdir", "remove_path()", [] { return fails_with(ENOENT, ::rmdir(no_path)); }},
+    {"unlink", "remove_path()", [] { return fails_with(ENOENT, ::unlink(no_path)); }},
+    {"unlinkat", "remove_path()",
+     [] { return fails_with(ENOENT, ::unlinkat(AT_FDCWD, no_path, 0)); }},
+    {"remove", "remove_path()", [] { return fails_with(ENOENT, std::remove(no_path)); }},
+    {"rename", "rename_path()", [] { return fails_with(ENOENT, std::rename(no_path, "/none")); }},
+    {"opendir", "make_dir()",
+     [] {
+       DIR* const folder = ::opendir("/");
+       return folder && ::closedir(folder) == 0;
+     }},
 };
 
 task<> culprit(bool (*call)(), int* said) {
@@ -202,6 +320,7 @@ TEST(EscapeGuards, leave_a_run_with_threads_alone) {
   EXPECT_FALSE(outcome.is_failed) << outcome.failure;
 }
 
+// A log line reads WEIR_LOG once, and may be the first one.
 TEST(EscapeGuards, leave_the_times_of_the_log_alone) {
   const virtual_outcome outcome = run_outcome([]() -> task<> {
     log::write(log::level::error, "at a time of its own", {});
