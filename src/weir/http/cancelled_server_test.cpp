@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -76,7 +78,8 @@ task<> go_on(request& asked, response& answered, handled& kept) {
 enum class before : std::uint8_t { nothing, held };
 
 /// Who asks "/cut": `said` piece by piece, the first together with what comes before; hears.
-task<std::optional<answer>> ask_cut(talker& client, before what, std::vector<std::string> said) {
+task<std::optional<answer>> ask_cut(talker& client, before what, std::vector<std::string> said,
+                                    int status) {
   const std::string ahead = get("/large") + get("/small") + get("/small");
   co_await client.say(what == before::held ? ahead + said.front() : said.front());
   co_await sleep(1_ms);
@@ -89,7 +92,7 @@ task<std::optional<answer>> ask_cut(talker& client, before what, std::vector<std
   }
   const answer got = co_await client.hear();
   if (!got.is_whole) co_return std::nullopt;
-  EXPECT_EQ(got.status, 200);
+  EXPECT_EQ(got.status, status);
   if (!got.closes()) {
     EXPECT_EQ((co_await client.ask(get("/next"))).body, "/next") << "behind: " << got.head;
   }
@@ -100,13 +103,13 @@ task<std::optional<answer>> ask_cut(talker& client, before what, std::vector<std
 /// cancellation may do.
 template <class Expect>
 task<> cut_answer(victim& v, before what, cut_handler answers, std::vector<std::string> said,
-                  Expect expect) {
+                  Expect expect, int status = 200) {
   server_limits limits;
   limits.heartbeat = 1_ms;
   co_await with_server(limits, answers, [&](server& serves, address at) -> task<> {
     {
       talker client = co_await talker::to(at);
-      const std::optional<answer> heard = co_await ask_cut(client, what, std::move(said));
+      const std::optional<answer> heard = co_await ask_cut(client, what, std::move(said), status);
       if (heard) {
         expect(*heard);
       } else {
@@ -152,6 +155,24 @@ TEST(CancelledHandler, a_read_has_taken_what_it_gave_and_no_more) {
   });
 }
 
+/// Cut between chunks, in one's first line and in its data.
+std::vector<std::string> chunks_in_parts() {
+  return {post("Transfer-Encoding: chunked\r\n"), "4\r\n0123\r\n3\r\n45", "6\r\n3",
+          "\r\n789\r\n0\r\n\r\n"};
+}
+
+TEST(CancelledHandler, a_read_of_chunks_has_taken_what_it_gave_and_no_more) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    bool was_heard = false;
+    co_await cut_answer(v, before::nothing, {&v, read_rest, read_and_send}, chunks_in_parts(),
+                        [&](const answer& got) {
+                          EXPECT_EQ(got.body, "0123456789");
+                          was_heard = true;
+                        });
+    EXPECT_TRUE(was_heard);
+  });
+}
+
 task<> read_whole(request& asked, response&, handled& kept) {
   kept.text = co_await asked.read_all(1 << 20);
 }
@@ -161,13 +182,17 @@ task<> read_more_and_send(request& asked, response& answered, handled& kept) {
 }
 
 TEST(CancelledHandler, a_read_of_a_whole_body_drops_what_came_and_the_next_goes_on_behind_it) {
+  static std::size_t shortest;
+  shortest = posted.size();
   cancel_at_every_point([](victim& v) -> task<> {
     co_await cut_answer(v, before::nothing, {&v, read_whole, read_more_and_send}, text_in_parts(),
                         [&](const answer& got) {
                           EXPECT_TRUE(posted.ends_with(got.body)) << got.body;
                           if (!v.was_cancelled()) EXPECT_EQ(got.body, posted);
+                          shortest = std::min(shortest, got.body.size());
                         });
   });
+  EXPECT_LT(shortest, posted.size()) << "none was cancelled in the midst of its body";
 }
 
 // Cut off in the midst of its 100 the answer is broken; before it, the next read says it.
@@ -209,11 +234,16 @@ task<> send_if_none(request&, response& answered, handled&) {
   if (!answered.is_begun()) co_await answered.send(200, "text/plain", "again");
 }
 
+/// How often the second answer of a handler whose first was cancelled was heard.
+int heard_again = 0;
+
 template <std::size_t Size>
 task<> expect_sent(victim& v, before what) {
   co_await cut_answer(v, what, {&v, send_some<Size>, send_if_none}, {get("/cut")},
                       [&](const answer& got) {
-                        if (got.body != "again" || !v.was_cancelled()) {
+                        if (got.body == "again" && v.was_cancelled()) {
+                          ++heard_again;
+                        } else {
                           EXPECT_EQ(got.body, std::string(Size, 'x'));
                         }
                       });
@@ -223,7 +253,37 @@ TEST(CancelledHandler, an_answer_is_whole_or_another_may_be_given_or_it_is_cut) 
   cancel_at_every_point([](victim& v) -> task<> { co_await expect_sent<10>(v, before::nothing); });
   cancel_at_every_point(
       [](victim& v) -> task<> { co_await expect_sent<large_body>(v, before::nothing); });
+  heard_again = 0;
   cancel_at_every_point([](victim& v) -> task<> { co_await expect_sent<10>(v, before::held); });
+  EXPECT_GT(heard_again, 0) << "none was cancelled while it waited for those before it";
+}
+
+task<> send_problem(request&, response& answered, handled&) {
+  co_await answered.send_problem(404, "nowhere", "not here");
+}
+task<> send_problem_if_none(request&, response& answered, handled&) {
+  if (!answered.is_begun()) co_await answered.send_problem(404, "again", "not here");
+}
+
+template <before What>
+task<> expect_problem(victim& v) {
+  co_await cut_answer(
+      v, What, {&v, send_problem, send_problem_if_none}, {get("/cut")},
+      [&](const answer& got) {
+        if (got.code() == "again" && v.was_cancelled()) {
+          ++heard_again;
+        } else {
+          EXPECT_EQ(got.code(), "nowhere");
+        }
+      },
+      404);
+}
+
+TEST(CancelledHandler, a_problem_is_whole_or_another_may_be_given_or_it_is_cut) {
+  cancel_at_every_point(expect_problem<before::nothing>);
+  heard_again = 0;
+  cancel_at_every_point(expect_problem<before::held>);
+  EXPECT_GT(heard_again, 0) << "none was cancelled while it waited for those before it";
 }
 
 // ---- streams ----
@@ -265,6 +325,32 @@ TEST(CancelledHandler, a_write_behind_held_answers_has_sent_all_or_nothing_or_th
       [](victim& v) -> task<> { co_await expect_stream<write_rest>(v, before::held); });
   cancel_at_every_point(
       [](victim& v) -> task<> { co_await expect_stream<write_without_flush>(v, before::held); });
+}
+
+/// As write_rest, but a piece is more than a socket takes at once.
+task<> write_large(request&, response& answered, handled& kept) {
+  if (!kept.out) kept.out = co_await answered.begin(200, "text/plain");
+  while (kept.done < 3) {
+    const std::string piece(kept.done == 1 ? large_body : 3, static_cast<char>('a' + kept.done));
+    co_await kept.out->write(piece);
+    ++kept.done;
+  }
+  if (kept.done == 3) co_await kept.out->end();
+  kept.done = 5;
+}
+
+template <before What>
+task<> expect_large_stream(victim& v) {
+  co_await cut_answer(v, What, {&v, write_large, go_on<write_large>}, {get("/cut")},
+                      [](const answer& got) {
+                        EXPECT_TRUE(got.body == "aaa" + std::string(large_body, 'b') + "ccc")
+                            << got.body.size() << " bytes";
+                      });
+}
+
+TEST(CancelledHandler, a_large_write_has_sent_all_or_nothing_or_the_answer_is_cut) {
+  cancel_at_every_point(expect_large_stream<before::nothing>);
+  cancel_at_every_point(expect_large_stream<before::held>);
 }
 
 task<> end_stream(request&, response& answered, handled& kept) {
