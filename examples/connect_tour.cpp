@@ -5,6 +5,8 @@
 #include <weir/io/connect_any.hpp>
 #include <weir/io/resolve_service.hpp>
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <optional>
 #include <string>
@@ -65,6 +67,21 @@ weir::task<> echo_once(weir::listener& door) {
   co_await peer.shutdown_send();
 }
 
+// [unix]
+// Within one machine a path does instead of a port, and the folder's rights say who may connect.
+weir::task<> over_a_path(std::string path) {
+  weir::listener door = co_await weir::listen({.path = path});
+  co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
+    s.spawn([&]() -> weir::task<> { co_await echo_once(door); });
+    weir::socket to = co_await weir::connect(door.local());
+    co_await to.send("by path");
+    std::printf("unix: %s\n", std::string((co_await to.receive()).text()).c_str());
+    co_await to.shutdown_send();
+  });
+  co_await weir::remove_path(path);  // it stays, and nobody else could listen there
+}
+// [/unix]
+
 weir::task<> tour() {
   weir::listener door = co_await weir::listen({});
   const weir::address here = door.local();
@@ -77,6 +94,9 @@ weir::task<> tour() {
   const weir::address nobody = gone.local();
   gone.close();
   co_await use_whichever_answers({nobody, here});
+
+  const std::string path = "/tmp/weir_connect_tour." + std::to_string(::getpid());
+  co_await over_a_path(path);
 
   const auto wrong = co_await weir::as_result(connect_to_service("no name"));
   std::printf("service: %s\n", std::string(name(wrong.error().code())).c_str());

@@ -1,6 +1,9 @@
-// Datagrams over UDP; docs/guide/datagrams.md shows them. It runs to its end by itself.
+// Datagrams over UDP and Unix paths; docs/guide/datagrams.md shows them. It runs to its end by
+// itself.
 #include <weir/io.hpp>
 #include <weir/io/datagram_socket.hpp>
+
+#include <unistd.h>
 
 #include <array>
 #include <cstdio>
@@ -67,6 +70,21 @@ weir::task<> greet(weir::datagram_socket& peer) {
 }
 // [/connected]
 
+// [unix]
+// Within one machine, by path: nothing is lost, and a receiver that is slow makes its sender wait.
+weir::task<> over_paths(std::string path) {
+  auto server = weir::bind_datagrams({.path = path});
+  const std::string own = path + ".client";  // so that it can be answered
+  auto client = weir::bind_datagrams({.path = own});
+  co_await client.connect(server.local());
+  co_await client.send("by path");
+  const weir::datagram one = co_await server.receive();
+  co_await server.send_to(one.address, one.text());
+  std::printf("unix: %s\n", std::string((co_await client.receive()).text()).c_str());
+  for (const std::string& name : {path, own}) co_await weir::remove_path(name);  // they would stay
+}
+// [/unix]
+
 weir::task<> tour() {
   auto server = weir::bind_datagrams();
   auto client = weir::open_datagrams();
@@ -83,6 +101,7 @@ weir::task<> tour() {
   auto other = weir::bind_datagrams();
   co_await count_to(one, other, 20);
   co_await greet(other);
+  co_await over_paths("/tmp/weir_datagram_tour." + std::to_string(::getpid()));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
-// TLS from both ends in one program: a server that chooses among protocols, a client that trusts
-// it, and one that does not; docs/guide/connecting.md shows them. It runs to its end by itself. Its
-// certificate, for "localhost", is made for this example and of no other use.
+// TLS from both ends in one program: a server that chooses among protocols and names, a client that
+// trusts it, and one that does not, sessions, certificates of clients and new ones for a server;
+// docs/guide/connecting.md shows them. It runs to its end by itself. Its certificates are made for
+// this example and of no other use.
 #include <weir/core/as_result.hpp>
 #include <weir/io.hpp>
 #include <weir/io/tls_socket.hpp>
@@ -33,14 +34,36 @@ tsRX7Zlyt7I8NHcpa9i+2kch5QehRANCAAS1r5iAbFQmKb0pA3GGLnQWi3Ga4sen
 u8NO2CkZTl4nea3FbQ4EbzBhpnc8OrdWD+2tN45vS0FQwaLRv3auxM6h
 -----END PRIVATE KEY-----
 )";
+// Another one, for "shop.test".
+constexpr std::string_view shop_certificate = R"(-----BEGIN CERTIFICATE-----
+MIIBljCCATugAwIBAgIUTcxTMB7PmFSaJb/uLkbxkqo1lLswCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJc2hvcC50ZXN0MCAXDTI2MTEyNzE2MzcxMVoYDzIxMjUwNjIx
+MTYzNzExWjAUMRIwEAYDVQQDDAlzaG9wLnRlc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAQTCcK+DmwdsHhjzKNillGQyizVmCdmzjlq7qRXa8omUI4LcBUgt2R0
+2y+iAZAhK4cP5afNXF92Fy8231cUhZodo2kwZzAdBgNVHQ4EFgQUU7ZJx4ei++l1
+e1rUh4z6biUUJAkwHwYDVR0jBBgwFoAUU7ZJx4ei++l1e1rUh4z6biUUJAkwDwYD
+VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALgglzaG9wLnRlc3QwCgYIKoZIzj0EAwID
+SQAwRgIhAOb8hcdxHn1umPdthTwnJ2JmriMbRnSlxZWp6f4glJtQAiEAo6lfikDa
+0aHLtzyU1meP21j+h0ykaTEU41I+7by53YI=
+-----END CERTIFICATE-----
+)";
+constexpr std::string_view shop_key = R"(-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgaW6DxFdX8QD5h9pd
+9Xc7E8/9XZlTKZSOABKrimhaxRehRANCAAQTCcK+DmwdsHhjzKNillGQyizVmCdm
+zjlq7qRXa8omUI4LcBUgt2R02y+iAZAhK4cP5afNXF92Fy8231cUhZod
+-----END PRIVATE KEY-----
+)";
 constexpr std::array<std::string_view, 2> protocols{"h2", "http/1.1"};
 
 // [serve]
+weir::task<> echo(weir::tls_socket& peer) {
+  while (const auto piece = co_await peer.receive()) co_await peer.send(piece);
+  co_await peer.shutdown_send();  // close_notify: the peer knows that nothing is missing
+}
 weir::task<> greet(weir::tls_server& by, weir::socket plain) {
   weir::tls_socket peer = co_await weir::tls_accept(by, std::move(plain));
   std::printf("server: %s\n", std::string(peer.info().protocol).c_str());
-  while (const auto piece = co_await peer.receive()) co_await peer.send(piece);
-  co_await peer.shutdown_send();  // close_notify: the peer knows that nothing is missing
+  co_await echo(peer);
 }
 // [/serve]
 
@@ -64,6 +87,93 @@ weir::task<> call_without_trust(std::uint16_t port) {
 }
 // [/distrust]
 
+// [resume]
+weir::task<> part(weir::tls_socket& from) {
+  co_await from.shutdown_send();
+  while (co_await from.receive()) {  // until the other end says so, too; tickets come on the way
+  }
+}
+// One connection after the other: each client keeps the last session with a host.
+weir::task<> call_twice(std::uint16_t port) {
+  weir::tls_client trust({.ca = certificate});
+  for (int i = 0; i < 2; ++i) {
+    weir::tls_socket to = co_await weir::tls_connect(trust, "localhost", port);
+    std::printf("session: %s\n", to.info().is_resumed ? "resumed" : "new");
+    co_await part(to);
+  }
+}
+// [/resume]
+
+// [names]
+// Which certificate a server shows is decided by the name that its client asks for.
+weir::task<> visit_shop(std::uint16_t port) {
+  weir::tls_client trust({.ca = shop_certificate});
+  weir::socket plain = co_await weir::connect("localhost", port);
+  plain.set_keep_alive(60_s);  // a peer that has vanished is noticed after about a minute
+  weir::tls_socket to = co_await weir::tls_connect(trust, std::move(plain), "shop.test");
+  std::printf("shop: trusted\n");
+  co_await part(to);
+}
+// [/names]
+
+// [client_certificate]
+weir::task<> call_with_certificate(std::uint16_t port) {
+  weir::tls_client member(
+      {.ca = certificate, .identity = {.certificate = shop_certificate, .key = shop_key}});
+  weir::tls_socket to = co_await weir::tls_connect(member, "localhost", port);
+  co_await to.send("hello");
+  std::printf("member: %s\n", std::string((co_await to.receive()).text()).c_str());
+  co_await part(to);
+}
+weir::task<> serve_members_only() {
+  const weir::tls_identity who{.certificate = certificate, .key = key};
+  weir::tls_server server({.identities = {&who, 1},
+                           .client_ca = shop_certificate,  // which signed itself
+                           .client_auth = weir::tls_client_auth::required});
+  weir::listener door = co_await weir::listen({});
+  co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
+    s.spawn([&]() -> weir::task<> {
+      weir::tls_socket peer = co_await weir::tls_accept(server, co_await door.accept());
+      co_await echo(peer);
+    });
+    co_await call_with_certificate(door.local().port());
+  });
+}
+// [/client_certificate]
+
+// [reload]
+// From the next handshake on; connections that stand keep theirs. A wrong text changes nothing.
+void renew(weir::tls_server& server, const weir::tls_identity& fresh) {
+  try {
+    server.reload({.identities = {&fresh, 1}});
+    std::printf("reload: done\n");
+  } catch (const weir::exception& e) {
+    std::printf("reload: %s\n", std::string(name(e.reason().code())).c_str());
+  }
+}
+// [/reload]
+
+weir::task<> serve_names() {
+  const std::array<weir::tls_identity, 2> all{
+      weir::tls_identity{.certificate = certificate, .key = key},
+      weir::tls_identity{.certificate = shop_certificate, .key = shop_key}};
+  weir::tls_server server({.identities = all});
+  weir::listener door = co_await weir::listen({});
+  const std::uint16_t port = door.local().port();
+  co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
+    s.spawn([&]() -> weir::task<> {
+      for (int i = 0; i < 3; ++i) {
+        weir::tls_socket peer = co_await weir::tls_accept(server, co_await door.accept());
+        co_await echo(peer);
+      }
+    });
+    co_await call_twice(port);
+    co_await visit_shop(port);
+  });
+  renew(server, {.certificate = shop_certificate, .key = key});
+  renew(server, all[1]);
+}
+
 weir::task<> tour() {
   const weir::tls_identity who{.certificate = certificate, .key = key};
   weir::tls_server server({.identities = {&who, 1}, .protocols = protocols});
@@ -83,6 +193,8 @@ weir::task<> tour() {
     co_await call_without_trust(port);
   });
   std::printf("server: %s\n", told.c_str());
+  co_await serve_names();
+  co_await serve_members_only();
 }
 
 }  // namespace
