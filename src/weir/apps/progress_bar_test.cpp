@@ -1,6 +1,7 @@
 #include <weir/apps/progress_bar.hpp>
 
 #include <weir/core/sleep.hpp>
+#include <weir/testing/escape_guard.hpp>
 #include <weir/testing/test.hpp>
 
 #include <gtest/gtest.h>
@@ -32,6 +33,7 @@ TEST(progress_bar, never_shows_more_than_everything) {
 /// A terminal whose other end the test reads.
 struct terminal_pair {
   terminal_pair() {
+    const testing::escape_allowed beside_the_program;
     EXPECT_EQ(openpty(&ours, &theirs, nullptr, nullptr, nullptr), 0);
     setenv("TERM", "xterm", 1);
   }
@@ -56,9 +58,15 @@ struct terminal_pair {
   int theirs = -1;
 };
 
+/// It looks at the terminal and at TERM when it is made.
+progress_bar bar_at(int descriptor) {
+  const testing::escape_allowed beside_the_program;
+  return progress_bar("x", progress_unit::messages, descriptor);
+}
+
 WEIR_TEST("a progress bar keeps silent for a second, draws ten times a second, and goes away") {
   const terminal_pair terminal;
-  progress_bar bar("x", progress_unit::messages, terminal.theirs);
+  progress_bar bar = bar_at(terminal.theirs);
   bar.progressed(0, 10);
   co_await sleep(900_ms);
   bar.progressed(1, 10);
@@ -75,9 +83,12 @@ WEIR_TEST("a progress bar keeps silent for a second, draws ten times a second, a
 
 WEIR_TEST("a progress bar draws nothing where there is no terminal") {
   std::array<int, 2> ends{};
-  EXPECT_EQ(pipe(ends.data()), 0);
   {
-    progress_bar bar("x", progress_unit::messages, ends[1]);
+    const testing::escape_allowed beside_the_program;
+    EXPECT_EQ(pipe(ends.data()), 0);
+  }
+  {
+    progress_bar bar = bar_at(ends[1]);
     bar.progressed(0, 10);
     co_await sleep(5_s);
     bar.progressed(5, 10);

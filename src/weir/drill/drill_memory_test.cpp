@@ -42,13 +42,14 @@ TEST_F(DrillMemory, of_a_server_that_speaks_tls_stays_below_it_too) {
 
 // Each has its connections, which is what the bound allows for a machine.
 TEST_F(DrillMemory, of_a_server_with_a_hundred_machines_stays_below_it_too) {
-  for (const tls_use tls : {tls_use::never, tls_use::always}) {
-    const drill_report report = run_case(
-        {.settings = {.nodes = 100, .time = duration::seconds(3), .faults = {}, .tls = tls},
-         .seed = 3});
-    EXPECT_EQ(report.violation, "");
-    EXPECT_GT(report.memory_bytes_max, 5u << 20) << "more than is allowed for three machines";
-  }
+  const drill_report report = run_case({.settings = {.nodes = 100,
+                                                     .time = duration::seconds(1),
+                                                     .faults = {},
+                                                     .patience = {},
+                                                     .tls = tls_use::never},
+                                        .seed = 3});
+  EXPECT_LE(report.memory_bytes_max, report.memory_bytes_bound);
+  EXPECT_GT(report.memory_bytes_max, 5u << 20) << "more than is allowed for three machines";
 }
 
 // With a leak planted: each delivery keeps its message's memory.
