@@ -20,7 +20,6 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -53,9 +52,9 @@ struct socket_pair {
   asio::local::stream_protocol::socket right;
 };
 socket_pair connected_pair(asio::io_context& context) {
+  const testing::escape_allowed real_sockets;  // they bring Asio's reactor with them
   socket_pair made{.left = asio::local::stream_protocol::socket(context),
                    .right = asio::local::stream_protocol::socket(context)};
-  const testing::escape_allowed real_sockets;
   asio::local::connect_pair(made.left, made.right);
   return made;
 }
@@ -126,10 +125,6 @@ TEST(CrossAsio, a_context_that_goes_breaks_what_it_has_not_done) {
 }
 
 // Asio's sockets are real ones, also in the virtual world, and nobody waits in them.
-std::unique_ptr<asio::io_context> make_context() {
-  const testing::escape_allowed real_sockets;
-  return std::make_unique<asio::io_context>();
-}
 void poll(asio::io_context& context) {
   const testing::escape_allowed real_sockets;
   context.restart();
@@ -167,8 +162,7 @@ using local_socket = asio::local::stream_protocol::socket;
 /// it has not read.
 template <class Read>
 task<std::string> rest_after(testing::victim& v, Read read, std::string* got) {
-  const auto owned = make_context();
-  asio::io_context& context = *owned;
+  asio::io_context context;
   socket_pair ends = connected_pair(context);
   bool is_over = false;
   co_await with_scope([&](scope& s) -> task<> {
