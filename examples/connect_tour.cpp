@@ -1,8 +1,10 @@
 // Names, services and connections, one function for each; docs/guide/connecting.md shows them. It
-// runs to its end by itself, and asks no name server.
+// runs to its end by itself, and asks no name server but its own, which stays silent.
 #include <weir/core/as_result.hpp>
 #include <weir/io.hpp>
 #include <weir/io/connect_any.hpp>
+#include <weir/io/datagram_socket.hpp>
+#include <weir/io/resolve.hpp>
 #include <weir/io/resolve_service.hpp>
 
 #include <unistd.h>
@@ -34,6 +36,17 @@ weir::task<> use_whichever_answers(std::vector<weir::address> replicas) {
   std::printf("connected: %s\n", nearest ? "yes" : "no");
 }
 // [/any]
+
+// [resolve]
+// Each next try takes longer than the one before; the only server here never answers.
+weir::task<> ask_in_vain() {
+  const weir::datagram_socket silent = weir::bind_datagrams();
+  const std::string server = silent.local().text();
+  const auto found = co_await weir::as_result(weir::resolve(
+      "shop.test", 443, {.try_timeout = 5_ms, .tries = 2, .servers = server.c_str()}));
+  std::printf("resolve: %s\n", found ? "found" : std::string(name(found.error().code())).c_str());
+}
+// [/resolve]
 
 // [service]
 weir::task<std::optional<weir::socket>> connect_to_service(std::string name) {
@@ -82,6 +95,17 @@ weir::task<> over_a_path(std::string path) {
 }
 // [/unix]
 
+// [shared]
+// Two loops, or two processes, may listen at one port: the kernel gives each connection to one.
+weir::task<> share_a_port() {
+  const weir::listener one = co_await weir::listen({.reuse_port = true});
+  const std::uint16_t port = one.local().port();
+  const weir::listener other = co_await weir::listen({.port = port, .reuse_port = true});
+  const auto third = co_await weir::as_result(weir::listen({.port = port}));  // does not say so
+  std::printf("third: %s\n", third ? "listens" : std::string(name(third.error().code())).c_str());
+}
+// [/shared]
+
 weir::task<> tour() {
   weir::listener door = co_await weir::listen({});
   const weir::address here = door.local();
@@ -97,6 +121,9 @@ weir::task<> tour() {
 
   const std::string path = "/tmp/weir_connect_tour." + std::to_string(::getpid());
   co_await over_a_path(path);
+
+  co_await share_a_port();
+  co_await ask_in_vain();
 
   const auto wrong = co_await weir::as_result(connect_to_service("no name"));
   std::printf("service: %s\n", std::string(name(wrong.error().code())).c_str());

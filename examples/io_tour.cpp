@@ -36,6 +36,19 @@ weir::task<> replace_durably(std::string folder, std::string_view text) {
 }
 // [/replace]
 
+// [first]
+// Of several who would make the file one does; whoever writes it anew drops what it held.
+weir::task<> be_first(std::string path) {
+  for (const char* who : {"one", "other"}) {
+    const auto made = co_await weir::as_result(
+        weir::open_file(path, {.write = true, .create = true, .exclusive = true}));
+    std::printf("%s: %s\n", who, made ? "first" : std::string(name(made.error().code())).c_str());
+  }
+  weir::file anew = co_await weir::open_file(path, {.write = true, .truncate = true});
+  co_await anew.write_at(0, "anew\n");
+}
+// [/first]
+
 // [read]
 weir::task<std::string> read_whole(std::string path) {
   weir::file from = co_await weir::open_file(std::move(path));
@@ -64,6 +77,7 @@ weir::task<> file_tour(std::string folder) {
   co_await replace_durably(inner, "port = 7000\n");
   std::printf("%s", (co_await read_whole(inner + "/settings")).c_str());
   const auto status = weir::path_status(inner + "/settings.new");
+  co_await be_first(inner + "/first");
   std::printf("left over: %s\n", status ? "yes" : "nothing");
   co_await empty_folder(inner);
 }

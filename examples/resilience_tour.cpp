@@ -39,6 +39,20 @@ weir::task<int> patient_quote(pricing& server) {
 }
 // [/retry]
 
+// [sparing]
+// One retry for ten calls; and two in ten seconds whatever the calls, for those who call rarely.
+weir::task<> retry_sparingly(pricing& down) {
+  weir::retry_budget budget({.ratio = 0.1, .retries_per_second_min = 0.2, .window = 10_s});
+  for (int i = 0; i < 5; ++i) {
+    static_cast<void>(co_await weir::as_result(
+        weir::retry(weir::fixed(1_ms).recurs(3),
+                    [&]() -> weir::task<int> { co_return co_await down.quote("melons"); },
+                    {.budget = &budget})));
+  }
+  std::printf("sparing: 5 asked, %d calls\n", down.calls);
+}
+// [/sparing]
+
 // [gave_up]
 weir::task<> tell_why(pricing& server) {
   try {
@@ -88,8 +102,9 @@ weir::task<> guard_a_database() {
 
 // [adaptive]
 weir::concurrency_limit learned() {
-  return weir::concurrency_limit({.name = "search", .queue_max = 1000},
-                                 {.limit_initial = 20, .limit_max = 400});
+  return weir::concurrency_limit(
+      {.name = "search", .queue_max = 1000},
+      {.limit_initial = 20, .limit_min = 5, .limit_max = 400, .tolerance = 2});
 }
 // [/adaptive]
 
@@ -128,6 +143,18 @@ weir::task<> ask_together(pricing& server) {
   std::printf("cache: 10 asked, %d call\n", server.calls);
 }
 // [/cache]
+
+// [few]
+weir::task<> keep_few(pricing& server) {
+  weir::call_cache<char, int> quotes({.entries_max = 2});
+  const auto load = [&](char item) -> weir::task<int> {
+    const char text[] = {item, '\0'};
+    co_return co_await server.quote(text);
+  };
+  for (const char item : {'a', 'b', 'a', 'c', 'b'}) co_await quotes.get(item, load);
+  std::printf("few: %d calls, %d kept\n", server.calls, static_cast<int>(quotes.stats().entries));
+}
+// [/few]
 
 // [layers]
 weir::task<> all_together(pricing& server) {
@@ -194,6 +221,14 @@ weir::task<int> ask_a_replica(int& calls) {
       },
       {.should_retry = may_come_later});
 }
+// A hedge asks the same: a "no" of that kind lets the next call begin at once.
+weir::task<int> ask_any_replica(int& calls) {
+  co_return co_await weir::hedge(
+      {.delay = 1_s, .may_pass = may_come_later}, [&]() -> weir::task<int> {
+        if (++calls < 2) weir::raise(weir::error(weir::errc::not_found, "not here yet"));
+        co_return calls;
+      });
+}
 // And what speaks against a service: of this one a "no" does, though of others it is an answer.
 weir::breaker_verdict strict(const weir::call_failure& what) {
   return what.code() == weir::errc::permission_denied ? weir::breaker_verdict::failure
@@ -204,6 +239,8 @@ weir::breaker_verdict strict(const weir::call_failure& what) {
 weir::task<> judge_tour() {
   int calls = 0;
   std::printf("judge: answered by call %d\n", co_await ask_a_replica(calls));
+  calls = 0;
+  std::printf("hedge: answered by call %d\n", co_await ask_any_replica(calls));
   weir::circuit_breaker breaker({.calls_min = 1, .judge = strict});
   const auto refuse = []() -> weir::task<> {
     weir::raise(weir::error(weir::errc::permission_denied, "no"));
@@ -275,6 +312,8 @@ weir::task<> tour() {
   pricing shaky{.failures_left = 2};
   std::printf("retry: %d after %d calls\n", co_await patient_quote(shaky), shaky.calls);
   pricing down{.failures_left = 1000};
+  pricing gone{.failures_left = 1000};
+  co_await retry_sparingly(gone);
   co_await tell_why(down);
   co_await spare_a_broken_service(down);
   co_await guard_a_database();
@@ -286,6 +325,8 @@ weir::task<> tour() {
   std::printf("fallback: %d\n", co_await some_quote(down));
   pricing fine;
   co_await ask_together(fine);
+  pricing small;
+  co_await keep_few(small);
   pricing again{.failures_left = 2};
   co_await all_together(again);
   static_cast<void>(co_await weir::as_result(weir::with_timeout(1_ms, clean_up_at_night())));

@@ -174,6 +174,26 @@ weir::task<> serve_names() {
   renew(server, all[1]);
 }
 
+// [limits]
+// Who connects and then says nothing is given up after a while, with no deadline around it.
+weir::task<> meet_a_silent_peer() {
+  const weir::tls_identity who{.certificate = certificate, .key = key};
+  weir::tls_server server({.identities = {&who, 1}, .handshake_timeout = 20_ms});
+  weir::listener door = co_await weir::listen({});
+  const weir::socket silent = co_await weir::connect(door.local());
+  const auto made = co_await weir::as_result(weir::tls_accept(server, co_await door.accept()));
+  std::printf("silent: %s\n", made ? "a peer" : std::string(name(made.error().code())).c_str());
+}
+// Texts may say which files they are of, for errors.
+void trust_a_wrong_file() {
+  try {
+    const weir::tls_client nobody({.ca = "no PEM", .ca_name = "/etc/shop/ca.pem"});
+  } catch (const weir::exception& e) {
+    std::printf("%s\n", std::string(e.reason().message()).c_str());
+  }
+}
+// [/limits]
+
 weir::task<> tour() {
   const weir::tls_identity who{.certificate = certificate, .key = key};
   weir::tls_server server({.identities = {&who, 1}, .protocols = protocols});
@@ -195,6 +215,8 @@ weir::task<> tour() {
   std::printf("server: %s\n", told.c_str());
   co_await serve_names();
   co_await serve_members_only();
+  co_await meet_a_silent_peer();
+  trust_a_wrong_file();
 }
 
 }  // namespace
