@@ -104,7 +104,7 @@ task<> talk(socket& peer, std::string_view text, behaviour how, bool* was_reset)
     text.remove_prefix(part.size());
     if (how.is_slow) co_await sleep(100_ms);
   }
-  if (how.half_closes) std::ignore = co_await as_result(peer.shutdown_send());
+  if (how.half_closes && !co_await as_result(peer.shutdown_send())) *was_reset = true;
 }
 
 task<> listen_to(socket& peer, std::string* said, bool* was_reset) {
@@ -130,7 +130,9 @@ task<> one_connection(std::string_view input, behaviour how) {
       both.spawn([&]() -> task<> { co_await listen_to(peer, &said, &was_reset); });
       co_await both.join();
     });
-    check_responses(said, input, how.leaves_early || was_reset);
+    // Who listens to events and ends its own half has left: the stream ends there.
+    const bool leaves_events = how.half_closes && input.find("/e") != std::string_view::npos;
+    check_responses(said, input, how.leaves_early || was_reset || leaves_events);
     peer.reset();
     co_await sleep(2_min);
     WEIR_ASSERT(serves.stats().connections_live == 0);
