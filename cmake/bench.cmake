@@ -96,12 +96,13 @@ endforeach()
 find_program(WEIR_GO go)
 find_program(WEIR_CARGO cargo)
 set(foreign)
-file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/peers/*.go)
+set(measure ${PROJECT_SOURCE_DIR}/bench/peers/measure.go)  # a part of each
+file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/peers/*_go.go)
 foreach(source ${sources})
   get_filename_component(name ${source} NAME_WE)
   if(WEIR_GO)
-    add_custom_command(OUTPUT ${weir_bench_folder}/${name} DEPENDS ${source} VERBATIM
-      COMMAND ${CMAKE_COMMAND} -E env GO111MODULE=off ${WEIR_GO} build -o ${weir_bench_folder}/${name} ${source})
+    add_custom_command(OUTPUT ${weir_bench_folder}/${name} DEPENDS ${source} ${measure} VERBATIM
+      COMMAND ${CMAKE_COMMAND} -E env GO111MODULE=off ${WEIR_GO} build -o ${weir_bench_folder}/${name} ${source} ${measure})
     list(APPEND foreign ${weir_bench_folder}/${name})
   endif()
 endforeach()

@@ -2,26 +2,10 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"runtime"
-	"sort"
 	"sync"
-	"time"
 )
-
-func measure(name string, count int64, work func(int64) uint64) {
-	work(count/16 + 1)
-	took := make([]float64, 3)
-	var checksum uint64
-	for i := range took {
-		before := time.Now()
-		checksum = work(count)
-		took[i] = float64(time.Since(before).Nanoseconds()) / float64(count)
-	}
-	sort.Float64s(took)
-	fmt.Printf("%s %.3f ns %d\n", name, took[1], checksum)
-}
 
 func pingPong(count int64) uint64 {
 	there, back := make(chan uint64, 1), make(chan uint64, 1)
@@ -75,7 +59,7 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == "--small" {
 		scale = 1000
 	}
-	measure("channel_ping_pong", 200000/scale, pingPong)
-	measure("channel_one_to_one/capacity=1024", 4000000/scale, func(n int64) uint64 { return spread(n, 1) })
-	measure("channel_two_to_two/capacity=1024", 4000000/scale, func(n int64) uint64 { return spread(n, 2) })
+	measureWall("channel_ping_pong", 200000/scale, pingPong)
+	measureWall("channel_one_to_one/capacity=1024", 4000000/scale, func(n int64) uint64 { return spread(n, 1) })
+	measureWall("channel_two_to_two/capacity=1024", 4000000/scale, func(n int64) uint64 { return spread(n, 2) })
 }

@@ -8,15 +8,8 @@ import (
 	"runtime"
 	"sort"
 	"sync"
-	"syscall"
 	"time"
 )
-
-func cpuNs() int64 {
-	var used syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &used)
-	return used.Utime.Nano() + used.Stime.Nano()
-}
 
 // Both clocks at once: the work takes seconds here.
 func measureForks(name string, count int64, work func() uint64) {

@@ -3,34 +3,12 @@
 package main
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
-	"sort"
-	"syscall"
 )
-
-func cpuNs() int64 {
-	var used syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &used)
-	return (used.Utime.Nano() + used.Stime.Nano())
-}
-
-func measure(name string, count int64, work func(int64) uint64) {
-	work(count/16 + 1)
-	took := make([]float64, 3)
-	var checksum uint64
-	for i := range took {
-		before := cpuNs()
-		checksum = work(count)
-		took[i] = float64(cpuNs()-before) / float64(count)
-	}
-	sort.Float64s(took)
-	fmt.Printf("%s %.3f ns %d\n", name, took[1], checksum)
-}
 
 func must[T any](value T, err error) T {
 	if err != nil {

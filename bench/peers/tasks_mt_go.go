@@ -2,25 +2,9 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"runtime"
-	"sort"
-	"time"
 )
-
-func measure(name string, count int64, work func(int64) uint64) {
-	work(count/16 + 1)
-	took := make([]float64, 3)
-	var checksum uint64
-	for i := range took {
-		before := time.Now()
-		checksum = work(count)
-		took[i] = float64(time.Since(before).Nanoseconds()) / float64(count)
-	}
-	sort.Float64s(took)
-	fmt.Printf("%s %.3f ns %d\n", name, took[1], checksum)
-}
 
 func pingPong(count int64) uint64 {
 	there, back := make(chan int), make(chan int)
@@ -64,6 +48,6 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == "--small" {
 		scale = 1000
 	}
-	measure("ping_pong", 10000/scale, pingPong)
-	measure("post", 1000000/scale, postMany)
+	measureWall("ping_pong", 10000/scale, pingPong)
+	measureWall("post", 1000000/scale, postMany)
 }

@@ -2,6 +2,7 @@
 
 #include <weir/core/as_result.hpp>
 #include <weir/core/combine.hpp>
+#include <weir/core/combine_kit_test.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/testing/allocation_points.hpp>
 #include <weir/testing/cancel_points.hpp>
@@ -26,15 +27,6 @@ using testing::errors_of;
 using testing::expect_raises;
 using ::testing::HasSubstr;
 
-task<int> after(duration length, int value) {
-  co_await sleep(length);
-  co_return value;
-}
-task<> nap(duration length) { co_await sleep(length); }
-task<int> failing(duration length, const char* text) {
-  co_await sleep(length);
-  raise(error(errc::broken, text));
-}
 task<int> finishing_anyway(duration length, int value) {
   co_await shield(nap(length));
   co_return value;

@@ -1,6 +1,7 @@
 #include <weir/core/combine.hpp>
 
 #include <weir/core/as_result.hpp>
+#include <weir/core/combine_kit_test.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/testing/test.hpp>
 
@@ -31,15 +32,6 @@ struct mark {
   ~mark() { log->push_back(name); }
 };
 
-task<int> after(duration length, int value) {
-  co_await sleep(length);
-  co_return value;
-}
-task<> nap(duration length) { co_await sleep(length); }
-task<int> failing(duration length, const char* text) {
-  co_await sleep(length);
-  raise(error(errc::broken, text));
-}
 task<> marked_nap(std::string* log, char name, duration length) {
   const mark local(*log, name);
   co_await sleep(length);

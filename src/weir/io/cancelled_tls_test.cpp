@@ -170,38 +170,43 @@ TEST(CancelledTls, a_receive_has_taken_what_it_gave_and_no_more) {
 
 constexpr std::size_t long_text = 120'000;  // more than the way to the peer holds
 
+/// Has `send` send a long text, cancelled at the victim's point, and then does `rest`. Gives what
+/// the server has heard.
+template <class Send, class Rest>
+task<heard> hear_a_send(victim& v, tls_pair& ends, std::size_t* sent, Send send, Rest rest) {
+  co_await shake(ends);
+  const std::string text(long_text, 'x');
+  heard got;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn(hear_all, &*ends.server, &got);
+    co_await v.run(send(&*ends.client, &text, sent));
+    co_await rest(*ends.client);
+  });
+  co_return got;
+}
+
 TEST(CancelledTls, a_send_has_committed_what_it_tells_and_the_next_one_goes_on_behind_it) {
   cancel_at_every_point([](victim& v) -> task<> {
     tls_pair ends;
-    co_await shake(ends);
-    const std::string text(long_text, 'x');
     std::size_t sent = 0;
-    heard got;
-    co_await with_scope([&](scope& s) -> task<> {
-      s.spawn(hear_all, &*ends.server, &got);
-      co_await v.run(say_all(&*ends.client, &text, &sent));
-      co_await ends.client->send("the rest");
-      co_await ends.client->shutdown_send();
+    const heard got = co_await hear_a_send(v, ends, &sent, say_all, [](tls_socket& to) -> task<> {
+      co_await to.send("the rest");
+      co_await to.shutdown_send();
     });
     EXPECT_EQ(got.text.size(), sent + 8);
     EXPECT_TRUE(got.text.ends_with("the rest"));
     EXPECT_EQ(got.end, errc{});
-    if (!v.was_cancelled()) EXPECT_EQ(sent, text.size());
+    if (!v.was_cancelled()) EXPECT_EQ(sent, long_text);
   });
 }
 
 TEST(CancelledTls, a_close_after_a_send_is_heard_as_a_cut_and_no_half_record_is_taken) {
   cancel_at_every_point([](victim& v) -> task<> {
     tls_pair ends;
-    co_await shake(ends);
-    const std::string text(long_text, 'x');
     std::size_t sent = 0;
-    heard got;
-    co_await with_scope([&](scope& s) -> task<> {
-      s.spawn(hear_all, &*ends.server, &got);
-      co_await v.run(say_all(&*ends.client, &text, &sent));
-      ends.client->close();
-      co_await testing::expect_raises<errc::closed>(ends.client->send("too late"));
+    const heard got = co_await hear_a_send(v, ends, &sent, say_all, [](tls_socket& to) -> task<> {
+      to.close();
+      co_await testing::expect_raises<errc::closed>(to.send("too late"));
     });
     EXPECT_LE(got.text.size(), sent);
     EXPECT_EQ(got.text.find_first_not_of('x'), std::string::npos);
@@ -212,18 +217,15 @@ TEST(CancelledTls, a_close_after_a_send_is_heard_as_a_cut_and_no_half_record_is_
 TEST(CancelledTls, an_end_that_was_not_told_is_told_by_the_next_shutdown) {
   cancel_at_every_point([](victim& v) -> task<> {
     tls_pair ends;
-    co_await shake(ends);
-    const std::string text(long_text, 'x');
     std::size_t sent = 0;
-    heard got;
-    co_await with_scope([&](scope& s) -> task<> {
-      s.spawn(hear_all, &*ends.server, &got);
-      co_await v.run([](tls_socket* to, const std::string* what, std::size_t* count) -> task<> {
-        co_await to->send(*what, count);
-        co_await to->shutdown_send();
-      }(&*ends.client, &text, &sent));
-      co_await ends.client->shutdown_send();
-    });
+    const auto send_and_end = [](tls_socket* to, const std::string* what,
+                                 std::size_t* count) -> task<> {
+      co_await to->send(*what, count);
+      co_await to->shutdown_send();
+    };
+    const heard got =
+        co_await hear_a_send(v, ends, &sent, send_and_end,
+                             [](tls_socket& to) -> task<> { co_await to.shutdown_send(); });
     EXPECT_EQ(got.text.size(), sent);
     EXPECT_EQ(got.end, errc{});
     co_await ends.server->send("answer");

@@ -275,7 +275,7 @@ int run_cores(core_program& program, run_options options) {
   for (std::thread& one : threads) one.join();
   if (!group.failure()) return group.is_without_driver() ? exit_without_driver : 0;
   string_sink description;
-  detail::describe_exception(group.failure(), description);
+  describe_exception(group.failure(), description);
   report_unhandled({.text = description.text.c_str(), .what = group.failure(), .is_report = false});
   return 1;
 }

@@ -111,6 +111,14 @@ outcome look(virtual_world& world) {
   EXPECT_EQ(seen.refusal_after, "");
   return seen;
 }
+/// What a journal of so many records comes to with a page that can't be read.
+outcome look_behind(std::uint64_t count, std::string_view segment, std::uint64_t offset) {
+  virtual_world world;
+  journal_model model;
+  fill(world, model, count);
+  EXPECT_EQ(world.disk().break_pages(segment.data(), offset, 1), 0);
+  return look(world);
+}
 
 std::string damages_of(const journal_report& report) {
   std::string all;
@@ -167,11 +175,7 @@ TEST(journal_unreadable, any_page_loses_what_lies_on_it_with_accept_loss_and_ref
 }
 
 TEST(journal_unreadable, a_page_inside_a_segment_loses_its_records_and_no_others) {
-  virtual_world world;
-  journal_model model;
-  fill(world, model, 40);
-  ASSERT_EQ(world.disk().break_pages(first_segment.data(), 8192, 1), 0);
-  const outcome seen = look(world);
+  const outcome seen = look_behind(40, first_segment, 8192);
   EXPECT_EQ(damages_of(seen.report),
             "journal-0000000001.seg, bytes 7808 to 12648: the disk can't read bytes 8192 to 12288 "
             "(Input/output error); records 9 to 13 can't be read\n");
@@ -183,11 +187,7 @@ TEST(journal_unreadable, a_page_inside_a_segment_loses_its_records_and_no_others
 }
 
 TEST(journal_unreadable, a_header_costs_its_segment_and_no_other) {
-  virtual_world world;
-  journal_model model;
-  fill(world, model, 40);
-  ASSERT_EQ(world.disk().break_pages(second_segment.data(), 0, 1), 0);
-  const outcome seen = look(world);
+  const outcome seen = look_behind(40, second_segment, 0);
   EXPECT_TRUE(damages_of(seen.report)
                   .contains("journal-0000000002.seg, bytes 0 to 16384: the disk can't read the "
                             "header of the segment (Input/output error); records "))
@@ -198,11 +198,8 @@ TEST(journal_unreadable, a_header_costs_its_segment_and_no_other) {
 }
 
 TEST(journal_unreadable, the_place_of_the_last_batch_is_a_loss_and_no_torn_tail) {
-  virtual_world world;
-  journal_model model;
-  fill(world, model, 5);  // the last begins in the first page and ends in the second
-  ASSERT_EQ(world.disk().break_pages(first_segment.data(), 4096, 1), 0);
-  const outcome seen = look(world);
+  // The last record begins in the first page and ends in the second.
+  const outcome seen = look_behind(5, first_segment, 4096);
   EXPECT_TRUE(damages_of(seen.report).contains("; what was written last may lie there"))
       << damages_of(seen.report);
   EXPECT_EQ(seen.report.torn_bytes, 0u);
@@ -229,11 +226,7 @@ TEST(journal_unreadable, a_page_behind_the_end_loses_nothing_and_is_not_written_
 }
 
 TEST(journal_unreadable, the_header_of_the_next_segment_may_have_been_that_of_a_begun_one) {
-  virtual_world world;
-  journal_model model;
-  fill(world, model, 2);
-  ASSERT_EQ(world.disk().break_pages(second_segment.data(), 0, 1), 0);
-  const outcome seen = look(world);
+  const outcome seen = look_behind(2, second_segment, 0);
   EXPECT_TRUE(seen.refusal.contains("journal-0000000002.seg")) << seen.refusal;
   EXPECT_EQ(seen.records, 2u);
 }
