@@ -22,7 +22,7 @@ void add_failure(error_list& to, const error_list& from, std::size_t at) noexcep
 /// The errors of a scope's tasks, in the order in which they happened.
 ///
 /// Cancel:  plain value, no waits.
-/// Order:   first() is the one that cancelled the others; of a collecting scope, the first there was.
+/// Order:   first() is the error that cancelled the others, or, of a collecting scope, came first.
 /// Bound:   error_group::size_max errors are kept; the rest is counted in dropped().
 /// Errors:  without memory for more, errors are counted in dropped(); without memory for the first,
 ///          the group is a std::bad_alloc, and dropped() says 1 whatever their number.
