@@ -31,7 +31,6 @@ constexpr std::size_t block_bytes(std::size_t c) noexcept {
 
 std::atomic<std::size_t> slab_bytes_total{0};
 
-// Batches that threads gave up: on overflow, or at their end.
 /// What a thread had left of its last slab when it ended; the next thread that needs one goes on
 /// with it.
 struct slab_rest {
@@ -39,6 +38,7 @@ struct slab_rest {
   std::size_t size;
 };
 
+// Batches that threads gave up: on overflow, or at their end.
 struct depot {
   std::mutex lock;
   free_block* batches[class_count] = {};

@@ -123,9 +123,10 @@ void timer_wheel::place(timer& t) noexcept {
   const std::uint64_t mask = (std::uint64_t{1} << bits_of(level)) - 1;
   const auto at = static_cast<std::size_t>(first_of(level)) + ((tick >> shift_of(level)) & mask);
   slot& s = slots_[at];
-  const bool is_earlier =
-      t.due < s.head.due && !is_planted("core: a slot is due when its first timer is");
-  if (is_empty(s.head) || is_earlier) s.head.due = t.due;
+  // The due time of an empty slot is of the past: looked at first it would be a branch by lot.
+  if (is_empty(s.head) ||
+      (t.due < s.head.due && !is_planted("core: a slot is due when its first timer is")))
+    s.head.due = t.due;
   push_back(s.head, t);
   used_[at / 64] |= std::uint64_t{1} << (at % 64);
 }
