@@ -185,6 +185,25 @@ class DevTest(unittest.TestCase):
         self.assertEqual(process.returncode, 7)  # the server's own exit code, so Ctrl-C and SIGTERM reach it too
         self.assertEqual(out, f"{process.pid} {self.root} serve --listen 127.0.0.1:0\n")
 
+    def fake_release(self, **exit_codes):
+        """Programs of a release that only take notes, and end as it is said."""
+        (self.root / "installed").write_text("clang-19\nninja-build\npython3\n")
+        for name in ("python3", "cpack"):
+            self.tool(name, f'echo "{name} $*" >> {self.root}/calls')
+        for name in ("weir", "corpora_test"):
+            self.tool(name, f'echo "{name} $*" >> {self.root}/calls; exit {exit_codes.get(name, 0)}')
+            program = self.root / "build" / "release" / name
+            program.parent.mkdir(parents=True, exist_ok=True)
+            program.symlink_to(self.root / "bin" / name)
+
+    def test_a_release_that_explores_other_schedules_than_the_tests_is_not_packed(self):
+        self.fake_release(corpora_test=1)
+        done = self.dev("package")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("dev: the release explores other schedules", done.stderr)
+        self.assertIn("cmake --build --preset release", "\n".join(self.calls()))
+        self.assertEqual([call for call in self.calls() if call.startswith("cpack")], [])
+
     def test_what_an_installed_package_provides_and_an_alternative_count_as_installed(self):
         (self.root / "packages.txt").write_text("# build\nninja-build\nclang-19\nnpm\nlibnode-dev | nodejs-dev\n")
         (self.root / "installed").write_text("clang-19, \nninja-build, nodejs-dev, npm (= 9)\n")

@@ -1,7 +1,5 @@
 // What the explorer makes of each kernel of the corpora, and the table of it.
-#include <weir/sim/explore.hpp>
-
-#include "corpus.hpp"
+#include "explored_kernel.hpp"
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -31,15 +29,6 @@ constexpr std::uint64_t schedules_sct_max = 10'000;  // SCTBench's own bound
 constexpr std::uint64_t schedules_rare_max = 1'000'000;
 constexpr std::uint64_t seeds = 5;              // campaigns with other seeds
 constexpr std::uint64_t all_runs_max = 50'000;  // to know the least number of switches
-
-class explored_kernel final : public explored_program {
- public:
-  explicit explored_kernel(const kernel& of) : of_(of) {}
-  WEIR_CORO_WRAPPER task<> body() override { return of_.body(); }
-
- private:
-  const kernel& of_;
-};
 
 struct line {
   std::string set;
