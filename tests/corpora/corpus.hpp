@@ -14,6 +14,7 @@
 #include <weir/flow/mutex.hpp>
 #include <weir/flow/shared_mutex.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <span>
@@ -35,6 +36,10 @@ struct kernel {
   expected verdict = expected::found;
   const char* reason = "";  // why it is impossible
   const char* says = "";    // the message of the assertion
+  // Of a rare one, which takes too many runs to find out the least number of exceptions: how many
+  // switches are known to be needed, and to how many exceptions it is shrunk today.
+  std::size_t switches_least = 0;
+  std::size_t shrunk_most = 0;
 };
 
 /// One of several tasks that run together: a lambda that lives as long as the await around it.

@@ -186,7 +186,12 @@ constexpr kernel kernels[] = {
     {"SWSQ", "atomicity", &swsq},
     {"IWSQ", "atomicity", &iwsq},
     {"IWSQWS", "lost item", &iwsqws},
-    {"SafeStack", "ABA", &safestack, expected::rare},
+    {.name = "SafeStack",
+     .kind = "ABA",
+     .body = &safestack,
+     .verdict = expected::rare,
+     .switches_least = 5,
+     .shrunk_most = 27},
 };
 
 }  // namespace
