@@ -204,6 +204,16 @@ class DevTest(unittest.TestCase):
         self.assertIn("cmake --build --preset release", "\n".join(self.calls()))
         self.assertEqual([call for call in self.calls() if call.startswith("cpack")], [])
 
+    def test_a_soak_begins_with_a_campaign_that_is_long_enough_to_judge_what_never_happened(self):
+        self.fake_release(weir=1)
+        done = self.dev("soak", "1m")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("dev: the campaign of the simulated server failed", done.stderr)
+        self.assertNotIn("tools/soak.py", "\n".join(self.calls()))
+        campaign = next(call for call in self.calls() if call.startswith("weir sim serve"))
+        self.assertRegex(campaign, " --seeds 100 ")  # seeds_enough of the command
+        self.assertNotRegex(campaign, "--(time|faults|tls) ")  # less than usual is not judged
+
     def test_what_an_installed_package_provides_and_an_alternative_count_as_installed(self):
         (self.root / "packages.txt").write_text("# build\nninja-build\nclang-19\nnpm\nlibnode-dev | nodejs-dev\n")
         (self.root / "installed").write_text("clang-19, \nninja-build, nodejs-dev, npm (= 9)\n")
