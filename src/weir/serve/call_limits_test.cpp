@@ -75,6 +75,27 @@ task<end_of_call> push_once(std::string url, server_config config = config_in())
   co_return out;
 }
 
+WEIR_TEST("a push that its connection did not answer has failed, and is not sent again by itself") {
+  const auto answer_once = [](socket& peer) -> task<> {
+    co_await peer.send("HTTP/1.1 204 No Content\r\n\r\n");
+    co_await read_request(peer);
+  };
+  co_await with_hostile(answer_once, [](std::string url, std::uint32_t& calls) -> task<> {
+    server_config config = config_in();
+    config.limits.message_bytes_max = 64 << 10;
+    config.segment_bytes = 256 << 10;
+    co_await with_server(config, {}, [&](api& server, event&) -> task<> {
+      co_await server.put("/v1/queues/q",
+                          fmt::format(R"({{"push":{{"url":"{}"}},"attempts":1}})", url));
+      const std::string first = co_await server.send("q", "x");
+      EXPECT_EQ(co_await server.state(first, "?wait=1m"), "done");
+      const std::string second = co_await server.send("q", "y");
+      EXPECT_EQ(co_await server.state(second, "?wait=1m"), "dead");
+      EXPECT_EQ(calls, 1u) << "connections";
+    });
+  });
+}
+
 WEIR_TEST("a worker that hangs is given up after push.timeout") {
   co_await with_hostile([](socket& peer) -> task<> { std::ignore = co_await peer.receive(); },
                         [](std::string url, std::uint32_t&) -> task<> {
