@@ -116,6 +116,93 @@ TEST_F(BrokerWithoutMemory, goes_on_serving) {
   });
 }
 
+// A call that found no memory is made again.
+template <class Call>
+task<> until_answered(Call call) {
+  for (;;) {
+    try {
+      co_await call();
+      co_return;
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): once more
+    }
+  }
+}
+
+// Messages come and go, and leases run out, until there were snapshots, compaction and new
+// segments.
+task<> live_busily(memory_watch* memory, std::uint64_t nth, journal_stats* seen) {
+  constexpr std::size_t many = 300;
+  broker_options options = tiny_broker();
+  options.limits.lease_max = many;
+  options.journal.snapshot_slice_bytes = 8 << 10;
+  co_await with_broker(options, [&](broker& b) -> task<> {
+    co_await b.put_queue("q", {.lease = 10_s, .backoff = {.first = duration(), .max = duration()}});
+    const std::string body(200, 'x');
+    const std::vector<new_message> some(many / 6, {.body = body});
+    memory->fail_large(nth);
+    for (int i = 0; i < 6; ++i) {
+      co_await until_answered([&]() -> task<> { (void)co_await b.submit_batch("q", some); });
+    }
+    std::vector<taken_message> taken;
+    const auto take_all = [&]() -> task<> {
+      auto got = co_await b.lease("q", many, 60_s, std::nullopt);
+      if (got) taken = std::move(*got);
+    };
+    co_await until_answered(take_all);
+    co_await sleep(11_s);  // the leases run out
+    co_await until_answered(take_all);
+    for (std::size_t i = 0; i < taken.size(); ++i) {
+      if (i % 8 == 0) continue;
+      co_await until_answered(
+          [&]() -> task<> { (void)co_await b.ack(taken[i].receipt, "done", ""); });
+    }
+    co_await sleep(10_min);
+    EXPECT_EQ(b.why_not(), "") << nth;
+    *seen = b.log().stats();
+  });
+}
+
+TEST_F(BrokerWithoutMemory, goes_on_by_itself_whichever_large_request_fails) {
+  std::uint64_t struck = 0;
+  for (std::uint64_t nth = 1;; ++nth) {
+    virtual_world world;
+    memory_watch memory(world);
+    journal_stats seen;
+    EXPECT_EQ(run_outcome_in(world, live_busily(&memory, nth, &seen)).failure, "") << nth;
+    EXPECT_GT(seen.snapshots_written, 0u) << nth;
+    EXPECT_GT(seen.segments_compacted, 0u) << nth;
+    if (memory.refused() == 0) break;
+    ++struck;
+  }
+  EXPECT_GT(struck, 20u);
+}
+
+// A call that is cancelled while it reads what it has taken gives it back, also without memory.
+task<> cancel_a_lease() {
+  broker_options options = tiny_broker();
+  options.journal.recent_bytes_max = 0;
+  co_await with_broker(options, [](broker& b) -> task<> {
+    co_await b.put_queue("q", {.lease = 1_h});
+    for (int i = 0; i < 2; ++i) WEIR_REQUIRE(co_await b.submit("q", {.body = "body"}));
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(
+          [](broker* of) -> task<> {
+            (void)co_await of->lease("q", 2, duration(), std::nullopt);
+            ADD_FAILURE() << "it was not cancelled";
+          },
+          &b);
+      while (b.queue("q")->leased != 2) co_await yield();
+      s.cancel("its caller has gone");
+    });
+    co_await sleep(1_min);
+    EXPECT_EQ(b.queue("q")->ready, 2u);
+  });
+}
+
+TEST_F(BrokerWithoutMemory, gives_back_what_a_cancelled_call_has_taken) {
+  testing::for_each_allocation(cancel_a_lease);
+}
+
 // What was refused for want of memory and is tried again with its key is one message, in this life
 // and in the next: nothing was half done.
 task<> submit_with_keys(broker& b, std::vector<std::string>& ids) {
