@@ -114,10 +114,9 @@ task<> read_body(broker_core* core, const leased_message* lease, taken_message* 
 }  // namespace
 
 task<std::vector<taken_message>> broker_core::deliver(std::string queue,
-                                                      std::vector<leased_message> taken,
+                                                      const std::vector<leased_message>& taken,
                                                       std::uint64_t lsn) {
   constexpr std::uint32_t reads_max = 16;  // at once
-  taken_guard guard(*this, taken);
   const bool waits = !is_planted("broker: gives out what is not leased durably");
   if (waits) co_await log->wait_durable(lsn);
   std::uint64_t bytes = 0;
@@ -146,7 +145,6 @@ task<std::vector<taken_message>> broker_core::deliver(std::string queue,
     }
   }
   co_await checkpoint();  // cancelled readers end their scope without an error, and without a body
-  guard.keep();
   std::erase_if(messages, [](const taken_message& one) { return one.id.empty(); });
   co_return messages;
 }
@@ -184,7 +182,10 @@ task<verdict<std::vector<taken_message>>> broker::lease(std::string_view queue, 
   }  // Else what comes belongs to those who wait.
   if (!taken) co_return std::unexpected(std::move(taken.error()));
   if (taken->empty()) co_return std::vector<taken_message>();
-  co_return co_await core.deliver(std::string(queue), std::move(*taken), lsn);
+  detail::taken_guard guard(core, *taken);  // also when there is no memory for what follows
+  auto messages = co_await core.deliver(std::string(queue), *taken, lsn);
+  guard.keep();
+  co_return messages;
 }
 
 task<verdict<void>> broker::ack(std::string_view receipt, std::string_view result,

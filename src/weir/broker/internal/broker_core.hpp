@@ -110,7 +110,8 @@ struct broker_core final : journal_client, state_observer {
   /// the message has gone, or gone on, meanwhile.
   task<std::optional<stored_record>> read_where(std::uint64_t sequence, location where,
                                                 record_kind kind);
-  task<std::vector<taken_message>> deliver(std::string queue, std::vector<leased_message> taken,
+  task<std::vector<taken_message>> deliver(std::string queue,
+                                           const std::vector<leased_message>& taken,
                                            std::uint64_t lsn);
   /// True: the journal is full, and the rest is owed.
   bool give_back(std::span<const leased_message> taken) noexcept;
