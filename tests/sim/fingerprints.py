@@ -14,7 +14,7 @@ import sys
 FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fingerprints.txt")
 HEAD = (
     "# Drills and what they come to, in every build. To refresh: tests/sim/fingerprints.py build/dev/weir --write\n"
-    "# The last four have found faults: want of memory ended a server that served, a reply that could not be read waited for a start.\n"
+    "# The last four have found faults once, whose tests docs/design/simulation.md names.\n"
 )
 
 
