@@ -40,6 +40,25 @@ task<> account_has_one_holder() {
   });
 }
 
+// Hand over hand, as through a list whose nodes have a lock each.
+task<> walk_lets_go_behind_itself() {
+  mutex nodes[3];
+  int inside[3] = {};
+  const auto walker = [&]() -> task<> {
+    mutex::guard held = co_await nodes[0].lock();
+    for (int i = 0; i < 3; ++i) {
+      if (i != 0) held = co_await nodes[i].lock();
+      expect(++inside[i] == 1, "a node has one walker");
+      co_await yield();
+      --inside[i];
+    }
+  };
+  co_await with_scope([&](scope& s) -> task<> {
+    for (int i = 0; i < 2; ++i) s.spawn(walker);
+    co_return;
+  });
+}
+
 task<> freed_places_are_taken() {
   semaphore places(2, "places");
   latch both_inside(2);
@@ -187,6 +206,8 @@ namespace programs {
 
 constinit const mutant_program account{"a mutex has one holder at a time, first come, first served",
                                        &account_has_one_holder};
+constinit const mutant_program walk{"who takes the next lock and lets the last one go leaves none",
+                                    &walk_lets_go_behind_itself};
 constinit const mutant_program freed_places{"all permits that come back are given on",
                                             &freed_places_are_taken};
 constinit const mutant_program small_passes{"who gives up in line lets those behind it pass",

@@ -62,6 +62,8 @@ constexpr runtime_mutant mutants[] = {
      &programs::account},
     {"flow: a mutex goes to who came last", "who waits longest may wait for ever",
      &programs::account},
+    {"flow: a guard that is given another lock forgets its own", "a lock is never let go",
+     &programs::walk},
     {"flow: several permits that come back wake one task", "free permits are not given out",
      &programs::freed_places},
     {"flow: who leaves the line of a semaphore holds up those behind",

@@ -27,6 +27,8 @@ class basic_mutex {
     guard(guard&& other) noexcept : of_(std::exchange(other.of_, nullptr)) {}
     guard& operator=(guard other) noexcept {
       std::swap(of_, other.of_);
+      if (is_planted("flow: a guard that is given another lock forgets its own"))
+        other.of_ = nullptr;
       return *this;
     }
     ~guard() { unlock(); }

@@ -25,7 +25,7 @@ extern const mutant_program timers, crowd, time_out, commit, good_bye, gathered,
 extern const mutant_program bounded, stages, nobody_listens, producers, shifts, news, last_setting,
     handlers;
 // lock_programs.cpp: tasks that wait for each other
-extern const mutant_program account, freed_places, small_passes, writer_turn, start_signal,
+extern const mutant_program account, walk, freed_places, small_passes, writer_turn, start_signal,
     no_work_left, meeting, connection;
 // call_programs.cpp: calls that may fail
 extern const mutant_program rate_kept, rate_goes_on, one_probe, late_failure, probe_leaves,
