@@ -7,6 +7,7 @@
 #include <weir/testing/contracts/channel_contract.hpp>
 #include <weir/testing/fake_peer.hpp>
 #include <weir/testing/marbles.hpp>
+#include <weir/testing/settle.hpp>
 
 #include <optional>
 #include <string>
@@ -46,6 +47,30 @@ WEIR_TEST("a search begins when no key was pressed for 3 ms, and at the end") {
   });
 }
 // [/marbles]
+
+// [by_hand]
+WEIR_TEST("a key that comes in time puts the search off") {
+  auto [to_box, keys] = weir::channel<char>(8);
+  std::string searched;
+  co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
+    s.spawn([&]() -> weir::task<> {
+      auto searches = settled(std::move(keys), 3_ms);
+      while (const auto key = co_await searches.next()) searched += *key;
+    });
+    co_await to_box.send('a');
+    co_await weir::testing::advance(2_ms);
+    co_await to_box.send('b');
+    co_await weir::testing::advance(2_ms);
+    EXPECT_EQ(searched, "");
+    co_await weir::testing::advance(1_ms);
+    EXPECT_EQ(searched, "b");
+    co_await to_box.send('c');
+    to_box.close();
+    co_await weir::testing::settle();
+    EXPECT_EQ(searched, "bc") << "at the end at once";
+  });
+}
+// [/by_hand]
 
 // [client]
 weir::task<std::string> ask(weir::address server, std::string question) {

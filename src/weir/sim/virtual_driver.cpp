@@ -215,10 +215,12 @@ void virtual_driver::wait(time_point until) noexcept {
   const call asked(*this);
   asked_until_ = now();
   is_stuck_ = false;
+  if (tell_turn()) return;
   const bool leads = !part_ && world_.has_processes();
   if (leads) world_.processes().run_due();
   if (deliver() || wakes_.exchange(0) != 0) return;
   const time_point target = std::min(next_completion(), until);
+  if (std::min(target, next_child_turn()) > now() && tell_quiet()) return;
   if (is_dead()) {
     is_stuck_ = target == time_point::never();
     if (!is_stuck_ && target > afterlife_) afterlife_ = target;
@@ -248,6 +250,7 @@ bool virtual_driver::pass_time(time_point until) {
     const time_point next = std::min({next_completion(), next_child_turn(), until});
     if (next == time_point::never()) return false;
     if (next > now()) {
+      if (tell_quiet()) return true;
       world_.clock().advance_to(next);
       turns = 0;
     }
@@ -256,6 +259,36 @@ bool virtual_driver::pass_time(time_point until) {
     WEIR_ASSERT(++turns < virtual_processes::turns_at_once_max &&
                 "a child process takes turns, and no time passes");
   }
+}
+
+void virtual_driver::listen_for_quiet(detail::quiet_listener& one) noexcept {
+  WEIR_ASSERT(!is_led() &&
+              "settle() and advance() are for who moves the clock: not for machines of "
+              "virtual_nodes and child processes");
+  quiet_listeners_.push_back(one);
+}
+
+bool virtual_driver::tell_turn() noexcept {
+  bool goes_on = false;
+  for (auto at = quiet_listeners_.begin(); at != quiet_listeners_.end();) {
+    detail::quiet_listener& one = *at;
+    ++at;
+    goes_on = one.heard_turn() || goes_on;
+  }
+  return goes_on;
+}
+
+bool virtual_driver::tell_quiet() noexcept {
+  bool has_told = false;
+  for (auto at = quiet_listeners_.begin(); at != quiet_listeners_.end();) {
+    detail::quiet_listener& one = *at;
+    ++at;
+    if (!one.is_due) continue;
+    one.unlink();
+    one.heard_quiet();
+    has_told = true;
+  }
+  return has_told;
 }
 
 time_point virtual_driver::next_child_turn() const noexcept {
@@ -267,6 +300,9 @@ time_point virtual_driver::next_turn() const noexcept {
 }
 
 bool virtual_driver::is_waiting_for_io() const noexcept {
+  for (const detail::quiet_listener& one : quiet_listeners_) {
+    if (one.is_due) return true;
+  }
   return !due_.empty() || next_child_turn() != time_point::never();
 }
 

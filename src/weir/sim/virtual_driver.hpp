@@ -3,6 +3,7 @@
 // to the moment the loop asked for.
 #pragma once
 
+#include <weir/base/intrusive.hpp>
 #include <weir/base/program_here.hpp>
 #include <weir/core/driver.hpp>
 #include <weir/io/child_host.hpp>
@@ -31,6 +32,20 @@ struct process_part {
   scheduling_policy* policy = nullptr;
   int pid;
   bool is_killed = false;
+};
+
+/// Who waits until all that happens at a moment has happened: testing/settle.hpp.
+struct quiet_listener : list_hook<> {
+  /// The driver is asked to wait, and it is not known yet for what. True: it need not, for the
+  /// listener's task goes on, and listens no more.
+  virtual bool heard_turn() noexcept = 0;
+  /// Time would pass now. It listens no more.
+  virtual void heard_quiet() noexcept = 0;
+
+  bool is_due = false;  // false: time is to pass first
+
+ protected:
+  ~quiet_listener() = default;
 };
 
 }  // namespace detail
@@ -72,6 +87,9 @@ class virtual_driver final : public driver, private child_host {
 
   /// Of a led world or a child process: when its loop's next turn is due.
   time_point next_turn() const noexcept;
+  /// Until it has heard or unlinks itself. Not of a led world or a child process: others move its
+  /// clock.
+  void listen_for_quiet(detail::quiet_listener& one) noexcept;
   /// Dead, and its tasks wait for nothing that could ever come.
   bool is_stuck() const noexcept { return is_stuck_; }
 
@@ -152,13 +170,16 @@ class virtual_driver final : public driver, private child_host {
   void drop_file_requests(io_handle handle);
   bool deliver();
   bool pass_time(time_point until);
+  bool tell_turn() noexcept;
+  bool tell_quiet() noexcept;
 
   std::unique_ptr<virtual_world> own_;
   virtual_world& world_;
   detail::process_part* part_ = nullptr;  // of a child process
   std::uint64_t epoch_;
   std::map<due_key, io_request*> due_;
-  std::unordered_map<io_request*, due_key> keys_;  // of what is in due_
+  std::unordered_map<io_request*, due_key> keys_;                   // of what is in due_
+  mutable intrusive_list<detail::quiet_listener> quiet_listeners_;  // questions walk it, too
   std::uint64_t scheduled_ = 0;
   time_point asked_until_;  // by the last wait()
   time_point afterlife_;
