@@ -17,7 +17,6 @@
 #include <cstdint>
 #include <optional>
 #include <source_location>
-#include <utility>
 
 namespace weir::testing {
 
@@ -34,8 +33,8 @@ class settle_wait final : public weir::detail::leaf_wait<settle_wait, void, weir
 
  public:
   settle_wait(duration by, std::source_location place) noexcept;
-  settle_wait(settle_wait&& other) noexcept
-      : base(std::move(other)), by_(other.by_), place_(other.place_), io_(other.io_) {}
+  /// Only before it begins.
+  settle_wait(settle_wait&& other) noexcept : settle_wait(other.by_, other.place_) {}
 
   bool try_now() noexcept { return false; }
   void enlist() noexcept;
