@@ -19,11 +19,14 @@ constexpr std::uint64_t ledger_counts::* counters[] = {
     &ledger_counts::done,      &ledger_counts::dead,      &ledger_counts::replied,
     &ledger_counts::pushed};
 
-// "begin SEED", then "end SEED numbers...", "probe REACHED MET NAME", "finding SEED TEXT", and of a
-// seed that was run twice "doubled" or "parted SEED TEXT".
+// "begin SEED", then "end SEED numbers...", "probe REACHED MET NAME", "maybe ASKED TRUE NAME",
+// "finding SEED TEXT", and of a seed that was run twice "doubled" or "parted SEED TEXT".
 void tell(const worker_voice& voice, std::uint64_t seed, const drill_report& report) {
   for (const probe_book::entry& one : report.probes) {
     voice.say(fmt::format("probe {} {} {}", one.reached, one.met, one.name));
+  }
+  for (const probe_book::entry& one : report.maybes) {
+    voice.say(fmt::format("maybe {} {} {}", one.reached, one.met, one.name));
   }
   if (report.is_failed()) voice.say(fmt::format("finding {} {}", seed, report.violation));
   std::string line = fmt::format("end {} {}", report.simulated.ns, report.server_starts);
@@ -162,10 +165,11 @@ class conductor {
     if (what == "begin") {
       one.seed = take_number(line);
       one.is_at_work = true;
-    } else if (what == "probe") {
+    } else if (what == "probe" || what == "maybe") {
       const std::uint64_t reached = take_number(line);
       const std::uint64_t met = take_number(line);
-      campaign_totals::probe& into = totals_.probes[std::string(line)];
+      auto& all = what == "probe" ? totals_.probes : totals_.maybes;
+      campaign_totals::probe& into = all[std::string(line)];
       into.reached += reached;
       into.met += met;
     } else if (what == "finding") {
@@ -256,6 +260,9 @@ std::string summary_of(const campaign_totals& totals) {
   for (const auto& [name, one] : totals.probes) {
     out += fmt::format("sometimes: {:>8} of {:>8} {}{}\n", one.met, one.reached, name,
                        one.met == 0 ? "  <- NEVER" : "");
+  }
+  for (const auto& [name, one] : totals.maybes) {
+    out += fmt::format("maybe:     {:>8} of {:>8} {}\n", one.met, one.reached, name);
   }
   return out;
 }

@@ -48,8 +48,9 @@ struct campaign_totals {
     std::uint64_t reached = 0;
     std::uint64_t met = 0;
   };
-  std::map<std::string, probe> probes;
-  std::vector<finding> findings;  // at most findings_max
+  std::map<std::string, probe> probes;  // sometimes()
+  std::map<std::string, probe> maybes;  // maybe(): asked, and true
+  std::vector<finding> findings;        // at most findings_max
   std::uint64_t failed = 0;
   static constexpr std::size_t findings_max = 10;
 };

@@ -33,6 +33,16 @@ TEST(Campaign, tells_of_places_that_no_drill_came_to) {
   EXPECT_THAT(summary_of(totals), HasSubstr("0 of        0 a segment is compacted  <- NEVER"));
 }
 
+TEST(Campaign, tells_how_often_each_maybe_was_taken) {
+  campaign_totals totals;
+  totals.maybes["weir: the journal has no room"] = {.reached = 500, .met = 31};
+  totals.maybes["weir: never"] = {.reached = 4, .met = 0};
+  EXPECT_THAT(summary_of(totals),
+              HasSubstr("maybe:            0 of        4 weir: never\n"
+                        "maybe:           31 of      500 weir: the journal has no room\n"));
+  EXPECT_THAT(never_met(totals), ::testing::IsEmpty()) << "it is by lot";
+}
+
 TEST(Campaign, expects_less_of_short_drills_and_of_those_that_are_spared_faults) {
   for (const drill_settings& spared :
        {drill_settings{.time = duration::seconds(60)}, drill_settings{.faults = {}},
@@ -77,6 +87,10 @@ TEST(Campaign, runs_some_seeds_twice_and_says_where_the_runs_part) {
   const auto is_parted = [](const finding& one) { return one.kind == finding_kind::parted; };
   EXPECT_EQ(equal.seeds, 3u);
   EXPECT_EQ(equal.doubled, 1u);
+  const auto asked = equal.maybes.find("weir: the journal has no room");
+  ASSERT_NE(asked, equal.maybes.end());
+  EXPECT_GT(asked->second.reached, 0u);
+  EXPECT_LE(asked->second.met, asked->second.reached);
   EXPECT_EQ(std::ranges::count_if(equal.findings, is_parted), 0);
   EXPECT_EQ(parted.doubled, 1u);
   const auto found = std::ranges::find_if(parted.findings, is_parted);

@@ -474,6 +474,7 @@ drill_report run::made() {
   }
   report_.memory_refused = memory_->refused();
   report_.probes = probes_.seen();
+  report_.maybes = probes_.asked();
   return std::move(report_);
 }
 

@@ -79,7 +79,8 @@ struct drill_report {
   std::uint64_t memory_refused = 0;  // requests for memory that failed by faults
   ledger_counts counts;
   std::array<std::uint64_t, chaos_kinds> strikes{};
-  std::vector<probe_book::entry> probes;
+  std::vector<probe_book::entry> probes;  // sometimes()
+  std::vector<probe_book::entry> maybes;  // maybe()
 
   bool is_failed() const noexcept { return !violation.empty(); }
 };

@@ -317,6 +317,22 @@ TEST(Probes, sometimes_tells_how_often_a_condition_was_met) {
   EXPECT_EQ(seen[1].reached, 40u);
 }
 
+TEST(Probes, a_maybe_is_counted_over_all_runs_and_drawn_anew_in_each) {
+  program one([](std::string*) -> task<> {
+    for (int i = 0; i < 4; ++i) maybe("queue is full");
+    maybe("weir: of the library");
+    co_return;
+  });
+  explorer with(one, {});
+  static_cast<void>(explore(with, {.schedules = 999, .twice_every = 0}));
+  const auto asked = with.probes().asked();
+  ASSERT_EQ(asked.size(), 1u) << "those that are off are not asked";
+  EXPECT_EQ(asked[0].name, "queue is full");
+  EXPECT_EQ(asked[0].reached, 4'000u);
+  EXPECT_NEAR(static_cast<double>(asked[0].met), 4'000 * 0.25 * 0.25, 100);
+  EXPECT_TRUE(with.probes().seen().empty());
+}
+
 class needs_two final : public shrink_trial {
  public:
   bool fails(const choice_log& log, choice_log& used) override {

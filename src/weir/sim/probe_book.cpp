@@ -4,14 +4,21 @@
 
 namespace weir {
 
-bool probe_book::maybe(const char* name, std::source_location /*place*/) noexcept {
+bool probe_book::maybe(const char* name, std::source_location place) noexcept {
   const detail::world_runs asked;
   if (!includes_own_ && std::string_view(name).starts_with("weir: ")) return false;
   auto found = maybes_.find(std::string_view(name));
   if (found == maybes_.end()) {
-    found = maybes_.emplace(name, choices_.chance(choice_kind::maybe, on_chance)).first;
+    found =
+        maybes_.emplace(name, maybe_entry{.counts = {.name = name, .place = place}, .is_on = {}})
+            .first;
   }
-  return found->second && choices_.chance(choice_kind::maybe, true_chance);
+  maybe_entry& one = found->second;
+  if (!one.is_on) one.is_on = choices_.chance(choice_kind::maybe, on_chance);
+  const bool is_taken = *one.is_on && choices_.chance(choice_kind::maybe, true_chance);
+  ++one.counts.reached;
+  one.counts.met += is_taken ? 1 : 0;
+  return is_taken;
 }
 
 void probe_book::sometimes(bool condition, const char* name, std::source_location place) noexcept {
@@ -28,6 +35,13 @@ std::vector<probe_book::entry> probe_book::seen() const {
   std::vector<entry> all;
   all.reserve(sometimes_.size());
   for (const auto& [name, one] : sometimes_) all.push_back(one);
+  return all;
+}
+
+std::vector<probe_book::entry> probe_book::asked() const {
+  std::vector<entry> all;
+  all.reserve(maybes_.size());
+  for (const auto& [name, one] : maybes_) all.push_back(one.counts);
   return all;
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <source_location>
 #include <string>
 #include <string_view>
@@ -39,7 +40,7 @@ class probe_book final : public probe_listener {
   void include_own() noexcept { includes_own_ = true; }
   /// A run begins.
   void restart() noexcept {
-    if (!maybes_.empty()) maybes_.clear();
+    for (auto& [name, one] : maybes_) one.is_on.reset();
   }
 
   bool maybe(const char* name, std::source_location place) noexcept override;
@@ -47,11 +48,18 @@ class probe_book final : public probe_listener {
 
   /// What sometimes() has told, by name.
   std::vector<entry> seen() const;
+  /// How often each maybe() was asked (`reached`) and true (`met`), by name, in all runs.
+  std::vector<entry> asked() const;
 
  private:
+  struct maybe_entry {
+    entry counts;
+    std::optional<bool> is_on;  // in this run; nothing: it has not been asked yet
+  };
+
   choices& choices_;
   bool includes_own_ = false;
-  std::map<std::string, bool, std::less<>> maybes_;  // of this run: on or off
+  std::map<std::string, maybe_entry, std::less<>> maybes_;
   std::map<std::string, entry, std::less<>> sometimes_;
 };
 
