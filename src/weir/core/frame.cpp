@@ -1,6 +1,7 @@
 #include <weir/core/frame.hpp>
 
 #include <weir/base/assert.hpp>
+#include <weir/core/detail/world_text.hpp>
 #include <weir/core/error_trace.hpp>
 #include <weir/core/loop.hpp>
 #include <weir/core/scope.hpp>
@@ -24,7 +25,7 @@ bool task_header::is_cancelled() const noexcept { return current->is_cancelled()
 namespace {
 
 [[noreturn, gnu::cold, gnu::noinline]] void stop_for_wrong_loop(const task_header& task,
-                                                                const loop* here) noexcept {
+                                                                loop* here) noexcept {
   WEIR_ASSERT(here &&
               "a wait ends on its loop's thread; on others use loop::post() or weir::cross");
   string_sink text;  // cut where there is no memory
@@ -37,10 +38,28 @@ namespace {
   text.put(", is woken on loop '");
   text.put(here->name());
   text.put("'");
+  put_worlds("; the one is of", &task.current->on().io(), ", the other of", &here->io(), text);
   assertion_failed(text.text.c_str(), __FILE__, __LINE__, __func__);
 }
 
 }  // namespace
+
+void put_worlds(const char* before_one, const driver* one, const char* before_other,
+                const driver* other, text_sink& out) noexcept {
+  const auto put = put_world.load(std::memory_order_relaxed);
+  if (!put) return;
+  string_sink first;
+  string_sink second;
+  put(one, first);
+  put(other, second);
+  if (first.text.empty() || second.text.empty() || first.text == second.text) return;
+  out.put(before_one);
+  out.put(" ");
+  out.put(first.text.c_str());
+  out.put(before_other);
+  out.put(" ");
+  out.put(second.text.c_str());
+}
 
 // Waits end on their loop's own thread. To see that costs a look at the task, whose header may be
 // far away in memory; it is written here anyway.

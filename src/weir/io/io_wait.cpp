@@ -1,11 +1,24 @@
 #include <weir/io/io_wait.hpp>
 
+#include <weir/core/detail/world_text.hpp>
+#include <weir/core/string_sink.hpp>
+
 #include <fmt/format.h>
 
 #include <cerrno>
 #include <exception>
 
 namespace weir::detail {
+
+// Who made it may have ended: its address is only compared.
+[[gnu::cold]] void stop_for_other_loop(const driver* made_by, io_handle handle,
+                                       const driver& here) noexcept {
+  string_sink text;
+  text.put("a socket or file is used on the loop that made it; between loops use weir::cross: fd ");
+  text.put_number(static_cast<std::uint64_t>(handle));
+  put_worlds(" of", made_by, " is used in", &here, text);
+  assertion_failed(text.text.c_str(), __FILE__, __LINE__, __func__);
+}
 
 error io_error(std::int64_t outcome, const char* what, const char* about,
                std::source_location place) noexcept {

@@ -31,12 +31,15 @@ error io_error(std::int64_t outcome, const char* what, const char* about,
 /// "fd 7", "'data/lock'": what a request is about, for the task tree.
 void describe_request(const io_request& request, text_sink& out) noexcept;
 
+[[noreturn]] void stop_for_other_loop(const driver* made_by, io_handle handle,
+                                      const driver& here) noexcept;
+
 /// The handle of a socket or file for a wait that begins here: with the driver that made it, or the
 /// number would name something else, or be closed under the wait.
 inline io_handle handle_here(const driver* made_by, io_handle handle) noexcept {
   loop* const on = loop::current();
-  WEIR_ASSERT((handle < 0 || !on || &on->io() == made_by) &&
-              "a socket or file is used on the loop that made it; between loops use weir::cross");
+  if (handle >= 0 && on && &on->io() != made_by) [[unlikely]]
+    stop_for_other_loop(made_by, handle, on->io());
   return handle;
 }
 

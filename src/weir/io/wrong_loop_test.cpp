@@ -3,6 +3,7 @@
 #include <weir/core/core_loops_test.hpp>
 #include <weir/io/file.hpp>
 #include <weir/io/socket.hpp>
+#include <weir/sim/explore.hpp>
 #include <weir/testing/test.hpp>
 
 #include <gtest/gtest.h>
@@ -54,6 +55,60 @@ TEST_F(WrongLoopDeathTest, reading_a_file_there_stops_the_process) {
                      std::ignore = co_await data->read_at(0, memory);
                    })),
                said);
+}
+
+// A static variable, as a program's pool of connections may be: it is there in the next run, too.
+socket& kept() {
+  static socket one;
+  return one;
+}
+task<> keep_a_socket() {
+  listener door = co_await listen({});
+  kept() = co_await connect(door.local());
+}
+task<> use_what_was_kept() { co_await kept().send("x"); }
+
+virtual_run_options world_of(std::uint64_t seed) {
+  return {.world = {.seed = seed}, .may_leave_handles = true};
+}
+
+TEST_F(WrongLoopDeathTest, using_a_socket_of_an_ended_world_stops_the_process_with_both_worlds) {
+  EXPECT_DEATH(
+      {
+        testing::run_virtual(keep_a_socket(), world_of(5));
+        testing::run_virtual(use_what_was_kept(), world_of(6));
+      },
+      "fd [0-9]+ of world [0-9]+ .seed 5., which has ended, is used in world [0-9]+ .seed 6.");
+}
+
+TEST_F(WrongLoopDeathTest, using_a_socket_of_an_explorers_run_in_another_names_both_runs) {
+  struct program final : explored_program {
+    WEIR_CORO_WRAPPER task<> body() override {
+      return kept() ? use_what_was_kept() : keep_a_socket();
+    }
+  };
+  EXPECT_DEATH(
+      {
+        program one;
+        explorer with(one, {.run = {.may_leave_handles = true}});
+        with.run({.how = strategy::pos, .seed = 7});
+        with.run({.how = strategy::pos, .seed = 8});
+      },
+      "of world [0-9]+ .run 1, pos:7., which has ended, is used in world [0-9]+ .run 2, pos:8.");
+}
+
+TEST(EndedWorld, a_socket_that_was_left_there_closes_nothing_in_the_next_one) {
+  for (int i = 0; i < 20; ++i) {
+    testing::run_virtual(keep_a_socket(), world_of(5));
+    testing::run_virtual([]() -> task<> {
+      listener door = co_await listen({});
+      socket one = co_await connect(door.local());
+      socket other = co_await door.accept();
+      kept() = {};  // it had the number of one of them
+      co_await one.send("x");
+      EXPECT_EQ((co_await other.receive()).text(), "x");
+    }());
+  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <weir/base/program_here.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/scope.hpp>
+#include <weir/sim/ended_worlds.hpp>
 #include <weir/sim/run_story.hpp>
 #include <weir/sim/shrink.hpp>
 
@@ -88,14 +89,20 @@ explorer::explorer(explored_program& program, const explore_options& options)
   }
   options_.run.loop.step_waits_max = 0;  // each await is a schedule point
 }
-explorer::~explorer() = default;
+explorer::~explorer() { end_machine(); }
+
+void explorer::end_machine() {
+  if (machine_) detail::end_machine(std::exchange(machine_, nullptr));
+}
 
 const virtual_outcome& explorer::run_prepared(bool in_order, schedule_trace* trace) {
   const virtual_run_options& options = in_order ? options_.run_in_order : options_.run;
   outcome_ = {};
-  if (machine_ && (machine_->in_order != in_order || !machine_->is_as_new())) machine_.reset();
-  if (!machine_) machine_ = std::make_unique<machine>(options, in_order);
+  if (machine_ && (machine_->in_order != in_order || !machine_->is_as_new())) end_machine();
+  if (!machine_) machine_ = std::make_shared<machine>(options, in_order);
   machine& on = *machine_;
+  label_.run = runs_ + 1;
+  on.driver.set_label(label_);
   on.on.restart_counts();
   schedule_.trace(trace);
   listener_->listen(outcome_, on.world);
@@ -142,6 +149,7 @@ const virtual_outcome& explorer::run(const run_name& which, schedule_trace* trac
     choices_.restart(which.seed);
   }
   schedule_.restart(which.log ? strategy::in_order : which.how, has_learned_ ? &known_ : nullptr);
+  label_ = {.strategy = which.log ? nullptr : name(which.how), .seed = which.seed};
   const virtual_outcome& outcome = run_prepared(in_order, trace);
   if (!has_learned_ && is_learning_run(which)) {
     known_ = schedule_.learned();
@@ -153,6 +161,7 @@ const virtual_outcome& explorer::run(const run_name& which, schedule_trace* trac
 const virtual_outcome& explorer::run(odometer& all) {
   choices_.follow(all);
   schedule_.restart(strategy::in_order);
+  label_ = {};
   return run_prepared(false, nullptr);
 }
 

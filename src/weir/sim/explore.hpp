@@ -120,6 +120,7 @@ class explorer {
  private:
   struct machine;
 
+  void end_machine();
   const virtual_outcome& run_prepared(bool in_order, schedule_trace* trace);
   choice_log shrink_from(choice_log from, std::uint64_t& runs);
   bool still_fails(const choice_log& log, run_failure how, choice_log& used);
@@ -132,7 +133,8 @@ class explorer {
   bool has_learned_ = false;
   probe_book probes_;
   std::unique_ptr<detail::outcome_listener> listener_;
-  std::unique_ptr<machine> machine_;
+  std::shared_ptr<machine> machine_;
+  world_label label_;
   virtual_outcome outcome_;
   std::uint64_t runs_ = 0;
   std::uint64_t steps_ = 0;

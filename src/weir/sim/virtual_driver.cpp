@@ -1,11 +1,14 @@
 #include <weir/sim/virtual_driver.hpp>
 
 #include <weir/base/assert.hpp>
+#include <weir/core/detail/world_text.hpp>
 #include <weir/sim/virtual_processes.hpp>
 
 #include <errno.h>
 
 #include <algorithm>
+#include <atomic>
+#include <mutex>
 #include <new>
 #include <string>
 #include <utility>
@@ -47,16 +50,80 @@ class virtual_driver::call : public detail::world_runs {
   const detail::simulated_program* outer_;  // what is called back may call the driver itself
 };
 
+// Those that live, so that whoever has the address of one that may have ended can ask its name.
+class virtual_driver::live_list {
+ public:
+  static void add(virtual_driver& one) noexcept {
+    const std::lock_guard guard(lock());
+    one.next_live_ = std::exchange(head_, &one);
+    detail::put_world.store(&put, std::memory_order_relaxed);
+  }
+  static void remove(const virtual_driver& one) noexcept {
+    const std::lock_guard guard(lock());
+    virtual_driver** at = &head_;
+    while (*at != &one) at = &(*at)->next_live_;
+    *at = one.next_live_;
+  }
+
+ private:
+  static std::mutex& lock() noexcept {
+    static constinit std::mutex of_all;
+    return of_all;
+  }
+  static void put(const driver* io, detail::text_sink& out) noexcept {
+    const std::lock_guard guard(lock());
+    for (const virtual_driver* at = head_; at; at = at->next_live_) {
+      if (at == io) at->put_label(out);
+    }
+  }
+
+  static constinit virtual_driver* head_;
+};
+constinit virtual_driver* virtual_driver::live_list::head_ = nullptr;
+
 virtual_driver::virtual_driver(virtual_options options)
-    : own_(std::make_unique<virtual_world>(options)), world_(*own_), epoch_(world_.crashes()) {}
+    : own_(std::make_unique<virtual_world>(options)),
+      world_(*own_),
+      label_{.seed = options.seed},
+      epoch_(world_.crashes()) {
+  live_list::add(*this);
+}
 
 virtual_driver::virtual_driver(virtual_world& world) noexcept
-    : world_(world), epoch_(world.crashes()) {}
+    : world_(world), label_{.seed = world.options().seed}, epoch_(world.crashes()) {
+  live_list::add(*this);
+}
 
 virtual_driver::virtual_driver(virtual_world& world, detail::process_part& part) noexcept
-    : world_(world), part_(&part), epoch_(world.crashes()) {}
+    : world_(world), label_{.seed = world.options().seed}, part_(&part), epoch_(world.crashes()) {
+  live_list::add(*this);
+}
 
-virtual_driver::~virtual_driver() { WEIR_ASSERT(due_.empty() && "a driver outlives its requests"); }
+virtual_driver::~virtual_driver() {
+  WEIR_ASSERT(due_.empty() && "a driver outlives its requests");
+  live_list::remove(*this);
+}
+
+void virtual_driver::put_label(detail::text_sink& out) const noexcept {
+  out.put("world ");
+  out.put_number(world_.number());
+  out.put(" (");
+  if (label_.machine) {
+    out.put("machine '");
+    out.put(label_.machine);
+    out.put("'");
+  } else if (label_.run != 0) {
+    out.put("run ");
+    out.put_number(label_.run);
+    out.put(label_.strategy ? ", " : "");
+    out.put(label_.strategy ? label_.strategy : "");
+    if (label_.seed != 0) out.put(":");
+  } else {
+    out.put("seed ");
+  }
+  if (label_.seed != 0 || (label_.run == 0 && !label_.machine)) out.put_number(label_.seed);
+  out.put(is_dead() ? "), which has ended," : ")");
+}
 
 bool virtual_driver::submit(io_request& request) noexcept {
   const call asked(*this);

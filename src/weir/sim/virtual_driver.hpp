@@ -6,6 +6,7 @@
 #include <weir/base/intrusive.hpp>
 #include <weir/base/program_here.hpp>
 #include <weir/core/driver.hpp>
+#include <weir/core/frame.hpp>
 #include <weir/io/child_host.hpp>
 #include <weir/sim/virtual_signals.hpp>
 #include <weir/sim/virtual_world.hpp>
@@ -50,6 +51,14 @@ struct quiet_listener : list_hook<> {
 
 }  // namespace detail
 
+/// Which run a world is of, for those who mix worlds up.
+struct world_label {
+  std::uint64_t run = 0;           // of an explorer, from 1; 0: of none
+  const char* strategy = nullptr;  // null: not by a strategy
+  std::uint64_t seed = 0;
+  const char* machine = nullptr;  // of several
+};
+
 /// A loop's view of a virtual world.
 ///
 /// Cancel:  a request that would block ends with ECANCELED; one that has happened delivers its
@@ -77,6 +86,9 @@ class virtual_driver final : public driver, private child_host {
   bool is_dead() const noexcept {
     return epoch_ != world_.crashes() || (part_ && part_->is_killed);
   }
+
+  /// The default is its seed. The texts must outlive it.
+  void set_label(const world_label& label) noexcept { label_ = label; }
 
   const char* name() const noexcept override { return "virtual"; }
   time_point now() noexcept override { return is_dead() ? afterlife() : world_.clock().now(); }
@@ -125,6 +137,7 @@ class virtual_driver final : public driver, private child_host {
   friend class virtual_world;
   friend class virtual_processes;
   class call;
+  class live_list;
   struct due_key {
     time_point at;
     std::uint64_t number = 0;
@@ -173,8 +186,12 @@ class virtual_driver final : public driver, private child_host {
   bool tell_turn() noexcept;
   bool tell_quiet() noexcept;
 
+  void put_label(detail::text_sink& out) const noexcept;
+
   std::unique_ptr<virtual_world> own_;
   virtual_world& world_;
+  world_label label_;
+  virtual_driver* next_live_ = nullptr;
   detail::process_part* part_ = nullptr;  // of a child process
   std::uint64_t epoch_;
   std::map<due_key, io_request*> due_;

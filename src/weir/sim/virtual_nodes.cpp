@@ -44,6 +44,7 @@ class machine_decides {
 struct virtual_node::process final : loop_observer {
   explicit process(virtual_node& node)
       : of(node), driver(node.world_), on(driver, node.loop_options_) {
+    driver.set_label({.machine = of.name_.c_str()});
     if (of.all_.listener_) on.observe(this);
   }
   void before_step(std::uint64_t /*id*/) noexcept override {

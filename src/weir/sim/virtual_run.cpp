@@ -6,12 +6,14 @@
 #include <weir/core/scope.hpp>
 #include <weir/core/string_sink.hpp>
 #include <weir/core/wait_graph.hpp>
+#include <weir/sim/ended_worlds.hpp>
 #include <weir/sim/virtual_processes.hpp>
 
 #include <fmt/format.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <utility>
 
 namespace weir {
@@ -174,18 +176,15 @@ void detail::note_left_behind(virtual_outcome& outcome, virtual_world& world,
   }
 }
 
-virtual_outcome run_outcome(task<> body, virtual_run_options options) {
-  virtual_world world(options.world);
-  return run_outcome_in(world, std::move(body), options);
-}
+namespace {
 
-virtual_outcome run_outcome_in(virtual_world& world, task<> body, virtual_run_options options) {
+virtual_outcome run_over(virtual_world& world, virtual_driver& driver, task<> body,
+                         const virtual_run_options& options) {
   virtual_outcome outcome;
   const time_point began = world.clock().now();
   {
     detail::outcome_listener listener;
     listener.listen(outcome, world);
-    virtual_driver driver(world);
     loop on(driver, options.loop);
     on.root().spawn(detail::given_task<void>{std::move(body)});
     {
@@ -199,6 +198,25 @@ virtual_outcome run_outcome_in(virtual_world& world, task<> body, virtual_run_op
   outcome.passed = world.clock().now() - began;
   detail::note_left_behind(outcome, world, options.may_leave_handles);
   return outcome;
+}
+
+}  // namespace
+
+virtual_outcome run_outcome(task<> body, virtual_run_options options) {
+  struct machine {
+    explicit machine(const virtual_options& world_options) : world(world_options), driver(world) {}
+    virtual_world world;
+    virtual_driver driver;
+  };
+  const auto own = std::make_shared<machine>(options.world);
+  virtual_outcome outcome = run_over(own->world, own->driver, std::move(body), options);
+  detail::end_machine(own);
+  return outcome;
+}
+
+virtual_outcome run_outcome_in(virtual_world& world, task<> body, virtual_run_options options) {
+  virtual_driver driver(world);
+  return run_over(world, driver, std::move(body), options);
 }
 
 }  // namespace weir

@@ -7,12 +7,18 @@
 #include <errno.h>
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 
 namespace weir {
 
+namespace {
+constinit std::atomic<std::uint64_t> worlds_made{0};
+}  // namespace
+
 virtual_world::virtual_world(virtual_options options)
-    : options_(options),
+    : number_(worlds_made.fetch_add(1, std::memory_order_relaxed) + 1),
+      options_(options),
       program_{.may_have_threads = options.threads},
       own_choices_(options.seed),
       choices_(options.decisions ? *options.decisions : own_choices_),

@@ -88,6 +88,8 @@ class virtual_world final : private network_host {
   virtual_world& operator=(const virtual_world&) = delete;
   ~virtual_world();
 
+  /// Among the worlds of the process, from 1: for texts only, since it is no decision.
+  std::uint64_t number() const noexcept { return number_; }
   /// Durable writes that are in their files and not on the platter yet: a crash may tear them now.
   std::uint32_t half_written() const noexcept { return half_written_; }
 
@@ -190,6 +192,7 @@ class virtual_world final : private network_host {
   duration draw_latency();
   bool draws_queued() { return choices_.chance(choice_kind::transfer, options_.queued_chance); }
 
+  std::uint64_t number_;
   std::uint32_t half_written_ = 0;
   virtual_options options_;
   detail::simulated_program program_;
