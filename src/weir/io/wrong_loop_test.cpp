@@ -4,6 +4,7 @@
 #include <weir/io/file.hpp>
 #include <weir/io/socket.hpp>
 #include <weir/sim/explore.hpp>
+#include <weir/sim/node_kit_test.hpp>
 #include <weir/testing/test.hpp>
 
 #include <gtest/gtest.h>
@@ -12,6 +13,8 @@
 
 namespace weir {
 namespace {
+
+using namespace weir::literals;
 
 class WrongLoopDeathTest : public ::testing::Test {
  protected:
@@ -95,6 +98,27 @@ TEST_F(WrongLoopDeathTest, using_a_socket_of_an_explorers_run_in_another_names_b
         with.run({.how = strategy::pos, .seed = 8});
       },
       "of world [0-9]+ .run 1, pos:7., which has ended, is used in world [0-9]+ .run 2, pos:8.");
+}
+
+class WrongMachineDeathTest : public contract::two_machines {
+ protected:
+  WrongMachineDeathTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+};
+
+TEST_F(WrongMachineDeathTest, using_a_socket_of_another_machine_names_both) {
+  EXPECT_DEATH(
+      {
+        start(near, []() -> task<> {
+          co_await keep_a_socket();
+          co_await sleep(1_h);
+        });
+        start(far, []() -> task<> {
+          co_await sleep(1_s);
+          co_await use_what_was_kept();
+        });
+        all.run_until(all.now() + 2_s);
+      },
+      "of world [0-9]+ .machine 'near'. is used in world [0-9]+ .machine 'far'.");
 }
 
 TEST(EndedWorld, a_socket_that_was_left_there_closes_nothing_in_the_next_one) {
