@@ -10,25 +10,28 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <utility>
 
 namespace weir {
 
 struct explorer::machine {
   machine(const virtual_run_options& options, bool is_in_order)
-      : in_order(is_in_order), world(options.world), driver(world), on(driver, options.loop) {}
+      : in_order(is_in_order), world(options.world), driver(world) {
+    on.emplace(driver, options.loop);
+  }
 
   /// The next run can have it, as a new one.
-  bool is_as_new() const noexcept {
-    return world.is_untouched() && !on_root_cancelled() && on.stats().tasks_live == 0 &&
-           on.stats().timers_live == 0;
+  bool is_as_new() noexcept {
+    return world.is_untouched() && !on->root().is_cancelled() && on->stats().tasks_live == 0 &&
+           on->stats().timers_live == 0;
   }
-  bool on_root_cancelled() const noexcept { return const_cast<loop&>(on).root().is_cancelled(); }
 
   bool in_order;
   virtual_world world;
   virtual_driver driver;
-  loop on;
+  std::optional<loop> on;  // ends with its run, whatever is kept of the machine
 };
 
 std::string run_name::text() const {
@@ -92,7 +95,9 @@ explorer::explorer(explored_program& program, const explore_options& options)
 explorer::~explorer() { end_machine(); }
 
 void explorer::end_machine() {
-  if (machine_) detail::end_machine(std::exchange(machine_, nullptr));
+  if (!machine_) return;
+  machine_->on.reset();
+  detail::end_machine(std::exchange(machine_, nullptr));
 }
 
 const virtual_outcome& explorer::run_prepared(bool in_order, schedule_trace* trace) {
@@ -103,19 +108,19 @@ const virtual_outcome& explorer::run_prepared(bool in_order, schedule_trace* tra
   machine& on = *machine_;
   label_.run = runs_ + 1;
   on.driver.set_label(label_);
-  on.on.restart_counts();
+  on.on->restart_counts();
   schedule_.trace(trace);
   listener_->listen(outcome_, on.world);
   probes_.restart();
   probe_listener* const outer = set_probe_listener(&probes_);
   const time_point began = on.world.clock().now();
-  on.on.root().spawn(detail::given_task<void>{program_.body()});
+  on.on->root().spawn(detail::given_task<void>{program_.body()});
   {
     const detail::program_runs running(&on.world.program());
-    on.on.run();
+    on.on->run();
   }
   set_probe_listener(outer);
-  outcome_.stats = on.on.stats();
+  outcome_.stats = on.on->stats();
   outcome_.passed = on.world.clock().now() - began;
   if (schedule_.has_no_end()) outcome_.fail(run_failure::no_end, "the run has no end");
   detail::note_left_behind(outcome_, on.world, options.may_leave_handles);
