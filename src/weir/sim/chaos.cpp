@@ -122,6 +122,15 @@ void chaos::forget_illness(const virtual_node& node) noexcept {
   ill_[node.host()] = is_ill;
 }
 
+bool chaos::run_for(duration length) {
+  const time_point until = nodes_.now() + length;
+  while (nodes_.now() < until) {
+    if (!nodes_.run_until(std::min(until, std::max(next_at(), nodes_.now())))) return false;
+    act();
+  }
+  return true;
+}
+
 std::optional<chaos_kind> chaos::draw_kind() {
   const std::uint64_t drawn = choices_.below(choice_kind::fault, weights_sum_ + 1);
   if (drawn == 0) return std::nullopt;  // plain: nothing

@@ -63,13 +63,14 @@ struct chaos_set {
 /// Threads: one.
 class chaos_host {
  public:
+  /// What is to run on a machine that starts again.
   virtual node_program& program_of(virtual_node& node) = 0;
   /// Whether faults of disks may strike it.
-  virtual bool has_disk(const virtual_node& node) = 0;
+  virtual bool has_disk(const virtual_node& /*node*/) { return true; }
   /// The memory of its program, which may get short; null: it may not.
-  virtual memory_watch* memory_of(const virtual_node& node) = 0;
-  /// Something has happened, in words: "killed", "clock set by -3 s".
-  virtual void struck(chaos_kind kind, virtual_node* on, const std::string& how) = 0;
+  virtual memory_watch* memory_of(const virtual_node& /*node*/) { return nullptr; }
+  /// Something has happened, in words: "killed", "clock set by -3 s". Null: to no single machine.
+  virtual void struck(chaos_kind /*kind*/, virtual_node* /*on*/, const std::string& /*how*/) {}
 
  protected:
   ~chaos_host() = default;
@@ -89,6 +90,9 @@ class chaos {
   chaos(const chaos&) = delete;
   chaos& operator=(const chaos&) = delete;
 
+  /// Lets everything happen for so long, with faults. False: as virtual_nodes::run_until().
+  bool run_for(duration length);
+  /// The same by hand: what stands between two calls of act() is the caller's.
   time_point next_at() const noexcept;
   void act();
   /// All faults end now, and none will strike any more; machines that are off start.
