@@ -146,7 +146,8 @@ class watch_state final : public counted_state<watch_state<T, Reach>, Reach> {
 /// Cancel:  no waits.
 /// Order:   receivers see changes in their order, and may miss all but the newest.
 /// Bound:   one value.
-/// Errors:  none; without receivers the value is kept all the same.
+/// Errors:  `closed` after this half's own close(); without receivers the value is kept all the
+///          same.
 /// Threads: one loop; that of cross::watch any thread.
 template <class T, class Reach>
 class basic_watch_sender {
@@ -166,12 +167,13 @@ class basic_watch_sender {
   ~basic_watch_sender() { close(); }
 
   void set(T value) {
-    of_->change([&](T& old) { std::swap(old, value); });
+    change([&](T& old) { std::swap(old, value); });
   }
   /// `config.change([](settings& s) { ++s.workers; });` Short, and without calls into this watch:
   /// it runs under the lock between loops.
   template <class F>
   void change(F f) {
+    if (!of_) raise(error(errc::closed, "change: this half of the watch was closed"));
     of_->change(std::move(f));
   }
   /// Gives this half up; after the last one, receivers hear of the end. Idempotent.
@@ -208,9 +210,11 @@ class basic_watch_receiver {
   /// Not while a task waits in changed().
   basic_watch_receiver(basic_watch_receiver&& other) noexcept
       : of_(std::exchange(other.of_, nullptr)), seen_(other.seen_) {}
+  /// As close(), and then as `other`.
   basic_watch_receiver& operator=(basic_watch_receiver other) noexcept {
-    std::swap(of_, other.of_);
-    std::swap(seen_, other.seen_);
+    close();
+    of_ = std::exchange(other.of_, nullptr);
+    seen_ = other.seen_;
     return *this;
   }
   ~basic_watch_receiver() { close(); }

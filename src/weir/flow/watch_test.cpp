@@ -74,6 +74,37 @@ FLOW_CONTRACT("closing a receiver ends its own wait, and a change that throws is
   EXPECT_EQ(to.stats().changes, 0u);
 }
 
+FLOW_CONTRACT("a sender that was closed says so, and leaves the value to its clones") {
+  auto [to, from] = Kit::watch(1);
+  auto clone = to;
+  to.close();
+  try {
+    to.set(2);
+    ADD_FAILURE() << "this half was closed";
+  } catch (const exception& e) {
+    EXPECT_EQ(e.reason().code(), errc::closed);
+  }
+  EXPECT_THROW(to.change([](int& one) { ++one; }), exception);
+  EXPECT_FALSE(from.has_changed());
+  clone.set(3);
+  EXPECT_EQ(from.get(), 3);
+  co_return;
+}
+
+FLOW_CONTRACT("a receiver that is assigned to ends its wait and goes on as the other") {
+  auto [to, from] = Kit::watch(1);
+  auto [to_other, other] = Kit::watch(10);
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> { co_await testing::expect_raises<errc::closed>(from.changed()); });
+    co_await sleep(1_ms);
+    from = std::move(other);
+  });
+  EXPECT_EQ(to.stats().receivers, 0u);
+  to_other.set(11);
+  EXPECT_TRUE(co_await from.changed());
+  EXPECT_EQ(from.get(), 11);
+}
+
 template <class Kit>
 void check_cancelled_changed() {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
