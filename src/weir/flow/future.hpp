@@ -9,6 +9,7 @@
 #pragma once
 
 #include <weir/core/as_result.hpp>
+#include <weir/core/with_scope.hpp>
 #include <weir/flow/detail/promise_value.hpp>
 
 #include <cstdint>
@@ -180,6 +181,22 @@ template <class T>
 template <class T>
 [[nodiscard]] auto as_result(const shared_future<T>& from) noexcept {
   return as_result(from.operator co_await());
+}
+
+/// `int n = co_await with_timeout(1_s, answer);` Too late leaves the future as it was, to be asked
+/// again; of a shared one it gives a copy.
+template <class T>
+[[nodiscard]] WEIR_CORO_WRAPPER task<T> with_timeout(duration length, future<T>& from) {
+  return with_timeout(length, detail::awaited(from.operator co_await()));
+}
+template <class T>
+[[nodiscard]] WEIR_CORO_WRAPPER task<T> with_timeout(duration length, future<T>&& from) {
+  return with_timeout(length, detail::awaited(std::move(from).operator co_await()));
+}
+template <class T>
+[[nodiscard]] WEIR_CORO_WRAPPER task<T> with_timeout(duration length,
+                                                     const shared_future<T>& from) {
+  return with_timeout(length, detail::awaited(from.operator co_await()));
 }
 
 }  // namespace weir

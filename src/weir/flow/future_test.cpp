@@ -150,6 +150,28 @@ WEIR_TEST("a future is one branch of a select, and keeps its value when it loses
   EXPECT_EQ(outcome.error().code(), errc::busy);
 }
 
+WEIR_TEST("a future may be given a time-out, and is as it was when that was too short") {
+  promise<int> later;
+  future<int> result = later.get_future();
+  co_await testing::expect_raises<errc::timed_out>(with_timeout(1_ms, result));
+  EXPECT_TRUE(result) << "it can be asked again";
+  later.resolve(3);
+  EXPECT_EQ(co_await with_timeout(1_ms, result), 3);
+  EXPECT_FALSE(result) << "taken";
+  promise<int> never;
+  co_await testing::expect_raises<errc::timed_out>(with_timeout(1_ms, never.get_future()));
+}
+
+WEIR_TEST("a shared future with a time-out gives a copy, and nothing of it is lost") {
+  promise<std::string> later;
+  const shared_future<std::string> shared = later.get_future().share();
+  co_await testing::expect_raises<errc::timed_out>(with_timeout(1_ms, shared));
+  later.resolve("here");
+  EXPECT_EQ(co_await with_timeout(1_ms, shared), "here");
+  EXPECT_EQ(co_await shared, "here");
+  co_await testing::expect_raises<errc::busy>(with_timeout(1_ms, rejected_future(errc::busy)));
+}
+
 TEST(Future, a_cancelled_await_leaves_the_future_as_it_was) {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
     promise<int> later;
