@@ -87,6 +87,8 @@ class basic_call_cache {
     std::optional<Value> value;  // it and the failure are written by the maker before the end
     std::exception_ptr failure;
     bool is_wanted = true;  // false: the key was erased since
+    // Only compared, while it is listed.
+    const task_header* maker = loop::current()->running();
   };
   using flight_ptr = std::shared_ptr<flight>;
   using entry_map = std::unordered_map<Key, entry, Hash>;
@@ -123,7 +125,8 @@ class basic_call_cache {
 /// Cancel:  a cancelled get() has made nothing; one of those who wait for the same value makes it.
 /// Order:   of those who wait, who has waited longest makes it next.
 /// Bound:   entries_max values; those that are being made are bounded by who asks for them.
-/// Errors:  a failure is raised to all who wait for that call, and not kept.
+/// Errors:  a failure is raised to all who wait for that call, and not kept. A call that asks for
+///          the value that it makes stops the process, for that would wait for ever.
 /// Threads: one loop; cross::call_cache is for several.
 template <class Key, class Value, class Hash = std::hash<Key>>
 class call_cache final : public detail::basic_call_cache<Key, Value, Hash, detail::one_loop> {
@@ -145,7 +148,8 @@ namespace cross {
 ///          faster makes it.
 /// Bound:   entries_max values; those that are being made are bounded by who asks for them.
 /// Errors:  a failure is raised to all who wait for that call, and not kept: they share the
-///          exception, so none may change it.
+///          exception, so none may change it. A call that asks for the value that it makes stops
+///          the process, for that would wait for ever.
 /// Threads: any that runs a loop, on drivers whose clocks agree, as those of the kernel do;
 ///          erase(), clear() and stats() on any thread. It outlives every call of its own. Several
 ///          threads use and drop copies of a value at once: none that shares a count without

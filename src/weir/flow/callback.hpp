@@ -8,6 +8,7 @@
 //   from_callback_many  many calls     -> cross::receiver<T>, bounded
 #pragma once
 
+#include <weir/base/assert.hpp>
 #include <weir/flow/channel.hpp>
 #include <weir/flow/promise.hpp>
 
@@ -84,9 +85,11 @@ class callback {
   }
 
   void operator()(A... with) const noexcept {
+    make_sure_it_is_there();
     if (of_->claim()) detail::fulfil<value>(*of_, std::forward<A>(with)...);
   }
   void fail(std::exception_ptr reason) const noexcept {
+    make_sure_it_is_there();
     if (of_->claim()) of_->settle_rejected(std::move(reason));
   }
   void fail(error reason) const noexcept {
@@ -94,6 +97,10 @@ class callback {
   }
 
  private:
+  void make_sure_it_is_there() const noexcept {
+    WEIR_ASSERT(of_ && "an empty callback is called: it was moved from");
+  }
+
   detail::callback_state<value>* of_;
 };
 

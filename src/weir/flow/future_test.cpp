@@ -262,6 +262,13 @@ TEST(FutureDeathTest, misuse_stops_with_a_named_assertion) {
         auto second = one.get_future();
       },
       "a promise has one future");
+  EXPECT_DEATH(
+      {
+        promise<int> one;
+        const promise<int> other = std::move(one);
+        one.resolve(1);  // NOLINT(bugprone-use-after-move)
+      },
+      "an empty promise is used: it was moved from");
   EXPECT_DEATH(testing::run_virtual([]() -> task<> {
                  promise<int> never;
                  never.get_future().get();

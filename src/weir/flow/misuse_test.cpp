@@ -1,6 +1,8 @@
 // What only a mistake in the program can cause stops the process with a text that names the
 // mistake: docs/reference/misuse.md has the whole list.
 #include <weir/core.hpp>
+#include <weir/flow/call_cache.hpp>
+#include <weir/flow/callback.hpp>
 #include <weir/flow/cross_condition.hpp>
 #include <weir/flow/event.hpp>
 #include <weir/flow/latch.hpp>
@@ -54,6 +56,21 @@ task<> read_while_writing() {
   Mutex door;
   auto held = co_await door.lock();
   std::ignore = co_await door.lock_shared();
+}
+
+/// Whoever makes a value asks for it.
+template <class Once>
+task<> make_of_itself() {
+  Once number;
+  std::ignore = co_await number.get(
+      [&]() -> task<int> { co_return *co_await number.get([]() -> task<int> { co_return 1; }); });
+}
+template <class Cache>
+task<> cache_of_itself() {
+  Cache numbers;
+  std::ignore = co_await numbers.get(1, [&](int key) -> task<int> {
+    co_return co_await numbers.get(key, [](int) -> task<int> { co_return 1; });
+  });
 }
 
 generator<int> numbers() {
@@ -145,6 +162,21 @@ constexpr misuse all_misuses[] = {
      &read_while_writing<cross::shared_mutex>},
     {"a_mutex_between_loops_locked_again", "this task holds the mutex already",
      &write_twice<cross::mutex>},
+    {"a_once_that_is_made_of_itself", "this task makes the value already",
+     &make_of_itself<once<int>>},
+    {"a_once_between_loops_that_is_made_of_itself", "this task makes the value already",
+     &make_of_itself<cross::once<int>>},
+    {"a_cached_value_that_is_made_of_itself", "this task makes the value already",
+     &cache_of_itself<call_cache<int, int>>},
+    {"a_cached_value_between_loops_that_is_made_of_itself", "this task makes the value already",
+     &cache_of_itself<cross::call_cache<int, int>>},
+    {"a_callback_that_was_moved_from", "an empty callback is called",
+     []() -> task<> {
+       co_await from_callback<>([](callback<> done) {
+         const callback<> other = std::move(done);
+         done();  // NOLINT(bugprone-use-after-move)
+       });
+     }},
     {"a_semaphore_destroyed_while_permits_are_out", "destroyed while permits are out",
      []() -> task<> {
        std::optional<semaphore> object(std::in_place, 1u);

@@ -54,8 +54,12 @@ class basic_once {
     explicit turn(basic_once& of) noexcept : base(kind_, &of) {}
     bool admit(typename Reach::wakes&) noexcept {
       if (this->of_->is_made_) return true;
-      if (this->of_->is_being_made_) return false;
+      if (this->of_->is_being_made_) {
+        WEIR_ASSERT(this->of_->maker_ != this->task && "this task makes the value already");
+        return false;
+      }
       this->of_->is_being_made_ = makes_it_ = true;
+      this->of_->maker_ = this->task;
       return true;
     }
     auto& line() noexcept { return this->of_->line_; }
@@ -85,6 +89,7 @@ class basic_once {
     if (is_being_made_ && !is_planted("flow: a maker that failed leaves the others in line")) {
       turn& next = line_.pop_front();
       next.makes_it_ = true;
+      maker_ = next.task;
       woken.add(next);
     }
     while (is_made_ && !line_.is_empty()) woken.add(line_.pop_front());
@@ -93,7 +98,8 @@ class basic_once {
   [[no_unique_address]] mutable typename Reach::lock lock_;
   bool is_made_ = false;
   bool is_being_made_ = false;
-  std::optional<T> value_;  // (1)
+  task_header* maker_ = nullptr;  // only compared, while it is being made
+  std::optional<T> value_;        // (1)
   intrusive_list<turn> line_;
 };
 
@@ -104,7 +110,8 @@ class basic_once {
 /// Cancel:  a cancelled get() has made nothing; the next that waits makes it instead.
 /// Order:   who has waited longest makes it next.
 /// Bound:   one value, one maker at a time.
-/// Errors:  an error of the maker is raised in the get() that ran it; others try again.
+/// Errors:  an error of the maker is raised in the get() that ran it; others try again. A maker
+///          that asks for the value itself stops the process, for that would wait for ever.
 /// Threads: one loop; cross::once is for several.
 template <class T>
 class once final : public detail::basic_once<T, detail::one_loop> {};
@@ -116,7 +123,8 @@ namespace cross {
 /// Cancel:  a cancelled get() has made nothing; the next that waits makes it instead.
 /// Order:   who has waited longest makes it next.
 /// Bound:   one value, one maker at a time.
-/// Errors:  an error of the maker is raised in the get() that ran it; others try again.
+/// Errors:  an error of the maker is raised in the get() that ran it; others try again. A maker
+///          that asks for the value itself stops the process, for that would wait for ever.
 /// Threads: any; it outlives every get().
 template <class T>
 class once final : public detail::basic_once<T, detail::many_loops> {};

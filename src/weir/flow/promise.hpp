@@ -22,7 +22,7 @@ namespace weir {
 /// Order:   the first resolve() or reject() counts, later ones say false and change nothing.
 /// Bound:   one block from the frame pool, which its future shares.
 /// Errors:  destroyed without a result, its future is rejected as `broken`; resolved with its own
-///          future, as `invalid_argument` (A8).
+///          future, as `invalid_argument` (A8). Used after it was moved from it stops the process.
 /// Threads: resolve() and reject() on any, also at once; the rest one at a time.
 template <class T = void>
 class promise {
@@ -44,6 +44,7 @@ class promise {
 
   /// The reading half, once.
   future<T> get_future() noexcept {
+    make_sure_it_is_there();
     WEIR_ASSERT(!is_given_ && "a promise has one future; share() it for many readers");
     is_given_ = true;
     return future<T>(core_);
@@ -54,12 +55,14 @@ class promise {
   template <class... V>
     requires(sizeof...(V) <= 1 && (sizeof...(V) == 1 || std::is_void_v<T>))
   bool resolve(V&&... with) noexcept {
+    make_sure_it_is_there();
     if (!core_->claim()) return false;
     const detail::core_handle kept = core_;  // what follows may destroy this promise
     detail::resolve_claimed<T>(*kept, std::forward<V>(with)...);
     return true;
   }
   bool reject(std::exception_ptr reason) noexcept {
+    make_sure_it_is_there();
     if (!core_->claim()) return false;
     const detail::core_handle kept = core_;
     kept->settle_rejected(std::move(reason));
@@ -69,11 +72,21 @@ class promise {
     return reject(std::make_exception_ptr(exception(std::move(reason))));
   }
 
-  bool is_resolved() const noexcept { return core_->is_claimed(); }
+  bool is_resolved() const noexcept {
+    make_sure_it_is_there();
+    return core_->is_claimed();
+  }
   /// False when nobody can read the result any more: the work for it can be spared.
-  bool is_wanted() const noexcept { return !is_given_ || !core_->has_one_owner(); }
+  bool is_wanted() const noexcept {
+    make_sure_it_is_there();
+    return !is_given_ || !core_->has_one_owner();
+  }
 
  private:
+  void make_sure_it_is_there() const noexcept {
+    WEIR_ASSERT(core_ && "an empty promise is used: it was moved from");
+  }
+
   detail::core_handle core_;
   bool is_given_ = false;
 };

@@ -112,6 +112,8 @@ auto basic_call_cache<Key, Value, Hash, Reach>::look(const Key& key) -> finding 
     flights_.emplace(key, found.made_by);  // (1)
   } else {
     found.made_by = under_way->second;
+    WEIR_ASSERT(found.made_by->maker != loop::current()->running() &&
+                "this task makes the value already");
     ++stats_.shared;
   }
   return found;
