@@ -38,6 +38,8 @@ WEIR_CORO_WRAPPER decltype(auto) ask_other(G& other, const call_failure& why) {
   }
 }
 
+/// Raises `invalid_argument`.
+void check_fallback(const fallback_options& options);
 /// The failure of the other, with that of the call as its cause.
 error both_failed(const char* name, const call_failure& first, const call_failure& second);
 
@@ -45,6 +47,7 @@ template <class F, class G>
 task<call_value_t<F>> fallback_call(F call, G* other, const fallback_options* options,
                                     fallback_stats* stats) {
   using value = call_value_t<F>;
+  check_fallback(*options);
   ++stats->calls;
   std::optional<call_failure> first;
   try {
@@ -84,6 +87,7 @@ task<call_value_t<F>> fallback_call(F call, G* other, const fallback_options* op
 /// The value of the call, or of `other` when it fails: `co_await fallback(from_network,
 /// [](const call_failure& why) -> task<page> { ... });` `other` may take the failure, and may give
 /// a plain value. A failure of `other` is raised with the call's failure as its cause.
+/// `invalid_argument` when `when` is no function.
 ///
 /// Cancel: ends the one that runs; a cancelled call has not failed.
 template <class F, class G>

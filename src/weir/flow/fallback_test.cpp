@@ -75,6 +75,12 @@ WEIR_TEST("when the other fails, too, both failures are told") {
   }
 }
 
+WEIR_TEST("a fallback that can't say what it is for is refused") {
+  const auto call = []() -> task<int> { co_return 1; };
+  co_await testing::expect_raises<errc::invalid_argument>(
+      fallback(call, [] { return 2; }, {.when = nullptr}));
+}
+
 TEST(Fallback, a_cancelled_call_does_not_fall_back) {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
     scripted server({{2_ms, errc::broken}});

@@ -23,6 +23,8 @@ schedule_run run_of(const schedule& when, const schedule_moment& begins) {
 
 retry_course::retry_course(const schedule& when, const retry_options& options, retry_stats& stats)
     : when_(when), options_(options), stats_(stats), begun_(moment_now()) {
+  if (!options.should_retry)
+    weir::raise(error(errc::invalid_argument, "retry: should_retry must be a function"));
   ++stats_.calls;
   if (options_.budget) options_.budget->deposit(begun_.now);
 }

@@ -33,7 +33,7 @@ struct retry_stats {
 /// failure. It gives up when the schedule is over, when the failure is none to be retried, when the
 /// budget is empty, or when the scope's deadline comes before the next attempt. A refusal's
 /// retry_after() is waited for, if it is longer than the delay. A single attempt's failure is
-/// raised as it is, those of several as attempts_failed.
+/// raised as it is, those of several as attempts_failed. `invalid_argument` without should_retry.
 ///
 /// Cancel: ends the attempt or the delay; nothing is attempted afterwards.
 template <class F>

@@ -138,6 +138,17 @@ WEIR_TEST("a refusal's time is waited for when it is longer than the delay") {
   EXPECT_EQ(elapsed(), 3_s);
 }
 
+WEIR_TEST("a retry that can't say what it is for is refused, and calls nothing") {
+  int calls = 0;
+  const auto call = [&]() -> task<> {
+    ++calls;
+    co_return;
+  };
+  co_await testing::expect_raises<errc::invalid_argument>(
+      retry(fixed(1_ms), call, {.should_retry = nullptr}));
+  EXPECT_EQ(calls, 0);
+}
+
 WEIR_TEST("a retry for many calls counts them") {
   scripted server({{0_ms, errc::busy}, {0_ms}, {0_ms}, {0_ms, errc::corrupt}});
   retry_policy again(fixed(1_ms));
