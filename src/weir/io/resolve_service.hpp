@@ -28,8 +28,8 @@ struct service_target {
 
 /// The targets of a service, "_amqp._tcp.example.org", in the order in which to try them.
 /// `not_found` when there is no such service, or when its record says that it is not offered;
-/// `timed_out` when no server answers, `invalid_argument` for what can't be a name. A cancellation
-/// ends the query at once.
+/// `timed_out` when no server answers, `invalid_argument` for what can't be a name and for less
+/// than one try or a millisecond. A cancellation ends the query at once.
 [[nodiscard]] task<std::vector<service_target>> resolve_service(std::string name,
                                                                 resolve_options options = {});
 

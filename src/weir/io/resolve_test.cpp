@@ -5,6 +5,7 @@
 #include <weir/io/contract_test.hpp>
 #include <weir/io/name_server_test.hpp>
 #include <weir/io/readiness.hpp>
+#include <weir/io/resolve_service.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -83,6 +84,20 @@ TEST_P(resolving, a_cancel_ends_it_at_once) {
           co_await resolve("two.test", 80, {.try_timeout = 3600_s, .servers = server.where()});
     });
   });
+}
+
+TEST_P(resolving, without_a_try_or_time_for_one_is_refused_and_says_nothing_of_the_name) {
+  name_server server(true);
+  run([&]() -> task<> {
+    for (const resolve_options& none :
+         {resolve_options{.tries = 0, .servers = server.where()},
+          resolve_options{.try_timeout = 999_us, .servers = server.where()},
+          resolve_options{.try_timeout = -1_s, .servers = server.where()}}) {
+      EXPECT_EQ(co_await code_of(resolve("two.test", 80, none)), errc::invalid_argument);
+      EXPECT_EQ(co_await code_of(resolve_service("_two._tcp.test", none)), errc::invalid_argument);
+    }
+  });
+  EXPECT_EQ(server.questions(), 0);
 }
 
 TEST_P(resolving, what_cannot_be_a_name_is_refused_without_a_question) {

@@ -11,12 +11,15 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 
 namespace weir::detail {
 
 int name_query::open(const resolve_options& options) {
   struct ares_options settings = {};
-  settings.timeout = static_cast<int>(options.try_timeout.ns / 1'000'000);
+  constexpr std::int64_t longest_ms = std::numeric_limits<int>::max();
+  settings.timeout = static_cast<int>(std::min(options.try_timeout.ns / 1'000'000, longest_ms));
   settings.tries = options.tries;
   const int outcome = ares_init_options(&channel_, &settings, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES);
   if (outcome != ARES_SUCCESS || !options.servers) return outcome;
@@ -70,6 +73,9 @@ task<> name_query::wait_for_any(std::vector<watched>* watches, duration patience
 }
 
 task<> name_query::run(resolve_options options) {
+  if (options.tries < 1 || options.try_timeout < duration::milliseconds(1))
+    raise(error(errc::invalid_argument,
+                "resolve: tries must be above 0, and try_timeout at least a millisecond"));
   if (!loop::current()->io().has_descriptors()) {
     co_await run_in_world(&options);
   } else {
