@@ -6,7 +6,9 @@
 
 #include <gtest/gtest.h>
 
+#include <source_location>
 #include <string>
+#include <string_view>
 
 namespace weir {
 namespace {
@@ -121,6 +123,25 @@ WEIR_TEST("a deadline can be moved later, earlier, into the past and away (T2)")
     co_await sleep_forever();
   });
   EXPECT_EQ(elapsed(), 31_ms);
+}
+
+WEIR_TEST("the place of a time-out is where it is awaited") {
+  const auto place_of = [](const auto& outcome) {
+    return std::string_view(outcome.error().place().file_name()).ends_with("deadline_test.cpp")
+               ? outcome.error().place().line()
+               : 0;
+  };
+  auto late = with_timeout(1_ms, shield(sleep_forever(), 1_h));
+  const auto here = std::source_location::current();
+  EXPECT_EQ(place_of(co_await as_result(std::move(late))), here.line() + 1);
+  EXPECT_EQ(place_of(co_await as_result(with_timeout(1_ms, sleep(1_h)))), here.line() + 2);
+  const auto valued = []() -> task<int> {
+    co_return co_await with_scope({.timeout = 1_ms}, [](scope&) -> task<int> {
+      co_await sleep_forever();
+      co_return 1;
+    });
+  };
+  EXPECT_EQ(place_of(co_await as_result(valued())), here.line() + 4);
 }
 
 WEIR_TEST("with_deadline counts from the moment that it names, not from when it is awaited") {

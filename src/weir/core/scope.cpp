@@ -11,7 +11,9 @@
 #include <weir/core/unhandled.hpp>
 #include <weir/core/with_scope.hpp>
 
+#include <source_location>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace weir {
@@ -480,9 +482,30 @@ bool scope_frame::is_body_cut() {
   return is_stopped_;
 }
 
+namespace {
+
+const frame_base* awaiting(const frame_base& frame) noexcept {
+  if (!frame.parent_is_boundary()) return frame.parent_frame();
+  boundary* const above = frame.parent_boundary();
+  return above == running_task ? nullptr : static_cast<inner_boundary*>(above)->above;
+}
+
+// Where the program awaits what was cut short: with_timeout() and the like have frames of their
+// own, whose place says nothing.
+std::source_location place_of_await() noexcept {
+  const auto* at = reinterpret_cast<const frame_base*>(running_leaf);  // it runs, so it is a frame
+  for (; at; at = awaiting(*at)) {
+    if (!std::string_view(at->here.file_name()).ends_with("core/detail/with_scope_impl.hpp"))
+      return at->here;
+  }
+  return std::source_location::current();
+}
+
+}  // namespace
+
 void raise_cut_short(const cancel_reason& reason) {
   if (reason.kind == cancel_kind::deadline)
-    raise(error(errc::timed_out, "the scope's deadline passed"));
+    raise(error(errc::timed_out, "the scope's deadline passed", place_of_await()));
   std::string text = "the scope was cancelled";
   if (reason.task != 0) (text += " by task ") += std::to_string(reason.task);
   if (reason.text && *reason.text) (text += ": ") += reason.text;
