@@ -18,11 +18,7 @@ failed_branches::failed_branches() : list_(&new_list()), group_(list_) {}
 
 void failed_branches::add(const std::exception_ptr& failure) noexcept {
   if (!failure) return;
-  const task_header* by = loop::current()->running();
-  list_->add({.what = failure,
-              .task = by ? by->id : 0,
-              .spawned_at = by ? by->here : std::source_location(),
-              .scope = "first_success"});
+  list_->add({.what = failure, .spawned_at = {}, .scope = "first_success"});
 }
 
 void failed_branches::raise() { throw error_group(group_); }

@@ -1,5 +1,8 @@
 #include <weir/flow/gather.hpp>
 
+#include <exception>
+#include <vector>
+
 namespace weir::detail {
 
 void gather_part::source_settled() noexcept { whole->note_settled(*this); }
@@ -48,9 +51,9 @@ void gather_core::note_part() noexcept {
 
 std::exception_ptr group_of(gather_part* parts, std::size_t count) noexcept {
   try {
-    failed_branches all;
-    for (std::size_t i = 0; i < count; ++i) all.add(parts[i].source->hear_failure());
-    all.raise();
+    std::vector<std::exception_ptr> all;
+    for (std::size_t i = 0; i < count; ++i) all.push_back(parts[i].source->hear_failure());
+    throw error_group::of(all.data(), all.size(), "any");
   } catch (...) {
     return std::current_exception();
   }

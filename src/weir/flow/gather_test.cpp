@@ -78,8 +78,25 @@ WEIR_TEST("any gives the first value and counts errors only when there is nothin
   } catch (const error_group& group) {
     EXPECT_EQ(group.size(), 2u);
     EXPECT_EQ(testing::texts_of(group.first()).at(0).find("refused"), 0u);
+    EXPECT_EQ(std::string(group.what()).find("scope"), std::string::npos) << "there was none";
   }
   co_await testing::expect_raises<errc::invalid_argument>(any(std::vector<future<int>>()));
+}
+
+TEST(Gather, any_of_futures_that_fail_on_a_thread_without_a_loop_is_rejected_there) {
+  promise<int> one;
+  promise<int> other;
+  auto none = any(one.get_future(), other.get_future());
+  std::thread([&] {
+    one.reject(errc::io);
+    other.reject(errc::busy);
+  }).join();
+  try {
+    none.get();
+    FAIL() << "none has a value";
+  } catch (const error_group& group) {
+    EXPECT_EQ(group.size(), 2u);
+  }
 }
 
 WEIR_TEST("race takes the first outcome, value or error") {
