@@ -73,7 +73,7 @@ class basic_semaphore {
     auto& line() noexcept { return this->of_->line_; }
     result<permit> take() noexcept {
       if (failed_ == errc{}) return permit(this->of_, count_);
-      if (failed_ == errc::closed) return fail(failed_);
+      if (failed_ == errc::closed) return fail(failed_, "acquire: the semaphore was closed");
       return fail(failed_, "acquire: asks for more permits than the semaphore has");
     }
 
