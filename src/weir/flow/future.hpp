@@ -97,8 +97,8 @@ class future : public detail::future_base<T> {
   /// of these passes by. If f returns nothing and T is a type, the future is one of void.
   template <class F>
   auto catch_error(F f, std::source_location place = std::source_location::current());
-  /// Runs f() in either case; value and error pass by once what f returns has ended, unless that
-  /// fails.
+  /// Runs f() in either case; value and error pass by once what f returns has ended. When that
+  /// fails its error is the reason, and of an error both come in an error_group.
   template <class F>
   future finally(F f, std::source_location place = std::source_location::current());
 

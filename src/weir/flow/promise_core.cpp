@@ -161,6 +161,13 @@ void promise_core::end() noexcept {
   delete this;
 }
 
+void raise_finally(promise_core& source, const std::exception_ptr& why) {
+  if (source.phase() != settled_as::rejected) std::rethrow_exception(why);
+  const std::exception_ptr both[] = {source.hear_failure(), why};
+  throw error_group::of(both, 2, "finally");
+}
+void raise_finally(promise_core& source) { raise_finally(source, std::current_exception()); }
+
 bool is_cancellation(const std::exception_ptr& failure) noexcept {
   try {
     std::rethrow_exception(failure);

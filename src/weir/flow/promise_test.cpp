@@ -218,6 +218,22 @@ WEIR_TEST("finally runs in either case and lets the outcome pass, unless it fail
   co_await testing::expect_raises<errc::no_space>(std::move(bad_cleanup));
 }
 
+WEIR_TEST("a finally that fails after an error comes with it, and neither is unheard") {
+  const std::vector<std::string> both{"io: what was to be told", "busy: on the way out"};
+  const auto told = [] { return rejected_future<int>(error(errc::io, "what was to be told")); };
+  const auto why = [] { return error(errc::busy, "on the way out"); };
+  EXPECT_EQ(co_await testing::errors_of(with_timeout(1_s, told().finally([&] { raise(why()); }))),
+            both);
+  EXPECT_EQ(co_await testing::errors_of(
+                with_timeout(1_s, told().finally([&] { return rejected_future(why()); }))),
+            both);
+  EXPECT_EQ(co_await testing::errors_of(with_timeout(1_s, told().finally([&]() -> task<> {
+              co_await yield();
+              raise(why());
+            }))),
+            both);
+}
+
 WEIR_TEST("a promise resolved with its own future, or in a circle, is rejected (A8)") {
   promise<int> self;
   shared_future<int> of_self = self.get_future();

@@ -213,7 +213,11 @@ T outcome_of(promise_core& from) {
 
 template <class X, class T, reading How>
 task<T> outcome_after(task<X> first, core_handle from) {
-  co_await std::move(first);
+  try {
+    co_await std::move(first);
+  } catch (...) {
+    raise_finally(*from);
+  }
   co_return outcome_of<T, How>(*from);
 }
 
@@ -223,19 +227,26 @@ future<T> add_finally(core_handle& from, F f, std::source_location place) {
   return react_to<T>(
       from, How == reading::only,
       [f = std::move(f)](promise_core& source, promise_core& self) mutable {
-        if constexpr (is_future<given> || is_task<given>) {
-          source.keep();
-          core_handle kept(&source);
-          if constexpr (is_future<given>) {
-            resolve_claimed<T>(self,
-                               f().then([kept](auto&&...) { return outcome_of<T, How>(*kept); }));
+        try {
+          if constexpr (is_future<given> || is_task<given>) {
+            source.keep();
+            core_handle kept(&source);
+            if constexpr (is_future<given>) {
+              resolve_claimed<T>(self,
+                                 f().then([kept](auto&&...) { return outcome_of<T, How>(*kept); },
+                                          [kept](const std::exception_ptr& why) -> T {
+                                            raise_finally(*kept, why);
+                                          }));
+            } else {
+              using value = typename given::value_type;
+              resolve_claimed<T>(self, outcome_after<value, T, How>(f(), std::move(kept)));
+            }
           } else {
-            using value = typename given::value_type;
-            resolve_claimed<T>(self, outcome_after<value, T, How>(f(), std::move(kept)));
+            f();
+            pass_outcome<T, How>(source, self);
           }
-        } else {
-          f();
-          pass_outcome<T, How>(source, self);
+        } catch (...) {
+          raise_finally(source);
         }
       },
       place);
