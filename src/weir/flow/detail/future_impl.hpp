@@ -211,7 +211,7 @@ T outcome_of(promise_core& from) {
   if constexpr (!std::is_void_v<T>) return value_for<T, How>(from);
 }
 
-template <class X, class T, reading How>
+template <class T, reading How, class X>
 task<T> outcome_after(task<X> first, core_handle from) {
   try {
     co_await std::move(first);
@@ -224,32 +224,25 @@ task<T> outcome_after(task<X> first, core_handle from) {
 template <class T, reading How, class F>
 future<T> add_finally(core_handle& from, F f, std::source_location place) {
   using given = std::invoke_result_t<F&>;
-  return react_to<T>(
-      from, How == reading::only,
-      [f = std::move(f)](promise_core& source, promise_core& self) mutable {
-        try {
-          if constexpr (is_future<given> || is_task<given>) {
-            source.keep();
-            core_handle kept(&source);
-            if constexpr (is_future<given>) {
-              resolve_claimed<T>(self,
-                                 f().then([kept](auto&&...) { return outcome_of<T, How>(*kept); },
-                                          [kept](const std::exception_ptr& why) -> T {
-                                            raise_finally(*kept, why);
-                                          }));
-            } else {
-              using value = typename given::value_type;
-              resolve_claimed<T>(self, outcome_after<value, T, How>(f(), std::move(kept)));
-            }
-          } else {
-            f();
-            pass_outcome<T, How>(source, self);
-          }
-        } catch (...) {
-          raise_finally(source);
-        }
-      },
-      place);
+  auto call = [f = std::move(f)](promise_core& source, promise_core& self) mutable {
+    source.keep();
+    core_handle kept(&source);
+    try {
+      if constexpr (is_future<given>) {
+        const auto fails = [kept](const std::exception_ptr& e) -> T { raise_finally(*kept, e); };
+        const auto ended = [kept](auto&&...) { return outcome_of<T, How>(*kept); };
+        resolve_claimed<T>(self, f().then(ended, fails));
+      } else if constexpr (is_task<given>) {
+        resolve_claimed<T>(self, outcome_after<T, How>(f(), std::move(kept)));
+      } else {
+        f();
+        pass_outcome<T, How>(source, self);
+      }
+    } catch (...) {
+      raise_finally(source);
+    }
+  };
+  return react_to<T>(from, How == reading::only, std::move(call), place);
 }
 
 }  // namespace weir::detail
