@@ -32,6 +32,18 @@ constinit const wait_kind remove_kind = kind_named<done_wait>("remove");
 constinit const wait_kind make_dir_kind = kind_named<done_wait>("make folder");
 constinit const wait_kind sync_dir_kind = kind_named<done_wait>("sync folder");
 
+// The system would take what stands before it for the whole path.
+bool has_zero(const std::string& path) noexcept { return path.find('\0') != path.npos; }
+
+error zero_byte(const char* what, const std::string& path, std::source_location place) noexcept {
+  try {
+    return {errc::invalid_argument, fmt::format("{} '{}': a zero byte follows", what, path.c_str()),
+            place};
+  } catch (const std::exception&) {  // no memory for the text
+    return {errc::invalid_argument, place};
+  }
+}
+
 std::uint32_t open_flags(const open_options& options) noexcept {
   int flags = O_CLOEXEC;
   flags |= options.write ? (options.read ? O_RDWR : O_WRONLY) : O_RDONLY;
@@ -47,11 +59,15 @@ std::uint32_t open_flags(const open_options& options) noexcept {
 bool done_wait::try_now() noexcept {
   if (!from_.empty()) path = from_.c_str();
   if (!to_.empty()) path_to = to_.c_str();
-  return io_wait::try_now();
+  if (!has_zero(from_) && !has_zero(to_)) return io_wait::try_now();
+  outcome = -EINVAL;
+  return true;
 }
 
 result<void> done_wait::take() noexcept {
   if (outcome >= 0) return {};
+  if (has_zero(from_) || has_zero(to_))
+    return fail(zero_byte(kind->name, has_zero(from_) ? from_ : to_, place));
   return fail(failed(kind->name));
 }
 
@@ -64,10 +80,13 @@ open_wait::open_wait(std::string name, open_options options) noexcept
 
 bool open_wait::try_now() noexcept {
   path = name_.c_str();
-  return io_wait::try_now();
+  if (!has_zero(name_)) return io_wait::try_now();
+  outcome = -EINVAL;
+  return true;
 }
 
 result<file> open_wait::take() noexcept {
+  if (has_zero(name_)) return fail(zero_byte(kind->name, name_, place));
   if (outcome < 0) return fail(failed(kind->name));
   return file(task->current->on().io(), static_cast<io_handle>(outcome));
 }
@@ -199,6 +218,8 @@ std::vector<std::string> list_dir(const std::string& path) {
       into.failure = std::current_exception();
     }
   };
+  if (detail::has_zero(path))
+    raise(detail::zero_byte("list", path, std::source_location::current()));
   const int outcome = loop::current()->io().list_dir(path.c_str(), visit, &all);
   if (outcome < 0) raise(error::from_os(-outcome, fmt::format("list '{}'", path)));
   if (all.failure) std::rethrow_exception(all.failure);
@@ -206,6 +227,7 @@ std::vector<std::string> list_dir(const std::string& path) {
 }
 
 result<file_status> path_status(const std::string& path, std::source_location place) noexcept {
+  if (detail::has_zero(path)) return fail(detail::zero_byte("status of", path, place));
   file_status status;
   const int outcome = loop::current()->io().status_of(path.c_str(), status);
   if (outcome < 0) return fail(detail::io_error(outcome, "status of", path.c_str(), place));

@@ -104,6 +104,29 @@ TEST_P(file_contract, opening_says_what_is_wrong) {
   });
 }
 
+TEST_P(file_contract, a_path_with_a_zero_byte_names_nothing) {
+  run([&]() -> task<> {
+    const std::string kept = path("a");
+    const std::string cut = kept + std::string("\0.bak", 5);
+    {
+      const file made = co_await open_file(kept, make_new);
+    }
+    const auto opened = co_await as_result(open_file(cut));
+    EXPECT_FALSE(opened);
+    if (!opened) {
+      EXPECT_EQ(opened.error().message(), "open '" + kept + "': a zero byte follows");
+    }
+    for (auto call : {&remove_path, &remove_dir, &sync_dir})
+      EXPECT_EQ(co_await code_of(call(cut)), errc::invalid_argument);
+    EXPECT_EQ(co_await code_of(rename_path(kept, cut)), errc::invalid_argument);
+    EXPECT_EQ(co_await code_of(rename_path(cut, kept)), errc::invalid_argument);
+    EXPECT_EQ(co_await code_of(make_dir(cut)), errc::invalid_argument);
+    EXPECT_EQ(path_status(cut).error().code(), errc::invalid_argument);
+    EXPECT_THROW(list_dir(cut), exception);
+    EXPECT_TRUE(path_status(kept)) << "it is still there";
+  });
+}
+
 TEST_P(file_contract, truncation_drops_and_preallocation_keeps_and_adds_zeros) {
   run([&]() -> task<> {
     file f = co_await open_file(path("a"), make_new);
