@@ -1,5 +1,6 @@
 #include <weir/sim/virtual_datagrams.hpp>
 
+#include <weir/sim/internal/one_at_a_time.hpp>
 #include <weir/sim/internal/socket_address.hpp>
 #include <weir/sim/virtual_disk.hpp>
 #include <weir/sim/virtual_network.hpp>
@@ -158,6 +159,7 @@ int virtual_datagrams::set_option(io_handle handle, int level, int option, int v
 
 bool virtual_datagrams::start(io_request& request) {
   endpoint* e = at(request.handle);
+  if (e) detail::make_sure_it_is_alone(e->waiting, request);
   request.outcome = e ? attempt(*e, request) : -EBADF;
   if (request.outcome != would_block) return true;
   e->waiting.push_back(&request);

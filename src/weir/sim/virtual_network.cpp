@@ -1,6 +1,7 @@
 #include <weir/sim/virtual_network.hpp>
 
 #include <weir/sim/internal/network_endpoint.hpp>
+#include <weir/sim/internal/one_at_a_time.hpp>
 #include <weir/sim/internal/socket_address.hpp>
 
 #include <errno.h>
@@ -190,6 +191,7 @@ bool virtual_network::start(io_request& request) {
     request.outcome = disk_.has(request.handle) ? -ENOTSOCK : -EBADF;
     return true;
   }
+  detail::make_sure_it_is_alone(e->waiting, request);
   const std::int64_t outcome = attempt(*e, request);
   if (outcome == would_block) {
     e->waiting.push_back(&request);
