@@ -28,7 +28,9 @@ pool_work& work_of(const job_frame& of) noexcept {
 }  // namespace
 
 pool_core::pool_core(const pool_options& options) : options_(options) {
-  WEIR_ASSERT(options.calls_max > 0);
+  if (options.threads > pool::threads_max || options.calls_max == 0)
+    raise(error(errc::invalid_argument,
+                "pool: threads must be at most pool::threads_max, and calls_max above 0"));
   step_timer_.core = this;
   step_timer_.on_fire = [](timer& t) noexcept { static_cast<step_timer&>(t).core->step(); };
 }

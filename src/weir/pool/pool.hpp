@@ -33,7 +33,7 @@ inline constexpr std::size_t priority_count = 2;
 
 struct pool_options {
   const char* name = "pool";     // a literal
-  unsigned threads = 0;          // 0: as many as this process may use processors
+  unsigned threads = 0;          // 0: as many as this process may use processors; see threads_max
   std::size_t calls_max = 4096;  // run() calls that wait for a thread; more raise `full`
 };
 
@@ -104,10 +104,13 @@ const char* name_of(const pool_core& pool) noexcept;
 /// Order:   calls of one priority begin in the order in which they came; what has begun is
 ///          finished before new calls begin.
 /// Bound:   pool_options: threads, and calls_max calls that wait, over which run() raises `full`.
-/// Errors:  what the work raises is raised by the await; `full`; `closed` after close().
+/// Errors:  what the work raises is raised by the await; `full`; `closed` after close();
+///          `invalid_argument` for options that can't be meant.
 /// Threads: any; made and destroyed by one, after everything that was run on it has ended.
 class pool {
  public:
+  static constexpr unsigned threads_max = 1024;
+
   explicit pool(pool_options options = {}) : core_(detail::make_pool(options)) {}
   pool(const pool&) = delete;
   pool& operator=(const pool&) = delete;

@@ -303,6 +303,12 @@ WEIR_TEST("calls of one priority begin in the order in which they came") {
   EXPECT_EQ(began, came);
 }
 
+TEST(pool, of_more_threads_than_threads_max_or_without_room_for_a_call_is_refused) {
+  EXPECT_THROW(pool({.threads = pool::threads_max + 1}), exception);
+  EXPECT_THROW(pool({.calls_max = 0}), exception);
+  EXPECT_NO_THROW(pool({.threads = pool::threads_max})) << "none starts before the first call";
+}
+
 WEIR_TEST("over calls_max run raises full, and later it is taken again (K4)") {
   pool cpu({.threads = 1, .calls_max = 1});
   int ran = 0;
