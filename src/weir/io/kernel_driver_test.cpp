@@ -10,6 +10,7 @@
 #include <weir/io/file.hpp>
 #include <weir/io/make_driver.hpp>
 #include <weir/io/receive_arena.hpp>
+#include <weir/io/resolve.hpp>
 #include <weir/testing/allocations.hpp>
 #include <weir/testing/contracts/driver_contract.hpp>
 
@@ -91,6 +92,8 @@ TEST_P(kernel_limits, without_descriptors_accept_is_full_and_loses_no_connection
       EXPECT_EQ(co_await code_of(door.accept()), errc::full);
       EXPECT_EQ(co_await code_of(connect(door.local())), errc::full);
       EXPECT_EQ(co_await code_of(open_file("/dev/null")), errc::full);
+      const resolve_options once{.tries = 1, .servers = "127.0.0.1:1"};
+      EXPECT_EQ(co_await code_of(resolve("shop.test", 80, once)), errc::full);
     }
     co_await client.send("hello");
     socket server = co_await door.accept();

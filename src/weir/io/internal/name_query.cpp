@@ -8,8 +8,11 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -160,7 +163,24 @@ bool is_plausible_name(std::string_view name) noexcept {
          !std::all_of(name.begin(), name.end(), is_number);
 }
 
+namespace {
+
+// Of a socket that it can't have c-ares says that no server was there.
+bool is_descriptor_left() noexcept {
+  const int probe = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (probe < 0) return errno != EMFILE && errno != ENFILE;
+  ::close(probe);
+  return true;
+}
+
+}  // namespace
+
 void raise_unresolved(std::string_view name, int status) {
+  if (status == ARES_ECONNREFUSED && loop::current()->io().has_descriptors() &&
+      !is_descriptor_left()) {
+    raise(error(errc::full,
+                fmt::format("can't resolve '{}': no descriptor is left to ask with", name)));
+  }
   errc code = errc::io;
   if (status == ARES_ENOTFOUND || status == ARES_ENODATA) code = errc::not_found;
   if (status == ARES_ETIMEOUT) code = errc::timed_out;
