@@ -16,10 +16,7 @@ class ready_wait final : public io_wait<ready_wait, int> {
     handle = of;
     flags = static_cast<std::uint32_t>(wanted);
   }
-  result<int> take() noexcept {
-    if (outcome >= 0) return static_cast<int>(outcome);
-    return fail(failed("wait for a descriptor"));
-  }
+  result<int> take() noexcept;
 
  private:
   static const wait_kind kind_;

@@ -13,10 +13,7 @@ class signal_wait final : public io_wait<signal_wait, void> {
     op = io_op::wait_signal;
     flags = static_cast<std::uint32_t>(number);
   }
-  result<void> take() noexcept {
-    if (outcome >= 0) return {};
-    return fail(failed("wait for a signal"));
-  }
+  result<void> take() noexcept;
 
  private:
   static const wait_kind kind_;

@@ -142,6 +142,8 @@ WEIR_TEST_ON_BOTH("a wait that finds the signal there hears it with those who wa
 WEIR_TEST_ON_BOTH("signals that can not be caught are refused") {
   for (const int number : {SIGKILL, SIGSTOP, -1, 0, 32, 33, 64, 1'000})
     EXPECT_EQ(co_await code_of(wait_signal(number)), errc::invalid_argument) << number;
+  const auto refused = co_await as_result(wait_signal(SIGKILL));
+  EXPECT_EQ(refused.error().message(), "wait for signal 9");
   co_await hear(34);  // SIGRTMIN, as the C library of Linux has it
 }
 
