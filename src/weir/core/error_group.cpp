@@ -6,6 +6,7 @@
 #include <weir/core/string_sink.hpp>
 #include <weir/core/unhandled.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <new>
 #include <string>
@@ -88,8 +89,33 @@ void print_trace(const error_trace& trace, text_sink& out) noexcept {
   }
 }
 
+namespace {
+
+// A text of several lines, such as that of a group in a group, stands behind its number.
+class indented_sink final : public text_sink {
+ public:
+  explicit indented_sink(text_sink& to) noexcept : to_(to) {}
+  using text_sink::put;
+  void put(const char* text, std::size_t size) noexcept override {
+    const char* const end = text + size;
+    while (text != end) {
+      const char* const next = std::find(text, end, '\n');
+      const char* const stop = next == end ? end : next + 1;
+      to_.put(text, static_cast<std::size_t>(stop - text));
+      if (next != end) to_.put("    ");
+      text = stop;
+    }
+  }
+
+ private:
+  text_sink& to_;
+};
+
+}  // namespace
+
 void print_failure(const failure& one, text_sink& out) noexcept {
-  describe_exception(one.what, out);
+  indented_sink inside(out);
+  describe_exception(one.what, inside);
   if (one.trace) print_trace(*one.trace, out);
   if (one.task == 0 && one.spawned_at.line() == 0) return;  // gathered by hand: no scope knows more
   out.put("\n    task ");

@@ -54,6 +54,17 @@ TEST(ErrorGroup, its_text_numbers_the_errors_and_names_code_task_and_scope) {
   EXPECT_THAT(std::string(group_of({made("x")}).what()), HasSubstr("1 error:"));
 }
 
+TEST(ErrorGroup, a_group_inside_of_another_stands_behind_its_number) {
+  const std::exception_ptr two[] = {made("in one"), made("in two")};
+  const error_group group =
+      group_of({made("out"), std::make_exception_ptr(error_group::of(two, 2, "inner"))});
+  const std::string text = group.what();
+  EXPECT_THAT(text, HasSubstr("\n  [1] broken: out"));
+  EXPECT_THAT(text, HasSubstr("\n  [2] 2 errors:\n      [1] broken: in one"));
+  EXPECT_THAT(text, HasSubstr("\n      [2] broken: in two"));
+  EXPECT_THAT(text, HasSubstr("\n    task 2 of scope \"s\"")) << "of the outer one";
+}
+
 TEST(ErrorGroup, copies_share_their_errors_and_outlive_the_original) {
   std::exception_ptr kept;
   {
