@@ -11,6 +11,9 @@
 
 namespace weir {
 
+template <class T>
+class spawned;
+
 namespace detail {
 
 /// Turns the exception in flight into an error when it is weir's own; rethrows all others, which
@@ -95,10 +98,15 @@ class leaf_result_awaiter final : public inner_boundary {
   bool is_stopped_ = false;
 };
 
+template <class T>
+task<T> ended(const spawned<T>& handle) {
+  co_return co_await handle;
+}
+
 }  // namespace detail
 
 /// `auto line = co_await as_result(reader.read_line());` gives result<T>: no throw, and `cancelled`
-/// as a value.
+/// as a value. What is none of weir's errors, an error_group among them, is thrown.
 template <class T>
 [[nodiscard]] auto as_result(task<T> body) noexcept {
   return detail::task_result_awaiter<T>(std::move(body));
@@ -108,6 +116,11 @@ template <class Leaf>
   requires std::is_base_of_v<detail::wait, Leaf>
 [[nodiscard]] auto as_result(Leaf&& leaf) noexcept {
   return detail::leaf_result_awaiter<std::remove_cvref_t<Leaf>>(std::forward<Leaf>(leaf));
+}
+/// The same for a task that was spawned, whose scope hears of its error all the same.
+template <class T>
+[[nodiscard]] auto as_result(const spawned<T>& handle) {
+  return as_result(detail::ended(handle));
 }
 
 }  // namespace weir

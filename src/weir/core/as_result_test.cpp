@@ -107,6 +107,29 @@ WEIR_TEST("a cancelled wait is the value cancelled, and the next one too (T3)") 
   EXPECT_EQ(elapsed(), 1_ms);
 }
 
+WEIR_TEST("the end of a spawned task may be asked for as a result") {
+  bool has_raised = false;
+  try {
+    co_await with_scope({.failures = collect}, [](scope& s) -> task<> {
+      const auto fine = s.spawn(value_of, 4);
+      const auto wrong = s.spawn(failing, errc::busy);
+      const auto stopped = s.spawn([]() -> task<int> {
+        co_return co_await with_scope([](scope& inner) -> task<int> {
+          inner.cancel("on purpose");
+          co_await sleep(1_h);
+          co_return 1;
+        });
+      });
+      EXPECT_EQ((co_await as_result(fine)).value(), 4);
+      EXPECT_EQ((co_await as_result(wrong)).error().code(), errc::busy);
+      EXPECT_EQ((co_await as_result(stopped)).error().code(), errc::cancelled);
+    });
+  } catch (const error_group& both) {
+    has_raised = both.size() == 2;
+  }
+  EXPECT_TRUE(has_raised) << "the scope hears of them all the same";
+}
+
 WEIR_TEST("results can be nested") {
   const auto outcome = co_await as_result([]() -> task<int> {
     const auto inner = co_await as_result(failing(errc::busy));

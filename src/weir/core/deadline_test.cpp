@@ -144,6 +144,18 @@ WEIR_TEST("the place of a time-out is where it is awaited") {
   EXPECT_EQ(place_of(co_await as_result(valued())), here.line() + 4);
 }
 
+WEIR_TEST("the handle of a spawned task may be given a time-out, and the task goes on") {
+  co_await with_scope([](scope& s) -> task<> {
+    const auto child = s.spawn([]() -> task<int> {
+      co_await sleep(10_ms);
+      co_return 3;
+    });
+    co_await expect_raises<errc::timed_out>(with_timeout(1_ms, child));
+    EXPECT_EQ(co_await with_timeout(1_h, child), 3);
+    EXPECT_EQ(elapsed(), 10_ms);
+  });
+}
+
 WEIR_TEST("with_deadline counts from the moment that it names, not from when it is awaited") {
   const time_point start = loop::current()->now();
   auto late = with_deadline(start + 10_ms, sleep_forever());

@@ -139,6 +139,9 @@ template <class T>
 template <class Leaf>
   requires std::is_base_of_v<detail::wait, Leaf>
 [[nodiscard]] WEIR_CORO_WRAPPER auto with_timeout(duration length, Leaf&& leaf);
+/// The same for a task that was spawned: too late ends the wait for it, and the task goes on.
+template <class T>
+[[nodiscard]] WEIR_CORO_WRAPPER task<T> with_timeout(duration length, const spawned<T>& handle);
 
 /// Runs the task out of reach of outer cancellations; they are met at the first wait after it.
 /// `timeout` bounds it.

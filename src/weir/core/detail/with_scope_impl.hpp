@@ -46,6 +46,11 @@ WEIR_CORO_WRAPPER auto with_timeout(duration length, Leaf&& leaf) {
 }
 
 template <class T>
+WEIR_CORO_WRAPPER task<T> with_timeout(duration length, const spawned<T>& handle) {
+  return with_timeout(length, detail::awaited(handle.operator co_await()));
+}
+
+template <class T>
 WEIR_CORO_WRAPPER task<T> with_deadline(time_point at, task<T> body) {
   return detail::run_bounded(scope_options{.name = "deadline"}, std::move(body), at);
 }
