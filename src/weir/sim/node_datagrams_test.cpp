@@ -4,6 +4,7 @@
 #include <weir/sim/chaos.hpp>
 #include <weir/sim/node_kit_test.hpp>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -326,8 +327,6 @@ struct nobody final : chaos_host {
   virtual ~nobody() = default;
   node_program& program_of(virtual_node&) override { return idle; }
   bool has_disk(const virtual_node&) override { return false; }
-  memory_watch* memory_of(const virtual_node&) override { return nullptr; }
-  void struck(chaos_kind, virtual_node*, const std::string&) override {}
   static task<> wait() { co_await sleep(1'000 * 1_h); }
   contract::program_of<task<> (*)()> idle{&wait};
 };
@@ -351,6 +350,44 @@ TEST_F(NodeDatagrams, are_lost_and_doubled_by_chaos_until_it_heals) {
     EXPECT_EQ(to_far().double_chance, 0);
     return;
   }
+}
+
+/// Which faults strike two machines in ten minutes, and when.
+std::vector<std::string> strikes_of_ten_minutes(bool (*run)(virtual_nodes&, chaos&)) {
+  struct hearer final : chaos_host {
+    node_program& program_of(virtual_node&) override { return of.idle; }
+    void struck(chaos_kind, virtual_node* on, const std::string& how) override {
+      heard.push_back(fmt::format("{} {} {}", at->now().ns, on ? on->name() : "", how));
+    }
+    nobody of;
+    virtual_nodes* at = nullptr;
+    std::vector<std::string> heard;
+  };
+  choices drawn(4);
+  hearer host;
+  virtual_nodes machines(drawn);
+  host.at = &machines;
+  for (const char* name : {"near", "far"}) machines.add({.name = name}).start(host.of.idle);
+  chaos faults(machines, chaos_set::all(), host);
+  const time_point until = machines.now() + 10_min;
+  EXPECT_TRUE(run(machines, faults));
+  EXPECT_EQ(machines.now(), until);
+  return host.heard;
+}
+
+TEST(Chaos, strikes_the_same_when_it_runs_the_machines_as_when_it_is_called_by_hand) {
+  const auto by_itself =
+      strikes_of_ten_minutes([](virtual_nodes&, chaos& faults) { return faults.run_for(10_min); });
+  const auto by_hand = strikes_of_ten_minutes([](virtual_nodes& machines, chaos& faults) {
+    const time_point until = machines.now() + 10_min;
+    while (machines.now() < until) {
+      machines.run_until(std::min(until, std::max(faults.next_at(), machines.now())));
+      faults.act();
+    }
+    return true;
+  });
+  EXPECT_EQ(by_itself, by_hand);
+  EXPECT_GT(by_itself.size(), 20u);
 }
 
 std::uint64_t fingerprint_of(std::uint64_t seed) {
