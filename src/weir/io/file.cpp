@@ -44,6 +44,13 @@ error zero_byte(const char* what, const std::string& path, std::source_location 
   }
 }
 
+// Of a file that is open the system says so, too, when it was not opened for that.
+bool is_open_for_less(driver& io, const io_request& request) noexcept {
+  file_status status;
+  return request.outcome == -EBADF && request.handle >= 0 &&
+         io.status_of(request.handle, status) >= 0;
+}
+
 std::uint32_t open_flags(const open_options& options) noexcept {
   int flags = O_CLOEXEC;
   flags |= options.write ? (options.read ? O_RDWR : O_WRONLY) : O_RDONLY;
@@ -101,6 +108,8 @@ read_wait::read_wait(io_handle from, std::uint64_t at, char* into, std::size_t l
 }
 
 result<std::size_t> read_wait::take() noexcept {
+  if (is_open_for_less(task->current->on().io(), *this))
+    return fail(error(errc::closed, "read: the file was not opened for reading", place));
   if (outcome < 0) return fail(failed(kind->name));
   return static_cast<std::size_t>(outcome);
 }
@@ -132,6 +141,8 @@ bool write_wait::goes_on() noexcept {
 
 result<void> write_wait::take() noexcept {
   if (outcome >= 0) return {};
+  if (is_open_for_less(task->current->on().io(), *this))
+    return fail(error(errc::closed, "write: the file was not opened for writing", place));
   if (written_ == 0) return fail(failed(kind->name));
   try {
     return fail(failed(fmt::format("write failed after {} bytes", written_).c_str()));

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace weir {
@@ -101,6 +102,30 @@ TEST_P(file_contract, opening_says_what_is_wrong) {
     EXPECT_EQ(
         co_await code_of(open_file(path("a"), {.write = true, .create = true, .exclusive = true})),
         errc::already_exists);
+  });
+}
+
+// The text of an error with the code `closed`.
+template <class Wait>
+task<std::string> text_of(Wait wait) {
+  const auto outcome = co_await as_result(std::move(wait));
+  co_return outcome || outcome.error().code() != errc::closed
+      ? std::string("no such error")
+      : std::string(outcome.error().message());
+}
+
+TEST_P(file_contract, a_file_does_what_it_was_opened_for_and_says_so) {
+  run([&]() -> task<> {
+    file from = co_await open_file(path("a"), {.write = true, .create = true});
+    from = co_await open_file(path("a"));
+    EXPECT_EQ(co_await text_of(from.write_at(0, "x")),
+              "write: the file was not opened for writing");
+    file to = co_await open_file(path("a"), {.read = false, .write = true});
+    char one = 0;
+    EXPECT_EQ(co_await text_of(to.read_at(0, {&one, 1})),
+              "read: the file was not opened for reading");
+    to.close();
+    EXPECT_EQ(co_await text_of(to.write_at(0, "x")), "write");
   });
 }
 
