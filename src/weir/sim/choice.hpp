@@ -117,6 +117,8 @@ class choices {
   /// From here on the decisions are those of a machine, numbered from 1; 0: of none. Gives whose
   /// they were before.
   std::uint32_t decide_for(std::uint32_t machine);
+  /// Whose decisions they are now; 0: nobody's.
+  std::uint32_t machine() const noexcept { return here_->machine; }
 
   /// A number of [0, n), each equally likely; 0 is plain.
   std::uint64_t below(choice_kind kind, std::uint64_t n) noexcept {

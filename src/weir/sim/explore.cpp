@@ -4,6 +4,7 @@
 #include <weir/base/text.hpp>
 #include <weir/core/scope.hpp>
 #include <weir/sim/ended_worlds.hpp>
+#include <weir/sim/explored_nodes.hpp>
 #include <weir/sim/run_story.hpp>
 #include <weir/sim/shrink.hpp>
 
@@ -80,7 +81,14 @@ bool is_learning_run(const run_name& one) noexcept {
 }  // namespace
 
 explorer::explorer(explored_program& program, const explore_options& options)
+    : explorer(program, &program, nullptr, options) {}
+explorer::explorer(program_on_nodes& program, const explore_options& options)
+    : explorer(program, nullptr, &program, options) {}
+explorer::explorer(explored_run& program, explored_program* alone, program_on_nodes* on_nodes,
+                   const explore_options& options)
     : program_(program),
+      alone_(alone),
+      on_nodes_(on_nodes),
       options_(options),
       choices_(0),
       schedule_(choices_),
@@ -100,30 +108,16 @@ void explorer::end_machine() {
   detail::end_machine(std::exchange(machine_, nullptr));
 }
 
-const virtual_outcome& explorer::run_prepared(bool in_order, schedule_trace* trace) {
-  const virtual_run_options& options = in_order ? options_.run_in_order : options_.run;
+const virtual_outcome& explorer::run_prepared(strategy how, bool in_order, schedule_trace* trace) {
   outcome_ = {};
-  if (machine_ && (machine_->in_order != in_order || !machine_->is_as_new())) end_machine();
-  if (!machine_) machine_ = std::make_shared<machine>(options, in_order);
-  machine& on = *machine_;
-  label_.run = runs_ + 1;
-  on.driver.set_label(label_);
-  on.on->restart_counts();
-  schedule_.trace(trace);
-  listener_->listen(outcome_, on.world);
   probes_.restart();
   probe_listener* const outer = set_probe_listener(&probes_);
-  const time_point began = on.world.clock().now();
-  on.on->root().spawn(detail::given_task<void>{program_.body()});
-  {
-    const detail::program_runs running(&on.world.program());
-    on.on->run();
+  if (alone_) {
+    run_alone(in_order, trace);
+  } else {
+    run_on_nodes(how, trace);
   }
   set_probe_listener(outer);
-  outcome_.stats = on.on->stats();
-  outcome_.passed = on.world.clock().now() - began;
-  if (schedule_.has_no_end()) outcome_.fail(run_failure::no_end, "the run has no end");
-  detail::note_left_behind(outcome_, on.world, options.may_leave_handles);
   if (std::string verdict = program_.verdict(); !verdict.empty()) {
     // An error may be the consequence of what an expectation has said, or the other way round.
     const bool has_other = outcome_.is_failed && outcome_.how != run_failure::left_behind;
@@ -137,8 +131,50 @@ const virtual_outcome& explorer::run_prepared(bool in_order, schedule_trace* tra
     outcome_.fail(run_failure::error, "a task failed: " + outcome_.reports.front());
   }
   ++runs_;
-  steps_ += schedule_.steps();
+  for (const std::uint64_t steps : machine_steps_) steps_ += steps;
   return outcome_;
+}
+
+void explorer::run_alone(bool in_order, schedule_trace* trace) {
+  if (machine_ && (machine_->in_order != in_order || !machine_->is_as_new())) end_machine();
+  if (!machine_) machine_ = std::make_shared<machine>(options_of(in_order), in_order);
+  machine& on = *machine_;
+  label_.run = runs_ + 1;
+  on.driver.set_label(label_);
+  on.on->restart_counts();
+  schedule_.trace(trace);
+  listener_->listen(outcome_, on.world);
+  const time_point began = on.world.clock().now();
+  on.on->root().spawn(detail::given_task<void>{alone_->body()});
+  {
+    const detail::program_runs running(&on.world.program());
+    on.on->run();
+  }
+  outcome_.stats = on.on->stats();
+  outcome_.passed = on.world.clock().now() - began;
+  machine_steps_.assign(1, schedule_.steps());
+  if (schedule_.has_no_end()) outcome_.fail(run_failure::no_end, "the run has no end");
+  detail::note_left_behind(outcome_, on.world, options_of(in_order).may_leave_handles);
+}
+
+void explorer::run_on_nodes(strategy how, schedule_trace* trace) {
+  listener_->listen(outcome_);
+  if (trace && trace->keeps_notes) choices_.tell(trace);
+  {
+    explored_nodes nodes({.decisions = choices_,
+                          .outcome = outcome_,
+                          .run = options_.run,
+                          .how = how,
+                          .known = has_learned_ ? &known_ : nullptr,
+                          .steps_max = steps_max_,
+                          .trace = trace});
+    on_nodes_->run_on(nodes);
+    nodes.finish();
+    outcome_.passed = nodes.all().elapsed();
+    machine_steps_ = nodes.steps_by_machine();
+    if (!has_learned_) learned_ = nodes.learned();
+  }
+  choices_.tell(nullptr);
 }
 
 // What strategies must know comes from one run at random, the same in every campaign and every
@@ -150,14 +186,17 @@ const virtual_outcome& explorer::run(const run_name& which, schedule_trace* trac
   program_.begins(which);
   if (which.log) {
     choices_.replay(*which.log);
+  } else if (in_order && on_nodes_) {
+    choices_.replay({});  // no fault strikes
   } else {
     choices_.restart(which.seed);
   }
-  schedule_.restart(which.log ? strategy::in_order : which.how, has_learned_ ? &known_ : nullptr);
+  const strategy how = which.log ? strategy::in_order : which.how;
+  schedule_.restart(how, has_learned_ ? known_.data() : nullptr);
   label_ = {.strategy = which.log ? nullptr : name(which.how), .seed = which.seed};
-  const virtual_outcome& outcome = run_prepared(in_order, trace);
+  const virtual_outcome& outcome = run_prepared(how, in_order, trace);
   if (!has_learned_ && is_learning_run(which)) {
-    known_ = schedule_.learned();
+    known_ = alone_ ? std::vector{schedule_.learned()} : std::move(learned_);
     has_learned_ = true;
   }
   return outcome;
@@ -167,7 +206,7 @@ const virtual_outcome& explorer::run(odometer& all) {
   choices_.follow(all);
   schedule_.restart(strategy::in_order);
   label_ = {};
-  return run_prepared(false, nullptr);
+  return run_prepared(strategy::in_order, false, nullptr);
 }
 
 choice_log explorer::record(const run_name& which) {
@@ -179,6 +218,26 @@ choice_log explorer::record(const run_name& which) {
 bool explorer::still_fails(const choice_log& log, run_failure how, choice_log& used) {
   used = record({.log = log});
   return outcome_.is_failed && outcome_.how == how;
+}
+
+// A log of one switch to the task behind that fails, too, tried at each step of each machine; or
+// the one that there was.
+choice_log explorer::with_one_switch(choice_log best, run_failure how, std::uint64_t& runs) {
+  const std::vector<std::uint64_t> lengths = machine_steps_;
+  std::uint64_t tries = options_.shrink_runs_max;
+  for (std::size_t at = 0; at < lengths.size(); ++at) {
+    for (std::uint32_t step = 0; step < lengths[at] && best.exceptions.size() > 1; ++step) {
+      if (tries-- == 0) return best;
+      ++runs;
+      choice_log used;
+      const choice_log one{{{.kind = choice_kind::task,
+                             .index = step,
+                             .value = 1,
+                             .machine = alone_ ? 0 : static_cast<std::uint32_t>(at + 1)}}};
+      if (still_fails(one, how, used) && used.exceptions.size() == 1) best = std::move(used);
+    }
+  }
+  return best;
 }
 
 // A log that fails in the same way as the last run, with as few exceptions as could be found.
@@ -195,14 +254,7 @@ choice_log explorer::shrink_from(choice_log from, std::uint64_t& runs) {
   choice_log best = weir::shrink(std::move(from), once, options_.shrink_runs_max, runs);
   // Taking away can end where only another way would be shorter. One switch to the task behind is
   // tried at each step, and few exceptions are all tried as far as there are runs.
-  const auto steps = static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(schedule_.steps(), options_.shrink_runs_max));
-  for (std::uint32_t step = 0; step < steps && best.exceptions.size() > 1; ++step) {
-    ++runs;
-    choice_log used;
-    const choice_log one{{{.kind = choice_kind::task, .index = step, .value = 1}}};
-    if (still_fails(one, how, used) && used.exceptions.size() == 1) best = std::move(used);
-  }
+  best = with_one_switch(std::move(best), how, runs);
   constexpr std::size_t tried_max = 2;
   for (std::uint32_t few = 1; few <= tried_max && few < best.exceptions.size(); ++few) {
     odometer all(few);
@@ -290,9 +342,14 @@ exploration explore(explored_program& program, const explore_options& options) {
   return explore(with, options);
 }
 
-exploration explore_all(explored_program& program, std::uint32_t switches_max,
-                        std::uint64_t runs_max, const explore_options& options) {
+exploration explore(program_on_nodes& program, const explore_options& options) {
   explorer with(program, options);
+  return explore(with, options);
+}
+
+namespace {
+
+exploration explore_paths(explorer& with, std::uint32_t switches_max, std::uint64_t runs_max) {
   exploration made;
   odometer all(switches_max);
   while (made.runs < runs_max) {
@@ -308,6 +365,20 @@ exploration explore_all(explored_program& program, std::uint32_t switches_max,
   }
   made.steps = with.steps();
   return made;
+}
+
+}  // namespace
+
+exploration explore_all(explored_program& program, std::uint32_t switches_max,
+                        std::uint64_t runs_max, const explore_options& options) {
+  explorer with(program, options);
+  return explore_paths(with, switches_max, runs_max);
+}
+
+exploration explore_all(program_on_nodes& program, std::uint32_t switches_max,
+                        std::uint64_t runs_max, const explore_options& options) {
+  explorer with(program, options);
+  return explore_paths(with, switches_max, runs_max);
 }
 
 }  // namespace weir

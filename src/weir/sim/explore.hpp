@@ -5,6 +5,7 @@
 //   explore()          in order once, then a seed for each schedule; strategies take turns
 //   explore_all()      every decision's every answer, by an odometer, up to a number of switches
 //   explorer::run()    one run, from its name: "pos:17" or "log:t3=1,t9=2"
+//   program_on_nodes   the same for a program of several machines (explored_nodes.hpp)
 //   describe()         takes exceptions out of a log and lowers them while the run still fails
 #pragma once
 
@@ -20,8 +21,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace weir {
+
+class explored_nodes;
 
 /// One run's name: what it takes to repeat it.
 struct run_name {
@@ -34,22 +38,45 @@ struct run_name {
   static std::optional<run_name> parse(std::string_view text);
 };
 
-/// A program that can be run many times.
+/// What can be run many times, on one machine or on several.
 ///
 /// Cancel:  its runs end by themselves, or are cancelled where they are stuck.
-/// Order:   body(), the run, verdict(); then the next.
+/// Order:   begins(), the run, verdict(); then the next.
 /// Bound:   as its body's.
 /// Errors:  those of the body; a verdict says what else is wrong.
 /// Threads: one.
-class explored_program {
+class explored_run {
  public:
-  virtual ~explored_program() = default;
+  virtual ~explored_run() = default;
   /// A run begins.
   virtual void begins(const run_name& /*which*/) {}
-  /// Its main task.
-  virtual task<> body() = 0;
   /// What the program's own checks have found in the run that has just ended; empty: nothing.
   virtual std::string verdict() { return {}; }
+};
+
+/// A program that is one task.
+///
+/// Cancel:  as explored_run.
+/// Order:   as explored_run.
+/// Bound:   as its body's.
+/// Errors:  those of the body.
+/// Threads: one.
+class explored_program : public explored_run {
+ public:
+  /// Its main task.
+  virtual task<> body() = 0;
+};
+
+/// A program of several machines.
+///
+/// Cancel:  as explored_run.
+/// Order:   run_on() is the run: it adds machines, starts what runs on them and lets time pass.
+/// Bound:   as what runs on them.
+/// Errors:  those of each machine.
+/// Threads: one.
+class program_on_nodes : public explored_run {
+ public:
+  virtual void run_on(explored_nodes& nodes) = 0;
 };
 
 struct explore_options {
@@ -96,6 +123,8 @@ struct exploration {
 class explorer {
  public:
   explorer(explored_program& program, const explore_options& options);
+  /// On several machines the run in order, too, has all that `options.run` says, by plain answers.
+  explorer(program_on_nodes& program, const explore_options& options);
   explorer(const explorer&) = delete;
   explorer& operator=(const explorer&) = delete;
   ~explorer();
@@ -112,7 +141,10 @@ class explorer {
   const virtual_outcome& run(odometer& all);
 
   /// Longer runs fail.
-  void limit_steps(std::uint64_t steps_max) noexcept { schedule_.limit_steps(steps_max); }
+  void limit_steps(std::uint64_t steps_max) noexcept {
+    schedule_.limit_steps(steps_max);
+    steps_max_ = steps_max;
+  }
   std::uint64_t runs() const noexcept { return runs_; }
   std::uint64_t steps() const noexcept { return steps_; }
   probe_book& probes() noexcept { return probes_; }
@@ -121,15 +153,28 @@ class explorer {
   struct machine;
 
   void end_machine();
-  const virtual_outcome& run_prepared(bool in_order, schedule_trace* trace);
+  explorer(explored_run& program, explored_program* alone, program_on_nodes* on_nodes,
+           const explore_options& options);
+  const virtual_outcome& run_prepared(strategy how, bool in_order, schedule_trace* trace);
+  const virtual_run_options& options_of(bool in_order) const noexcept {
+    return in_order ? options_.run_in_order : options_.run;
+  }
+  void run_alone(bool in_order, schedule_trace* trace);
+  void run_on_nodes(strategy how, schedule_trace* trace);
+  choice_log with_one_switch(choice_log best, run_failure how, std::uint64_t& runs);
   choice_log shrink_from(choice_log from, std::uint64_t& runs);
   bool still_fails(const choice_log& log, run_failure how, choice_log& used);
 
-  explored_program& program_;
+  explored_run& program_;
+  explored_program* alone_;     // the same,
+  program_on_nodes* on_nodes_;  // or this
   explore_options options_;
   choices choices_;
   explored_schedule schedule_;
-  schedule_knowledge known_;
+  std::vector<schedule_knowledge> known_;     // of each machine
+  std::vector<schedule_knowledge> learned_;   // from the last run on nodes
+  std::vector<std::uint64_t> machine_steps_;  // of the last run; of each machine
+  std::uint64_t steps_max_ = explored_schedule::steps_max_default;
   bool has_learned_ = false;
   probe_book probes_;
   std::unique_ptr<detail::outcome_listener> listener_;
@@ -142,9 +187,12 @@ class explorer {
 
 /// Until a schedule fails or `options.schedules` have passed.
 exploration explore(explored_program& program, const explore_options& options = {});
+exploration explore(program_on_nodes& program, const explore_options& options = {});
 exploration explore(explorer& with, const explore_options& options);
 /// Every schedule that differs from the one in order by at most `switches_max` decisions.
 exploration explore_all(explored_program& program, std::uint32_t switches_max,
+                        std::uint64_t runs_max, const explore_options& options = {});
+exploration explore_all(program_on_nodes& program, std::uint32_t switches_max,
                         std::uint64_t runs_max, const explore_options& options = {});
 /// The strategy of the n-th schedule of a campaign, from 1.
 strategy portfolio(std::uint64_t schedule) noexcept;

@@ -202,7 +202,7 @@ detail::task_header& explored_schedule::take() noexcept {
   if (!chosen.goes_on) waits_in_a_row_ = 0;
   if (trace_) [[unlikely]] {
     const entry& over = entries_[first_];
-    step_note note{.passed_over = static_cast<std::uint32_t>(rank)};
+    step_note note{.passed_over = static_cast<std::uint32_t>(rank), .machine = choices_.machine()};
     if (rank != 0) {
       note.over_task = over.task->id;
       note.over_goes_on = over.goes_on;

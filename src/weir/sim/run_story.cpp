@@ -17,36 +17,47 @@ std::string_view file_of(const std::source_location& place) noexcept {
   return path.substr(std::min(path.size(), path.rfind('/') + 1));
 }
 
-std::string who(const step_note& note) {
-  const std::string function = short_name(note.function);
-  return function.empty() ? fmt::format("task {}", note.task)
-                          : fmt::format("task {} ({})", note.task, function);
-}
-
 std::string doing(const step_note& note) {
   return fmt::format("{} {}:{}", note.is_first ? "begins, spawned at" : "goes on at",
                      file_of(note.here), note.here.line());
 }
 
+std::string who(const step_note& note, const schedule_trace& trace) {
+  const std::string function = short_name(note.function);
+  const std::string task = function.empty() ? fmt::format("task {}", note.task)
+                                            : fmt::format("task {} ({})", note.task, function);
+  return note.machine == 0 ? task : fmt::format("{}'s {}", trace.name_of(note.machine), task);
+}
+
+// A line about a switch, without the step's number.
+std::string switch_text(const step_note& note, const schedule_trace& trace) {
+  return note.over_goes_on
+             ? fmt::format("task {} stops and {} {}", note.over_task, who(note, trace), doing(note))
+             : fmt::format("{} {} before task {}, which was first in line", who(note, trace),
+                           doing(note), note.over_task);
+}
+
 constexpr std::size_t column = 46;
 
-std::string cell(const std::vector<step_note>& notes, std::size_t at) {
+std::string cell(const schedule_trace& trace, std::size_t at) {
+  const std::vector<step_note>& notes = trace.notes();
   if (at >= notes.size()) return at == notes.size() ? "(end)" : "";
   const step_note& note = notes[at];
-  std::string text = fmt::format("{} {}{}:{}", note.task,
-                                 *note.function ? short_name(note.function) + " " : "new ",
-                                 file_of(note.here), note.here.line());
+  std::string text = note.machine == 0 ? "" : trace.name_of(note.machine) + ' ';
+  text += fmt::format("{} {}{}:{}", note.task,
+                      *note.function ? short_name(note.function) + " " : "new ", file_of(note.here),
+                      note.here.line());
   if (text.size() > column) text = text.substr(0, column - 3) + "...";
   return text;
 }
 
 bool is_same(const step_note& a, const step_note& b) noexcept {
-  return a.task == b.task && a.here.line() == b.here.line() && a.is_first == b.is_first;
+  return a.machine == b.machine && a.task == b.task && a.here.line() == b.here.line() &&
+         a.is_first == b.is_first;
 }
 
-std::string row(const std::vector<step_note>& left, const std::vector<step_note>& right,
-                std::size_t at) {
-  const bool has_switch = at < right.size() && right[at].passed_over != 0;
+std::string row(const schedule_trace& left, const schedule_trace& right, std::size_t at) {
+  const bool has_switch = at < right.notes().size() && right.notes()[at].passed_over != 0;
   return fmt::format("{:>6} {:<{}} {} {}\n", at + 1, cell(left, at), column, has_switch ? '*' : '|',
                      cell(right, at));
 }
@@ -99,36 +110,45 @@ std::string clock_text(duration since) {
                      us / million % 60, us % million);
 }
 
+std::string words_of(const choice& one, const schedule_trace& trace) {
+  std::string text = fmt::format("{} {}", name(one.kind), one.index + 1);
+  if (one.machine != 0 && trace.machines.empty()) {
+    text += fmt::format(" of machine {}", one.machine);
+  } else if (one.machine != 0) {
+    text += " of " + trace.name_of(one.machine);
+  }
+  return one.kind == choice_kind::program ? text + " is another one"
+                                          : fmt::format("{} is {} instead of 0", text, one.value);
+}
+
 std::string words_of(const choice_log& log, const schedule_trace& trace) {
-  if (log.exceptions.empty()) return "  it fails with everything in order\n";
-  std::string text;
-  std::size_t lines = 0;
-  for (std::size_t i = 0; i < trace.notes().size() && lines < story_lines_max; ++i) {
+  const bool has_events = !trace.events().empty();  // others are told where they were made
+  std::vector<std::string> lines;
+  std::size_t next = 0;
+  const auto tell_events = [&](std::size_t up_to) {
+    for (; next < trace.events().size() && trace.events()[next].before_step <= up_to; ++next) {
+      const event_note& one = trace.events()[next];
+      lines.push_back(one.before_step == trace.notes().size()
+                          ? fmt::format("  after the last step: {}\n", one.text)
+                          : fmt::format("  before step {}: {}\n", one.before_step + 1, one.text));
+    }
+  };
+  for (std::size_t i = 0; i < trace.notes().size(); ++i) {
+    tell_events(i);
     const step_note& note = trace.notes()[i];
-    if (note.passed_over == 0) continue;
-    ++lines;
-    if (note.over_goes_on) {
-      text += fmt::format("  at step {}, task {} stops and {} {}\n", i + 1, note.over_task,
-                          who(note), doing(note));
-    } else {
-      text += fmt::format("  at step {}, {} {} before task {}, which was first in line\n", i + 1,
-                          who(note), doing(note), note.over_task);
-    }
+    if (note.passed_over != 0)
+      lines.push_back(fmt::format("  at step {}, {}\n", i + 1, switch_text(note, trace)));
   }
+  tell_events(SIZE_MAX);
   for (const choice& one : log.exceptions) {
-    if (one.kind == choice_kind::task) continue;
-    if (++lines > story_lines_max) break;
-    text += fmt::format("  {} {}", name(one.kind), one.index + 1);
-    if (one.machine != 0) text += fmt::format(" of machine {}", one.machine);
-    if (one.kind == choice_kind::program) {
-      text += " is another one\n";
-    } else {
-      text += fmt::format(" is {} instead of 0\n", one.value);
-    }
+    if (one.kind != choice_kind::task && !has_events)
+      lines.push_back(fmt::format("  {}\n", words_of(one, trace)));
   }
-  if (log.exceptions.size() > lines) {
-    text += fmt::format("  ... and {} more\n", log.exceptions.size() - lines);
-  }
+  std::string text = log.exceptions.empty() ? "  it fails with everything in order\n" : "";
+  const std::size_t told = std::min(lines.size(), story_lines_max);
+  for (std::size_t i = 0; i < told; ++i) text += lines[i];
+  if (const std::size_t all = std::max(lines.size(), log.exceptions.size()); all > told)
+    text += fmt::format("  ... and {} more\n", all - told);
   return text;
 }
 
@@ -147,11 +167,11 @@ std::string timeline_of(const schedule_trace& in_order, const schedule_trace& fa
       fmt::format("{:>6} {:<{}} | {}\n", "step", "in order", column, "this run (* a switch)");
   if (first != 0) text += fmt::format("{:>6} the same in both\n", fmt::format("1-{}", first));
   const std::size_t shown = std::min(rows, first + story_lines_max - at_end);
-  for (std::size_t at = first; at < shown; ++at) text += row(left, right, at);
+  for (std::size_t at = first; at < shown; ++at) text += row(in_order, failing, at);
   const std::size_t tail = std::max(shown, right.size() > at_end ? right.size() - at_end : 0);
   if (tail > shown) text += fmt::format("{:>6}\n", "...");
   for (std::size_t at = tail; at < std::min(rows, tail + at_end); ++at)
-    text += row(left, right, at);
+    text += row(in_order, failing, at);
   if (failing.steps() > right.size()) {
     text += fmt::format("  ... and {} more steps\n", failing.steps() - right.size());
   }

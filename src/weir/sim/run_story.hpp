@@ -10,7 +10,10 @@ namespace weir {
 
 inline constexpr std::size_t story_lines_max = 40;  // of words, and of the timeline
 
-/// A line for each exception of the run that `trace` has noted.
+/// "network 3 of bank is 1 instead of 0"
+std::string words_of(const choice& one, const schedule_trace& trace);
+/// A line for each exception of the run that `trace` has noted; with several machines in the order
+/// in which they were made, among what else happened.
 std::string words_of(const choice_log& log, const schedule_trace& trace);
 /// Two columns: the run in order and this one, step by step, from where they part.
 std::string timeline_of(const schedule_trace& in_order, const schedule_trace& failing);

@@ -5,6 +5,10 @@
 #include <weir/core/frame.hpp>
 #include <weir/sim/run_story.hpp>
 
+#include <fmt/format.h>
+
+#include <utility>
+
 namespace weir {
 
 namespace {
@@ -16,6 +20,9 @@ constexpr std::size_t lines_max = 32;
 void schedule_trace::add(const detail::task_header& task, time_point now, std::uint64_t rank,
                          std::size_t ready, const step_note& about) {
   const std::uint64_t step = steps_++;
+  const auto stack_on = [&](std::uint32_t machine) {
+    return machine == 0 ? stack_of(task) : name_of(machine) + ": " + stack_of(task);
+  };
   detail::stack_line innermost;
   step_note note = about;
   note.task = task.id;
@@ -34,16 +41,29 @@ void schedule_trace::add(const detail::task_header& task, time_point now, std::u
     note.is_first = false;
   }
   if (keeps_notes && notes_.size() < notes_max) notes_.push_back(note);
-  hash_ = mix(hash_ ^ task.id ^
+  hash_ = mix(hash_ ^ task.id ^ (std::uint64_t{note.machine} << 48) ^
               mix(static_cast<std::uint64_t>(now.ns) ^
                   mix(rank ^ (ready << 20) ^ (std::uint64_t{note.here.line()} << 40))));
   if (hashes_.size() < hashes_max) hashes_.push_back(hash_);
   if (expected && parted_at_ == UINT64_MAX && step < expected->hashes_.size() &&
       expected->hashes_[step] != hash_) {
     parted_at_ = step;
-    stack_ = stack_of(task);
+    stack_ = stack_on(note.machine);
   }
-  if (step == stack_wanted_at) stack_ = stack_of(task);
+  if (step == stack_wanted_at) stack_ = stack_on(note.machine);
+}
+
+void schedule_trace::tell(std::string what) {
+  if (keeps_notes && events_.size() < events_max) events_.push_back({steps_, std::move(what)});
+}
+
+void schedule_trace::decided(const choice& what) noexcept {
+  if (what.kind != choice_kind::task) tell(words_of(what, *this));
+}
+
+std::string schedule_trace::name_of(std::uint32_t machine) const {
+  if (machine == 0) return {};
+  return machine <= machines.size() ? machines[machine - 1] : fmt::format("machine {}", machine);
 }
 
 }  // namespace weir

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <weir/base/time.hpp>
+#include <weir/sim/choice.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -26,18 +27,26 @@ struct step_note {
   std::uint32_t passed_over = 0;  // ready tasks that had waited longer
   std::uint64_t over_task = 0;    // the first of them
   bool over_goes_on = false;      // that one was running and need not have stopped
+  std::uint32_t machine = 0;      // whose task it is, from 1; 0: there is only one
+};
+
+/// What happened between two steps.
+struct event_note {
+  std::uint64_t before_step = 0;  // from 0
+  std::string text;
 };
 
 /// The steps of a run.
 ///
 /// Cancel:  plain value, no waits.
 /// Order:   as they happened.
-/// Bound:   notes_max notes and hashes_max hashes; what comes later is counted only.
+/// Bound:   notes_max notes, events_max events and hashes_max hashes; later steps are counted only.
 /// Errors:  none.
 /// Threads: one at a time.
-class schedule_trace {
+class schedule_trace final : public choice_listener {
  public:
   static constexpr std::size_t notes_max = 100'000;
+  static constexpr std::size_t events_max = 1'000;
   static constexpr std::size_t hashes_max = 4'000'000;
 
   /// Keeps a note of each step; else only hashes.
@@ -46,11 +55,18 @@ class schedule_trace {
   const schedule_trace* expected = nullptr;
   /// The step whose stack is wanted.
   std::uint64_t stack_wanted_at = UINT64_MAX;
+  /// The names of a run's machines, by their numbers from 1; empty: there is only one.
+  std::vector<std::string> machines;
 
   void add(const detail::task_header& task, time_point now, std::uint64_t rank, std::size_t ready,
            const step_note& about);
+  /// Something else has happened, in words: a fault of a machine.
+  void tell(std::string what);
+  /// Decisions of a run on several machines; switches are told by its steps.
+  void decided(const choice& what) noexcept override;
 
   const std::vector<step_note>& notes() const noexcept { return notes_; }
+  const std::vector<event_note>& events() const noexcept { return events_; }
   std::uint64_t steps() const noexcept { return steps_; }
   /// A rolling hash of task, place, time and choice after each step.
   const std::vector<std::uint64_t>& hashes() const noexcept { return hashes_; }
@@ -58,9 +74,12 @@ class schedule_trace {
   std::uint64_t parted_at() const noexcept { return parted_at_; }
   /// The stack of the task at the wanted step, or at the one that differs.
   const std::string& stack() const noexcept { return stack_; }
+  /// "bank"; of the only machine an empty one.
+  std::string name_of(std::uint32_t machine) const;
 
  private:
   std::vector<step_note> notes_;
+  std::vector<event_note> events_;
   std::vector<std::uint64_t> hashes_;
   std::uint64_t steps_ = 0;
   std::uint64_t hash_ = 0;

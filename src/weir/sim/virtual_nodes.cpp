@@ -5,6 +5,8 @@
 #include <weir/base/program_here.hpp>
 #include <weir/core/dump.hpp>
 #include <weir/core/scope.hpp>
+#include <weir/core/string_sink.hpp>
+#include <weir/core/wait_graph.hpp>
 #include <weir/sim/virtual_driver.hpp>
 #include <weir/sim/virtual_processes.hpp>
 
@@ -99,6 +101,22 @@ void virtual_node::kill() {
   const machine_decides own(all_.choices_, number());
   world_.crash(crash_loss::none);
   end_process("killed");
+}
+
+void virtual_node::cancel(const char* why) {
+  if (!process_) return;
+  const machine_decides own(all_.choices_, number());
+  const detail::program_runs running(&world_.program());
+  process_->on.cancel_between_turns(why);
+}
+
+std::string virtual_node::tasks_text() {
+  detail::string_sink out;
+  if (process_) {
+    detail::print_wait_graph(process_->on, out);
+    detail::print_task_tree(process_->on, out);
+  }
+  return std::move(out.text);
 }
 
 void virtual_node::signal(int number) {
@@ -239,6 +257,10 @@ bool virtual_nodes::is_quiet() const noexcept {
   return links_.next_due() == time_point::never() &&
          std::ranges::all_of(
              nodes_, [](const auto& node) { return node->next_turn() == time_point::never(); });
+}
+
+time_point virtual_nodes::next_event() const {
+  return std::min(next_turn(nullptr), std::max(links_.next_due(), clock_.now()));
 }
 
 bool virtual_nodes::run_until(time_point until) {

@@ -104,6 +104,8 @@ class virtual_node {
   /// SIGKILL: the tasks of the program and of its children are taken down, the kernel ends its
   /// connections, its files stay as they are.
   void kill();
+  /// The root scope of its program is cancelled, so that it comes to its end by its own cleanup.
+  void cancel(const char* why);
   /// The plug is pulled: nobody hears anything, and the disk keeps what was synced, or by lot more.
   void cut_power(crash_loss loss = crash_loss::some);
   /// SIGSTOP: its kernel goes on, its program doesn't, and finds its timers late.
@@ -124,6 +126,8 @@ class virtual_node {
   const virtual_outcome& outcome() const noexcept { return outcome_; }
   std::uint64_t starts() const noexcept { return starts_; }
   std::uint64_t turns() const noexcept { return turns_; }
+  /// Its tasks and who waits for whom, as text; empty when no program runs.
+  std::string tasks_text();
 
  private:
   friend class virtual_nodes;
@@ -183,6 +187,8 @@ class virtual_nodes final : private link_host {
   bool run_for(duration length) { return run_until(now() + length); }
   /// Nothing will happen any more by itself.
   bool is_quiet() const noexcept;
+  /// When something will; never() when nothing does.
+  time_point next_event() const;
   std::uint64_t turns() const noexcept { return turns_; }
   /// Of everything that happened so far, in its order: equal for two runs of one seed.
   std::uint64_t fingerprint() const noexcept { return fingerprint_; }

@@ -125,7 +125,8 @@ detail::outcome_listener::~outcome_listener() {
 void detail::outcome_listener::listen(virtual_outcome& into, virtual_world& world) noexcept {
   heard_by = &into;
   // Those who take messages from a machine's program are on others, and live on.
-  tell_left_behind = world.options().is_led ? nullptr : &hear_left_behind;
+  const bool is_asked = !world.options().is_led || world.options().asks_what_is_left;
+  tell_left_behind = is_asked ? &hear_left_behind : nullptr;
   world.on_deadlock = &end_deadlock;
   world.on_death = &end_by_signal;
   world.on_deadlock_context = &into;

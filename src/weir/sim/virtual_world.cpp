@@ -51,7 +51,10 @@ bool virtual_world::is_untouched() const noexcept {
 scheduling_policy* virtual_world::begin_loop() noexcept {
   death_ = 0;
   signals_.end_all(EIO);  // a program begins that has heard of none
-  if (options_.schedule) return options_.schedule;
+  if (options_.schedule) {
+    if (options_.is_led) options_.schedule->begin_loop();  // a machine's program begins (again)
+    return options_.schedule;
+  }
   if (!options_.shuffle) return nullptr;
   own_schedule_.begin_loop();
   return &own_schedule_;

@@ -34,7 +34,8 @@ struct virtual_options {
   duration latency_max = {};
   double short_chance = 0;   // of a transfer of fewer bytes than could go at once
   double queued_chance = 0;  // of a completion from wait() where the answer was there at once
-  bool is_led = false;   // somebody else gives loops their turns and moves the clock: virtual_nodes
+  bool is_led = false;  // somebody else gives loops their turns and moves the clock: virtual_nodes
+  bool asks_what_is_left = false;  // with is_led, too: a broker that goes with messages on lease
   bool threads = false;  // true: other threads may wake the loop, so idling waits for them and is
                          // no deadlock
   std::size_t socket_buffer_max = 64 * 1024;  // bytes on their way in one direction

@@ -4,7 +4,7 @@
 #include <weir/core/dump.hpp>
 #include <weir/sim/explore.hpp>
 #include <weir/testing/detail/fail_at.hpp>
-#include <weir/testing/test.hpp>
+#include <weir/testing/test_on_nodes.hpp>
 
 #include <errno.h>
 #include <fmt/format.h>
@@ -58,12 +58,12 @@ class death_note_scope {
   void (*before_)(int);
 };
 
-// A body whose GoogleTest expectations are its checks.
-class tested_body final : public explored_program {
+// A program whose GoogleTest expectations are its checks.
+template <class Program>
+class tested : public Program {
  public:
-  explicit tested_body(task<> (*body)())
-      : body_(body),
-        results_(std::make_unique<::testing::TestPartResultArray>()),
+  tested()
+      : results_(std::make_unique<::testing::TestPartResultArray>()),
         catcher_(::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD,
                  results_.get()) {}
 
@@ -72,7 +72,6 @@ class tested_body final : public explored_program {
     note.seed = which.seed;
     if (which.log) std::snprintf(note.log, sizeof note.log, "%s", which.text().c_str());
   }
-  WEIR_CORO_WRAPPER task<> body() override { return body_(); }
   std::string verdict() override {
     std::string text;
     for (; seen_ < results_->size(); ++seen_) {
@@ -88,11 +87,28 @@ class tested_body final : public explored_program {
   const std::optional<std::string>& skipped() const noexcept { return skipped_; }
 
  private:
-  task<> (*body_)();
   std::unique_ptr<::testing::TestPartResultArray> results_;
   ::testing::ScopedFakeTestPartResultReporter catcher_;
   int seen_ = 0;
   std::optional<std::string> skipped_;
+};
+
+class tested_task final : public tested<explored_program> {
+ public:
+  explicit tested_task(task<> (*body)()) : body_(body) {}
+  WEIR_CORO_WRAPPER task<> body() override { return body_(); }
+
+ private:
+  task<> (*body_)();
+};
+
+class tested_nodes final : public tested<program_on_nodes> {
+ public:
+  explicit tested_nodes(void (*body)(explored_nodes&)) : body_(body) {}
+  void run_on(explored_nodes& nodes) override { body_(nodes); }
+
+ private:
+  void (*body_)(explored_nodes&);
 };
 
 std::optional<std::string_view> from_environment(const char* name) {
@@ -191,11 +207,12 @@ choice_log not_reached(const choice_log& log, const choice_log& done) {
 }
 
 // One run, as it was printed: no shrinking, the whole story.
-void replay(task<> (*body)(), const run_name& which, std::source_location place) {
+template <class Tested, class Body>
+void replay(Body body, const run_name& which, std::source_location place) {
   std::optional<found_failure> failure;
   choice_log stale;
   {
-    tested_body program(body);
+    Tested program(body);
     explore_options options = options_of_tests();
     options.shrink_runs_max = 0;
     explorer with(program, options);
@@ -217,17 +234,16 @@ void replay(task<> (*body)(), const run_name& which, std::source_location place)
   }
 }
 
-}  // namespace
-
-void run_schedules(task<> (*body)(), std::source_location place) {
+template <class Tested, class Body>
+void run_all(Body body, std::source_location place) {
   const death_note_scope scope;
-  if (const auto which = replay_wanted()) return replay(body, *which, place);
+  if (const auto which = replay_wanted()) return replay<Tested>(body, *which, place);
   const explore_options options = options_of_tests();
   exploration made;
   std::optional<std::string> skipped;
   std::vector<probe_book::entry> seen;
   {
-    tested_body program(body);
+    Tested program(body);
     explorer with(program, options);
     made = explore(with, options);
     skipped = program.skipped();
@@ -243,6 +259,16 @@ void run_schedules(task<> (*body)(), std::source_location place) {
   } else if (options.schedules >= schedules_least) {
     check_probes(seen, place);
   }
+}
+
+}  // namespace
+
+void run_schedules(task<> (*body)(), std::source_location place) {
+  run_all<tested_task>(body, place);
+}
+
+void run_schedules(void (*body)(explored_nodes&), std::source_location place) {
+  run_all<tested_nodes>(body, place);
 }
 
 }  // namespace weir::testing

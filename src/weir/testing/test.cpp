@@ -3,6 +3,7 @@
 #include <weir/testing/detail/fail_at.hpp>
 #include <weir/testing/detail/test_names.hpp>
 #include <weir/testing/escape_guard.hpp>
+#include <weir/testing/test_on_nodes.hpp>
 
 #include <fmt/format.h>
 
@@ -25,15 +26,26 @@ void check(const virtual_outcome& outcome, std::source_location place) {
   }
 }
 
-class task_test final : public ::testing::Test {
+template <class Body>
+class explored_test final : public ::testing::Test {
  public:
-  task_test(task<> (*body)(), std::source_location place) : body_(body), place_(place) {}
+  explored_test(Body body, std::source_location place) : body_(body), place_(place) {}
   void TestBody() override { run_schedules(body_, place_); }
 
  private:
-  task<> (*body_)();
+  Body body_;
   std::source_location place_;
 };
+
+template <class Body>
+bool add_explored_test(const char* sentence, Body body, std::source_location place) {
+  static_cast<void>(are_escapes_caught());  // for this call the linker takes the guard
+  ::testing::RegisterTest(
+      detail::suite_of(place.file_name()).c_str(), detail::name_of(sentence).c_str(), nullptr,
+      nullptr, place.file_name(), static_cast<int>(place.line()),
+      [body, place]() -> ::testing::Test* { return new explored_test<Body>(body, place); });
+  return true;
+}
 
 }  // namespace
 
@@ -78,12 +90,11 @@ std::string detail::suite_of(std::string_view file) {
 }
 
 bool add_test(const char* sentence, task<> (*body)(), std::source_location place) {
-  static_cast<void>(are_escapes_caught());  // for this call the linker takes the guard
-  ::testing::RegisterTest(
-      detail::suite_of(place.file_name()).c_str(), detail::name_of(sentence).c_str(), nullptr,
-      nullptr, place.file_name(), static_cast<int>(place.line()),
-      [body, place]() -> ::testing::Test* { return new task_test(body, place); });
-  return true;
+  return add_explored_test(sentence, body, place);
+}
+
+bool add_test(const char* sentence, void (*body)(explored_nodes&), std::source_location place) {
+  return add_explored_test(sentence, body, place);
 }
 
 void detail::note_outcome(errc wanted, const error* got, std::source_location place) {
