@@ -83,6 +83,8 @@ class explored_nodes {
   /// No fault strikes any more, and what was off or cut off is there again.
   void heal();
 
+  /// A number of [0, n) by lot, for a fault of the test's own; in order it is 0.
+  std::uint64_t lot(std::uint64_t n) { return in_.decisions.below(choice_kind::fault, n); }
   /// Their cables, the true time, the machines by their numbers.
   virtual_nodes& all() noexcept { return all_; }
 

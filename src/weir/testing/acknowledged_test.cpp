@@ -2,6 +2,7 @@
 
 #include <weir/core.hpp>
 #include <weir/testing/internal/caught_failures.hpp>
+#include <weir/testing/test_on_nodes.hpp>
 
 #include <string>
 
@@ -78,6 +79,26 @@ task<> crash_with_one_left() {
 TEST(Acknowledged, a_machine_that_crashed_has_left_nothing_that_could_be_answered) {
   virtual_world world;
   EXPECT_EQ(run_outcome_in(world, crash_with_one_left(), {.may_leave_handles = true}).failure, "");
+}
+
+template <bool MayLeave>
+void answer_on_a_machine(explored_nodes& nodes) {
+  virtual_node& post = nodes.add("post");
+  nodes.start(post, []() -> task<> {
+    co_await answer(1);
+    if (MayLeave) testing::may_leave_messages();
+  });
+  nodes.run_to_end(post);
+}
+
+TEST(Acknowledged, is_asked_of_each_machine_of_an_explored_run) {
+  const auto report_of = [](void (*body)(explored_nodes&)) {
+    const testing::caught_failures caught;
+    testing::run_schedules(body, std::source_location::current());
+    return caught.text();
+  };
+  EXPECT_TRUE(report_of(&answer_on_a_machine<false>).starts_with(std::string("post: ") + one_left));
+  EXPECT_EQ(report_of(&answer_on_a_machine<true>), "");
 }
 
 TEST(Acknowledged, may_be_asked_for_before_the_broker_goes) {

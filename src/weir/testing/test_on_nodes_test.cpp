@@ -106,6 +106,52 @@ TEST(OnNodes, an_update_that_two_machines_lose_on_a_third_is_found_shrunk_and_to
   EXPECT_LE(log->log->exceptions.size(), 2u) << text;
 }
 
+task<> add_here(int* count) {
+  const int read = *count;
+  co_await checkpoint();
+  *count = read + 1;
+}
+
+TEST(OnNodes, the_order_of_one_machines_tasks_is_explored_and_its_switch_has_the_machines_name) {
+  const std::string text = report_of([](auto& nodes) {
+    virtual_node& ann = nodes.add("ann");
+    virtual_node& shop = nodes.add("shop");
+    nodes.start(ann, []() -> task<> { co_return; });
+    nodes.start(shop, []() -> task<> {
+      int count = 0;
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn(add_here, &count);
+        s.spawn(add_here, &count);
+        co_await s.join();
+      });
+      EXPECT_EQ(count, 2) << "an update was lost";
+    });
+    nodes.run_to_end(ann);
+    nodes.run_to_end(shop);
+  });
+  expect_parts(text, {"an update was lost", "1 switch needed", " stops and shop's task ",
+                      "WEIR_REPLAY=log:t", "@2=1 "});
+}
+
+TEST(OnNodes, which_machine_goes_first_is_explored) {
+  const std::string text = report_of([](auto& nodes) {
+    std::string order;
+    for (const char* name : {"ann", "bob"}) {
+      nodes.start(
+          nodes.add(name),
+          [](std::string* to, char what) -> task<> {
+            to->push_back(what);
+            co_return;
+          },
+          &order, *name);
+    }
+    nodes.run_for(1_ms);
+    EXPECT_EQ(order, "ab") << "bob was first";
+  });
+  expect_parts(
+      text, {"bob was first", "1 exception needed", "before step 1: next machine 1 is 1 instead"});
+}
+
 TEST(OnNodes, the_command_replays_the_failure_and_a_stale_log_fails) {
   const std::string text = report_of(&loses_an_update);
   const std::string log = word_after(text, "WEIR_REPLAY=");
@@ -136,7 +182,7 @@ task<> keep_ledger(answers when) {
     co_await book.write_at(0, std::string(entry->text()));
     if (when == answers::at_once) {
       co_await line.send("noted\n");
-      co_await sleep(300_us);
+      co_await sleep(1_ms);
     }
     co_await book.sync();
     if (when == answers::when_synced) co_await line.send("noted\n");
@@ -163,6 +209,7 @@ task<> read_ledger(std::string* into) {
   into->assign(text, count);
 }
 
+// [power]
 void loses_power(explored_nodes& nodes, answers when) {
   bool is_noted = false;
   std::string kept;
@@ -172,7 +219,7 @@ void loses_power(explored_nodes& nodes, answers when) {
   nodes.run_for(1_ms);
   nodes.start(clerk, enter, ledger.address(), &is_noted);
   // In order long after all is done.
-  const std::uint64_t early = nodes.all().decisions().below(choice_kind::fault, 30);
+  const std::uint64_t early = nodes.lot(30);
   nodes.run_for(duration::microseconds(100 * static_cast<std::int64_t>(30 - early)));
   ledger.cut_power();
   nodes.start(ledger, read_ledger, &kept);
@@ -181,16 +228,17 @@ void loses_power(explored_nodes& nodes, answers when) {
   if (is_noted) EXPECT_EQ(kept, "7 pounds") << "what was noted is lost";
 }
 
+WEIR_TEST_ON_NODES("an entry that was noted survives the power when it was synced before") {
+  loses_power(nodes, answers::when_synced);
+}
+// [/power]
+
 TEST(OnNodes, an_answer_before_the_sync_is_found_by_a_power_cut_at_a_bad_moment) {
   const std::string text = report_of([](auto& nodes) { loses_power(nodes, answers::at_once); });
   expect_parts(text, {"what was noted is lost", "fault 1 is ", "instead of 0", "ledger 1 "});
   const auto log = run_name::parse(word_after(text, "WEIR_REPLAY="));
   ASSERT_TRUE(log && log->log) << text;
   EXPECT_LE(log->log->exceptions.size(), 2u) << text;
-}
-
-WEIR_TEST_ON_NODES("an entry that was noted survives the power when it was synced before") {
-  loses_power(nodes, answers::when_synced);
 }
 
 TEST(OnNodes, what_a_program_leaves_behind_is_told_with_the_name_of_its_machine) {
