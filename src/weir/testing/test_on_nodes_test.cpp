@@ -306,6 +306,71 @@ TEST(OnNodes, machines_that_wait_for_each_other_are_a_deadlock_told_with_all_the
                 "failed (deadlock) in run 1, schedule fifo"});
 }
 
+TEST(OnNodes, a_program_that_goes_on_for_ever_fails_the_run) {
+  expect_parts(report_of([](auto& nodes) {
+                 virtual_node& one = nodes.add("one");
+                 nodes.start(one, []() -> task<> {
+                   for (;;) co_await sleep(1_s);
+                 });
+                 nodes.run_to_end(one, 60_s);
+               }),
+               {"one has not ended within 60 s", "one:\n", "failed (no end) in run 1"});
+  expect_parts(report_of([](auto& nodes) {
+                 virtual_node& one = nodes.add("one");
+                 nodes.start(one, []() -> task<> {
+                   co_await sleep(1_s);
+                   raise(error(errc::busy, "before its end"));
+                 });
+                 nodes.run_for(1_ms);
+                 nodes.stop(one);
+                 nodes.start_again(one);
+                 nodes.run_to_end(one);
+               }),
+               {"one: ", "before its end", "failed (error) in run 1"});
+}
+
+// Fails when the machine that was added last goes first.
+class race final : public program_on_nodes {
+ public:
+  explicit race(bool is_fair) : is_fair_(is_fair) {}
+  void run_on(explored_nodes& nodes) override {
+    first_.clear();
+    for (const char* name : {"ann", "bob"}) {
+      nodes.start(
+          nodes.add(name),
+          [](std::string* first, std::string own) -> task<> {
+            if (first->empty()) *first = own;
+            co_return;
+          },
+          &first_, std::string(name));
+    }
+    nodes.run_for(1_ms);
+  }
+  std::string verdict() override {
+    return is_fair_ || first_ == "ann" ? "" : first_ + " was first";
+  }
+
+ private:
+  bool is_fair_;
+  std::string first_;
+};
+
+TEST(OnNodes, are_explored_without_macros_and_all_their_schedules_are_tried) {
+  race unfair(false);
+  const exploration some = explore(unfair);
+  ASSERT_TRUE(some.failure);
+  EXPECT_EQ(some.failure->outcome.failure, "bob was first");
+  EXPECT_EQ(some.failure->shrunk.text(), "o0=1");
+  const exploration found = explore_all(unfair, 1, 100);
+  ASSERT_TRUE(found.failure);
+  EXPECT_EQ(found.failure->shrunk.text(), "o0=1");
+  race fair(true);
+  const exploration all = explore_all(fair, 2, 100);
+  EXPECT_TRUE(all.is_complete);
+  EXPECT_FALSE(all.failure);
+  EXPECT_GE(all.runs, 2u);
+}
+
 chaos_set kills() {
   chaos_set made;
   made.set(chaos_kind::kill, true);
@@ -320,8 +385,8 @@ TEST(OnNodes, the_run_in_order_is_the_first_and_has_no_faults) {
               virtual_node& one = nodes.add("one");
               nodes.start(one, []() -> task<> { co_await sleep(1_h); });
               nodes.allow(kills());
-              nodes.run_for(60_s);
-              had_faults.back() = one.starts() != 1;
+              nodes.run_for(20_s);
+              had_faults.back() = one.starts() != 1 || nodes.lot(1000) != 0;
               nodes.heal();
               nodes.run_to_end(one, 3_h);
             }),
