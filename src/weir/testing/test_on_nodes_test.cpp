@@ -193,11 +193,8 @@ task<> enter(std::string host, bool* is_noted) {
   socket line = co_await connect(*address::parse(host + ":70"));
   reader in(line);
   co_await line.send("7 pounds\n");
-  try {
-    const auto said = co_await in.read_line();
-    *is_noted = said.has_value();
-  } catch (const exception&) {  // the power went
-  }
+  const auto said = co_await as_result(in.read_line());
+  *is_noted = said && said->has_value();  // else the power went before
 }
 
 task<> read_ledger(std::string* into) {
