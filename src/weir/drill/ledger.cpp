@@ -37,6 +37,7 @@ void ledger::give_id(entry& one, const std::string& id) {
     if (!is_new) {
       fail("(4) the id {} belongs to the bodies {} and {}", id, at->second, one.number);
     }
+    if (const auto early = early_replies_.extract(id)) take_reply(one, early.mapped());
   } else if (one.id != id) {
     fail("(5) body {} was submitted once and is two messages: {} and {}", one.number, one.id, id);
   }
@@ -226,9 +227,13 @@ void ledger::missing(const std::string& id) {
 
 void ledger::replied(const std::string& id, const sighting& what) {
   const auto found = by_id_.find(id);
-  if (found == by_id_.end()) return;  // one whose confirmation was lost
-  entry& one = entries_[found->second - 1];
-  if (!one.wants_reply) fail("(8) message {} asked for no reply and got one", id);
+  if (found != by_id_.end()) return take_reply(entries_[found->second - 1], what);
+  // It has ended before anybody was told its id: the confirmation may still come, or is lost.
+  early_replies_.emplace(id, what);
+}
+
+void ledger::take_reply(entry& one, const sighting& what) {
+  if (!one.wants_reply) fail("(8) message {} asked for no reply and got one", one.id);
   ++counts_.replied;
   check_end(one, what, "a reply");
   one.has_reply = true;

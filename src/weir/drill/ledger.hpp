@@ -151,6 +151,7 @@ class ledger {
   entry* find(const std::string& id, const char* by);
   void give_id(entry& one, const std::string& id);
   void check_end(entry& one, const sighting& what, const char* by);
+  void take_reply(entry& one, const sighting& what);
   void update_open(entry& one);
   template <class... A>
   void fail(const char* format, const A&... about);
@@ -160,6 +161,7 @@ class ledger {
   std::uint64_t now_ = 0;
   std::vector<entry> entries_;  // by number - 1
   std::unordered_map<std::string, std::uint64_t> by_id_;
+  std::unordered_map<std::string, sighting> early_replies_;  // of messages whose ids are not known
   std::size_t open_ = 0;
   std::size_t next_ = 0;
   std::string violation_;

@@ -140,6 +140,23 @@ TEST_F(Ledger, waits_for_replies_that_were_asked_for) {
   EXPECT_TRUE(is_broken("(8)")) << book.violation();
 }
 
+TEST_F(Ledger, counts_a_reply_that_came_before_anybody_knew_its_message) {
+  book.allow_early_deaths();
+  const std::uint64_t number = book.begin_submission(plain, true);
+  book.replied("r", {.state = "dead"});  // its body could not be read
+  book.confirmed(number, "r", true);
+  book.seen("r", {.asked = book.now(), .state = "dead"});
+  book.seen("a", {.asked = book.now(), .state = "dead", .attempts = 3});
+  EXPECT_EQ(book.violation(), "");
+  EXPECT_TRUE(book.is_settled());
+}
+TEST_F(Ledger, notices_an_early_reply_that_nobody_has_asked_for) {
+  const std::uint64_t number = book.begin_submission(plain, false);
+  book.replied("r", {.state = "dead", .attempts = 3});
+  book.confirmed(number, "r", false);
+  EXPECT_TRUE(is_broken("(8)")) << book.violation();
+}
+
 /// A ledger with "old" and "young" of one queue, the first confirmed before the second was begun.
 class LedgerOfTurns : public ::testing::Test {
  protected:

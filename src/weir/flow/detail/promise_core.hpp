@@ -144,12 +144,12 @@ class core_handle {
   promise_core* core_ = nullptr;
 };
 
-/// True for weir's own `cancelled`: no failure, so nobody has to hear it.
 /// Of a finally() that has failed with `why`, or with the error in flight: raises that, together
 /// with the error of `source` if it has one.
 [[noreturn]] void raise_finally(promise_core& source, const std::exception_ptr& why);
 [[noreturn]] void raise_finally(promise_core& source);
 
+/// True for weir's own `cancelled`: no failure, so nobody has to hear it.
 bool is_cancellation(const std::exception_ptr& failure) noexcept;
 /// weir's error as it is; any other exception as `internal` with its text.
 error error_of(const std::exception_ptr& failure) noexcept;
