@@ -191,7 +191,7 @@ constexpr kernel kernels[] = {
      .body = &safestack,
      .verdict = expected::rare,
      .switches_least = 5,
-     .shrunk_most = 27},
+     .shrunk_most = 10},
 };
 
 }  // namespace

@@ -90,6 +90,7 @@ std::size_t choice_log::count(choice_kind kind) const noexcept {
 void choices::restart(std::uint64_t seed) noexcept {
   seed_ = seed;
   mode_ = mode::seed;
+  has_own_tasks_ = false;
   is_recording_ = std::exchange(will_record_, false);
   if (is_recording_) recorded_.exceptions.reserve(recorded_expected);
   const auto begin = [](of_machine& one) {
@@ -137,6 +138,11 @@ void choices::replay(const choice_log& log) {
   });
 }
 
+void choices::replay_but_for_tasks(const choice_log& log) {
+  replay(log);
+  has_own_tasks_ = true;
+}
+
 void choices::follow(odometer& all) noexcept {
   restart(0);
   mode_ = mode::odometer;
@@ -168,7 +174,7 @@ std::uint64_t choices::bits(choice_kind kind) noexcept {
 std::uint64_t choices::decide_slowly(choice_kind kind, std::uint32_t index, std::uint64_t n,
                                      std::uint64_t proposed) noexcept {
   std::uint64_t value = proposed;
-  if (mode_ == mode::replay) {
+  if (mode_ == mode::replay && !(has_own_tasks_ && kind == choice_kind::task)) {
     const auto which = static_cast<std::size_t>(kind);
     const std::vector<choice>& all = here_->replayed[which];
     std::size_t& at = here_->next[which];

@@ -101,6 +101,8 @@ class choices {
   void restart(std::uint64_t seed) noexcept;
   /// From here on the decisions of a log: plain ones but for its exceptions.
   void replay(const choice_log& log);
+  /// The same, but which task goes next is as it is proposed.
+  void replay_but_for_tasks(const choice_log& log);
   /// From here on the decisions of an odometer's path.
   void follow(odometer& all) noexcept;
   /// True when the answers come from elsewhere than a seed: proposals are not asked for.
@@ -172,6 +174,7 @@ class choices {
 
   std::uint64_t seed_ = 0;
   mode mode_ = mode::seed;
+  bool has_own_tasks_ = false;  // of a replay: which task goes next is not the log's
   bool is_recording_ = false;
   bool will_record_ = false;
   of_machine common_;

@@ -7,6 +7,7 @@
 #include <weir/sim/explored_nodes.hpp>
 #include <weir/sim/run_story.hpp>
 #include <weir/sim/shrink.hpp>
+#include <weir/sim/turns.hpp>
 
 #include <fmt/format.h>
 
@@ -74,6 +75,9 @@ bool is_guided(strategy how) noexcept {
   return how == strategy::urw || how == strategy::pct2 || how == strategy::pct3;
 }
 run_name learning_run() { return {.how = strategy::random, .seed = 0}; }
+// So many are all tried, wherever they are, when a failure is made shorter.
+constexpr std::size_t few_exceptions = 2;
+
 bool is_learning_run(const run_name& one) noexcept {
   return !one.log && one.how == strategy::random && one.seed == 0;
 }
@@ -240,6 +244,47 @@ choice_log explorer::with_one_switch(choice_log best, run_failure how, std::uint
   return best;
 }
 
+// A log whose tasks take fewer turns; or the one that there was. A log of few exceptions is tried
+// otherwise, and a long run would take long.
+choice_log explorer::with_fewer_turns(choice_log best, run_failure how, std::uint64_t& runs) {
+  constexpr std::uint64_t steps_joined_max = 10'000;
+  if (!alone_ || best.exceptions.size() <= few_exceptions) return best;
+  const run_name which{.log = best};
+  schedule_trace as_it_is;
+  as_it_is.keeps_notes = true;
+  run(which, &as_it_is);
+  if (as_it_is.steps() > steps_joined_max) return best;
+  struct trial final : turn_trial {
+    trial(explorer& on, const run_name& of, run_failure as) noexcept
+        : with(on), which(of), wanted(as) {}
+    bool fails(const std::vector<std::uint64_t>& order, choice_log& used,
+               std::vector<task_turn>& turns) override {
+      schedule_trace seen;
+      seen.keeps_notes = true;
+      with.run_in_turns(which, order, seen);
+      used = with.choices_.take_record();
+      turns = turns_of(seen);
+      return with.outcome_.is_failed && with.outcome_.how == wanted;
+    }
+    explorer& with;
+    const run_name& which;
+    run_failure wanted;
+  } once(*this, which, how);
+  return join_turns(std::move(best), turns_of(as_it_is), once, options_.shrink_runs_max, runs);
+}
+
+// The run of a log whose tasks go in another order, which is recorded.
+void explorer::run_in_turns(const run_name& which, const std::vector<std::uint64_t>& order,
+                            schedule_trace& trace) {
+  program_.begins(which);
+  choices_.record_next();
+  choices_.replay_but_for_tasks(*which.log);
+  schedule_.restart(strategy::in_order, has_learned_ ? known_.data() : nullptr);
+  schedule_.wish(order);
+  label_ = {};
+  run_prepared(strategy::in_order, false, &trace);
+}
+
 // A log that fails in the same way as the last run, with as few exceptions as could be found.
 choice_log explorer::shrink_from(choice_log from, std::uint64_t& runs) {
   const run_failure how = outcome_.how;
@@ -252,11 +297,16 @@ choice_log explorer::shrink_from(choice_log from, std::uint64_t& runs) {
     run_failure wanted;
   } once(*this, how);
   choice_log best = weir::shrink(std::move(from), once, options_.shrink_runs_max, runs);
+  for (std::size_t before = SIZE_MAX; best.exceptions.size() < before;) {
+    before = best.exceptions.size();
+    best = with_fewer_turns(std::move(best), how, runs);
+    if (best.exceptions.size() < before)
+      best = weir::shrink(std::move(best), once, options_.shrink_runs_max, runs);
+  }
   // Taking away can end where only another way would be shorter. One switch to the task behind is
   // tried at each step, and few exceptions are all tried as far as there are runs.
   best = with_one_switch(std::move(best), how, runs);
-  constexpr std::size_t tried_max = 2;
-  for (std::uint32_t few = 1; few <= tried_max && few < best.exceptions.size(); ++few) {
+  for (std::uint32_t few = 1; few <= few_exceptions && few < best.exceptions.size(); ++few) {
     odometer all(few);
     for (std::uint64_t n = 0; n < options_.shrink_runs_max; ++n) {
       ++runs;

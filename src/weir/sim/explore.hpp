@@ -161,7 +161,10 @@ class explorer {
   }
   void run_alone(bool in_order, schedule_trace* trace);
   void run_on_nodes(strategy how, schedule_trace* trace);
+  void run_in_turns(const run_name& which, const std::vector<std::uint64_t>& order,
+                    schedule_trace& trace);
   choice_log with_one_switch(choice_log best, run_failure how, std::uint64_t& runs);
+  choice_log with_fewer_turns(choice_log best, run_failure how, std::uint64_t& runs);
   choice_log shrink_from(choice_log from, std::uint64_t& runs);
   bool still_fails(const choice_log& log, run_failure how, choice_log& used);
 

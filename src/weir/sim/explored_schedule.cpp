@@ -36,6 +36,7 @@ void explored_schedule::restart(strategy how, const schedule_knowledge* known) {
   steps_ = 0;
   priorities_below_ = priority_first;
   trace_ = nullptr;
+  wished_.clear();
   begin_loop();
   // Programs count their own allocations: they should see none of ours.
   entries_.reserve(4 * spent_max);
@@ -170,8 +171,19 @@ std::size_t explored_schedule::propose_urw(std::size_t count) noexcept {
   return chosen;
 }
 
+std::size_t explored_schedule::propose_wished(std::size_t count) const noexcept {
+  const entry* const from = entries_.data() + first_;
+  for (const std::uint64_t id : wished_) {
+    const entry* const found =
+        std::find_if(from, from + count, [id](const entry& one) { return one.task->id == id; });
+    if (found != from + count) return static_cast<std::size_t>(found - from);
+  }
+  return 0;
+}
+
 std::uint64_t explored_schedule::propose() noexcept {
   const std::size_t count = eligible();
+  if (!wished_.empty()) return propose_wished(count);
   if (choices_.is_replay() || steps_ >= fair_after) return 0;
   switch (how_) {
     case strategy::in_order:
@@ -199,6 +211,10 @@ detail::task_header& explored_schedule::take() noexcept {
   }
   last_is_tired_ = false;
   const entry chosen = entries_[first_ + rank];
+  if (!wished_.empty()) [[unlikely]] {
+    const auto mentioned = std::find(wished_.begin(), wished_.end(), chosen.task->id);
+    if (mentioned != wished_.end()) wished_.erase(mentioned);
+  }
   if (!chosen.goes_on) waits_in_a_row_ = 0;
   if (trace_) [[unlikely]] {
     const entry& over = entries_[first_];

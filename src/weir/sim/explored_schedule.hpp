@@ -61,6 +61,10 @@ class explored_schedule final : public scheduling_policy {
   /// Writes down what happens from here on; null ends that.
   void trace(schedule_trace* into) noexcept { trace_ = into; }
   void limit_steps(std::uint64_t steps_max) noexcept { steps_max_ = steps_max; }
+  /// Until the next restart(): whom to propose, by the tasks' ids, a step for each. One that is not
+  /// ready is passed over and has its turn later; afterwards, and where none is ready, all is in
+  /// order.
+  void wish(const std::vector<std::uint64_t>& order) { wished_ = order; }
 
   std::uint64_t steps() const noexcept { return steps_; }
   bool has_no_end() const noexcept { return steps_ > steps_max_; }
@@ -93,6 +97,7 @@ class explored_schedule final : public scheduling_policy {
   /// Among how many entries, from the first, the next one is chosen.
   std::size_t eligible() const noexcept;
   std::uint64_t propose() noexcept;
+  std::size_t propose_wished(std::size_t count) const noexcept;
   std::size_t highest(std::size_t count) const noexcept;
   std::size_t propose_pct(std::size_t count) noexcept;
   std::size_t propose_urw(std::size_t count) noexcept;
@@ -106,6 +111,7 @@ class explored_schedule final : public scheduling_policy {
   std::vector<entry> entries_;  // in the order of their turns, from first_ on
   std::size_t first_ = 0;
   std::vector<known_task> tasks_;        // by id
+  std::vector<std::uint64_t> wished_;    // ids, each for a step that is still to come
   std::uint64_t change_points_[2] = {};  // pct; steps
   std::uint32_t priorities_below_ = 0;   // pct; what was given to tasks that yielded
   std::uint64_t steps_ = 0;
