@@ -6,6 +6,7 @@
 #include <weir/core/with_scope.hpp>
 #include <weir/io/blocking.hpp>
 #include <weir/io/internal/watched_tree.hpp>
+#include <weir/io/internal/zero_byte.hpp>
 
 #include <fmt/format.h>
 #include <sys/inotify.h>
@@ -164,9 +165,7 @@ task<dir_event> dir_watch::next() {
 }
 
 dir_watch watch_dir(const std::string& path) {
-  if (path.find('\0') != path.npos)
-    raise(error(errc::invalid_argument,
-                fmt::format("watch '{}': a zero byte follows", path.c_str())));
+  if (detail::has_zero(path)) raise(detail::zero_byte("watch", path));
   driver& io = loop::current()->io();
   if (!io.has_descriptors()) {
     raise(error(errc::unsupported,

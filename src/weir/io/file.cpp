@@ -1,6 +1,7 @@
 #include <weir/io/file.hpp>
 
 #include <weir/base/error.hpp>
+#include <weir/io/internal/zero_byte.hpp>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -31,18 +32,6 @@ constinit const wait_kind rename_kind = kind_named<done_wait>("rename");
 constinit const wait_kind remove_kind = kind_named<done_wait>("remove");
 constinit const wait_kind make_dir_kind = kind_named<done_wait>("make folder");
 constinit const wait_kind sync_dir_kind = kind_named<done_wait>("sync folder");
-
-// The system would take what stands before it for the whole path.
-bool has_zero(const std::string& path) noexcept { return path.find('\0') != path.npos; }
-
-error zero_byte(const char* what, const std::string& path, std::source_location place) noexcept {
-  try {
-    return {errc::invalid_argument, fmt::format("{} '{}': a zero byte follows", what, path.c_str()),
-            place};
-  } catch (const std::exception&) {  // no memory for the text
-    return {errc::invalid_argument, place};
-  }
-}
 
 // Of a file that is open the system says so, too, when it was not opened for that.
 bool is_open_for_less(driver& io, const io_request& request) noexcept {
@@ -229,8 +218,7 @@ std::vector<std::string> list_dir(const std::string& path) {
       into.failure = std::current_exception();
     }
   };
-  if (detail::has_zero(path))
-    raise(detail::zero_byte("list", path, std::source_location::current()));
+  if (detail::has_zero(path)) raise(detail::zero_byte("list", path));
   const int outcome = loop::current()->io().list_dir(path.c_str(), visit, &all);
   if (outcome < 0) raise(error::from_os(-outcome, fmt::format("list '{}'", path)));
   if (all.failure) std::rethrow_exception(all.failure);

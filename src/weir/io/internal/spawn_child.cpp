@@ -1,5 +1,6 @@
 #include <weir/io/internal/spawn_child.hpp>
 
+#include <weir/io/internal/zero_byte.hpp>
 #include <weir/io/outcome_of.hpp>
 
 #include <fcntl.h>
@@ -18,8 +19,6 @@
 namespace weir::detail {
 
 namespace {
-
-bool has_zero(std::string_view text) noexcept { return text.find('\0') != text.npos; }
 
 std::vector<std::string> environment_of(const child_host& host, const command& what) {
   std::vector<std::string> all;
