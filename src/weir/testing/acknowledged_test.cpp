@@ -1,7 +1,7 @@
 #include <weir/testing/acknowledged.hpp>
 
 #include <weir/core.hpp>
-#include <weir/testing/internal/caught_failures.hpp>
+#include <weir/testing/internal/reports.hpp>
 #include <weir/testing/test_on_nodes.hpp>
 
 #include <string>
@@ -92,11 +92,7 @@ void answer_on_a_machine(explored_nodes& nodes) {
 }
 
 TEST(Acknowledged, is_asked_of_each_machine_of_an_explored_run) {
-  const auto report_of = [](void (*body)(explored_nodes&)) {
-    const testing::caught_failures caught;
-    testing::run_schedules(body, std::source_location::current());
-    return caught.text();
-  };
+  using testing::report_of;
   EXPECT_TRUE(report_of(&answer_on_a_machine<false>).starts_with(std::string("post: ") + one_left));
   EXPECT_EQ(report_of(&answer_on_a_machine<true>), "");
 }

@@ -3,9 +3,10 @@
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/flow/mutex.hpp>
+#include <weir/testing/internal/reports.hpp>
 #include <weir/testing/test.hpp>
 
-#include <gtest/gtest-spi.h>
+#include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <string>
@@ -15,26 +16,8 @@ namespace {
 
 using namespace weir::literals;
 
-// What run_schedules() reports; empty when it passes.
-std::string report_of(task<> (*body)()) {
-  ::testing::TestPartResultArray results;
-  {
-    const ::testing::ScopedFakeTestPartResultReporter catcher(
-        ::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &results);
-    testing::run_schedules(body, std::source_location::current());
-  }
-  std::string text;
-  for (int i = 0; i < results.size(); ++i) text += results.GetTestPartResult(i).message();
-  return text;
-}
-
-// The word after `head`.
-std::string word_after(const std::string& text, const std::string& head) {
-  const std::size_t begin = text.find(head);
-  if (begin == std::string::npos) return {};
-  const std::size_t from = begin + head.size();
-  return text.substr(from, text.find(' ', from) - from);
-}
+using testing::report_of;
+using testing::word_after;
 
 class with_environment {
  public:

@@ -8,7 +8,7 @@
 #include <weir/io/socket.hpp>
 #include <weir/sim/chaos.hpp>
 #include <weir/sim/explore.hpp>
-#include <weir/testing/internal/caught_failures.hpp>
+#include <weir/testing/internal/reports.hpp>
 
 #include <algorithm>
 #include <cstdlib>
@@ -20,24 +20,14 @@ namespace {
 
 using namespace weir::literals;
 
-std::string report_of(void (*body)(explored_nodes&)) {
-  const testing::caught_failures caught;
-  testing::run_schedules(body, std::source_location::current());
-  return caught.text();
-}
+using testing::report_of;
+using testing::word_after;
 
 std::string replay_of(const std::string& which, void (*body)(explored_nodes&)) {
   ::setenv("WEIR_REPLAY", which.c_str(), 1);
   std::string text = report_of(body);
   ::unsetenv("WEIR_REPLAY");
   return text;
-}
-
-std::string word_after(const std::string& text, const std::string& head) {
-  const std::size_t begin = text.find(head);
-  if (begin == std::string::npos) return {};
-  const std::size_t from = begin + head.size();
-  return text.substr(from, text.find_first_of(" \n", from) - from);
 }
 
 void expect_parts(const std::string& text, std::initializer_list<const char*> parts) {

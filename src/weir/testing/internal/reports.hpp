@@ -1,0 +1,34 @@
+// For tests of WEIR_TEST itself: what it reports of a body, without failing the test.
+#pragma once
+
+#include <weir/testing/internal/caught_failures.hpp>
+#include <weir/testing/test.hpp>
+#include <weir/testing/test_on_nodes.hpp>
+
+#include <cstddef>
+#include <source_location>
+#include <string>
+
+namespace weir::testing {
+
+/// What run_schedules() reports; empty when the body passes.
+inline std::string report_of(task<> (*body)()) {
+  const caught_failures caught;
+  run_schedules(body, std::source_location::current());
+  return caught.text();
+}
+inline std::string report_of(void (*body)(explored_nodes&)) {
+  const caught_failures caught;
+  run_schedules(body, std::source_location::current());
+  return caught.text();
+}
+
+/// The word after `head`; empty when that is not there.
+inline std::string word_after(const std::string& text, const std::string& head) {
+  const std::size_t begin = text.find(head);
+  if (begin == std::string::npos) return {};
+  const std::size_t from = begin + head.size();
+  return text.substr(from, text.find_first_of(" \n", from) - from);
+}
+
+}  // namespace weir::testing
