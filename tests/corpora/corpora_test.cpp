@@ -84,7 +84,7 @@ void check_found(const std::string& set, const kernel& of, std::uint64_t most) {
 }
 
 // One campaign of the plainest strategy: the others meet it even less often. What it is shrunk to
-// may only get shorter; that is more than 1.5 times what is known to be needed (SafeStack).
+// may only get shorter.
 void check_rare(const std::string& set, const kernel& of) {
   explored_kernel one(of);
   const exploration seen =
