@@ -11,15 +11,18 @@
 
 namespace weir::testing {
 
-/// What run_schedules() reports; empty when the body passes.
-inline std::string report_of(task<> (*body)()) {
+/// What run_schedules() reports of a body at `place`, whose file's sometimes() count; empty when it
+/// passes.
+inline std::string report_of(task<> (*body)(),
+                             std::source_location place = std::source_location::current()) {
   const caught_failures caught;
-  run_schedules(body, std::source_location::current());
+  run_schedules(body, place);
   return caught.text();
 }
-inline std::string report_of(void (*body)(explored_nodes&)) {
+inline std::string report_of(void (*body)(explored_nodes&),
+                             std::source_location place = std::source_location::current()) {
   const caught_failures caught;
-  run_schedules(body, std::source_location::current());
+  run_schedules(body, place);
   return caught.text();
 }
 
