@@ -167,8 +167,10 @@ task<bool> compact(journal_state& state, segment_state& segment) {
     }
     const batches_behind behind = co_await reader.look_behind(at, {.epoch = segment.epoch});
     if (!behind.is_found) break;
-    at = behind.first_offset;
     has_skipped = true;
+    // One that can't belong here, taken up, would be found again for ever.
+    if (behind.first.lsn_first > segment.lsn_last + 1) break;
+    at = behind.first_offset;
   }
   if (state.client.live_bytes(segment.number) == 0) {
     ++state.stats.segments_compacted;
