@@ -45,6 +45,14 @@ TEST(json_settings, what_is_written_is_what_was_read) {
   EXPECT_EQ(read(settings_json({})), queue_settings{});
 }
 
+TEST(json_settings, numbers_of_many_digits_are_kept_to_six_decimals_and_stay_as_they_are_written) {
+  const auto once =
+      read(R"({"backoff":{"factor":20.577770000001643501662345858616,"jitter":0.1234567}})");
+  EXPECT_EQ(once.backoff.factor, 20.57777);
+  EXPECT_EQ(once.backoff.jitter, 0.123457);
+  EXPECT_EQ(read(settings_json(once)), once);
+}
+
 TEST(json_settings, what_is_not_given_stays) {
   const queue_settings base = read(every_setting);
   queue_settings expected = base;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace weir::detail {
 
@@ -123,6 +124,10 @@ bool json_reader::real(std::string_view field, double& out) {
   if (!value) return false;
   if (!value->is_number()) return refuse(field, "must be a number"), false;
   out = value->to_number<double>();
+  // Six decimals are enough for a share or a factor, and the parser is right to some fifteen digits
+  // only: with more, what a user reads back and sets again would be another number.
+  constexpr double steps = 1e6;
+  if (std::abs(out) < 1e9) out = std::round(out * steps) / steps;
   return true;
 }
 
