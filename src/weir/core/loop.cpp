@@ -237,7 +237,7 @@ constexpr std::uint32_t drains_until_try = 64;
 // posts that come within some 25 us keep up; posts that come later use it up, so that a loop which
 // has little to do sleeps. Now and then it tries again.
 bool loop::looks_out(time_point until) noexcept {
-  if (glances_left_ == 0 || is_on_one_core) return false;
+  if (glances_left_ == 0) return false;
   wait_in_driver(turn_time_);
   if (ready_count_ != 0) return true;
   if (glance_at_inbox(until)) {
@@ -245,6 +245,16 @@ bool loop::looks_out(time_point until) noexcept {
     return true;
   }
   return --glances_left_ != 0;
+}
+
+// Of 128 waits in a step 16 may look out, so the 16 steps between two looks at the clock are well
+// below turn_time_max.
+bool loop::may_look_out() noexcept {
+  constexpr std::uint32_t price = 8;
+  if (glances_left_ == 0 || ready_count_ != 0 || is_watched_ || step_budget_ < price) return false;
+  if (!inbox_->is_empty(std::memory_order_relaxed)) return false;
+  step_budget_ -= price;
+  return true;
 }
 
 /// True when there is a post; false when there is none until the glance or the wait is over.
@@ -342,7 +352,8 @@ void loop::drain_posts() noexcept {
   // Once for all of them: posters and the loop fight for this number's cache line.
   inbox_->give_up(std::exchange(ended_posts_, 0));
   // On a virtual clock no wake-up costs anything.
-  if (glances_left_ == 0 && ++drains_ % drains_until_try == 0 && driver_.has_descriptors()) {
+  if (is_on_one_core || glances_left_ != 0) return;
+  if (++drains_ % drains_until_try == 0 && driver_.has_descriptors()) {
     glances_left_ = glances_to_try;
   }
 }

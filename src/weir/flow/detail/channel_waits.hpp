@@ -70,6 +70,15 @@ class channel_receive_wait final
   channel_receive_wait(channel_receive_wait&& other) noexcept
       : base(static_cast<base&&>(other)), half_(other.half_) {}
 
+  // A plain await only: a select has others to look at.
+  bool await_ready() noexcept {
+    const bool is_over = base::await_ready();
+    if constexpr (Reach::is_shared) {
+      const bool may_come = !this->task->is_wait_refused && !this->task->is_wait_finished;
+      if (!is_over && may_come && this->of_->looks_out()) return base::await_ready();
+    }
+    return is_over;
+  }
   bool try_now() noexcept {
     if constexpr (Reach::is_shared) {
       if (this->of_) [[likely]]

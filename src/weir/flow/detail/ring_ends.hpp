@@ -56,6 +56,12 @@ class ring_ends {
     back.lock.unlock();
   }
 
+  /// How many items there seem to be, without a lock: it may be otherwise for whoever asks then.
+  std::size_t seen_size(std::size_t capacity) const noexcept {
+    return distance(front.at.load(std::memory_order_relaxed),
+                    back.at.load(std::memory_order_relaxed), capacity);
+  }
+
   // With the lock of the back.
   bool has_room(std::size_t capacity) noexcept {
     const std::size_t at = back.at.load(std::memory_order_relaxed);
@@ -91,10 +97,7 @@ class ring_ends {
   }
 
   // With both locks.
-  std::size_t size(std::size_t capacity) const noexcept {
-    return distance(front.at.load(std::memory_order_relaxed),
-                    back.at.load(std::memory_order_relaxed), capacity);
-  }
+  std::size_t size(std::size_t capacity) const noexcept { return seen_size(capacity); }
   /// Where the first item is, if there is one.
   std::size_t first_slot(std::size_t capacity) const noexcept {
     return slot(front.at.load(std::memory_order_relaxed), capacity);

@@ -28,6 +28,8 @@ class shared_ring {
   ~shared_ring() { static_cast<void>(take_rest()); }
 
   std::size_t capacity() const noexcept { return capacity_; }
+  /// Without a lock, so it may be otherwise.
+  std::size_t seen_size() const noexcept { return ends_.seen_size(capacity_); }
   // With the lock of the back.
   bool is_full() noexcept { return !ends_.has_room(capacity_); }
   void push(T& item) noexcept {
