@@ -115,7 +115,16 @@ void pusher::match_lane(scope& lanes, const std::string& queue) {
 }
 
 task<> pusher::run_lane(push_lane* lane) {
-  co_await lane->run();
+  for (bool has_ended = false; !has_ended;) {
+    try {
+      co_await lane->run();
+      has_ended = true;
+      continue;
+    } catch (...) {
+      memory_.found_none();  // what a lane has begun pauses by itself: it could not even begin
+    }
+    co_await sleep_until(memory_.until());
+  }
   auto own = lanes_.lower_bound(lane->queue());
   while (own->second.get() != lane) ++own;
   const auto ended = lanes_.extract(own);

@@ -73,16 +73,34 @@ void reply_sender::begin(scope& calls) {
   taken_.reset();
 }
 
-/// One call, and then those in line, as long as this place is theirs.
+/// One call, and then those in line, as long as this place is theirs. A reply that has gone
+/// meanwhile or can't be read now is passed over: the broker gives it again. All pauses are here,
+/// since the frame of a task that pauses may find no memory, too.
 task<> reply_sender::call(taken_reply one) {
-  due_reply first = std::move((*one.from)[one.at]);
+  std::optional<due_reply> reply(std::move((*one.from)[one.at]));
   one.from.reset();
-  co_await deliver(std::move(first));
-  lines_.end(one.to);
-  while (const auto next = next_in_line()) {
-    auto again = co_await read_again(next->what);
-    if (again) co_await deliver(std::move(*again));
-    lines_.end(next->to);
+  std::optional<reply_lines::turn> turn({.to = one.to});
+  for (; turn; turn = next_in_line()) {
+    std::optional<call_outcome> outcome;
+    // What a drain finds here is told in the next life.
+    for (bool is_over = false; !is_over && !(draining_.is_set() && !outcome);) {
+      try {
+        if (!reply) {
+          reply = co_await context_.from.read_reply(turn->what.sequence, turn->what.token);
+          is_over = !reply;
+          continue;
+        }
+        if (!outcome) outcome = co_await call_address(*reply);
+        co_await settle(*reply, *outcome);
+        is_over = true;
+        continue;
+      } catch (...) {
+        memory_.found_none();
+      }
+      co_await sleep_until(memory_.until());
+    }
+    reply.reset();
+    lines_.end(turn->to);
   }
   --in_flight_;
   ended_.set();
@@ -97,35 +115,6 @@ std::optional<reply_lines::turn> reply_sender::next_in_line() noexcept {
   }
   is_turn_of_others_ = true;
   return lines_.next();
-}
-
-/// Nothing when it has gone meanwhile, or can't be read now; then the broker gives it again.
-task<std::optional<due_reply>> reply_sender::read_again(reply_place what) {
-  while (!draining_.is_set()) {
-    try {
-      co_return co_await context_.from.read_reply(what.sequence, what.token);
-    } catch (...) {
-      memory_.found_none();
-    }
-    co_await sleep_until(memory_.until());
-  }
-  co_return std::nullopt;
-}
-
-task<> reply_sender::deliver(due_reply reply) {
-  std::optional<call_outcome> outcome;
-  // What a drain finds here is told in the next life.
-  for (bool is_settled = false; !is_settled && !(draining_.is_set() && !outcome);) {
-    try {
-      if (!outcome) outcome = co_await call_address(reply);
-      co_await settle(reply, *outcome);
-      is_settled = true;
-      continue;
-    } catch (...) {
-      memory_.found_none();
-    }
-    co_await sleep_until(memory_.until());
-  }
 }
 
 task<call_outcome> reply_sender::call_address(const due_reply& reply) {

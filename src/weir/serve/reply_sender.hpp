@@ -47,8 +47,6 @@ class reply_sender {
   void begin(scope& calls);
   task<> call(taken_reply one);
   std::optional<reply_lines::turn> next_in_line() noexcept;
-  task<std::optional<due_reply>> read_again(reply_place what);
-  task<> deliver(due_reply reply);
   task<call_outcome> call_address(const due_reply& reply);
   task<> settle(const due_reply& reply, const call_outcome& outcome);
 
