@@ -345,7 +345,8 @@ core_group::core_group(std::size_t size, core_group_options options)
       options_(options),
       cores_(new detail::core_state[size]),
       watches_(new detail::core_watches) {
-  WEIR_ASSERT(size > 0 && options.calls_max > 0);
+  WEIR_ASSERT(size > 0 && "a core_group has one core at least");
+  WEIR_ASSERT(options.calls_max > 0 && "a core_group lets one call wait at least: calls_max");
   for (std::size_t i = 0; i < size; ++i) {
     cores_[i].index = i;
     cores_[i].calls_max = options.calls_max;

@@ -356,6 +356,16 @@ struct core_misuse {
   task<> (*body)();
 };
 constexpr core_misuse core_misuses[] = {
+    {"a core_group has one core at least",
+     []() -> task<> {
+       const core_group group(0);
+       co_return;
+     }},
+    {"a core_group lets one call wait at least: calls_max",
+     []() -> task<> {
+       const core_group group(1, {.calls_max = 0});
+       co_return;
+     }},
     {"cores\\(\\) and this_core\\(\\) are for tasks inside of core_group::run",
      []() -> task<> {
        EXPECT_FALSE(is_on_core());

@@ -194,6 +194,13 @@ constexpr misuse all_misuses[] = {
        const barrier none(0);
        co_return;
      }},
+    {"a_barrier_that_is_left_by_one_who_is_not_counted", "more parties dropped than there were",
+     []() -> task<> {
+       barrier met(1);
+       met.drop();
+       met.drop();
+       co_return;
+     }},
     {"a_condition_without_its_mutex", "a condition is waited for with the mutex held",
      []() -> task<> {
        cross::condition changed;

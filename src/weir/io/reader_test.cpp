@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace weir {
@@ -262,6 +263,15 @@ TEST(ReaderDeathTest, two_reads_at_once_stop_the_process_W6) {
                  });
                }()),
                "one read of a reader at a time");
+}
+
+TEST(ReaderDeathTest, a_read_up_to_an_empty_delimiter_stops_the_process) {
+  EXPECT_DEATH(testing::run_virtual([]() -> task<> {
+                 told_source from{.pieces = {"a"}};
+                 reader in(from);
+                 std::ignore = co_await in.read_until("");
+               }()),
+               "read_until needs a delimiter");
 }
 
 }  // namespace

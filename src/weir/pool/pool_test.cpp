@@ -14,6 +14,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -378,6 +379,57 @@ WEIR_TEST("the task tree shows what waits for a thread, and the console its coun
     EXPECT_THAT(out.text, HasSubstr(", for a thread"));
     co_await s.join();
   });
+}
+
+job<> await_again() {
+  job<int> one = fib(1);
+  co_await std::move(one);
+  co_await std::move(one);  // NOLINT(bugprone-use-after-move)
+}
+job<> fork_again() {
+  job<int> one = fib(1);
+  co_await std::move(one);
+  std::ignore = co_await fork(std::move(one));  // NOLINT(bugprone-use-after-move)
+}
+job<> fork_what_was_moved_from() {
+  job<int> one = fib(1);
+  const job<int> other = std::move(one);
+  std::ignore = co_await fork(std::move(one));  // NOLINT(bugprone-use-after-move)
+}
+job<> join_again() {
+  fork_list<int> all;
+  all.fork(fib(1));
+  co_await all.join();
+  co_await all.join();
+}
+job<> fork_after_the_join() {
+  fork_list<int> all;
+  all.fork(fib(1));
+  co_await all.join();
+  all.fork(fib(1));
+}
+
+struct pool_misuse {
+  const char* said;
+  job<> (*body)();
+};
+constexpr pool_misuse pool_misuses[] = {
+    {"a job is awaited, forked or run once", &await_again},
+    {"a job is awaited, forked or run once", &fork_again},
+    {"a job is run once, and not after it was moved from", &fork_what_was_moved_from},
+    {"a fork_list is joined once", &join_again},
+    {"a fork_list is joined once", &fork_after_the_join},
+};
+
+TEST(PoolDeathTest, what_is_awaited_again_stops_the_process_with_a_named_assertion) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  for (const pool_misuse& one : pool_misuses) {
+    EXPECT_DEATH(testing::run_virtual([](job<> (*body)()) -> task<> {
+                   pool cpu;
+                   co_await cpu.run(body());
+                 }(one.body)),
+                 one.said);
+  }
 }
 
 }  // namespace
