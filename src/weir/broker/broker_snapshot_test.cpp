@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <string>
 
@@ -136,6 +137,40 @@ TEST(broker_snapshot, of_a_newer_version_it_says_so) {
   std::memcpy(file.data() + 4, &sum, sizeof(sum));
   broker_state loaded(detail::test_secret, {});
   EXPECT_EQ(load(loaded, file).error(), errc::unsupported);
+}
+
+/// The file with another number for the next queue.
+std::string with_next_queue(std::string file, std::uint32_t number) {
+  // Behind the slice's head, the item's tag, magic number, version, start and next sequence.
+  std::memcpy(file.data() + 8 + 1 + 8 + 2 + 12 + 8, &number, sizeof(number));
+  std::uint32_t size = 0;
+  std::memcpy(&size, file.data(), sizeof(size));
+  const std::uint32_t sum = crc32c(std::string_view(file).substr(8, size));
+  std::memcpy(file.data() + 4, &sum, sizeof(sum));
+  return file;
+}
+
+TEST(broker_snapshot, of_a_broker_whose_numbers_are_used_up_makes_queues_of_dead_letters_only) {
+  test_broker b;
+  b.make("q");
+  test_broker last;
+  ASSERT_TRUE(load(last.state, with_next_queue(file_of(b.state, 1'000'000), queues_ever_max - 1)));
+  last.make("last");
+  EXPECT_EQ(last.state.find_queue("last")->number, queues_ever_max - 1);
+  const auto too_many = last.run(put_queue{"more", {}});
+  ASSERT_FALSE(too_many);
+  EXPECT_EQ(too_many.error().code, broker_errc::too_many_queues);
+  EXPECT_NE(too_many.error().detail.find("3999999999 queues have been made"), std::string::npos)
+      << too_many.error().detail;
+  EXPECT_EQ(last.run(put_queue{"q", {}}), put_outcome::updated);
+  last.send("q");
+  ASSERT_TRUE(last.run(reject_lease{last.take("q")[0].lease, "no good"}));
+  EXPECT_EQ(last.state.find_queue("q.dead")->number, queues_ever_max);
+  EXPECT_EQ(last.state.audit(), "");
+
+  broker_state again(detail::test_secret, {});
+  ASSERT_TRUE(load(again, file_of(last.state, 100)));
+  EXPECT_EQ(again.describe(last.now), last.state.describe(last.now));
 }
 
 }  // namespace

@@ -190,7 +190,8 @@ int tls_client_core::keep_session(SSL* from, SSL_SESSION* one) noexcept {
   const tls_engine& engine = tls_engine::of(from);
   if (engine.rules != self.rules_ || SSL_SESSION_is_resumable(one) != 1) return 0;
   try {
-    if (self.sessions_.size() >= tls_client::sessions_max) {
+    const bool is_new = !self.sessions_.contains(engine.session_key);
+    if (is_new && self.sessions_.size() >= tls_client::sessions_max) {
       self.sessions_.erase(self.sessions_.begin());
     }
     self.sessions_[engine.session_key].reset(one);
