@@ -19,6 +19,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 #include <thread>
 #include <vector>
@@ -131,7 +132,10 @@ namespace {
 class core_loops {
  public:
   core_loops(unsigned count, std::size_t calls_max)
-      : calls(count, {.calls_max = calls_max}), cores_(count) {}
+      : calls(count, {.calls_max = calls_max}), cores_(count) {
+    failures_.reserve(std::size_t{2} *
+                      count);  // each core may fail inside of its loop, and beside it
+  }
 
   core_group calls;
 
@@ -152,7 +156,7 @@ class core_loops {
   }
   void fail(std::exception_ptr failure) noexcept {
     const std::lock_guard guard(lock_);
-    if (!failure_) failure_ = std::move(failure);
+    if (failures_.size() < failures_.capacity()) failures_.push_back(std::move(failure));
     stop_all("another core has failed");
   }
   void stop_without_driver() noexcept {
@@ -160,7 +164,17 @@ class core_loops {
     stop("another core has no driver");
   }
   bool is_without_driver() const noexcept { return is_without_driver_; }
-  const std::exception_ptr& failure() const noexcept { return failure_; }
+  // In the order in which they happened, when all threads have ended; null when there is none.
+  std::exception_ptr failure() const noexcept {
+    if (failures_.empty()) return nullptr;
+    if (failures_.size() == 1) return failures_.front();
+    try {
+      return std::make_exception_ptr(
+          error_group::of(failures_.data(), failures_.size(), "the cores"));
+    } catch (const std::bad_alloc&) {
+      return failures_.front();
+    }
+  }
 
  private:
   struct core : post_node {
@@ -194,7 +208,7 @@ class core_loops {
   std::mutex lock_;
   std::vector<core> cores_;
   const char* reason_ = nullptr;
-  std::exception_ptr failure_;
+  std::vector<std::exception_ptr> failures_;
   std::atomic<bool> is_without_driver_{false};
 };
 
@@ -273,10 +287,11 @@ int run_cores(core_program& program, run_options options) {
   }
   run_core_or_fail(0, program, group, options, std::move(first));
   for (std::thread& one : threads) one.join();
-  if (!group.failure()) return group.is_without_driver() ? exit_without_driver : 0;
+  const std::exception_ptr failure = group.failure();
+  if (!failure) return group.is_without_driver() ? exit_without_driver : 0;
   string_sink description;
-  describe_exception(group.failure(), description);
-  report_unhandled({.text = description.text.c_str(), .what = group.failure(), .is_report = false});
+  describe_exception(failure, description);
+  report_unhandled({.text = description.text.c_str(), .what = failure, .is_report = false});
   return 1;
 }
 

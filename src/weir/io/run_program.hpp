@@ -62,7 +62,7 @@ int run_cores(core_program& program, run_options options);
 /// of them at once, with copies of the arguments, so it must not share state that is not safe for
 /// threads; cores() and this_core() (core/core_group.hpp) reach the others. TCP listeners share
 /// their port (SO_REUSEPORT), the kernel spreads the connections. An error in one cancels all and
-/// is then handled as run() does.
+/// is then handled as run() does; errors of several are one error_group.
 template <class F, class... A>
 int run_on_all_cores(run_options options, F f, A... args) {
   detail::core_function<F, A...> program(std::move(f), std::move(args)...);

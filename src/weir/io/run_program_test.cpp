@@ -26,6 +26,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 namespace weir {
@@ -189,6 +190,26 @@ TEST(run_program, an_error_on_one_core_ends_the_others_and_the_process) {
   EXPECT_THAT(outcome.text, HasSubstr("core 1 is broken"));
   EXPECT_THAT(outcome.text,
               ::testing::ContainsRegex("cleaned up(.|\n)*cleaned up(.|\n)*cleaned up"));
+}
+
+TEST(run_program, errors_of_several_cores_are_all_told) {
+  const child_outcome outcome = in_child([] {
+    std::atomic<int> started = 0;
+    return run_on_all_cores({.cores = 3}, [&]() -> task<> {
+      ++started;
+      if (this_core() == 1) {
+        while (started < 3) co_await sleep(1_ms);
+        raise(error(errc::corrupt, "core 1 is broken"));
+      }
+      std::ignore = co_await as_result(sleep(3600_s));
+      raise(error(errc::io, this_core() == 0 ? "core 0 can't clean up" : "core 2 can't clean up"));
+    });
+  });
+  EXPECT_EQ(outcome.signal, SIGABRT);
+  EXPECT_THAT(outcome.text,
+              ::testing::ContainsRegex("3 errors:(.|\n)*\\[1\\](.|\n)*core 1 is broken"));
+  EXPECT_THAT(outcome.text, HasSubstr("core 0 can't clean up"));
+  EXPECT_THAT(outcome.text, HasSubstr("core 2 can't clean up"));
 }
 
 TEST(run_program, without_memory_for_another_core_all_end) {
