@@ -251,6 +251,13 @@ class Strangers(unittest.TestCase):
         self.assertEqual((answer.status, answer.json["code"]), (400, "invalid_json"))
         self.assertIn("at byte 14", answer.json["detail"])
 
+    def test_a_field_that_is_there_twice_is_refused_by_name(self):
+        for verb, field in (("nack", "delay"), ("extend", "lease")):
+            body = f'{{"{field}":"1s","{field}":"2s"}}'
+            answer = self.server.client().post(f"/v1/leases/x/{verb}", body)
+            self.assertEqual((answer.status, answer.json["code"]), (400, "invalid_json"))
+            self.assertIn(f"'{field}' twice", answer.json["detail"])
+
 
 def samples(text):
     """{name{labels}: value} of a text in Prometheus's format, read as strictly as promtool does."""

@@ -135,6 +135,8 @@ class Queues(Case):
             with self.subTest(settings):
                 self.assert_problem(self.api.put(f"/v1/queues/{self.queue}", settings), 400, "invalid_setting", detail)
         self.assert_problem(self.api.put(f"/v1/queues/{self.queue}", "{"), 400, "invalid_json")
+        self.assert_problem(
+            self.api.put(f"/v1/queues/{self.queue}", '{"lease":"1s","lease":"2s"}'), 400, "invalid_json", "'lease' twice")
         self.assert_problem(self.api.put("/v1/queues/.x", {}), 400, "invalid_name")
         self.assert_problem(self.api.put("/v1/queues/" + "x" * 101, {}), 400, "invalid_name")
 

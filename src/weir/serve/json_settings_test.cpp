@@ -121,6 +121,32 @@ TEST(json_settings, what_is_no_json_object_is_refused) {
   EXPECT_EQ(problem(std::string(100, '[')).code, "invalid_json");  // deeper than json_depth_max
 }
 
+TEST(json_settings, a_setting_that_is_there_twice_is_refused_by_path) {
+  const struct {
+    std::string_view json;
+    std::string_view detail;
+  } table[] = {
+      {R"({"lease":"1s","lease":"2s"})", "the body has the field 'lease' twice"},
+      {R"({"push" : {"rate" : 1, "url":"http://a:1/", "rate" : 1}})",
+       "the body has the field 'push.rate' twice"},
+      {R"({"push":{"rate":1},"backoff":{"max":"1s"},"push":null})",
+       "the body has the field 'push' twice"},
+      {R"({"lease":"1s","\u006cease":"2s"})", "the body has the field 'lease' twice"},
+      {R"({"x":[{"a":{}},{"b":1,"b":2}]})", "the body has the field 'x.b' twice"},
+  };
+  for (const auto& row : table) {
+    EXPECT_EQ(
+        problem(row.json),
+        (api_problem{.status = 400, .code = "invalid_json", .detail = std::string(row.detail)}));
+  }
+  EXPECT_EQ(
+      read(
+          R"({"dead_letter":"a:b:\\\":","push":{"url":"http://a:1/","timeout":"1s"},"lease":"1s"})")
+          .push->url,
+      "http://a:1/")
+      << "no repeats";
+}
+
 TEST(json_settings, more_values_than_memory_should_hold_are_refused_before_they_are_parsed) {
   std::string wide = "{\"lease\":[0";
   for (int i = 0; i < 1'000'001; ++i) wide += ",0";

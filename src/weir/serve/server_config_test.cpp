@@ -75,6 +75,8 @@ TEST(server_config, mistakes_are_refused_by_name) {
        "setting 'journal.segment_bytes' must be at least 65536, and a multiple of 4096"},
       {R"({"journal":{"segment_bytes":70000}})",
        "setting 'journal.segment_bytes' must be at least 65536, and a multiple of 4096"},
+      {R"({"limits":{"queues":1,"queues":2}})",
+       "the config file has the field 'limits.queues' twice"},
       {"[]", "the config file must be a JSON object"},
       {"{", "the config file is no JSON: "}};
   for (const auto& row : table) {

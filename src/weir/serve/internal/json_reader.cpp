@@ -2,11 +2,14 @@
 
 #include <weir/base/text.hpp>
 
+#include <boost/json/parse.hpp>
 #include <boost/json/stream_parser.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <set>
 
 namespace weir::detail {
 
@@ -26,18 +29,60 @@ std::size_t string_end(std::string_view text, std::size_t at) {
   }
 }
 
-/// Counted before anything is parsed, and so before anything takes memory.
-bool has_too_many_commas(std::string_view text) {
-  if (text.size() <= json_commas_max) return false;
-  std::size_t commas = 0;
-  for (std::size_t at = 0; at < text.size(); ++at) {
+/// How often `what` stands outside of strings, counted up to one more than `most`.
+std::size_t count_outside_strings(std::string_view text, char what, std::size_t most) {
+  std::size_t count = 0;
+  for (std::size_t at = 0; at < text.size() && count <= most; ++at) {
     if (text[at] == '"') {
       at = string_end(text, at + 1);
-    } else if (text[at] == ',' && ++commas > json_commas_max) {
-      return true;
+    } else if (text[at] == what) {
+      ++count;
     }
   }
-  return false;
+  return count;
+}
+
+/// Counted before anything is parsed, and so before anything takes memory.
+bool has_too_many_commas(std::string_view text) {
+  return text.size() > json_commas_max &&
+         count_outside_strings(text, ',', json_commas_max) > json_commas_max;
+}
+
+/// The fields of all objects in a value.
+std::size_t fields_in(const json::value& of) {
+  std::size_t count = 0;
+  if (const json::array* const list = of.if_array()) {
+    for (const json::value& one : *list) count += fields_in(one);
+  } else if (const json::object* const object = of.if_object()) {
+    count = object->size();
+    for (const auto& one : *object) count += fields_in(one.value());
+  }
+  return count;
+}
+
+/// The first field of a well-formed text that its object has already, with those around it:
+/// "push.rate". Empty when there is none.
+std::string repeated_field(std::string_view text) {
+  struct open_object {
+    std::set<std::string, std::less<>> seen = {};
+    std::string last = {};
+  };
+  std::vector<open_object> open;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '{') open.emplace_back();
+    if (text[at] == '}') open.pop_back();
+    if (text[at] != '"') continue;
+    const std::size_t end = string_end(text, at + 1);
+    const std::string_view quoted = text.substr(at, end + 1 - at);
+    at = end;
+    if (!trim(text.substr(end + 1)).starts_with(':')) continue;
+    open.back().last = std::string_view(json::parse(quoted).get_string());
+    if (open.back().seen.insert(open.back().last).second) continue;
+    std::string name;
+    for (const open_object& one : open) name += (name.empty() ? "" : ".") + one.last;
+    return name;
+  }
+  return {};
 }
 
 }  // namespace
@@ -61,11 +106,19 @@ answer<json::value> parse_json(std::string_view text, std::string_view what) {
   return parser.release();
 }
 
-answer<json::object> parse_json_object(std::string_view text, std::string_view what) {
+answer<json::object> parse_json_object(std::string_view text, std::string_view what,
+                                       repeats of_fields) {
   answer<json::value> value = parse_json(text, what);
   if (!value) return std::unexpected(std::move(value.error()));
   if (!value->is_object()) {
     return refused(400, "invalid_json", fmt::format("{} must be a JSON object", what));
+  }
+  // Boost.JSON keeps the last of them and does not tell. Each field has a colon.
+  if (of_fields == repeats::are_refused &&
+      count_outside_strings(text, ':', text.size()) != fields_in(*value)) {
+    return refused(
+        400, "invalid_json",
+        fmt::format("{} has the field '{}' twice", what, repeated_field(text).substr(0, 100)));
   }
   return std::move(value->get_object());
 }
