@@ -39,7 +39,8 @@ class NodeNames : public contract::two_machines {
   void start_names() {
     start(third, [&]() -> task<> { co_await names.serve(*address::parse("*", 53)); });
   }
-  /// The addresses of a name as `near` sees it, or the error; `took` is how long that was.
+  /// The addresses of a name as `near` sees it, or the error, `why` in words; `took` is how long
+  /// that was.
   std::vector<std::string> look_up(std::string host, resolve_options with = {}) {
     name_asked = std::move(host);
     options = with;
@@ -48,7 +49,10 @@ class NodeNames : public contract::two_machines {
       const duration began = all.elapsed();
       const auto done = co_await as_result(resolve(name_asked, 80, options));
       took = all.elapsed() - began;
-      if (!done) found.emplace_back(name(done.error().code()));
+      if (!done) {
+        found.emplace_back(name(done.error().code()));
+        why = done.error().message();
+      }
       if (done) {
         for (const address& one : *done) found.push_back(one.text());
       }
@@ -65,6 +69,7 @@ class NodeNames : public contract::two_machines {
   std::string name_asked;
   resolve_options options;
   std::vector<std::string> found;
+  std::string why;
   duration took;
 };
 
@@ -120,6 +125,9 @@ TEST_F(NodeNames, are_found_over_a_cable_that_loses_doubles_and_overtakes) {
 TEST_F(NodeNames, of_a_server_that_fails_are_refused) {
   names.set_trouble(name_trouble::server_failure);
   EXPECT_THAT(look_up("four.test"), ElementsAre("refused"));
+  EXPECT_EQ(why,
+            "can't resolve 'four.test': no name server can be reached, or each says that it can't "
+            "answer");
   EXPECT_LT(took, 100_ms);
 }
 

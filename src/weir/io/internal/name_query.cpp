@@ -186,7 +186,11 @@ void raise_unresolved(std::string_view name, int status) {
   if (status == ARES_ETIMEOUT) code = errc::timed_out;
   if (status == ARES_ECONNREFUSED) code = errc::refused;
   if (status == ARES_EBADNAME || status == ARES_EBADSTR) code = errc::invalid_argument;
-  raise(error(code, fmt::format("can't resolve '{}': {}", name, ares_strerror(status))));
+  // c-ares says that it "could not contact DNS servers" of servers that answer SERVFAIL, too.
+  const char* const why = code == errc::refused
+                              ? "no name server can be reached, or each says that it can't answer"
+                              : ares_strerror(status);
+  raise(error(code, fmt::format("can't resolve '{}': {}", name, why)));
 }
 
 }  // namespace weir::detail
