@@ -18,9 +18,11 @@
 // all_settled, where branches that were cut off have neither value nor failure.
 #pragma once
 
+#include <weir/core/detail/awaited_at.hpp>
 #include <weir/core/detail/branches.hpp>
 #include <weir/core/with_scope.hpp>
 
+#include <source_location>
 #include <tuple>
 #include <utility>
 
@@ -30,9 +32,11 @@ namespace weir {
 /// error cancels the others; all errors arrive as one error_group.
 template <class... T>
 [[nodiscard]] task<std::tuple<detail::unit_if_void<T>...>> when_all(task<T>... bodies) {
+  const std::source_location at = detail::awaited_at();
   co_return co_await with_scope(
       {.name = "when_all"}, [&](scope& s) -> task<std::tuple<detail::unit_if_void<T>...>> {
-        std::tuple<spawned<T>...> handles{s.spawn(detail::given_task<T>{std::move(bodies)})...};
+        std::tuple<spawned<T>...> handles{
+            s.spawn_at(at, detail::given_task<T>{std::move(bodies)})...};
         co_await s.join();
         co_return std::apply(
             [](auto&... handle) {

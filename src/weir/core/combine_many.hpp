@@ -15,10 +15,12 @@
 // tasks_max (a million) raise `full`. A header of its own, for the weight of <vector>.
 #pragma once
 
+#include <weir/core/detail/awaited_at.hpp>
 #include <weir/core/detail/branches.hpp>
 #include <weir/core/with_scope.hpp>
 
 #include <cstddef>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -81,12 +83,13 @@ using all_values = std::conditional_t<std::is_void_v<T>, void, std::vector<unit_
 template <class T>
 [[nodiscard]] task<detail::all_values<T>> when_all(std::vector<task<T>> bodies) {
   using values = std::vector<detail::unit_if_void<T>>;
+  const std::source_location at = detail::awaited_at();
   [[maybe_unused]] values all =
       co_await with_scope({.name = "when_all"}, [&](scope& s) -> task<values> {
         std::vector<spawned<T>> handles;
         handles.reserve(bodies.size());
         for (task<T>& body : bodies)
-          handles.push_back(s.spawn(detail::given_task<T>{std::move(body)}));
+          handles.push_back(s.spawn_at(at, detail::given_task<T>{std::move(body)}));
         co_await s.join();
         values taken;
         taken.reserve(handles.size());

@@ -10,6 +10,7 @@
 
 #include <weir/base/hash.hpp>
 #include <weir/base/intrusive.hpp>
+#include <weir/core/detail/awaited_at.hpp>
 #include <weir/core/detail/core_call.hpp>
 #include <weir/core/scope.hpp>
 #include <weir/core/task.hpp>
@@ -148,19 +149,27 @@ task<detail::core_value_t<F, A...>> core_group::call(core_place to, F f, A... ar
 
 template <class F, class... A>
 task<> core_group::call_all(F f, A... args) {
+  const std::source_location at = detail::awaited_at();
   co_await with_scope({.name = "call_all"}, [&](scope& s) -> task<> {
     for (std::size_t i = 0; i < size_; ++i)
-      s.spawn([&](std::size_t to) -> task<> { co_await call(to, f, args...); }, i);
+      s.spawn_at(
+          at, [&](std::size_t to) -> task<> { co_await call(core_place(to, at), f, args...); }, i);
     co_return;
   });
 }
 
 template <class F, class T, class Combine>
 task<T> core_group::map_reduce(F f, T initial, Combine combine) {
+  const std::source_location at = detail::awaited_at();
   std::vector<std::optional<detail::core_value_t<F>>> parts(size_);
   co_await with_scope({.name = "map_reduce"}, [&](scope& s) -> task<> {
     for (std::size_t i = 0; i < size_; ++i)
-      s.spawn([&](std::size_t to) -> task<> { parts[to].emplace(co_await call(to, f)); }, i);
+      s.spawn_at(
+          at,
+          [&](std::size_t to) -> task<> {
+            parts[to].emplace(co_await call(core_place(to, at), f));
+          },
+          i);
     co_return;
   });
   for (auto& part : parts) initial = combine(std::move(initial), std::move(*part));

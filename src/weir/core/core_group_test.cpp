@@ -351,6 +351,25 @@ WEIR_TEST("a call is seen at both ends: what is waited for, and where it came fr
   }(&all));
 }
 
+WEIR_TEST("calls to all cores are told as spawned where they are awaited, at both ends") {
+  virtual_cores all(1);
+  co_await all.run([](virtual_cores* all) -> task<> {
+    int inside = 0;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> { co_await cores().call_all(stay, &inside); });
+      while (inside != 2) co_await sleep(1_us);
+      for (loop* const on : {loop::current(), &all->beside[0]}) {
+        detail::string_sink tree;
+        detail::print_task_tree(*on, tree);
+        EXPECT_THAT(tree.text, HasSubstr("stay"));
+        EXPECT_THAT(tree.text,
+                    ::testing::Not(::testing::ContainsRegex("spawned at [^\n]*core_group\\.hpp")));
+      }
+      s.cancel("seen");
+    });
+  }(&all));
+}
+
 struct core_misuse {
   const char* said;
   task<> (*body)();

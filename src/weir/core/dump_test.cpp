@@ -2,18 +2,23 @@
 
 #include <weir/core/as_result.hpp>
 #include <weir/core/combine.hpp>
+#include <weir/core/combine_many.hpp>
 #include <weir/core/generator.hpp>
 #include <weir/core/sleep.hpp>
+#include <weir/core/start.hpp>
 #include <weir/core/string_sink.hpp>
 #include <weir/testing/test.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <regex>
+#include <source_location>
 #include <string>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 namespace weir {
 namespace {
@@ -247,6 +252,85 @@ TEST(TextSink, writes_numbers_and_lengths_for_people) {
   }
   EXPECT_EQ(out.text,
             "0 10 18446744073709551615 0 us; 0 us; 1 ms; 999 ms; 1.0 s; 5400.0 s; 0 us; ");
+}
+
+/// Two tasks of a kind, to be combined.
+std::vector<task<>> two_loads() {
+  std::vector<task<>> two;
+  for (int i = 0; i < 2; ++i) two.push_back(load(1_h));
+  return two;
+}
+
+/// A way to combine.
+struct combination {
+  const char* name;
+  task<> (*body)();
+};
+constexpr combination combinations[] = {
+    {"when_all", []() -> task<> { co_await when_all(load(1_h), load(1_h)); }},
+    {"when_any", []() -> task<> { co_await when_any(load(1_h), load(1_h)); }},
+    {"race", []() -> task<> { co_await race(load(1_h), load(1_h)); }},
+    {"first_success", []() -> task<> { co_await first_success(load(1_h), load(1_h)); }},
+    {"all_settled", []() -> task<> { co_await all_settled(load(1_h), load(1_h)); }},
+    {"when_all of many", []() -> task<> { co_await when_all(two_loads()); }},
+    {"when_any of many", []() -> task<> { co_await when_any(two_loads()); }},
+    {"in a timeout",
+     []() -> task<> { co_await with_timeout(2_h, when_any(load(1_h), load(1_h))); }},
+    {"in a result", []() -> task<> { co_await as_result(race(load(1_h), load(1_h))); }},
+    {"nested", []() -> task<> { co_await when_all(when_all(load(1_h), load(1_h))); }},
+    {"start",
+     []() -> task<> {
+       co_await with_scope([](scope& s) -> task<> {
+         co_await start<int>(s, [](readiness<int>) -> task<> { co_await load(1_h); });
+       });
+     }},
+    {"spawn_when_room",
+     []() -> task<> {
+       co_await with_scope([](scope& s) -> task<> { co_await s.spawn_when_room(load, 1_h); });
+     }},
+};
+
+/// The files and lines at which tasks were spawned, but for the first one.
+std::vector<std::string> places_of_branches() {
+  std::vector<std::string> places;
+  detail::visit_tasks(
+      *loop::current(),
+      [](void* into, const detail::met_task& met) {
+        if (met.task.id == 1) return;
+        const std::string file = met.task.here.file_name();
+        static_cast<std::vector<std::string>*>(into)->push_back(
+            file.substr(file.rfind('/') + 1) + ":" + std::to_string(met.task.here.line()));
+      },
+      &places);
+  return places;
+}
+
+WEIR_TEST("the branches of a combination are told as spawned where it is awaited") {
+  for (const combination& one : combinations) {
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(one.body);
+      co_await sleep(1_s);
+      const auto places = places_of_branches();
+      EXPECT_GE(places.size(), 2u) << one.name;
+      EXPECT_THAT(places, ::testing::Each(::testing::StartsWith("dump_test.cpp:"))) << one.name;
+      s.cancel("seen");
+    });
+  }
+}
+
+WEIR_TEST("branches of two combinations are told apart by their lines") {
+  co_await with_scope([&](scope& s) -> task<> {
+    const std::uint32_t line = std::source_location::current().line();
+    s.spawn([]() -> task<> { co_await when_all(load(1_h), load(1_h)); });
+    s.spawn([]() -> task<> { co_await when_any(load(1_h), load(1_h)); });
+    co_await sleep(1_s);
+    const auto at = [&](std::uint32_t more) {
+      return "dump_test.cpp:" + std::to_string(line + more);
+    };
+    EXPECT_THAT(places_of_branches(),
+                ::testing::UnorderedElementsAre(at(1), at(1), at(1), at(2), at(2), at(2)));
+    s.cancel("seen");
+  });
 }
 
 }  // namespace

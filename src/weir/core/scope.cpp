@@ -4,6 +4,7 @@
 #include <weir/base/defect.hpp>
 #include <weir/base/error.hpp>
 #include <weir/base/log.hpp>
+#include <weir/core/detail/awaited_at.hpp>
 #include <weir/core/error_group.hpp>
 #include <weir/core/error_trace.hpp>
 #include <weir/core/log_field.hpp>
@@ -490,18 +491,31 @@ const frame_base* awaiting(const frame_base& frame) noexcept {
   return above == running_task ? nullptr : static_cast<inner_boundary*>(above)->above;
 }
 
-// Where the program awaits what was cut short: with_timeout() and the like have frames of their
-// own, whose place says nothing.
-std::source_location place_of_await() noexcept {
-  const auto* at = reinterpret_cast<const frame_base*>(running_leaf);  // it runs, so it is a frame
+// The first place of the program from a frame on outwards: with_timeout() and the like have frames
+// of their own, whose place says nothing.
+std::source_location place_from(const frame_base* at, std::source_location otherwise) noexcept {
   for (; at; at = awaiting(*at)) {
     if (!std::string_view(at->here.file_name()).ends_with("core/detail/with_scope_impl.hpp"))
       return at->here;
   }
-  return std::source_location::current();
+  return otherwise;
+}
+
+// It runs, so it is a frame.
+const frame_base* running_frame() noexcept {
+  return reinterpret_cast<const frame_base*>(running_leaf);
+}
+
+// Where the program awaits what was cut short.
+std::source_location place_of_await() noexcept {
+  return place_from(running_frame(), std::source_location::current());
 }
 
 }  // namespace
+
+std::source_location awaited_at() noexcept {
+  return place_from(awaiting(*running_frame()), running_task->here);
+}
 
 void raise_cut_short(const cancel_reason& reason) {
   if (reason.kind == cancel_kind::deadline)

@@ -4,6 +4,7 @@
 // of the winner's value.
 #pragma once
 
+#include <weir/core/detail/awaited_at.hpp>
 #include <weir/core/error_group.hpp>
 #include <weir/core/select.hpp>
 #include <weir/core/with_scope.hpp>
@@ -11,6 +12,7 @@
 #include <cstddef>
 #include <exception>
 #include <optional>
+#include <source_location>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -101,11 +103,12 @@ template <class Branches>
 task<typename Branches::one_of> any_of(Branches branches) {
   using one_of = typename Branches::one_of;
   if (branches.size() == 0) raise_first_of_none();
+  const std::source_location at = awaited_at();
   any_state<one_of> state;
   const scope_end end = co_await with_scope({.name = "when_any"}, [&](scope& s) -> task<> {
     state.around = &s;
     branches.each([&]<class T, class Place>(task<T>& body, Place place) {
-      s.spawn(any_branch<one_of, T, Place>, &state, std::move(body), place);
+      s.spawn_at(at, any_branch<one_of, T, Place>, &state, std::move(body), place);
     });
     co_await s.join();
   });
@@ -134,10 +137,11 @@ task<> keep_outcome(task<T> body, selected<T>* into) {
 
 template <class Branches>
 task<typename Branches::ends> settled_of(Branches branches) {
+  const std::source_location at = awaited_at();
   auto ends = branches.make_ends();
   co_await with_scope({.name = "all_settled"}, [&](scope& s) -> task<> {
     branches.each([&]<class T>(task<T>& body, auto place) {
-      s.spawn(keep_outcome<T>, std::move(body), &place.of(ends));
+      s.spawn_at(at, keep_outcome<T>, std::move(body), &place.of(ends));
     });
     co_await s.join();
   });
@@ -153,10 +157,11 @@ task<> race_branch(task<T> body, selected<T>* into, scope* around) {
 template <class Branches>
 task<typename Branches::ends> race_of(Branches branches) {
   if (branches.size() == 0) raise_first_of_none();
+  const std::source_location at = awaited_at();
   auto ends = branches.make_ends();
   const scope_end end = co_await with_scope({.name = "race"}, [&](scope& s) -> task<> {
     branches.each([&]<class T>(task<T>& body, auto place) {
-      s.spawn(race_branch<T>, std::move(body), &place.of(ends), &s);
+      s.spawn_at(at, race_branch<T>, std::move(body), &place.of(ends), &s);
     });
     co_await s.join();
   });
@@ -200,12 +205,13 @@ template <class Branches>
 task<typename Branches::one_of> success_of(Branches branches) {
   using one_of = typename Branches::one_of;
   if (branches.size() == 0) raise_first_of_none();
+  const std::source_location at = awaited_at();
   auto ends = branches.make_ends();
   success_state state;
   const scope_end end = co_await with_scope({.name = "first_success"}, [&](scope& s) -> task<> {
     state.around = &s;
     branches.each([&]<class T>(task<T>& body, auto place) {
-      s.spawn(success_branch<T>, std::move(body), &place.of(ends), &state);
+      s.spawn_at(at, success_branch<T>, std::move(body), &place.of(ends), &state);
     });
     co_await s.join();
   });

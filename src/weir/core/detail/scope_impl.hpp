@@ -2,6 +2,7 @@
 // awaits.
 #pragma once
 
+#include <weir/core/detail/awaited_at.hpp>
 #include <weir/core/scope.hpp>
 #include <weir/core/task.hpp>
 #include <weir/core/wait.hpp>
@@ -211,7 +212,7 @@ task<> scope::spawn_when_room(F f, A... args) {
   co_await detail::room_wait(*this, false);
   --places_given_;
   try {
-    spawn_at(std::source_location::current(), std::move(f), std::move(args)...);
+    spawn_at(detail::awaited_at(), std::move(f), std::move(args)...);
   } catch (...) {
     wake_waiters();  // the place is free again
     throw;

@@ -1,6 +1,7 @@
 // Bodies of hedge.hpp's templates.
 #pragma once
 
+#include <weir/core/detail/awaited_at.hpp>
 #include <weir/core/select.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
@@ -79,14 +80,14 @@ task<> hedged_call(F* call, std::uint32_t number, hedge_course* course,
 
 template <class F>
 task<call_value_t<F>> hedge_call(F call, const hedge_options* options, hedge_stats* stats,
-                                 latency_histogram* took) {
+                                 latency_histogram* took, std::source_location at) {
   using value = call_value_t<F>;
   hedge_course course(*options, *stats, took);
   std::optional<value_or_unit<value>> first;
   const scope_end end = co_await with_scope({.name = options->name}, [&](scope& s) -> task<> {
     course.around = &s;
     for (std::uint32_t number = 0; course.may_begin(number); ++number) {
-      s.spawn_at(std::source_location::current(), &hedged_call<F>, &call, number, &course, &first);
+      s.spawn_at(at, &hedged_call<F>, &call, number, &course, &first);
       static_cast<void>(co_await select(course.one_failed.wait(), sleep(options->delay)));
     }
     co_await s.join();
@@ -112,14 +113,16 @@ task<call_value_t<F>> hedge_call(F call, const hedge_options* options, hedge_sta
 template <class F>
 task<detail::call_value_t<F>> hedge(hedge_options options, F call) {
   hedge_stats uncounted;
-  co_return co_await detail::hedge_call(detail::call_ref<F>{&call}, &options, &uncounted, nullptr);
+  co_return co_await detail::hedge_call(detail::call_ref<F>{&call}, &options, &uncounted, nullptr,
+                                        detail::awaited_at());
 }
 
 template <class F>
 task<detail::call_value_t<F>> hedge_policy::run(F call) {
   hedge_options now = options_;
   now.delay = delay();
-  co_return co_await detail::hedge_call(detail::call_ref<F>{&call}, &now, &stats_, &took_);
+  co_return co_await detail::hedge_call(detail::call_ref<F>{&call}, &now, &stats_, &took_,
+                                        detail::awaited_at());
 }
 
 }  // namespace weir
