@@ -371,11 +371,15 @@ class Leases(Case):
         self.assert_problem(self.api.post(path + "/nack", {"delay": 1}), 400, "invalid_field", "delay")
         self.assert_problem(self.api.post(path + "/nack", "nope"), 400, "invalid_json")
         self.assert_problem(self.api.post(path + "/extend", {"lease": "0s"}), 400, "invalid_field", "lease")
+        for type in ("", "x" * 257, "text/\tplain"):
+            self.assert_problem(self.api.post(path + "/ack", b"done", headers={"Content-Type": type}), 400, "invalid_field", "Content-Type")
         for verb in ("ack", "nack", "extend"):
             self.assert_problem(self.api.post(f"/v1/leases/none/{verb}"), 409, "stale_receipt")
         leases = f"/v1/queues/{self.queue}/leases"
         self.assert_problem(self.api.post(leases + "?max=0"), 400, "invalid_parameter", "max")
         self.assert_problem(self.api.post(leases + "?max=1001"), 400, "invalid_parameter", "max")
+        for lease in ("0s", "3651d"):
+            self.assert_problem(self.api.post(f"{leases}?lease={lease}"), 400, "invalid_parameter", "lease")
         self.assert_problem(self.api.post("/v1/queues/nobody/leases"), 404, "queue_not_found")
 
     def test_attempts_end_in_the_dead_letter_queue_and_redrive_brings_them_back(self):
@@ -456,6 +460,26 @@ class Push(Case):
             self.assertEqual(call["headers"]["Weir-Attempt"], "1")
             self.assertEqual(call["headers"]["Weir-Queue"], self.queue)
             self.assertEqual(call["headers"]["Content-Type"], "text/plain")
+
+    def test_a_queue_may_be_where_messages_and_results_go(self):
+        here = f"http://127.0.0.1:{self.server.port}/v1/queues/{self.queue}"
+        for name in ("next", "results"):
+            self.api.put(f"/v1/queues/{self.queue}-{name}")
+        self.make(push={"url": f"{here}-next/messages"})
+        id = self.send(b"onwards", content_type="text/plain", Reply_To=f"{here}-results/messages")
+        [moved] = self.take(wait="20s", queue=f"{self.queue}-next")
+        self.assertEqual((moved["body"], moved["content_type"]), ("onwards", "text/plain"))
+        [told] = self.take(wait="20s", queue=f"{self.queue}-results")
+        told = json.loads(told["body"])
+        self.assertEqual((told["id"], told["state"], json.loads(told["result"])), (id, "done", {"id": moved["id"]}))
+
+    def test_a_workers_odd_content_type_is_not_kept(self):
+        with Worker(lambda call: (200, {"Content-Type": call["body"].decode()}, b"done")) as worker:
+            self.make(push={"url": worker.url.replace("http", "HTTP")})
+            for odd in (b"", b"text/\tplain", b"x" * 257):
+                shown = self.message(self.send(odd), "?wait=20s")
+                self.assertEqual((shown["state"], shown["result"]), ("done", "done"))
+                self.assertEqual(shown["result_content_type"], "application/octet-stream")
 
     def test_failures_are_retried_and_then_dead(self):
         with Worker(lambda call: (500, {}, b"out of paper")) as worker:

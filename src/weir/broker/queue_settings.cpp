@@ -39,7 +39,10 @@ verdict<void> check_backoff(const backoff_settings& backoff) {
 }
 
 verdict<void> check_push(const push_settings& push) {
-  const bool is_url = push.url.starts_with("http://") || push.url.starts_with("https://");
+  const auto begins_with = [&](std::string_view scheme) {
+    return equal_ignoring_case(std::string_view(push.url).substr(0, scheme.size()), scheme);
+  };
+  const bool is_url = begins_with("http://") || begins_with("https://");
   if (!is_url || push.url.size() > url_bytes_max) {
     return bad("push.url",
                fmt::format("must be an http or https URL of at most {} bytes", url_bytes_max));

@@ -230,7 +230,7 @@ task<> push_lane::settle(const taken_message& message, const call_outcome& outco
   verdict<void> settled;
   if (outcome.kind == call_kind::delivered) {
     std::string_view type = answer.head.field("Content-Type").value_or(default_media_type);
-    if (type.size() > content_type_bytes_max) type = default_media_type;
+    if (check_content_type("Content-Type", type)) type = default_media_type;
     settled = co_await context_.from.ack(message.receipt, answer.body, type);
     if (!settled && settled.error() == broker_errc::message_too_large) {
       settled = co_await context_.from.reject(message.receipt, settled.error().detail);

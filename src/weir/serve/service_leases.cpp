@@ -70,13 +70,14 @@ task<service::outcome> service::lease(exchange& with) {
   if (!max) co_return std::unexpected(max.error());
   const answer<duration> wait = params->length("wait", duration(), options_.wait_max);
   if (!wait) co_return std::unexpected(wait.error());
-  const answer<duration> length = params->length("lease", duration(), setting_duration_max);
+  const answer<duration> length = params->length("lease", duration(), duration::max());
   if (!length) co_return std::unexpected(length.error());
   std::optional<duration> lease_time;
   if (params->text("lease")) {
     lease_time = *length;
-    if (*length < duration::milliseconds(1)) {
-      co_return refused(400, "invalid_parameter", "parameter 'lease' must be at least 1ms");
+    if (*length < duration::milliseconds(1) || *length > setting_duration_max) {
+      co_return refused(400, "invalid_parameter",
+                        "parameter 'lease' must be between 1ms and 3650d");
     }
   }
   const std::string_view encoding = params->text("encoding").value_or("auto");
@@ -108,10 +109,8 @@ task<service::outcome> service::ack(exchange& with) {
   }
   const std::string body = value_or_raise(std::move(result_body));
   const std::string_view type = with.request.field("Content-Type").value_or(default_media_type);
-  if (type.size() > content_type_bytes_max) {
-    co_return refused(
-        400, "invalid_field",
-        fmt::format("field 'Content-Type' must have 1 to {} bytes", content_type_bytes_max));
+  if (auto problem = check_content_type("field 'Content-Type'", type)) {
+    co_return std::unexpected(std::move(*problem));
   }
   const verdict<void> done = co_await broker_.ack(with.argument, body, type);
   if (!done) co_return std::unexpected(problem_of(done.error()));

@@ -22,6 +22,8 @@ namespace {
 constexpr std::string_view field_prefix = "weir-";
 constexpr std::array<std::string_view, 5> known_fields{"Weir-Delay", "Weir-Key", "Weir-Priority",
                                                        "Weir-Reply-To", "Weir-Ttl"};
+// What pushes and replies carry: a queue may be where one of them goes.
+constexpr std::array<std::string_view, 3> fields_of_calls{"Weir-Attempt", "Weir-Id", "Weir-Queue"};
 
 api_problem bad(std::string_view what, std::string_view rule) {
   return {.status = 400, .code = "invalid_field", .detail = fmt::format("{} {}", what, rule)};
@@ -96,6 +98,7 @@ class field_reader {
       if (!is_ours(name)) continue;
       const auto is_it = [&](std::string_view known) { return equal_ignoring_case(known, name); };
       if (std::ranges::any_of(known_fields, is_it)) continue;
+      if (std::ranges::any_of(fields_of_calls, is_it)) continue;
       problem =
           api_problem{.status = 400,
                       .code = "unknown_field",
@@ -164,7 +167,7 @@ answer<batch_message> read_batch_message(const json::value& value, const std::st
   note(check_length(quoted("delay"), out.delay));
   if (out.ttl) note(check_length(quoted("ttl"), *out.ttl));
   if (has_key) note(check_text(quoted("key"), out.key, key_bytes_max));
-  if (has_type) note(check_text(quoted("content_type"), out.content_type, content_type_bytes_max));
+  if (has_type) note(check_content_type(quoted("content_type"), out.content_type));
   if (has_reply) note(check_address(quoted("reply_to"), "invalid_field", out.reply_to));
   note(decode_body(encoding, out.body, quoted("body"), quoted("encoding")));
   if (!has_type) out.content_type = type_of(encoding);
@@ -187,7 +190,7 @@ answer<batch_ack> read_batch_ack(const json::value& value, const std::string& pa
     return fmt::format("field '{}.{}'", path, name);
   };
   if (!problem && has_type) {
-    problem = check_text(quoted("content_type"), out.content_type, content_type_bytes_max);
+    problem = check_content_type(quoted("content_type"), out.content_type);
   }
   if (!problem) {
     problem = decode_body(encoding, out.result, quoted("result"), quoted("encoding"));
@@ -258,6 +261,10 @@ std::optional<api_problem> check_no_submit_fields(const http_fields& fields) {
                               field.name.substr(0, 100))};
   }
   return std::nullopt;
+}
+
+std::optional<api_problem> check_content_type(std::string_view what, std::string_view type) {
+  return check_text(what, type, content_type_bytes_max);
 }
 
 std::optional<api_problem> check_address(std::string_view what, std::string_view code,

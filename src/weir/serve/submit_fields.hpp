@@ -30,10 +30,14 @@ constexpr std::string_view default_media_type = "application/octet-stream";
 
 /// From the fields of a request. A field that is there twice, a Weir- field that we don't know and
 /// a value out of range are refused with `invalid_field` or `unknown_field` and the field's name.
+/// Those that our own calls carry (Weir-Id, Weir-Attempt, Weir-Queue) are let pass, and not kept.
 answer<submit_fields> read_submit_fields(const http_fields& fields);
 
 /// For requests that submit no message, or several: no Weir- field means anything there.
 std::optional<api_problem> check_no_submit_fields(const http_fields& fields);
+
+/// The rule of each media type that is kept, whoever gave it; the problem names `what`.
+std::optional<api_problem> check_content_type(std::string_view what, std::string_view type);
 
 /// A reply address or push address must be an http or https URL that wire::parse_url takes. The
 /// problem names `what` ("field 'Weir-Reply-To'").

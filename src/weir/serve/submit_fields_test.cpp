@@ -80,6 +80,14 @@ TEST(submit_fields, a_field_of_ours_that_is_none_is_refused_by_name) {
             "Weir-Reply-To, Weir-Ttl");
 }
 
+TEST(submit_fields, what_a_push_or_a_reply_carries_may_be_there_and_means_nothing) {
+  EXPECT_EQ(read({{"Content-Type", "text/plain"},
+                  {"Weir-Id", "2222222222225ekf3hb5qheq4w"},
+                  {"weir-attempt", "1"},
+                  {"Weir-Queue", "mails"}}),
+            submit_fields{.content_type = "text/plain"});
+}
+
 TEST(submit_fields, a_field_given_twice_is_refused) {
   EXPECT_EQ(read({{"Weir-Key", "a"}, {"weir-key", "a"}}).error().detail,
             "field 'Weir-Key' must be given once");
