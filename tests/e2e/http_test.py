@@ -697,6 +697,22 @@ class Life(unittest.TestCase):
                                    rf"\((io_uring|epoll)\), data in {server.data}\n")
             self.assertEqual(text.count("  curl "), 3)
 
+    def test_the_examples_of_a_server_at_a_unix_socket_reach_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            place = os.path.join(folder, "door")
+            serving = subprocess.Popen([APP, "serve", "--data", os.path.join(folder, "data"), "--listen", "unix:" + place],
+                                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            try:
+                head, _, *examples = [serving.stdout.readline() for _ in range(5)]
+                self.assertIn(f" listening on unix:{place} (", head)
+                self.assertEqual(examples, [f"  curl --unix-socket '{place}' {rest}\n" for rest in (
+                    "-X PUT http://localhost/v1/queues/mails", "-d 'Dear Ada' http://localhost/v1/queues/mails/messages",
+                    "-X POST 'http://localhost/v1/queues/mails/leases?wait=5s'")])
+            finally:
+                serving.terminate()
+                self.assertEqual(serving.wait(timeout=30), 0)
+                serving.stdout.close()
+
     def test_a_config_file_is_read_and_its_unknown_settings_are_refused(self):
         with tempfile.TemporaryDirectory() as folder:
             config = os.path.join(folder, "weir.json")

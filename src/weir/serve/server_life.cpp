@@ -185,15 +185,26 @@ task<> run_server(server_setup setup, event& stop, server_observer& observer) {
 }
 
 std::string greeting(const server_setup& setup, const address& at, std::string_view driver) {
-  const std::string url = (setup.secrets->tls() ? "https://" : "http://") + at.text();
-  const std::string auth = setup.secrets->tokens() ? "-H 'Authorization: Bearer TOKEN' " : "";
+  const std::string_view scheme = setup.secrets->tls() ? "https://" : "http://";
+  const std::string where = at.text();
+  std::string url = fmt::format("{}{}", scheme, where);
+  std::string door = url;
+  std::string options = setup.secrets->tokens() ? "-H 'Authorization: Bearer TOKEN' " : "";
+  if (at.family() == address_family::unix_path) {
+    std::string_view path = std::string_view(where).substr(where.find(':') + 1);
+    const bool is_abstract = path.starts_with('@');
+    if (is_abstract) path.remove_prefix(1);
+    options += fmt::format("--{}unix-socket '{}' ", is_abstract ? "abstract-" : "", path);
+    url = fmt::format("{}localhost", scheme);
+    door = where;
+  }
   return fmt::format(
-      "weir {0} listening on {1} ({2}), data in {3}\n"
+      "weir {0} listening on {5} ({2}), data in {3}\n"
       "Try:\n"
       "  curl {4}-X PUT {1}/v1/queues/mails\n"
       "  curl {4}-d 'Dear Ada' {1}/v1/queues/mails/messages\n"
       "  curl {4}-X POST '{1}/v1/queues/mails/leases?wait=5s'\n",
-      version(), url, driver, setup.config.data, auth);
+      version(), url, driver, setup.config.data, options, door);
 }
 
 }  // namespace weir
