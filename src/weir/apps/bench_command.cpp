@@ -68,7 +68,7 @@ void add_disk(command_syntax bench, command_choice& choice) {
         throw command_failure{exit_code::usage,
                               fmt::format("there is no folder '{}'", given->plan.folder)};
       }
-      show(run_here(run_disk_trial(given->plan)), given->json);
+      show(run_here(run_disk_trial(given->plan), at_interrupt::clean_up), given->json);
       return exit_code::ok;
     };
   });
@@ -94,7 +94,7 @@ void add_server(command_syntax bench, command_choice& choice) {
         const server_caller caller(with->client, with->plan.connections);
         co_return co_await run_server_trial(caller, with->plan);
       };
-      show(run_here(measure(given.get())), given->client.json);
+      show(run_here(measure(given.get()), at_interrupt::clean_up), given->client.json);
       return exit_code::ok;
     };
   });
@@ -106,7 +106,8 @@ void add_bench_command(command_syntax app, command_choice& choice) {
   const command_syntax command = app.subcommand("bench", "Measure this disk, or a running server");
   command.footer(
       "Examples:\n  weir bench disk /var/lib/weir\n  weir bench server --connections 64\n"
-      "Latencies are those of one operation: until it is on disk, until the answer is there.");
+      "Latencies are those of one operation: until it is on disk, until the answer is there.\n"
+      "Ctrl-C ends it, and what was made for it is removed.");
   command.needs_subcommand();
   add_disk(command, choice);
   add_server(command, choice);

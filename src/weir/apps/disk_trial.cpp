@@ -1,6 +1,6 @@
 #include <weir/apps/trial.hpp>
 #include <weir/base/text.hpp>
-#include <weir/core/as_result.hpp>
+#include <weir/core/cleanup.hpp>
 #include <weir/core/loop.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/io/file.hpp>
@@ -15,6 +15,7 @@ namespace weir {
 namespace {
 
 constexpr std::uint64_t plain_bytes = 64u << 20;
+constexpr duration cleanup_time = duration::seconds(60);
 
 /// Keeps nothing and needs nothing back: each segment may go at once.
 class no_state final : public journal_client {
@@ -87,6 +88,7 @@ task<trial_row> append(journal& log, const disk_trial& plan, std::uint32_t write
     }
     co_return;
   });
+  co_await checkpoint();  // the figures of a phase that was cut short are none
   row.spent = clock() - begun;
   co_return row;
 }
@@ -103,6 +105,8 @@ task<std::vector<trial_row>> append_all(std::string folder, const disk_trial& pl
   });
   co_return rows;
 }
+
+task<> make_folder(std::string path) { co_await make_dir(path, 0700); }
 
 task<> remove_all(std::string folder) {
   for (const std::string& name : list_dir(folder)) {
@@ -122,20 +126,17 @@ task<> remove_all(std::string folder) {
 task<std::vector<trial_row>> run_disk_trial(disk_trial plan) {
   const std::string folder =
       fmt::format("{}/weir-bench-{:016x}", plan.folder, loop::current()->io().random());
-  co_await make_dir(folder, 0700);
-  std::vector<trial_row> rows;
-  std::exception_ptr failure;
-  try {
+  co_return co_await with_cleanups([&](cleanups& after) -> task<std::vector<trial_row>> {
+    co_await shield(make_folder(folder));
+    after.defer_async([&]() -> task<> { co_await remove_all(folder); },
+                      {.deadline = cleanup_time, .name = "remove the folder"});
+    std::vector<trial_row> rows;
     rows.push_back(co_await write_plainly(folder + "/plain", plan));
     for (trial_row& row : co_await append_all(folder + "/journal", plan)) {
       rows.push_back(std::move(row));
     }
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  co_await remove_all(folder);
-  if (failure) std::rethrow_exception(failure);
-  co_return rows;
+    co_return rows;
+  });
 }
 
 }  // namespace weir

@@ -22,14 +22,21 @@ task<> run_into(task<T> work, std::optional<T>* value, std::exception_ptr* failu
 }
 }  // namespace detail
 
+/// What Ctrl-C and SIGTERM do to a command.
+enum class at_interrupt {
+  end,      // it ends as any other program does
+  clean_up  // its task is cancelled, and removes what it has made; a second one ends it
+};
+
 template <class T>
-T run_here(task<T> work) {
+T run_here(task<T> work, at_interrupt reaction = at_interrupt::end) {
   std::optional<T> value;
   std::exception_ptr failure;
   run_options options;
-  options.stop_on_signals = false;  // Ctrl-C ends a command as it ends any other program
-  run(detail::run_into(std::move(work), &value, &failure), options);
+  options.stop_on_signals = reaction == at_interrupt::clean_up;
+  const int code = run(detail::run_into(std::move(work), &value, &failure), options);
   if (failure) std::rethrow_exception(failure);
+  if (!value && code == 0) throw command_failure{exit_code::failed, "interrupted"};
   if (!value) throw command_failure{exit_code::usage, {}};  // no driver: run() has said why
   return std::move(*value);
 }

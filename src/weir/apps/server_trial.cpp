@@ -1,5 +1,6 @@
 #include <weir/apps/api_client.hpp>
 #include <weir/apps/trial.hpp>
+#include <weir/core/cleanup.hpp>
 #include <weir/core/loop.hpp>
 #include <weir/core/with_scope.hpp>
 
@@ -16,6 +17,7 @@ namespace {
 constexpr std::string_view settings =
     R"({"capacity":{"messages":100000000,"bytes":1099511627776},"ttl":"10m","result_ttl":"0s"})";
 constexpr int lease_max = 16;
+constexpr duration cleanup_time = duration::seconds(60);
 
 time_point clock() noexcept { return loop::current()->now(); }
 
@@ -57,6 +59,10 @@ task<> work_until(const plan_of_phase* plan, trial_row* row) {
   }
 }
 
+task<> make_queue(const server_caller* caller, std::string path) {
+  co_await caller->call({.method = "PUT", .path = std::move(path), .body = settings});
+}
+
 using worker = task<> (*)(const plan_of_phase*, trial_row*);
 
 /// `row` is filled by `count` tasks; `others` run beside them, uncounted, when given.
@@ -73,6 +79,7 @@ task<trial_row> run_phase(std::string name, plan_of_phase plan, duration length,
     }
     co_return;
   });
+  co_await checkpoint();  // the figures of a phase that was cut short are none
   row.spent = clock() - begun;
   co_return row;
 }
@@ -82,12 +89,13 @@ task<trial_row> run_phase(std::string name, plan_of_phase plan, duration length,
 task<std::vector<trial_row>> run_server_trial(const server_caller& caller, server_trial plan) {
   const std::string path =
       fmt::format("/v1/queues/weir-bench-{:016x}", loop::current()->io().random());
-  co_await caller.call({.method = "PUT", .path = path, .body = settings});
   const plan_of_phase phase{
       .caller = &caller, .path = path, .body = std::string(plan.message_bytes, 'x'), .end = {}};
-  std::vector<trial_row> rows;
-  std::exception_ptr failure;
-  try {
+  co_return co_await with_cleanups([&](cleanups& after) -> task<std::vector<trial_row>> {
+    co_await shield(make_queue(&caller, path));
+    after.defer_async([&]() -> task<> { co_await caller.call({.method = "DELETE", .path = path}); },
+                      {.deadline = cleanup_time, .name = "delete the queue"});
+    std::vector<trial_row> rows;
     const std::uint32_t half = std::max(plan.connections / 2, 1u);
     rows.push_back(
         co_await run_phase("submit, one at a time", phase, plan.phase, submit_until, 1, nullptr));
@@ -96,12 +104,8 @@ task<std::vector<trial_row>> run_server_trial(const server_caller& caller, serve
     rows.push_back(
         co_await run_phase(fmt::format("acknowledge, {} workers beside {} producers", half, half),
                            phase, plan.phase, work_until, half, submit_until));
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  co_await caller.call({.method = "DELETE", .path = path});
-  if (failure) std::rethrow_exception(failure);
-  co_return rows;
+    co_return rows;
+  });
 }
 
 }  // namespace weir
