@@ -160,6 +160,36 @@ class Commands(unittest.TestCase):
         names = [[queue["name"] for queue in json.loads(text)["queues"]] for text in (before, self.weir("queues", "--json")[1])]
         self.assertEqual(*names)
 
+    def test_letters_for_which_there_is_no_room_are_told_of(self):
+        self.api.put(f"/v1/queues/{self.queue}", {"attempts": 1})
+        for _ in range(3):
+            self.weir("send", self.queue)
+        for taken in self.api.post(f"/v1/queues/{self.queue}/leases?max=3").json["messages"]:
+            self.api.post(f"/v1/leases/{taken['receipt']}/nack")
+        self.api.put(f"/v1/queues/{self.queue}", {"capacity": {"messages": 1}})
+        text = "1 messages moved back, 2 left: is there room in the queue?\n"
+        self.assertEqual(self.weir("redrive", self.queue), (0, text, ""))
+
+    def test_an_interrupted_measurement_leaves_nothing_behind_and_tells_no_figures(self):
+        def interrupt(*arguments, has_begun):
+            measuring = subprocess.Popen([APP, "bench", *arguments, "--time", "60s"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            deadline = time.monotonic() + 40
+            while not has_begun():
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.01)
+            measuring.send_signal(signal.SIGINT)
+            out, err = measuring.communicate(timeout=40)
+            self.assertEqual((measuring.returncode, out, err), (1, b"", b"weir: interrupted\n"))
+
+        def queues():
+            return [one["name"] for one in self.api.get("/v1/queues").json["queues"] if one["name"].startswith("weir-bench-")]
+
+        interrupt("server", "--url", self.url, has_begun=queues)
+        self.assertEqual(queues(), [])
+        with tempfile.TemporaryDirectory() as folder:
+            interrupt("disk", folder, has_begun=lambda: os.listdir(folder))
+            self.assertEqual(os.listdir(folder), [])
+
     def test_queues_are_listed(self):
         self.weir("send", self.queue, stdin=b"x" * 2048)
         code, table, _ = self.weir("queues")
@@ -199,6 +229,17 @@ class Commands(unittest.TestCase):
                 self.assertEqual((code, out), (3, ""), err)
                 self.assertIn(f"weir: what answers at {other.url.rstrip('/')} is no weir server: it sent 'text/html", err)
 
+    def test_the_id_is_told_however_a_wait_for_the_result_fails(self):
+        answer = (202, {"Content-Type": "application/json"}, b'{"id":"the-id"}')
+        with Worker(lambda call: answer) as forgetful:  # which answers nothing but POST
+            code, out, err = weir("send", "q", "--wait", "20s", url=forgetful.url)
+            self.assertEqual((code, out), (3, ""), err)
+            self.assertIn("weir: message the-id: what answers at ", err)
+        self.api.put(f"/v1/queues/{self.queue}", {"ttl": "1ms"})
+        code, _, err = self.weir("send", self.queue, "--wait", "20s")
+        self.assertEqual(code, 6)
+        self.assertRegex(err, r"^weir: message [a-z2-7]{26}: the message is expired\n$")
+
     def test_a_token_is_sent(self):
         with tempfile.NamedTemporaryFile("w") as tokens:
             tokens.write("# secret\n0123456789abcdef\n")
@@ -222,6 +263,21 @@ class Alone(unittest.TestCase):
             self.assertEqual(weir("help", command), weir(command, "--help"))
         self.assertEqual(weir("help")[1], out)
         self.assertEqual(weir("help", "sim", "serve"), weir("sim", "serve", "--help"))
+
+    def test_help_that_cannot_be_written_is_a_failure(self):
+        for arguments in (["--help"], ["--version"], ["serve", "--help"], ["version"]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([APP, *arguments], stdout=full, stderr=subprocess.PIPE)
+            self.assertEqual((done.returncode, done.stderr), (1, b"weir: standard output: No space left on device\n"), arguments)
+
+    def test_a_data_folder_that_cannot_be_made_is_a_mistake_of_the_command_line(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.symlink("nothing", os.path.join(folder, "link"))
+            for place, text in (("a/b", f"there is no folder '{folder}/a' to make the data folder 'b' in"),
+                                ("link", f"the data folder '{folder}/link' is a link to what is not there")):
+                refused = weir("serve", "--listen", "127.0.0.1:0", "--data", os.path.join(folder, place))
+                self.assertEqual(refused, (2, "", f"weir: {text}\n"))
+            self.assertEqual(os.listdir(folder), ["link"])
 
     def test_wrong_command_lines_are_refused(self):
         workload = ["--wait", "5ms", "--cpu", "1us"]

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <sstream>
 #include <utility>
 
 namespace weir {
@@ -224,7 +225,12 @@ std::optional<exit_code> command_line::parse(int argc, char** argv) {
         std::vector<std::string>(words.rbegin(), words.rend()));  // as the parser takes them
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) {  // help was asked for, or the version
-      return static_cast<exit_code>(app_->exit(error));
+      std::ostringstream text;
+      app_->exit(error, text, text);
+      return run_command({.run = [&] {
+        print(text.str());
+        return exit_code::ok;
+      }});
     }
     const chosen_command known = chosen(*app_);
     const bool is_group = !known.last->get_subcommands({}).empty();

@@ -12,6 +12,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <string>
 
 namespace weir {
 
@@ -43,17 +45,37 @@ task<> watch_dead(const server_caller* caller, std::string path, progress_bar* b
   }
 }
 
-task<api_reply> redrive(const settings& given) {
+/// What the server answered, and how many dead letters there are after it; nothing when the queue
+/// has gone meanwhile.
+struct redriven {
+  api_reply reply;
+  std::optional<std::uint64_t> left;
+};
+
+task<redriven> redrive(const settings& given) {
   const server_caller caller(given.client);
   const std::string path = fmt::format("/v1/queues/{}", encoded(given.queue));
   const api_call call{.method = "POST", .path = path + "/redrive", .patience = redrive_patience};
   progress_bar bar("moving back", progress_unit::messages);
-  co_return co_await with_scope([&](scope& both) -> task<api_reply> {
+  redriven done;
+  done.reply = co_await with_scope([&](scope& both) -> task<api_reply> {
     both.spawn(watch_dead, &caller, path, &bar);
     api_reply reply = co_await caller.call(call);
     both.cancel("all are moved");
     co_return reply;
   });
+  try {
+    done.left = co_await count_dead(caller, path);
+  } catch (const command_failure&) {
+    // Deleted meanwhile: what was moved is told all the same.
+  }
+  co_return done;
+}
+
+std::string text_of(std::uint64_t moved, std::optional<std::uint64_t> left) {
+  if (!left || *left == 0) return fmt::format("{} messages moved back\n", moved);
+  return fmt::format("{} messages moved back, {} left: is there room in the queue?\n", moved,
+                     *left);
 }
 
 }  // namespace
@@ -66,9 +88,10 @@ void add_redrive_command(command_syntax app, command_choice& choice) {
   command.option("queue", given->queue, "The queue in which the messages died").required();
   command.when_chosen([&choice, given] {
     choice.run = [given] {
-      const api_reply reply = run_here(redrive(*given));
-      const auto moved = boost::json::parse(reply.body).at("moved").to_number<std::uint64_t>();
-      print(given->client.json ? reply.body : fmt::format("{} messages moved back\n", moved));
+      const redriven done = run_here(redrive(*given));
+      const std::string& body = done.reply.body;
+      const auto moved = boost::json::parse(body).at("moved").to_number<std::uint64_t>();
+      print(given->client.json ? body : text_of(moved, done.left));
       return exit_code::ok;
     };
   });

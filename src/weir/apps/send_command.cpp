@@ -29,6 +29,19 @@ struct settings {
   duration wait;
 };
 
+/// However the wait ends, the id is told: nothing else finds the message again.
+exit_code wait_for_result(const settings& given, const std::string& id) {
+  try {
+    return wait_for_end(given.client, id, given.wait);
+  } catch (const command_failure& failed) {
+    if (failed.text.contains(id)) throw;
+    throw command_failure{failed.code, fmt::format("message {}: {}", id, failed.text)};
+  } catch (const exception& failed) {
+    raise(error(failed.reason().code(), fmt::format("message {}: its end is not known", id))
+              .caused_by(failed.reason()));
+  }
+}
+
 exit_code send(const settings& given) {
   const std::string body = read_file(given.file, body_bytes_max);
   api_call call{.method = "POST",
@@ -46,7 +59,7 @@ exit_code send(const settings& given) {
   const api_reply reply = call_server(given.client, call);
   const boost::json::value answer = boost::json::parse(reply.body);
   const std::string id(std::string_view(answer.at("id").as_string()));
-  if (given.wait > duration()) return wait_for_end(given.client, id, given.wait);
+  if (given.wait > duration()) return wait_for_result(given, id);
   print(given.client.json ? reply.body : id + "\n");
   return exit_code::ok;
 }

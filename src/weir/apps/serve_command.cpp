@@ -16,8 +16,11 @@
 #include <fmt/format.h>
 
 #include <csignal>
+#include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
+#include <system_error>
 #include <utility>
 
 namespace weir {
@@ -88,6 +91,26 @@ server_setup setup_of(const settings& given) {
   result<server_setup> setup = check_setup(config, read_files(config));
   if (!setup) throw command_failure{exit_code::usage, std::string(setup.error().message())};
   return std::move(*setup);
+}
+
+/// The data folder is made when it is not there, and nothing above it: a typing error must not
+/// begin an empty server somewhere.
+void check_place(const std::string& folder) {
+  namespace fs = std::filesystem;
+  std::error_code failure;
+  if (fs::exists(folder, failure)) return;
+  fs::path path = fs::path(folder);
+  if (!path.has_filename()) path = path.parent_path();  // "data/"
+  if (fs::is_symlink(path, failure)) {
+    throw command_failure{
+        exit_code::usage,
+        fmt::format("the data folder '{}' is a link to what is not there", folder)};
+  }
+  const fs::path above = path.parent_path();
+  if (above.empty() || fs::is_directory(above, failure)) return;
+  throw command_failure{exit_code::usage, fmt::format("there is no folder '{}' to make the data "
+                                                      "folder '{}' in",
+                                                      above.string(), path.filename().string())};
 }
 
 /// Connections must leave descriptors for the files of the journal and for calls to workers.
@@ -210,6 +233,7 @@ void add_serve_command(command_syntax app, command_choice& choice) {
   command.when_chosen([&choice, given] {
     choice.run = [given] {
       server_setup setup = setup_of(*given);
+      check_place(setup.config.data);
       fit_connections(setup.config);
       run_here(serve(std::move(setup)));
       return exit_code::ok;
