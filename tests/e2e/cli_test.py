@@ -279,6 +279,12 @@ class Alone(unittest.TestCase):
                 self.assertEqual(refused, (2, "", f"weir: {text}\n"))
             self.assertEqual(os.listdir(folder), ["link"])
 
+    def test_a_log_level_that_there_is_not_is_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            refused = weir("serve", "--listen", "127.0.0.1:0", "--data", os.path.join(folder, "d"), env={"WEIR_LOG": "loud"})
+            self.assertEqual(refused, (2, "", "weir: there is no log level 'loud' (from WEIR_LOG); trace, debug, info, warn, error and off are known\n"))
+            self.assertEqual(os.listdir(folder), [])
+
     def test_wrong_command_lines_are_refused(self):
         workload = ["--wait", "5ms", "--cpu", "1us"]
         for arguments, text in (

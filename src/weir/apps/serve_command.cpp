@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -91,6 +92,20 @@ server_setup setup_of(const settings& given) {
   result<server_setup> setup = check_setup(config, read_files(config));
   if (!setup) throw command_failure{exit_code::usage, std::string(setup.error().message())};
   return std::move(*setup);
+}
+
+/// A level that there is not would leave the log at `info`, whatever was meant.
+void check_log_level() {
+  const char* const wanted = std::getenv("WEIR_LOG");
+  if (wanted == nullptr || *wanted == '\0') return;
+  // What is no level gives whichever of the two is asked for.
+  if (log::parse_level(wanted, log::level::info) == log::parse_level(wanted, log::level::off)) {
+    return;
+  }
+  throw command_failure{exit_code::usage,
+                        fmt::format("there is no log level '{}' (from WEIR_LOG); trace, debug, "
+                                    "info, warn, error and off are known",
+                                    wanted)};
 }
 
 /// The data folder is made when it is not there, and nothing above it: a typing error must not
@@ -233,6 +248,7 @@ void add_serve_command(command_syntax app, command_choice& choice) {
   command.when_chosen([&choice, given] {
     choice.run = [given] {
       server_setup setup = setup_of(*given);
+      check_log_level();
       check_place(setup.config.data);
       fit_connections(setup.config);
       run_here(serve(std::move(setup)));

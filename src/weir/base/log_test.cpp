@@ -78,6 +78,7 @@ TEST_F(log_lines, a_long_event_is_cut_and_says_so) {
 TEST(log_level, names_of_levels_are_those_of_the_environment_variable) {
   EXPECT_EQ(parse_level("trace", level::info), level::trace);
   EXPECT_EQ(parse_level("warn", level::info), level::warn);
+  EXPECT_EQ(parse_level("warning", level::info), level::warn) << "as lines say";
   EXPECT_EQ(parse_level("off", level::info), level::off);
   EXPECT_EQ(parse_level("loud", level::error), level::error);
 }
