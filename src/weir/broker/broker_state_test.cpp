@@ -162,6 +162,18 @@ TEST_F(broker, a_delayed_message_is_ready_when_due_and_never_before) {
   EXPECT_EQ(b.take("q", 10).at(0).lease.sequence, late);
 }
 
+TEST_F(broker, a_queue_over_a_capacity_that_was_lowered_says_what_it_holds) {
+  queue_settings settings;
+  settings.capacity_messages = 3;
+  b.make("q", settings);
+  for (int i = 0; i < 3; ++i) b.send("q");
+  const auto detail = [&] { return b.run(submit_message{.queue = "q"}).error().detail; };
+  EXPECT_EQ(detail(), "queue 'q' holds 3 messages, its capacity");
+  settings.capacity_messages = 2;
+  b.make("q", settings);
+  EXPECT_EQ(detail(), "queue 'q' holds 3 messages, its capacity is 2");
+}
+
 TEST_F(broker, capacity_bounds_messages_on_their_way_but_not_results) {
   queue_settings settings;
   settings.capacity_messages = 2;

@@ -136,9 +136,14 @@ verdict<void> planner::check_room(const message_queue& queue, std::uint64_t byte
   const room& taken = taken_[queue.number];
   const queue_settings& settings = queue.settings;
   const std::uint64_t extra = is_planted("broker: lets one message more into a queue") ? 1 : 0;
-  if (queue.messages() + taken.messages >= settings.capacity_messages + extra) {
-    return refuse(broker_errc::queue_full, fmt::format("queue '{}' holds {} messages, its capacity",
-                                                       queue.name, settings.capacity_messages));
+  const std::uint64_t messages = queue.messages() + taken.messages;
+  if (messages >= settings.capacity_messages + extra) {
+    const bool is_over = messages > settings.capacity_messages;  // which was larger once
+    return refuse(
+        broker_errc::queue_full,
+        fmt::format("queue '{}' holds {} messages, {}", queue.name, messages,
+                    is_over ? fmt::format("its capacity is {}", settings.capacity_messages)
+                            : "its capacity"));
   }
   const std::uint64_t held = queue.bytes + taken.bytes;
   if (held > settings.capacity_bytes || bytes > settings.capacity_bytes - held) {
