@@ -1,8 +1,10 @@
 """Every endpoint of version 1 over real sockets, against the real program."""
 
 import base64
+import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -688,6 +690,45 @@ class Life(unittest.TestCase):
                 self.assertEqual(file.read(), secret)
             server.start()
             self.assertEqual(server.client().get(f"/v1/messages/{identity}").status, 200)
+
+    def test_a_server_outlives_whoever_read_its_output(self):
+        with tempfile.TemporaryDirectory() as folder:
+            serving = subprocess.Popen([APP, "serve", "--data", os.path.join(folder, "data"), "--listen", "127.0.0.1:0"],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "WEIR_LOG": "trace"})
+            try:
+                serving.stdout.close()  # before the start is told
+                while b"could not be printed" not in (line := serving.stderr.readline()):
+                    self.assertNotEqual(line, b"", "the server has ended")
+                api = Client(int(re.search(rb" listen=127\.0\.0\.1:(\d+) ", line)[1]))
+                serving.stderr.close()
+                api.put("/v1/queues/q")
+                for _ in range(3):  # each has lines in the log
+                    self.assertEqual(api.post("/v1/queues/q/leases?wait=1ms").status, 200)
+            finally:
+                serving.terminate()
+                self.assertEqual(serving.wait(timeout=30), 0)
+
+    def test_a_log_that_nobody_takes_holds_up_no_request(self):
+        with tempfile.TemporaryDirectory() as folder:
+            serving = subprocess.Popen([APP, "serve", "--data", os.path.join(folder, "data"), "--listen", "127.0.0.1:0"],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "WEIR_LOG": "trace"})
+            try:
+                fcntl.fcntl(serving.stderr, 1031, 8192)  # F_SETPIPE_SZ: soon full
+                api = Client(int(re.search(rb":(\d+) ", serving.stdout.readline())[1]), timeout=10)
+                api.put("/v1/queues/q")
+                for _ in range(50):  # each has lines in the log
+                    self.assertEqual(api.post("/v1/queues/q/leases?wait=1ms").status, 200)
+                os.set_blocking(serving.stderr.fileno(), False)
+                serving.stderr.read()
+                os.set_blocking(serving.stderr.fileno(), True)
+                api.post("/v1/queues/q/leases?wait=1ms")
+                while b"lines of the log were lost: nobody took them count=" not in (line := serving.stderr.readline()):
+                    self.assertNotEqual(line, b"", "the server has ended")
+            finally:
+                serving.terminate()
+                serving.stderr.close()
+                serving.stdout.close()
+                self.assertEqual(serving.wait(timeout=30), 0)
 
     def test_the_start_tells_the_address_the_driver_the_folder_and_examples(self):
         with Server() as server:

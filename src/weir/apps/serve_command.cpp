@@ -1,6 +1,7 @@
 // weir serve
 #include <weir/apps/command.hpp>
 #include <weir/apps/file_guard.hpp>
+#include <weir/apps/log_outlet.hpp>
 #include <weir/apps/progress_bar.hpp>
 #include <weir/apps/run_here.hpp>
 #include <weir/base/log.hpp>
@@ -14,6 +15,7 @@
 #include <weir/serve/server_life.hpp>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdlib>
@@ -147,7 +149,12 @@ class greeter final : public server_observer {
   progress_listener* recovery() override { return &bar_; }
   void listening(const address& at) override {
     bar_.end();
-    print(greeting(setup_, at, loop::current()->io().name()));
+    try {
+      print(greeting(setup_, at, loop::current()->io().name()));
+    } catch (const command_failure& failed) {  // a full disk, a pipe that was closed
+      log::warn("where the server listens could not be printed",
+                {{"listen", at.text()}, {"why", failed.text}});
+    }
   }
 
  private:
@@ -247,6 +254,9 @@ void add_serve_command(command_syntax app, command_choice& choice) {
                "Open a damaged data folder without what is lost (see `weir check DIR` first)");
   command.when_chosen([&choice, given] {
     choice.run = [given] {
+      // Whoever reads the output may go, or stand still, and the server goes on.
+      std::signal(SIGPIPE, SIG_IGN);
+      const log_outlet outlet(STDERR_FILENO);
       server_setup setup = setup_of(*given);
       check_log_level();
       check_place(setup.config.data);
