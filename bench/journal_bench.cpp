@@ -39,6 +39,7 @@ class no_state final : public weir::journal_client {
   std::uint64_t live_bytes(std::uint32_t) const override {
     return std::uint64_t{1} << 40;  // all of it: nothing to compact
   }
+  std::vector<std::uint32_t> live_segments() const override { return {}; }
   weir::result<void> relocate(const weir::record_view&, weir::location) override { return {}; }
 };
 

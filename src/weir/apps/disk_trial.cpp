@@ -26,6 +26,7 @@ class no_state final : public journal_client {
   void begin_snapshot() override {}
   bool next_slice(std::string&, std::size_t) override { return false; }
   std::uint64_t live_bytes(std::uint32_t) const override { return 0; }
+  std::vector<std::uint32_t> live_segments() const override { return {}; }
   result<> relocate(const record_view&, location) override { return {}; }
 };
 

@@ -226,6 +226,8 @@ std::uint64_t broker_core::live_bytes(std::uint32_t segment) const {
   return state->live_bytes(segment);
 }
 
+std::vector<std::uint32_t> broker_core::live_segments() const { return state->live_segments(); }
+
 result<> broker_core::relocate(const record_view& what, location where) {
   const broker_record record{.kind = static_cast<record_kind>(what.kind), .payload = what.payload};
   if (!state->is_live(record, where)) return {};

@@ -345,6 +345,14 @@ result<void> broker_state::apply_moved_end(std::string_view payload, location wh
   return {};
 }
 
+std::vector<std::uint32_t> broker_state::live_segments() const {
+  std::vector<std::uint32_t> numbers;
+  numbers.reserve(store_.live().size());
+  for (const auto& [segment, bytes] : store_.live()) numbers.push_back(segment);
+  std::ranges::sort(numbers);
+  return numbers;
+}
+
 bool broker_state::is_live(broker_record record, location where) const {
   const bool is_end = record.kind == record_kind::end || record.kind == record_kind::moved_end;
   std::uint64_t sequence = 0;

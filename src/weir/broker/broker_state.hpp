@@ -141,6 +141,8 @@ class broker_state {
   std::uint64_t live_bytes(std::uint32_t segment) const noexcept {
     return store_.live_bytes(segment);
   }
+  /// The segments with such bytes, by rising number.
+  std::vector<std::uint32_t> live_segments() const;
   /// True when a record read from there is still needed there.
   bool is_live(broker_record record, location where) const;
   /// The record that takes a live record's place when it is written again.

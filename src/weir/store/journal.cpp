@@ -142,6 +142,10 @@ detail::append_room_wait journal::wait_room(std::size_t size, append_class who) 
 detail::durable_wait journal::wait_durable(std::uint64_t lsn) noexcept { return {*state_, lsn}; }
 
 task<stored_record> journal::read(location where) {
+  // Its place may be made of damaged bytes: memory is taken for what a record can be.
+  if (where.size > detail::record_framing_size + record_payload_max) {
+    raise(error(errc::corrupt, fmt::format("{} bytes are no record's size", where.size)));
+  }
   auto framed = state_->pending.find(where);
   std::uint64_t epoch = 0;
   const auto at = state_->segments.find(where.segment);

@@ -63,7 +63,7 @@ task<scan_start> check_snapshots(const folder_contents& contents, journal_report
     const std::string path = path_in(contents.folder, one.name);
     if (const auto status = path_status(path)) meter.begin_snapshot(status->size);
     slice_counter slices(meter);
-    const auto info = co_await as_result(read_snapshot(path, slices));
+    const auto info = co_await as_result(read_snapshot(path, one.lsn, slices));
     if (!info) {
       if (info.error() == errc::cancelled) co_await checkpoint();  // ends here
       is_last_unread = info.error() == errc::io;

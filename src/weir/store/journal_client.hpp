@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace weir {
 
@@ -43,6 +44,8 @@ class journal_client {
   // Compaction.
   /// How many bytes of records in this segment are still needed there (sum of location sizes).
   virtual std::uint64_t live_bytes(std::uint32_t segment) const = 0;
+  /// The segments with such bytes, by rising number.
+  virtual std::vector<std::uint32_t> live_segments() const = 0;
   /// When the record at `where` is still needed: appends a record (as append_class::completion)
   /// that makes it unneeded there. Its error is that of try_append(); `full` is asked again later.
   virtual result<> relocate(const record_view& what, location where) = 0;

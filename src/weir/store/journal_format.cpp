@@ -85,7 +85,11 @@ bool decode(std::string_view from, segment_header& header) noexcept {
   header.epoch = get<std::uint64_t>(from, 24);
   header.lsn_first = get<std::uint64_t>(from, 32);
   header.capacity = get<std::uint64_t>(from, 40);
-  return header.number != 0 && header.lsn_first != 0;
+  const bool has_numbers = header.number != 0 && header.number <= segment_number_max &&
+                           header.epoch != 0 && header.lsn_first != 0 &&
+                           header.lsn_first <= lsn_max + 1;
+  return has_numbers && header.capacity >= segment_bytes_min &&
+         header.capacity <= segment_bytes_max;
 }
 
 std::uint32_t newer_version(std::string_view from) noexcept {
@@ -153,7 +157,10 @@ parsed_batch parse_batch(std::string_view at, std::uint64_t offset,
   if (is_looked_at && crc32c(whole.substr(4)) != header.crc) {
     return invalid(header, "the checksum of the batch is wrong");
   }
-  if (header.lsn_first == 0 || header.lsn_first > UINT64_MAX - header.count) {
+  const bool has_numbers = header.lsn_first != 0 &&
+                           header.lsn_first <= lsn_max + 1 - header.count &&
+                           header.lsn_durable < header.lsn_first;
+  if (!has_numbers) {
     return invalid(header, "the record numbers of the batch are impossible");
   }
   return {.state = parse_state::whole, .header = header, .body = whole.substr(batch_header::size)};
@@ -212,7 +219,7 @@ bool decode(std::string_view from, snapshot_header& header) noexcept {
   header.lsn = get<std::uint64_t>(from, 16);
   header.segment = get<std::uint32_t>(from, 24);
   header.offset = get<std::uint32_t>(from, 28);
-  return true;
+  return header.lsn <= lsn_max && header.segment <= segment_number_max;
 }
 
 void seal_chunk(std::uint32_t snapshot_crc, const chunk_header& header, char* chunk) noexcept {
@@ -245,7 +252,7 @@ std::string snapshot_name(std::uint64_t lsn) { return fmt::format("snapshot-{:02
 
 std::uint32_t segment_number_of(std::string_view name) noexcept {
   std::uint64_t number = 0;
-  if (!number_in(name, "journal-", ".seg", 10, UINT32_MAX, number)) return 0;
+  if (!number_in(name, "journal-", ".seg", 10, segment_number_max, number)) return 0;
   return static_cast<std::uint32_t>(number);
 }
 

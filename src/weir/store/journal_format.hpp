@@ -29,6 +29,14 @@ namespace detail {
 inline constexpr std::size_t record_framing_size = 8;
 inline constexpr std::uint32_t batch_align = 8;
 inline constexpr std::uint32_t journal_version = 1;
+/// The smallest file that can be a segment.
+inline constexpr std::uint64_t segment_bytes_min = 4096;
+/// The largest file that can be one: offsets have 32 bits.
+inline constexpr std::uint64_t segment_bytes_max = UINT32_MAX;
+/// Numbers of segments and of records are never given twice, and what says that one is beyond these
+/// is damaged: so no sum of them can begin again at 0.
+inline constexpr std::uint32_t segment_number_max = 4'000'000'000;
+inline constexpr std::uint64_t lsn_max = std::uint64_t{1} << 62;
 
 constexpr std::uint64_t align_batch(std::uint64_t offset) noexcept {
   return (offset + batch_align - 1) / batch_align * batch_align;

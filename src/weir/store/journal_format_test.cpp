@@ -54,6 +54,40 @@ TEST(journal_format, a_segment_header_with_any_bit_flipped_is_refused) {
   }
 }
 
+TEST(journal_format, a_segment_header_with_an_impossible_number_is_refused) {
+  const segment_header whole{
+      .number = 7, .epoch = epoch, .lsn_first = 42, .capacity = capacity, .prev_crc = 99};
+  const auto is_read = [](const segment_header& header) {
+    char bytes[segment_header::size];
+    encode(header, bytes);
+    segment_header read;
+    return decode({bytes, sizeof bytes}, read);
+  };
+  EXPECT_TRUE(is_read(whole));
+  for (auto change :
+       {+[](segment_header& h) { h.number = 0; },
+        +[](segment_header& h) { h.number = segment_number_max + 1; },
+        +[](segment_header& h) { h.epoch = 0; }, +[](segment_header& h) { h.lsn_first = 0; },
+        +[](segment_header& h) { h.lsn_first = lsn_max + 2; },
+        +[](segment_header& h) { h.capacity = 0; },
+        +[](segment_header& h) { h.capacity = segment_bytes_max + 1; }}) {
+    segment_header other = whole;
+    change(other);
+    EXPECT_FALSE(is_read(other));
+  }
+}
+
+TEST(journal_format, a_batch_with_impossible_record_numbers_is_refused) {
+  const auto is_read = [](batch_header header) {
+    return parse_batch(make_batch({{1, "a"}, {2, "b"}}, header), offset, capacity).state ==
+           parse_state::whole;
+  };
+  EXPECT_TRUE(is_read({.lsn_first = lsn_max - 1, .lsn_durable = lsn_max - 2}));
+  EXPECT_FALSE(is_read({.lsn_first = lsn_max}));
+  EXPECT_FALSE(is_read({.lsn_first = UINT64_MAX}));
+  EXPECT_FALSE(is_read({.lsn_first = 5, .lsn_durable = 5}));
+}
+
 TEST(journal_format, a_batch_gives_its_records_back_with_their_places) {
   const std::string big(1000, 'x');
   const std::string batch = make_batch({{1, "first"}, {255, ""}, {3, big}});
@@ -163,6 +197,11 @@ TEST(journal_format, a_snapshot_header_with_any_bit_flipped_is_refused) {
     damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
     EXPECT_FALSE(decode(damaged, read)) << "bit " << bit;
   }
+  for (const snapshot_header& far : {snapshot_header{.lsn = lsn_max + 1, .segment = 2},
+                                     snapshot_header{.lsn = 5, .segment = UINT32_MAX}}) {
+    encode(far, bytes);
+    EXPECT_FALSE(decode({bytes, sizeof bytes}, read));
+  }
 }
 
 TEST(journal_format, file_names_read_back_and_foreign_names_are_none) {
@@ -171,6 +210,8 @@ TEST(journal_format, file_names_read_back_and_foreign_names_are_none) {
   EXPECT_EQ(segment_number_of("journal-0000000007.seg.tmp"), 0u);
   EXPECT_EQ(segment_number_of("journal-7.seg"), 0u);
   EXPECT_EQ(segment_number_of("journal-9999999999.seg"), 0u);
+  EXPECT_EQ(segment_number_of("journal-4000000000.seg"), segment_number_max);
+  EXPECT_EQ(segment_number_of("journal-4000000001.seg"), 0u);
   EXPECT_EQ(segment_number_of("lock"), 0u);
   std::uint64_t lsn = 0;
   EXPECT_TRUE(snapshot_lsn_of(snapshot_name(UINT64_MAX), lsn));

@@ -133,6 +133,7 @@ struct broker_core final : journal_client, state_observer {
   void begin_snapshot() override;
   bool next_slice(std::string& into, std::size_t budget) override;
   std::uint64_t live_bytes(std::uint32_t segment) const override;
+  std::vector<std::uint32_t> live_segments() const override;
   result<> relocate(const record_view& what, location where) override;
   result<> finish_loading();
 

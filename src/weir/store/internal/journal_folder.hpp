@@ -49,9 +49,6 @@ struct folder_contents {
 
 std::string path_in(const std::string& folder, std::string_view name);
 
-/// The smallest file that can be a segment.
-inline constexpr std::uint64_t segment_bytes_min = 4096;
-
 /// Raises `unsupported` with the file's name when `head`, its first bytes, is of a newer version:
 /// taking it for damage could drop what it holds.
 void refuse_newer(std::string_view head, const std::string& path);

@@ -88,6 +88,14 @@ std::uint64_t journal_model::live_bytes(std::uint32_t segment) const {
   return at == live_.end() ? 0 : at->second;
 }
 
+std::vector<std::uint32_t> journal_model::live_segments() const {
+  std::vector<std::uint32_t> numbers;
+  for (const auto& [segment, live] : live_) {
+    if (live != 0) numbers.push_back(segment);
+  }
+  return numbers;
+}
+
 std::uint64_t journal_model::live_total() const noexcept {
   std::uint64_t total = 0;
   for (const auto& [segment, live] : live_) total += live;

@@ -30,6 +30,7 @@ class journal_model final : public journal_client {
   void begin_snapshot() override { snapshot_next_ = 0; }
   bool next_slice(std::string& into, std::size_t budget) override;
   std::uint64_t live_bytes(std::uint32_t segment) const override;
+  std::vector<std::uint32_t> live_segments() const override;
   result<void> relocate(const record_view& what, location where) override;
 
   /// Appends the changes as one batch and applies them; the LSN of the last.
@@ -52,6 +53,7 @@ class journal_model final : public journal_client {
   std::size_t size() const noexcept { return places_.size(); }
   const std::vector<change>& history() const noexcept { return history_; }
   bool has(std::uint64_t id) const noexcept { return places_.contains(id); }
+  bool contains(std::uint64_t id) const { return places_.contains(id); }
   location place_of(std::uint64_t id) const { return places_.at(id); }
 
  private:

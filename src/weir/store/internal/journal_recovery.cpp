@@ -87,7 +87,7 @@ task<scan_start> load_newest(journal_state& state, const folder_contents& conten
     slice_loader loader(state.client, meter);
     const std::string path = path_in(state.folder, at->name);
     if (const auto status = path_status(path)) meter.begin_snapshot(status->size);
-    const auto info = co_await as_result(read_snapshot(path, loader));
+    const auto info = co_await as_result(read_snapshot(path, at->lsn, loader));
     if (!info && info.error() == errc::cancelled) co_await checkpoint();  // ends here
     // A disk that can't read the newest may well read the one before it.
     const bool may_miss_it = at + 1 != contents.snapshots.end() || state.options.accept_loss;
@@ -133,11 +133,11 @@ task<scan_start> load_newest(journal_state& state, const folder_contents& conten
 /// What is alive in a segment that isn't there is lost, too.
 void check_alive(const journal_state& state, const folder_contents& contents,
                  std::vector<journal_damage>& damages) {
-  for (std::uint32_t number = 1; number < contents.last_begun(); ++number) {
+  for (const std::uint32_t number : state.client.live_segments()) {
+    if (number >= contents.last_begun()) return;
     const found_segment* found = contents.find(number);
     if (found != nullptr && found->state == header_state::valid) continue;
     const std::uint64_t live = state.client.live_bytes(number);
-    if (live == 0) continue;
     damages.push_back(
         {.file = segment_name(number),
          .size = live,
@@ -174,20 +174,28 @@ task<> put_empty_segment(journal_state& state, std::uint32_t number, std::uint64
   co_await publish(state, path + ".tmp", path);
 }
 
+/// The first number from `number` on without a file.
+std::uint32_t first_missing(const folder_contents& contents, std::uint32_t number) {
+  while (contents.find(number) != nullptr) ++number;
+  return number;
+}
+
 /// With accept_loss: makes the folder one that may be opened without it the next time. A file that
 /// is of no use stays beside, for whoever can make something of it. Crashed in between, the gap in
 /// the numbers of records remains: only a snapshot behind it ends the refusal.
 task<> accept_losses(journal_state& state, const folder_contents& contents,
-                     const std::vector<journal_damage>& damages) {
+                     const journal_scan& scan, const std::vector<journal_damage>& damages) {
   const std::uint32_t last = contents.last_begun();
-  // Behind the last that was begun lie prepared ones, and one that has lost its header.
+  // From here on: the number that is begun next, and behind it no gap.
+  const std::uint32_t next = std::max(last + 1, scan.start_segment());
+  const std::uint32_t gap = first_missing(contents, next);
+  // Behind the last that was begun lie prepared ones, and one that has lost its header. A file
+  // behind a gap may be one that lost its name; its number would burn all that lie between.
   const auto is_lost = [&](const found_segment& one) {
-    return one.number < last ||
-           std::ranges::any_of(
-               damages,
-               [&](const journal_damage& damage) {
-                 return damage.loses_data && damage.file == segment_name(one.number);
-               });
+    return one.number < last || one.number > gap ||
+           std::ranges::any_of(damages, [&](const journal_damage& damage) {
+             return damage.loses_data && damage.file == segment_name(one.number);
+           });
   };
   for (const found_segment& one : contents.segments) {
     const std::string path = path_in(state.folder, segment_name(one.number));
@@ -201,11 +209,17 @@ task<> accept_losses(journal_state& state, const folder_contents& contents,
       co_await publish(state, path, path + ".damaged");
     }
   }
-  for (std::uint32_t number = 1; number < last; ++number) {
-    const found_segment* found = contents.find(number);
-    if (found != nullptr && found->state == header_state::valid) continue;
-    if (found == nullptr && state.client.live_bytes(number) == 0) continue;
-    co_await put_empty_segment(state, number, contents.next_begun(number)->header.lsn_first);
+  std::vector<std::uint32_t> lost;
+  for (const found_segment& one : contents.segments) {
+    if (one.number < last && one.state != header_state::valid) lost.push_back(one.number);
+  }
+  for (const std::uint32_t number : state.client.live_segments()) {
+    if (number < next && contents.find(number) == nullptr) lost.push_back(number);
+  }
+  for (const std::uint32_t number : lost) {
+    const found_segment* behind = contents.next_begun(number);
+    co_await put_empty_segment(
+        state, number, behind != nullptr ? behind->header.lsn_first : scan.chain().lsn_next);
   }
 }
 
@@ -217,8 +231,8 @@ task<> drop_unfit_segments(journal_state& state, folder_contents& contents,
   const std::uint64_t wanted = segment_header::size + state.options.group_bytes_max;
   std::vector<found_segment>& all = contents.segments;
   const auto first = std::ranges::find_if(all, [&](const found_segment& one) {
-    const bool is_unfit =
-        one.size < wanted || one.read_errno != 0 || scan.has_unreadable(one.number);
+    const bool is_unfit = one.size < wanted || one.size > segment_bytes_max ||
+                          one.read_errno != 0 || scan.has_unreadable(one.number);
     return one.number > contents.last_begun() && is_unfit;
   });
   for (auto left = all.end() - first; left > 0; --left) {
@@ -231,6 +245,8 @@ task<> drop_unfit_segments(journal_state& state, folder_contents& contents,
 task<> adopt_segments(journal_state& state, const folder_contents& contents,
                       const journal_scan& scan, bool has_loss) {
   std::uint64_t lsn_next = scan.chain().lsn_next;
+  // What is begun next must not lie in front of the place from which the snapshot replays.
+  state.number_last = scan.start_segment() - 1;
   for (auto at = contents.segments.rbegin(); at != contents.segments.rend(); ++at) {
     state.number_last = std::max(state.number_last, at->number);
     const bool is_begun = at->state == header_state::valid;
@@ -315,7 +331,7 @@ task<> recover_journal(journal_state& state) {
   const bool has_loss = std::ranges::any_of(damages, &journal_damage::loses_data);
   if (has_loss && !state.options.accept_loss) raise_loss(state.folder, contents, scan, damages);
   if (has_loss) {
-    co_await accept_losses(state, contents, damages);
+    co_await accept_losses(state, contents, scan, damages);
     contents = co_await read_folder(state.folder);
   }
   co_await drop_unfit_segments(state, contents, scan);

@@ -236,16 +236,21 @@ void journal_scan::report_unreadable_end(const segment_reader& reader,
 task<> journal_scan::check_prepared() {
   std::uint32_t number = std::max(folder_.last_begun() + 1, start_segment_);
   bool may_be_begun = true;  // the next that would be, or one behind it that can't be read either
-  if (folder_.segments.empty() || folder_.segments.back().number < number) co_return;
-  for (; number <= folder_.segments.back().number && !is_over(); ++number) {
-    const found_segment* one = folder_.find(number);
-    if (one == nullptr) {
-      report({.file = segment_name(number), .loses_data = true, .text = "the segment is missing"});
-      continue;
-    }
-    co_await check_unused(*one, may_be_begun);
-    may_be_begun = may_be_begun && one->read_errno != 0;
+  for (const found_segment& one : folder_.segments) {
+    if (one.number < number) continue;
+    if (one.number > number) report_missing(number, one.number - 1);
+    if (is_over()) co_return;
+    co_await check_unused(one, may_be_begun);
+    may_be_begun = may_be_begun && one.read_errno != 0;
+    number = one.number + 1;
   }
+}
+
+// In one report: a file whose name was damaged may be the only one for a billion numbers.
+void journal_scan::report_missing(std::uint32_t first, std::uint32_t last) {
+  std::string text = "the segment is missing";
+  if (first != last) text = fmt::format("the segments {} to {} are missing", first, last);
+  report({.file = segment_name(first), .loses_data = true, .text = std::move(text)});
 }
 
 task<> journal_scan::check_unused(const found_segment& segment, bool may_be_begun) {
@@ -266,7 +271,8 @@ task<> journal_scan::check_unused(const found_segment& segment, bool may_be_begu
   }
   const std::string path = path_in(folder_.folder, name);
   file from = co_await open_file(path, {});
-  segment_reader whole(from, segment.size, path, unreadable_bytes::noted);
+  const std::uint64_t size = std::min(segment.size, segment_bytes_max);
+  segment_reader whole(from, size, path, unreadable_bytes::noted);
   const parsed_batch first = co_await whole.batch_at(segment_header::size);
   const bool is_begun =
       first.state == parse_state::whole && first.header.lsn_first >= chain_.lsn_next;
@@ -283,8 +289,8 @@ task<> journal_scan::check_unused(const found_segment& segment, bool may_be_begu
     what.run = chain_.run;
   }
   const bool is_suspect = is_begun || segment.state == header_state::damaged;
-  segment_reader reader(from, is_suspect ? segment.size : std::min(segment.size, unused_look_max),
-                        path, unreadable_bytes::noted);
+  segment_reader reader(from, is_suspect ? size : std::min(size, unused_look_max), path,
+                        unreadable_bytes::noted);
   const batches_behind behind = co_await reader.look_behind(segment_header::size, what);
   if (whole.has_unreadable() || reader.has_unreadable()) unreadable_.push_back(segment.number);
   if (behind.is_found && behind.lsn_durable >= chain_.lsn_next) {

@@ -42,6 +42,8 @@ class journal_scan {
 
   // Answers, after run().
   const batch_chain& chain() const noexcept { return chain_; }
+  /// Where the walk began.
+  std::uint32_t start_segment() const noexcept { return start_segment_; }
   /// The segment of the last batch, and where the next would begin; 0: no segment was begun.
   std::uint32_t segment() const noexcept { return segment_; }
   std::uint64_t end() const noexcept { return end_; }
@@ -71,6 +73,7 @@ class journal_scan {
   task<std::uint64_t> take_batches(segment_reader& reader, std::uint32_t number,
                                    std::uint64_t offset);
   task<> check_prepared();
+  void report_missing(std::uint32_t first, std::uint32_t last);
   task<> check_unused(const found_segment& segment, bool may_be_begun);
   void report_unreadable_end(const segment_reader& reader, const found_segment& segment);
 

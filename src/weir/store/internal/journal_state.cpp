@@ -27,6 +27,8 @@ std::optional<errc> journal_state::refusal(std::size_t size, append_class who) c
   if (failure) return failure->code();
   if (is_closing) return errc::closed;
   if (size + batch_header::size > options.group_bytes_max) return errc::too_large;
+  // A record of a number beyond would be taken for damage when it is read.
+  if (pending.lsn_next() - 1 + size / record_framing_size > lsn_max) return errc::unsupported;
   if (!pending.is_empty() && pending.bytes() + size > options.pending_bytes_max) return errc::full;
   // `full` would make callers wait for what may never come.
   errc no_segment = errc::full;
@@ -48,6 +50,8 @@ error journal_state::refused(errc why, std::size_t size) const {
     case errc::too_large:
       return error(why, fmt::format("{} bytes are more than one append may hold ({})", size,
                                     options.group_bytes_max - batch_header::size));
+    case errc::unsupported:
+      return error(why, fmt::format("the record numbers of the journal '{}' are used up", folder));
     default:
       return error(why, fmt::format("the journal '{}' can't grow", folder))
           .caused_by(prepare_error ? *prepare_error : error(why));

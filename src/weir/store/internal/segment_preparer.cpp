@@ -61,7 +61,8 @@ task<> give_up(journal_state& state, std::uint32_t number) {
   segment_state& segment = state.segments.at(number);
   const std::string path = path_in(state.folder, segment_name(number));
   const bool is_wanted = state.prepared.size() < prepared_wanted(state) &&
-                         segment.capacity == state.options.segment_bytes && !segment.has_bad_pages;
+                         segment.capacity == state.options.segment_bytes &&
+                         !segment.has_bad_pages && state.number_last < segment_number_max;
   sometimes(is_wanted, "a segment is used again");
   if (!is_wanted) {
     parting from(state, segment);
@@ -141,6 +142,9 @@ task<> publish(journal_state& state, std::string from, std::string to) {
 }
 
 task<> add_prepared(journal_state& state, bool writes_zeros) {
+  if (state.number_last >= segment_number_max) {
+    raise(error(errc::unsupported, "the numbers of the journal's segments are used up"));
+  }
   const std::uint32_t number = state.number_last + 1;
   const std::string path = path_in(state.folder, segment_name(number));
   const std::string unfinished = path + ".tmp";

@@ -62,7 +62,7 @@ task<snapshot_info> snapshot_writer::finish(std::uint64_t lsn_end, std::uint32_t
       .header = header_, .lsn_end = lsn_end, .prev_crc = prev_crc, .bytes = end_};
 }
 
-task<snapshot_info> read_snapshot(std::string path, slice_taker& taker) {
+task<snapshot_info> read_snapshot(std::string path, std::uint64_t lsn, slice_taker& taker) {
   file from = co_await open_file(path, {});
   const std::uint64_t size = from.size();
   segment_reader reader(from, size, path);
@@ -70,6 +70,7 @@ task<snapshot_info> read_snapshot(std::string path, slice_taker& taker) {
   const std::string_view head = co_await reader.bytes_at(0, snapshot_header::size);
   refuse_newer(head, path);
   if (!decode(head, info.header)) raise_damaged(path, 0, "no snapshot begins here");
+  if (info.header.lsn != lsn) raise_damaged(path, 0, "it is another snapshot under this name");
   std::uint64_t at = snapshot_header::size;
   for (std::uint32_t index = 0;; ++index) {
     std::string_view bytes = co_await reader.bytes_at(at, chunk_header::size);
@@ -89,6 +90,7 @@ task<snapshot_info> read_snapshot(std::string path, slice_taker& taker) {
       if (data.size() != end_size) raise_damaged(path, at, "its end is malformed");
       std::memcpy(&info.lsn_end, data.data(), sizeof info.lsn_end);
       std::memcpy(&info.prev_crc, data.data() + sizeof info.lsn_end, sizeof info.prev_crc);
+      if (info.lsn_end > lsn_max) raise_damaged(path, at, "its end is malformed");
       co_return info;
     }
     taker.take(data);

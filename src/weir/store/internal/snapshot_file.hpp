@@ -48,8 +48,8 @@ class slice_taker {
   virtual void take(std::string_view slice) = 0;
 };
 
-/// Reads and checks a snapshot; raises `corrupt` when it is not whole. Slices before the damage
-/// have been handed over by then.
-task<snapshot_info> read_snapshot(std::string path, slice_taker& taker);
+/// Reads and checks the snapshot of `lsn`, which is in its name; raises `corrupt` when it is not
+/// whole, or another. Slices before the damage have been handed over by then.
+task<snapshot_info> read_snapshot(std::string path, std::uint64_t lsn, slice_taker& taker);
 
 }  // namespace weir::detail
