@@ -456,11 +456,12 @@ task<bool> broker_core::tick_and_wait() {
   }
   const time_point due = state->next_due();
   const time_point now = wall_now();
-  duration pause = due == time_point::never() ? sleep_max : due - now;
-  if (due <= now) {
+  duration pause = duration::seconds(1);
+  if (due > now) {
+    pause = due == time_point::never() ? sleep_max : due - now;
+  } else {
     // Only replies wait to be taken, or the journal can't grow: others go on with it.
     replies_due.notify_all();
-    pause = duration::seconds(1);
   }
   if (is_nudged) co_return true;
   co_await with_scope({.name = "broker clock", .timeout = pause < sleep_max ? pause : sleep_max},

@@ -188,6 +188,10 @@ constexpr std::uint8_t record_version = 1;
 constexpr std::uint32_t queue_gap_max = 1u << 20;
 /// Numbers are never used again. From this one on no queue is made but those of dead letters.
 constexpr std::uint32_t queues_ever_max = 4'000'000'000;
+/// What names a queue or a message beyond these was not written by a broker: so a number that is
+/// given next can't begin again at 0, and a snapshot of what was read can be read, too.
+constexpr std::uint32_t queue_number_max = UINT32_MAX - queue_gap_max - 1;
+constexpr std::uint64_t sequence_max = std::uint64_t(1) << 62;
 
 /// The records of one command, to be appended to the journal as one atomic batch. Reused: clear()
 /// keeps the memory.

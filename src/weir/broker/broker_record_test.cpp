@@ -1,6 +1,7 @@
 #include <weir/broker/broker_record.hpp>
 
 #include <weir/base/random.hpp>
+#include <weir/broker/broker_state.hpp>
 
 #include <gtest/gtest.h>
 
@@ -169,6 +170,23 @@ TEST(broker_record, another_version_is_refused_as_unsupported) {
   const auto read = decode<queue_delete_record>(payload);
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error(), errc::unsupported);
+}
+
+TEST(broker_record, a_number_that_no_broker_gives_is_refused) {
+  broker_state state({1, 2}, {});
+  record_batch batch;
+  batch.append(queue_set_record{.queue = 1, .name = "q"});
+  ASSERT_TRUE(state.apply(batch[0], {1, 0, 10}));
+  for (const std::uint64_t sequence : {std::uint64_t{0}, sequence_max + 1, UINT64_MAX}) {
+    batch.clear();
+    batch.append(submit_record{.sequence = sequence, .queue = 1});
+    const auto applied = state.apply(batch[0], {1, 10, 10});
+    ASSERT_FALSE(applied) << sequence;
+    EXPECT_EQ(applied.error(), errc::corrupt);
+  }
+  batch.clear();
+  batch.append(submit_record{.sequence = sequence_max, .queue = 1});
+  EXPECT_TRUE(state.apply(batch[0], {1, 20, 10}));
 }
 
 TEST(broker_record, random_bytes_never_ask_for_memory_that_they_dont_fill) {

@@ -41,8 +41,9 @@ void put_item(std::string& to, item_tag tag, const auto& item) {
 }
 
 bool is_possible(const message& of) {
-  return of.sequence != 0 && static_cast<std::size_t>(of.state()) < message_states &&
-         of.priority() <= priority_max && of.has_possible_times();
+  return of.sequence != 0 && of.sequence <= sequence_max &&
+         static_cast<std::size_t>(of.state()) < message_states && of.priority() <= priority_max &&
+         of.has_possible_times();
 }
 
 /// Sorts and links messages just loaded, then frees the list.
@@ -266,7 +267,7 @@ bool snapshot_loader::read_begin(field_reader& read) {
   is_newer_ = item.version > snapshot_version;
   if (item.version != snapshot_version) return false;
   if (item.next_sequence == 0 || item.next_queue == 0) return false;
-  if (item.next_queue > UINT32_MAX - queue_gap_max) return false;
+  if (item.next_sequence > sequence_max + 1 || item.next_queue > queue_number_max + 1) return false;
   has_begun_ = true;
   start_ = item.start;
   message_store& store = state_.store_;

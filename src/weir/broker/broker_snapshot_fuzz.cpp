@@ -81,10 +81,28 @@ void seal(std::string& file) {
   }
 }
 
+/// Puts a number at its end, or one near it.
+void put_extreme(std::string& file, std::size_t at, unsigned which, unsigned around) {
+  constexpr std::uint64_t ends[] = {
+      0,
+      std::uint64_t{1} << 63,
+      INT64_MAX,
+      UINT64_MAX,
+      UINT32_MAX,
+      (std::uint64_t{1} << 48) - 1,
+      std::uint64_t{1} << 62,
+      0x7ff8'0000'0000'0000,  // not a number, as a double
+  };
+  const std::uint64_t value =
+      ends[which % 8] + static_cast<std::uint64_t>(static_cast<std::int8_t>(around));
+  if (at + 8 <= file.size()) std::memcpy(file.data() + at, &value, 8);
+}
+
 /// One edit is five bytes: what, where (2), and two bytes of content.
 void edit(std::string& file, std::string_view five) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(five[i]); };
   const std::size_t at = std::min<std::size_t>(byte(1) * 256u + byte(2), file.size());
+  if (byte(0) >= 128) return put_extreme(file, at, byte(3), byte(4));
   switch (byte(0) % 4) {
     case 0:
       for (std::size_t i = 0; i < 2 && at + i < file.size(); ++i) file[at + i] = five[3 + i];

@@ -49,6 +49,17 @@ result<void> load(broker_state& into, std::string_view file, std::size_t piece =
   return loader.finish();
 }
 
+// A snapshot that a start can't load would be the end of the data.
+TEST(broker_snapshot, what_came_in_by_a_clock_before_1970_is_loaded_again) {
+  test_broker b;
+  b.now = time_point(-5 * second.ns);
+  b.make("q");
+  const std::uint64_t sent = b.send({.queue = "q", .ttl = second});
+  broker_state copy(detail::test_secret, {});
+  ASSERT_TRUE(load(copy, file_of(b.state, 100)));
+  EXPECT_EQ(copy.find_message(sent, b.now)->submitted, time_point(0));
+}
+
 TEST(broker_snapshot, gives_the_same_state_whatever_the_sizes_of_slices_and_pieces) {
   test_broker b;
   fill(b);

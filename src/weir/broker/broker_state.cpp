@@ -27,13 +27,13 @@ result<void> impossible(record_kind kind) {
 }  // namespace
 
 bool broker_state::is_possible(const queue_set_record& record) const {
-  return record.queue != 0 && record.queue != UINT32_MAX && !record.name.empty() &&
+  return record.queue != 0 && record.queue <= queue_number_max && !record.name.empty() &&
          record.queue <= std::uint64_t(store_.next_queue) + queue_gap_max;
 }
 
 bool broker_state::is_possible(const submit_record& record) const {
-  return record.sequence != 0 && record.priority <= priority_max &&
-         record.body.text.size() <= UINT32_MAX;
+  return record.sequence != 0 && record.sequence <= sequence_max &&
+         record.priority <= priority_max && record.body.text.size() <= UINT32_MAX;
 }
 
 bool broker_state::is_possible(const end_record& record) const { return has_ended(record.outcome); }

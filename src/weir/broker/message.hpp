@@ -80,14 +80,16 @@ struct message {
   void set(flag which, bool value) noexcept {
     word_a = (word_a & ~(std::uint64_t(1) << which)) | std::uint64_t(value) << which;
   }
-  /// Rounds down: a message is never younger than it says.
+  /// Rounds down: a message is never younger than it says. What a clock before 1970 says is 1970.
   void set_submitted(time_point at) noexcept {
-    word_a = (word_a & ~time_mask) | (static_cast<std::uint64_t>(at.ns / ns_per_ms) & time_mask);
+    const std::int64_t ns = std::max<std::int64_t>(at.ns, 0);
+    word_a = (word_a & ~time_mask) | static_cast<std::uint64_t>(ns / ns_per_ms);
   }
   /// Rounds up: a message never ends early. never() is no end.
   void set_expires(time_point at) noexcept {
+    const std::int64_t ns = std::max<std::int64_t>(at.ns, 1);
     const std::uint64_t ms =
-        at == time_point::never() ? 0 : static_cast<std::uint64_t>((at.ns - 1) / ns_per_ms + 1);
+        at == time_point::never() ? 0 : static_cast<std::uint64_t>((ns - 1) / ns_per_ms + 1);
     word_b = (word_b & ~time_mask) | (std::min(ms, time_ms_max) & time_mask);
   }
 

@@ -200,6 +200,22 @@ TEST(message, times_are_rounded_so_that_nothing_ends_early) {
   EXPECT_FALSE(m.has_expiry());
 }
 
+TEST(message, moments_at_the_ends_of_the_clock_are_ones_that_it_can_hold) {
+  message m;
+  for (const std::int64_t before : {INT64_MIN, std::int64_t{-2'000'000}, std::int64_t{-1}}) {
+    m.set_submitted(time_point(before));
+    EXPECT_EQ(m.submitted(), time_point(0));
+    m.set_expires(time_point(before));
+    EXPECT_TRUE(m.has_expiry());
+    EXPECT_EQ(m.expires(), time_point(1'000'000));
+    EXPECT_TRUE(m.has_possible_times());
+  }
+  m.set_submitted(time_point::never());
+  m.set_expires(time_point(INT64_MAX - 1));
+  EXPECT_TRUE(m.has_possible_times());
+  EXPECT_GT(m.expires(), time_point(INT64_MAX - 2'000'000));
+}
+
 TEST(message, packed_fields_dont_touch_each_other) {
   message m;
   m.set_submitted(time_point(1'700'000'000'000 * ns_per_ms));

@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <limits>
+
 namespace weir {
 namespace {
 
@@ -23,6 +26,26 @@ TEST(retry_policy, a_factor_of_one_stays_and_a_first_wait_of_zero_is_zero) {
   EXPECT_EQ(retry_delay(backoff, UINT32_MAX, 0), second);
   backoff.first = duration(0), backoff.factor = 100;
   EXPECT_EQ(retry_delay(backoff, UINT32_MAX, 0), duration(0));
+}
+
+TEST(retry_policy, settings_of_any_numbers_give_a_wait_that_can_be_added) {
+  constexpr double none = std::numeric_limits<double>::quiet_NaN();
+  constexpr double many = std::numeric_limits<double>::infinity();
+  constexpr duration least(INT64_MIN);
+  for (const duration first : {least, duration(-1), second, duration::max()}) {
+    for (const duration max : {least, second, duration::max()}) {
+      for (const double factor : {none, many, -many, -2.0, 1e300}) {
+        for (const double jitter : {none, many, -1e300, 1.0}) {
+          const backoff_settings any{first, max, factor, jitter};
+          const duration wait = retry_delay(any, 7, UINT64_MAX);
+          EXPECT_GE(wait, duration(0));
+          EXPECT_LE(wait, 2 * setting_duration_max);
+        }
+      }
+    }
+  }
+  // A factor that hardly grows: no four billion steps.
+  EXPECT_GE(retry_delay({second, 2 * second, 1 + 1e-15, 0}, UINT32_MAX, 0), second);
 }
 
 TEST(retry_policy, jitter_spreads_evenly_within_its_share) {

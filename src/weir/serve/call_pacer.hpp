@@ -4,6 +4,7 @@
 
 #include <weir/base/time.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 
@@ -48,7 +49,10 @@ class call_pacer {
   std::uint32_t window() const noexcept { return window_; }
 
  private:
-  duration interval() const noexcept { return duration(rate_ == 0 ? 0 : 1'000'000'000 / rate_); }
+  /// Never 0 with a rate: what was read from a disk may be above one call a nanosecond.
+  duration interval() const noexcept {
+    return duration(rate_ == 0 ? 0 : std::max(1u, 1'000'000'000 / rate_));
+  }
 
   std::uint32_t concurrency_ = 1;
   std::uint32_t rate_ = 0;

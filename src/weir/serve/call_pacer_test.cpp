@@ -29,6 +29,13 @@ TEST(call_pacer, at_most_so_many_calls_run_at_once) {
   EXPECT_EQ(calls.next(start), start);
 }
 
+TEST(call_pacer, a_rate_beyond_the_clock_is_no_division_by_nothing) {
+  call_pacer calls = pacer(1'000, UINT32_MAX);
+  EXPECT_EQ(calls.available(10, start), 10u);
+  calls.began(10, start);
+  EXPECT_EQ(calls.available(10, start), 10u);
+}
+
 /// Calls that begin within `length` when as many begin as may.
 std::uint32_t begun_within(call_pacer& calls, time_point from, duration length) {
   std::uint32_t begun = 0;
