@@ -380,6 +380,36 @@ WEIR_TEST("a record too large for segments of today is left where it is, and oth
   co_await life(model, small, [&](journal&) -> task<> { co_return; });
 }
 
+// As after a loss that was accepted: the state may take a record to be where none is.
+WEIR_TEST("what is not where it is taken to be holds up the emptying of no other segment") {
+  journal_model model;
+  model.keeps_history = false;
+  auto log = co_await journal::open("/data", small, model);
+  model.over = log.get();
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([](journal* running) -> task<> { co_await running->run(); }, log.get());
+    co_await model.commit({put(1, "first")});
+    const std::string nowhere(8, 'n');
+    const record_view record{.kind = journal_model::put, .payload = nowhere};
+    EXPECT_TRUE(model.apply(record, {.segment = 1, .offset = 16'000, .size = 1}, 0));
+    for (std::uint64_t id = 2; id < 150; ++id)
+      co_await model.commit({put(id, std::string(1000, 'x'))});
+    for (std::uint64_t id = 2; id < 150; ++id) {
+      if (id % 10 != 0) co_await model.commit({drop(id)});
+    }
+    log->want_snapshot();
+    co_await sleep(duration::seconds(10));
+    log->want_snapshot();
+    co_await model.commit({put(2, "last")});
+    co_await sleep(duration::seconds(10));
+    EXPECT_LE(log->stats().segments, 4u);
+    const std::uint64_t reads = world().count_of(io_op::read_at);
+    co_await sleep(duration::seconds(3600));
+    EXPECT_LT(world().count_of(io_op::read_at), reads + 50);
+    log->close();
+  });
+}
+
 WEIR_TEST("a failed sync is final: every waiter hears of it and nothing is tried again") {
   journal_model model;
   auto log = co_await journal::open("/data", small, model);

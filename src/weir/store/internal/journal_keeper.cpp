@@ -88,7 +88,8 @@ task<> take_snapshot(journal_state& state) {
   state.preparer_wake.set();
 }
 
-/// The sealed segment of which the least is alive, when that is less than half; null: none.
+/// The sealed segment of which the least is alive, when that is less than half; null: none, or
+/// those that there are were looked at a short while ago.
 segment_state* emptiest(journal_state& state) {
   if (state.snapshots.empty()) return nullptr;
   const std::uint64_t covered = state.snapshots.back().header.lsn;
@@ -96,6 +97,7 @@ segment_state* emptiest(journal_state& state) {
   std::uint64_t found_live = 0;
   for (auto& [number, segment] : state.segments) {
     if (!state.is_sealed(segment) || segment.lsn_last > covered || segment.is_left) continue;
+    if (segment.look_again > state.io.now()) continue;
     const std::uint64_t live = state.client.live_bytes(number);
     if (live == 0 || live * 2 >= segment.capacity) continue;
     if (found == nullptr || live * found->capacity < found_live * segment.capacity) {
@@ -133,7 +135,16 @@ task<> relocate_batch(journal_state& state, const parsed_batch& batch, std::uint
   }
 }
 
-/// False: all of it was read and something in it lives, which its owner is about to give up.
+// All of it was read, and something lives in it. Its owner is about to give that up, or takes it to
+// be where it is not, as after a loss that was accepted: then this is so for long, and the others
+// must not wait for it.
+void look_later(journal_state& state, segment_state& segment) {
+  constexpr std::uint32_t doublings_max = 12;
+  const std::int64_t times = std::int64_t{1} << std::min(segment.looks++, doublings_max);
+  segment.look_again = state.io.now() + state.options.retry_delay * times;
+}
+
+/// False: it is to be looked at again in a while.
 task<bool> compact(journal_state& state, segment_state& segment) {
   const reading hold(segment);
   const std::shared_ptr<file> from = co_await state.file_of(segment);
@@ -176,21 +187,27 @@ task<bool> compact(journal_state& state, segment_state& segment) {
     ++state.stats.segments_compacted;
     co_return true;
   }
-  if (!has_skipped && lsn_next > segment.lsn_last) co_return false;
+  if (!has_skipped && lsn_next > segment.lsn_last) {
+    look_later(state, segment);
+    co_return false;
+  }
   leave(reader.has_unreadable() ? "the disk can't read all of it" : "records in it are damaged");
   co_return true;
 }
 
-/// False: there is something to look at again in a while.
-task<bool> compact_all(journal_state& state) {
+/// Gives when there is something to look at again.
+task<time_point> compact_all(journal_state& state) {
   while (segment_state* next = emptiest(state)) {
     sometimes(true, "a segment is compacted");
     // Moves use the reserve, but its last segment belongs to acknowledgements.
-    if (state.prepare_error && state.prepared.size() < 2) co_return true;
-    if (!co_await compact(state, *next)) co_return false;
-    state.preparer_wake.set();
+    if (state.prepare_error && state.prepared.size() < 2) co_return time_point::never();
+    if (co_await compact(state, *next)) state.preparer_wake.set();
   }
-  co_return true;
+  time_point again = time_point::never();
+  for (const auto& [number, segment] : state.segments) {
+    if (segment.look_again > state.io.now()) again = std::min(again, segment.look_again);
+  }
+  co_return again;
 }
 
 }  // namespace
@@ -208,7 +225,7 @@ task<> keep_journal(journal_state* journal) {
       state.snapshot_over.notify_all();
       if (!taken && taken.error() == errc::cancelled) co_return;
     }
-    result<bool> compacted = true;
+    result<time_point> compacted = time_point::never();
     try {
       compacted = co_await as_result(compact_all(state));
     } catch (...) {
@@ -223,10 +240,11 @@ task<> keep_journal(journal_state* journal) {
                    {{"folder", state.folder}, {"reason", describe(compacted.error())}});
       }
     }
-    const bool retries = is_snapshot_due(state) || !compacted || !*compacted;
-    const time_point until =
+    const bool retries = is_snapshot_due(state) || !compacted;
+    const time_point retry_at =
         retries ? std::max(state.snapshot_retry_at, state.io.now() + state.options.retry_delay)
                 : time_point::never();
+    const time_point until = compacted ? std::min(retry_at, *compacted) : retry_at;
     co_await state.keeper_wake.wait(until);
   }
 }

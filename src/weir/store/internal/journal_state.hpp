@@ -27,6 +27,8 @@ struct segment_state {
   std::shared_ptr<file> open;  // null: closed at the moment
   std::uint64_t used_at = 0;   // for closing the one that was not used for the longest time
   std::uint32_t readers = 0;   // while not 0, it is not given up
+  std::uint32_t looks = 0;     // of compaction, which found nothing to move where something lives
+  time_point look_again = {};  // not before
   bool is_left = false;        // compaction could not empty it, and tries no more
   bool has_bad_pages = false;  // the disk can't read all of it: it is not used again
   bool is_going = false;       // its file is being moved or removed: nobody may begin to read it
