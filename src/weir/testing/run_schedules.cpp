@@ -1,9 +1,8 @@
 // What WEIR_TEST does with a body: a campaign of schedules, and a report of what was found.
-#include <weir/base/standard_error.hpp>
 #include <weir/base/text.hpp>
-#include <weir/core/dump.hpp>
 #include <weir/sim/explore.hpp>
 #include <weir/testing/detail/fail_at.hpp>
+#include <weir/testing/internal/death_note.hpp>
 #include <weir/testing/test_on_nodes.hpp>
 
 #include <errno.h>
@@ -11,7 +10,6 @@
 #include <gtest/gtest-spi.h>
 
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -24,40 +22,6 @@ namespace weir::testing {
 
 namespace {
 
-// An assertion ends the process; the schedule must be known even then.
-struct death_note {
-  const char* strategy = nullptr;  // null: the log
-  std::uint64_t seed = 0;
-  char log[512];
-};
-death_note note;
-
-void write_death_note(int) {
-  weir::detail::stderr_sink out;
-  out.put("weir: the test died in one of its schedules; replay it with WEIR_REPLAY=");
-  if (note.strategy) {
-    out.put(note.strategy);
-    out.put(":");
-    out.put_number(note.seed);
-  } else {
-    out.put(note.log);
-  }
-  out.put("\n");
-  out.flush();
-  std::signal(SIGABRT, SIG_DFL);
-}
-
-class death_note_scope {
- public:
-  death_note_scope() : before_(std::signal(SIGABRT, &write_death_note)) {}
-  death_note_scope(const death_note_scope&) = delete;
-  death_note_scope& operator=(const death_note_scope&) = delete;
-  ~death_note_scope() { std::signal(SIGABRT, before_); }
-
- private:
-  void (*before_)(int);
-};
-
 // A program whose GoogleTest expectations are its checks.
 template <class Program>
 class tested : public Program {
@@ -67,12 +31,9 @@ class tested : public Program {
         catcher_(::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD,
                  results_.get()) {}
 
-  void begins(const run_name& which) override {
-    note.strategy = which.log ? nullptr : name(which.how);
-    note.seed = which.seed;
-    if (which.log) std::snprintf(note.log, sizeof note.log, "%s", which.text().c_str());
-  }
+  void begins(const run_name& which) override { detail::death_note::begin_run(which); }
   std::string verdict() override {
+    detail::death_note::end_run();
     std::string text;
     for (; seen_ < results_->size(); ++seen_) {
       const ::testing::TestPartResult& one = results_->GetTestPartResult(seen_);
@@ -146,11 +107,11 @@ std::optional<run_name> replay_wanted() {
   return which;
 }
 
-std::string replay_command(const run_name& which) {
+// What a run's name in WEIR_REPLAY stands before.
+std::string command_of_test() {
   const ::testing::TestInfo* test = ::testing::UnitTest::GetInstance()->current_test_info();
-  return fmt::format("WEIR_REPLAY={} {} --gtest_filter={}.{}", which.text(),
-                     program_invocation_name, test ? test->test_suite_name() : "*",
-                     test ? test->name() : "*");
+  return fmt::format(" {} --gtest_filter={}.{}", program_invocation_name,
+                     test ? test->test_suite_name() : "*", test ? test->name() : "*");
 }
 
 std::string count_of(std::uint64_t count, const char* what) {
@@ -176,7 +137,8 @@ std::string text_of(const found_failure& failure) {
 void report(const found_failure& failure, std::source_location place) {
   run_name which = failure.found;
   if (failure.has_repeated) which = {.log = failure.shrunk};
-  detail::fail_at(place, text_of(failure) + "replay it:  " + replay_command(which));
+  detail::fail_at(place,
+                  text_of(failure) + "replay it:  WEIR_REPLAY=" + which.text() + command_of_test());
 }
 
 void check_probes(const std::vector<probe_book::entry>& seen, std::source_location place) {
@@ -236,7 +198,7 @@ void replay(Body body, const run_name& which, std::source_location place) {
 
 template <class Tested, class Body>
 void run_all(Body body, std::source_location place) {
-  const death_note_scope scope;
+  const detail::death_note note(command_of_test());
   if (const auto which = replay_wanted()) return replay<Tested>(body, *which, place);
   const explore_options options = options_of_tests();
   exploration made;

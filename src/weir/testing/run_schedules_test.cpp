@@ -3,11 +3,15 @@
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/flow/mutex.hpp>
+#include <weir/testing/escape_guard.hpp>
 #include <weir/testing/internal/reports.hpp>
 #include <weir/testing/test.hpp>
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <string>
 
@@ -238,6 +242,76 @@ TEST(DeathTest, an_assertion_in_a_schedule_ends_the_process_and_names_it) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH(testing::run_schedules(&asserts_when_late, std::source_location::current()),
                "planted(.|\n)*replay it with WEIR_REPLAY=[a-z0-9]+:[0-9]");
+}
+
+// The first child is not the first to come when tasks have changed places.
+task<bool> is_overtaken() {
+  int order = 0;
+  int came[2] = {};
+  co_await with_scope([&](scope& s) -> task<> {
+    for (int* one : {&came[0], &came[1]}) {
+      s.spawn(
+          [](int* at, int* count) -> task<> {
+            *at = ++*count;
+            co_return;
+          },
+          one, &order);
+    }
+    co_await s.join();
+  });
+  co_return came[1] < came[0];
+}
+
+void send_to_itself(int number) {
+  const testing::escape_allowed sends_a_signal;
+  ::kill(::getpid(), number);
+}
+task<> crashes_when_overtaken() {
+  if (co_await is_overtaken()) send_to_itself(SIGSEGV);
+}
+task<> is_ended_when_overtaken() {
+  if (co_await is_overtaken()) send_to_itself(SIGTERM);
+}
+void run_from_here(task<> (*body)()) {
+  testing::run_schedules(body, std::source_location::current());
+}
+
+TEST(DeathTest, a_signal_in_a_schedule_names_the_command_that_repeats_it_and_the_task) {
+  const std::string told =
+      "replay it with WEIR_REPLAY=[a-z0-9]+:[0-9]+ .*--gtest_filter=DeathTest.a_signal_in_a_sched"
+      "(.|\n)*";
+  EXPECT_EXIT(run_from_here(&crashes_when_overtaken), ::testing::KilledBySignal(SIGSEGV),
+              told + "crashes_when_overtaken");
+  EXPECT_EXIT(run_from_here(&is_ended_when_overtaken), ::testing::KilledBySignal(SIGTERM),
+              told + "is_ended_when_overtaken")
+      << "what a test that hangs is ended by";
+}
+
+task<> exits_when_overtaken() {
+  if (co_await is_overtaken()) std::exit(0);
+}
+task<> exits_quickly_when_overtaken() {
+  if (co_await is_overtaken()) std::quick_exit(0);
+}
+
+TEST(DeathTest, an_exit_in_a_schedule_is_no_success) {
+  for (task<> (*body)() : {&exits_when_overtaken, &exits_quickly_when_overtaken}) {
+    EXPECT_EXIT(run_from_here(body), ::testing::ExitedWithCode(1),
+                "ended the process, as by exit.., in one of its schedules; replay it with "
+                "WEIR_REPLAY=[a-z0-9]+:[0-9]");
+  }
+}
+
+task<> aborts() {
+  co_await yield();
+  std::abort();
+}
+
+TEST(DeathTest, a_log_of_any_length_is_named_as_it_is) {
+  std::string log = "log:t0=1";
+  for (int i = 1; i < 200; ++i) log += ",t" + std::to_string(i) + "=1";
+  const with_environment replay("WEIR_REPLAY", log);
+  EXPECT_EXIT(run_from_here(&aborts), ::testing::KilledBySignal(SIGABRT), log + " ");
 }
 
 }  // namespace
