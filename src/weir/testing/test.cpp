@@ -40,9 +40,11 @@ class explored_test final : public ::testing::Test {
 template <class Body>
 bool add_explored_test(const char* sentence, Body body, std::source_location place) {
   static_cast<void>(are_escapes_caught());  // for this call the linker takes the guard
+  std::string test = detail::name_of(sentence);
+  if (test.empty()) test = fmt::format("line_{}", place.line());
   ::testing::RegisterTest(
-      detail::suite_of(place.file_name()).c_str(), detail::name_of(sentence).c_str(), nullptr,
-      nullptr, place.file_name(), static_cast<int>(place.line()),
+      detail::suite_of(place.file_name()).c_str(), test.c_str(), nullptr, nullptr,
+      place.file_name(), static_cast<int>(place.line()),
       [body, place]() -> ::testing::Test* { return new explored_test<Body>(body, place); });
   return true;
 }
@@ -86,7 +88,7 @@ std::string detail::name_of(std::string_view sentence) {
 
 std::string detail::suite_of(std::string_view file) {
   file.remove_prefix(std::min(file.size(), file.rfind('/') + 1));
-  return std::string(file.substr(0, file.find('.')));
+  return name_of(file.substr(0, file.find('.')));
 }
 
 bool add_test(const char* sentence, task<> (*body)(), std::source_location place) {

@@ -2,6 +2,7 @@
 
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
+#include <weir/testing/detail/test_names.hpp>
 
 #include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
@@ -51,6 +52,18 @@ TEST(Schedules, explore_every_order_of_three_tasks_and_begin_with_the_plain_one_
     });
   }(&plain));
   EXPECT_EQ(plain, "abc");
+}
+
+TEST(Names, are_such_that_a_filter_finds_them) {
+  EXPECT_EQ(testing::detail::suite_of("src/scope_test.cpp"), "scope_test");
+  EXPECT_EQ(testing::detail::suite_of("seat-office_test.cpp"), "seat_office_test")
+      << "in a filter '-' begins what is left out";
+  EXPECT_EQ(testing::detail::name_of("a seat - or two? - is sold"), "a_seat_or_two_is_sold");
+}
+WEIR_TEST("???") {
+  co_await yield();
+  const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
+  EXPECT_EQ(test->name(), "line_" + std::to_string(test->line())) << "no letters";
 }
 
 TEST(Run, an_error_that_leaves_the_body_fails_the_test_with_its_text) {
