@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -75,6 +76,29 @@ bool is_guided(strategy how) noexcept {
   return how == strategy::urw || how == strategy::pct2 || how == strategy::pct3;
 }
 run_name learning_run() { return {.how = strategy::random, .seed = 0}; }
+// Whatever a body ends with, the next one must not tell this one's explorer.
+class probes_heard {
+ public:
+  explicit probes_heard(probe_listener& by) noexcept : outer_(set_probe_listener(&by)) {}
+  probes_heard(const probes_heard&) = delete;
+  probes_heard& operator=(const probes_heard&) = delete;
+  ~probes_heard() { set_probe_listener(outer_); }
+
+ private:
+  probe_listener* outer_;
+};
+
+// What the exception that is being handled says.
+std::string text_of_thrown() {
+  try {
+    throw;
+  } catch (const std::exception& thrown) {
+    return thrown.what();
+  } catch (...) {
+    return "an exception that is not a std::exception";
+  }
+}
+
 // So many are all tried, wherever they are, when a failure is made shorter.
 constexpr std::size_t few_exceptions = 2;
 
@@ -115,13 +139,14 @@ void explorer::end_machine() {
 const virtual_outcome& explorer::run_prepared(strategy how, bool in_order, schedule_trace* trace) {
   outcome_ = {};
   probes_.restart();
-  probe_listener* const outer = set_probe_listener(&probes_);
-  if (alone_) {
-    run_alone(in_order, trace);
-  } else {
-    run_on_nodes(how, trace);
+  {
+    const probes_heard hearing(probes_);
+    if (alone_) {
+      run_alone(in_order, trace);
+    } else {
+      run_on_nodes(how, trace);
+    }
   }
-  set_probe_listener(outer);
   if (std::string verdict = program_.verdict(); !verdict.empty()) {
     // An error may be the consequence of what an expectation has said, or the other way round.
     const bool has_other = outcome_.is_failed && outcome_.how != run_failure::left_behind;
@@ -172,7 +197,11 @@ void explorer::run_on_nodes(strategy how, schedule_trace* trace) {
                           .known = has_learned_ ? &known_ : nullptr,
                           .steps_max = steps_max_,
                           .trace = trace});
-    on_nodes_->run_on(nodes);
+    try {
+      on_nodes_->run_on(nodes);
+    } catch (...) {
+      outcome_.fail(run_failure::error, "thrown by the body: " + text_of_thrown());
+    }
     nodes.finish();
     outcome_.passed = nodes.all().elapsed();
     machine_steps_ = nodes.steps_by_machine();

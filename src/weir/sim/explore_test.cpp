@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -358,6 +359,14 @@ TEST(Shrink, leaves_out_and_lowers_until_nothing_more_can_go) {
   const choice_log made = shrink(log, trial, 1000, runs);
   EXPECT_EQ(made.text(), "d3=2,t7=1");
   EXPECT_LT(runs, 150u);
+}
+
+TEST(Explore, a_body_that_throws_before_it_is_a_task_leaves_nobody_to_hear_probes) {
+  struct throws final : explored_program {
+    WEIR_CORO_WRAPPER task<> body() override { throw std::runtime_error("no task"); }
+  } program;
+  EXPECT_THROW(explore(program), std::runtime_error);
+  EXPECT_EQ(set_probe_listener(nullptr), nullptr) << "it would hear the next maybe()";
 }
 
 TEST(ShortName, is_the_function_alone) {

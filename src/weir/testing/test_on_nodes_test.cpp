@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -397,6 +398,22 @@ TEST(OnNodes, a_fault_by_lot_is_told_in_words_and_replayed) {
   expect_parts(text, {"it was not to be killed", ": one: killed"});
   const std::string log = word_after(text, "WEIR_REPLAY=");
   EXPECT_EQ(word_after(replay_of(log, body), "WEIR_REPLAY="), log);
+}
+
+// Machines are at work, and some schedules only come to it.
+void throws_by_lot(explored_nodes& nodes) {
+  nodes.start(nodes.add("shop"), []() -> task<> { co_await sleep(1_h); });
+  nodes.run_for(1_ms);
+  if (nodes.lot(4) == 3) throw std::runtime_error("no such shop");
+  nodes.stop(nodes.all().at(0));
+}
+
+TEST(OnNodes, a_body_that_throws_fails_its_run_and_is_replayed) {
+  const std::string text = report_of(&throws_by_lot);
+  EXPECT_NE(text.find("thrown by the body: no such shop\nfailed (error)"), std::string::npos)
+      << text;
+  EXPECT_EQ(word_after(text, "WEIR_REPLAY="), "log:f0=3");
+  EXPECT_NE(replay_of("log:f0=3", &throws_by_lot).find("no such shop"), std::string::npos);
 }
 
 }  // namespace
