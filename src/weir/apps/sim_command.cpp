@@ -230,11 +230,26 @@ class twice_progress final : public drill::drill_listener {
   bool is_told_ = false;  // and the line is not ended
 };
 
+/// Of a run in which no promise is broken: that, and whether it shows anything.
+exit_code tell_success(const drill::drill_report& report, const char* kept) {
+  const std::vector<choice>& stale = report.not_reached.exceptions;
+  std::string out = text_of(report);
+  if (stale.empty()) {
+    out += kept;
+  } else {
+    out += fmt::format(
+        "STALE: the run does not come to {} of the decisions of its log, {} first: that no promise "
+        "is broken shows nothing\n",
+        stale.size(), choice_log{{stale.front()}}.text());
+  }
+  print(out);
+  return stale.empty() ? exit_code::ok : exit_code::failed;
+}
+
 exit_code shrink_one(const settings& given, const drill::drill_case& what, std::uint64_t runs_max) {
   drill::shrunk_case made = drill::shrink_case(what, given.shrink_runs.value_or(runs_max));
   if (!made.report.is_failed()) {
-    print("nothing to shrink: no promise is broken\n" + text_of(made.report));
-    return exit_code::ok;
+    return tell_success(made.report, "nothing to shrink: no promise is broken\n");
   }
   std::string file = given.save.empty() ? fmt::format("weir-sim-{}.case", what.seed) : given.save;
   print(fmt::format(
@@ -272,8 +287,7 @@ exit_code run_one(const settings& given, const drill::drill_case& what) {
     report = drill::run_case(what, given.events ? &printer : nullptr);
   }
   if (report.is_failed()) return tell_failure(given, what, report, given.replay);
-  print(text_of(report) + "all promises were kept\n");
-  return exit_code::ok;
+  return tell_success(report, "all promises were kept\n");
 }
 
 class progress_printer final : public drill::campaign_listener {

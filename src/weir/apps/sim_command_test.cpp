@@ -161,5 +161,16 @@ TEST_F(SimCommand, a_case_is_told_in_words_and_beside_the_plain_run_by_each_that
   EXPECT_EQ(run(made.after("replay it:  ")).story(), made.story());
 }
 
+TEST_F(SimCommand, a_log_that_the_run_does_not_come_to_shows_nothing_and_fails) {
+  std::ofstream(saved_) << "weir sim serve, version 2\nnodes 2\ntime 1s\nfaults none\ntls never\n"
+                           "log f99999=1\n";
+  for (const char* also : {"", " --shrink"}) {
+    const outcome made = run("weir sim serve --replay " + saved_ + also);
+    EXPECT_EQ(made.code, 1);
+    EXPECT_THAT(made.text, HasSubstr("STALE: the run does not come to 1 of the decisions of its "
+                                     "log, f99999=1 first"));
+  }
+}
+
 }  // namespace
 }  // namespace weir

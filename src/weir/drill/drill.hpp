@@ -68,6 +68,7 @@ struct drill_report {
   std::string swarm;                // which faults this run has drawn
   std::vector<std::string> events;  // the last ones before the end
   std::uint64_t fingerprint = 0;    // of everything that happened: equal for equal runs
+  choice_log not_reached;           // of the case's log: what the run did not come to
   duration simulated = {};
   std::uint64_t turns = 0;
   std::uint64_t packets = 0;

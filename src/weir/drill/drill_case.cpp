@@ -2,16 +2,19 @@
 
 #include <weir/base/text.hpp>
 #include <weir/sim/shrink.hpp>
+#include <weir/sim/stale_log.hpp>
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace weir::drill {
 
 namespace {
 
+constexpr std::string_view first_words = "weir sim serve, version ";
 constexpr std::string_view first_line = "weir sim serve, version 2";
 constexpr std::uint64_t nodes_max = 100;
 
@@ -26,7 +29,7 @@ result<void> take(drill_case& into, std::string_view name, std::string_view valu
     into.settings.nodes = static_cast<std::uint32_t>(*count);
   } else if (name == "time") {
     const auto time = parse_duration(value);
-    if (!time) return wrong("a duration such as 10m");
+    if (!time || time->ns == 0) return wrong("a duration such as 10m");
     into.settings.time = *time;
   } else if (name == "faults") {
     const auto faults = chaos_set::parse(value);
@@ -80,6 +83,8 @@ std::string drill_case::text() const {
 
 result<drill_case> drill_case::parse(std::string_view text) {
   drill_case made;
+  const bool is_ended = text.empty() || text.back() == '\n';
+  std::vector<std::string_view> names;
   std::size_t number = 0;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size());
@@ -87,19 +92,39 @@ result<drill_case> drill_case::parse(std::string_view text) {
     text.remove_prefix(std::min(end + 1, text.size()));
     if (++number == 1) {
       if (line == first_line) continue;
+      if (line.starts_with(first_words))
+        return fail(errc::invalid_argument,
+                    fmt::format("line 1: it is a case of version {}, and this weir replays those "
+                                "of version {}",
+                                line.substr(first_words.size()).substr(0, 80),
+                                first_line.substr(first_words.size())));
       return fail(errc::invalid_argument,
                   fmt::format("line 1 is not '{}': no case of weir sim", first_line));
     }
     if (line.empty() || line.starts_with('#')) continue;
     const std::size_t space = std::min(line.find(' '), line.size());
-    const result<void> taken =
-        take(made, line.substr(0, space), line.substr(std::min(space + 1, line.size())));
+    const std::string_view name = line.substr(0, space);
+    result<void> taken = take(made, name, line.substr(std::min(space + 1, line.size())));
+    if (taken && std::ranges::find(names, name) != names.end())
+      taken = fail(errc::invalid_argument, fmt::format("'{}' is said twice", name));
+    names.push_back(name);
     if (!taken) {
       return fail(errc::invalid_argument,
                   fmt::format("line {}: {}", number, taken.error().message()));
     }
   }
   if (number == 0) return fail(errc::invalid_argument, "it is empty: no case of weir sim");
+  // What is left of a file would be another run, which shows nothing of the one that was saved.
+  if (!is_ended)
+    return fail(errc::invalid_argument,
+                fmt::format("line {} has no end: was the file cut off?", number));
+  const auto has = [&](std::string_view name) {
+    return std::ranges::find(names, name) != names.end();
+  };
+  if (has("seed") == has("log"))
+    return fail(errc::invalid_argument, has("seed")
+                                            ? "it has a seed and a log: one of them decides"
+                                            : "it has no seed and no log: was the file cut off?");
   return made;
 }
 
@@ -137,8 +162,12 @@ std::optional<tls_use> parse_tls_use(std::string_view text) noexcept {
 
 drill_report run_case(const drill_case& what, drill_listener* listener) {
   choices decisions(what.seed);
-  if (what.log) decisions.replay(*what.log);
-  return run_drill(what.settings, decisions, listener);
+  if (!what.log) return run_drill(what.settings, decisions, listener);
+  decisions.record_next();
+  decisions.replay(*what.log);
+  drill_report report = run_drill(what.settings, decisions, listener);
+  report.not_reached = not_reached(*what.log, decisions.take_record());
+  return report;
 }
 
 doubled_case run_twice(const drill_case& what, drill_listener* listener) {

@@ -109,12 +109,40 @@ TEST_F(DrillCase, says_which_line_is_wrong) {
   };
   EXPECT_EQ(message(""), "it is empty: no case of weir sim");
   EXPECT_EQ(message("what"), "line 1 is not 'weir sim serve, version 2': no case of weir sim");
+  EXPECT_EQ(message("weir sim serve, version 1\nseed 1\n"),
+            "line 1: it is a case of version 1, and this weir replays those of version 2");
   EXPECT_EQ(message("weir sim serve, version 2\nnodes 1\n"),
             "line 2: 'nodes 1' is not a number of machines, 2 to 100");
   EXPECT_EQ(message("weir sim serve, version 2\n\nfaults rain\n"),
             "line 3: 'faults rain' is not a list of faults such as all or kill,power");
   EXPECT_EQ(message("weir sim serve, version 2\nwind 3\n"),
             "line 2: 'wind' is no setting: nodes, time, faults, tls, seed and log are");
+}
+
+TEST_F(DrillCase, that_was_cut_off_is_refused) {
+  drill_case what = short_case(17);
+  for (const bool has_log : {false, true}) {
+    if (has_log) what.log = *choice_log::parse("f3=1,f19=2");
+    const std::string whole = what.text();
+    for (std::size_t size = 0; size < whole.size(); ++size)
+      EXPECT_FALSE(drill_case::parse(whole.substr(0, size))) << whole.substr(0, size);
+  }
+}
+
+TEST_F(DrillCase, is_decided_by_one_thing_alone) {
+  const std::string seed = short_case(17).text();
+  for (const char* more : {"seed 18\n", "log f3=1\n", "nodes 4\n"})
+    EXPECT_FALSE(drill_case::parse(seed + more)) << more;
+  EXPECT_TRUE(drill_case::parse(seed + "# found on Friday\n"));
+}
+
+TEST_F(DrillCase, says_which_decisions_of_its_log_its_run_does_not_come_to) {
+  drill_case what = short_case(1);
+  what.settings = {.time = duration::seconds(1), .faults = {}, .patience = {}};
+  what.log = *choice_log::parse("f99999=1");
+  EXPECT_EQ(run_case(what).not_reached.text(), "f99999=1");
+  what.log = choice_log{};
+  EXPECT_EQ(run_case(what).not_reached.text(), "");
 }
 
 TEST_F(DrillCase, replays_the_plain_decisions_of_a_log) {

@@ -1,6 +1,7 @@
 // What WEIR_TEST does with a body: a campaign of schedules, and a report of what was found.
 #include <weir/base/text.hpp>
 #include <weir/sim/explore.hpp>
+#include <weir/sim/stale_log.hpp>
 #include <weir/testing/detail/fail_at.hpp>
 #include <weir/testing/internal/death_note.hpp>
 #include <weir/testing/test_on_nodes.hpp>
@@ -155,17 +156,6 @@ explore_options options_of_tests() {
   options.schedules_min = schedules_least;
   options.steps_max = schedule_steps_max;
   return options;
-}
-
-// What of a log its run did not come to, or could not do: the log of another program, then.
-choice_log not_reached(const choice_log& log, const choice_log& done) {
-  choice_log left;
-  for (const choice& one : log.exceptions) {
-    const bool is_plain = one.value == 0;
-    if (!is_plain && std::ranges::find(done.exceptions, one) == done.exceptions.end())
-      left.exceptions.push_back(one);
-  }
-  return left;
 }
 
 // One run, as it was printed: no shrinking, the whole story.
