@@ -369,7 +369,8 @@ found_failure explorer::describe(const run_name& which, std::uint64_t runs) {
   found_failure made{.found = which, .outcome = outcome_, .runs = runs};
   made.shrunk = record(which);
   made.exceptions_found = made.shrunk.exceptions.size();
-  if (outcome_.is_failed && options_.shrink_runs_max != 0) {
+  const bool is_in_order = made.shrunk.exceptions.empty();  // then nothing is shorter
+  if (outcome_.is_failed && options_.shrink_runs_max != 0 && !is_in_order) {
     made.shrunk = shrink_from(std::move(made.shrunk), made.shrink_runs);
   }
   schedule_trace failing;
@@ -383,11 +384,15 @@ found_failure explorer::describe(const run_name& which, std::uint64_t runs) {
   }
   made.has_repeated = true;
   made.outcome = outcome_;
-  schedule_trace in_order;
-  in_order.keeps_notes = true;
-  run({.log = choice_log{}}, &in_order);
   made.words = words_of(made.shrunk, failing);
-  made.timeline = timeline_of(in_order, failing);
+  if (made.shrunk.exceptions.empty()) {
+    made.timeline = timeline_of(failing, failing);  // of a run without end one is long enough
+  } else {
+    schedule_trace in_order;
+    in_order.keeps_notes = true;
+    run({.log = choice_log{}}, &in_order);
+    made.timeline = timeline_of(in_order, failing);
+  }
   return made;
 }
 

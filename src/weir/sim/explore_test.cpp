@@ -5,6 +5,8 @@
 #include <weir/core/with_scope.hpp>
 #include <weir/flow/channel.hpp>
 #include <weir/flow/mutex.hpp>
+#include <weir/io/file.hpp>
+#include <weir/sim/internal/no_end.hpp>
 #include <weir/sim/run_story.hpp>
 #include <weir/sim/shrink.hpp>
 
@@ -13,6 +15,7 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace weir {
@@ -206,6 +209,55 @@ TEST(Explore, a_run_without_end_is_ended_and_fails_L5) {
   explorer with(one, {});
   with.limit_steps(10'000);
   EXPECT_EQ(with.run({.how = strategy::pos, .seed = 1}).how, run_failure::no_end);
+}
+
+TEST(Explore, a_run_without_end_is_told_with_the_tasks_that_are_left) {
+  program one(&spins);
+  explorer with(one, {});
+  with.limit_steps(10'000);
+  const std::string told = with.run({}).failure;
+  EXPECT_NE(told.find("the run has no end: after 10000 steps these tasks"), std::string::npos)
+      << told;
+  EXPECT_NE(told.find("spins(std::string *) at"), std::string::npos) << told;
+  EXPECT_NE(told.find("explore_test.cpp:"), std::string::npos) << told;
+}
+
+TEST(Explore, a_run_without_end_that_fails_in_order_is_made_no_more_often_than_needed) {
+  program one(&spins);
+  explorer with(one, {.schedules = 1});
+  with.limit_steps(10'000);
+  const exploration made = explore(with, {.schedules = 1});
+  ASSERT_TRUE(made.failure);
+  EXPECT_EQ(made.failure->shrunk.text(), "");
+  EXPECT_EQ(with.runs(), 3u) << "found, recorded and told";
+}
+
+task<> spins_under_a_shield(std::string* wrong) { co_await shield(spins(wrong)); }
+
+TEST(DeathTest, a_run_without_end_under_a_shield_ends_the_process) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        program one(&spins_under_a_shield);
+        explorer with(one, {});
+        with.limit_steps(10'000);
+        with.run({});
+      },
+      "the run has no end: it was cancelled, and goes on after 11001 steps(.|\n)*spins");
+}
+
+task<> writes_for_ever() {
+  file note = co_await open_file("/note", {.write = true, .create = true});
+  for (;;) co_await note.write_at(0, "again");
+}
+
+TEST(Run, without_a_schedule_and_without_end_fails_with_the_tasks_that_are_left) {
+  const std::uint64_t usual = std::exchange(detail::run_operations_max, 400'000);
+  const virtual_outcome outcome = run_outcome(writes_for_ever());
+  detail::run_operations_max = usual;
+  EXPECT_EQ(outcome.how, run_failure::no_end);
+  EXPECT_NE(outcome.failure.find(" operations these tasks"), std::string::npos) << outcome.failure;
+  EXPECT_NE(outcome.failure.find("writes_for_ever() at"), std::string::npos) << outcome.failure;
 }
 
 // Waits by yielding for another task, which a strategy that never yields would starve.

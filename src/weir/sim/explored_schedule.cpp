@@ -3,7 +3,7 @@
 #include <weir/base/hash.hpp>
 #include <weir/base/program_here.hpp>
 #include <weir/core/loop.hpp>
-#include <weir/core/scope.hpp>
+#include <weir/sim/internal/no_end.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -202,8 +202,9 @@ std::uint64_t explored_schedule::propose() noexcept {
 }
 
 detail::task_header& explored_schedule::take() noexcept {
-  if (++steps_ > steps_max_ && steps_ == steps_max_ + 1) [[unlikely]] {
-    loop::current()->root().cancel("the run has no end");
+  if (++steps_ > steps_max_) [[unlikely]] {
+    if (steps_ == steps_max_ + 1) detail::note_no_end({steps_max_});
+    if (detail::is_beyond(steps_, steps_max_)) detail::die_without_end({steps_});
   }
   std::size_t rank = 0;
   if (const std::size_t count = eligible(); count > 1) {

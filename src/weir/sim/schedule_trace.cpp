@@ -30,7 +30,8 @@ void schedule_trace::add(const detail::task_header& task, time_point now, std::u
   note.here = task.here;
   note.is_first = true;
   detail::stack_line lines[lines_max];
-  const std::size_t count = detail::read_stack(task, lines, keeps_notes ? lines_max : 2);
+  const bool is_noted = keeps_notes && notes_.size() < notes_max;
+  const std::size_t count = detail::read_stack(task, lines, is_noted ? lines_max : 2);
   for (std::size_t i = count; i-- != 0;) {
     if (lines[i].label) continue;
     if (!*note.function) note.function = lines[i].function;
@@ -40,7 +41,7 @@ void schedule_trace::add(const detail::task_header& task, time_point now, std::u
     note.here = innermost.here;
     note.is_first = false;
   }
-  if (keeps_notes && notes_.size() < notes_max) notes_.push_back(note);
+  if (is_noted) notes_.push_back(note);
   hash_ = mix(hash_ ^ task.id ^ (std::uint64_t{note.machine} << 48) ^
               mix(static_cast<std::uint64_t>(now.ns) ^
                   mix(rank ^ (ready << 20) ^ (std::uint64_t{note.here.line()} << 40))));

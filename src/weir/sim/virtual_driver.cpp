@@ -2,6 +2,8 @@
 
 #include <weir/base/assert.hpp>
 #include <weir/core/detail/world_text.hpp>
+#include <weir/core/loop.hpp>
+#include <weir/sim/internal/no_end.hpp>
 #include <weir/sim/virtual_processes.hpp>
 
 #include <errno.h>
@@ -282,6 +284,9 @@ void virtual_driver::wait(time_point until) noexcept {
   const call asked(*this);
   asked_until_ = now();
   is_stuck_ = false;
+  const virtual_options& how = world_.options();
+  loop* const asks = how.schedule || how.shuffle || how.is_led ? nullptr : loop::current();
+  if (asks) detail::end_long_run(*asks, world_.operations_);
   if (tell_turn()) return;
   const bool leads = !part_ && world_.has_processes();
   if (leads) world_.processes().run_due();

@@ -7,6 +7,7 @@
 #include <weir/core/string_sink.hpp>
 #include <weir/core/wait_graph.hpp>
 #include <weir/sim/ended_worlds.hpp>
+#include <weir/sim/internal/no_end.hpp>
 #include <weir/sim/virtual_processes.hpp>
 
 #include <fmt/format.h>
@@ -150,6 +151,47 @@ void detail::note_escape(const char* function, const char* instead) noexcept {
   print_running_task(*on, out);
   heard_by->fail(run_failure::escape, std::move(out.text));
   on->root().cancel("a call out of the simulation");
+}
+
+void detail::note_no_end(work_done after) noexcept {
+  const world_runs noting;
+  loop& on = *loop::current();
+  if (heard_by) {
+    string_sink out;
+    out.put("the run has no end: after ");
+    out.put_number(after.count);
+    out.put(" ");
+    out.put(after.of);
+    out.put(" these tasks still have something to do\n");
+    print_task_tree(on, out);
+    heard_by->fail(run_failure::no_end, std::move(out.text));
+  }
+  on.root().cancel("the run has no end");
+}
+
+void detail::die_without_end(work_done after) noexcept {
+  const world_runs dying;
+  {
+    stderr_sink out;
+    out.put("weir: the run has no end: it was cancelled, and goes on after ");
+    out.put_number(after.count);
+    out.put(" ");
+    out.put(after.of);
+    out.put("\n");
+    print_task_tree(*loop::current(), out);
+  }
+  std::abort();
+}
+
+void detail::end_long_run(loop& on, std::uint64_t operations) noexcept {
+  constexpr std::uint64_t steps_max = explored_schedule::steps_max_default;
+  const std::uint64_t operations_max = run_operations_max;
+  const std::uint64_t steps = on.stats().steps;
+  if ((steps <= steps_max && operations <= operations_max) || !heard_by) return;
+  const work_done after =
+      steps > steps_max ? work_done{steps} : work_done{operations, "operations"};
+  if (!on.root().is_cancelled()) return note_no_end(after);
+  if (is_beyond(steps, steps_max) || is_beyond(operations, operations_max)) die_without_end(after);
 }
 
 void detail::let_messages_stay() noexcept {

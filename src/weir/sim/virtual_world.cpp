@@ -31,6 +31,8 @@ virtual_world::virtual_world(virtual_options options)
       datagrams_(*this, disk_, {choices_, choice_kind::network}, options.socket_buffer_max,
                  options.ports) {
   own_schedule_.restart(strategy::random);
+  // A machine may be at work for weeks: who leads it sees when no time passes.
+  if (options_.is_led) own_schedule_.limit_steps(UINT64_MAX);
 }
 virtual_world::~virtual_world() { processes_.reset(); }  // they use all else
 
