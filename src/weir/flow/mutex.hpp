@@ -21,7 +21,7 @@ namespace detail {
 template <class Reach>
 class basic_mutex {
  public:
-  /// Holds the lock until it is destroyed. Stays with the task that locked.
+  /// Holds the lock until it is destroyed. Stays with the task that locked, but by hand_over().
   class [[nodiscard]] guard {
    public:
     guard(guard&& other) noexcept : of_(std::exchange(other.of_, nullptr)) {}
@@ -35,6 +35,12 @@ class basic_mutex {
     /// Lets go before the end of the block; idempotent.
     void unlock() noexcept {
       if (of_) std::exchange(of_, nullptr)->unlock();
+    }
+    /// For a task that it goes to: `s.spawn(write_down, held.hand_over())`. From here on nobody is
+    /// known to hold the lock, so this task may ask for it again, and waits like others.
+    [[nodiscard]] guard hand_over() noexcept {
+      if (of_) of_->forget_holder();
+      return std::move(*this);
     }
     bool holds() const noexcept { return of_ != nullptr; }
     /// Null when it holds nothing.
@@ -107,6 +113,10 @@ class basic_mutex {
   void give_to(task_header* task) noexcept {
     is_held_ = true;
     holder_ = task;
+  }
+  void forget_holder() noexcept {
+    const typename Reach::guard held(lock_);
+    holder_ = nullptr;
   }
   void unlock() noexcept {
     typename Reach::wakes woken;

@@ -45,6 +45,36 @@ FLOW_CONTRACT("a guard of a mutex lets go once and says whether it holds") {
   co_return;
 }
 
+FLOW_CONTRACT("a task that has handed its guard over to another may lock again, and waits for it") {
+  typename Kit::mutex door;
+  using guard = typename Kit::mutex::guard;
+  int inside = 0;
+  co_await with_scope([&](scope& s) -> task<> {
+    auto held = co_await door.lock();
+    s.spawn(
+        [](guard theirs, int* in) -> task<> {
+          EXPECT_TRUE(theirs.holds());
+          co_await sleep(1_ms);
+          ++*in;
+        },
+        held.hand_over(), &inside);
+    EXPECT_FALSE(held.holds());
+    auto again = co_await door.lock();
+    EXPECT_EQ(inside, 1);
+  });
+  EXPECT_FALSE(door.is_locked());
+}
+
+TEST(MutexDeathTest, locking_again_after_a_move_in_the_same_task_stops_the_process) {
+  EXPECT_DEATH(testing::run_virtual([]() -> task<> {
+                 mutex door;
+                 auto held = co_await door.lock();
+                 const auto moved = std::move(held);
+                 auto again = co_await door.lock();
+               }()),
+               "this task holds the mutex already");
+}
+
 TEST(MutexDeathTest, locking_again_in_the_same_task_stops_the_process_with_its_name) {
   EXPECT_DEATH(testing::run_virtual([]() -> task<> {
                  mutex door;

@@ -23,7 +23,8 @@ class basic_shared_mutex {
  public:
   enum class mode : std::uint8_t { exclusive, shared };
 
-  /// Holds the lock in its mode until it is destroyed. A writer's stays with the task that locked.
+  /// Holds the lock in its mode until it is destroyed. A writer's stays with the task that locked,
+  /// but by hand_over().
   class [[nodiscard]] guard {
    public:
     guard(guard&& other) noexcept : of_(std::exchange(other.of_, nullptr)), mode_(other.mode_) {}
@@ -36,6 +37,11 @@ class basic_shared_mutex {
     /// Lets go before the end of the block; idempotent.
     void unlock() noexcept {
       if (of_) std::exchange(of_, nullptr)->unlock(mode_);
+    }
+    /// For a task that it goes to, as mutex's: from here on no writer is known.
+    [[nodiscard]] guard hand_over() noexcept {
+      if (of_ && mode_ == mode::exclusive) of_->forget_writer();
+      return std::move(*this);
     }
 
    private:
@@ -125,6 +131,10 @@ class basic_shared_mutex {
     loop* const on = loop::current();
     if (!line_.is_empty() || !let_in(how, on ? on->running() : nullptr)) return std::nullopt;
     return guard(this, how);
+  }
+  void forget_writer() noexcept {
+    const typename Reach::guard held(lock_);
+    writer_ = nullptr;
   }
   void unlock(mode how) noexcept {
     typename Reach::wakes woken;

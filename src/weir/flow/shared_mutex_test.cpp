@@ -49,6 +49,25 @@ FLOW_CONTRACT("a shared mutex says who is inside, and a reader's try fails while
   EXPECT_EQ(door.readers(), 0u);
 }
 
+FLOW_CONTRACT("a writer that has handed its guard over may lock again, and waits for it") {
+  typename Kit::shared_mutex door;
+  using guard = typename Kit::shared_mutex::guard;
+  int inside = 0;
+  const auto write = [](guard, int* in) -> task<> {
+    co_await sleep(1_ms);
+    ++*in;
+  };
+  co_await with_scope([&](scope& s) -> task<> {
+    auto held = co_await door.lock();
+    s.spawn(write, held.hand_over(), &inside);
+    auto again = co_await door.lock_shared();
+    EXPECT_EQ(inside, 1);
+    auto shared = again.hand_over();
+    EXPECT_EQ(door.readers(), 1u);
+  });
+  EXPECT_EQ(door.readers(), 0u);
+}
+
 task<> write_both(shared_mutex* first, shared_mutex* second, latch* both_inside) {
   auto held = co_await first->lock();
   co_await both_inside->arrive_and_wait();
