@@ -67,7 +67,7 @@ task<redriven> redrive(const settings& given) {
   try {
     done.left = co_await count_dead(caller, path);
   } catch (const command_failure&) {
-    // Deleted meanwhile: what was moved is told all the same.
+    done.left.reset();  // the queue was deleted: what was moved is told all the same
   }
   co_return done;
 }
