@@ -82,6 +82,7 @@ task<scan_start> check_snapshots(const folder_contents& contents, journal_report
                .lsn_durable = info->lsn_end};
     }
   }
+  start.lsn_durable = std::max(start.lsn_durable, durable_by_name(contents));
   // Opening refuses then: what the disk can't read today, it may read tomorrow.
   if (found.snapshots == 0 && is_last_unread) found.damages.back().loses_data = true;
   co_return start;

@@ -6,6 +6,7 @@
 #include <weir/base/text.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
+#include <weir/sim/memory_watch.hpp>
 #include <weir/store/internal/journal_folder.hpp>
 #include <weir/store/internal/journal_model.hpp>
 #include <weir/store/internal/segment_reader.hpp>
@@ -16,6 +17,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <string>
@@ -299,6 +301,52 @@ TEST(journal_extremes, a_snapshot_under_another_name_is_left_out_and_not_thrown_
     EXPECT_FALSE((co_await as_result(journal::open("/data", tiny, model))).has_value());
   }());
   EXPECT_TRUE(image_of(world).at(snapshot_name(newest + 5)) == moved);
+}
+
+// Two damages: the newest snapshot, and all that was written behind the one before. A snapshot gets
+// its name when what it holds is durable, so that much is known to be missing.
+TEST(journal_extremes, the_name_of_a_damaged_snapshot_says_what_was_durable) {
+  folder_image image = make_image(true);
+  std::uint64_t newest = 0;
+  for (const auto& [name, content] : image) {
+    std::uint64_t lsn = 0;
+    if (snapshot_lsn_of(name, lsn)) newest = std::max(newest, lsn);
+  }
+  image.at(snapshot_name(newest)).back() ^= 1;
+  EXPECT_TRUE(checked(image).is_sound());
+  const std::uint32_t last = last_begun(image);
+  std::string& content = image.at(segment_name(last));
+  std::fill(content.begin() + segment_header::size, content.end(), '\0');
+  const journal_report report = checked(image);
+  EXPECT_FALSE(report.is_sound());
+  EXPECT_EQ(report.lsn_last, newest);
+  static_cast<void>(accepted_once(image));
+  // Nothing else is left at all.
+  std::erase_if(image, [](const auto& one) { return segment_number_of(one.first) != 0; });
+  std::erase_if(image, [newest](const auto& one) {
+    return one.first.starts_with("snapshot-") && one.first != snapshot_name(newest);
+  });
+  EXPECT_FALSE(checked(image).is_sound());
+  static_cast<void>(accepted_once(image));
+}
+
+TEST(journal_extremes, a_damaged_length_in_a_snapshot_takes_no_memory_for_itself) {
+  constexpr std::uint32_t size = 24 << 20;
+  std::string content(weir::detail::snapshot_header::size, '\0');
+  encode(weir::detail::snapshot_header{.lsn = 5, .segment = 1, .offset = 64}, content.data());
+  content.resize(content.size() + weir::detail::chunk_header::size);
+  const std::uint32_t length = size - 100;
+  std::memcpy(content.data() + content.size() - 12, &length, sizeof length);
+  content.resize(size, 'x');
+  virtual_world world;
+  put_image(world, {{snapshot_name(5), std::move(content)}});
+  memory_watch memory(world);
+  run_virtual_in(world, []() -> task<> {
+    const journal_report report = co_await check_journal("/data");
+    EXPECT_EQ(report.snapshots, 0u);
+    EXPECT_NE(report.damages.at(0).text.find("checksum of a slice"), std::string::npos);
+  }());
+  EXPECT_LT(memory.bytes_highest(), size / 4);
 }
 
 // A batch that says its own records were durable before it can't be taken, and is found again and

@@ -237,14 +237,18 @@ chunk_header decode_chunk_header(std::string_view from) noexcept {
           .kind = static_cast<chunk_kind>(get<std::uint32_t>(from, 12))};
 }
 
-bool is_whole(std::uint32_t snapshot_crc, const chunk_header& header,
-              std::string_view data) noexcept {
+std::uint32_t chunk_crc_before(std::uint32_t snapshot_crc, const chunk_header& header) noexcept {
   char head[chunk_header::size];
   put(head, 4, header.length);
   put(head, 8, header.index);
   put(head, 12, static_cast<std::uint32_t>(header.kind));
-  const std::uint32_t of_head = chunk_crc(snapshot_crc, {head + 4, chunk_header::size - 4});
-  return data.size() == header.length && crc32c(data, of_head) == header.crc;
+  return chunk_crc(snapshot_crc, {head + 4, chunk_header::size - 4});
+}
+
+bool is_whole(std::uint32_t snapshot_crc, const chunk_header& header,
+              std::string_view data) noexcept {
+  return data.size() == header.length &&
+         crc32c(data, chunk_crc_before(snapshot_crc, header)) == header.crc;
 }
 
 std::string segment_name(std::uint32_t number) { return fmt::format("journal-{:010}.seg", number); }

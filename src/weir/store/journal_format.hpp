@@ -173,6 +173,8 @@ bool decode(std::string_view from, snapshot_header& header) noexcept;
 void seal_chunk(std::uint32_t snapshot_crc, const chunk_header& header, char* chunk) noexcept;
 /// Header only; the caller checks is_whole() once it has the data.
 chunk_header decode_chunk_header(std::string_view from) noexcept;
+/// The checksum of what precedes a chunk's data; that of the data goes on from it.
+std::uint32_t chunk_crc_before(std::uint32_t snapshot_crc, const chunk_header& header) noexcept;
 bool is_whole(std::uint32_t snapshot_crc, const chunk_header& header,
               std::string_view data) noexcept;
 

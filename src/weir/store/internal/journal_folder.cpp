@@ -89,6 +89,13 @@ std::uint32_t folder_contents::last_begun() const noexcept {
   return 0;
 }
 
+std::uint64_t durable_by_name(const folder_contents& contents) noexcept {
+  for (const found_snapshot& one : contents.snapshots) {
+    if (one.lsn <= lsn_max) return one.lsn;
+  }
+  return 0;
+}
+
 task<folder_contents> read_folder(std::string folder) {
   folder_contents contents{.folder = folder, .segments = {}, .snapshots = {}, .leftovers = {}};
   for (const std::string& name : list_dir(folder)) {

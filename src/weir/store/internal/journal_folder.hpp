@@ -47,6 +47,9 @@ struct folder_contents {
   std::uint32_t last_begun() const noexcept;  // 0: none
 };
 
+/// The last record that a snapshot's name says to be durable; 0: there is none.
+std::uint64_t durable_by_name(const folder_contents& contents) noexcept;
+
 std::string path_in(const std::string& folder, std::string_view name);
 
 /// Raises `unsupported` with the file's name when `head`, its first bytes, is of a newer version:

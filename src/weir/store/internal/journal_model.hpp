@@ -53,7 +53,6 @@ class journal_model final : public journal_client {
   std::size_t size() const noexcept { return places_.size(); }
   const std::vector<change>& history() const noexcept { return history_; }
   bool has(std::uint64_t id) const noexcept { return places_.contains(id); }
-  bool contains(std::uint64_t id) const { return places_.contains(id); }
   location place_of(std::uint64_t id) const { return places_.at(id); }
 
  private:

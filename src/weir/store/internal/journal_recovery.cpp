@@ -79,7 +79,8 @@ class replay final : public batch_visitor {
             .caused_by(why));
 }
 
-/// Loads the newest whole snapshot; gives where the replay begins.
+/// Loads the newest whole snapshot; gives where the replay begins. A newer one that is left out
+/// still says by its name what was durable.
 task<scan_start> load_newest(journal_state& state, const folder_contents& contents,
                              reading_meter& meter) {
   for (auto at = contents.snapshots.begin(); at != contents.snapshots.end(); ++at) {
@@ -110,10 +111,10 @@ task<scan_start> load_newest(journal_state& state, const folder_contents& conten
                          .segment = std::max(header.segment, 1u),
                          .offset = header.offset,
                          .prev_crc = info->prev_crc,
-                         .lsn_durable = info->lsn_end};
+                         .lsn_durable = std::max(info->lsn_end, durable_by_name(contents))};
   }
   state.client.reset();
-  co_return scan_start{};
+  co_return scan_start{.lsn_durable = durable_by_name(contents)};
 }
 
 /// `io` when there is something that the disk can't read: nobody knows then whether it is damaged.

@@ -1,5 +1,6 @@
 #include <weir/store/internal/snapshot_file.hpp>
 
+#include <weir/base/crc32c.hpp>
 #include <weir/base/defect.hpp>
 #include <weir/base/error.hpp>
 #include <weir/store/internal/journal_folder.hpp>
@@ -7,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace weir::detail {
@@ -17,6 +19,22 @@ constexpr std::size_t end_size = 12;  // of the end chunk's data: lsn_end, prev_
 
 [[noreturn]] void raise_damaged(const std::string& path, std::uint64_t offset, const char* what) {
   raise(error(errc::corrupt, fmt::format("'{}' is damaged at byte {}: {}", path, offset, what)));
+}
+
+// A length that is damaged may say nearly all of the file: memory for so much is taken only once
+// the checksum, read by pieces, says that it is right.
+task<bool> is_whole_by_pieces(segment_reader* reader, std::uint64_t at, std::uint32_t snapshot_crc,
+                              chunk_header header) {
+  std::uint32_t crc = chunk_crc_before(snapshot_crc, header);
+  std::uint64_t from = at + chunk_header::size;
+  for (const std::uint64_t end = from + header.length; from < end;) {
+    const std::size_t size = std::min<std::uint64_t>(segment_reader::window_size, end - from);
+    const std::string_view piece = (co_await reader->bytes_at(from, size)).substr(0, size);
+    if (piece.empty()) co_return false;
+    crc = crc32c(piece, crc);
+    from += piece.size();
+  }
+  co_return crc == header.crc;
 }
 
 }  // namespace
@@ -78,6 +96,9 @@ task<snapshot_info> read_snapshot(std::string path, std::uint64_t lsn, slice_tak
     const chunk_header header = decode_chunk_header(bytes);
     const std::uint64_t end = at + chunk_header::size + header.length;
     if (header.index != index || end > size) raise_damaged(path, at, "no slice begins here");
+    const bool is_read = header.length <= segment_reader::window_size ||
+                         co_await is_whole_by_pieces(&reader, at, info.header.crc, header);
+    if (!is_read) raise_damaged(path, at, "the checksum of a slice is wrong");
     bytes = co_await reader.bytes_at(at, chunk_header::size + header.length);
     if (bytes.size() < chunk_header::size + header.length) {
       raise_damaged(path, at, "the file ends too early");
