@@ -384,6 +384,7 @@ found_failure explorer::describe(const run_name& which, std::uint64_t runs) {
   }
   made.has_repeated = true;
   made.outcome = outcome_;
+  failing.named = probes_.taken();
   made.words = words_of(made.shrunk, failing);
   if (made.shrunk.exceptions.empty()) {
     made.timeline = timeline_of(failing, failing);  // of a run without end one is long enough

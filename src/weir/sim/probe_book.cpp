@@ -1,6 +1,9 @@
 #include <weir/sim/probe_book.hpp>
 
 #include <weir/base/program_here.hpp>
+#include <weir/sim/run_story.hpp>
+
+#include <fmt/format.h>
 
 namespace weir {
 
@@ -14,11 +17,24 @@ bool probe_book::maybe(const char* name, std::source_location place) noexcept {
             .first;
   }
   maybe_entry& one = found->second;
-  if (!one.is_on) one.is_on = choices_.chance(choice_kind::maybe, on_chance);
-  const bool is_taken = *one.is_on && choices_.chance(choice_kind::maybe, true_chance);
+  if (!one.is_on) one.is_on = decides(on_chance, "can be true in this run", name, place);
+  const bool is_taken = *one.is_on && decides(true_chance, "is true", name, place);
   ++one.counts.reached;
   one.counts.met += is_taken ? 1 : 0;
   return is_taken;
+}
+
+// A decision of its own kind, which is told by the name of what it is about.
+bool probe_book::decides(double chance, const char* what, const char* name,
+                         std::source_location place) {
+  choice made{.kind = choice_kind::maybe,
+              .index = choices_.count(choice_kind::maybe),
+              .machine = choices_.machine()};
+  if (!choices_.chance(made.kind, chance)) return false;
+  made.value = 1;
+  if (taken_.size() < taken_max)
+    taken_.push_back({made, fmt::format("maybe(\"{}\") at {} {}", name, place_text(place), what)});
+  return true;
 }
 
 void probe_book::sometimes(bool condition, const char* name, std::source_location place) noexcept {

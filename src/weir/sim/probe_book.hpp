@@ -3,7 +3,9 @@
 
 #include <weir/base/probe.hpp>
 #include <weir/sim/choice.hpp>
+#include <weir/sim/schedule_trace.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -41,17 +43,23 @@ class probe_book final : public probe_listener {
   /// A run begins.
   void restart() noexcept {
     for (auto& [name, one] : maybes_) one.is_on.reset();
+    taken_.clear();
   }
 
   bool maybe(const char* name, std::source_location place) noexcept override;
   void sometimes(bool condition, const char* name, std::source_location place) noexcept override;
 
+  static constexpr std::size_t taken_max = 1'000;
+  /// The decisions of this run that took a maybe(), the first of them.
+  const std::vector<named_choice>& taken() const noexcept { return taken_; }
   /// What sometimes() has told, by name.
   std::vector<entry> seen() const;
   /// How often each maybe() was asked (`reached`) and true (`met`), by name, in all runs.
   std::vector<entry> asked() const;
 
  private:
+  bool decides(double chance, const char* what, const char* name, std::source_location place);
+
   struct maybe_entry {
     entry counts;
     std::optional<bool> is_on;  // in this run; nothing: it has not been asked yet
@@ -61,6 +69,7 @@ class probe_book final : public probe_listener {
   bool includes_own_ = false;
   std::map<std::string, maybe_entry, std::less<>> maybes_;
   std::map<std::string, entry, std::less<>> sometimes_;
+  std::vector<named_choice> taken_;
 };
 
 }  // namespace weir

@@ -86,6 +86,10 @@ std::string short_name(const char* function) {
   return std::string(text);
 }
 
+std::string place_text(const std::source_location& place) {
+  return fmt::format("{}:{}", file_of(place), place.line());
+}
+
 std::string stack_of(const detail::task_header& task) {
   std::string text =
       fmt::format("task {}, spawned at {}:{}", task.id, task.here.file_name(), task.here.line());
@@ -111,6 +115,10 @@ std::string clock_text(duration since) {
 }
 
 std::string words_of(const choice& one, const schedule_trace& trace) {
+  for (const named_choice& known : trace.named) {
+    if (known.made != one) continue;
+    return one.machine == 0 ? known.text : trace.name_of(one.machine) + ": " + known.text;
+  }
   std::string text = fmt::format("{} {}", name(one.kind), one.index + 1);
   if (one.machine != 0 && trace.machines.empty()) {
     text += fmt::format(" of machine {}", one.machine);
@@ -128,9 +136,10 @@ std::string words_of(const choice_log& log, const schedule_trace& trace) {
   const auto tell_events = [&](std::size_t up_to) {
     for (; next < trace.events().size() && trace.events()[next].before_step <= up_to; ++next) {
       const event_note& one = trace.events()[next];
+      const std::string text = one.made ? words_of(*one.made, trace) : one.text;
       lines.push_back(one.before_step == trace.notes().size()
-                          ? fmt::format("  after the last step: {}\n", one.text)
-                          : fmt::format("  before step {}: {}\n", one.before_step + 1, one.text));
+                          ? fmt::format("  after the last step: {}\n", text)
+                          : fmt::format("  before step {}: {}\n", one.before_step + 1, text));
     }
   };
   for (std::size_t i = 0; i < trace.notes().size(); ++i) {

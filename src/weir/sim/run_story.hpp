@@ -4,6 +4,7 @@
 #include <weir/sim/choice.hpp>
 #include <weir/sim/schedule_trace.hpp>
 
+#include <source_location>
 #include <string>
 
 namespace weir {
@@ -21,6 +22,8 @@ std::string timeline_of(const schedule_trace& in_order, const schedule_trace& fa
 std::string short_name(const char* function);
 /// "task 7, spawned at ...", and a line for each coroutine that it is in. It must not run.
 std::string stack_of(const detail::task_header& task);
+/// "queue.cpp:41"
+std::string place_text(const std::source_location& place);
 /// "00:03:12.000200", of the time that has passed in a run.
 std::string clock_text(duration since);
 

@@ -54,12 +54,13 @@ void schedule_trace::add(const detail::task_header& task, time_point now, std::u
   if (step == stack_wanted_at) stack_ = stack_on(note.machine);
 }
 
-void schedule_trace::tell(std::string what) {
-  if (keeps_notes && events_.size() < events_max) events_.push_back({steps_, std::move(what)});
+void schedule_trace::tell(std::string what, std::optional<choice> made) {
+  if (keeps_notes && events_.size() < events_max)
+    events_.push_back({steps_, std::move(what), made});
 }
 
 void schedule_trace::decided(const choice& what) noexcept {
-  if (what.kind != choice_kind::task) tell(words_of(what, *this));
+  if (what.kind != choice_kind::task) tell(words_of(what, *this), what);
 }
 
 std::string schedule_trace::name_of(std::uint32_t machine) const {

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <source_location>
 #include <string>
 #include <vector>
@@ -34,6 +35,13 @@ struct step_note {
 struct event_note {
   std::uint64_t before_step = 0;  // from 0
   std::string text;
+  std::optional<choice> made = {};  // the decision that it was
+};
+
+/// A decision that the program has given a name.
+struct named_choice {
+  choice made;
+  std::string text;
 };
 
 /// The steps of a run.
@@ -57,11 +65,13 @@ class schedule_trace final : public choice_listener {
   std::uint64_t stack_wanted_at = UINT64_MAX;
   /// The names of a run's machines, by their numbers from 1; empty: there is only one.
   std::vector<std::string> machines;
+  /// Those of the run that have names, which are told by them.
+  std::vector<named_choice> named;
 
   void add(const detail::task_header& task, time_point now, std::uint64_t rank, std::size_t ready,
            const step_note& about);
   /// Something else has happened, in words: a fault of a machine.
-  void tell(std::string what);
+  void tell(std::string what, std::optional<choice> made = {});
   /// Decisions of a run on several machines; switches are told by its steps.
   void decided(const choice& what) noexcept override;
 

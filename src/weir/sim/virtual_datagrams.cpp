@@ -1,5 +1,6 @@
 #include <weir/sim/virtual_datagrams.hpp>
 
+#include <weir/io/address.hpp>
 #include <weir/sim/internal/one_at_a_time.hpp>
 #include <weir/sim/internal/socket_address.hpp>
 #include <weir/sim/virtual_disk.hpp>
@@ -64,6 +65,11 @@ virtual_datagrams::~virtual_datagrams() = default;
 virtual_datagrams::endpoint* virtual_datagrams::at(io_handle handle) const {
   const auto found = sockets_.find(handle);
   return found == sockets_.end() ? nullptr : found->second.get();
+}
+
+void virtual_datagrams::name_open(std::map<io_handle, std::string>& into) const {
+  for (const auto& [handle, one] : sockets_)
+    into[handle] = "a datagram socket at " + address(one->local).text();
 }
 
 io_handle virtual_datagrams::make_socket(int family, raw_address& address,

@@ -11,7 +11,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -74,6 +76,8 @@ class virtual_datagrams {
 
   bool has(io_handle handle) const noexcept { return sockets_.contains(handle); }
   std::size_t open_sockets() const noexcept { return sockets_.size(); }
+  /// "a datagram socket at 127.0.0.1:53", by its handle.
+  void name_open(std::map<io_handle, std::string>& into) const;
 
   // To other machines.
   /// From here on this machine is `own`, and `carrier` takes its datagrams to others.

@@ -183,8 +183,12 @@ int virtual_disk::open(const char* path, std::uint32_t flags, io_handle as) {
     at.found->cut(0);
     at.found->set_size(0);
   }
-  open_[as] = {.file = at.found, .flags = flags};
+  open_[as] = {.file = at.found, .flags = flags, .path = path};
   return 0;
+}
+
+void virtual_disk::name_open(std::map<io_handle, std::string>& into) const {
+  for (const auto& [handle, one] : open_) into[handle] = "the file " + one.path;
 }
 
 int virtual_disk::make_dir(const char* path) {

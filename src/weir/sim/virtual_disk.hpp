@@ -86,6 +86,8 @@ class virtual_disk {
   std::uint64_t used() const noexcept { return *used_; }  // (3)
   bool has(io_handle handle) const noexcept { return open_.contains(handle); }
   std::size_t open_files() const noexcept { return open_.size(); }
+  /// "the file /note" of each, by its handle.
+  void name_open(std::map<io_handle, std::string>& into) const;
   /// For tests that damage or look at files from outside: null when there is no such file.
   std::unique_ptr<std::string> content_of(const char* path) const;
   int set_content(const char* path, std::string_view content);
@@ -102,6 +104,7 @@ class virtual_disk {
   struct open_file {
     node_ref file;
     std::uint32_t flags = 0;
+    std::string path = {};  // that it was opened by
   };
   struct place {  // where a path leads
     node_ref folder = {};

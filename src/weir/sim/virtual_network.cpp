@@ -1,5 +1,6 @@
 #include <weir/sim/virtual_network.hpp>
 
+#include <weir/io/address.hpp>
 #include <weir/sim/internal/network_endpoint.hpp>
 #include <weir/sim/internal/one_at_a_time.hpp>
 #include <weir/sim/internal/socket_address.hpp>
@@ -42,6 +43,24 @@ virtual_network::endpoint& virtual_network::make_endpoint(io_handle handle, int 
 std::size_t virtual_network::open_sockets() const noexcept {
   return static_cast<std::size_t>(
       std::ranges::count_if(sockets_, [](const auto& one) { return one.second->is_accepted; }));
+}
+
+void virtual_network::name_open(std::map<io_handle, std::string>& into) const {
+  for (const auto& [handle, one] : sockets_) {
+    if (!one->is_accepted) continue;
+    const bool is_named = one->local.size > detail::path_offset;
+    const std::string local = address(one->local).text();
+    std::string& text = into[handle];
+    if (one->is == endpoint::kind::listening) {
+      text = "a listener at " + local;
+    } else if (one->is == endpoint::kind::fresh) {
+      text = is_named ? "a socket at " + local : "a socket";
+    } else if (is_named || one->remote.size > detail::path_offset) {
+      text = "a socket from " + local + " to " + address(one->remote).text();
+    } else {
+      text = "an end of a pipe";
+    }
+  }
 }
 
 io_handle virtual_network::make_socket(int family) {

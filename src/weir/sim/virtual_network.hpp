@@ -16,6 +16,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -103,6 +104,8 @@ class virtual_network {
   bool has(io_handle handle) const noexcept { return sockets_.contains(handle); }
   /// Sockets that a program holds: connections that nobody has accepted yet don't count.
   std::size_t open_sockets() const noexcept;
+  /// "a listener at 127.0.0.1:80" and the like, by its handle.
+  void name_open(std::map<io_handle, std::string>& into) const;
 
  private:
   struct endpoint;

@@ -12,10 +12,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <utility>
+#include <vector>
 
 namespace weir {
 
@@ -214,8 +216,12 @@ void detail::note_left_behind(virtual_outcome& outcome, virtual_world& world,
     world.processes().end_all();
   }
   if (!may_leave_handles && world.open_handles() != 0) {
-    outcome.fail(run_failure::left_behind,
-                 fmt::format("left open: {} sockets or files", world.open_handles()));
+    constexpr std::size_t named_max = 10;
+    std::string text = fmt::format("left open: {} sockets or files", world.open_handles());
+    const std::vector<std::string> names = world.open_names();
+    for (std::size_t i = 0; i < std::min(names.size(), named_max); ++i) text += "\n  " + names[i];
+    if (names.size() > named_max) text += "\n  ...";
+    outcome.fail(run_failure::left_behind, std::move(text));
   }
 }
 

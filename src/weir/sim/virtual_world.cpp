@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <string>
+#include <utility>
 
 namespace weir {
 
@@ -43,6 +45,16 @@ virtual_processes& virtual_world::processes() {
 
 std::size_t virtual_world::open_handles() const noexcept {
   return network_.open_sockets() + datagrams_.open_sockets() + disk_.open_files();
+}
+
+std::vector<std::string> virtual_world::open_names() const {
+  std::map<io_handle, std::string> all;
+  network_.name_open(all);
+  datagrams_.name_open(all);
+  disk_.name_open(all);
+  std::vector<std::string> names;
+  for (auto& [handle, text] : all) names.push_back(std::move(text));
+  return names;
 }
 
 bool virtual_world::is_untouched() const noexcept {

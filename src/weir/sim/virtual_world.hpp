@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -136,6 +137,8 @@ class virtual_world final : private network_host {
   std::uint64_t crashes() const noexcept { return crashes_; }
   /// Sockets and files that are open: 0 when a program has cleaned up after itself.
   std::size_t open_handles() const noexcept;
+  /// What each of them is, in words, in the order in which they were opened.
+  std::vector<std::string> open_names() const;
   choices& decisions() noexcept { return choices_; }
   /// What runs in it, as a mark of the thread on which it does.
   detail::simulated_program& program() noexcept { return program_; }

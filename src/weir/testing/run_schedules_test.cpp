@@ -3,6 +3,8 @@
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/flow/mutex.hpp>
+#include <weir/io/file.hpp>
+#include <weir/io/socket.hpp>
 #include <weir/testing/escape_guard.hpp>
 #include <weir/testing/internal/reports.hpp>
 #include <weir/testing/test.hpp>
@@ -13,6 +15,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <optional>
 #include <string>
 
 namespace weir {
@@ -198,6 +201,39 @@ task<> leaves_a_socket() {
 TEST(Report, of_a_descriptor_that_is_left_open_fails_the_test) {
   const std::string text = report_of(&leaves_a_socket);
   EXPECT_NE(text.find("left open: 1"), std::string::npos) << text;
+}
+
+task<> leaves_much_open() {
+  static std::optional<file> note;  // else they would be closed with the frame
+  static std::optional<listener> door;
+  static std::optional<socket> line;
+  note = co_await open_file("/note", {.write = true, .create = true});
+  door = co_await listen({.host = "127.0.0.1", .port = 80});
+  line = co_await connect("127.0.0.1", 80);
+  loop::current()->io().make_socket(2);
+}
+
+TEST(Report, of_what_is_left_open_names_each) {
+  const std::string text = report_of(&leaves_much_open);
+  for (const char* part :
+       {"left open: 4 sockets or files\n  the file /note\n", "\n  a listener at 127.0.0.1:80\n",
+        "\n  a socket from 127.0.0.1:", " to 127.0.0.1:80\n", "\n  a socket\n"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << " is missing in:\n" << text;
+  }
+}
+
+task<> fails_when_its_queue_is_full() {
+  co_await yield();
+  EXPECT_FALSE(maybe("the queue is full"));
+}
+
+TEST(Report, of_a_maybe_that_it_takes_names_it) {
+  const std::string text = report_of(&fails_when_its_queue_is_full);
+  EXPECT_NE(text.find("  maybe(\"the queue is full\") at run_schedules_test.cpp:"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find(" is true\n"), std::string::npos) << text;
+  EXPECT_EQ(text.find("instead of 0"), std::string::npos) << text;
 }
 
 int runs_of_counter = 0;

@@ -1,6 +1,7 @@
 // Faults that are planted in programs on several machines, and what WEIR_TEST_ON_NODES says.
 #include <weir/testing/test_on_nodes.hpp>
 
+#include <weir/base/probe.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/io/file.hpp>
@@ -398,6 +399,18 @@ TEST(OnNodes, a_fault_by_lot_is_told_in_words_and_replayed) {
   expect_parts(text, {"it was not to be killed", ": one: killed"});
   const std::string log = word_after(text, "WEIR_REPLAY=");
   EXPECT_EQ(word_after(replay_of(log, body), "WEIR_REPLAY="), log);
+}
+
+TEST(OnNodes, a_maybe_that_a_failure_takes_is_told_by_its_name_and_machine) {
+  expect_parts(report_of([](auto& nodes) {
+                 virtual_node& shop = nodes.add("shop");
+                 nodes.start(shop, []() -> task<> {
+                   co_await yield();
+                   EXPECT_FALSE(maybe("the till is empty"));
+                 });
+                 nodes.run_to_end(shop);
+               }),
+               {"shop: maybe(\"the till is empty\") at test_on_nodes_test.cpp:", " is true\n"});
 }
 
 // Machines are at work, and some schedules only come to it.
