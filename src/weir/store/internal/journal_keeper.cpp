@@ -90,14 +90,14 @@ task<> take_snapshot(journal_state& state) {
 
 /// The sealed segment of which the least is alive, when that is less than half; null: none, or
 /// those that there are were looked at a short while ago.
-segment_state* emptiest(journal_state& state) {
+segment_state* emptiest(journal_state& state, time_point now) {
   if (state.snapshots.empty()) return nullptr;
   const std::uint64_t covered = state.snapshots.back().header.lsn;
   segment_state* found = nullptr;
   std::uint64_t found_live = 0;
   for (auto& [number, segment] : state.segments) {
     if (!state.is_sealed(segment) || segment.lsn_last > covered || segment.is_left) continue;
-    if (segment.look_again > state.io.now()) continue;
+    if (segment.look_again > now) continue;
     const std::uint64_t live = state.client.live_bytes(number);
     if (live == 0 || live * 2 >= segment.capacity) continue;
     if (found == nullptr || live * found->capacity < found_live * segment.capacity) {
@@ -197,17 +197,21 @@ task<bool> compact(journal_state& state, segment_state& segment) {
 
 /// Gives when there is something to look at again.
 task<time_point> compact_all(journal_state& state) {
-  while (segment_state* next = emptiest(state)) {
+  for (;;) {
+    const time_point now = state.io.now();  // of both looks, so that no moment lies between them
+    segment_state* const next = emptiest(state, now);
+    if (next == nullptr) {
+      time_point again = time_point::never();
+      for (const auto& [number, segment] : state.segments) {
+        if (segment.look_again > now) again = std::min(again, segment.look_again);
+      }
+      co_return again;
+    }
     sometimes(true, "a segment is compacted");
     // Moves use the reserve, but its last segment belongs to acknowledgements.
     if (state.prepare_error && state.prepared.size() < 2) co_return time_point::never();
     if (co_await compact(state, *next)) state.preparer_wake.set();
   }
-  time_point again = time_point::never();
-  for (const auto& [number, segment] : state.segments) {
-    if (segment.look_again > state.io.now()) again = std::min(again, segment.look_again);
-  }
-  co_return again;
 }
 
 }  // namespace
