@@ -41,6 +41,13 @@ std::uint64_t plain_bits(std::uint32_t machine, std::uint32_t index) noexcept {
   return mix(stream_of(machine, index));
 }
 
+// To one question; which of them is meant nobody can say.
+bool has_two_answers(std::vector<choice> all) {
+  for (choice& one : all) one.value = 0;
+  std::ranges::sort(all);
+  return std::ranges::adjacent_find(all) != all.end();
+}
+
 }  // namespace
 
 const char* name(choice_kind kind) noexcept { return text_of(kind).name; }
@@ -58,6 +65,7 @@ std::string choice_log::text() const {
 
 std::optional<choice_log> choice_log::parse(std::string_view text) {
   choice_log log;
+  if (text.ends_with(',')) return std::nullopt;  // the rest was cut off
   while (!text.empty()) {
     const std::size_t end = std::min(text.find(','), text.size());
     const std::string_view one = text.substr(0, end);
@@ -78,6 +86,7 @@ std::optional<choice_log> choice_log::parse(std::string_view text) {
                               .value = *value,
                               .machine = static_cast<std::uint32_t>(*machine)});
   }
+  if (has_two_answers(log.exceptions)) return std::nullopt;
   return log;
 }
 

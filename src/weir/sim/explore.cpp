@@ -47,7 +47,7 @@ std::optional<run_name> run_name::parse(std::string_view text) {
   const std::size_t colon = std::min(text.find(':'), text.size());
   const std::string_view head = text.substr(0, colon);
   const std::string_view rest = text.substr(std::min(colon + 1, text.size()));
-  if (head == "log") {
+  if (head == "log" && colon != text.size()) {
     auto log = choice_log::parse(rest);
     if (!log) return std::nullopt;
     return run_name{.log = std::move(log)};

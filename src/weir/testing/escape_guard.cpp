@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include <cstdarg>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -202,6 +203,28 @@ long random() noexcept {
   WEIR_GUARD(random, some_bits);
   return real();
 }
+double drand48() noexcept {
+  WEIR_GUARD(drand48, some_bits);
+  return real();
+}
+long lrand48() noexcept {
+  WEIR_GUARD(lrand48, some_bits);
+  return real();
+}
+#if __GLIBC_PREREQ(2, 36)
+std::uint32_t arc4random() noexcept {
+  WEIR_GUARD(arc4random, some_bits);
+  return real();
+}
+std::uint32_t arc4random_uniform(std::uint32_t end) noexcept {
+  WEIR_GUARD(arc4random_uniform, some_bits);
+  return real(end);
+}
+void arc4random_buf(void* into, size_t size) noexcept {
+  WEIR_GUARD(arc4random_buf, some_bits);
+  real(into, size);
+}
+#endif
 
 int pthread_create(pthread_t* made, const pthread_attr_t* how, void* (*body)(void*),
                    void* argument) noexcept {
@@ -327,6 +350,18 @@ FILE* fopen(const char* path, const char* how) {
 FILE* fopen64(const char* path, const char* how) {
   WEIR_GUARD(fopen64, a_file);
   return real(path, how);
+}
+int mkstemp(char* path) {
+  WEIR_GUARD(mkstemp, a_file);
+  return real(path);
+}
+char* mkdtemp(char* path) noexcept {
+  WEIR_GUARD(mkdtemp, a_path);
+  return real(path);
+}
+FILE* tmpfile() {
+  WEIR_GUARD(tmpfile, a_file);
+  return real();
 }
 int stat(const char* path, struct stat* into) noexcept {
   WEIR_GUARD(stat, a_path);

@@ -193,6 +193,33 @@ const guarded_call calls[] = {
     {"eventfd", "co_await", [] { return is_closed(::eventfd(0, 0)); }},
     {"rand", "random()", [] { return std::rand() >= 0; }},
     {"random", "random()", [] { return ::random() >= 0; }},
+    {"drand48", "random()", [] { return ::drand48() < 1; }},
+    {"lrand48", "random()", [] { return ::lrand48() >= 0; }},
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 36)
+    {"arc4random", "random()", [] { return ::arc4random() <= UINT32_MAX; }},
+    {"arc4random_uniform", "random()", [] { return ::arc4random_uniform(2) < 2; }},
+    {"arc4random_buf", "random()",
+     [] {
+       int bits = 0;
+       ::arc4random_buf(&bits, sizeof bits);
+       return true;
+     }},
+#endif
+    {"mkstemp", "open_file()",
+     [] {
+       char path[] = "/nowhere/XXXXXX";
+       return ::mkstemp(path) == -1;
+     }},
+    {"mkdtemp", "make_dir()",
+     [] {
+       char path[] = "/nowhere/XXXXXX";
+       return ::mkdtemp(path) == nullptr;
+     }},
+    {"tmpfile", "open_file()",
+     [] {
+       std::FILE* const made = std::tmpfile();
+       return made && std::fclose(made) == 0;
+     }},
     {"system", "run_process()", [] { return std::system("true") == 0; }},
     {"popen", "run_process()",
      [] {
