@@ -101,6 +101,7 @@ std::string text_of_thrown() {
 
 // So many are all tried, wherever they are, when a failure is made shorter.
 constexpr std::size_t few_exceptions = 2;
+constexpr int longer_tries_max = 5;
 
 bool is_learning_run(const run_name& one) noexcept {
   return !one.log && one.how == strategy::random && one.seed == 0;
@@ -355,8 +356,16 @@ std::string explorer::part_of_two(const run_name& which) {
   run(which, &second);
   if (second.parted_at() == UINT64_MAX && first.steps() == second.steps()) return {};
   if (second.parted_at() == UINT64_MAX) {
-    return fmt::format("two runs of {} took {} and {} steps\n", which.text(), first.steps(),
-                       second.steps());
+    std::string text = fmt::format("two runs of {} took {} and {} steps\n", which.text(),
+                                   first.steps(), second.steps());
+    // Whether the next run is a longer one nobody knows.
+    for (int tries = 0; tries < longer_tries_max; ++tries) {
+      schedule_trace again;
+      again.stack_wanted_at = std::min(first.steps(), second.steps());
+      run(which, &again);
+      if (!again.stack().empty()) return text + "  the longer one goes on: " + again.stack() + "\n";
+    }
+    return text;
   }
   schedule_trace third;
   third.stack_wanted_at = second.parted_at();

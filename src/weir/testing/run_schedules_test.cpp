@@ -248,6 +248,21 @@ TEST(Report, of_two_runs_that_differ_has_both_stacks) {
   EXPECT_NE(text.find("the same schedule must do the same twice"), std::string::npos) << text;
 }
 
+task<> is_longer_each_other_time() {
+  static int runs = 0;
+  co_await yield();
+  if (++runs % 2 == 0) co_await yield();
+}
+
+TEST(Report, of_two_runs_of_different_length_has_the_stack_where_the_longer_one_goes_on) {
+  const std::string text = report_of(&is_longer_each_other_time);
+  EXPECT_NE(text.find(" steps\n  the longer one goes on: task 1, spawned at"), std::string::npos)
+      << text;
+  EXPECT_NE(text.find("in task<> weir::(anonymous namespace)::is_longer_each_other_time() at"),
+            std::string::npos)
+      << text;
+}
+
 task<> never_meets() {
   sometimes(testing::elapsed() > 1_s, "it takes more than a second");
   co_return;
