@@ -72,7 +72,7 @@ void write_death_note(int) {
   weir::detail::stderr_sink out;
   out.put("weir: the test died after its allocation ");
   out.put_number(dying_nth);
-  out.put(" had failed, which was made here:\n");
+  out.put(" had failed, which was made here (names: addr2line -Cfe FILE +OFFSET):\n");
   out.flush();
   failing_allocation::print_place();
   std::signal(SIGABRT, SIG_DFL);
@@ -94,7 +94,8 @@ bool run_with_failing(task<> (*scenario)(), strike& one, std::source_location pl
   if (!one.raised.empty()) text += "it raised " + one.raised;
   text += other_reports(outcome);
   if (text.empty() && !::testing::Test::HasFailure()) return one.has_struck;
-  text += "\nthe allocation that failed was made here:\n" + failing_allocation::place();
+  text += "\nthe allocation that failed was made here (names: addr2line -Cfe FILE +OFFSET):\n" +
+          failing_allocation::place();
   GTEST_MESSAGE_AT_(place.file_name(), static_cast<int>(place.line()), text.c_str(),
                     ::testing::TestPartResult::kNonFatalFailure);
   return false;

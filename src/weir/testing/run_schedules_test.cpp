@@ -248,6 +248,20 @@ TEST(Report, of_two_runs_that_differ_has_both_stacks) {
   EXPECT_NE(text.find("the same schedule must do the same twice"), std::string::npos) << text;
 }
 
+task<> fails_from_its_tenth_run_on() {
+  static int runs = 0;
+  EXPECT_LT(++runs, 10) << "the static variable is large";
+  co_await yield();
+}
+
+TEST(Report, of_what_passed_in_order_and_fails_so_later_does_not_blame_the_order) {
+  const std::string text = report_of(&fails_from_its_tenth_run_on);
+  for (const char* part : {"the static variable is large", "failed (expectation) in run 10",
+                           "now it fails with everything in order, too, and it had passed so"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << " is missing in:\n" << text;
+  }
+}
+
 task<> is_longer_each_other_time() {
   static int runs = 0;
   co_await yield();
