@@ -280,6 +280,22 @@ WEIR_TEST("a drain lets a call on its way end, and its result is kept") {
   EXPECT_EQ(slow.calls.size(), 1u);
 }
 
+WEIR_TEST("a drain takes drain_timeout at most, whatever hangs") {
+  worker hangs([](const worker_call&) { return worker_answer{.after = 1_h}; });
+  duration stopped;
+  co_await with_worker(hangs, [&](std::string url) -> task<> {
+    co_await with_server([&](api& server, event& stop) -> task<> {
+      co_await server.put("/v1/queues/q", push_to(url, R"(,"timeout":"30m")"));
+      co_await server.send("q", "x");
+      co_await hangs.wait_calls(1);
+      stopped = elapsed();
+      stop.set();
+    });
+    EXPECT_GE(elapsed() - stopped, server_config().drain_timeout);
+    EXPECT_LT(elapsed() - stopped, server_config().drain_timeout + 100_ms);
+  });
+}
+
 WEIR_TEST("a drain cuts off a call that takes too long, and it is made again in the next life") {
   worker slow([&slow](const worker_call&) {
     return worker_answer{.after = slow.calls.size() == 1 ? 1_h : 0_s};

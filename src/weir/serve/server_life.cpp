@@ -91,7 +91,7 @@ task<> drain_at_stop(drain_plan plan) {
   log::info("draining", {{"at_most", format_duration(plan.timeout)}});
   plan.all.door.drain();
   plan.all.pushes.drain();
-  plan.front.set_deadline(loop::current()->now() + plan.timeout + duration::seconds(1));
+  plan.front.set_deadline(loop::current()->now() + plan.timeout);
 }
 
 /// An address that is taken is the user's mistake, and he is told what to do.
