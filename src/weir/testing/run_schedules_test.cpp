@@ -24,20 +24,8 @@ namespace {
 using namespace weir::literals;
 
 using testing::report_of;
+using testing::with_environment;
 using testing::word_after;
-
-class with_environment {
- public:
-  with_environment(const char* name, const std::string& value) : name_(name) {
-    ::setenv(name, value.c_str(), 1);
-  }
-  with_environment(const with_environment&) = delete;
-  with_environment& operator=(const with_environment&) = delete;
-  ~with_environment() { ::unsetenv(name_); }
-
- private:
-  const char* name_;
-};
 
 int runs_of_update = 0;
 task<> add_one(int* count) {
@@ -228,6 +216,7 @@ task<> fails_when_its_queue_is_full() {
 }
 
 TEST(Report, of_a_maybe_that_it_takes_names_it) {
+  const with_environment enough("WEIR_TEST_SCHEDULES", "100");
   const std::string text = report_of(&fails_when_its_queue_is_full);
   EXPECT_NE(text.find("  maybe(\"the queue is full\") at run_schedules_test.cpp:"),
             std::string::npos)
@@ -255,6 +244,7 @@ task<> fails_from_its_tenth_run_on() {
 }
 
 TEST(Report, of_what_passed_in_order_and_fails_so_later_does_not_blame_the_order) {
+  const with_environment enough("WEIR_TEST_SCHEDULES", "100");
   const std::string text = report_of(&fails_from_its_tenth_run_on);
   for (const char* part : {"the static variable is large", "failed (expectation) in run 10",
                            "now it fails with everything in order, too, and it had passed so"}) {
@@ -269,6 +259,7 @@ task<> is_longer_each_other_time() {
 }
 
 TEST(Report, of_two_runs_of_different_length_has_the_stack_where_the_longer_one_goes_on) {
+  const with_environment enough("WEIR_TEST_SCHEDULES", "100");
   const std::string text = report_of(&is_longer_each_other_time);
   EXPECT_NE(text.find(" steps\n  the longer one goes on: task 1, spawned at"), std::string::npos)
       << text;
@@ -345,8 +336,7 @@ TEST(DeathTest, a_signal_in_a_schedule_names_the_command_that_repeats_it_and_the
   const std::string told =
       "replay it with WEIR_REPLAY=[a-z0-9]+:[0-9]+ .*--gtest_filter=DeathTest.a_signal_in_a_sched"
       "(.|\n)*";
-  EXPECT_EXIT(run_from_here(&crashes_when_overtaken), ::testing::KilledBySignal(SIGSEGV),
-              told + "crashes_when_overtaken");
+  EXPECT_DEATH(run_from_here(&crashes_when_overtaken), told + "crashes_when_overtaken");
   EXPECT_EXIT(run_from_here(&is_ended_when_overtaken), ::testing::KilledBySignal(SIGTERM),
               told + "is_ended_when_overtaken")
       << "what a test that hangs is ended by";

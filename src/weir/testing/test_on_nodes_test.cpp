@@ -23,6 +23,7 @@ namespace {
 using namespace weir::literals;
 
 using testing::report_of;
+using testing::with_environment;
 using testing::word_after;
 
 std::string replay_of(const std::string& which, void (*body)(explored_nodes&)) {
@@ -402,6 +403,7 @@ TEST(OnNodes, a_fault_by_lot_is_told_in_words_and_replayed) {
 }
 
 TEST(OnNodes, a_maybe_that_a_failure_takes_is_told_by_its_name_and_machine) {
+  const with_environment enough("WEIR_TEST_SCHEDULES", "100");
   expect_parts(report_of([](auto& nodes) {
                  virtual_node& shop = nodes.add("shop");
                  nodes.start(shop, []() -> task<> {
@@ -422,6 +424,7 @@ void throws_by_lot(explored_nodes& nodes) {
 }
 
 TEST(OnNodes, a_body_that_throws_fails_its_run_and_is_replayed) {
+  const with_environment enough("WEIR_TEST_SCHEDULES", "100");
   const std::string text = report_of(&throws_by_lot);
   EXPECT_NE(text.find("thrown by the body: no such shop\nfailed (error)"), std::string::npos)
       << text;

@@ -6,6 +6,8 @@
 #include <weir/testing/test_on_nodes.hpp>
 
 #include <cstddef>
+#include <cstdlib>
+#include <optional>
 #include <source_location>
 #include <string>
 
@@ -25,6 +27,28 @@ inline std::string report_of(void (*body)(explored_nodes&),
   run_schedules(body, place);
   return caught.text();
 }
+
+/// While it exists, a variable of the environment is another one.
+class with_environment {
+ public:
+  with_environment(const char* name, const std::string& value) : name_(name) {
+    if (const char* const before = std::getenv(name)) before_ = before;
+    ::setenv(name, value.c_str(), 1);
+  }
+  with_environment(const with_environment&) = delete;
+  with_environment& operator=(const with_environment&) = delete;
+  ~with_environment() {
+    if (before_) {
+      ::setenv(name_, before_->c_str(), 1);
+    } else {
+      ::unsetenv(name_);
+    }
+  }
+
+ private:
+  const char* name_;
+  std::optional<std::string> before_;
+};
 
 /// The word after `head`; empty when that is not there.
 inline std::string word_after(const std::string& text, const std::string& head) {
