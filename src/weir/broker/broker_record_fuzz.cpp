@@ -95,9 +95,9 @@ class machine {
       tick();
       for (const queue_info& queue : state_.queues({}, 4)) use(std::string(queue.name));
       for (const pending_reply& reply : state_.take_replies(now_, 4)) {
-        run(settle_reply{.sequence = reply.sequence,
-                         .token = reply.token,
-                         .outcome = i % 2 == 0 ? reply_outcome::failed : reply_outcome::busy});
+        const auto outcome = i % 2 == 0 ? reply_outcome::failed : reply_outcome::busy;
+        static_cast<void>(run(
+            settle_reply{.sequence = reply.sequence, .token = reply.token, .outcome = outcome}));
       }
       now_ = now_ + duration::seconds(100);
     }
