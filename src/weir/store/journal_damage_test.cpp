@@ -5,18 +5,17 @@
 #include <weir/base/text.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
+#include <weir/store/folder_image_test.hpp>
 #include <weir/store/internal/journal_folder.hpp>
 #include <weir/store/internal/journal_model.hpp>
 #include <weir/store/internal/segment_reader.hpp>
 #include <weir/store/journal_check.hpp>
 #include <weir/testing/test.hpp>
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <cstring>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,8 +34,6 @@ constexpr journal_options tiny{.segment_bytes = 4096,
                                .snapshot_bytes = 1 << 30,
                                .snapshot_slice_bytes = 64};
 
-using folder_image = std::map<std::string, std::string>;
-
 struct opened {
   std::optional<error> refusal;
   std::string difference;           // from the model
@@ -45,28 +42,6 @@ struct opened {
   std::uint64_t records_lost = 0;
   journal_report report;
 };
-
-/// What is on the disk, to be damaged and opened again and again.
-folder_image image_of(virtual_world& world) {
-  std::vector<std::string> names;
-  folder_image image;
-  EXPECT_EQ(world.disk().list_dir("/data", names, false), 0);
-  for (const std::string& name : names) {
-    image[name] = *world.disk().content_of(("/data/" + name).c_str());
-  }
-  return image;
-}
-
-void put_image(virtual_world& world, const folder_image& image) {
-  constexpr io_handle any = 1'000'000;
-  EXPECT_EQ(world.disk().make_dir("/data"), 0);
-  for (const auto& [name, content] : image) {
-    const std::string path = "/data/" + name;
-    EXPECT_GE(world.disk().open(path.c_str(), O_CREAT | O_RDWR, any), 0);
-    EXPECT_EQ(world.disk().write_at(any, content, 0), static_cast<std::int64_t>(content.size()));
-    world.disk().close(any);
-  }
-}
 
 task<> fill(journal_model& model, bool is_snapshot_wanted, int count) {
   auto log = co_await journal::open("/data", tiny, model);

@@ -7,18 +7,17 @@
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/sim/memory_watch.hpp>
+#include <weir/store/folder_image_test.hpp>
 #include <weir/store/internal/journal_folder.hpp>
 #include <weir/store/internal/journal_model.hpp>
 #include <weir/store/internal/segment_reader.hpp>
 #include <weir/store/journal_check.hpp>
 #include <weir/testing/test.hpp>
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,8 +35,6 @@ using weir::detail::segment_number_of;
 using weir::detail::snapshot_lsn_of;
 using weir::detail::snapshot_name;
 
-using folder_image = std::map<std::string, std::string>;
-
 constexpr std::uint64_t segment_size = 4096;
 constexpr journal_options tiny{.segment_bytes = segment_size,
                                .reserve_segments = 1,
@@ -50,23 +47,6 @@ constexpr journal_options accepting = [] {
   options.accept_loss = true;
   return options;
 }();
-
-folder_image image_of(virtual_world& world) {
-  std::vector<std::string> names;
-  folder_image image;
-  EXPECT_EQ(world.disk().list_dir("/data", names, false), 0);
-  for (const std::string& name : names) {
-    image[name] = *world.disk().content_of(("/data/" + name).c_str());
-  }
-  return image;
-}
-
-void put_image(virtual_world& world, const folder_image& image) {
-  EXPECT_EQ(world.disk().make_dir("/data"), 0);
-  for (const auto& [name, content] : image) {
-    EXPECT_EQ(world.disk().put_file(("/data/" + name).c_str(), content), 0);
-  }
-}
 
 task<> until_snapshots(const journal& log, std::uint64_t count) {
   for (int i = 0; i < 1000 && log.stats().snapshots_written < count; ++i) {
