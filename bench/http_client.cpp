@@ -92,7 +92,7 @@ bool has_wrk() {
 }
 
 void run_load(const load& what, int port, bool is_small) {
-  run_wrk(what, port, 1);  // a warm-up
+  if (!is_small) run_wrk(what, port, 1);  // a warm-up
   std::printf("# begin\n");
   std::fflush(stdout);
   char byte = 0;

@@ -9,11 +9,13 @@ using weir::task;
 
 namespace {
 
-// Between half a second and one and a half: all sleep before the first wakes.
+// Between half a second and one and a half: all sleep before the first wakes. With --small a
+// hundredth of that.
+std::int64_t length_divisor = 1;
 weir::duration length_of(std::int64_t n) {
   constexpr std::uint32_t spread_us = 1'000'000;
-  return weir::duration::microseconds(500'000 +
-                                      bench::scramble(static_cast<std::uint32_t>(n)) % spread_us);
+  const std::uint32_t us = 500'000 + bench::scramble(static_cast<std::uint32_t>(n)) % spread_us;
+  return weir::duration::microseconds(us / length_divisor);
 }
 
 std::uint64_t create_and_cancel(std::int64_t count) {
@@ -83,6 +85,7 @@ std::uint64_t run(task<std::uint64_t> what) {
 
 int main(int argc, char** argv) {
   const std::int64_t scale = bench::is_small(argc, argv) ? 1000 : 1;
+  if (scale != 1) length_divisor = 100;
   run(sleep_all(999'000 / scale));
   bench::measure("create_cancel", 2'000'000 / scale, create_and_cancel);
   bench::measure("timeout_unused", 100'000 / scale,

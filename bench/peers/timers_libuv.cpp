@@ -6,8 +6,10 @@
 
 namespace {
 
+std::uint64_t length_divisor = 1;
 std::uint64_t length_of(std::int64_t n) {
-  return (500'000 + bench::scramble(static_cast<std::uint32_t>(n)) % 1'000'000) / 1000;
+  return (500'000 + bench::scramble(static_cast<std::uint32_t>(n)) % 1'000'000) / 1000 /
+         length_divisor;
 }
 
 std::uint64_t woken = 0;
@@ -69,6 +71,7 @@ void sleep_all(std::int64_t count) {
 
 int main(int argc, char** argv) {
   const std::int64_t scale = bench::is_small(argc, argv) ? 1000 : 1;
+  if (scale != 1) length_divisor = 100;
   sleep_all(999'000 / scale);
   bench::measure("create_cancel", 2'000'000 / scale, create_and_cancel);
   bench::measure("fire/n=1000000", 1'000'000 / scale, fire);

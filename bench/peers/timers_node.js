@@ -3,7 +3,8 @@
 const { isSmall, measure, printRow, privateBytes, scramble } = require('./measure.js');
 
 const scale = isSmall ? 1000 : 1;
-const lengthOf = (n) => Math.floor((500_000 + (scramble(n) % 1_000_000)) / 1000);
+const lengthDivisor = isSmall ? 100 : 1;
+const lengthOf = (n) => Math.floor((500_000 + (scramble(n) % 1_000_000)) / 1000 / lengthDivisor);
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function createAndCancel(count) {
