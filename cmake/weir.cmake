@@ -208,6 +208,9 @@ if(WEIR_EXAMPLES)
     add_executable(example_${name} ${example})
     set_target_properties(example_${name} PROPERTIES OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/examples)
     target_link_libraries(example_${name} PRIVATE weir weir_options)
+    if(NOT CMAKE_BUILD_TYPE STREQUAL "Release")
+      target_compile_options(example_${name} PRIVATE -O0)  # as the tests that most of them are there
+    endif()
     # An example that ends by itself has its output beside it, and is a test.
     if(WEIR_TESTS AND EXISTS ${PROJECT_SOURCE_DIR}/examples/${name}.out)
       add_test(NAME example.${name} COMMAND sh -c "'$<TARGET_FILE:example_${name}>' | diff '${PROJECT_SOURCE_DIR}/examples/${name}.out' -")
