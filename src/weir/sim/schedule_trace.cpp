@@ -60,7 +60,7 @@ void schedule_trace::tell(std::string what, std::optional<choice> made) {
 }
 
 void schedule_trace::decided(const choice& what) noexcept {
-  if (what.kind != choice_kind::task) tell(words_of(what, *this), what);
+  if (what.kind != choice_kind::task) tell({}, what);
 }
 
 std::string schedule_trace::name_of(std::uint32_t machine) const {

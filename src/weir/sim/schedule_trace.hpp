@@ -33,8 +33,8 @@ struct step_note {
 
 /// What happened between two steps.
 struct event_note {
-  std::uint64_t before_step = 0;  // from 0
-  std::string text;
+  std::uint64_t before_step = 0;    // from 0
+  std::string text;                 // empty for a decision, whose name is known at the end
   std::optional<choice> made = {};  // the decision that it was
 };
 

@@ -155,32 +155,34 @@ void detail::note_escape(const char* function, const char* instead) noexcept {
   on->root().cancel("a call out of the simulation");
 }
 
+namespace {
+void put_no_end(detail::text_sink& out, const char* words, detail::work_done after,
+                const char* rest) {
+  out.put(words);
+  out.put_number(after.count);
+  out.put(" ");
+  out.put(after.of);
+  out.put(rest);
+  detail::print_task_tree(*loop::current(), out);
+}
+}  // namespace
+
 void detail::note_no_end(work_done after) noexcept {
   const world_runs noting;
-  loop& on = *loop::current();
   if (heard_by) {
     string_sink out;
-    out.put("the run has no end: after ");
-    out.put_number(after.count);
-    out.put(" ");
-    out.put(after.of);
-    out.put(" these tasks still have something to do\n");
-    print_task_tree(on, out);
+    put_no_end(out, "the run has no end: after ", after,
+               " these tasks still have something to do\n");
     heard_by->fail(run_failure::no_end, std::move(out.text));
   }
-  on.root().cancel("the run has no end");
+  loop::current()->root().cancel("the run has no end");
 }
 
 void detail::die_without_end(work_done after) noexcept {
   const world_runs dying;
   {
     stderr_sink out;
-    out.put("weir: the run has no end: it was cancelled, and goes on after ");
-    out.put_number(after.count);
-    out.put(" ");
-    out.put(after.of);
-    out.put("\n");
-    print_task_tree(*loop::current(), out);
+    put_no_end(out, "weir: the run has no end: it was cancelled, and goes on after ", after, "\n");
   }
   std::abort();
 }

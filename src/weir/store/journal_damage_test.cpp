@@ -450,7 +450,7 @@ TEST(journal_damage, what_follows_an_accepted_loss_is_there_before_a_snapshot_kn
   }
 }
 
-// Whole by its checksum, but of a number that no record of this segment can have: emptying the
+// Whole in itself, but of a number that no record of this segment can have: emptying the
 // segment found it, could not take it, and looked from the same place again, for ever.
 TEST(journal_damage, a_batch_of_an_impossible_number_does_not_hold_up_who_empties_its_segment) {
   journal_model model;
@@ -458,7 +458,7 @@ TEST(journal_damage, a_batch_of_an_impossible_number_does_not_hold_up_who_emptie
   char* const batch = image.at(weir::detail::segment_name(1)).data() + 64;
   weir::detail::batch_header header =
       weir::detail::decode_batch_header({batch, weir::detail::batch_header::size});
-  header.lsn_first = std::uint64_t{189} << 56;
+  header.lsn_first = std::uint64_t{1} << 56;
   weir::detail::seal_batch(header, batch);
   expect_accepted_once(image, "first batch");
 }

@@ -13,7 +13,6 @@
 #include <weir/base/error.hpp>
 #include <weir/flow/channel_options.hpp>
 #include <weir/flow/detail/channel_waits.hpp>
-#include <weir/flow/detail/item_lookout.hpp>
 #include <weir/flow/detail/item_ring.hpp>
 #include <weir/flow/detail/reach.hpp>
 #include <weir/flow/detail/shared_ring.hpp>
@@ -97,9 +96,7 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
     return admit(one, woken);
   }
   /// Between loops: true when an item has come in a moment, for whoever has nothing else to do.
-  bool looks_out() noexcept {
-    return loop::current()->may_look_out() && lookout_.finds([this] { return ring_.seen_size(); });
-  }
+  bool looks_out() noexcept { return loop::current()->may_look_out() && ring_.looks_out(); }
   /// errc{} when the item was taken or a policy has dealt with it.
   errc try_send(T& item) noexcept {
     if constexpr (Reach::is_shared) {
@@ -278,7 +275,6 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
   std::uint64_t halves_ = any_half;  // that there were: a number is never used again
   std::uint64_t dropped_ = 0;
   ring ring_;
-  item_lookout lookout_;
   intrusive_list<send_wait> sends_;        // (1)
   intrusive_list<receive_wait> receives_;  // (2)
 };

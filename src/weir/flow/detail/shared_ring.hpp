@@ -1,6 +1,7 @@
 // A ring of items in memory of its own, filled and emptied at the same time, and who can reach it.
 #pragma once
 
+#include <weir/flow/detail/item_lookout.hpp>
 #include <weir/flow/detail/item_ring.hpp>
 #include <weir/flow/detail/reach.hpp>
 #include <weir/flow/detail/ring_ends.hpp>
@@ -28,8 +29,10 @@ class shared_ring {
   ~shared_ring() { static_cast<void>(take_rest()); }
 
   std::size_t capacity() const noexcept { return capacity_; }
-  /// Without a lock, so it may be otherwise.
-  std::size_t seen_size() const noexcept { return ends_.seen_size(capacity_); }
+  /// Without a lock: true when there seems to be an item, now or in a moment.
+  bool looks_out() noexcept {
+    return lookout_.finds([this] { return ends_.seen_size(capacity_); });
+  }
   // With the lock of the back.
   bool is_full() noexcept { return !ends_.has_room(capacity_); }
   void push(T& item) noexcept {
@@ -59,6 +62,7 @@ class shared_ring {
   ring_ends<>& ends_;
   const std::size_t capacity_;
   T* items_;
+  item_lookout lookout_;
 };
 
 }  // namespace weir::detail

@@ -17,7 +17,7 @@ struct work_done {
 
 /// A run that was cancelled has a tenth more to come to its end.
 constexpr bool is_beyond(std::uint64_t count, std::uint64_t max) noexcept {
-  return count - max / 10 > max && count > max;
+  return count > max && count - max > max / 10;  // their sum may be too large
 }
 /// The run on this thread has failed, with the tasks that are left, and they are cancelled.
 void note_no_end(work_done after) noexcept;
