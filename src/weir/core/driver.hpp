@@ -100,6 +100,7 @@ struct io_request {
   io_request* prev = nullptr;
   void* driver_data = nullptr;
   std::uint32_t driver_state = 0;
+  std::uint32_t driver_generation = 0;
 };
 
 /// How a listening socket is made.

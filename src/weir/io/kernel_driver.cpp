@@ -221,6 +221,11 @@ void kernel_driver::finish(io_request& request, std::int64_t outcome) noexcept {
   done_.push_back(request);
 }
 
+void kernel_driver::leave_to_pool(io_request& request) noexcept {
+  put(request, request_place::pool);
+  if (const int refusal = pool_.submit(request); refusal < 0) finish(request, refusal);
+}
+
 bool kernel_driver::has_done() const noexcept {
   return !done_.is_empty() || !from_pool_.is_empty(std::memory_order_acquire);
 }

@@ -110,6 +110,8 @@ class kernel_driver : public driver {
 
   /// A started request is complete: it is delivered by deliver().
   void finish(io_request& request, std::int64_t outcome) noexcept;
+  /// A started request that the derived driver cannot do after all: the pool does it.
+  void leave_to_pool(io_request& request) noexcept;
   /// Notes what the pool and signals have brought, then calls on_complete of all that is done.
   void deliver() noexcept;
   bool has_done() const noexcept;

@@ -1,6 +1,7 @@
 // Hard times for system calls: signals that interrupt them, buffers that hold next to nothing,
 // peers that fall silent. Nothing is lost, nothing hangs.
 // Needs the kernel: these are its ways.
+#include <weir/io/child_process_test.hpp>
 #include <weir/io/contract_test.hpp>
 #include <weir/io/file.hpp>
 
@@ -10,7 +11,10 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -18,9 +22,11 @@
 #include <barrier>
 #include <chrono>
 #include <csignal>
+#include <functional>
 #include <latch>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 
 namespace weir {
@@ -95,6 +101,46 @@ TEST_P(storm_contract, system_calls_that_are_interrupted_lose_nothing) {
       co_await remove_path(path("file"));
     }
   });
+}
+
+// The kernel gives up what waits for a worker that it can't make, as many signals keep it from
+// making one, too, and says of it what it says of a cancelled one.
+TEST_P(storm_contract, files_are_written_and_synced_where_the_kernel_can_make_no_worker) {
+  ASSERT_EQ(::chmod(path("").c_str(), 0777), 0);
+  const factory driver = GetParam();
+  const child_outcome outcome = in_child([&] {
+    constexpr int nobody = 54'321;  // the limit does not hold for root
+    if (::geteuid() == 0) ::syscall(SYS_setuid, nobody);
+    const std::unique_ptr<weir::driver> io = driver.make({});
+    run_on(*io, [&]() -> task<> {
+      // A thread of the pool opens it, and idles.
+      file to = co_await open_file(path("a"), {.write = true, .create = true});
+      const rlimit none{0, 0};
+      ::setrlimit(RLIMIT_NPROC, &none);
+      co_await to.write_durably_at(0, "whole");
+      co_await to.sync();
+      std::array<char, 5> back{};
+      EXPECT_EQ(co_await to.read_at(0, back), back.size());
+      EXPECT_EQ(std::string_view(back.data(), back.size()), "whole");
+
+      // Of one that is closed meanwhile it is an end; the number is another file's by then.
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn(
+            [](file& f) -> task<> {
+              const errc code = co_await code_of(f.write_durably_at(0, "x"));
+              EXPECT_TRUE(code == errc{} || code == errc::closed) << static_cast<int>(code);
+            },
+            std::ref(to));
+        co_await yield();
+        to.close();
+        file other = co_await open_file(path("b"), {.write = true, .create = true});
+        co_await s.join();
+        EXPECT_EQ(value_or_raise(path_status(path("b"))).size, 0u);
+      });
+    }());
+    return HasFailure() ? 1 : 0;
+  });
+  EXPECT_EQ(outcome.code, 0) << outcome.text;
 }
 
 TEST_P(storm_contract, buffers_that_are_always_full_or_empty_lose_nothing) {

@@ -45,11 +45,10 @@ constexpr std::uint64_t about_mask = 7;
 constexpr int about_bits = 3;
 
 // io_request::driver_data while the driver holds a request.
-char marks[4];
+char marks[3];
 void* const is_cancelling = &marks[0];
 void* const is_unsubmitted = &marks[1];
 void* const is_starved = &marks[2];
-void* const is_abandoned = &marks[3];  // its descriptor was closed
 
 std::uint64_t stream_of(io_handle handle, std::uint32_t generation) noexcept {
   return about_stream | static_cast<std::uint64_t>(handle) << about_bits |
@@ -61,6 +60,9 @@ bool is_send(io_op op) noexcept { return op == io_op::send || op == io_op::send_
 // Receives are among them for pipes only.
 bool is_called_when_ready(io_op op) noexcept {
   return is_receive(op) || is_send(op) || op == io_op::receive_datagrams;
+}
+bool is_of_file(io_op op) noexcept {
+  return op == io_op::read_at || op == io_op::write_at || op == io_op::sync;
 }
 /// It blocks, so the kernel gives it to one of its workers.
 bool is_worked_on(const io_request& request) noexcept {
@@ -163,6 +165,7 @@ bool uring_driver::start(io_request& request) noexcept {
     request.outcome = -ENOMEM;
     return true;
   }
+  request.driver_generation = on->generation;
   if (is_streamed(request)) return start_receive(request, *on);
   if (is_called_when_ready(request.op)) return start_when_ready(request, *on);
   ++on->pending;
@@ -308,7 +311,7 @@ void uring_driver::prepare_call(io_request& request, io_uring_sqe& entry) noexce
 }
 
 void uring_driver::stop(io_request& request) noexcept {
-  if (request.driver_data == is_cancelling || request.driver_data == is_abandoned) return;
+  if (request.driver_data == is_cancelling) return;
   const bool is_held_here =
       request.driver_data == is_unsubmitted || request.driver_data == is_starved;
   if (is_held_here) (request.driver_data == is_starved ? starved_ : unsubmitted_).remove(request);
@@ -389,15 +392,10 @@ void uring_driver::abandon(io_handle handle) noexcept {
     request = following;
   }
   for (io_request* waiting : {on.receiver, on.sender}) {
-    if (waiting && waiting->driver_data == is_starved) {
-      stop(*waiting);
-    } else if (waiting) {
-      if (waiting->driver_data == is_cancelling) cancelling_.remove(*waiting);
-      waiting->driver_data = is_abandoned;  // (4)
-    }
+    if (waiting && waiting->driver_data == is_starved) stop(*waiting);
   }
   const bool is_kernel_involved = on.pending != 0;
-  adopt(handle);  // nothing of the old socket counts any more
+  adopt(handle);  // (3), (4): nothing of what was open counts any more
   if (!is_kernel_involved) return;
   if (io_uring_sqe* entry = next_entry()) {
     io_uring_prep_cancel_fd(entry, handle, IORING_ASYNC_CANCEL_ALL);
@@ -486,14 +484,16 @@ void uring_driver::heard(const io_uring_cqe& completion) noexcept {
 }
 
 void uring_driver::heard_request(io_request& request, std::int64_t outcome) noexcept {
-  const bool is_abandoned_now = request.driver_data == is_abandoned;
-  const bool is_cancelled = request.driver_data == is_cancelling || is_abandoned_now;
-  if (request.driver_data == is_cancelling) cancelling_.remove(request);
+  const bool is_cancelling_now = request.driver_data == is_cancelling;
+  if (is_cancelling_now) cancelling_.remove(request);
+  const bool is_closed = request.driver_generation !=
+                         descriptors_[static_cast<std::size_t>(request.handle)].generation;
+  const bool is_over = is_cancelling_now || is_closed;  // (4)
   if (shared_sends::asks(request)) {
     outcome = shared_sends::judge(request, outcome);  // of a closed socket as well: it may be done
   } else if (is_called_when_ready(request.op) && outcome >= 0)
-    outcome = is_abandoned_now ? -ECANCELED : call_now(request, is_piped(request));  // (4)
-  if (outcome == no_room && is_cancelled) outcome = -ECANCELED;
+    outcome = is_closed ? -ECANCELED : call_now(request, is_piped(request));
+  if (outcome == no_room && is_over) outcome = -ECANCELED;
   if (outcome == no_room) {
     request.driver_data = is_starved;
     return starved_.push_back(request);
@@ -501,10 +501,12 @@ void uring_driver::heard_request(io_request& request, std::int64_t outcome) noex
   // Not an answer: a signal came, what was ready no longer is, or a peer went before we came.
   const bool is_none = outcome == -EINTR || outcome == -EAGAIN ||
                        (request.op == io_op::accept && outcome == -ECONNABORTED);
-  if (is_none && !is_cancelled) return queue(request);
+  if (is_none && !is_over) return queue(request);
   if (is_none) outcome = -ECANCELED;
   if (request.op == io_op::accept && outcome >= 0) adopt(static_cast<io_handle>(outcome));
   forget(request);
+  // Nobody has asked for that: it found no thread to do it, as under many signals.
+  if (outcome == -ECANCELED && is_of_file(request.op) && !is_over) return leave_to_pool(request);
   finish(request, outcome);
 }
 

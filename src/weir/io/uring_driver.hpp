@@ -10,15 +10,16 @@
 //
 // Rejected: multishot accept takes connections that nobody has asked for, so a cancelled accept
 // could not leave them to another process. Rejected: single receives, each armed anew (10 % more
-// processor time per small message).
+// processor time per small message). What the kernel can do on a thread only, and can't make one,
+// it gives back as cancelled though nobody has asked for that: our own threads do it then.
 //
 // Invariants: (1) the kernel holds a request from its submission to its completion: a cancelled one
 //                 is not finished before its completion has been seen. Receives are held by us;
 //             (2) what is queued for submission is handed to the kernel before a descriptor that it
 //                 names is closed, for numbers are looked up at that moment;
 //             (3) a completion of a stream counts only if its generation is the descriptor's;
-//             (4) a request that waits with a poll is not tried again once its descriptor has been
-//                 closed, for the number may be another's by then.
+//             (4) a request of another generation than its descriptor's is not tried again: that
+//                 was closed, and the number may be another's by now.
 #pragma once
 
 #include <weir/io/kernel_driver.hpp>
@@ -72,7 +73,7 @@ class uring_driver final : public kernel_driver {
   };
   struct descriptor {
     std::uint32_t pending = 0;        // what the kernel holds on this number, of former sockets too
-    std::uint32_t generation = 0;     // (3)
+    std::uint32_t generation = 0;     // (3), (4)
     std::int32_t ending = not_ended;  // 0 after the end of the stream, -errno after a failure
     std::uint16_t kept = 0;           // pieces that arrived while nobody received
     bool is_armed = false;            // the kernel receives
