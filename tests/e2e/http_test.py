@@ -658,6 +658,23 @@ class Life(unittest.TestCase):
             server.start()
             self.assertEqual(server.client().get(f"/v1/messages/{id}").json["state"], "ready")
 
+    def test_a_second_signal_ends_a_drain_and_loses_nothing(self):
+        hung = threading.Event()
+        with Server() as server, Worker(lambda _: hung.wait(60) and (200, {}, b"")) as worker:
+            api = server.client()
+            api.put("/v1/queues/q", {"push": {"url": worker.url, "timeout": "60s"}})
+            id = api.post("/v1/queues/q/messages", b"x").json["id"]
+            worker.wait_calls(1)
+            server.process.send_signal(signal.SIGTERM)
+            while not any("draining" in line for line in server.output):
+                self.assertIsNone(server.process.poll(), server.output)
+                time.sleep(0.01)
+            self.assertEqual(server.stop(signal.SIGINT), -signal.SIGINT, server.output)
+            hung.set()
+            server.start()
+            answer = server.client().get(f"/v1/messages/{id}").json
+            self.assertEqual((answer["state"], answer["attempts"]), ("leased", 1))
+
     def test_two_servers_cannot_share_a_data_folder(self):
         with Server() as server:
             second = subprocess.run([APP, "serve", "--data", server.data, "--listen", "127.0.0.1:0"],

@@ -164,6 +164,8 @@ class greeter final : public server_observer {
 
 task<> stop_at(int signal_number, event* stop) {
   co_await wait_signal(signal_number);
+  std::signal(SIGTERM, SIG_DFL);  // the second one kills: what was confirmed is on disk
+  std::signal(SIGINT, SIG_DFL);
   stop->set();
 }
 
@@ -227,7 +229,8 @@ void add_serve_command(command_syntax app, command_choice& choice) {
   const command_syntax command = app.subcommand("serve", "Run the server");
   command.footer(
       "SIGTERM and SIGINT end it in order: what is in flight is answered (10 s at most), what was\n"
-      "confirmed is on disk, and the exit code is 0. SIGHUP reads tokens and certificates anew.");
+      "confirmed is on disk, and the exit code is 0. A second one does not wait for what is in\n"
+      "flight. SIGHUP reads tokens and certificates anew.");
   const auto given = std::make_shared<settings>();
   command.option("--data", given->data, "The data folder (default weir-data)").called("DIR");
   command

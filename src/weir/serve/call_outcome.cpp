@@ -42,10 +42,16 @@ call_outcome outcome_of(int status, std::string_view body,
   return outcome;
 }
 
-call_outcome outcome_of(const error& why) {
+call_outcome outcome_of(const error& why, duration within) {
   // `full` is of this server: it has no descriptor, no memory or no place for another host.
   const call_kind kind = why == errc::full ? call_kind::busy : call_kind::failed;
-  return {.kind = kind, .text = describe(why), .retry_after = {}};
+  // The system's own time-outs have a number, and say themselves what took so long.
+  const bool is_ours = why == errc::timed_out && why.os_code() == 0;
+  return {.kind = kind,
+          .text = is_ours
+                      ? fmt::format("timed_out: no whole answer within {}", format_duration(within))
+                      : describe(why),
+          .retry_after = {}};
 }
 
 }  // namespace weir

@@ -30,8 +30,9 @@ struct call_outcome {
 /// From an answer. `retry_after` is that field's value, absent when it is not there.
 call_outcome outcome_of(int status, std::string_view body,
                         std::optional<std::string_view> retry_after, time_point wall_now);
-/// From a call without an answer: a time-out, a refused or broken connection, or a lack of
-/// descriptors, memory or hosts here, for which no message pays with an attempt.
-call_outcome outcome_of(const error& why);
+/// From a call without a whole answer `within` its time: a time-out, a refused or broken
+/// connection, or a lack of descriptors, memory or hosts here, for which no message pays with an
+/// attempt.
+call_outcome outcome_of(const error& why, duration within);
 
 }  // namespace weir

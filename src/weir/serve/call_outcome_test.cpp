@@ -38,16 +38,19 @@ TEST(call_outcome, a_busy_worker_may_say_when_to_come_back) {
 }
 
 TEST(call_outcome, a_call_without_an_answer_is_a_failure_with_the_errors_name) {
-  const call_outcome outcome = outcome_of(error(errc::timed_out, "no answer"));
-  EXPECT_EQ(outcome.kind, call_kind::failed);
-  EXPECT_NE(outcome.text.find("timed_out"), std::string::npos);
+  const call_outcome late = outcome_of(error(errc::timed_out, "a deadline"), 30_s);
+  EXPECT_EQ(late.kind, call_kind::failed);
+  EXPECT_EQ(late.text, "timed_out: no whole answer within 30s");
+  const call_outcome silent = outcome_of(error::from_os(ETIMEDOUT, "connecting"), 30_s);
+  EXPECT_NE(silent.text.find("connecting"), std::string::npos) << silent.text;
 }
 
 TEST(call_outcome, a_lack_of_this_servers_own_is_no_failure_of_the_worker) {
   for (const int code : {EMFILE, ENFILE, ENOBUFS, ENOMEM}) {
-    EXPECT_EQ(outcome_of(error::from_os(code, "making a socket")).kind, call_kind::busy) << code;
+    EXPECT_EQ(outcome_of(error::from_os(code, "making a socket"), 30_s).kind, call_kind::busy)
+        << code;
   }
-  EXPECT_EQ(outcome_of(error::from_os(ECONNREFUSED, "connecting")).kind, call_kind::failed);
+  EXPECT_EQ(outcome_of(error::from_os(ECONNREFUSED, "connecting"), 30_s).kind, call_kind::failed);
 }
 
 }  // namespace

@@ -211,14 +211,15 @@ task<call_outcome> push_lane::call_worker(const taken_message& message,
                                           {"Weir-Attempt", attempt},
                                           {"Weir-Queue", queue_}}};
   const std::string url = settings_.url;  // new settings may come while we wait
+  const duration patience = settings_.timeout;
   auto called = co_await as_result(context_.calls.send({.method = "POST",
                                                         .url = url,
                                                         .headers = fields,
                                                         .body = message.body.text(),
-                                                        .timeout = settings_.timeout}));
+                                                        .timeout = patience}));
   if (!called) {
     if (called.error() == errc::cancelled) co_await checkpoint();
-    co_return outcome_of(called.error());
+    co_return outcome_of(called.error(), patience);
   }
   answer = std::move(*called);
   co_return outcome_of(answer.status(), answer.body, answer.head.field("Retry-After"),

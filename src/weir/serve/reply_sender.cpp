@@ -132,7 +132,7 @@ task<call_outcome> reply_sender::call_address(const due_reply& reply) {
   call_outcome outcome =
       called ? outcome_of(called->status(), called->body, called->head.field("Retry-After"),
                           context_.from.wall_now())
-             : outcome_of(called.error());
+             : outcome_of(called.error(), call_timeout);
   context_.counters.pushed(outcome.kind == call_kind::delivered, loop::current()->now() - begin);
   if (outcome.kind != call_kind::delivered) {
     log::info("a reply address did not take a result",
