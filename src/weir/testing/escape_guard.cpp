@@ -1,6 +1,7 @@
 #include <weir/testing/escape_guard.hpp>
 
 #include <weir/sim/virtual_run.hpp>
+#include <weir/testing/internal/death_note.hpp>
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -16,6 +17,7 @@
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -403,6 +405,14 @@ DIR* opendir(const char* path) {
   WEIR_GUARD(opendir, a_path);
   return real(path);
 }
+
+// No handler hears of these.
+void _exit(int code) {
+  weir::testing::detail::death_note::hear_exit();
+  ::syscall(SYS_exit_group, code);
+  __builtin_unreachable();
+}
+void _Exit(int code) noexcept { ::_exit(code); }
 
 }  // extern "C"
 

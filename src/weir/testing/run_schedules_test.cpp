@@ -17,6 +17,7 @@
 #include <cstdlib>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace weir {
 namespace {
@@ -348,9 +349,20 @@ task<> exits_when_overtaken() {
 task<> exits_quickly_when_overtaken() {
   if (co_await is_overtaken()) std::quick_exit(0);
 }
+task<> exits_at_once_when_overtaken() {
+  if (co_await is_overtaken()) ::_exit(0);
+}
+task<> exits_at_once_by_the_standards_name_when_overtaken() {
+  if (co_await is_overtaken()) std::_Exit(0);
+}
 
 TEST(DeathTest, an_exit_in_a_schedule_is_no_success) {
-  for (task<> (*body)() : {&exits_when_overtaken, &exits_quickly_when_overtaken}) {
+  std::vector<task<> (*)()> bodies{&exits_when_overtaken, &exits_quickly_when_overtaken};
+  if (testing::are_escapes_caught()) {
+    bodies.insert(bodies.end(), {&exits_at_once_when_overtaken,
+                                 &exits_at_once_by_the_standards_name_when_overtaken});
+  }
+  for (task<> (*body)() : bodies) {
     EXPECT_EXIT(run_from_here(body), ::testing::ExitedWithCode(1),
                 "ended the process, as by exit.., in one of its schedules; replay it with "
                 "WEIR_REPLAY=[a-z0-9]+:[0-9]");

@@ -90,6 +90,7 @@ void death_note::hear_exit() noexcept {
   const weir::detail::world_runs ending;
   tell("ended the process, as by exit(),");
   std::fflush(nullptr);
+  the_note->run_.clear();  // the escape guard's _exit() asks here, too
   ::_exit(EXIT_FAILURE);
 }
 

@@ -31,6 +31,8 @@ class death_note {
   /// Of the one that exists.
   static void begin_run(const run_name& which);
   static void end_run() noexcept;
+  /// The process is about to end: in a run that is told, and no success.
+  static void hear_exit() noexcept;
 
  private:
   static constexpr int signals[] = {SIGABRT, SIGSEGV, SIGBUS,  SIGFPE,
@@ -38,7 +40,6 @@ class death_note {
   static constexpr std::size_t stack_bytes = std::size_t{128} * 1024;
 
   static void hear_signal(int number, siginfo_t* about, void* context) noexcept;
-  static void hear_exit() noexcept;
   static void tell(const char* how) noexcept;
 
   std::string command_;
