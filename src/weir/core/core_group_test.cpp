@@ -10,10 +10,12 @@
 
 #include <gmock/gmock.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -368,6 +370,23 @@ WEIR_TEST("calls to all cores are told as spawned where they are awaited, at bot
       s.cancel("seen");
     });
   }(&all));
+}
+
+task<int> stay_on_core_1() {
+  if (this_core() == 1) co_await sleep(1_h);
+  co_return 1'000;
+}
+
+WEIR_TEST("a time-out around calls to all cores is told, and no part that is missing is added") {
+  virtual_cores all(1);
+  co_await all.run([]() -> task<> {
+    auto sum = co_await as_result(
+        with_timeout(1_ms, cores().map_reduce(stay_on_core_1, 0, std::plus<>())));
+    EXPECT_EQ(sum.error().code(), errc::timed_out);
+    auto done = co_await as_result(with_timeout(
+        1_ms, cores().call_all([]() -> task<> { std::ignore = co_await stay_on_core_1(); })));
+    EXPECT_EQ(done.error().code(), errc::timed_out);
+  }());
 }
 
 struct core_misuse {

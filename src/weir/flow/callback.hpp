@@ -158,7 +158,8 @@ template <class... A, class F, class C>
 /// A callback that is called often: start(on_item) is called at once, and each on_item(args...)
 /// queues an item. It never waits: when `capacity` items are queued the policy acts, and the
 /// receiver's stats() count what was dropped; drop_newest if the options say `wait`. on_item says
-/// false when the item was not queued. The items end when the last copy of on_item goes.
+/// false when nobody receives any more, and with overflow::fail when there was no room; what a
+/// policy drops is true. The items end when the last copy of on_item goes.
 template <class... A, class F>
 [[nodiscard]] auto from_callback_many(channel_options options, F start)
     -> cross::receiver<detail::called_with_t<A...>> {

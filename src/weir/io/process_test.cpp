@@ -495,6 +495,14 @@ TEST_P(child_process, that_writes_too_much_is_ended_and_that_is_told) {
   });
 }
 
+TEST_P(kernel_child, whose_own_child_still_writes_when_the_time_is_over_is_late) {
+  run([]() -> task<> {
+    const auto late = co_await as_result(
+        with_timeout(200_ms, run_process(shell("(sleep 5; echo late) & echo early"))));
+    EXPECT_EQ(late.error().code(), errc::timed_out);
+  });
+}
+
 TEST_P(kernel_child, without_descriptors_is_full_and_leaves_nothing_behind) {
 #if __has_feature(undefined_behavior_sanitizer)
   GTEST_SKIP() << "the sanitizer opens descriptors of its own, and reports it when it can't";

@@ -86,12 +86,14 @@ std::shared_ptr<const tls_rules> make_rules(const tls_server_settings& settings)
     if (made->contexts.empty()) made->not_after = not_after;
     if (asks) use_trust(one.get(), settings.client_ca, settings.client_ca_name, true);
     set_session_context(one.get(), settings);
+    // Of each: asked is the one that the client's name has chosen.
+    if (!made->protocols.empty())
+      SSL_CTX_set_alpn_select_cb(one.get(), &choose_protocol, made.get());
     made->contexts.push_back(std::move(one));
   }
   SSL_CTX* first = made->contexts.front().get();
   SSL_CTX_set_tlsext_servername_callback(first, &choose_identity);
   SSL_CTX_set_tlsext_servername_arg(first, made.get());
-  if (!made->protocols.empty()) SSL_CTX_set_alpn_select_cb(first, &choose_protocol, made.get());
   return made;
 }
 

@@ -220,6 +220,18 @@ TEST_P(tls_contract, the_server_chooses_its_certificate_by_name) {
               "CN = other");
     const handshake_outcome unknown = co_await shake(w.server, w.client, "unknown.test");
     EXPECT_NE(text_of(unknown.client).find("is for 'first.test'"), std::string::npos);
+
+    // Whichever it is, the protocol is agreed upon.
+    const std::string_view ours[] = {"h2", "http/1.1"};
+    const std::string_view odd[] = {"smtp"};
+    w.server.reload({.identities = all, .protocols = ours});
+    for (const char* host : {"first.test", "other.test"}) {
+      w.client.reload({.ca = w.ca_text, .protocols = ours});
+      EXPECT_EQ((co_await shake_well(w.server, w.client, host)).client.info().protocol, "h2");
+      w.client.reload({.ca = w.ca_text, .protocols = odd});
+      const handshake_outcome none = co_await shake(w.server, w.client, host);
+      EXPECT_EQ(none.client->error().code(), errc::refused) << host;
+    }
   });
 }
 
