@@ -164,8 +164,6 @@ class greeter final : public server_observer {
 
 task<> stop_at(int signal_number, event* stop) {
   co_await wait_signal(signal_number);
-  std::signal(SIGTERM, SIG_DFL);  // the second one kills: what was confirmed is on disk
-  std::signal(SIGINT, SIG_DFL);
   stop->set();
 }
 
@@ -212,10 +210,12 @@ task<> reload_at_hangup(server_config config, std::shared_ptr<server_secrets> se
 task<int> serve(server_setup setup) {
   warn_of_danger(setup);
   event stop;
+  const second_signal_kills at_once;  // what was confirmed is on disk
   greeter tell(setup);
   co_await with_scope({.name = "process"}, [&](scope& process) -> task<> {
-    process.spawn(stop_at, SIGTERM, &stop);
-    process.spawn(stop_at, SIGINT, &stop);
+    for (const int number : {SIGTERM, SIGINT}) {
+      if (!is_signal_ignored(number)) process.spawn(stop_at, number, &stop);
+    }
     process.spawn(reload_at_hangup, setup.config, setup.secrets);
     co_await run_server(std::move(setup), stop, tell);
     process.cancel("the server has ended");

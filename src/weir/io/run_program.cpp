@@ -10,6 +10,7 @@
 #include <weir/core/unhandled.hpp>
 #include <weir/io/crash_dump.hpp>
 #include <weir/io/make_driver.hpp>
+#include <weir/io/signals.hpp>
 
 #include <fmt/format.h>
 #include <signal.h>
@@ -20,6 +21,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -56,10 +58,7 @@ class stop_signal {
   };
   void hear() noexcept {
     is_pending_ = false;
-    if (request_.outcome < 0) return;
-    ::signal(SIGTERM, SIG_DFL);  // the second one kills
-    ::signal(SIGINT, SIG_DFL);
-    stop_(context_, name_);
+    if (request_.outcome >= 0) stop_(context_, name_);
   }
 
   driver& io_;
@@ -70,16 +69,20 @@ class stop_signal {
   bool is_pending_ = false;
 };
 
-// SIGTERM and SIGINT, if they are wanted.
+// SIGTERM and SIGINT, if they are wanted and the program was not started to ignore them.
 class stop_signals {
  public:
   stop_signals(bool wanted, driver& io, stop_signal::function stop, void* context) {
     if (!wanted) return;
-    terminate_ = std::make_unique<stop_signal>(io, SIGTERM, "SIGTERM", stop, context);
-    interrupt_ = std::make_unique<stop_signal>(io, SIGINT, "SIGINT", stop, context);
+    second_kills_.emplace();
+    if (!is_signal_ignored(SIGTERM))
+      terminate_ = std::make_unique<stop_signal>(io, SIGTERM, "SIGTERM", stop, context);
+    if (!is_signal_ignored(SIGINT))
+      interrupt_ = std::make_unique<stop_signal>(io, SIGINT, "SIGINT", stop, context);
   }
 
  private:
+  std::optional<second_signal_kills> second_kills_;
   std::unique_ptr<stop_signal> terminate_;
   std::unique_ptr<stop_signal> interrupt_;
 };

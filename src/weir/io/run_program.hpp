@@ -14,8 +14,9 @@ namespace weir {
 struct run_options {
   driver_options io = {};
   loop_options loop = {};
-  bool stop_on_signals =
-      true;                   // SIGTERM and SIGINT cancel everything (shutdown); a second one kills
+  // SIGTERM and SIGINT cancel everything (shutdown), unless the program was started to ignore them;
+  // a second one kills, also while a task holds the loop.
+  bool stop_on_signals = true;
   bool dump_on_crash = true;  // SIGQUIT prints the task tree; so do crashes and failed assertions
   unsigned cores = 0;         // run_on_all_cores: 0 is all that this process may use
   std::size_t calls_max = 4096;  // run_on_all_cores: core_group_options::calls_max

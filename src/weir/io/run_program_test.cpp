@@ -34,6 +34,7 @@ namespace {
 
 using namespace weir::literals;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // A port that the loops agree on before they listen. It is bound and shared, so nobody else gets
 // it, and does not listen, so it takes no connection away.
@@ -135,6 +136,34 @@ TEST(run_program, a_second_signal_kills_one_that_does_not_end_T19) {
       },
       [](pid_t child) { ::kill(child, SIGTERM); });
   EXPECT_EQ(outcome.signal, SIGTERM) << outcome.text;
+}
+
+TEST(run_program, a_second_signal_kills_one_whose_loop_is_held_T19) {
+  for (const bool on_all_cores : {false, true}) {
+    const child_outcome outcome = in_child([&] {
+      const auto program = []() -> task<> {
+        ::raise(SIGTERM);
+        ::raise(SIGINT);  // no turn of the loop between the two
+        std::fprintf(stderr, "still here\n");
+        co_return;
+      };
+      return on_all_cores ? run_on_all_cores({.cores = 1}, program) : run(program());
+    });
+    EXPECT_EQ(outcome.signal, SIGINT) << outcome.text;
+    EXPECT_THAT(outcome.text, Not(HasSubstr("still here")));
+  }
+}
+
+TEST(run_program, a_signal_that_was_ignored_at_the_start_stays_ignored) {
+  const child_outcome outcome = in_child([] {
+    ::signal(SIGINT, SIG_IGN);
+    return run([]() -> task<int> {
+      ::raise(SIGINT);
+      co_await sleep(1_ms);
+      co_return 7;
+    }());
+  });
+  EXPECT_EQ(outcome.code, 7) << outcome.text;
 }
 
 TEST(run_program, every_core_serves_one_port) {

@@ -1,10 +1,12 @@
 #include <weir/io/signal_relay.hpp>
 
 #include <weir/io/detail/signal_ear.hpp>
+#include <weir/io/signals.hpp>
 
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <mutex>
@@ -28,10 +30,24 @@ constinit int listeners_of[signals_end] = {};
 constinit struct sigaction former[signals_end] = {};
 constinit std::mutex table_lock;
 
+// Those that kill once one of them has been heard, and how many wish that.
+constinit std::atomic<std::uint64_t> killing_next{0};
+constinit std::atomic<int> wishes_to_kill{0};
+
 std::uint64_t bit(int number) noexcept { return std::uint64_t{1} << number; }
+
+// In the handler: a loop that a task holds would do it too late.
+void let_the_next_kill(int number) noexcept {
+  if ((killing_next.load(std::memory_order_relaxed) & bit(number)) == 0) return;
+  const std::uint64_t all = killing_next.exchange(0, std::memory_order_relaxed);
+  for (int each = 1; each < signals_end; ++each) {
+    if ((all & bit(each)) != 0) ::signal(each, SIG_DFL);
+  }
+}
 
 void hear(int number) noexcept {
   const int kept = errno;
+  let_the_next_kill(number);
   for (ear& one : ears) {
     one.hear(bit(number), [&one] {
       if (!one.is_woken->raise()) return;
@@ -86,3 +102,22 @@ bool signal_listener::take(int number) noexcept {
 bool signal_listener::has_any() const noexcept { return slot_ >= 0 && ears[slot_].has_any(); }
 
 }  // namespace weir::detail
+
+namespace weir {
+
+bool is_signal_ignored(int number) noexcept {
+  struct sigaction now = {};
+  return ::sigaction(number, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
+second_signal_kills::second_signal_kills() noexcept {
+  detail::wishes_to_kill.fetch_add(1, std::memory_order_relaxed);
+  detail::killing_next.store(detail::bit(SIGTERM) | detail::bit(SIGINT), std::memory_order_relaxed);
+}
+
+second_signal_kills::~second_signal_kills() {
+  if (detail::wishes_to_kill.fetch_sub(1, std::memory_order_relaxed) == 1)
+    detail::killing_next.store(0, std::memory_order_relaxed);
+}
+
+}  // namespace weir
