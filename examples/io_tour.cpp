@@ -147,11 +147,29 @@ weir::task<> wait_for_a_signal() {
 }
 // [/signal]
 
+// [stop]
+// What weir::run does with SIGTERM by itself, for a program that has other plans: one with
+// stop_on_signals = false, or with a loop of its own as here.
+weir::task<> wait_to_be_stopped() {
+  const weir::second_signal_kills at_once;  // also while a task of the farewell holds the loop
+  if (weir::is_signal_ignored(SIGTERM)) co_return;
+  co_await weir::with_scope([](weir::scope& s) -> weir::task<> {
+    s.spawn([]() -> weir::task<> {
+      co_await weir::wait_signal(SIGTERM);
+      std::printf("signal: the last guests are served\n");
+    });
+    co_await weir::yield();
+    ::kill(::getpid(), SIGTERM);
+  });
+}
+// [/stop]
+
 weir::task<> tour(std::string folder) {
   co_await file_tour(folder);
   co_await names();
   co_await keep_strangers_out();
   co_await wait_for_a_signal();
+  co_await wait_to_be_stopped();
   look_through();
   co_await own(std::move(folder));
   co_await wait_for_others();

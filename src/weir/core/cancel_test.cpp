@@ -372,15 +372,53 @@ WEIR_TEST("the deadline of a scope that cut its tasks short is told when its bod
   const scope_end cut = co_await run_for(15_ms);
   EXPECT_TRUE(cut.was_cut_short());
   EXPECT_EQ(cut.reason.kind, cancel_kind::deadline);
-  const scope_end from_outside = co_await with_scope([&](scope& outer) -> task<> {
-    const scope_end inner = co_await with_scope([&](scope& s) -> task<> {
+}
+
+WEIR_TEST(
+    "a scope whose tasks an outer cancellation cut passes it on though its body had ended (T4)") {
+  const auto leave_one_behind = [](int* reached) -> task<int> {
+    const int value = co_await with_scope([](scope& s) -> task<int> {
       s.spawn([]() -> task<> { co_await sleep(1_h); });
-      outer.cancel("outside");
-      co_return;
+      co_return 3;
     });
-    EXPECT_FALSE(inner.was_cut_short()) << "what ended its task was not its own";
+    ++*reached;
+    co_return value;
+  };
+  int reached = 0;
+  const scope_end from_outside = co_await with_scope([&](scope& outer) -> task<> {
+    outer.spawn(
+        [](scope* to_cancel) -> task<> {
+          co_await sleep(1_ms);
+          to_cancel->cancel("outside");
+        },
+        &outer);
+    co_await leave_one_behind(&reached);
   });
-  EXPECT_TRUE(from_outside.is_cancel_called());
+  EXPECT_TRUE(from_outside.was_cut_short());
+  const result<int> late = co_await as_result(with_timeout(1_ms, leave_one_behind(&reached)));
+  EXPECT_EQ(late.error().code(), errc::timed_out);
+  EXPECT_EQ(reached, 0);
+}
+
+WEIR_TEST("a body with a value whose tasks its scope's deadline cut raises timed_out (T2)") {
+  const auto run_for = [](duration length) -> task<int> {
+    co_return co_await with_scope({.timeout = 10_ms}, [&](scope& s) -> task<int> {
+      s.spawn(nap, length);
+      co_return 3;
+    });
+  };
+  EXPECT_EQ(co_await run_for(5_ms), 3);
+  const result<int> late = co_await as_result(run_for(15_ms));
+  EXPECT_EQ(late.error().code(), errc::timed_out);
+}
+
+WEIR_TEST("a body with a value that cancels the tasks it needs no longer gives its value") {
+  EXPECT_EQ(co_await with_scope([](scope& s) -> task<int> {
+              s.spawn(sleep_forever);
+              s.cancel("enough");
+              co_return 3;
+            }),
+            3);
 }
 
 WEIR_TEST("a body that returns although its scope was cancelled gives its value") {

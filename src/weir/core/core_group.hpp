@@ -154,7 +154,7 @@ task<> core_group::call_all(F f, A... args) {
     for (std::size_t i = 0; i < size_; ++i)
       s.spawn_at(
           at, [&](std::size_t to) -> task<> { co_await call(core_place(to, at), f, args...); }, i);
-    co_await s.join();  // so that a cancellation cuts the body, too, and goes on
+    co_return;
   });
 }
 
@@ -170,7 +170,7 @@ task<T> core_group::map_reduce(F f, T initial, Combine combine) {
             parts[to].emplace(co_await call(core_place(to, at), f));
           },
           i);
-    co_await s.join();  // as above: or parts would be missing below
+    co_return;
   });
   for (auto& part : parts) initial = combine(std::move(initial), std::move(*part));
   co_return initial;

@@ -389,6 +389,33 @@ WEIR_TEST("a time-out around calls to all cores is told, and no part that is mis
   }());
 }
 
+TEST(core_group, calls_to_all_cores_that_are_cancelled_at_any_point_leave_nothing_there) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    virtual_cores all(1);
+    int inside = 0;
+    int sum = 0;
+    int told = 0;
+    co_await all.run([](testing::victim* v, int* in, int* into, int* done) -> task<> {
+      co_await v->run([](int* in, int* into, int* done) -> task<> {
+        const auto nap = [in]() -> task<int> {
+          const counted here(in);
+          co_await sleep(this_core() == 0 ? 1_us : 2_us);
+          co_return 4;
+        };
+        *into = co_await cores().map_reduce(nap, 1, std::plus<>());
+        co_await cores().call_all([nap]() -> task<> { std::ignore = co_await nap(); });
+        *done = 1;
+      }(in, into, done));
+      EXPECT_EQ(*in, 0) << "all were awaited";
+      for (std::size_t i = 0; i < 2; ++i)
+        EXPECT_EQ(cores().stats(i).waiting + cores().stats(i).begun, 0u);
+      EXPECT_TRUE(*into == 0 || *into == 9) << *into;
+      if (!v->was_cancelled()) EXPECT_EQ(*done, 1);
+      EXPECT_EQ(co_await cores().call(1, [] { return 5; }), 5) << "the core serves on";
+    }(&v, &inside, &sum, &told));
+  });
+}
+
 struct core_misuse {
   const char* said;
   task<> (*body)();

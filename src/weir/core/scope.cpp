@@ -44,6 +44,7 @@ void make_sure_of_thread(const scope& of) noexcept {
 
 scope::scope(loop& on, scope* parent, detail::task_header* host, scope_options options) noexcept
     : loop_(&on), parent_(parent), host_(host), options_(options) {
+  WEIR_ASSERT(options_.tasks_max != 0 && "a scope lets one task live at least: tasks_max");
   deadline_timer_.due = time_point::never();
   deadline_timer_.owner = this;
   deadline_timer_.on_fire = [](detail::timer& t) noexcept {
@@ -445,6 +446,9 @@ std::coroutine_handle<> scope_frame::child_done(frame_base& body) noexcept {
     std::exception_ptr failure = body.failure;
     scope_.take_failure(*owner_, std::move(failure), scope_.policy_of_body());
   }
+#ifdef WEIR_FRAMES_UNPOOLED
+  if (scope_.stats_.live != 0) release_body();
+#endif
   return after_body();
 }
 
@@ -472,7 +476,12 @@ std::coroutine_handle<> scope_frame::finish() noexcept {
   if (scope_.errors_) {
     failure_ = std::make_exception_ptr(error_group(std::exchange(scope_.errors_, nullptr)));
   }
-  const bool passes_on = is_stopped_ && !end_.is_cancel_called() && !failure_;
+  // A body that had its value before an outer cancellation ended its children is cut short, too:
+  // whoever goes on with that value would take their work for done.
+  const bool are_children_cut = scope_.cancelled_ && scope_.stats_.cancelled != 0;
+  const bool passes_on = (is_stopped_ || are_children_cut) && !end_.is_cancel_called() && !failure_;
+  scope_.is_closed_ =
+      true;  // for a reference that was kept: as long as the memory is not another's
   scope_.~scope();
   if (passes_on) return unwind_above(*this);
   return resume_above();
@@ -480,7 +489,7 @@ std::coroutine_handle<> scope_frame::finish() noexcept {
 
 bool scope_frame::is_body_cut() {
   if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
-  return is_stopped_;
+  return is_stopped_ || (end_.reason.kind == cancel_kind::deadline && end_.has_ended_work);
 }
 
 namespace {

@@ -99,8 +99,9 @@ class scope {
   scope& operator=(const scope&) = delete;
 
   /// Starts f(args...) as a child: the call is made here, its body runs from the child's first
-  /// turn. The child keeps `f` and its arguments, so they can't dangle. The handle may be dropped:
-  /// the scope owns the child, not the handle.
+  /// turn. The child keeps `f` and its arguments, so they can't dangle; what a lambda captured by
+  /// reference can: the locals of a scope's body are gone when it returns, and its children may
+  /// live on. The handle may be dropped: the scope owns the child, not the handle.
   template <class F>
   auto spawn(F f, std::source_location place = std::source_location::current()) {
     return spawn_at(place, std::move(f));

@@ -214,5 +214,43 @@ WEIR_TEST("what a child spawned beside itself before its word fails at its start
   });
 }
 
+#ifdef WEIR_FRAMES_UNPOOLED
+// Without AddressSanitizer nothing can see it.
+TEST(ScopeDeathTest, a_child_that_refers_to_a_local_of_a_body_that_has_returned_is_told) {
+  const auto leave_a_child_behind = [] {
+    virtual_driver driver;
+    loop on(driver);
+    on.root().spawn([]() -> task<> {
+      co_await with_scope([](scope& s) -> task<> {
+        int count = 0;
+        s.spawn([&count]() -> task<> {
+          co_await sleep(1_ms);
+          ++count;
+        });
+        co_return;
+      });
+    });
+    on.run();
+  };
+  EXPECT_DEATH(leave_a_child_behind(), "heap-use-after-free");
+}
+#endif
+
+WEIR_TEST("spawning through a reference to a scope that is gone raises closed (T14)") {
+  scope* kept = nullptr;
+  bool has_run = false;
+  co_await with_scope([&](scope& s) -> task<> {
+    kept = &s;
+    co_return;
+  });
+  // The memory of the scope is part of this frame, which has put nothing else there.
+  EXPECT_THAT(co_await errors_of([](scope* gone, bool* ran) -> task<> {
+                gone->spawn([](bool* r) -> task<> { co_return void(*r = true); }, ran);
+                co_return;
+              }(kept, &has_run)),
+              UnorderedElementsAre(HasSubstr("closed: spawn: the scope has ended")));
+  EXPECT_FALSE(has_run);
+}
+
 }  // namespace
 }  // namespace weir

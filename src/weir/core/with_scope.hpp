@@ -51,6 +51,9 @@ class scope_frame : public inner_boundary {
   /// The body could not be started: its error is the scope's.
   std::coroutine_handle<> fail_at_start(std::exception_ptr failure) noexcept;
   virtual void destroy_body() noexcept = 0;
+  /// Under AddressSanitizer: the frame of a body that has returned goes while its children live, so
+  /// that one that refers to a local of it is told.
+  virtual void release_body() noexcept = 0;
   /// Rethrows the group if there is one; true: the body was cut short by the scope's own
   /// cancellation.
   bool is_body_cut();
@@ -96,16 +99,23 @@ class scope_awaiter final : public scope_frame {
   auto await_resume() {
     const bool is_cut = is_body_cut();
     if constexpr (std::is_void_v<T> && Cut == cut_short::tell) {
-      if (!is_cut) child_.promise().take();
+      if (!is_cut && child_) child_.promise().take();
       return end_;
     } else {
       if (is_cut) raise_cut_short(end_.reason);
-      return child_.promise().take();
+      if constexpr (std::is_void_v<T>) {
+        if (child_) child_.promise().take();
+      } else {
+        return child_.promise().take();
+      }
     }
   }
 
  private:
   void destroy_body() noexcept override { child_.reset(); }
+  void release_body() noexcept override {
+    if constexpr (std::is_void_v<T>) child_.reset();
+  }
 
   Body body_;
   weir::task<T> child_;
@@ -117,7 +127,10 @@ class scope_awaiter final : public scope_frame {
 /// `co_await with_scope({.tasks_max = 100}, [&](scope& s) -> task<> { ... });`
 /// Cut short by its own cancel() or timeout, a body without a value just ends, which the scope_end
 /// that the await gives tells; one with a value raises `cancelled` or `timed_out`. Errors of the
-/// body and of children arrive as one error_group.
+/// body and of children arrive as one error_group. Its timeout cuts it short as long as a child
+/// lives; an outer cancellation that ends its children passes on, also when the body had returned.
+/// Children outlive the body's locals: what they refer to stands outside of the body, or is given
+/// to spawn() by value, or the body ends with `co_await s.join()`.
 template <class Body>
 [[nodiscard]] auto with_scope(scope_options options, Body body) {
   using value = detail::task_value_t<Body, scope&>;

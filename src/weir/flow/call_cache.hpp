@@ -54,7 +54,13 @@ class basic_call_cache {
   static_assert(may_be_shared<Key, Reach>, "the count of bytes is not atomic: share std::string");
 
  public:
-  explicit basic_call_cache(cache_options options = {}) : options_(options) {}
+  /// Raises `invalid_argument` for negative times.
+  explicit basic_call_cache(cache_options options = {}) : options_(options) {
+    if (options.fresh_for < duration() || options.stale_for < duration()) {
+      raise(error(errc::invalid_argument,
+                  "call_cache: fresh_for and stale_for must not be negative"));
+    }
+  }
   basic_call_cache(const basic_call_cache&) = delete;
   basic_call_cache& operator=(const basic_call_cache&) = delete;
   ~basic_call_cache() { WEIR_ASSERT(flights_.empty() && "destroyed while a value is being made"); }

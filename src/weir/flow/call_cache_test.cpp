@@ -217,6 +217,12 @@ void a_cancelled_get_makes_nobody_wait_for_ever() {
     EXPECT_EQ(server.inside_now, 0u);
   });
 }
+TEST(CallCache, times_below_0_are_refused) {
+  using cache = call_cache<int, int>;
+  EXPECT_THROW(cache({.fresh_for = duration(-1)}), exception);
+  EXPECT_THROW(cache({.stale_for = duration(-1)}), exception);
+}
+
 TEST(CallCache, a_cancelled_get_makes_nobody_wait_for_ever) {
   a_cancelled_get_makes_nobody_wait_for_ever<local_flow>();
   a_cancelled_get_makes_nobody_wait_for_ever<cross_flow>();

@@ -71,7 +71,9 @@ result<std::uint64_t> bits_of_part(const field_kind& kind, std::string_view part
   std::uint64_t step = 1;
   if (slash != std::string_view::npos) {
     const auto number = parse_number(part.substr(slash + 1), kind.last);
-    if (!number || *number == 0) return wrong(kind, part, "the step must be a number above 0");
+    if (!number || *number == 0) {
+      return wrong(kind, part, "the step must be a number from 1 to " + std::to_string(kind.last));
+    }
     step = *number;
   }
   std::uint64_t from = kind.first;

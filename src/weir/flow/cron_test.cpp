@@ -118,7 +118,9 @@ TEST(Cron, what_is_wrong_is_named_with_its_field) {
       why("* * * * fri-mon"),
       "cron: 'fri-mon' in the field for the day of the week: the range ends before it begins");
   EXPECT_EQ(why("*/0 * * * *"),
-            "cron: '*/0' in the field for the minute: the step must be a number above 0");
+            "cron: '*/0' in the field for the minute: the step must be a number from 1 to 59");
+  EXPECT_EQ(why("*/70 * * * *"),
+            "cron: '*/70' in the field for the minute: the step must be a number from 1 to 59");
   EXPECT_NE(why("1,,2 * * * *").find("''"), std::string::npos);
   EXPECT_NE(why("* * * *").find("five fields"), std::string::npos);
   EXPECT_NE(why("* * * * * * *").find("five fields"), std::string::npos);

@@ -80,6 +80,10 @@ generator<int> numbers() {
 }
 
 constexpr misuse all_misuses[] = {
+    {"a_scope_without_room_for_a_task", "a scope lets one task live at least: tasks_max",
+     []() -> task<> {
+       co_await with_scope({.tasks_max = 0}, [](scope&) -> task<> { co_return; });
+     }},
     {"a_task_awaited_by_two", "a spawned task's handle has one awaiter at a time",
      []() -> task<> {
        co_await with_scope([](scope& s) -> task<> {

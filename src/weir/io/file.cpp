@@ -98,7 +98,7 @@ read_wait::read_wait(io_handle from, std::uint64_t at, char* into, std::size_t l
 
 result<std::size_t> read_wait::take() noexcept {
   if (is_open_for_less(task->current->on().io(), *this))
-    return fail(error(errc::closed, "read: the file was not opened for reading", place));
+    return fail(error(errc::permission_denied, "read: the file was not opened for reading", place));
   if (outcome < 0) return fail(failed(kind->name));
   return static_cast<std::size_t>(outcome);
 }
@@ -131,7 +131,8 @@ bool write_wait::goes_on() noexcept {
 result<void> write_wait::take() noexcept {
   if (outcome >= 0) return {};
   if (is_open_for_less(task->current->on().io(), *this))
-    return fail(error(errc::closed, "write: the file was not opened for writing", place));
+    return fail(
+        error(errc::permission_denied, "write: the file was not opened for writing", place));
   if (written_ == 0) return fail(failed(kind->name));
   try {
     return fail(failed(fmt::format("write failed after {} bytes", written_).c_str()));

@@ -97,7 +97,8 @@ class write_wait final : public io_wait<write_wait, void> {
 ///          happened or did not.
 /// Order:   none between operations in flight at once; await one before the next to order them.
 /// Bound:   the driver's blocking pool or ring; memory is the caller's until the wait ends.
-/// Errors:  `no_space`, `io`, ...; a failed write says how much was written; `closed` after close.
+/// Errors:  `no_space`, `io`, ...; a failed write says how much was written; `closed` after close;
+///          `permission_denied` for what it was not opened for.
 /// Threads: one loop.
 class [[nodiscard]] file {
  public:

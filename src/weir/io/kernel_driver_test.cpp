@@ -448,7 +448,7 @@ TEST_P(kernel_limits, two_receives_at_once_are_a_bug_that_is_told) {
     return 0;
   });
   EXPECT_EQ(outcome.signal, SIGABRT);
-  EXPECT_THAT(outcome.text, HasSubstr("a socket has one receive"));
+  EXPECT_THAT(outcome.text, HasSubstr("a socket has one receive and one send at a time"));
 }
 
 TEST(make_driver, refuses_a_name_that_it_does_not_know) {

@@ -243,7 +243,6 @@ task<finished_process> run_process(command what, run_process_options options) {
         all.spawn(drain, &child.errors(),
                   capture{"errors", &done.errors, bytes_max, &all, &overflown});
       done.status = co_await child.wait();
-      co_await all.join();  // so that a cancellation is heard while its own children still write
     });
   };
   co_await with_process(std::move(what), converse);

@@ -188,11 +188,18 @@ task<listener> listen_at(address where, listen_options options) {
   co_return listener(io, handle);
 }
 
+namespace {
+task<listener> listen_where(result<address> where, listen_options options) {
+  co_return co_await listen_at(value_or_raise(std::move(where)), options);
+}
+}  // namespace
+
+// No coroutine: what its settings refer to need not outlive the call. What is wrong with them is
+// raised by the task, so that as_result() hears it.
 WEIR_CORO_WRAPPER task<listener> listen(listen_settings where) {
-  address at = value_or_raise(where.path.empty() ? address::parse(where.host, where.port)
-                                                 : address::unix_path(where.path));
-  return listen_at(
-      at, {.reuse_port = where.reuse_port, .backlog = where.backlog, .ipv6_only = where.ipv6_only});
+  return listen_where(
+      where.path.empty() ? address::parse(where.host, where.port) : address::unix_path(where.path),
+      {.reuse_port = where.reuse_port, .backlog = where.backlog, .ipv6_only = where.ipv6_only});
 }
 
 task<socket> connect(address to) {

@@ -32,6 +32,16 @@ TEST_P(socket_contract, bytes_arrive_as_they_were_sent_and_the_end_is_empty) {
   });
 }
 
+TEST_P(socket_contract, where_nobody_can_listen_is_told_to_who_waits_not_to_who_asks) {
+  run([]() -> task<> {
+    const result<listener> no_host = co_await as_result(listen({.host = "not a host"}));
+    EXPECT_EQ(no_host.error().code(), errc::invalid_argument);
+    const std::string too_long(200, 'x');
+    const result<listener> no_path = co_await as_result(listen({.path = too_long}));
+    EXPECT_EQ(no_path.error().code(), errc::invalid_argument);
+  });
+}
+
 TEST_P(socket_contract, a_send_of_nothing_is_done_at_once) {
   run([]() -> task<> {
     connection pair = co_await connect_pair();

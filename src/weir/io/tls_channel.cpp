@@ -180,6 +180,7 @@ task<sent_outcome> tls_channel::send(std::span<const io_slice> pieces, duration 
                                      std::size_t* sent) {
   co_await checkpoint();
   if (sent) *sent = 0;
+  if (engine_->has_ended_write()) co_return sent_outcome{errc::closed};
   slice_cursor left(pieces.data(), pieces.size());
   while (true) {
     while (!left.is_empty() && engine_->unsent_bytes() < batch_bytes_max) {

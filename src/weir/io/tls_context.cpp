@@ -166,8 +166,11 @@ std::unique_ptr<tls_engine> tls_client_core::make_engine(const std::string& host
   SSL_set_connect_state(one);
   SSL_set_hostflags(one, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
   const bool is_address = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(one), host.c_str()) == 1;
+  // The dot at the end of a full name is for name servers (RFC 6066, 3).
+  const std::string name =
+      host.size() > 1 && host.ends_with('.') ? host.substr(0, host.size() - 1) : host;
   if (!is_address &&
-      (SSL_set1_host(one, host.c_str()) != 1 || SSL_set_tlsext_host_name(one, host.c_str()) != 1)) {
+      (SSL_set1_host(one, name.c_str()) != 1 || SSL_set_tlsext_host_name(one, name.c_str()) != 1)) {
     ERR_clear_error();
     raise(error(errc::invalid_argument, fmt::format("TLS: '{}' can't be a host name", host)));
   }

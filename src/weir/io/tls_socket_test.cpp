@@ -109,6 +109,8 @@ TEST_P(tls_contract, bytes_arrive_as_they_were_sent_and_the_end_is_empty) {
     co_await pair.client.shutdown_send();
     EXPECT_EQ(co_await all_of(pair.server), "hello world");
     EXPECT_TRUE((co_await pair.server.receive()).empty()) << "the end stays the end";
+    const result<void> too_late = co_await as_result(pair.client.send("!"));
+    EXPECT_EQ(too_late.error().code(), errc::closed) << describe(too_late.error());
     co_await pair.server.send("answer");
     co_await pair.server.shutdown_send();
     EXPECT_EQ(co_await all_of(pair.client), "answer") << "after a half-close";
@@ -216,6 +218,9 @@ TEST_P(tls_contract, the_server_chooses_its_certificate_by_name) {
               "CN = first");
     EXPECT_EQ((co_await shake_well(w.server, w.client, "other.test")).client.info().peer,
               "CN = other");
+    EXPECT_EQ((co_await shake_well(w.server, w.client, "other.test.")).server.info().server_name,
+              "other.test")
+        << "a full name's last dot is for name servers only";
     EXPECT_EQ((co_await shake_well(w.server, w.client, "a.other.test")).client.info().peer,
               "CN = other");
     const handshake_outcome unknown = co_await shake(w.server, w.client, "unknown.test");
@@ -332,6 +337,7 @@ TEST_P(tls_contract, both_sides_agree_on_a_protocol_or_part) {
     w.client.reload({.ca = w.ca_text, .protocols = odd});
     const handshake_outcome none = co_await shake(w.server, w.client);
     EXPECT_EQ(none.client->error().code(), errc::refused) << text_of(none.client);
+    EXPECT_EQ(none.server->error().code(), errc::unsupported) << text_of(none.server);
   });
 }
 

@@ -198,7 +198,7 @@ bool uring_driver::start_when_ready(io_request& request, descriptor& on) noexcep
 }
 
 bool uring_driver::start_receive(io_request& request, descriptor& on) noexcept {
-  WEIR_ASSERT(!on.receiver && "a socket has one receive at a time");
+  WEIR_ASSERT(!on.receiver && "a socket has one receive and one send at a time");
   if (on.first) {
     request.outcome = take_kept(request, on);
     return true;

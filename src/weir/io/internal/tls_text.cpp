@@ -136,6 +136,7 @@ error tls_failure(bool is_up, const std::string& refusal) {
               "TLS: the client showed no certificate, and this server requires one"};
     case SSL_R_NO_SHARED_CIPHER:
     case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_NO_APPLICATION_PROTOCOL:
       return {errc::unsupported, fmt::format("TLS: nothing that both sides know: {}", text)};
     default:
       break;
