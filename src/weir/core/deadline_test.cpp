@@ -4,6 +4,7 @@
 #include <weir/core/with_scope.hpp>
 #include <weir/testing/test.hpp>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <source_location>
@@ -15,7 +16,10 @@ namespace {
 
 using namespace weir::literals;
 using testing::elapsed;
+using ::testing::ElementsAre;
+using testing::errors_of;
 using testing::expect_raises;
+using ::testing::HasSubstr;
 
 /// Says when it is destroyed.
 struct mark {
@@ -39,6 +43,13 @@ WEIR_TEST("a time-out raises timed_out once the task has ended") {
   }(&log)));
   EXPECT_EQ(log, "d");
   EXPECT_EQ(elapsed(), 8_ms);
+}
+
+WEIR_TEST("a time-out tells its length, a deadline that it has passed") {
+  EXPECT_THAT(co_await errors_of(with_timeout(1500_ms, sleep_forever())),
+              ElementsAre(HasSubstr("timed_out: not done within 1s500ms")));
+  EXPECT_THAT(co_await errors_of(with_deadline(time_point() + 1_s, sleep_forever())),
+              ElementsAre(HasSubstr("timed_out: the scope's deadline passed")));
 }
 
 WEIR_TEST("a task that is in time gives its value and leaves no timer") {

@@ -4,6 +4,7 @@
 #include <weir/base/defect.hpp>
 #include <weir/base/error.hpp>
 #include <weir/base/log.hpp>
+#include <weir/base/text.hpp>
 #include <weir/core/detail/awaited_at.hpp>
 #include <weir/core/error_group.hpp>
 #include <weir/core/error_trace.hpp>
@@ -12,6 +13,7 @@
 #include <weir/core/unhandled.hpp>
 #include <weir/core/with_scope.hpp>
 
+#include <new>
 #include <source_location>
 #include <string>
 #include <string_view>
@@ -526,9 +528,22 @@ std::source_location awaited_at() noexcept {
   return place_from(awaiting(*running_frame()), running_task->here);
 }
 
-void raise_cut_short(const cancel_reason& reason) {
+namespace {
+// A scope's deadline may have been moved; that of with_timeout() is its length. Without memory the
+// code is enough, as in error.
+std::string lateness(const scope_options& of) noexcept {
+  try {
+    if (of.name != timeout_name) return "the scope's deadline passed";
+    return "not done within " + format_duration(of.timeout);
+  } catch (const std::bad_alloc&) {
+    return {};
+  }
+}
+}  // namespace
+
+void raise_cut_short(const cancel_reason& reason, const scope_options& of) {
   if (reason.kind == cancel_kind::deadline)
-    raise(error(errc::timed_out, "the scope's deadline passed", place_of_await()));
+    raise(error(errc::timed_out, lateness(of), place_of_await()));
   std::string text = "the scope was cancelled";
   if (reason.task != 0) (text += " by task ") += std::to_string(reason.task);
   if (reason.text && *reason.text) (text += ": ") += reason.text;

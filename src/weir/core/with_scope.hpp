@@ -20,7 +20,7 @@ struct scope_end {
 
   /// The scope itself was cancelled, by cancel() or its deadline.
   bool is_cancel_called() const noexcept { return reason.kind != cancel_kind::none; }
-  /// That ended something inside. False when all was done already, and when an outer scope did it.
+  /// That ended something inside. False when all was done already.
   bool was_cut_short() const noexcept { return has_ended_work; }
 };
 
@@ -77,9 +77,11 @@ class scope_frame : public inner_boundary {
   bool is_stopped_ = false;
 };
 
+inline constexpr const char timeout_name[] = "timeout";  // of with_timeout()'s scope
+
 enum class cut_short : std::uint8_t { tell, raise_error };
 
-[[noreturn]] void raise_cut_short(const cancel_reason& reason);
+[[noreturn]] void raise_cut_short(const cancel_reason& reason, const scope_options& of = {});
 
 template <class T, class Body, cut_short Cut>
 class scope_awaiter final : public scope_frame {
@@ -102,7 +104,7 @@ class scope_awaiter final : public scope_frame {
       if (!is_cut && child_) child_.promise().take();
       return end_;
     } else {
-      if (is_cut) raise_cut_short(end_.reason);
+      if (is_cut) raise_cut_short(end_.reason, options_);
       if constexpr (std::is_void_v<T>) {
         if (child_) child_.promise().take();
       } else {

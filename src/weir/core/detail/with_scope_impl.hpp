@@ -36,7 +36,8 @@ task<T> run_bounded(scope_options options, task<T> body, time_point at = time_po
 
 template <class T>
 WEIR_CORO_WRAPPER task<T> with_timeout(duration length, task<T> body) {
-  return detail::run_bounded(scope_options{.name = "timeout", .timeout = length}, std::move(body));
+  return detail::run_bounded(scope_options{.name = detail::timeout_name, .timeout = length},
+                             std::move(body));
 }
 
 template <class Leaf>
