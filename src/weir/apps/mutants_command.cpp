@@ -32,6 +32,8 @@ struct settings {
   bool list = false;
 };
 
+constexpr std::uint64_t tries_enough = 300;  // all that can be planted are noticed within so many
+
 double in_seconds(duration length) { return static_cast<double>(length.ns) / 1e9; }
 
 /// A line for each mutant as it ends; on a terminal one more says who is at work.
@@ -147,6 +149,9 @@ exit_code run_mutants(const settings& given) {
     throw command_failure{exit_code::failed, "the control failed: " + report.broken_control};
   }
   if (!given.markdown) print(sum_of(report));
+  if (report.killed() < report.tried.size() && given.tries < tries_enough) {
+    print(fmt::format("too few seeds to judge what lives: some take {}\n", tries_enough));
+  }
   return report.killed() == report.tried.size() ? exit_code::ok : exit_code::failed;
 }
 

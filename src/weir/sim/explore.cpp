@@ -405,7 +405,7 @@ found_failure explorer::describe(const run_name& which, std::uint64_t runs) {
   failing.named = probes_.taken();
   made.words = words_of(made.shrunk, failing);
   if (made.shrunk.exceptions.empty()) {
-    made.timeline = timeline_of(failing, failing);  // of a run without end one is long enough
+    made.timeline = timeline_of(failing);  // of a run without end one is long enough
   } else {
     schedule_trace in_order;
     in_order.keeps_notes = true;
@@ -434,6 +434,7 @@ exploration explore(explorer& with, const explore_options& options) {
     }
     if (n != 0 && options.twice_every != 0 && n % options.twice_every == 0) {
       made.divergence = with.part_of_two(which);
+      made.parted = which;
       if (!made.divergence.empty()) break;
     }
   }

@@ -187,4 +187,15 @@ std::string timeline_of(const schedule_trace& in_order, const schedule_trace& fa
   return text;
 }
 
+std::string timeline_of(const schedule_trace& run) {
+  const std::size_t count = run.notes().size();
+  const std::size_t first = count > story_lines_max ? count - story_lines_max : 0;
+  std::string text = fmt::format("{:>6} this run, in order\n", "step");
+  if (first != 0) text += fmt::format("{:>6} ...\n", fmt::format("1-{}", first));
+  for (std::size_t at = first; at < count; ++at)
+    text += fmt::format("{:>6} {}\n", at + 1, cell(run, at));
+  if (run.steps() > count) text += fmt::format("  ... and {} more steps\n", run.steps() - count);
+  return text;
+}
+
 }  // namespace weir

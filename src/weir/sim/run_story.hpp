@@ -18,6 +18,8 @@ std::string words_of(const choice& one, const schedule_trace& trace);
 std::string words_of(const choice_log& log, const schedule_trace& trace);
 /// Two columns: the run in order and this one, step by step, from where they part.
 std::string timeline_of(const schedule_trace& in_order, const schedule_trace& failing);
+/// One column: the last steps of a run in order.
+std::string timeline_of(const schedule_trace& run);
 /// "producer" of "task<> weir::(anonymous namespace)::producer(int)".
 std::string short_name(const char* function);
 /// "task 7, spawned at ...", and a line for each coroutine that it is in. It must not run.

@@ -126,7 +126,7 @@ std::string text_of(const found_failure& failure) {
   std::string text =
       fmt::format("{}\nfailed ({}) in run {}, schedule {}\n", failure.outcome.failure,
                   name(failure.outcome.how), failure.runs, failure.found.text());
-  if (failure.has_repeated) {
+  if (failure.has_repeated && failure.exceptions_found != 0) {
     text += fmt::format("{} needed ({} when found, {} to shrink it):\n",
                         count_of(count, by_tasks ? "switch" : "exception"),
                         failure.exceptions_found, count_of(failure.shrink_runs, "run"));
@@ -135,11 +135,23 @@ std::string text_of(const found_failure& failure) {
   return text;
 }
 
+std::string command_of(const run_name& which) {
+  return "replay it:  WEIR_REPLAY=" + which.text() + command_of_test();
+}
+
 void report(const found_failure& failure, std::source_location place) {
   run_name which = failure.found;
   if (failure.has_repeated) which = {.log = failure.shrunk};
-  detail::fail_at(place,
-                  text_of(failure) + "replay it:  WEIR_REPLAY=" + which.text() + command_of_test());
+  detail::fail_at(place, text_of(failure) + command_of(which));
+}
+
+void report_parting(const std::string& divergence, const run_name& which,
+                    std::source_location place) {
+  detail::fail_at(place, divergence +
+                             "the same schedule must do the same twice: something outside of the "
+                             "virtual world (a static variable, an address, the real clock) "
+                             "decides, too\n" +
+                             command_of(which));
 }
 
 void check_probes(const std::vector<probe_book::entry>& seen, std::source_location place) {
@@ -163,6 +175,7 @@ template <class Tested, class Body>
 void replay(Body body, const run_name& which, std::source_location place) {
   std::optional<found_failure> failure;
   choice_log stale;
+  std::string divergence;
   {
     Tested program(body);
     explore_options options = options_of_tests();
@@ -172,10 +185,20 @@ void replay(Body body, const run_name& which, std::source_location place) {
       failure = with.describe(which, 1);
     } else if (which.log) {
       stale = not_reached(*which.log, with.record(which));
+    } else {
+      divergence = with.part_of_two(which);
     }
   }
   if (failure) {
+    if (which.log) stale = not_reached(*which.log, failure->shrunk);
+    if (!stale.exceptions.empty()) {
+      failure->words = fmt::format("  the log names what this run can't do, {}: it ran as {}\n",
+                                   stale.text(), run_name{.log = failure->shrunk}.text()) +
+                       failure->words;
+    }
     report(*failure, place);
+  } else if (!divergence.empty()) {
+    report_parting(divergence, which, place);
   } else if (!stale.exceptions.empty()) {
     detail::fail_at(place, fmt::format("WEIR_REPLAY={}: the log names a choice that this run does "
                                        "not come to: {}\nit passes, which shows nothing: run the "
@@ -204,7 +227,7 @@ void run_all(Body body, std::source_location place) {
   if (made.failure) {
     report(*made.failure, place);
   } else if (!made.divergence.empty()) {
-    detail::fail_at(place, made.divergence + "the same schedule must do the same twice");
+    report_parting(made.divergence, made.parted, place);
   } else if (skipped) {
     GTEST_MESSAGE_AT_(place.file_name(), static_cast<int>(place.line()), skipped->c_str(),
                       ::testing::TestPartResult::kSkip);

@@ -153,6 +153,8 @@ TEST(Report, of_what_fails_in_order_too_says_so) {
   const std::string text = report_of(&fails_in_order);
   EXPECT_NE(text.find("no such queue"), std::string::npos) << text;
   EXPECT_NE(text.find("it fails with everything in order"), std::string::npos) << text;
+  EXPECT_EQ(text.find("0 switches needed"), std::string::npos) << text;
+  EXPECT_NE(text.find("  step this run, in order\n     1 "), std::string::npos) << text;
 }
 
 task<> fails_twice() {
@@ -236,6 +238,18 @@ TEST(Report, of_two_runs_that_differ_has_both_stacks) {
   const std::string text = report_of(&depends_on_a_static);
   EXPECT_NE(text.find("two runs of "), std::string::npos) << text;
   EXPECT_NE(text.find("the same schedule must do the same twice"), std::string::npos) << text;
+  const std::string schedule = word_after(text, "WEIR_REPLAY=");
+  const with_environment replay("WEIR_REPLAY", schedule);
+  const std::string again = report_of(&depends_on_a_static);
+  EXPECT_NE(again.find("two runs of " + schedule), std::string::npos) << again;
+}
+
+TEST(Report, of_a_log_that_asks_for_more_than_the_run_can_do_and_fails_says_how_it_ran) {
+  const with_environment replay("WEIR_REPLAY", "log:t4=99");
+  const std::string text = report_of(&loses_an_update);
+  EXPECT_NE(text.find("the log names what this run can't do, t4=99: it ran as log:t4="),
+            std::string::npos)
+      << text;
 }
 
 task<> fails_from_its_tenth_run_on() {
