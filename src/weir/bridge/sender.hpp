@@ -120,7 +120,7 @@ class future_sender {
  public:
   using value_type = T;
 
-  explicit future_sender(future<T> from) noexcept : of_(from.release()) {}
+  explicit future_sender(future<T> from) noexcept : of_(detail::source_of(std::move(from))) {}
   template <class Receiver>
   [[nodiscard]] auto connect(Receiver to) && {
     return detail::future_operation<T, Receiver>(std::move(of_), std::move(to));

@@ -23,7 +23,7 @@ task<> stop_when_cancelled(std::stop_source source);
 
 /// Runs the task and cancels it when the token is stopped, on whatever thread: then one without a
 /// value just ends, and one with a value raises `cancelled`. A token that is stopped already lets
-/// it run to its first wait.
+/// it run to its first wait. An error of the task is raised as it is.
 template <class T>
 [[nodiscard]] task<T> cancel_on_stop(std::stop_token token, task<T> body) {
   cross::event stopped("std::stop_token");
@@ -43,10 +43,14 @@ template <class T>
       co_return value;
     }
   };
-  if constexpr (std::is_void_v<T>) {
-    co_await with_scope({.name = "cancel_on_stop"}, run);
-  } else {
-    co_return co_await with_scope({.name = "cancel_on_stop"}, run);
+  try {
+    if constexpr (std::is_void_v<T>) {
+      co_await with_scope({.name = "cancel_on_stop"}, run);
+    } else {
+      co_return co_await with_scope({.name = "cancel_on_stop"}, run);
+    }
+  } catch (const std::exception& e) {
+    detail::rethrow_single(e);
   }
 }
 
@@ -68,10 +72,14 @@ template <class F>
       co_return got;
     }
   };
-  if constexpr (std::is_void_v<value>) {
-    co_await with_scope({.name = "with_stop_token"}, run);
-  } else {
-    co_return co_await with_scope({.name = "with_stop_token"}, run);
+  try {
+    if constexpr (std::is_void_v<value>) {
+      co_await with_scope({.name = "with_stop_token"}, run);
+    } else {
+      co_return co_await with_scope({.name = "with_stop_token"}, run);
+    }
+  } catch (const std::exception& e) {
+    detail::rethrow_single(e);
   }
 }
 

@@ -58,6 +58,18 @@ WEIR_TEST("a token that was stopped before lets the task run to its first wait")
   EXPECT_EQ(errors.size(), 1u);
 }
 
+WEIR_TEST("an error of a task that a token may stop is raised as it is, not as a group") {
+  co_await testing::expect_raises<errc::refused>(cancel_on_stop(std::stop_token(), []() -> task<> {
+    co_await yield();
+    raise(error(errc::refused));
+  }()));
+  co_await testing::expect_raises<errc::refused>(
+      with_stop_token([](const std::stop_token&) -> task<int> {
+        co_await yield();
+        raise(error(errc::refused));
+      }));
+}
+
 TEST(CrossStopToken, is_stopped_on_another_thread) {
   for (int round = 0; round < 20; ++round) {
     std::stop_source source;

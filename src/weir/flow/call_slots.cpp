@@ -4,6 +4,7 @@
 #include <weir/base/error.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/loop.hpp>
+#include <weir/flow/detail/clock_here.hpp>
 
 #include <new>
 #include <string>
@@ -34,7 +35,7 @@ bool call_slots<Reach>::awaiter::admit(typename Reach::wakes&) noexcept {
 template <class Reach>
 void call_slots<Reach>::awaiter::enlist() noexcept {
   const duration wait_max = this->of_->options_.wait_max;
-  if (wait_max != duration::max()) timer_.due = loop::current()->now() + wait_max;
+  if (wait_max != duration::max()) timer_.due = now_here() + wait_max;
   base::enlist();
 }
 

@@ -13,6 +13,8 @@ namespace weir {
 breaker_verdict judge_failure(const call_failure& what) {
   if (what.is_refusal()) return breaker_verdict::ignored;
   switch (what.code()) {
+    case errc::cancelled:
+      return breaker_verdict::ignored;
     case errc::not_found:
     case errc::already_exists:
     case errc::invalid_argument:
@@ -38,6 +40,8 @@ breaker_options checked(breaker_options options) {
     wrong = "window_calls, calls_min and probes must be above 0";
   else if (options.window_time != duration() && options.window_time < duration(1000))
     wrong = "window_time must be 0 or at least a microsecond";
+  else if (options.slow_call <= duration())
+    wrong = "slow_call must be above 0";
   else if (options.open_for <= duration() || options.probes_time_max < duration())
     wrong = "open_for must be above 0, and probes_time_max not negative";
   else if (!options.judge)
@@ -216,6 +220,7 @@ auto basic_circuit_breaker<Reach>::begin(unit) -> ticket {
   {
     const typename Reach::guard held(lock_);
     call = core_.let_in(now, effects);
+    if (call) ++running_;
   }
   if (!call) effects.refuse();
   return {this, *call};
@@ -231,6 +236,7 @@ void basic_circuit_breaker<Reach>::note(const breaker_call& ended,
   if (verdict == breaker_verdict::failure) what = failure->to_error();
   breaker_effects effects(core_.options());
   const typename Reach::guard held(lock_);
+  --running_;
   core_.note(ended, verdict, what, now, effects);
 }
 

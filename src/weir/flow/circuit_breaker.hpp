@@ -140,6 +140,7 @@ template <class Reach>
 class basic_circuit_breaker {
  public:
   explicit basic_circuit_breaker(breaker_options options) : core_(options) {}
+  ~basic_circuit_breaker() { WEIR_ASSERT(running_ == 0 && "destroyed under a call"); }
   basic_circuit_breaker(const basic_circuit_breaker&) = delete;
   basic_circuit_breaker& operator=(const basic_circuit_breaker&) = delete;
 
@@ -194,12 +195,14 @@ class basic_circuit_breaker {
   void note(const breaker_call& ended, const call_failure* failure) noexcept;
   void give_back(std::uint64_t epoch) noexcept {
     const typename Reach::guard held(lock_);
+    --running_;
     core_.give_back(epoch);
   }
   void put(breaker_state to) noexcept;
 
   [[no_unique_address]] mutable typename Reach::lock lock_;
   breaker_core core_;
+  std::uint64_t running_ = 0;
 };
 
 extern template class basic_circuit_breaker<one_loop>;

@@ -269,7 +269,19 @@ FLOW_CONTRACT("by hand it is opened, let through, and put back") {
   EXPECT_EQ(breaker.state(), breaker_state::open);
 }
 
+FLOW_CONTRACT("a call that says that it was cancelled counts nowhere") {
+  typename Kit::circuit_breaker breaker({.window_calls = 2, .calls_min = 2});
+  scripted stopped({{1_ms, errc::cancelled}});
+  for (int i = 0; i < 5; ++i) {
+    std::ignore =
+        co_await as_result(breaker.run([&]() -> task<int> { co_return co_await stopped.call(); }));
+  }
+  EXPECT_EQ(breaker.state(), breaker_state::closed);
+  EXPECT_EQ(breaker.stats().window_calls, 0u);
+}
+
 TEST(CircuitBreaker, what_cannot_be_meant_is_refused) {
+  EXPECT_THROW(circuit_breaker({.slow_call = 0_s}), exception);
   EXPECT_THROW(circuit_breaker({.failure_percent = 0}), exception);
   EXPECT_THROW(circuit_breaker({.slow_percent = 101}), exception);
   EXPECT_THROW(circuit_breaker({.window_calls = 0}), exception);

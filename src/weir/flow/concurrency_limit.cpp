@@ -2,6 +2,7 @@
 
 #include <weir/base/error.hpp>
 #include <weir/core/loop.hpp>
+#include <weir/flow/detail/clock_here.hpp>
 
 #include <utility>
 
@@ -32,14 +33,14 @@ slots_options slots_of(const limit_options& options, std::uint32_t limit) {
 
 template <class Reach>
 auto basic_concurrency_limit<Reach>::begin(call_place admitted) noexcept -> ticket {
-  return {this, std::move(admitted), loop::current()->now()};
+  return {this, std::move(admitted), now_here()};
 }
 
 // The limit is set under the lock of what is learned, so that an older one does not come last.
 template <class Reach>
 void basic_concurrency_limit<Reach>::note(time_point begun, const call_failure* failure) noexcept {
   if (!learned_) return;
-  const time_point now = loop::current()->now();
+  const time_point now = now_here();
   typename Reach::wakes woken;
   const typename Reach::guard held(learning_);
   const std::uint32_t before = learned_->limit();

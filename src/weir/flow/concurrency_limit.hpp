@@ -32,7 +32,7 @@ class basic_concurrency_limit {
   explicit basic_concurrency_limit(limit_options options)
       : slots_(slots_of(options, options.calls_max)) {}
   basic_concurrency_limit(limit_options options, gradient_options adaptive)
-      : slots_(slots_of(options, adaptive.limit_initial)), learned_(adaptive) {}
+      : learned_(adaptive), slots_(slots_of(options, adaptive.limit_initial)) {}
 
   template <class F>
   WEIR_CORO_WRAPPER task<call_value_t<F>> run(F call) {
@@ -67,9 +67,9 @@ class basic_concurrency_limit {
  private:
   void note(time_point begun, const call_failure* failure) noexcept;
 
-  call_slots<Reach> slots_;
   [[no_unique_address]] typename Reach::lock learning_;  // taken before the lock of slots_
-  std::optional<latency_gradient> learned_;
+  std::optional<latency_gradient> learned_;              // its options are looked at first
+  call_slots<Reach> slots_;
 };
 
 extern template class basic_concurrency_limit<one_loop>;

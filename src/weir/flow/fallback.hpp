@@ -38,6 +38,11 @@ WEIR_CORO_WRAPPER decltype(auto) ask_other(G& other, const call_failure& why) {
   }
 }
 
+/// A call that was cancelled has not failed, also where that is told as an error.
+inline bool falls_back(const fallback_options& options, const call_failure& why) {
+  return why.code() != errc::cancelled && options.when(why);
+}
+
 /// Raises `invalid_argument`.
 void check_fallback(const fallback_options& options);
 /// The failure of the other, with that of the call as its cause.
@@ -59,12 +64,12 @@ task<call_value_t<F>> fallback_call(F call, G* other, const fallback_options* op
       bool is_fine = true;
       if constexpr (is_result<value>) {
         is_fine = made.has_value();
-        if (!is_fine) is_fine = !options->when(first.emplace(made.error()));
+        if (!is_fine) is_fine = !falls_back(*options, first.emplace(made.error()));
       }
       if (is_fine) co_return made;
     }
   } catch (...) {
-    if (!options->when(first.emplace(std::current_exception()))) throw;
+    if (!falls_back(*options, first.emplace(std::current_exception()))) throw;
   }
   ++stats->fell_back;
   std::optional<call_failure> second;
@@ -89,7 +94,8 @@ task<call_value_t<F>> fallback_call(F call, G* other, const fallback_options* op
 /// a plain value. A failure of `other` is raised with the call's failure as its cause.
 /// `invalid_argument` when `when` is no function.
 ///
-/// Cancel: ends the one that runs; a cancelled call has not failed.
+/// Cancel: ends the one that runs; a cancelled call has not failed, and `cancelled` is raised as it
+/// is.
 template <class F, class G>
 task<detail::call_value_t<F>> fallback(F call, G other, fallback_options options = {}) {
   fallback_stats uncounted;

@@ -58,6 +58,12 @@ WEIR_TEST("only failures of the wanted kind fall back") {
   EXPECT_EQ((co_await fallback(call, other)).value(), 42);
 }
 
+WEIR_TEST("a call that says that it was cancelled does not fall back") {
+  scripted server({{1_ms, errc::cancelled}});
+  co_await testing::expect_raises<errc::cancelled>(
+      fallback([&]() -> task<int> { co_return co_await server.call(); }, [] { return 42; }));
+}
+
 WEIR_TEST("when the other fails, too, both failures are told") {
   scripted server({{1_ms, errc::broken}});
   try {

@@ -65,7 +65,8 @@ class future_base {
 /// Bound:   one block from the frame pool for each future; handlers are bounded by their scope's
 ///          life, and one task of it runs them all.
 /// Errors:  an await and get() raise the reason; one that nobody asked for when its last reader has
-///          gone goes to the unhandled-error handler, but `cancelled`.
+///          gone goes to the unhandled-error handler, but `cancelled` and that a promise was
+///          broken.
 /// Threads: any, one at a time; handlers run on the loop on which they were registered.
 template <class T>
 class future : public detail::future_base<T> {

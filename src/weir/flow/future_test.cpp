@@ -269,6 +269,9 @@ TEST(FutureDeathTest, misuse_stops_with_a_named_assertion) {
         one.resolve(1);  // NOLINT(bugprone-use-after-move)
       },
       "an empty promise is used: it was moved from");
+  EXPECT_DEATH(promise<int>().reject(std::exception_ptr()),
+               "a promise is rejected with an exception, not with none");
+  EXPECT_DEATH(promise<int>().resolve(future<int>()), "an empty future is used");
   EXPECT_DEATH(testing::run_virtual([]() -> task<> {
                  promise<int> never;
                  never.get_future().get();

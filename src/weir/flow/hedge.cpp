@@ -2,6 +2,7 @@
 
 #include <weir/base/error.hpp>
 #include <weir/core/loop.hpp>
+#include <weir/flow/detail/clock_here.hpp>
 
 #include <string>
 
@@ -19,19 +20,19 @@ hedge_course::hedge_course(const hedge_options& chosen, hedge_stats& stats, late
     : options(chosen), stats_(stats), took_(took) {
   check_hedge(options);
   ++stats_.calls;
-  if (options.budget) options.budget->deposit(loop::current()->now());
+  if (options.budget) options.budget->deposit(detail::now_here());
 }
 
 bool hedge_course::may_begin(std::uint32_t number) noexcept {
   if (number == 0) return true;
   if (is_fatal_ || number >= options.calls_max) return false;
-  if (options.budget && !options.budget->try_withdraw(loop::current()->now())) return false;
+  if (options.budget && !options.budget->try_withdraw(detail::now_here())) return false;
   ++stats_.hedges;
   return true;
 }
 
 void hedge_course::succeeded(std::uint32_t number, time_point begun) noexcept {
-  const time_point now = loop::current()->now();
+  const time_point now = detail::now_here();
   stats_.won += number == 0 ? 0 : 1;
   if (took_) took_->add(now - begun, now);
   around->cancel("another call of the hedge was first");
@@ -67,7 +68,7 @@ hedge_policy::hedge_policy(hedge_options options, hedge_percentile learned)
 }
 
 duration hedge_policy::delay() noexcept {
-  const time_point now = loop::current()->now();
+  const time_point now = detail::now_here();
   if (took_.count(now) < learned_.calls_min) return options_.delay;
   return took_.percentile(learned_.percent, now);
 }

@@ -12,6 +12,10 @@ namespace {
 // After the start it is measured soon what is usual, since the first guess may be a bad one.
 constexpr std::uint32_t rounds_before_first_probe = 5;
 
+// So few that hardly any server has a queue with them, as Envoy's min_concurrency: a part of the
+// limit would still be a queue where the limit is many times too high.
+constexpr std::uint32_t probe_calls = 3;
+
 gradient_options checked(gradient_options o) {
   const bool is_fine = o.limit_min >= 1 && o.limit_min <= o.limit_initial &&
                        o.limit_initial <= o.limit_max && o.tolerance >= 1 && o.smoothing > 0 &&
@@ -34,7 +38,7 @@ latency_gradient::latency_gradient(gradient_options options)
 
 std::uint32_t latency_gradient::limit() const noexcept {
   const auto whole = static_cast<std::uint32_t>(limit_);
-  return is_probing_ ? std::max(options_.limit_min, whole / 2) : whole;
+  return is_probing_ ? std::min(whole, std::max(options_.limit_min, probe_calls)) : whole;
 }
 
 void latency_gradient::set(double limit) noexcept {

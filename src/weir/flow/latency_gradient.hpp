@@ -2,8 +2,8 @@
 // there is no queue on the other side, the time of a call does not depend on how many there are; so
 // when calls take longer than they would alone, a queue has begun, and the limit goes down in
 // proportion to it (the gradient of Netflix's concurrency-limits). How long they would take must be
-// measured again and again, or a queue that grows slowly is taken for usual: every so often the
-// limit is halved for one round (as Envoy and TCP BBR do).
+// measured again and again, or a queue that grows slowly is taken for usual: every so often a
+// few calls at a time are let in for one round, as Envoy and TCP BBR do.
 #pragma once
 
 #include <weir/base/time.hpp>

@@ -1,6 +1,7 @@
 #include <weir/flow/load_shed.hpp>
 
 #include <weir/base/text.hpp>
+#include <weir/flow/detail/clock_here.hpp>
 
 #include <string>
 
@@ -14,7 +15,7 @@ void shed_state::admit(bool is_ready) {
   }
   const time_point deadline = scope::current()->effective_deadline();
   if (options_.refuses_hopeless && running_ != 0 && deadline != time_point::never()) {
-    const duration left = deadline - loop::current()->now();
+    const duration left = deadline - now_here();
     if (left < stats_.usual) {
       ++stats_.refused_hopeless;
       throw call_refused(
@@ -30,7 +31,7 @@ void shed_state::admit(bool is_ready) {
 void shed_state::ended(time_point begun, bool has_succeeded) noexcept {
   --running_;
   if (!has_succeeded) return;
-  const duration took = loop::current()->now() - begun;
+  const duration took = now_here() - begun;
   // The first one counts fully, then an eighth, as for the time-outs of TCP (RFC 6298).
   stats_.usual = stats_.usual == duration() ? took : stats_.usual + (took - stats_.usual) / 8;
 }

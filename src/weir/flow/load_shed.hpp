@@ -5,6 +5,7 @@
 #include <weir/core/loop.hpp>
 #include <weir/core/scope.hpp>
 #include <weir/flow/detail/calls.hpp>
+#include <weir/flow/detail/clock_here.hpp>
 
 #include <cstdint>
 #include <utility>
@@ -29,6 +30,10 @@ namespace detail {
 class shed_state {
  public:
   explicit shed_state(shed_options options) noexcept : options_(options) {}
+  /// Of one that is at rest, or a new one for the calls to come.
+  shed_state(const shed_state& other) noexcept : options_(other.options_), stats_(other.stats_) {}
+  shed_state& operator=(const shed_state&) = delete;
+  ~shed_state() { WEIR_ASSERT(running_ == 0 && "destroyed under a call"); }
   /// Raises when the call is not to be made.
   void admit(bool is_ready);
   void ended(time_point begun, bool has_succeeded) noexcept;
@@ -91,7 +96,7 @@ class load_shed {
   detail::turn_wait enter() const noexcept { return {}; }
   ticket begin(unit) {
     state_.admit(inner_->is_ready());
-    return {&state_, loop::current()->now()};
+    return {&state_, detail::now_here()};
   }
 
  private:

@@ -1,13 +1,17 @@
 // What only a mistake in the program can cause stops the process with a text that names the
 // mistake: docs/reference/misuse.md has the whole list.
 #include <weir/core.hpp>
+#include <weir/flow/bulkhead.hpp>
 #include <weir/flow/call_cache.hpp>
 #include <weir/flow/callback.hpp>
+#include <weir/flow/circuit_breaker.hpp>
 #include <weir/flow/cross_condition.hpp>
 #include <weir/flow/event.hpp>
 #include <weir/flow/latch.hpp>
+#include <weir/flow/load_shed.hpp>
 #include <weir/flow/mutex.hpp>
 #include <weir/flow/once.hpp>
+#include <weir/flow/rate_limiter.hpp>
 #include <weir/flow/semaphore.hpp>
 #include <weir/flow/sharded.hpp>
 #include <weir/flow/shared_mutex.hpp>
@@ -15,6 +19,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -79,7 +85,51 @@ generator<int> numbers() {
   co_yield 2;
 }
 
+/// A breaker, or a policy, that ends while it lets a call through.
+template <class Policy, class... Options>
+task<> destroy_under_a_call(Options... options) {
+  std::optional<Policy> policy;
+  policy.emplace(options...);
+  const auto call = []() -> task<> { co_await sleep(1_h); };
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> { co_await policy->run(call); });
+    co_await yield();
+    policy.reset();
+  });
+}
+
+task<> destroy_under_a_shed_call() {
+  bulkhead inside({});
+  co_await destroy_under_a_call<load_shed<bulkhead>>(std::ref(inside));
+}
+
 constexpr misuse all_misuses[] = {
+    {"a_once_that_ends_under_its_maker", "destroyed while its value is being made",
+     []() -> task<> {
+       std::optional<once<int>> number;
+       number.emplace();
+       co_await with_scope([&](scope& s) -> task<> {
+         s.spawn([&]() -> task<> {
+           std::ignore = co_await number->get([]() -> task<int> {
+             co_await sleep(1_h);
+             co_return 1;
+           });
+         });
+         co_await yield();
+         number.reset();
+       });
+     }},
+    {"a_circuit_breaker_that_ends_under_a_call", "destroyed under a call",
+     []() -> task<> { co_await destroy_under_a_call<circuit_breaker>(breaker_options{}); }},
+    {"a_cross_circuit_breaker_that_ends_under_a_call", "destroyed under a call",
+     []() -> task<> { co_await destroy_under_a_call<cross::circuit_breaker>(breaker_options{}); }},
+    {"a_load_shed_that_ends_under_a_call", "destroyed under a call", &destroy_under_a_shed_call},
+    {"a_semaphore_with_too_many_permits", "a semaphore has more permits than can be counted",
+     []() -> task<> {
+       semaphore all(1);
+       all.add(SIZE_MAX);
+       co_return;
+     }},
     {"a_scope_without_room_for_a_task", "a scope lets one task live at least: tasks_max",
      []() -> task<> {
        co_await with_scope({.tasks_max = 0}, [](scope&) -> task<> { co_return; });
@@ -235,6 +285,12 @@ INSTANTIATE_TEST_SUITE_P(all, MisuseDeathTest, ::testing::ValuesIn(all_misuses),
 TEST_P(MisuseDeathTest, stops_the_process_with_its_name) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH(testing::run_virtual(GetParam().body()), GetParam().said);
+}
+
+TEST(NoLoopDeathTest, what_looks_at_the_clock_of_a_loop_says_so) {
+  const char* const said = "this looks at the clock of a loop: call it while one runs";
+  EXPECT_DEATH((call_cache<int, int>().put(1, 2)), said);
+  EXPECT_DEATH(std::ignore = rate_limiter({.tokens = 1}).try_acquire(), said);
 }
 
 }  // namespace

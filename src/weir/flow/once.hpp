@@ -23,7 +23,10 @@ class basic_once {
   basic_once() = default;
   basic_once(const basic_once&) = delete;
   basic_once& operator=(const basic_once&) = delete;
-  ~basic_once() { WEIR_ASSERT(line_.is_empty() && "destroyed while tasks wait for it"); }
+  ~basic_once() {
+    WEIR_ASSERT(line_.is_empty() && "destroyed while tasks wait for it");
+    WEIR_ASSERT(!is_being_made_ && "destroyed while its value is being made");
+  }
 
   /// The value, made by `co_await make()` if there is none: `settings* s = co_await
   /// config.get(load_settings);`
@@ -111,7 +114,8 @@ class basic_once {
 /// Order:   who has waited longest makes it next.
 /// Bound:   one value, one maker at a time.
 /// Errors:  an error of the maker is raised in the get() that ran it; others try again. A maker
-///          that asks for the value itself stops the process, for that would wait for ever.
+///          that asks for the value itself stops the process, for that would wait for ever; one
+///          whose child asks, and which waits for that child, does wait for ever.
 /// Threads: one loop; cross::once is for several.
 template <class T>
 class once final : public detail::basic_once<T, detail::one_loop> {};
@@ -124,7 +128,8 @@ namespace cross {
 /// Order:   who has waited longest makes it next.
 /// Bound:   one value, one maker at a time.
 /// Errors:  an error of the maker is raised in the get() that ran it; others try again. A maker
-///          that asks for the value itself stops the process, for that would wait for ever.
+///          that asks for the value itself stops the process, for that would wait for ever; one
+///          whose child asks, and which waits for that child, does wait for ever.
 /// Threads: any; it outlives every get().
 template <class T>
 class once final : public detail::basic_once<T, detail::many_loops> {};

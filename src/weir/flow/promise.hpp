@@ -63,6 +63,7 @@ class promise {
   }
   bool reject(std::exception_ptr reason) noexcept {
     make_sure_it_is_there();
+    WEIR_ASSERT(reason && "a promise is rejected with an exception, not with none");
     if (!core_->claim()) return false;
     const detail::core_handle kept = core_;
     kept->settle_rejected(std::move(reason));

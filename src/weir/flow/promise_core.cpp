@@ -15,6 +15,23 @@ namespace {
 
 constinit short_lock following_lock;  // (4)
 
+/// Nobody who never asks misses anything: whoever could have answered has gone.
+class broken_promise final : public exception {
+ public:
+  using exception::exception;
+};
+
+/// Whether the failure of a promise may pass unheard: it is no failure of anything that was done.
+bool may_pass_unheard(const std::exception_ptr& failure) noexcept {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const broken_promise&) {
+    return true;
+  } catch (...) {
+    return is_cancellation(failure);
+  }
+}
+
 // Listeners that are to be told on this thread. One that settles another promise adds to the list
 // instead of telling by itself, so that a long chain needs no deep stack.
 void tell(intrusive_list<settle_listener>& listeners) noexcept {
@@ -53,9 +70,8 @@ void promise_core::settle_rejected(std::exception_ptr failure) noexcept {
 
 void promise_core::break_promise() noexcept {
   if (!claim()) return;
-  note_heard();  // nobody who never asks misses anything; a handler that did not run passes it on
   settle_rejected(std::make_exception_ptr(
-      exception(error(errc::broken, "the promise was destroyed without a result", place_))));
+      broken_promise(error(errc::broken, "the promise was destroyed without a result", place_))));
 }
 
 bool promise_core::listen(settle_listener& one) noexcept {
@@ -149,7 +165,7 @@ void promise_core::block() noexcept {
 
 void promise_core::end() noexcept {
   if (phase() == settled_as::rejected && !is_heard_.load(std::memory_order_relaxed) &&
-      !is_cancellation(failure_)) {
+      !may_pass_unheard(failure_)) {
     string_sink out;
     describe_exception(failure_, out);
     out.put("\n    of a promise whose future nobody asked; made at ");

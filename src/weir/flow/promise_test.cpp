@@ -2,6 +2,7 @@
 
 #include <weir/core.hpp>
 #include <weir/core/unhandled.hpp>
+#include <weir/flow/gather.hpp>
 #include <weir/testing/test.hpp>
 
 #include <gtest/gtest.h>
@@ -428,6 +429,29 @@ WEIR_TEST("an error that nobody asked for reaches the handler of unhandled error
     nobody_reads.reject(errc::io);
   }
   EXPECT_EQ(heard_errors::texts.size(), 3u);
+}
+
+WEIR_TEST("a broken promise that nobody asked is reported by none of the futures made of it") {
+  const heard_errors heard;
+  {
+    auto made = promise<int>().get_future().then([](int n) { return n; });
+  }
+  {
+    promise<int> lost;
+    auto made = all(lost.get_future(), resolved_future(1));
+  }
+  promise<int> adopting;
+  auto adopted = adopting.get_future();
+  adopting.resolve(promise<int>().get_future());
+  {
+    auto gone = std::move(adopted);
+  }
+  {
+    auto by_task = spawn_future(
+        [](future<int> of) -> task<int> { co_return co_await of; }(promise<int>().get_future()));
+  }
+  for (int i = 0; i < 10; ++i) co_await yield();
+  EXPECT_TRUE(heard_errors::texts.empty());
 }
 
 WEIR_TEST("an error that somebody asked for, or that was a cancellation, is not reported") {

@@ -6,6 +6,7 @@
 #include <weir/base/text.hpp>
 #include <weir/core/loop.hpp>
 #include <weir/flow/call_failure.hpp>
+#include <weir/flow/detail/clock_here.hpp>
 
 #include <string>
 #include <utility>
@@ -52,7 +53,7 @@ template <class Reach>
 bool basic_rate_limiter<Reach>::try_acquire(std::uint64_t tokens) noexcept {
   if (!bucket_.has_room_for(tokens)) return false;
   const token_cost cost = bucket_.cost_of(tokens);
-  const time_point now = loop::current()->now();
+  const time_point now = now_here();
   const typename Reach::guard held(lock_);
   return line_.is_empty() && try_take(tokens, cost, now);
 }
@@ -61,7 +62,7 @@ template <class Reach>
 duration basic_rate_limiter<Reach>::delay(std::uint64_t tokens) noexcept {
   if (!bucket_.has_room_for(tokens)) return duration::max();
   const token_cost cost = bucket_.cost_of(tokens);
-  const time_point now = loop::current()->now();
+  const time_point now = now_here();
   const typename Reach::guard held(lock_);
   return bucket_.delay(cost, bucket_.cost_of(tokens_waited_for_), now);
 }
@@ -80,7 +81,7 @@ void basic_rate_limiter<Reach>::serve(time_point now, typename Reach::wakes& wok
 
 template <class Reach>
 bool basic_rate_limiter<Reach>::awaiter::try_now() noexcept {
-  looked_at_ = loop::current()->now();
+  looked_at_ = now_here();
   return base::try_now();
 }
 
@@ -142,7 +143,7 @@ void basic_rate_limiter<Reach>::awaiter::set_timer() noexcept {
 
 template <class Reach>
 void basic_rate_limiter<Reach>::awaiter::turn_came() noexcept {
-  const time_point now = loop::current()->now();
+  const time_point now = now_here();
   typename Reach::wakes woken;
   const typename Reach::guard held(this->of_->lock_);
   this->of_->serve(now, woken);
@@ -161,7 +162,7 @@ void basic_rate_limiter<Reach>::awaiter::left(typename Reach::wakes& woken) noex
 template <class Reach>
 void basic_rate_limiter<Reach>::awaiter::leave(wait& w) noexcept {
   awaiter& self = static_cast<awaiter&>(w);
-  self.looked_at_ = loop::current()->now();
+  self.looked_at_ = now_here();
   if (!self.leave_line()) return;
   // Nobody calls it any more; what is on its way arrives here, later.
   self.has_left_ = self.is_called_;

@@ -5,6 +5,7 @@
 #include <weir/base/text.hpp>
 #include <weir/core/loop.hpp>
 #include <weir/core/scope.hpp>
+#include <weir/flow/detail/clock_here.hpp>
 
 #include <algorithm>
 #include <string>
@@ -36,7 +37,7 @@ std::optional<duration> retry_course::give_up(const char* why) noexcept {
 }
 
 const char* retry_course::reason_not_to_wait(duration length) noexcept {
-  const time_point now = loop::current()->now();
+  const time_point now = now_here();
   const time_point deadline = scope::current()->effective_deadline();
   if (deadline != time_point::never() && now + length >= deadline)
     return "the deadline comes before the next attempt";
@@ -48,7 +49,8 @@ std::optional<duration> retry_course::delay_after(const call_failure& what) {
   failures_.add(what.exception());
   if (!options_.should_retry(what)) return give_up("the last failure is none to be retried");
   if (!run_) run_.emplace(run_of(when_, begun_));
-  const schedule_moment now = moment_now();
+  schedule_moment now = moment_now();
+  now.least = what.retry_after();
   std::optional<duration> delay = run_->next(now);
   if (!delay) return give_up("the schedule is over");
   if (!is_planted("flow: a retry does not wait as long as it was asked to"))
@@ -66,7 +68,7 @@ std::optional<duration> retry_course::delay_after(const call_failure& what) {
 std::string retry_course::why_no_more() const {
   std::string text = options_.name;
   ((text += ": gave up after ") += std::to_string(failures_.count())) += " attempts in ";
-  (text += format_duration(loop::current()->now() - begun_.now)) += " (";
+  (text += format_duration(now_here() - begun_.now)) += " (";
   return (text += why_) += ')';
 }
 

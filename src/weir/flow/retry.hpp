@@ -53,7 +53,7 @@ task<> follow(schedule when, F call);
 /// Order:   calls don't wait for each other.
 /// Bound:   the schedule's.
 /// Errors:  as retry().
-/// Threads: one loop.
+/// Threads: one loop. It outlives every call of its own.
 class retry_policy {
  public:
   explicit retry_policy(schedule when, retry_options options = {}) noexcept

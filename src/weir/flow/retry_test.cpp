@@ -226,5 +226,20 @@ TEST(Retry, a_cancelled_repeat_or_follow_makes_no_further_call_and_leaves_none_r
   });
 }
 
+WEIR_TEST("a refusal that asks for more time than up_to() leaves ends the retries") {
+  int calls = 0;
+  const time_point begun = loop::current()->now();
+  const auto refused = [&]() -> task<int> {
+    ++calls;
+    throw call_refused(error(errc::refused, "not now"), "server", 200_ms);
+    co_return 0;
+  };
+  co_await testing::expect_raises<errc::refused>(retry(fixed(1_ms).up_to(50_ms), refused));
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(loop::current()->now(), begun);
+  co_await testing::expect_raises<errc::refused>(
+      with_timeout(1_h, retry(fixed(1_ms).up_to(250_ms).recurs(1), refused)));
+}
+
 }  // namespace
 }  // namespace weir

@@ -181,7 +181,8 @@ class bounded_rule final : public one_rule {
   }
   delay next(const schedule_moment& at, random_source& luck) override {
     const delay length = is_over_ ? std::nullopt : inner(at, luck);
-    if (!length || at.now + *length > ends_) return is_over_ = true, std::nullopt;
+    if (!length || at.now + std::max(*length, at.least) > ends_)
+      return is_over_ = true, std::nullopt;
     return length;
   }
 

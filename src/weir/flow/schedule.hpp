@@ -26,8 +26,9 @@ enum class jitter : std::uint8_t {
 
 /// The moment at which a schedule is asked.
 struct schedule_moment {
-  time_point now;   // monotonic
-  time_point wall;  // for cron()
+  time_point now;       // monotonic
+  time_point wall;      // for cron()
+  duration least = {};  // what will be waited in any case: for up_to()
 };
 
 namespace detail {

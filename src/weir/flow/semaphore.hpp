@@ -98,10 +98,11 @@ class basic_semaphore {
     free_ -= count;
     return permit(this, count);
   }
-  /// Makes it larger.
+  /// Makes it larger. More permits than a std::size_t counts stop the process.
   void add(std::size_t count) noexcept {
     typename Reach::wakes woken;
     const typename Reach::guard held(lock_);
+    WEIR_ASSERT(count <= SIZE_MAX - total_ && "a semaphore has more permits than can be counted");
     total_ += count;
     free_ += count;
     serve(woken);

@@ -245,6 +245,8 @@ task<> end_cancelled(pipe_flow& flow, source_ref from, sink_ref to, const pipe_o
 }  // namespace
 
 task<std::uint64_t> pipe_bytes(source_ref from, sink_ref to, pipe_options options) {
+  if (options.drain_timeout < duration())
+    raise(error(errc::invalid_argument, "pipe_to: drain_timeout must not be negative"));
   copy_progress own;
   copy_progress& progress = options.progress ? *options.progress : own;
   progress = {};

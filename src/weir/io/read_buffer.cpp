@@ -78,7 +78,8 @@ void read_buffer::put_back(bytes piece) {
 }
 
 bytes read_buffer::take(std::size_t count) noexcept {
-  WEIR_ASSERT(count <= have_.size());
+  WEIR_ASSERT(count <= have_.size() &&
+              "a codec has found a frame that is longer than what is there");
   if (count == have_.size()) {
     own_ = nullptr;
     return std::exchange(have_, bytes());

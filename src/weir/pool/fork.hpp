@@ -120,6 +120,7 @@ class fork_list {
       if (list_.point_.has_failed()) [[unlikely]]
         list_.point_.raise();
       list_.reverse();
+      list_.is_joined_ = true;
     }
 
    private:
@@ -134,6 +135,9 @@ class fork_list {
   /// After join(): calls use(value) for each job, with the value moved out, or use() without one.
   template <class F>
   void each(F use) {
+    WEIR_ASSERT((!point_.newest || is_joined_) &&
+                "a fork_list has values once its join() has given them: it was not awaited, or "
+                "raised");
     for (detail::job_frame* at = point_.newest; at; at = at->next) {
       auto& promise = static_cast<detail::job_promise<T>&>(*at);
       if constexpr (std::is_void_v<T>) {
@@ -163,6 +167,7 @@ class fork_list {
 
   detail::fork_point point_;
   std::int32_t count_ = 0;
+  bool is_joined_ = false;
 };
 
 }  // namespace weir

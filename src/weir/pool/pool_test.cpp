@@ -409,6 +409,13 @@ job<> fork_after_the_join() {
   all.fork(fib(1));
 }
 
+job<> read_before_the_join() {
+  fork_list<int> all;
+  all.fork(fib(1));
+  all.each([](int) {});
+  co_return;
+}
+
 struct pool_misuse {
   const char* said;
   job<> (*body)();
@@ -419,6 +426,7 @@ constexpr pool_misuse pool_misuses[] = {
     {"a job is run once, and not after it was moved from", &fork_what_was_moved_from},
     {"a fork_list is joined once", &join_again},
     {"a fork_list is joined once", &fork_after_the_join},
+    {"a fork_list has values once its join\\(\\) has given them", &read_before_the_join},
 };
 
 TEST(PoolDeathTest, what_is_awaited_again_stops_the_process_with_a_named_assertion) {

@@ -3,6 +3,7 @@
 
 #include <weir/base/defect.hpp>
 #include <weir/flow/call_cache.hpp>
+#include <weir/flow/detail/clock_here.hpp>
 
 namespace weir::detail {
 
@@ -32,7 +33,7 @@ class basic_call_cache<Key, Value, Hash, Reach>::maker {
     flight_->value.emplace(value);
     Key key = key_;
     Value kept = value;
-    const time_point now = loop::current()->now();
+    const time_point now = now_here();
     typename entry_map::node_type dropped;
     const guard held(of_.lock_);
     ++of_.stats_.made;
@@ -41,7 +42,7 @@ class basic_call_cache<Key, Value, Hash, Reach>::maker {
   }
   /// The old value, if it may serve now; else the failure is raised.
   Value failed(std::exception_ptr what) {
-    const time_point now = loop::current()->now();
+    const time_point now = now_here();
     std::optional<Value> old;
     {
       const guard held(of_.lock_);
@@ -96,7 +97,7 @@ task<Value> basic_call_cache<Key, Value, Hash, Reach>::get(Key key, F make) {
 
 template <class Key, class Value, class Hash, class Reach>
 auto basic_call_cache<Key, Value, Hash, Reach>::look(const Key& key) -> finding {
-  const time_point now = loop::current()->now();
+  const time_point now = now_here();
   finding found;
   const guard held(lock_);
   if (entry* hit = fresh(key, now)) {
@@ -144,7 +145,7 @@ void basic_call_cache<Key, Value, Hash, Reach>::use(entry& one) noexcept {
 
 template <class Key, class Value, class Hash, class Reach>
 std::optional<Value> basic_call_cache<Key, Value, Hash, Reach>::find(const Key& key) {
-  const time_point now = loop::current()->now();
+  const time_point now = now_here();
   const guard held(lock_);
   entry* const hit = fresh(key, now);
   if (!hit) return std::nullopt;
@@ -155,7 +156,7 @@ std::optional<Value> basic_call_cache<Key, Value, Hash, Reach>::find(const Key& 
 
 template <class Key, class Value, class Hash, class Reach>
 void basic_call_cache<Key, Value, Hash, Reach>::put(Key key, Value value) {
-  const time_point now = loop::current()->now();
+  const time_point now = now_here();
   typename flight_map::node_type outdated;
   typename entry_map::node_type dropped;
   const guard held(lock_);

@@ -5,6 +5,7 @@
 #include <weir/core/select.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
+#include <weir/flow/detail/clock_here.hpp>
 #include <weir/flow/event.hpp>
 #include <weir/flow/hedge.hpp>
 
@@ -55,7 +56,7 @@ template <class F>
 task<> hedged_call(F* call, std::uint32_t number, hedge_course* course,
                    std::optional<value_or_unit<call_value_t<F>>>* first) {
   using value = call_value_t<F>;
-  const time_point begun = loop::current()->now();
+  const time_point begun = now_here();
   try {
     if constexpr (std::is_void_v<value>) {
       co_await (*call)();

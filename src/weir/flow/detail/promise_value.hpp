@@ -143,6 +143,14 @@ struct resolved_type<R> {
 template <class R>
 using resolved_t = typename resolved_type<R>::type;
 
+/// What a future reads, taken out of it.
+template <class Future>
+promise_core* source_of(Future from) noexcept {
+  promise_core* const source = from.release();
+  WEIR_ASSERT(source && "an empty future is used: its value was taken, or it was moved from");
+  return source;
+}
+
 /// Resolves a claimed promise: with a value, or with what a future or a task comes to (A9, A10).
 template <class T, class... V>
 void resolve_claimed(promise_core& which, V&&... with) noexcept {
@@ -152,7 +160,7 @@ void resolve_claimed(promise_core& which, V&&... with) noexcept {
     static_assert(std::is_same_v<typename first::value_type, T>, "a future of another type");
     static_assert(first::how == reading::only || std::is_copy_constructible_v<stored_t<T>>,
                   "the value of a shared_future is copied here");
-    (which.follow(first(std::forward<V>(with)).release(), first::how), ...);
+    (which.follow(source_of(first(std::forward<V>(with))), first::how), ...);
   } else if constexpr (is_task<first>) {
     static_assert(std::is_same_v<typename first::value_type, T>, "a task of another type");
     try {
