@@ -144,7 +144,27 @@ class Commands(unittest.TestCase):
         self.assertEqual(self.weir("redrive", self.queue), (0, "3 messages moved back\n", ""))
         self.assertEqual(self.api.get(f"/v1/queues/{self.queue}").json["counts"]["ready"], 3)
         code, out, _ = self.weir("redrive", self.queue, "--json")
-        self.assertEqual((code, json.loads(out)), (0, {"moved": 0}))
+        self.assertEqual((code, json.loads(out)), (0, {"moved": 0, "left": 0, "leased": 0, "no_room": 0}))
+
+    def test_letters_on_lease_are_told_of_and_delayed_ones_are_moved(self):
+        self.api.put(f"/v1/queues/{self.queue}", {"attempts": 1})
+        for _ in range(3):
+            self.weir("send", self.queue)
+        for taken in self.api.post(f"/v1/queues/{self.queue}/leases?max=3").json["messages"]:
+            self.api.post(f"/v1/leases/{taken['receipt']}/nack")
+        looked_at = self.api.post(f"/v1/queues/{self.queue}.dead/leases?max=2&lease=1h").json["messages"]
+        self.api.post(f"/v1/leases/{looked_at[0]['receipt']}/nack", {"delay": "1h"})
+        self.assertEqual(self.weir("redrive", self.queue), (0, "2 messages moved back, 1 left: 1 on lease\n", ""))
+        code, out, _ = self.weir("redrive", f"{self.queue}.dead", "--json")
+        self.assertEqual((code, json.loads(out)), (0, {"moved": 0, "left": 1, "leased": 1, "no_room": 0}))
+
+    def test_a_queue_without_dead_letters_is_told_as_such(self):
+        self.api.put(f"/v1/queues/{self.queue}", {"attempts": 1, "dead_letter": ""})
+        self.weir("send", self.queue)
+        [taken] = self.api.post(f"/v1/queues/{self.queue}/leases").json["messages"]
+        self.api.post(f"/v1/leases/{taken['receipt']}/nack")
+        text = "0 messages moved back: the queue keeps no dead letters (its dead_letter is empty); 1 have failed for good\n"
+        self.assertEqual(self.weir("redrive", self.queue), (0, text, ""))
 
     def test_the_server_is_measured_in_a_queue_that_goes_away(self):
         before = self.weir("queues", "--json")[1]
@@ -167,7 +187,7 @@ class Commands(unittest.TestCase):
         for taken in self.api.post(f"/v1/queues/{self.queue}/leases?max=3").json["messages"]:
             self.api.post(f"/v1/leases/{taken['receipt']}/nack")
         self.api.put(f"/v1/queues/{self.queue}", {"capacity": {"messages": 1}})
-        text = "1 messages moved back, 2 left: is there room in the queue?\n"
+        text = "1 messages moved back, 2 left: 2 without room in the queue\n"
         self.assertEqual(self.weir("redrive", self.queue), (0, text, ""))
 
     def test_an_interrupted_measurement_leaves_nothing_behind_and_tells_no_figures(self):

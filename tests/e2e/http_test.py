@@ -395,10 +395,21 @@ class Leases(Case):
         self.assertEqual(self.api.get(f"/v1/queues/{self.queue}").json["counts"]["dead"], 1)
         self.assertEqual(self.api.get(f"/v1/queues/{self.queue}.dead").status, 200)
         answer = self.api.post(f"/v1/queues/{self.queue}/redrive")
-        self.assertEqual((answer.status, answer.json), (200, {"moved": 1}))
+        self.assertEqual((answer.status, answer.json), (200, {"moved": 1, "left": 0, "leased": 0, "no_room": 0}))
         [taken] = self.take()
         self.assertEqual((taken["id"], taken["attempt"]), (id, 1))
         self.assert_problem(self.api.post("/v1/queues/nobody/redrive"), 404, "queue_not_found")
+
+    def test_a_redrive_tells_what_is_left_and_why(self):
+        self.make(attempts=1)
+        for _ in range(4):
+            self.send()
+        for taken in self.take(max=4):
+            self.api.post(f"/v1/leases/{taken['receipt']}/nack")
+        [held] = self.api.post(f"/v1/queues/{self.queue}.dead/leases?max=1&lease=1h").json["messages"]
+        self.api.put(f"/v1/queues/{self.queue}", {"capacity": {"messages": 1}})
+        answer = self.api.post(f"/v1/queues/{self.queue}/redrive")
+        self.assertEqual(answer.json, {"moved": 1, "left": 3, "leased": 1, "no_room": 2})
 
 
 class EventStreams(Case):
