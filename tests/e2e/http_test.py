@@ -669,6 +669,22 @@ class Life(unittest.TestCase):
             server.start()
             self.assertEqual(server.client().get(f"/v1/messages/{id}").json["state"], "ready")
 
+    def test_a_drain_ends_event_streams_in_order(self):
+        with Server() as server:
+            api = server.client()
+            api.put("/v1/queues/q")
+            id = api.post("/v1/queues/q/messages", b"x").json["id"]
+            for path in ("/v1/queues/q/events", f"/v1/messages/{id}/events"):
+                with self.subTest(path), socket.create_connection(("127.0.0.1", server.port), 20) as reader:
+                    reader.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                    said = reader.recv(4096)
+                    self.assertIn(b" 200 ", said)
+                    self.assertEqual(server.stop(), 0, server.output)
+                    while piece := reader.recv(4096):
+                        said += piece
+                    self.assertTrue(said.endswith(b"\r\n0\r\n\r\n"), said)
+                    server.start()
+
     def test_a_second_signal_ends_a_drain_and_loses_nothing(self):
         hung = threading.Event()
         with Server() as server, Worker(lambda _: hung.wait(60) and (200, {}, b"")) as worker:

@@ -160,7 +160,8 @@ class response {
   task<> send_problem(int status, std::string_view code, std::string_view detail);
   /// An answer of unknown length. The writer is valid during the handler.
   task<body_writer> begin(int status, std::string_view content_type);
-  /// A stream of server-sent events; its head leaves at once. Ended when the server drains.
+  /// A stream of server-sent events; its head leaves at once. Ended, in order, when the server
+  /// drains: its handler is cancelled.
   task<sse_writer> begin_events();
 
   /// From now on the handler is cancelled when the client closes the connection: for long polls.
