@@ -75,6 +75,8 @@ class request {
   /// What was agreed with the client over TLS, its certificate's subject included; null: it speaks
   /// plain HTTP.
   const tls_info* tls() const noexcept;
+  /// What a read of the body found wrong with it, as this server would answer it; else status 0.
+  const http_fault& body_fault() const noexcept;
   /// Set when the server has begun to drain: what only waits for news should end soon.
   event& drain() const noexcept;
 

@@ -59,6 +59,7 @@ class connection : public list_hook<> {
   task<std::string> read_all(std::size_t bytes_max);
   address peer() const { return socket_.peer(); }
   const tls_info* tls() const noexcept { return tls_ ? &tls_->info() : nullptr; }
+  const http_fault& body_fault() const noexcept { return fault_; }
   event& drain() noexcept { return core_.drain; }
 
   // For response and its writers. They raise `broken` when the client is gone.
