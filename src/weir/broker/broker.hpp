@@ -128,7 +128,8 @@ class broker {
   verdict<std::unique_ptr<subscription>> subscribe_queue(std::string_view queue);
   verdict<std::unique_ptr<subscription>> subscribe_message(std::string_view id);
 
-  /// False when intake is refused: the disk is full, the journal failed, or it is closing.
+  /// False when intake is refused: the journal failed, or it is closing; also on a full disk, where
+  /// what fits into the journal's last segment is still taken.
   bool is_accepting() const;
   /// The reason; empty while it accepts.
   std::string why_not() const;

@@ -52,6 +52,18 @@ verdict<const message_queue*> planner::queue_named(std::string_view name) const 
                 fmt::format("there is no queue '{}'", name.substr(0, made_queue_name_bytes_max)));
 }
 
+// What its holder can't know: a lease that was returned or has run out looks like one of others.
+std::string_view planner::why_stale(const message& of) const {
+  if (has_ended(of.state())) return "the receipt's message has ended";
+  if (store_.origin_of(of) != 0) return "the lease ended before; the message is a dead letter";
+  if (of.state() == message_state::delayed) {
+    return "the lease ended before; the message is delayed until it is tried again";
+  }
+  return of.state() == message_state::leased
+             ? "the lease ended before; the message is on another lease"
+             : "the lease ended before; the message is ready for another one";
+}
+
 verdict<const message*> planner::leased_by(receipt lease) const {
   const std::uint32_t slot = store_.find(lease.sequence);
   if (slot == no_slot) {
@@ -60,10 +72,7 @@ verdict<const message*> planner::leased_by(receipt lease) const {
   const message& of = store_[slot];
   const bool is_its = of.leases == lease.lease || is_planted("broker: takes a stale receipt");
   if (of.state() == message_state::leased && is_its) return &of;
-  return refuse(broker_errc::stale_receipt,
-                has_ended(of.state())
-                    ? "the receipt's message has ended"
-                    : "the lease ended before; the message is or was with others");
+  return refuse(broker_errc::stale_receipt, std::string(why_stale(of)));
 }
 
 verdict<put_outcome> planner::put(const put_queue& command) {

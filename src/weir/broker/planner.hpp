@@ -50,6 +50,7 @@ class planner {
   using redrive_moves = std::map<std::uint32_t, redrive_record>;  // by queue number
 
   verdict<const message_queue*> queue_named(std::string_view name) const;
+  std::string_view why_stale(const message& of) const;
   verdict<const message*> leased_by(receipt lease) const;
   verdict<void> check_submit(const submit_message& command) const;
   verdict<void> check_room(const message_queue& queue, std::uint64_t bytes);
