@@ -301,6 +301,16 @@ class Alone(unittest.TestCase):
 
     def test_a_log_level_that_there_is_not_is_refused(self):
         with tempfile.TemporaryDirectory() as folder:
+    def test_a_socket_where_something_else_is_is_a_mistake_of_the_command_line(self):
+        with tempfile.TemporaryDirectory() as folder:
+            place = os.path.join(folder, "door")
+            Path(place).write_text("mine")
+            for path, text in ((place, f"'{place}' is there and is no socket: remove it, or give --listen another path"),
+                               (f"{folder}/a/door", f"there is no folder '{folder}/a' to make the socket '{folder}/a/door' in")):
+                refused = weir("serve", "--listen", f"unix:{path}", "--data", os.path.join(folder, "data"))
+                self.assertEqual(refused, (2, "", f"weir: {text}\n"))
+            self.assertEqual(Path(place).read_text(), "mine")
+
             refused = weir("serve", "--listen", "127.0.0.1:0", "--data", os.path.join(folder, "d"), env={"WEIR_LOG": "loud"})
             self.assertEqual(refused, (2, "", "weir: there is no log level 'loud' (from WEIR_LOG); trace, debug, info, warn, error and off are known\n"))
             self.assertEqual(os.listdir(folder), [])

@@ -797,6 +797,7 @@ class Life(unittest.TestCase):
                 serving.terminate()
                 self.assertEqual(serving.wait(timeout=30), 0)
                 serving.stdout.close()
+            self.assertEqual(os.listdir(folder), ["data"])  # the socket's file has gone with it
 
     def test_a_config_file_is_read_and_its_unknown_settings_are_refused(self):
         with tempfile.TemporaryDirectory() as folder:
