@@ -134,6 +134,8 @@ class Commands(unittest.TestCase):
     def test_a_terminal_is_not_told_what_a_body_says_to_it(self):
         self.weir("send", self.queue, "--content-type", "text/plain", stdin="a\x9b2Jb".encode())
         self.assertIn(" a?2Jb\n", self.weir("take", self.queue)[1])
+        self.weir("send", self.queue, "--content-type", "text/plain", stdin="a\u202egnp.exe".encode())
+        self.assertIn(" a?gnp.exe\n", self.weir("take", self.queue)[1])
 
     def test_dead_letters_are_moved_back(self):
         self.api.put(f"/v1/queues/{self.queue}", {"attempts": 1})
@@ -299,8 +301,6 @@ class Alone(unittest.TestCase):
                 self.assertEqual(refused, (2, "", f"weir: {text}\n"))
             self.assertEqual(os.listdir(folder), ["link"])
 
-    def test_a_log_level_that_there_is_not_is_refused(self):
-        with tempfile.TemporaryDirectory() as folder:
     def test_a_socket_where_something_else_is_is_a_mistake_of_the_command_line(self):
         with tempfile.TemporaryDirectory() as folder:
             place = os.path.join(folder, "door")
@@ -311,6 +311,8 @@ class Alone(unittest.TestCase):
                 self.assertEqual(refused, (2, "", f"weir: {text}\n"))
             self.assertEqual(Path(place).read_text(), "mine")
 
+    def test_a_log_level_that_there_is_not_is_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
             refused = weir("serve", "--listen", "127.0.0.1:0", "--data", os.path.join(folder, "d"), env={"WEIR_LOG": "loud"})
             self.assertEqual(refused, (2, "", "weir: there is no log level 'loud' (from WEIR_LOG); trace, debug, info, warn, error and off are known\n"))
             self.assertEqual(os.listdir(folder), [])
@@ -346,6 +348,7 @@ class Alone(unittest.TestCase):
             (["sim", "mutants", "it has no name"], "no mutant is called 'it has no name'"),
             (["sim", "serve", "--seed", "-1"], "--seed: '-1' is not a number from 0 to 18446744073709551615"),
             (["sim", "serve", "--seed", "18446744073709551616"], "is not a number"),
+            (["bench", "disk", "--time", "0s"], "bench disk: --time: must be at least 1ms"),
             (["bench", "disk", "--bytes", "0"], "bench disk: --bytes: '0' is not a number from 1 to 1048576 (see `weir bench disk --help`)"),
             (["advise", "--wait", "5ms", "--cpu", "1us"], "advise: --concurrency is required (see `weir advise --help`)"),
             (["advise", *workload, "--concurrency", "0"], "--concurrency: '0' is not a number from 1 to 100000"),

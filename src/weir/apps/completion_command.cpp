@@ -19,6 +19,11 @@ std::vector<completable> commands_of(const command_syntax& app) {
       one.words.insert(one.words.end(), {"bash", "zsh", "fish"});
     }
   }
+  completable help{.name = "help", .help = "Show what a command is for", .words = {}, .valued = {}};
+  for (const completable& one : out) {
+    if (!one.name.contains(' ')) help.words.push_back(one.name);
+  }
+  out.push_back(std::move(help));
   return out;
 }
 
