@@ -100,12 +100,13 @@ WEIR_TEST("a handler of events is cancelled as soon as its client leaves") {
   });
 }
 
+task<> floods(request&, response& answered) {
+  sse_writer events = co_await answered.begin_events();
+  const std::string text(10'000, 'x');
+  while (true) co_await events.send({.data = text});
+}
+
 WEIR_TEST("a client of events that reads nothing is cut off after write_timeout") {
-  const auto floods = [](request&, response& answered) -> task<> {
-    sse_writer events = co_await answered.begin_events();
-    const std::string text(10'000, 'x');
-    while (true) co_await events.send({.data = text});
-  };
   co_await with_server({.write_timeout = 5_s}, floods, [](server& serves, address at) -> task<> {
     talker client = co_await talker::to(at);
     co_await client.say(get);
@@ -137,11 +138,6 @@ WEIR_TEST("a drain ends streams of events at once") {
 }
 
 WEIR_TEST("a client of events that reads nothing holds a drain up for linger_timeout at most") {
-  const auto floods = [](request&, response& answered) -> task<> {
-    sse_writer events = co_await answered.begin_events();
-    const std::string text(10'000, 'x');
-    while (true) co_await events.send({.data = text});
-  };
   co_await with_server({.linger_timeout = 1_s}, floods, [](server& serves, address at) -> task<> {
     talker client = co_await talker::to(at);
     co_await client.say(get);
