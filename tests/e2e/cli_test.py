@@ -391,7 +391,7 @@ class Alone(unittest.TestCase):
             ("send --pri", "--priority"), ("que", "queues"), ("--v", "--version"), ("sim se", "serve"),
             ("sim --", "--help"), ("sim serve --sh", "--shrink --shrink-runs"), ("sim mutants --c", "--control"),
             ("bench disk --", "--bytes --help --json --time --writers"), ("send --key -", ""), ("sim serve --tls --", ""),
-            ("completion f", "fish"), ("serve --tls-c", "--tls-cert --tls-client-ca"),
+            ("completion f", "fish"), ("hel", "help"), ("help que", "queues"), ("help sim m", "mutants"), ("serve --tls-c", "--tls-cert --tls-client-ca"),
         ):
             words = ["weir", *line.split(" ")]
             asked = weir("completion", "bash")[1] + f"\nCOMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _weir; echo ${{COMPREPLY[@]}}"
