@@ -4,6 +4,7 @@
 #include <weir/core.hpp>
 #include <weir/http/client.hpp>
 #include <weir/io/run_program.hpp>
+#include <weir/wire/base64.hpp>
 
 #include <algorithm>
 #include <cctype>
@@ -12,7 +13,7 @@
 
 using namespace weir::literals;
 
-/// The value of a member whose text has no escapes: ids, receipts, plain words.
+/// The value of a member whose text has no escapes: ids, receipts, base64.
 static std::string member(std::string_view json, std::string name) {
   const std::size_t at = json.find(name = "\"" + name + "\":\"");
   if (at == json.npos) return {};
@@ -22,12 +23,13 @@ static std::string member(std::string_view json, std::string name) {
 
 /// Takes one message and works on it; waits on the server while there is none.
 static weir::task<> work_once(weir::http::client* server, std::string url) {
-  const std::string take = url + "/v1/queues/shout/leases?wait=30s";
+  const std::string take = url + "/v1/queues/shout/leases?wait=30s&encoding=base64";
   const auto lease = co_await server->send({.method = "POST", .url = take});
   if (lease.status() != 200) weir::raise(weir::error(weir::errc::refused, lease.body));
   const std::string receipt = member(lease.body, "receipt");
   if (receipt.empty()) co_return;
-  std::string text = member(lease.body, "body");
+  const std::string body = member(lease.body, "body");
+  std::string text = weir::value_or_raise(weir::decode_base64(body, body.size()));
   std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::toupper(c); });
   const std::string ack = url + "/v1/leases/" + receipt + "/ack";
   const auto done = co_await server->send({.method = "POST", .url = ack, .body = text});

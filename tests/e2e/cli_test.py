@@ -134,6 +134,8 @@ class Commands(unittest.TestCase):
     def test_a_terminal_is_not_told_what_a_body_says_to_it(self):
         self.weir("send", self.queue, "--content-type", "text/plain", stdin="a\x9b2Jb".encode())
         self.assertIn(" a?2Jb\n", self.weir("take", self.queue)[1])
+        self.weir("send", self.queue, "--content-type", "text/plain", stdin="a\u202egnp.exe".encode())
+        self.assertIn(" a?gnp.exe\n", self.weir("take", self.queue)[1])
 
     def test_dead_letters_are_moved_back(self):
         self.api.put(f"/v1/queues/{self.queue}", {"attempts": 1})
@@ -144,7 +146,27 @@ class Commands(unittest.TestCase):
         self.assertEqual(self.weir("redrive", self.queue), (0, "3 messages moved back\n", ""))
         self.assertEqual(self.api.get(f"/v1/queues/{self.queue}").json["counts"]["ready"], 3)
         code, out, _ = self.weir("redrive", self.queue, "--json")
-        self.assertEqual((code, json.loads(out)), (0, {"moved": 0}))
+        self.assertEqual((code, json.loads(out)), (0, {"moved": 0, "left": 0, "leased": 0, "no_room": 0}))
+
+    def test_letters_on_lease_are_told_of_and_delayed_ones_are_moved(self):
+        self.api.put(f"/v1/queues/{self.queue}", {"attempts": 1})
+        for _ in range(3):
+            self.weir("send", self.queue)
+        for taken in self.api.post(f"/v1/queues/{self.queue}/leases?max=3").json["messages"]:
+            self.api.post(f"/v1/leases/{taken['receipt']}/nack")
+        looked_at = self.api.post(f"/v1/queues/{self.queue}.dead/leases?max=2&lease=1h").json["messages"]
+        self.api.post(f"/v1/leases/{looked_at[0]['receipt']}/nack", {"delay": "1h"})
+        self.assertEqual(self.weir("redrive", self.queue), (0, "2 messages moved back, 1 left: 1 on lease\n", ""))
+        code, out, _ = self.weir("redrive", f"{self.queue}.dead", "--json")
+        self.assertEqual((code, json.loads(out)), (0, {"moved": 0, "left": 1, "leased": 1, "no_room": 0}))
+
+    def test_a_queue_without_dead_letters_is_told_as_such(self):
+        self.api.put(f"/v1/queues/{self.queue}", {"attempts": 1, "dead_letter": ""})
+        self.weir("send", self.queue)
+        [taken] = self.api.post(f"/v1/queues/{self.queue}/leases").json["messages"]
+        self.api.post(f"/v1/leases/{taken['receipt']}/nack")
+        text = "0 messages moved back: the queue keeps no dead letters (its dead_letter is empty); 1 have failed for good\n"
+        self.assertEqual(self.weir("redrive", self.queue), (0, text, ""))
 
     def test_the_server_is_measured_in_a_queue_that_goes_away(self):
         before = self.weir("queues", "--json")[1]
@@ -167,7 +189,7 @@ class Commands(unittest.TestCase):
         for taken in self.api.post(f"/v1/queues/{self.queue}/leases?max=3").json["messages"]:
             self.api.post(f"/v1/leases/{taken['receipt']}/nack")
         self.api.put(f"/v1/queues/{self.queue}", {"capacity": {"messages": 1}})
-        text = "1 messages moved back, 2 left: is there room in the queue?\n"
+        text = "1 messages moved back, 2 left: 2 without room in the queue\n"
         self.assertEqual(self.weir("redrive", self.queue), (0, text, ""))
 
     def test_an_interrupted_measurement_leaves_nothing_behind_and_tells_no_figures(self):
@@ -279,6 +301,16 @@ class Alone(unittest.TestCase):
                 self.assertEqual(refused, (2, "", f"weir: {text}\n"))
             self.assertEqual(os.listdir(folder), ["link"])
 
+    def test_a_socket_where_something_else_is_is_a_mistake_of_the_command_line(self):
+        with tempfile.TemporaryDirectory() as folder:
+            place = os.path.join(folder, "door")
+            Path(place).write_text("mine")
+            for path, text in ((place, f"'{place}' is there and is no socket: remove it, or give --listen another path"),
+                               (f"{folder}/a/door", f"there is no folder '{folder}/a' to make the socket '{folder}/a/door' in")):
+                refused = weir("serve", "--listen", f"unix:{path}", "--data", os.path.join(folder, "data"))
+                self.assertEqual(refused, (2, "", f"weir: {text}\n"))
+            self.assertEqual(Path(place).read_text(), "mine")
+
     def test_a_log_level_that_there_is_not_is_refused(self):
         with tempfile.TemporaryDirectory() as folder:
             refused = weir("serve", "--listen", "127.0.0.1:0", "--data", os.path.join(folder, "d"), env={"WEIR_LOG": "loud"})
@@ -316,6 +348,7 @@ class Alone(unittest.TestCase):
             (["sim", "mutants", "it has no name"], "no mutant is called 'it has no name'"),
             (["sim", "serve", "--seed", "-1"], "--seed: '-1' is not a number from 0 to 18446744073709551615"),
             (["sim", "serve", "--seed", "18446744073709551616"], "is not a number"),
+            (["bench", "disk", "--time", "0s"], "bench disk: --time: must be at least 1ms"),
             (["bench", "disk", "--bytes", "0"], "bench disk: --bytes: '0' is not a number from 1 to 1048576 (see `weir bench disk --help`)"),
             (["advise", "--wait", "5ms", "--cpu", "1us"], "advise: --concurrency is required (see `weir advise --help`)"),
             (["advise", *workload, "--concurrency", "0"], "--concurrency: '0' is not a number from 1 to 100000"),
@@ -358,7 +391,7 @@ class Alone(unittest.TestCase):
             ("send --pri", "--priority"), ("que", "queues"), ("--v", "--version"), ("sim se", "serve"),
             ("sim --", "--help"), ("sim serve --sh", "--shrink --shrink-runs"), ("sim mutants --c", "--control"),
             ("bench disk --", "--bytes --help --json --time --writers"), ("send --key -", ""), ("sim serve --tls --", ""),
-            ("completion f", "fish"), ("serve --tls-c", "--tls-cert --tls-client-ca"),
+            ("completion f", "fish"), ("hel", "help"), ("help que", "queues"), ("help sim m", "mutants"), ("serve --tls-c", "--tls-cert --tls-client-ca"),
         ):
             words = ["weir", *line.split(" ")]
             asked = weir("completion", "bash")[1] + f"\nCOMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _weir; echo ${{COMPREPLY[@]}}"

@@ -42,6 +42,25 @@ class Damage(unittest.TestCase):
             with Server(data=server.data) as again:
                 self.assertEqual(again.client().get(f"/v1/messages/{id}").status, 200)
 
+    def test_a_lost_body_is_told_alike_in_words_in_json_and_by_the_exit_code_where_a_snapshot_knows_of_it(self):
+        with small_journal() as config, Server("--config", config) as server:
+            api = server.client()
+            api.put("/v1/queues/q")
+            submit(api, b"lost" * 1000)
+            api.put("/v1/queues/busy")
+            while len(glob.glob(os.path.join(server.data, "snapshot-*.snap"))) < 2:
+                api.post("/v1/queues/busy/messages", os.urandom(20_000))
+            self.assertEqual(server.stop(), 0)
+            for name in glob.glob(os.path.join(server.data, "journal-*.seg")):
+                with open(name, "r+b") as file:
+                    if (at := file.read().find(b"lost" * 1000)) >= 0:
+                        file.seek(at + 500)
+                        file.write(b"!")
+            code, report = check(server.data)
+            self.assertEqual((code, report["sound"], report["opens"], report["records_lost"]), (6, False, True, 1), report)
+            with Server("--config", config, data=server.data) as again:
+                self.assertEqual(again.client().post("/v1/queues/q/leases").json, {"messages": []})
+
     def damaged(self, data, damage, is_fatal=True):
         """Damages the folder of a server that was killed; gives what the refusal says."""
         damage(data)

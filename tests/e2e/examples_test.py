@@ -23,7 +23,7 @@ class Examples(unittest.TestCase):
         self.url = f"http://127.0.0.1:{self.server.port}"
 
     def start(self, *command):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
                                    env={**os.environ, "WEIR_URL": self.url}, start_new_session=True)
 
         def end():
@@ -70,6 +70,9 @@ class Examples(unittest.TestCase):
         _, *seen = self.outcome("shout", b"hello")
         self.assertEqual(seen, ["done", "HELLO", None])
         self.assertEqual(worker.stdout.readline(), "done HELLO\n")
+        self.assertEqual(self.outcome("shout", 'say "a\\b"\n'.encode())[2], 'SAY "A\\B"\n')
+        _, *seen = self.outcome("shout", b"\xffraw")  # no UTF-8
+        self.assertEqual(seen, ["done", "/1JBVw==", None])
         worker.send_signal(signal.SIGTERM)
         self.assertEqual(worker.wait(60), 0)
 

@@ -189,7 +189,7 @@ class Bombs(Case):
             ("a giant chunk", b"ffffffff\r\n" + b"x" * 1000, (413,)),
             ("leading zeros", b"0" * 100_000 + b"\r\n", (400,)),
             ("an extension without end", b"1;" + b"e" * MIB, (400,)),
-            ("a trailer without end", b"0\r\n" + b"A: b\r\n" * 100_000, (400, 413, 431)),
+            ("a trailer without end", b"0\r\n" + b"A: b\r\n" * 100_000, (431,)),
             ("more than a message may have", (b"100000\r\n" + b"x" * MIB + b"\r\n") * 9, (413,)),
         ):
             with self.subTest(name):

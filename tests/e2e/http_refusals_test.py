@@ -226,6 +226,13 @@ class Strangers(unittest.TestCase):
         self.assertEqual(self.raw(head + b"123"), (400, "incomplete_body"))
         self.assertEqual(self.server.client().get("/v1/queues/q").json["counts"]["ready"], 0)
 
+    def test_a_trailer_over_its_limit_is_431_and_nothing_is_taken_in(self):
+        for path in ("/v1/queues/q/messages", "/v1/queues/q/messages:batch", "/v1/leases/none/ack"):
+            head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n".encode()
+            for trailer, code in ((b"A: b\r\n" * 101 + b"\r\n", "too_many_fields"), (b"A: " + b"b" * 9000, "trailer_too_large")):
+                with self.subTest(path, code=code):
+                    self.assertEqual(self.raw(head + trailer), (431, code))
+
     def test_what_is_no_request_is_refused_by_the_rules_of_http(self):
         good = b"Host: localhost\r\n"
         for text, status in (

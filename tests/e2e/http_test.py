@@ -395,10 +395,21 @@ class Leases(Case):
         self.assertEqual(self.api.get(f"/v1/queues/{self.queue}").json["counts"]["dead"], 1)
         self.assertEqual(self.api.get(f"/v1/queues/{self.queue}.dead").status, 200)
         answer = self.api.post(f"/v1/queues/{self.queue}/redrive")
-        self.assertEqual((answer.status, answer.json), (200, {"moved": 1}))
+        self.assertEqual((answer.status, answer.json), (200, {"moved": 1, "left": 0, "leased": 0, "no_room": 0}))
         [taken] = self.take()
         self.assertEqual((taken["id"], taken["attempt"]), (id, 1))
         self.assert_problem(self.api.post("/v1/queues/nobody/redrive"), 404, "queue_not_found")
+
+    def test_a_redrive_tells_what_is_left_and_why(self):
+        self.make(attempts=1)
+        for _ in range(4):
+            self.send()
+        for taken in self.take(max=4):
+            self.api.post(f"/v1/leases/{taken['receipt']}/nack")
+        [held] = self.api.post(f"/v1/queues/{self.queue}.dead/leases?max=1&lease=1h").json["messages"]
+        self.api.put(f"/v1/queues/{self.queue}", {"capacity": {"messages": 1}})
+        answer = self.api.post(f"/v1/queues/{self.queue}/redrive")
+        self.assertEqual(answer.json, {"moved": 1, "left": 3, "leased": 1, "no_room": 2})
 
 
 class EventStreams(Case):
@@ -658,6 +669,22 @@ class Life(unittest.TestCase):
             server.start()
             self.assertEqual(server.client().get(f"/v1/messages/{id}").json["state"], "ready")
 
+    def test_a_drain_ends_event_streams_in_order(self):
+        with Server() as server:
+            api = server.client()
+            api.put("/v1/queues/q")
+            id = api.post("/v1/queues/q/messages", b"x").json["id"]
+            for path in ("/v1/queues/q/events", f"/v1/messages/{id}/events"):
+                with self.subTest(path), socket.create_connection(("127.0.0.1", server.port), 20) as reader:
+                    reader.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                    said = reader.recv(4096)
+                    self.assertIn(b" 200 ", said)
+                    self.assertEqual(server.stop(), 0, server.output)
+                    while piece := reader.recv(4096):
+                        said += piece
+                    self.assertTrue(said.endswith(b"\r\n0\r\n\r\n"), said)
+                    server.start()
+
     def test_a_second_signal_ends_a_drain_and_loses_nothing(self):
         hung = threading.Event()
         with Server() as server, Worker(lambda _: hung.wait(60) and (200, {}, b"")) as worker:
@@ -770,6 +797,7 @@ class Life(unittest.TestCase):
                 serving.terminate()
                 self.assertEqual(serving.wait(timeout=30), 0)
                 serving.stdout.close()
+            self.assertEqual(os.listdir(folder), ["data"])  # the socket's file has gone with it
 
     def test_a_config_file_is_read_and_its_unknown_settings_are_refused(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -161,7 +161,11 @@ def check(folder, env=None):
     """`weir check`: (exit code, its JSON)."""
     done = subprocess.run([APP, "check", "--json", folder], capture_output=True, text=True,
                           env={**os.environ, **(env or {})})
-    return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
+    if not done.stdout:
+        return done.returncode, done.stderr
+    report = json.loads(done.stdout)
+    assert report["sound"] == (done.returncode == 0), (done.returncode, report)
+    return done.returncode, report
 
 
 def run_serve(*arguments, env=None):

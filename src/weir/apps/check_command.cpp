@@ -28,11 +28,17 @@ std::uint64_t unreadable_records(const journal_report& report) {
   return count;
 }
 
+/// A snapshot may know what lost records did, and then the folder opens: but bodies are gone.
+bool is_whole(const journal_report& report) {
+  return report.is_sound() && unreadable_records(report) == 0;
+}
+
 std::string json_of(const journal_report& report) {
   json_writer out;
   out.begin_object()
       .field("folder", report.folder)
-      .field("sound", report.is_sound())
+      .field("sound", is_whole(report))
+      .field("opens", report.is_sound())
       .field("segments", report.segments)
       .field("segments_gone", report.segments_gone)
       .field("records", report.records)
@@ -149,8 +155,7 @@ void add_check_command(command_syntax app, command_choice& choice) {
       const journal_report report = look_through(given->folder, bar);
       bar.end();
       print(given->json ? json_of(report) : text_of(report));
-      const bool is_whole = report.is_sound() && unreadable_records(report) == 0;
-      return is_whole ? exit_code::ok : exit_code::bad_end;
+      return is_whole(report) ? exit_code::ok : exit_code::bad_end;
     };
   });
 }

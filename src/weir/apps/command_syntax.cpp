@@ -148,10 +148,11 @@ option_syntax command_syntax::option(const std::string& name, std::vector<std::s
 }
 
 option_syntax command_syntax::option(const std::string& name, duration& out,
-                                     const std::string& help) const {
-  const auto take = [&out](const std::string& text) {
+                                     const std::string& help, duration min) const {
+  const auto take = [&out, min](const std::string& text) {
     const result<duration> parsed = parse_duration(text);
     if (!parsed) return std::string(parsed.error().message());
+    if (*parsed < min) return "must be at least " + format_duration(min);
     out = *parsed;
     return std::string();
   };

@@ -73,7 +73,8 @@ class command_syntax {
   option_syntax option(const std::string& name, std::vector<std::string>& out,
                        const std::string& help) const;
   /// Takes "30s", "1h30m" ...
-  option_syntax option(const std::string& name, duration& out, const std::string& help) const;
+  option_syntax option(const std::string& name, duration& out, const std::string& help,
+                       duration min = duration(0)) const;
   option_syntax option(const std::string& name, std::uint32_t& out, const std::string& help,
                        number_range range = {0, UINT32_MAX}) const;
   option_syntax option(const std::string& name, std::uint64_t& out, const std::string& help,

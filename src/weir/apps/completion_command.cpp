@@ -4,7 +4,8 @@
 
 #include <map>
 #include <memory>
-#include <utility>
+#include <string>
+#include <vector>
 
 namespace weir {
 
@@ -19,6 +20,19 @@ std::vector<completable> commands_of(const command_syntax& app) {
       one.words.insert(one.words.end(), {"bash", "zsh", "fish"});
     }
   }
+  // `weir help COMMAND` takes the words that lead to a command.
+  std::vector<completable> helps{{"help", "Show what a command is for", {}, {}}};
+  for (const completable& one : out) {
+    const std::size_t space = one.name.find(' ');
+    if (space == std::string::npos) {
+      helps.front().words.push_back(one.name);
+      continue;
+    }
+    const std::string above = "help " + one.name.substr(0, space);
+    if (helps.back().name != above) helps.push_back({above, "", {}, {}});
+    helps.back().words.push_back(one.name.substr(space + 1));
+  }
+  out.insert(out.end(), helps.begin(), helps.end());
   return out;
 }
 

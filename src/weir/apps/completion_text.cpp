@@ -11,7 +11,7 @@ namespace weir {
 namespace {
 
 /// What may follow the program's own name, besides commands.
-constexpr std::string_view words_of_all = "help --help --version";
+constexpr std::string_view words_of_all = "--help --version";
 
 bool is_below(const completable& one) { return one.name.contains(' '); }
 bool is_option(std::string_view word) { return word.starts_with('-'); }

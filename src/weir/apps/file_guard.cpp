@@ -20,6 +20,16 @@ std::string advice(const std::string& path, file_type wanted, perms loose, const
   return fmt::format("chmod {} {}", mode, path);
 }
 
+/// The root folder, or one like /tmp in which everybody has files: closing it would shut others
+/// out.
+bool is_everybodys(const std::string& path) {
+  std::error_code failure;
+  const std::filesystem::path real = std::filesystem::canonical(path, failure);
+  if (failure) return false;
+  const perms mode = std::filesystem::status(real, failure).permissions();
+  return real == real.root_path() || (mode & perms::sticky_bit) != perms::none;
+}
+
 }  // namespace
 
 // A group that may read is how services share a secret.
@@ -27,6 +37,7 @@ std::string loose_file_advice(const std::string& path) {
   return advice(path, file_type::regular, perms::group_write | perms::others_all, "600");
 }
 std::string loose_folder_advice(const std::string& path) {
+  if (is_everybodys(path)) return "give --data a folder that is the server's own";
   return advice(path, file_type::directory, perms::group_all | perms::others_all, "700");
 }
 

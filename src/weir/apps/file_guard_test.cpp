@@ -27,6 +27,9 @@ TEST(file_guard, says_what_to_do_when_others_can_read) {
   EXPECT_EQ(loose_folder_advice(folder), "");
   ::chmod(folder.c_str(), 0750);
   EXPECT_EQ(loose_folder_advice(folder), "chmod 700 " + folder);
+  ::chmod(folder.c_str(), 01777);
+  EXPECT_EQ(loose_folder_advice(folder), "give --data a folder that is the server's own");
+  EXPECT_EQ(loose_folder_advice("/"), "give --data a folder that is the server's own");
   std::filesystem::remove_all(folder);
   EXPECT_EQ(loose_file_advice(file), "") << "nothing is there";
   EXPECT_EQ(loose_file_advice(""), "") << "none was given";

@@ -11,9 +11,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace weir {
 
@@ -28,28 +30,35 @@ struct settings {
   std::string queue;
 };
 
-task<std::uint64_t> count_dead(const server_caller& caller, std::string path) {
+/// What GET tells of the queue.
+struct look {
+  std::uint64_t dead = 0;
+  bool keeps_letters = true;  // it has a dead-letter queue
+};
+
+task<look> look_at(const server_caller& caller, std::string path) {
   const api_call call{.path = std::move(path)};
   const api_reply reply = co_await caller.call(call);
-  co_return boost::json::parse(reply.body).at("counts").at("dead").to_number<std::uint64_t>();
+  const boost::json::value queue = boost::json::parse(reply.body);
+  co_return look{.dead = queue.at("counts").at("dead").to_number<std::uint64_t>(),
+                 .keeps_letters = !queue.at("settings").at("dead_letter").as_string().empty()};
 }
 
 /// Shows how many dead letters are left, until it is cancelled.
 task<> watch_dead(const server_caller* caller, std::string path, progress_bar* bar) {
   std::uint64_t total = 0;
   for (;; co_await sleep(look_interval)) {
-    const result<std::uint64_t> left = co_await as_result(count_dead(*caller, path));
-    if (!left) continue;  // the redrive goes on, whatever a look at it meets
-    total = std::max(total, *left);
-    bar->progressed(total - *left, total);
+    const result<look> seen = co_await as_result(look_at(*caller, path));
+    if (!seen) continue;  // the redrive goes on, whatever a look at it meets
+    total = std::max(total, seen->dead);
+    bar->progressed(total - seen->dead, total);
   }
 }
 
-/// What the server answered, and how many dead letters there are after it; nothing when the queue
-/// has gone meanwhile.
+/// What the server answered, and a look at the queue after it; nothing when it has gone meanwhile.
 struct redriven {
   api_reply reply;
-  std::optional<std::uint64_t> left;
+  std::optional<look> after;
 };
 
 task<redriven> redrive(const settings& given) {
@@ -65,17 +74,41 @@ task<redriven> redrive(const settings& given) {
     co_return reply;
   });
   try {
-    done.left = co_await count_dead(caller, path);
+    done.after = co_await look_at(caller, path);
   } catch (const command_failure&) {
-    done.left.reset();  // the queue was deleted: what was moved is told all the same
+    done.after.reset();  // the queue was deleted: what was moved is told all the same
   }
   co_return done;
 }
 
-std::string text_of(std::uint64_t moved, std::optional<std::uint64_t> left) {
-  if (!left || *left == 0) return fmt::format("{} messages moved back\n", moved);
-  return fmt::format("{} messages moved back, {} left: is there room in the queue?\n", moved,
-                     *left);
+std::string text_of(const redriven& done) {
+  const boost::json::value told = boost::json::parse(done.reply.body);
+  const auto number = [&](std::string_view name) {
+    return told.at(name).to_number<std::uint64_t>();
+  };
+  const std::uint64_t left = number("left");
+  std::string text = fmt::format("{} messages moved back", number("moved"));
+  if (left != 0) {
+    const std::uint64_t leased = number("leased");
+    const std::uint64_t no_room = number("no_room");
+    const std::uint64_t others = left - leased - no_room;
+    fmt::format_to(std::back_inserter(text), ", {} left:", left);
+    std::string_view comma = "";
+    const auto add = [&](std::uint64_t count, std::string_view why) {
+      if (count == 0) return;
+      fmt::format_to(std::back_inserter(text), "{} {} {}", comma, count, why);
+      comma = ",";
+    };
+    add(no_room, "without room in the queue");
+    add(leased, "on lease");
+    add(others, "in another queue of dead letters, or dead since");
+  } else if (done.after && !done.after->keeps_letters) {
+    text += ": the queue keeps no dead letters (its dead_letter is empty)";
+    if (done.after->dead != 0) {
+      fmt::format_to(std::back_inserter(text), "; {} have failed for good", done.after->dead);
+    }
+  }
+  return text + "\n";
 }
 
 }  // namespace
@@ -89,9 +122,7 @@ void add_redrive_command(command_syntax app, command_choice& choice) {
   command.when_chosen([&choice, given] {
     choice.run = [given] {
       const redriven done = run_here(redrive(*given));
-      const std::string& body = done.reply.body;
-      const auto moved = boost::json::parse(body).at("moved").to_number<std::uint64_t>();
-      print(given->client.json ? body : text_of(moved, done.left));
+      print(given->client.json ? done.reply.body : text_of(done));
       return exit_code::ok;
     };
   });

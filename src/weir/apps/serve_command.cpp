@@ -15,6 +15,7 @@
 #include <weir/serve/server_life.hpp>
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -142,6 +143,57 @@ void fit_connections(server_config& config) {
   config.connections_max = static_cast<std::uint32_t>(most);
 }
 
+/// The path of a Unix socket; "" where there is no file.
+std::string socket_path(const address& at) {
+  const std::string text = at.text();
+  const std::string path = text.substr(text.find(':') + 1);
+  const bool is_file = at.family() == address_family::unix_path && !path.starts_with('@');
+  return is_file ? path : "";
+}
+
+/// A socket that nobody listens behind is replaced; what else is there is somebody's.
+void check_door(const address& at) {
+  struct stat found;
+  const std::string path = socket_path(at);
+  if (path.empty()) return;
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  std::error_code failure;
+  if (!folder.empty() && !std::filesystem::is_directory(folder, failure)) {
+    throw command_failure{
+        exit_code::usage,
+        fmt::format("there is no folder '{}' to make the socket '{}' in", folder.string(), path)};
+  }
+  if (::lstat(path.c_str(), &found) != 0 || S_ISSOCK(found.st_mode)) return;
+  throw command_failure{
+      exit_code::usage,
+      fmt::format("'{}' is there and is no socket: remove it, or give --listen another path",
+                  path)};
+}
+
+/// The file of our Unix socket: removed at the end, unless another server has put its own there.
+class socket_file {
+ public:
+  socket_file() = default;
+  socket_file(const socket_file&) = delete;
+  socket_file& operator=(const socket_file&) = delete;
+  ~socket_file() {
+    struct stat found;
+    const bool is_there = !path_.empty() && ::lstat(path_.c_str(), &found) == 0;
+    const bool is_ours = is_there && found.st_dev == ours_.st_dev && found.st_ino == ours_.st_ino &&
+                         found.st_ctim.tv_sec == ours_.st_ctim.tv_sec &&
+                         found.st_ctim.tv_nsec == ours_.st_ctim.tv_nsec;
+    if (is_ours) ::unlink(path_.c_str());
+  }
+  void made_at(const address& at) {
+    path_ = socket_path(at);
+    if (::lstat(path_.c_str(), &ours_) != 0) path_.clear();
+  }
+
+ private:
+  std::string path_;
+  struct stat ours_ = {};
+};
+
 /// Tells the user where the server is.
 class greeter final : public server_observer {
  public:
@@ -149,6 +201,7 @@ class greeter final : public server_observer {
   progress_listener* recovery() override { return &bar_; }
   void listening(const address& at) override {
     bar_.end();
+    socket_.made_at(at);
     try {
       print(greeting(setup_, at, loop::current()->io().name()));
     } catch (const command_failure& failed) {  // a full disk, a pipe that was closed
@@ -160,6 +213,7 @@ class greeter final : public server_observer {
  private:
   server_setup setup_;
   progress_bar bar_{"opening", progress_unit::bytes};
+  socket_file socket_;
 };
 
 task<> stop_at(int signal_number, event* stop) {
@@ -263,6 +317,7 @@ void add_serve_command(command_syntax app, command_choice& choice) {
       server_setup setup = setup_of(*given);
       check_log_level();
       check_place(setup.config.data);
+      check_door(setup.listen);
       fit_connections(setup.config);
       run_here(serve(std::move(setup)));
       return exit_code::ok;

@@ -29,11 +29,22 @@ std::size_t character_bytes(std::string_view text) {
   return size <= text.size() && is_utf8(text.substr(0, size)) ? size : 1;
 }
 
-/// False for what a terminal may obey: the controls of ASCII and those from U+0080 to U+009F, and
-/// bytes that are no character, which some terminals take for those.
+/// What turns the direction of a text, so that it reads as another one, or ends its line: U+061C,
+/// U+200E, U+200F, U+2028 to U+202E, U+2066 to U+206F.
+bool is_turner(std::string_view character) {
+  if (character == "\u061c") return true;
+  if (character.size() != 3) return false;
+  const bool is_first = character >= "\u200e" && character <= "\u200f";
+  const bool is_second = character >= "\u2028" && character <= "\u202e";
+  return is_first || is_second || (character >= "\u2066" && character <= "\u206f");
+}
+
+/// False for what a terminal may obey: the controls of ASCII and those from U+0080 to U+009F,
+/// bytes that are no character, which some terminals take for those, and what turns a text.
 bool is_shown(std::string_view character) {
   const auto first = static_cast<unsigned char>(character.front());
   if (character.size() == 1) return first >= 0x20 && first < 0x7f;
+  if (is_turner(character)) return false;
   return first != 0xc2 || static_cast<unsigned char>(character[1]) >= 0xa0;
 }
 

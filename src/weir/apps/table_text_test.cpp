@@ -32,6 +32,13 @@ TEST(table_text, what_is_no_character_and_the_controls_behind_ascii_are_question
   EXPECT_EQ(printable("\xc2\xa0\xe2\x82\xac\xf0\x9f\x98\x80"), "\u00a0€😀");
 }
 
+TEST(table_text, what_turns_the_direction_of_a_text_is_a_question_mark) {
+  EXPECT_EQ(printable("a\u202egnp.exe"), "a?gnp.exe");
+  EXPECT_EQ(printable("\u061c\u200e\u200f\u2028\u202a\u2066\u2069\u206f"), "????????");
+  EXPECT_EQ(printable("\u061b\u200d\u2010\u2027\u202f\u2065\u2070"),
+            "\u061b\u200d\u2010\u2027\u202f\u2065\u2070");
+}
+
 TEST(table_text, sizes_have_at_most_three_digits) {
   EXPECT_EQ(format_bytes(0), "0 B");
   EXPECT_EQ(format_bytes(1023), "1023 B");

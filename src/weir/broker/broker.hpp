@@ -111,8 +111,8 @@ class broker {
   task<verdict<void>> reject(std::string_view receipt, std::string_view error);
   /// Gives the new deadline.
   task<verdict<time_point>> extend(std::string_view receipt, std::optional<duration> lease_time);
-  /// Moves dead letters back; gives their number.
-  task<verdict<std::uint64_t>> redrive(std::string_view queue);
+  /// Moves dead letters back, delayed ones too; those on lease stay.
+  task<verdict<redrive_view>> redrive(std::string_view queue);
 
   /// Waits for replies that are due and for room for the first; gives fewer when there is no room
   /// for more. Each is given once, until it is settled or the broker opened anew.
@@ -128,7 +128,8 @@ class broker {
   verdict<std::unique_ptr<subscription>> subscribe_queue(std::string_view queue);
   verdict<std::unique_ptr<subscription>> subscribe_message(std::string_view id);
 
-  /// False when intake is refused: the disk is full, the journal failed, or it is closing.
+  /// False when intake is refused: the journal failed, or it is closing; also on a full disk, where
+  /// what fits into the journal's last segment is still taken.
   bool is_accepting() const;
   /// The reason; empty while it accepts.
   std::string why_not() const;

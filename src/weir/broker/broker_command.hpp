@@ -117,12 +117,17 @@ struct extend_lease {
 
 /// A place in a queue of dead letters, to go on with the next command.
 struct redrive_cursor {
+  static constexpr unsigned delayed = priority_max + 1;
+  static constexpr unsigned leased = priority_max + 2;
+
   std::uint32_t source = 0;  // number of the queue that is emptied; chosen by the first command
-  unsigned priority = priority_max;
+  unsigned order = leased;   // the walk goes from here down to the ready ones of priority 0
+  std::int64_t due = 0;
   std::uint64_t sequence = 0;
 };
-/// Moves ready dead letters back to where they died: those that lie in `queue`, or, when it holds
-/// none, those of `queue` that lie in its dead-letter queue.
+/// Moves dead letters back to where they died: those that lie in `queue`, or, when it holds
+/// none, those of `queue` that lie in its dead-letter queue. Delayed ones don't wait any longer;
+/// those on lease stay, for they are somebody's.
 struct redrive_queue {
   std::string_view queue = {};
   std::uint32_t max = 1'000;
@@ -130,6 +135,8 @@ struct redrive_queue {
 };
 struct redriven {
   std::uint32_t moved = 0;
+  std::uint32_t leased = 0;  // passed by: they are on lease
+  std::uint64_t left = 0;    // dead letters after this command
   redrive_cursor next = {};
   bool is_finished = true;  // nothing is left to look at
   bool is_blocked = false;  // stopped because a queue is full

@@ -25,7 +25,7 @@ enum class broker_errc : std::uint8_t {
   invalid_field,      // a field of a message or command is out of range
   too_many_messages,  // a batch is over broker_limits::batch_max
   busy,               // broker_options::waiters_max calls wait already, or subscribers listen
-  no_space,           // the disk is full: intake is refused until there is room
+  no_space,           // the disk is full, and this does not fit into the last segment
   unavailable,        // the broker is closing, or its journal has failed
 };
 

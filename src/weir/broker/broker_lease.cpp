@@ -254,16 +254,22 @@ task<verdict<time_point>> broker::extend(std::string_view receipt,
   co_return outcome;
 }
 
-task<verdict<std::uint64_t>> broker::redrive(std::string_view queue) {
-  std::uint64_t moved = 0;
+task<verdict<redrive_view>> broker::redrive(std::string_view queue) {
+  redrive_view done;
   redrive_queue command{.queue = queue, .max = core_->options.limits.redrive_max};
   for (;;) {
     std::uint64_t lsn = 0;
     const auto outcome = co_await core_->perform(command, append_class::completion, lsn);
     if (!outcome) co_return std::unexpected(outcome.error());
-    moved += outcome->moved;
+    done.moved += outcome->moved;
+    done.leased += outcome->leased;
+    done.left = outcome->left;
     co_await core_->log->wait_durable(lsn);
-    if (outcome->is_finished || outcome->is_blocked) co_return moved;
+    if (outcome->is_finished || outcome->is_blocked) {
+      done.leased = std::min(done.leased, done.left);  // some may have been given back meanwhile
+      if (outcome->is_blocked) done.no_room = done.left - done.leased;
+      co_return done;
+    }
     command.from = outcome->next;
   }
 }

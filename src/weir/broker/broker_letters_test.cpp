@@ -172,6 +172,37 @@ TEST_F(broker_letters, redrive_goes_on_in_bounded_batches_and_takes_only_its_own
   EXPECT_EQ(info("p").ready, 10u);
 }
 
+TEST_F(broker_letters, redrive_brings_delayed_letters_back_and_counts_those_on_lease) {
+  b.make("q", one_attempt());
+  for (int i = 0; i < 6; ++i) b.send("q"), kill("q");
+  const auto taken = b.take("q.dead", 4);
+  ASSERT_EQ(taken.size(), 4u);
+  for (int i = 0; i < 3; ++i) {
+    const duration delay = duration::seconds(3'600 - i);
+    EXPECT_EQ(b.run(nack_lease{taken[i].lease, delay})->state, message_state::delayed);
+  }
+  redrive_cursor at;
+  std::uint32_t moved = 0;
+  std::uint32_t leased = 0;
+  std::uint64_t left = 0;
+  for (bool is_finished = false; !is_finished;) {
+    const auto outcome = *b.run(redrive_queue{.queue = "q", .max = 1, .from = at});
+    moved += outcome.moved;
+    leased += outcome.leased;
+    left = outcome.left;
+    at = outcome.next;
+    is_finished = outcome.is_finished;
+    EXPECT_FALSE(outcome.is_blocked);
+  }
+  EXPECT_EQ(moved, 5u);
+  EXPECT_EQ(leased, 1u);
+  EXPECT_EQ(left, 1u);
+  EXPECT_EQ(info("q").ready, 5u);
+  EXPECT_EQ(info("q.dead").leased, 1u);
+  EXPECT_EQ(info("q").dead, left);
+  EXPECT_EQ(b.take("q", 10).size(), 5u) << "at once, in their order";
+}
+
 TEST_F(broker_letters, redrive_stops_at_a_full_queue_and_skips_a_deleted_one) {
   queue_settings settings = one_attempt();
   settings.capacity_messages = 1;
@@ -181,6 +212,7 @@ TEST_F(broker_letters, redrive_stops_at_a_full_queue_and_skips_a_deleted_one) {
   EXPECT_EQ(outcome.moved, 1u);
   EXPECT_TRUE(outcome.is_blocked);
   EXPECT_FALSE(outcome.is_finished);
+  EXPECT_EQ(outcome.left, 1u);
   ASSERT_TRUE(b.run(delete_queue{"q"}));
   EXPECT_EQ(b.run(redrive_queue{.queue = "q.dead"})->moved, 0u);
   EXPECT_FALSE(b.run(redrive_queue{.queue = "q"}));

@@ -160,6 +160,15 @@ struct reference_model {
     if (ids.size() > max) ids.resize(max);
     return ids;
   }
+  std::vector<std::uint64_t> delayed(const std::string& queue) const {
+    std::vector<std::uint64_t> ids;
+    for (const auto& [id, m] : messages) {
+      if (m.queue == queue && m.state == message_state::delayed) ids.push_back(id);
+    }
+    std::ranges::sort(ids, {},
+                      [&](std::uint64_t id) { return std::pair(messages.at(id).due, id); });
+    return ids;
+  }
 };
 
 class lock_step {
@@ -386,11 +395,16 @@ class lock_step {
              !entry.second.origin.empty();
     });
     const std::string source = holds ? queue : dead_letter_name(model_.queues.at(queue), queue);
-    for (const std::uint64_t id : model_.next(source, SIZE_MAX)) {
+    std::vector<std::uint64_t> ids = model_.delayed(source);
+    const std::vector<std::uint64_t> ready = model_.next(source, SIZE_MAX);
+    ids.insert(ids.end(), ready.begin(), ready.end());
+    for (const std::uint64_t id : ids) {
       model_message& m = model_.messages.at(id);
       if (m.origin.empty() || !model_.queues.contains(m.origin)) continue;
       if (!holds && m.origin != queue) continue;
       if (m.origin != source && !model_.has_room(m.origin, m.body)) break;
+      m.state = message_state::ready;
+      m.due = 0;
       m.queue = m.origin;
       m.origin.clear();
       m.attempts = m.died_after = 0;

@@ -299,6 +299,7 @@ void broker_state::apply(const redrive_record& record, location) {
     if (slot == no_slot) continue;
     store_.change(slot, [&](message& of) {
       of.set_state(message_state::ready);
+      of.due = 0;
       of.queue = record.queue;
       if (!is_planted("broker: brings dead letters back with their attempts")) of.set_attempts(0);
       of.set_expires(end_of_life(record.expires));

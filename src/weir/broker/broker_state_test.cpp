@@ -363,6 +363,21 @@ TEST_F(broker, an_extended_lease_holds_longer) {
   EXPECT_EQ(info("q").totals.leased, 1u);
 }
 
+TEST_F(broker, a_stale_receipt_is_told_where_its_message_stands) {
+  b.make("q", {.attempts = 2});
+  b.send("q");
+  const receipt lease = b.take("q")[0].lease;
+  const auto said = [&] { return b.run(ack_lease{lease, "", ""}).error().detail; };
+  ASSERT_TRUE(b.run(nack_lease{lease, second}));
+  EXPECT_EQ(said(), "the lease ended before; the message is delayed until it is tried again");
+  b.pass(second);
+  EXPECT_EQ(said(), "the lease ended before; the message is ready for another one");
+  const receipt next = b.take("q")[0].lease;
+  EXPECT_EQ(said(), "the lease ended before; the message is on another lease");
+  ASSERT_TRUE(b.run(reject_lease{next, "bad"}));
+  EXPECT_EQ(said(), "the lease ended before; the message is a dead letter");
+}
+
 TEST_F(broker, a_receipt_is_good_for_its_own_lease_only) {
   b.make("q", plain());
   b.send("q");

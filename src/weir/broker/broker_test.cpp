@@ -224,7 +224,7 @@ WEIR_TEST("dead letters come back by redrive") {
     EXPECT_EQ((co_await b.message(id))->state, message_state::dead);
     EXPECT_EQ((co_await b.message(id))->last_error, "bad");
     EXPECT_EQ(b.queue("q")->dead, 1u);
-    EXPECT_EQ(co_await b.redrive("q"), 1u);
+    EXPECT_EQ((co_await b.redrive("q"))->moved, 1u);
     EXPECT_EQ((co_await b.message(id))->state, message_state::ready);
   });
 }
@@ -369,10 +369,10 @@ WEIR_TEST("redrive moves ten thousand dead letters back, each once") {
       });
     }
     EXPECT_EQ(b.queue("q")->dead, 10'000u);
-    EXPECT_EQ(co_await b.redrive("q"), 10'000u);
+    EXPECT_EQ((co_await b.redrive("q"))->moved, 10'000u);
     EXPECT_EQ(b.queue("q")->ready, 10'000u);
     EXPECT_EQ(b.queue("q")->dead, 0u);
-    EXPECT_EQ(co_await b.redrive("q"), 0u);
+    EXPECT_EQ((co_await b.redrive("q"))->moved, 0u);
   });
 }
 

@@ -82,6 +82,14 @@ struct queue_view {
   queue_totals totals = {};
 };
 
+/// What a redrive has done, and why dead letters are left: the others lie elsewhere, or came after.
+struct redrive_view {
+  std::uint64_t moved = 0;
+  std::uint64_t left = 0;
+  std::uint64_t leased = 0;   // of those left: on lease
+  std::uint64_t no_room = 0;  // of those left: it stopped at a full queue
+};
+
 /// A result that is due at its reply address.
 struct due_reply {
   std::uint64_t sequence = 0;

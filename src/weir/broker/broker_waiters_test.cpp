@@ -160,7 +160,7 @@ WEIR_TEST("a larger capacity, a redrive and an expiry make room for those who wa
     co_await with_scope([&](scope& s) -> task<> {
       s.spawn(send_waiting, &b, std::string("q.dead"));
       co_await sleep(1_s);
-      EXPECT_EQ(co_await b.redrive("q"), 1u);
+      EXPECT_EQ((co_await b.redrive("q"))->moved, 1u);
       co_await s.join();
     });
     EXPECT_LT(testing::elapsed(), 30_s);

@@ -52,6 +52,18 @@ verdict<const message_queue*> planner::queue_named(std::string_view name) const 
                 fmt::format("there is no queue '{}'", name.substr(0, made_queue_name_bytes_max)));
 }
 
+// What its holder can't know: a lease that was returned or has run out looks like one of others.
+std::string_view planner::why_stale(const message& of) const {
+  if (has_ended(of.state())) return "the receipt's message has ended";
+  if (store_.origin_of(of) != 0) return "the lease ended before; the message is a dead letter";
+  if (of.state() == message_state::delayed) {
+    return "the lease ended before; the message is delayed until it is tried again";
+  }
+  return of.state() == message_state::leased
+             ? "the lease ended before; the message is on another lease"
+             : "the lease ended before; the message is ready for another one";
+}
+
 verdict<const message*> planner::leased_by(receipt lease) const {
   const std::uint32_t slot = store_.find(lease.sequence);
   if (slot == no_slot) {
@@ -60,10 +72,7 @@ verdict<const message*> planner::leased_by(receipt lease) const {
   const message& of = store_[slot];
   const bool is_its = of.leases == lease.lease || is_planted("broker: takes a stale receipt");
   if (of.state() == message_state::leased && is_its) return &of;
-  return refuse(broker_errc::stale_receipt,
-                has_ended(of.state())
-                    ? "the receipt's message has ended"
-                    : "the lease ended before; the message is or was with others");
+  return refuse(broker_errc::stale_receipt, std::string(why_stale(of)));
 }
 
 verdict<put_outcome> planner::put(const put_queue& command) {
@@ -335,8 +344,8 @@ verdict<redriven> planner::redrive(const redrive_queue& command) {
   if (command.max < 1 || command.max > state_.limits().redrive_max) {
     return bad_field("max", fmt::format("must be 1 to {}", state_.limits().redrive_max));
   }
-  if (command.from.priority > priority_max) {
-    return bad_field("priority", fmt::format("must be 0 to {}", priority_max));
+  if (command.from.order > redrive_cursor::leased) {
+    return bad_field("order", fmt::format("must be 0 to {}", redrive_cursor::leased));
   }
   const message_queue* source = *named;
   if (command.from.source != 0) {
@@ -346,51 +355,76 @@ verdict<redriven> planner::redrive(const redrive_queue& command) {
   }
   redriven outcome;
   outcome.next = command.from;
-  if (!source) return outcome;
   const bool holds = source == *named;
+  outcome.left = holds ? source->held_dead_letters : store_.dead_letters((*named)->number);
+  if (!source) return outcome;
   outcome.next.source = source->number;
   // Letters of other queues are passed over, but not without end.
   std::size_t looks = std::size_t(command.max) * 4;
-  std::map<std::uint32_t, redrive_record> moves;
+  redrive_moves moves;
   const auto& slab = store_.slab();
-  for (unsigned priority = command.from.priority + 1; priority-- > 0 && outcome.is_finished;) {
-    const due_order& order = source->ready[priority];
-    const std::uint64_t after = priority == command.from.priority ? command.from.sequence : 0;
-    const std::uint32_t hint = after == 0 ? no_slot : store_.find(after);
-    const bool is_there = hint != no_slot && slab[hint].state() == message_state::ready &&
-                          slab[hint].queue == source->number &&
-                          !slab[hint].is(message::order_straggler);
-    auto at =
-        after == 0 ? order.begin(slab) : order.after(slab, {0, after}, is_there ? hint : no_slot);
+  for (unsigned which = command.from.order + 1; which-- > 0 && outcome.is_finished;) {
+    const due_order& order = order_of(*source, which);
+    auto at = which == command.from.order ? place_after(*source, command.from) : order.begin(slab);
     for (; order.at(slab, at) != no_slot; at = order.next(slab, at)) {
       if (looks-- == 0 || outcome.moved == command.max) {
         outcome.is_finished = false;
         break;
       }
       const message& of = slab[order.at(slab, at)];
-      const std::uint32_t origin = store_.origin_of(of);
-      const message_queue* const to = store_.live_queue(origin);
+      const message_queue* const to = store_.live_queue(store_.origin_of(of));
       if (to && (holds || to == *named)) {
-        // A letter that came round to the queue in which it died takes no more room there.
-        if (to != source && !check_room(*to, of.body_bytes)) {
+        if (which == redrive_cursor::leased) {
+          ++outcome.leased;
+        } else if (!bring_back(of, *to, moves)) {
           outcome.is_finished = false;
           outcome.is_blocked = true;
           break;
+        } else {
+          ++outcome.moved;
         }
-        redrive_record& move = moves[origin];
-        move.queue = origin;
-        move.expires = end_of_life(now_, to->settings.ttl);
-        move.messages.push_back(of.sequence);
-        room& taken = taken_[origin];
-        taken.messages += to == source ? 0 : 1;
-        taken.bytes += to == source ? 0 : of.body_bytes;
-        ++outcome.moved;
       }
-      outcome.next = {source->number, priority, of.sequence};
+      outcome.next = {source->number, which, of.due, of.sequence};
     }
   }
   for (const auto& [origin, move] : moves) out_.append(move);
+  outcome.left -= std::min<std::uint64_t>(outcome.moved, outcome.left);
   return outcome;
+}
+
+const due_order& planner::order_of(const message_queue& queue, unsigned which) {
+  if (which == redrive_cursor::leased) return queue.leased;
+  return which == redrive_cursor::delayed ? queue.delayed : queue.ready[which];
+}
+
+due_order::cursor planner::place_after(const message_queue& queue,
+                                       const redrive_cursor& from) const {
+  const due_order& order = order_of(queue, from.order);
+  const auto& slab = store_.slab();
+  if (from.sequence == 0) return order.begin(slab);
+  const std::uint32_t hint = store_.find(from.sequence);
+  const auto wanted = from.order == redrive_cursor::leased    ? message_state::leased
+                      : from.order == redrive_cursor::delayed ? message_state::delayed
+                                                              : message_state::ready;
+  const bool is_there = hint != no_slot && slab[hint].state() == wanted &&
+                        slab[hint].due == from.due && slab[hint].queue == queue.number &&
+                        !slab[hint].is(message::order_straggler);
+  return order.after(slab, {from.due, from.sequence}, is_there ? hint : no_slot);
+}
+
+bool planner::bring_back(const message& of, const message_queue& to, redrive_moves& moves) {
+  // A letter that came round to the queue in which it died takes no more room there.
+  if (of.queue != to.number) {
+    if (!check_room(to, of.body_bytes)) return false;
+    room& taken = taken_[to.number];
+    ++taken.messages;
+    taken.bytes += of.body_bytes;
+  }
+  redrive_record& move = moves[to.number];
+  move.queue = to.number;
+  move.expires = end_of_life(now_, to.settings.ttl);
+  move.messages.push_back(of.sequence);
+  return true;
 }
 
 verdict<void> planner::settle(const settle_reply& command) {

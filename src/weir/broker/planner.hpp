@@ -47,11 +47,18 @@ class planner {
     std::uint64_t messages = 0;
     std::uint64_t bytes = 0;
   };
+  using redrive_moves = std::map<std::uint32_t, redrive_record>;  // by queue number
 
   verdict<const message_queue*> queue_named(std::string_view name) const;
+  std::string_view why_stale(const message& of) const;
   verdict<const message*> leased_by(receipt lease) const;
   verdict<void> check_submit(const submit_message& command) const;
   verdict<void> check_room(const message_queue& queue, std::uint64_t bytes);
+  /// The order of a queue that a redrive's cursor names.
+  static const due_order& order_of(const message_queue& queue, unsigned which);
+  due_order::cursor place_after(const message_queue& queue, const redrive_cursor& from) const;
+  /// False when the queue has no room for the letter.
+  bool bring_back(const message& of, const message_queue& to, redrive_moves& moves);
   /// Gives the state after: delayed, ready or dead.
   nacked back_off(const message& of, const message_queue& queue, std::string_view error);
   void die(const message& of, const message_queue& queue, std::string_view error);

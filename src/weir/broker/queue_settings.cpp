@@ -96,8 +96,8 @@ verdict<void> check(const queue_settings& settings, std::string_view queue) {
 
 queue_settings dead_letter_settings() {
   queue_settings settings;
-  settings.capacity_messages = UINT64_MAX;
-  settings.capacity_bytes = UINT64_MAX;
+  settings.capacity_messages = capacity_unlimited;
+  settings.capacity_bytes = capacity_unlimited;
   settings.attempts = 0;
   settings.dead_letter.clear();
   settings.ttl = duration(0);

@@ -51,6 +51,8 @@ struct queue_settings {
   bool operator==(const queue_settings&) const = default;
 };
 
+/// The largest number that all readers of JSON give back as it was: as good as no limit.
+constexpr std::uint64_t capacity_unlimited = (std::uint64_t(1) << 53) - 1;
 constexpr std::size_t queue_name_bytes_max = 100;
 /// Names that the broker makes from others (dead-letter queues) may be longer than a user's.
 constexpr std::size_t made_queue_name_bytes_max = 200;

@@ -11,6 +11,7 @@ WEIR_CORO_WRAPPER task<std::string> request::read_all(std::size_t bytes_max) {
 }
 address request::peer() const { return of_->peer(); }
 const tls_info* request::tls() const noexcept { return of_->tls(); }
+const http_fault& request::body_fault() const noexcept { return of_->body_fault(); }
 event& request::drain() const noexcept { return of_->drain(); }
 
 WEIR_CORO_WRAPPER task<> body_writer::write(std::string_view text) { return of_->write(text); }

@@ -75,6 +75,8 @@ class request {
   /// What was agreed with the client over TLS, its certificate's subject included; null: it speaks
   /// plain HTTP.
   const tls_info* tls() const noexcept;
+  /// What a read of the body found wrong with it, as this server would answer it; else status 0.
+  const http_fault& body_fault() const noexcept;
   /// Set when the server has begun to drain: what only waits for news should end soon.
   event& drain() const noexcept;
 
@@ -160,7 +162,8 @@ class response {
   task<> send_problem(int status, std::string_view code, std::string_view detail);
   /// An answer of unknown length. The writer is valid during the handler.
   task<body_writer> begin(int status, std::string_view content_type);
-  /// A stream of server-sent events; its head leaves at once. Ended when the server drains.
+  /// A stream of server-sent events; its head leaves at once. Ended, in order, when the server
+  /// drains: its handler is cancelled.
   task<sse_writer> begin_events();
 
   /// From now on the handler is cancelled when the client closes the connection: for long polls.

@@ -100,12 +100,13 @@ WEIR_TEST("a handler of events is cancelled as soon as its client leaves") {
   });
 }
 
+task<> floods(request&, response& answered) {
+  sse_writer events = co_await answered.begin_events();
+  const std::string text(10'000, 'x');
+  while (true) co_await events.send({.data = text});
+}
+
 WEIR_TEST("a client of events that reads nothing is cut off after write_timeout") {
-  const auto floods = [](request&, response& answered) -> task<> {
-    sse_writer events = co_await answered.begin_events();
-    const std::string text(10'000, 'x');
-    while (true) co_await events.send({.data = text});
-  };
   co_await with_server({.write_timeout = 5_s}, floods, [](server& serves, address at) -> task<> {
     talker client = co_await talker::to(at);
     co_await client.say(get);
@@ -126,12 +127,25 @@ WEIR_TEST("a drain ends streams of events at once") {
   co_await with_server({}, endless, [](server& serves, address at) -> task<> {
     talker client = co_await talker::to(at);
     co_await client.say(get);
-    co_await sleep(3_s);
+    co_await sleep(3'500_ms);
     const time_point before = loop::current()->now();
     serves.drain();
     const answer got = co_await client.hear();
     EXPECT_EQ(since(before), 0_s);
     EXPECT_NE(got.body.find("tick"), std::string::npos);
+    EXPECT_TRUE(got.is_whole) << "in order, with the last chunk";
+  });
+}
+
+WEIR_TEST("a client of events that reads nothing holds a drain up for linger_timeout at most") {
+  co_await with_server({.linger_timeout = 1_s}, floods, [](server& serves, address at) -> task<> {
+    talker client = co_await talker::to(at);
+    co_await client.say(get);
+    co_await sleep(3_s);
+    serves.drain();
+    co_await sleep(1'001_ms);
+    EXPECT_EQ(serves.stats().connections_live, 0u);
+    EXPECT_FALSE((co_await client.hear()).is_whole);
   });
 }
 

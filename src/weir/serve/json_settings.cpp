@@ -120,8 +120,8 @@ std::string settings_json(const queue_settings& settings) {
   json_writer out;
   out.begin_object();
   out.begin_object("capacity")
-      .field("messages", settings.capacity_messages)
-      .field("bytes", settings.capacity_bytes)
+      .field("messages", std::min(settings.capacity_messages, capacity_unlimited))
+      .field("bytes", std::min(settings.capacity_bytes, capacity_unlimited))
       .end_object();
   out.field("lease", format_duration(settings.lease)).field("attempts", settings.attempts);
   out.begin_object("backoff")

@@ -121,6 +121,16 @@ TEST(json_settings, what_is_no_json_object_is_refused) {
   EXPECT_EQ(problem(std::string(100, '[')).code, "invalid_json");  // deeper than json_depth_max
 }
 
+TEST(json_settings, a_capacity_without_limit_is_a_number_that_a_double_holds) {
+  const queue_settings letters = dead_letter_settings();
+  EXPECT_EQ(read(settings_json(letters)), letters);
+  EXPECT_EQ(static_cast<std::uint64_t>(static_cast<double>(letters.capacity_bytes)),
+            letters.capacity_bytes);
+  queue_settings old = letters;  // as journals of earlier versions have them
+  old.capacity_messages = old.capacity_bytes = UINT64_MAX;
+  EXPECT_EQ(settings_json(old), settings_json(letters));
+}
+
 TEST(json_settings, a_setting_that_is_there_twice_is_refused_by_path) {
   const struct {
     std::string_view json;

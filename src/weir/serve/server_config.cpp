@@ -18,9 +18,7 @@ constexpr std::uint32_t segment_bytes_step = 4096;
 template <class N>
 void read_limit(detail::json_reader& from, std::string_view field, std::uint64_t max, N& out) {
   std::uint64_t given = 0;
-  if (!from.whole(field, max, given)) return;
-  if (given == 0) from.refuse(field, "must be at least 1");
-  out = static_cast<N>(given);
+  if (from.whole(field, max, given, 1)) out = static_cast<N>(given);
 }
 
 /// An array of texts.

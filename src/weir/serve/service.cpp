@@ -178,6 +178,10 @@ task<int> service::answer_at(route to, http::request& request, http::response& r
     static_cast<void>(value_or_raise(std::move(called)));
     co_return 200;
   }
+  // A trailer is no part of a message, so no limit of messages explains it.
+  if (const http_fault& fault = request.body_fault(); fault.status == 431) {
+    co_return co_await send(response, refused(fault.status, fault.code, std::string(fault.detail)));
+  }
   if (called) co_return co_await send(response, std::move(*called));
   const api_problem why = problem_of(called.error());
   if (why.status == 500) {

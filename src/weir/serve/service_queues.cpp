@@ -81,10 +81,12 @@ task<service::outcome> service::delete_queue(exchange& with) {
 }
 
 task<service::outcome> service::redrive(exchange& with) {
-  const verdict<std::uint64_t> moved = co_await broker_.redrive(with.argument);
-  if (!moved) co_return std::unexpected(problem_of(moved.error()));
-  co_return api_answer{.body =
-                           json_writer().begin_object().field("moved", *moved).end_object().take()};
+  const verdict<redrive_view> done = co_await broker_.redrive(with.argument);
+  if (!done) co_return std::unexpected(problem_of(done.error()));
+  json_writer out;
+  out.begin_object().field("moved", done->moved).field("left", done->left);
+  out.field("leased", done->leased).field("no_room", done->no_room);
+  co_return api_answer{.body = out.end_object().take()};
 }
 
 }  // namespace weir

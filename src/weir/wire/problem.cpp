@@ -16,7 +16,7 @@ std::string problem_json(int status, std::string_view code, std::string_view det
   problem["status"] = status;
   problem["code"] = repair_utf8(code);
   problem["detail"] = repair_utf8(detail);
-  return boost::json::serialize(problem);
+  return boost::json::serialize(problem) + '\n';
 }
 
 }  // namespace weir

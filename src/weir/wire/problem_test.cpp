@@ -12,7 +12,8 @@ namespace {
 TEST(problem, the_document_has_its_members_in_a_stable_order) {
   EXPECT_EQ(problem_json(404, "no_queue", "There is no queue named 'mails'."),
             R"({"type":"about:blank","title":"Not Found","status":404,"code":"no_queue",)"
-            R"("detail":"There is no queue named 'mails'."})");
+            R"("detail":"There is no queue named 'mails'."})"
+            "\n");
 }
 
 TEST(problem, any_detail_makes_a_json_text) {
@@ -20,7 +21,7 @@ TEST(problem, any_detail_makes_a_json_text) {
   for (int i = 0; i < 256; ++i) every_byte += static_cast<char>(i);
   const std::string text = problem_json(400, "bad\"code\n", every_byte);
   EXPECT_TRUE(is_utf8(text));
-  EXPECT_EQ(text.find('\n'), std::string::npos);
+  EXPECT_EQ(text.find('\n'), text.size() - 1);
   const auto value = boost::json::parse(text);
   EXPECT_EQ(value.at("code").as_string(), "bad\"code\n");
   EXPECT_EQ(value.at("detail").as_string(), repair_utf8(every_byte));

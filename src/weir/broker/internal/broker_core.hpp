@@ -220,7 +220,8 @@ auto broker_core::perform(const Command& command, append_class who, std::uint64_
         break;
       case errc::no_space:
         co_return refuse(broker_errc::no_space,
-                         "the disk is full: nothing is taken in until there is room");
+                         "the disk is full, and what room the journal has is too small for this; "
+                         "it is taken in when there is more");
       case errc::busy:
         co_return refuse(broker_errc::busy,
                          "the journal can't grow now; the server's log says why");

@@ -21,7 +21,6 @@ namespace weir::http::detail {
 namespace {
 
 constexpr std::size_t linger_bytes_max = 16 * 1024 * 1024;
-
 constexpr http_fault slow_head{408, "head_timeout", "the header did not arrive in time"};
 constexpr http_fault slow_body{408, "body_timeout", "the body did not arrive in time"};
 constexpr http_fault cut_head{400, "truncated_head", "the connection ended inside the header"};
@@ -84,6 +83,7 @@ task<> connection::run() {
     co_await serve();
   });
   scope_ = nullptr;
+  if (is_event_stream_ && core_.drain.is_set() && socket_) co_await end_drained_stream();
 }
 
 task<> connection::serve() {

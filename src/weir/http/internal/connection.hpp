@@ -45,7 +45,8 @@ class connection : public list_hook<> {
 
   /// Serves until the connection is to be closed; then the error of a handler leaves it.
   task<> run();
-  /// The server drains: true when nothing is in flight that the client waits for.
+  /// The server drains: true when nothing is in flight that the client waits for. A stream of
+  /// events is ended in order all the same.
   bool is_dispensable() const noexcept { return phase_ == phase::idle || is_event_stream_; }
   bool is_idle() const noexcept { return phase_ == phase::idle; }
   bool is_ending() const noexcept { return !scope_ || scope_->reason().kind != cancel_kind::none; }
@@ -58,6 +59,7 @@ class connection : public list_hook<> {
   task<std::string> read_all(std::size_t bytes_max);
   address peer() const { return socket_.peer(); }
   const tls_info* tls() const noexcept { return tls_ ? &tls_->info() : nullptr; }
+  const http_fault& body_fault() const noexcept { return fault_; }
   event& drain() noexcept { return core_.drain; }
 
   // For response and its writers. They raise `broken` when the client is gone.
@@ -95,6 +97,7 @@ class connection : public list_hook<> {
   void begin_exchange();
   task<> answer_itself();
   task<> conclude(std::exception_ptr failure);
+  task<> end_drained_stream();
   task<> conclude_failed(std::exception_ptr failure);
   task<> conclude_late();
   bool is_of_client(const std::exception_ptr& failure) const;

@@ -3,6 +3,9 @@
 
 #include <weir/base/defect.hpp>
 #include <weir/base/text.hpp>
+#include <weir/core/as_result.hpp>
+#include <weir/core/sleep.hpp>
+#include <weir/core/with_scope.hpp>
 #include <weir/wire/http1_writer.hpp>
 #include <weir/wire/problem.hpp>
 
@@ -314,6 +317,16 @@ task<> connection::begin_events() {
   watch_client();
   begin_aside(beat_, &connection::beat);
   if (core_.drain.is_set()) scope_->cancel("the server drains");
+}
+
+// The drain has cancelled the scope in which the handler and its beat were. A client must be able
+// to tell an end in order from a broken cable; one that does not read, or to which an event was
+// half sent, can't be told.
+task<> connection::end_drained_stream() {
+  const duration limit = core_.limits.linger_timeout;
+  const result<void> ended = co_await as_result(with_timeout(limit, end_stream()));
+  if (ended && tls_) co_await say_goodbye();
+  co_await checkpoint();
 }
 
 task<> connection::write_scratch() {

@@ -157,15 +157,17 @@ bool json_reader::text(std::string_view field, std::string& out) {
   return true;
 }
 
-bool json_reader::whole(std::string_view field, std::uint64_t max, std::uint64_t& out) {
+bool json_reader::whole(std::string_view field, std::uint64_t max, std::uint64_t& out,
+                        std::uint64_t min) {
   const json::value* value = find(field);
   if (!value) return false;
   // 1e3 and 2.0 arrive as doubles and are whole numbers as well.
   boost::system::error_code failure;
   const auto number = value->to_number<std::uint64_t>(failure);
-  if (!value->is_number() || failure || number > max) {
-    refuse(field, max == UINT64_MAX ? std::string("must be a whole number, not negative")
-                                    : fmt::format("must be a whole number from 0 to {}", max));
+  if (!value->is_number() || failure || number > max || number < min) {
+    refuse(field, max == UINT64_MAX
+                      ? std::string("must be a whole number, not negative")
+                      : fmt::format("must be a whole number from {} to {}", min, max));
     return false;
   }
   out = number;

@@ -47,7 +47,7 @@ class json_reader {
 
   // Each gives true when the field is there, is not null and has the right type; `out` is set then.
   bool text(std::string_view field, std::string& out);
-  bool whole(std::string_view field, std::uint64_t max, std::uint64_t& out);
+  bool whole(std::string_view field, std::uint64_t max, std::uint64_t& out, std::uint64_t min = 0);
   bool real(std::string_view field, double& out);  // to six decimals
   bool length(std::string_view field, duration& out);
   /// Null when absent, null, or of another type; else the object to read with child().
