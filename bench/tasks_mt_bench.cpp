@@ -1,8 +1,9 @@
-// What it costs to reach another thread's loop: a ball between two loops, calls from one to the
-// other, and a stream of posts.
+// What it costs to reach another thread: a ball between two loops, calls from one to the other and
+// to the blocking pool, and a stream of posts.
 #include <weir/core.hpp>
 #include <weir/core/core_group.hpp>
 #include <weir/flow/event.hpp>
+#include <weir/io/blocking.hpp>
 #include <weir/io/make_driver.hpp>
 
 #include "measure.hpp"
@@ -101,6 +102,20 @@ std::uint64_t call_many(other_loop& one, other_loop& other, std::int64_t count) 
   return all.sum;
 }
 
+// A function on a thread of the blocking pool, there and back.
+weir::task<> block(std::int64_t count, std::uint64_t* sum, std::atomic<bool>* is_done) {
+  for (std::int64_t i = 0; i < count; ++i) *sum += co_await weir::blocking([] { return 1u; });
+  *is_done = true;
+  is_done->notify_one();
+}
+std::uint64_t block_many(other_loop& one, std::int64_t count) {
+  std::uint64_t sum = 0;
+  std::atomic<bool> is_done{false};
+  one.get().post([&] { one.get().root().spawn(block, count, &sum, &is_done); });
+  is_done.wait(false);
+  return sum;
+}
+
 std::uint64_t post_many(other_loop& to, std::int64_t count) {
   std::uint64_t received = 0;
   std::atomic<bool> is_done{false};
@@ -127,6 +142,9 @@ int main(int argc, char** argv) {
       bench::wall_ns);
   bench::measure(
       "call", 10'000 / scale, [&](std::int64_t n) { return call_many(one, other, n); },
+      bench::wall_ns);
+  bench::measure(
+      "blocking", 10'000 / scale, [&](std::int64_t n) { return block_many(one, n); },
       bench::wall_ns);
   bench::measure(
       "post", 1'000'000 / scale, [&](std::int64_t n) { return post_many(one, n); }, bench::wall_ns);

@@ -55,6 +55,8 @@ result<duration> parse_duration(std::string_view text) {
     std::size_t letters = 0;
     while (letters < rest.size() && !is_digit(rest[letters])) ++letters;
     const std::string_view name = rest.substr(0, letters);
+    if (name.starts_with('.'))
+      return refuse_duration(text, "has a fraction: give whole numbers, such as 1500us or 1s500ms");
     if (name.empty()) return refuse_duration(text, "ends without a unit (ns us ms s m h d)");
     std::size_t index = 0;
     while (index < std::size(units) && units[index].name != name) ++index;

@@ -34,7 +34,7 @@ TEST(text, a_refused_duration_is_named_with_the_reason) {
       {" 1s", "needs a whole number"},
       {"1s ", "has a unit not of"},
       {"1 s", "has a unit not of"},
-      {"1.5s", "has a unit not of"},
+      {"1.5s", "has a fraction: give whole numbers"},
       {"1w", "has a unit not of"},
       {"1S", "has a unit not of"},
       {"1m1h", "each unit once, largest first"},

@@ -448,9 +448,6 @@ std::coroutine_handle<> scope_frame::child_done(frame_base& body) noexcept {
     std::exception_ptr failure = body.failure;
     scope_.take_failure(*owner_, std::move(failure), scope_.policy_of_body());
   }
-#ifdef WEIR_FRAMES_UNPOOLED
-  if (scope_.stats_.live != 0) release_body();
-#endif
   return after_body();
 }
 

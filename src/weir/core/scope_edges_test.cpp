@@ -214,28 +214,6 @@ WEIR_TEST("what a child spawned beside itself before its word fails at its start
   });
 }
 
-#ifdef WEIR_FRAMES_UNPOOLED
-// Without AddressSanitizer nothing can see it.
-TEST(ScopeDeathTest, a_child_that_refers_to_a_local_of_a_body_that_has_returned_is_told) {
-  const auto leave_a_child_behind = [] {
-    virtual_driver driver;
-    loop on(driver);
-    on.root().spawn([]() -> task<> {
-      co_await with_scope([](scope& s) -> task<> {
-        int count = 0;
-        s.spawn([&count]() -> task<> {
-          co_await sleep(1_ms);
-          ++count;
-        });
-        co_return;
-      });
-    });
-    on.run();
-  };
-  EXPECT_DEATH(leave_a_child_behind(), "heap-use-after-free");
-}
-#endif
-
 WEIR_TEST("spawning through a reference to a scope that is gone raises closed (T14)") {
   scope* kept = nullptr;
   bool has_run = false;

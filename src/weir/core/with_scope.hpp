@@ -51,9 +51,6 @@ class scope_frame : public inner_boundary {
   /// The body could not be started: its error is the scope's.
   std::coroutine_handle<> fail_at_start(std::exception_ptr failure) noexcept;
   virtual void destroy_body() noexcept = 0;
-  /// Under AddressSanitizer: the frame of a body that has returned goes while its children live, so
-  /// that one that refers to a local of it is told.
-  virtual void release_body() noexcept = 0;
   /// Rethrows the group if there is one; true: the body was cut short by the scope's own
   /// cancellation.
   bool is_body_cut();
@@ -101,23 +98,16 @@ class scope_awaiter final : public scope_frame {
   auto await_resume() {
     const bool is_cut = is_body_cut();
     if constexpr (std::is_void_v<T> && Cut == cut_short::tell) {
-      if (!is_cut && child_) child_.promise().take();
+      if (!is_cut) child_.promise().take();
       return end_;
     } else {
       if (is_cut) raise_cut_short(end_.reason, options_);
-      if constexpr (std::is_void_v<T>) {
-        if (child_) child_.promise().take();
-      } else {
-        return child_.promise().take();
-      }
+      return child_.promise().take();
     }
   }
 
  private:
   void destroy_body() noexcept override { child_.reset(); }
-  void release_body() noexcept override {
-    if constexpr (std::is_void_v<T>) child_.reset();
-  }
 
   Body body_;
   weir::task<T> child_;
