@@ -18,6 +18,19 @@ namespace detail {
 task<> cancel_when_stopped(cross::event* stopped, scope* around);
 /// Requests the stop when its own scope is cancelled.
 task<> stop_when_cancelled(std::stop_source source);
+/// The body's value; its only error as it is.
+template <class T, class Body>
+task<T> run_in_scope(const char* name, Body body) {
+  try {
+    if constexpr (std::is_void_v<T>) {
+      co_await with_scope({.name = name}, body);
+    } else {
+      co_return co_await with_scope({.name = name}, body);
+    }
+  } catch (const std::exception& e) {
+    rethrow_single(e);
+  }
+}
 
 }  // namespace detail
 
@@ -43,15 +56,7 @@ template <class T>
       co_return value;
     }
   };
-  try {
-    if constexpr (std::is_void_v<T>) {
-      co_await with_scope({.name = "cancel_on_stop"}, run);
-    } else {
-      co_return co_await with_scope({.name = "cancel_on_stop"}, run);
-    }
-  } catch (const std::exception& e) {
-    detail::rethrow_single(e);
-  }
+  co_return co_await detail::run_in_scope<T>("cancel_on_stop", run);
 }
 
 /// Runs f(token) with a token that is stopped when the scope around it is cancelled; for code that
@@ -72,15 +77,7 @@ template <class F>
       co_return got;
     }
   };
-  try {
-    if constexpr (std::is_void_v<value>) {
-      co_await with_scope({.name = "with_stop_token"}, run);
-    } else {
-      co_return co_await with_scope({.name = "with_stop_token"}, run);
-    }
-  } catch (const std::exception& e) {
-    detail::rethrow_single(e);
-  }
+  co_return co_await detail::run_in_scope<value>("with_stop_token", run);
 }
 
 }  // namespace weir

@@ -434,8 +434,10 @@ exploration explore(explorer& with, const explore_options& options) {
     }
     if (n != 0 && options.twice_every != 0 && n % options.twice_every == 0) {
       made.divergence = with.part_of_two(which);
-      made.parted = which;
-      if (!made.divergence.empty()) break;
+      if (!made.divergence.empty()) {
+        made.parted = which;
+        break;
+      }
     }
   }
   return made;

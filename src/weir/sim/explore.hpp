@@ -110,7 +110,7 @@ struct exploration {
   std::uint64_t steps = 0;
   std::optional<found_failure> failure;
   std::string divergence;    // two runs of one seed differed: where, and both stacks
-  run_name parted = {};      // of the last run that was made twice
+  run_name parted = {};      // the run of that seed
   bool is_complete = false;  // explore_all: nothing is left to try
 };
 
