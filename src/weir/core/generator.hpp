@@ -118,7 +118,8 @@ class WEIR_TASK_ATTRIBUTES [[nodiscard]] generator {
       return detail::requeue(task);
     }
     std::optional<T> await_resume() {
-      if (!of_->handle_) raise(error(errc::cancelled, "the generator was cancelled"));
+      if (!of_->handle_)
+        raise(error(errc::cancelled, "the generator was cancelled, or moved away"));
       promise_type& body = of_->handle_.promise();
       if (body.has_failed() && body.failure) [[unlikely]]
         body.rethrow();  // once: it moves the error out

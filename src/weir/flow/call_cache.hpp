@@ -132,7 +132,8 @@ class basic_call_cache {
 /// Order:   of those who wait, who has waited longest makes it next.
 /// Bound:   entries_max values; those that are being made are bounded by who asks for them.
 /// Errors:  a failure is raised to all who wait for that call, and not kept. A call that asks for
-///          the value that it makes stops the process, for that would wait for ever.
+///          the value that it makes stops the process, for that would wait for ever. Hashes and
+///          comparisons of keys must not throw.
 /// Threads: one loop; cross::call_cache is for several.
 template <class Key, class Value, class Hash = std::hash<Key>>
 class call_cache final : public detail::basic_call_cache<Key, Value, Hash, detail::one_loop> {
@@ -155,7 +156,8 @@ namespace cross {
 /// Bound:   entries_max values; those that are being made are bounded by who asks for them.
 /// Errors:  a failure is raised to all who wait for that call, and not kept: they share the
 ///          exception, so none may change it. A call that asks for the value that it makes stops
-///          the process, for that would wait for ever.
+///          the process, for that would wait for ever. Hashes and comparisons of keys must not
+///          throw.
 /// Threads: any that runs a loop, on drivers whose clocks agree, as those of the kernel do;
 ///          erase(), clear() and stats() on any thread. It outlives every call of its own. Several
 ///          threads use and drop copies of a value at once: none that shares a count without

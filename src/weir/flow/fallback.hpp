@@ -109,7 +109,7 @@ task<detail::call_value_t<F>> fallback(F call, G other, fallback_options options
 /// Order:   none.
 /// Bound:   nothing is kept between calls.
 /// Errors:  as fallback().
-/// Threads: one loop.
+/// Threads: one loop. It outlives every call of its own.
 template <class G>
 class fallback_policy {
  public:
@@ -118,6 +118,7 @@ class fallback_policy {
 
   template <class F>
   task<detail::call_value_t<F>> run(F call) {
+    const detail::calls_inside::guard inside(inside_);
     co_return co_await detail::fallback_call(detail::call_ref<F>{&call}, &other_, &options_,
                                              &stats_);
   }
@@ -128,6 +129,7 @@ class fallback_policy {
   G other_;
   fallback_options options_;
   fallback_stats stats_;
+  detail::calls_inside inside_;
 };
 
 }  // namespace weir

@@ -48,7 +48,7 @@ struct hedge_percentile {
 /// Order:   none.
 /// Bound:   calls_max calls at once for each call; 4 KiB.
 /// Errors:  as hedge(); `invalid_argument` for options that can't be meant.
-/// Threads: one loop.
+/// Threads: one loop. It outlives every call of its own.
 class hedge_policy {
  public:
   explicit hedge_policy(hedge_options options, hedge_percentile learned = {});
@@ -66,6 +66,7 @@ class hedge_policy {
   hedge_percentile learned_;
   latency_histogram took_;
   hedge_stats stats_;
+  detail::calls_inside inside_;
 };
 
 }  // namespace weir

@@ -7,11 +7,14 @@
 #include <weir/flow/circuit_breaker.hpp>
 #include <weir/flow/cross_condition.hpp>
 #include <weir/flow/event.hpp>
+#include <weir/flow/fallback.hpp>
+#include <weir/flow/hedge.hpp>
 #include <weir/flow/latch.hpp>
 #include <weir/flow/load_shed.hpp>
 #include <weir/flow/mutex.hpp>
 #include <weir/flow/once.hpp>
 #include <weir/flow/rate_limiter.hpp>
+#include <weir/flow/retry.hpp>
 #include <weir/flow/semaphore.hpp>
 #include <weir/flow/sharded.hpp>
 #include <weir/flow/shared_mutex.hpp>
@@ -123,6 +126,15 @@ constexpr misuse all_misuses[] = {
      []() -> task<> { co_await destroy_under_a_call<circuit_breaker>(breaker_options{}); }},
     {"a_cross_circuit_breaker_that_ends_under_a_call", "destroyed under a call",
      []() -> task<> { co_await destroy_under_a_call<cross::circuit_breaker>(breaker_options{}); }},
+    {"a_retry_policy_that_ends_under_a_call", "destroyed under a call",
+     []() -> task<> { co_await destroy_under_a_call<retry_policy>(fixed(1_s)); }},
+    {"a_hedge_policy_that_ends_under_a_call", "destroyed under a call",
+     []() -> task<> { co_await destroy_under_a_call<hedge_policy>(hedge_options{.delay = 2_h}); }},
+    {"a_fallback_policy_that_ends_under_a_call", "destroyed under a call",
+     []() -> task<> {
+       const auto nothing = [] {};
+       co_await destroy_under_a_call<fallback_policy<decltype(nothing)>>(nothing);
+     }},
     {"a_load_shed_that_ends_under_a_call", "destroyed under a call", &destroy_under_a_shed_call},
     {"a_semaphore_with_too_many_permits", "a semaphore has more permits than can be counted",
      []() -> task<> {

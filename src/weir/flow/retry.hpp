@@ -69,6 +69,7 @@ class retry_policy {
   schedule when_;
   retry_options options_;
   retry_stats stats_;
+  detail::calls_inside inside_;
 };
 
 }  // namespace weir

@@ -2,12 +2,14 @@
 // ended.
 #pragma once
 
+#include <weir/base/assert.hpp>
 #include <weir/base/result.hpp>
 #include <weir/core/scope.hpp>
 #include <weir/core/task.hpp>
 #include <weir/core/wait.hpp>
 #include <weir/flow/call_failure.hpp>
 
+#include <cstddef>
 #include <exception>
 #include <expected>
 #include <type_traits>
@@ -29,6 +31,33 @@ template <class F>
 struct call_ref {
   F* call;
   WEIR_CORO_WRAPPER auto operator()() const { return (*call)(); }
+};
+
+/// The calls that are inside a policy which would else not notice that it ends under them. What is
+/// copied or moved begins with none.
+class calls_inside {
+ public:
+  class guard {
+   public:
+    explicit guard(calls_inside& of) noexcept : of_(of) { ++of_.count_; }
+    guard(const guard&) = delete;
+    guard& operator=(const guard&) = delete;
+    ~guard() { --of_.count_; }
+
+   private:
+    calls_inside& of_;
+  };
+
+  calls_inside() = default;
+  calls_inside(const calls_inside&) noexcept {}
+  calls_inside& operator=(const calls_inside&) noexcept {
+    WEIR_ASSERT(count_ == 0 && "assigned to under a call");
+    return *this;
+  }
+  ~calls_inside() { WEIR_ASSERT(count_ == 0 && "destroyed under a call"); }
+
+ private:
+  std::size_t count_ = 0;
 };
 
 /// A checkpoint with a value, for policies that let a call in at once or not at all.

@@ -120,6 +120,7 @@ task<detail::call_value_t<F>> hedge(hedge_options options, F call) {
 
 template <class F>
 task<detail::call_value_t<F>> hedge_policy::run(F call) {
+  const detail::calls_inside::guard inside(inside_);
   hedge_options now = options_;
   now.delay = delay();
   co_return co_await detail::hedge_call(detail::call_ref<F>{&call}, &now, &stats_, &took_,

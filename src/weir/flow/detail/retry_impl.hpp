@@ -105,6 +105,7 @@ task<detail::call_value_t<F>> retry(schedule when, F call, retry_options options
 
 template <class F>
 task<detail::call_value_t<F>> retry_policy::run(F call) {
+  const detail::calls_inside::guard inside(inside_);
   co_return co_await detail::retry_call(&when_, detail::call_ref<F>{&call}, &options_, &stats_);
 }
 
