@@ -22,6 +22,7 @@ void call_pacer::forget_worker() noexcept {
   window_ = concurrency_;
   paused_until_ = time_point();
   pause_ = pause_first;
+  together_ = 0;
 }
 
 std::uint32_t call_pacer::available(std::uint32_t wanted, time_point now) const noexcept {
@@ -48,21 +49,31 @@ void call_pacer::began(std::uint32_t calls, time_point now) noexcept {
   if (rate_ != 0) due_ = std::max(due_, now - burst) + calls * interval();
 }
 
-void call_pacer::answered() noexcept {
+// Who ends is not told: those that were on their way first are taken to end first.
+bool call_pacer::ended() noexcept {
   --in_flight_;
+  if (together_ == 0) return false;
+  --together_;
+  return true;
+}
+
+void call_pacer::answered() noexcept {
+  ended();
   pause_ = pause_first;
   window_ = std::min(window_ + 1, concurrency_);
 }
 
 duration call_pacer::refused(std::optional<duration> retry_after, time_point now) noexcept {
-  --in_flight_;
-  window_ = std::max(1u, window_ / 2);
+  const bool is_news = !ended();
+  if (is_news) {
+    window_ = std::max(1u, window_ / 2);
+    together_ = in_flight_;
+  }
   // "At once", and a date that has passed, say as little as nothing: a worker that says so to each
   // call would be called in a tight loop.
   const bool is_said = retry_after && *retry_after >= pause_first;
   const duration pause = is_said ? *retry_after : pause_;
-  // Calls that were on their way together are refused together: that is one refusal.
-  if (!is_said && now >= paused_until_) pause_ = std::min(pause_ * 2, pause_max);
+  if (!is_said && is_news) pause_ = std::min(pause_ * 2, pause_max);
   paused_until_ = std::max(paused_until_, now + pause);
   return pause;
 }

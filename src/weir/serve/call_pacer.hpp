@@ -12,7 +12,8 @@ namespace weir {
 
 /// The pace of calls to one worker. Rate: the generic cell rate algorithm (ITU-T I.371) with a
 /// burst of a tenth of a second. Concurrency: additive increase, multiplicative decrease
-/// (Jacobson 1988): halved when the worker refuses, one more for each answer.
+/// (Jacobson 1988): halved when the worker refuses, one more for each answer. Calls that were on
+/// their way together and are all refused are one refusal.
 ///
 /// Cancel:  plain value, no waits.
 /// Order:   moments never go back.
@@ -43,12 +44,14 @@ class call_pacer {
   /// A call ended, and the worker was too busy (429, 503). Gives how long it is left alone.
   duration refused(std::optional<duration> retry_after, time_point now) noexcept;
   /// A call ended without an answer.
-  void failed() noexcept { --in_flight_; }
+  void failed() noexcept { ended(); }
 
   std::uint32_t in_flight() const noexcept { return in_flight_; }
   std::uint32_t window() const noexcept { return window_; }
 
  private:
+  /// True for a call that was on its way when the worker last refused one.
+  bool ended() noexcept;
   /// Never 0 with a rate: what was read from a disk may be above one call a nanosecond.
   duration interval() const noexcept {
     return duration(rate_ == 0 ? 0 : std::max(1u, 1'000'000'000 / rate_));
@@ -58,7 +61,8 @@ class call_pacer {
   std::uint32_t rate_ = 0;
   std::uint32_t window_ = 0;  // 0: not limited yet
   std::uint32_t in_flight_ = 0;
-  time_point due_;  // of the next call, if calls came evenly
+  std::uint32_t together_ = 0;  // of those, how many were so when the worker last refused one
+  time_point due_;              // of the next call, if calls came evenly
   time_point paused_until_;
   duration pause_ = pause_first;
 };

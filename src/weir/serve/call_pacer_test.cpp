@@ -111,7 +111,23 @@ TEST(call_pacer, calls_refused_together_count_as_one_refusal) {
   calls.began(4, start);
   for (int i = 0; i < 4; ++i) calls.refused(std::nullopt, start);
   EXPECT_LE(calls.next(start), start + 2_s);
+  EXPECT_EQ(calls.window(), 2u);
+  calls.began(2, start + 2_s);
+  calls.answered();
+  EXPECT_EQ(calls.refused(std::nullopt, start + 2_s), 1_s);  // news: the answer was one, too
   EXPECT_EQ(calls.window(), 1u);
+}
+
+TEST(call_pacer, a_call_that_was_on_its_way_may_end_long_after_the_refusal) {
+  call_pacer calls = pacer(8);
+  calls.began(8, start);
+  calls.refused(1_s, start);
+  for (int i = 0; i < 6; ++i) calls.failed();
+  EXPECT_EQ(calls.refused(1_s, start + 30_s), 1_s);
+  EXPECT_EQ(calls.window(), 4u);
+  calls.began(1, start + 31_s);
+  calls.refused(1_s, start + 31_s);
+  EXPECT_EQ(calls.window(), 2u);
 }
 
 TEST(call_pacer, the_window_grows_again_with_answers) {
