@@ -61,6 +61,26 @@ class Damage(unittest.TestCase):
             with Server("--config", config, data=server.data) as again:
                 self.assertEqual(again.client().post("/v1/queues/q/leases").json, {"messages": []})
 
+    def test_messages_outlive_the_record_that_made_their_queue(self):
+        with Server() as server:
+            api = server.client()
+            api.put("/v1/queues/mails", {"attempts": 9})
+            ids = [api.post("/v1/queues/mails/messages", f"letter {i}").json["id"] for i in range(20)]
+            self.assertEqual(server.stop(), 0)
+            name = os.path.join(server.data, "journal-0000000001.seg")
+            with open(name, "r+b") as file:
+                at = file.read().find(b"mails")
+                file.seek(at)
+                file.write(b"Mails")
+            self.assertEqual(check(server.data)[0], 6)
+            with Server("--accept-loss", data=server.data) as again:
+                # Written before the address, which was waited for.
+                self.assertIn("the record that made a queue is lost", "".join(again.output))
+                api = again.client()
+                self.assertEqual({api.get(f"/v1/messages/{id}").json["queue"] for id in ids}, {"lost-1"})
+                taken = api.post("/v1/queues/lost-1/leases?max=100").json["messages"]
+                self.assertEqual([one["body"] for one in taken], [f"letter {i}" for i in range(20)])
+
     def damaged(self, data, damage, is_fatal=True):
         """Damages the folder of a server that was killed; gives what the refusal says."""
         damage(data)

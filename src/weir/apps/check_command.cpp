@@ -119,8 +119,9 @@ std::string text_of(const journal_report& report) {
                   report.snapshots == 1 ? "" : "s", report.lsn_last);
   if (report.torn_bytes != 0) {
     out += fmt::format(
-        "The last {} were being written when the server ended. They were never confirmed, and the "
-        "next start drops them.\n",
+        "The last {} end in the middle. A server that was killed leaves such, and then nothing of "
+        "them was confirmed; after an orderly end the end of the file is lost. The next start "
+        "drops them.\n",
         format_bytes(report.torn_bytes));
   }
   if (report.segments_gone != 0) {

@@ -71,6 +71,10 @@ task<std::unique_ptr<broker>> broker::open(broker_options options) {
                                          {"torn_bytes", found.torn_bytes},
                                          {"losses", found.losses},
                                          {"records_lost", found.records_lost}});
+  for (const std::string& name : core->state->lost_queues()) {
+    log::warn("the record that made a queue is lost: its messages are in one that takes its place",
+              {{"queue", name}});
+  }
   co_return std::unique_ptr<broker>(new broker(std::move(core)));
 }
 

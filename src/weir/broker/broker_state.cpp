@@ -26,9 +26,13 @@ result<void> impossible(record_kind kind) {
 
 }  // namespace
 
+bool broker_state::is_possible(std::uint32_t queue) const {
+  return queue != 0 && queue <= queue_number_max &&
+         queue <= std::uint64_t(store_.next_queue) + queue_gap_max;
+}
+
 bool broker_state::is_possible(const queue_set_record& record) const {
-  return record.queue != 0 && record.queue <= queue_number_max && !record.name.empty() &&
-         record.queue <= std::uint64_t(store_.next_queue) + queue_gap_max;
+  return is_possible(record.queue) && !record.name.empty();
 }
 
 bool broker_state::is_possible(const submit_record& record) const {
@@ -149,6 +153,7 @@ result<void> broker_state::apply_kind(broker_record record, location where) {
 
 result<void> broker_state::apply_queue_set(std::string_view payload) {
   const auto set = [&](queue_set_record& record) {
+    make_way(record);
     store_.set_queue(record.queue, record.name, time_point(record.created),
                      std::move(record.settings));
   };
@@ -164,6 +169,45 @@ result<void> broker_state::apply_queue_set(std::string_view payload) {
   return {};
 }
 
+// The queue of a record, or nothing if it has been deleted. The one that was never heard of was
+// made by a record that is damaged: its messages are whole, and go into one that takes its place.
+const message_queue* broker_state::home_of(std::uint32_t number, std::int64_t at) {
+  const message_queue* const found = store_.live_queue(number);
+  if (found || !is_possible(number) || !store_.is_unheard_of(number)) return found;
+  store_.set_queue(number, free_name(number), time_point(at), dead_letter_settings());
+  lost_queues_.push_back(number);
+  return store_.live_queue(number);
+}
+
+std::string broker_state::free_name(std::uint32_t lost) const {
+  std::string name = fmt::format("lost-{}", lost);
+  while (store_.find_queue(name)) name += '_';
+  return name;
+}
+
+// A queue that took the place of a lost one gets its settings and name from a later record, if
+// there is one, and leaves its name to whoever had it.
+void broker_state::make_way(const queue_set_record& record) {
+  const auto is_lost = [this](const message_queue* of) {
+    return of && std::ranges::find(lost_queues_, of->number) != lost_queues_.end();
+  };
+  const message_queue* const holder = store_.find_queue(record.name);
+  if (is_lost(holder) && holder->number != record.queue)
+    store_.rename_queue(*store_.queue(holder->number), free_name(holder->number));
+  const message_queue* const found = store_.live_queue(record.queue);
+  if (is_lost(found) && found->name != record.name)
+    store_.rename_queue(*store_.queue(found->number), record.name);
+}
+
+std::vector<std::string> broker_state::lost_queues() const {
+  std::vector<std::string> names;
+  for (const std::uint32_t lost : lost_queues_) {
+    const message_queue* const of = store_.live_queue(lost);
+    if (of && of->name.starts_with("lost-")) names.push_back(of->name);
+  }
+  return names;
+}
+
 void broker_state::apply(const queue_delete_record& record, location) {
   const message_queue* const queue = store_.live_queue(record.queue);
   if (!queue) return;
@@ -174,7 +218,7 @@ void broker_state::apply(const queue_delete_record& record, location) {
 void broker_state::apply(const submit_record& record, location where) {
   const bool may_be_known = record.sequence < store_.next_sequence;
   store_.next_sequence = std::max(store_.next_sequence, record.sequence + 1);
-  if (!store_.live_queue(record.queue)) return;
+  if (!home_of(record.queue, record.submitted)) return;
   if (!record.key.empty() && record.key_until != 0) {
     store_.keys.remember(detail::digest_of(secret_, record.queue, record.key), record.sequence,
                          time_point(record.key_until));
@@ -231,7 +275,7 @@ void broker_state::apply(const retry_record& record, location) {
 
 void broker_state::apply(const dead_record& record, location) {
   const std::uint32_t slot = store_.find(record.sequence);
-  if (slot == no_slot || !store_.live_queue(record.queue)) return;
+  if (slot == no_slot || !home_of(record.queue, record.at)) return;
   message_queue* const from = store_.queue(store_[slot].queue);
   if (from) {
     ++from->totals.failed;

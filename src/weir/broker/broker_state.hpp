@@ -115,6 +115,8 @@ class broker_state {
   void make_room_for(const record_batch& records);
   /// Makes a record true. For our own records just decided, and for those of the journal in order.
   result<void> apply(broker_record record, location where);
+  /// The names of queues whose record was lost, made in their place for the messages that were not.
+  std::vector<std::string> lost_queues() const;
   /// Records up to here are on disk. Starts at location::last(): replayed records are.
   void set_durable(location upto) noexcept { durable_ = upto; }
   /// The last record applied: what a snapshot begun now covers.
@@ -166,10 +168,14 @@ class broker_state {
   template <class Record>
   result<void> apply_list(Record& kept, std::string_view payload, location where);
   result<void> apply_queue_set(std::string_view payload);
+  bool is_possible(std::uint32_t queue) const;
   bool is_possible(const queue_set_record& record) const;
   bool is_possible(const submit_record& record) const;
   bool is_possible(const end_record& record) const;
   bool is_possible(const auto&) const { return true; }
+  const detail::message_queue* home_of(std::uint32_t queue, std::int64_t at);
+  std::string free_name(std::uint32_t lost) const;
+  void make_way(const queue_set_record& record);
   void apply(const queue_delete_record& record, location where);
   void apply(const submit_record& record, location where);
   void apply(const lease_record& record, location where);
@@ -202,6 +208,7 @@ class broker_state {
   remove_record remove_;
   redrive_record redrive_;
   std::vector<queue_set_record> made_sets_;
+  std::vector<std::uint32_t> lost_queues_;  // made by home_of()
 };
 
 }  // namespace weir

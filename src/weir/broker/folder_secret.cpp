@@ -1,5 +1,6 @@
 #include <weir/broker/folder_secret.hpp>
 
+#include <weir/base/crc32c.hpp>
 #include <weir/core/loop.hpp>
 #include <weir/io/file.hpp>
 #include <weir/store/journal_format.hpp>
@@ -15,7 +16,8 @@ namespace weir {
 
 namespace {
 
-constexpr std::size_t secret_bytes = sizeof(hash_key);
+constexpr std::size_t key_bytes = sizeof(hash_key);
+constexpr std::size_t secret_bytes = key_bytes + sizeof(std::uint32_t);  // with its checksum
 
 bool has_journal(const std::string& folder) {
   const auto is_of_journal = [](const std::string& name) {
@@ -27,18 +29,37 @@ bool has_journal(const std::string& folder) {
 
 bool is_drawn(const hash_key& key) noexcept { return key.low != 0 || key.high != 0; }
 
-/// Nothing but zeros when the file is too short: it was cut before anything was accepted.
-task<hash_key> read_key(std::string path, file& from) {
-  hash_key key{};
-  if (from.size() < secret_bytes) co_return key;
+/// What a file holds. Without a checksum it is one of a version that wrote none, or cut in it.
+struct secret_read {
+  hash_key key = {};
+  bool has_checksum = false;
+  bool is_right = false;
+};
+
+std::string text_of(const hash_key& key) {
   char raw[secret_bytes];
-  for (std::size_t have = 0; have < sizeof raw;) {
-    const std::size_t got = co_await from.read_at(have, std::span(raw).subspan(have));
+  std::memcpy(raw, &key, key_bytes);
+  const std::uint32_t checksum = crc32c(std::string_view(raw, key_bytes));
+  std::memcpy(raw + key_bytes, &checksum, sizeof checksum);
+  return {raw, sizeof raw};
+}
+
+/// Nothing but zeros when the file is too short: it was cut before anything was accepted.
+task<secret_read> read_key(std::string path, file& from) {
+  secret_read found;
+  if (from.size() < key_bytes) co_return found;
+  char raw[secret_bytes];
+  const std::size_t wanted = std::min<std::size_t>(from.size(), sizeof raw);
+  for (std::size_t have = 0; have < wanted;) {
+    const std::size_t got =
+        co_await from.read_at(have, std::span(raw).subspan(have, wanted - have));
     if (got == 0) raise(error(errc::io, "'" + path + "' can't be read to its end"));
     have += got;
   }
-  std::memcpy(&key, raw, sizeof key);
-  co_return key;
+  std::memcpy(&found.key, raw, key_bytes);
+  found.has_checksum = wanted == secret_bytes;
+  found.is_right = !found.has_checksum || text_of(found.key) == std::string_view(raw, secret_bytes);
+  co_return found;
 }
 
 }  // namespace
@@ -48,26 +69,31 @@ task<hash_key> read_secret(std::string folder, file& from) {
   if (from.size() > secret_bytes) {
     raise(error(errc::corrupt, "'" + path + "' is longer than a secret: is it ours?"));
   }
-  hash_key key = co_await read_key(path, from);
-  // Nothing but zeros: the size outlived a crash, the content did not.
-  if (!is_drawn(key)) {
+  secret_read found = co_await read_key(path, from);
+  const bool holds_data = has_journal(folder);
+  if (is_drawn(found.key) && !found.is_right && holds_data) {
+    raise(error(errc::corrupt,
+                "'" + path +
+                    "' is damaged: with another secret the ids and keys of the data in there are "
+                    "unknown; put it back from where the data is from"));
+  }
+  // Nothing but zeros, or not the whole: the size outlived a crash, the content did not.
+  if (!is_drawn(found.key) || !found.is_right) {
     // It is durable before the journal's first file is made, so here it was lost.
-    if (has_journal(folder)) {
+    if (holds_data) {
       raise(error(errc::corrupt,
                   "'" + path +
                       "' is missing: without it the ids and keys of the data in there are "
                       "unknown; put it back from where the data is from"));
     }
     driver& io = loop::current()->io();
-    key = {.low = io.random(), .high = io.random()};
-    char raw[secret_bytes];
-    std::memcpy(raw, &key, sizeof key);
-    co_await from.write_at(0, std::string_view(raw, sizeof raw));
+    found = {.key = {.low = io.random(), .high = io.random()}};
   }
+  if (!found.has_checksum) co_await from.write_at(0, text_of(found.key));
   // Also when it was there: whoever drew it may have died before it was durable.
   co_await from.sync();
   co_await sync_dir(folder);
-  co_return key;
+  co_return found.key;
 }
 
 task<std::string> secret_fault(std::string folder) {
@@ -75,12 +101,13 @@ task<std::string> secret_fault(std::string folder) {
   const auto status = path_status(path);
   if (!status && status.error() == errc::not_found) co_return "the folder's secret is missing";
   if (!status) raise(status.error());
-  if (status->is_directory || status->size != secret_bytes) {
+  if (status->is_directory || status->size < key_bytes || status->size > secret_bytes) {
     co_return "the folder's secret has the wrong length";
   }
   file from = co_await open_file(path, {});
-  const hash_key key = co_await read_key(path, from);
-  co_return is_drawn(key) ? "" : "the folder's secret is blank";
+  const secret_read found = co_await read_key(path, from);
+  if (!is_drawn(found.key)) co_return "the folder's secret is blank";
+  co_return found.is_right ? "" : "the folder's secret is damaged: its checksum is wrong";
 }
 
 }  // namespace weir

@@ -51,6 +51,38 @@ WEIR_TEST("a folder that holds data gets no new secret, however its opening ends
   co_await testing::expect_raises(errc::corrupt, broker::open(small_broker()));
 }
 
+WEIR_TEST("a secret of which a bit has turned is refused, for it would be another one") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> { co_await b.put_queue("q", {}); });
+  virtual_disk& disk = testing::world().disk();
+  const std::string whole = *disk.content_of("/data/secret");
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    std::string turned = whole;
+    turned[at] = static_cast<char>(turned[at] ^ 1);
+    EXPECT_EQ(disk.set_content("/data/secret", turned), 0);
+    EXPECT_EQ(co_await secret_fault("/data"),
+              "the folder's secret is damaged: its checksum is wrong");
+    co_await testing::expect_raises(errc::corrupt, broker::open(small_broker()));
+    EXPECT_EQ(*disk.content_of("/data/secret"), turned);
+  }
+}
+
+WEIR_TEST("a secret without a checksum, as it was written before, gets one") {
+  std::string id;
+  co_await with_broker(small_broker(), [&](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    id = co_await submit_text(b, "q", "x");
+  });
+  virtual_disk& disk = testing::world().disk();
+  const std::string whole = *disk.content_of("/data/secret");
+  for (const std::size_t cut : {16u, 18u}) {
+    EXPECT_EQ(disk.set_content("/data/secret", whole.substr(0, cut)), 0);
+    EXPECT_EQ(co_await secret_fault("/data"), "");
+    co_await with_broker(small_broker(),
+                         [&](broker& b) -> task<> { EXPECT_TRUE(co_await b.message(id)); });
+    EXPECT_EQ(*disk.content_of("/data/secret"), whole);
+  }
+}
+
 WEIR_TEST("what is wrong with a secret is told without a change") {
   co_await with_broker(small_broker(), [](broker&) -> task<> { co_return; });
   virtual_disk& disk = testing::world().disk();

@@ -68,8 +68,24 @@ message_queue& message_store::set_queue(std::uint32_t number, std::string_view n
     fresh.by_name.mapped() = of;
     by_name_.insert(std::move(fresh.by_name));
   }
+  if (number > next_queue) passed_over_.emplace_back(next_queue, number);
   next_queue = std::max(next_queue, number + 1);
   return *of;
+}
+
+void message_store::rename_queue(message_queue& of, std::string_view name) {
+  names_.emplace(name, of.number);
+  names_.erase(of.name);
+  by_name_.erase(of.name);
+  of.name = name;
+  by_name_.emplace(of.name, &of);
+}
+
+bool message_store::is_unheard_of(std::uint32_t number) const noexcept {
+  if (number >= next_queue) return true;
+  return !queue(number) && std::ranges::any_of(passed_over_, [number](const auto& gap) {
+    return gap.first <= number && number < gap.second;
+  });
 }
 
 void message_store::delete_queue(std::uint32_t number) {

@@ -65,6 +65,10 @@ class message_store {
   // Queues. Numbers are never used again, names are.
   message_queue& set_queue(std::uint32_t number, std::string_view name, time_point created,
                            queue_settings settings);
+  /// Another name, which is free, for a queue that is there.
+  void rename_queue(message_queue& queue, std::string_view name);
+  /// No queue has or had the number: of numbers without gaps the record that made it was lost.
+  bool is_unheard_of(std::uint32_t number) const noexcept;
   /// Frees the name at once; free_deleted() frees the messages.
   void delete_queue(std::uint32_t number);
   /// Frees at most `max` messages of a deleted queue; the queue itself goes with the last.
@@ -180,8 +184,9 @@ class message_store {
   text_pool texts_;
   reply_book replies_;
   queue_table queues_;
-  queue_names names_;   // in order, for lists
-  name_index by_name_;  // keys are theirs
+  queue_names names_;                                                 // in order, for lists
+  name_index by_name_;                                                // keys are theirs
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> passed_over_;  // numbers, [from, to)
   wake_set wakes_;
   counts_by_number live_;
   counts_by_number dead_letters_;  // by origin
