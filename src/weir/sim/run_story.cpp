@@ -198,4 +198,12 @@ std::string timeline_of(const schedule_trace& run) {
   return text;
 }
 
+run_story story_of(const choice_log& log, const schedule_trace& failing,
+                   const schedule_trace& in_order) {
+  // A run without end is long enough alone.
+  return {
+      .words = words_of(log, failing),
+      .timeline = log.exceptions.empty() ? timeline_of(failing) : timeline_of(in_order, failing)};
+}
+
 }  // namespace weir
