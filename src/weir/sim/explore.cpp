@@ -217,6 +217,7 @@ const virtual_outcome& explorer::run(odometer& all) {
 }
 
 choice_log explorer::record(const run_name& which, schedule_trace* trace, const task_order* order) {
+  learn_for(which);  // else that run would be recorded
   choices_.record_next();
   if (order) {
     run_in_turns(which, *order, trace);
