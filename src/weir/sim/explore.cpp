@@ -209,11 +209,12 @@ void explorer::learn_for(const run_name& which) {
   if (!has_learned_ && !which.log && is_guided(which.how)) run(learning_run());
 }
 
-const virtual_outcome& explorer::run(odometer& all) {
+const virtual_outcome& explorer::run(odometer& all, schedule_trace* trace) {
+  program_.begins({.log = all.log()});
   choices_.follow(all);
   schedule_.restart(strategy::in_order);
   label_ = {};
-  return run_prepared(strategy::in_order, false, nullptr);
+  return run_prepared(strategy::in_order, false, trace);
 }
 
 choice_log explorer::record(const run_name& which, schedule_trace* trace, const task_order* order) {

@@ -125,12 +125,14 @@ class explorer {
   /// only those decisions are the log's that are about something else.
   choice_log record(const run_name& which, schedule_trace* trace = nullptr,
                     const task_order* order = nullptr);
+  /// The decisions of the run that is being recorded, so far.
+  const choice_log& recorded() const noexcept { return choices_.recorded(); }
   /// Everything worth telling about a run that fails.
   found_failure describe(const run_name& which, std::uint64_t runs);
   /// Runs twice; empty when both were equal, else where they parted and both stacks there.
   std::string part_of_two(const run_name& which);
   /// One run of an odometer.
-  const virtual_outcome& run(odometer& all);
+  const virtual_outcome& run(odometer& all, schedule_trace* trace = nullptr);
 
   /// Longer runs fail.
   void limit_steps(std::uint64_t steps_max) noexcept {
