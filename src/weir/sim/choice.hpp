@@ -109,6 +109,8 @@ class choices {
   bool is_replay() const noexcept { return mode_ != mode::seed; }
   /// Keeps the exceptions of the run that begins with the next restart() or replay().
   void record_next() noexcept { will_record_ = true; }
+  /// What has been recorded so far.
+  const choice_log& recorded() const noexcept { return recorded_; }
   /// What was recorded; ends the recording.
   choice_log take_record() noexcept;
 

@@ -1,13 +1,10 @@
 #include <weir/sim/explore.hpp>
 
 #include <weir/base/program_here.hpp>
-#include <weir/base/text.hpp>
 #include <weir/core/scope.hpp>
 #include <weir/sim/ended_worlds.hpp>
 #include <weir/sim/explored_nodes.hpp>
 #include <weir/sim/run_story.hpp>
-#include <weir/sim/shrink.hpp>
-#include <weir/sim/turns.hpp>
 
 #include <fmt/format.h>
 
@@ -36,32 +33,6 @@ struct explorer::machine {
   virtual_driver driver;
   std::optional<loop> on;  // ends with its run, whatever is kept of the machine
 };
-
-std::string run_name::text() const {
-  if (log) return "log:" + log->text();
-  if (how == strategy::in_order) return name(how);
-  return fmt::format("{}:{}", name(how), seed);
-}
-
-std::optional<run_name> run_name::parse(std::string_view text) {
-  const std::size_t colon = std::min(text.find(':'), text.size());
-  const std::string_view head = text.substr(0, colon);
-  const std::string_view rest = text.substr(std::min(colon + 1, text.size()));
-  if (head == "log" && colon != text.size()) {
-    auto log = choice_log::parse(rest);
-    if (!log) return std::nullopt;
-    return run_name{.log = std::move(log)};
-  }
-  for (std::size_t i = 0; i < strategy_count; ++i) {
-    const auto how = static_cast<strategy>(i);
-    if (head != name(how)) continue;
-    if (how == strategy::in_order && rest.empty()) return run_name{};
-    const auto seed = parse_number(rest);
-    if (!seed) return std::nullopt;
-    return run_name{.how = how, .seed = *seed};
-  }
-  return std::nullopt;
-}
 
 strategy portfolio(std::uint64_t schedule) noexcept {
   constexpr strategy turns[] = {strategy::pos, strategy::pct2, strategy::urw,
@@ -99,8 +70,6 @@ std::string text_of_thrown() {
   }
 }
 
-// So many are all tried, wherever they are, when a failure is made shorter.
-constexpr std::size_t few_exceptions = 2;
 constexpr int longer_tries_max = 5;
 
 bool is_learning_run(const run_name& one) noexcept {
@@ -216,7 +185,7 @@ void explorer::run_on_nodes(strategy how, schedule_trace* trace) {
 // goes through what need not wait in one step.
 const virtual_outcome& explorer::run(const run_name& which, schedule_trace* trace) {
   const bool in_order = !which.log && which.how == strategy::in_order;
-  if (!has_learned_ && !which.log && is_guided(which.how)) run(learning_run());
+  learn_for(which);
   program_.begins(which);
   if (which.log) {
     choices_.replay(*which.log);
@@ -236,116 +205,61 @@ const virtual_outcome& explorer::run(const run_name& which, schedule_trace* trac
   return outcome;
 }
 
-const virtual_outcome& explorer::run(odometer& all) {
+void explorer::learn_for(const run_name& which) {
+  if (!has_learned_ && !which.log && is_guided(which.how)) run(learning_run());
+}
+
+const virtual_outcome& explorer::run(odometer& all, schedule_trace* trace) {
+  program_.begins({.log = all.log()});
   choices_.follow(all);
   schedule_.restart(strategy::in_order);
   label_ = {};
-  return run_prepared(strategy::in_order, false, nullptr);
+  return run_prepared(strategy::in_order, false, trace);
 }
 
-choice_log explorer::record(const run_name& which) {
+choice_log explorer::record(const run_name& which, schedule_trace* trace, const task_order* order) {
+  learn_for(which);  // else that run would be recorded
   choices_.record_next();
-  run(which);
+  if (order) {
+    run_in_turns(which, *order, trace);
+  } else {
+    run(which, trace);
+  }
   return choices_.take_record();
 }
 
-bool explorer::still_fails(const choice_log& log, run_failure how, choice_log& used) {
-  used = record({.log = log});
-  return outcome_.is_failed && outcome_.how == how;
-}
-
-// A log of one switch to the task behind that fails, too, tried at each step of each machine; or
-// the one that there was.
-choice_log explorer::with_one_switch(choice_log best, run_failure how, std::uint64_t& runs) {
-  const std::vector<std::uint64_t> lengths = machine_steps_;
-  std::uint64_t tries = options_.shrink_runs_max;
-  for (std::size_t at = 0; at < lengths.size(); ++at) {
-    for (std::uint32_t step = 0; step < lengths[at] && best.exceptions.size() > 1; ++step) {
-      if (tries-- == 0) return best;
-      ++runs;
-      choice_log used;
-      const choice_log one{{{.kind = choice_kind::task,
-                             .index = step,
-                             .value = 1,
-                             .machine = alone_ ? 0 : static_cast<std::uint32_t>(at + 1)}}};
-      if (still_fails(one, how, used) && used.exceptions.size() == 1) best = std::move(used);
-    }
-  }
-  return best;
-}
-
-// A log whose tasks take fewer turns; or the one that there was. A log of few exceptions is tried
-// otherwise, and a long run would take long.
-choice_log explorer::with_fewer_turns(choice_log best, run_failure how, std::uint64_t& runs) {
-  constexpr std::uint64_t steps_joined_max = 10'000;
-  if (!alone_ || best.exceptions.size() <= few_exceptions) return best;
-  const run_name which{.log = best};
-  schedule_trace as_it_is;
-  as_it_is.keeps_notes = true;
-  run(which, &as_it_is);
-  if (as_it_is.steps() > steps_joined_max) return best;
-  struct trial final : turn_trial {
-    trial(explorer& on, const run_name& of, run_failure as) noexcept
-        : with(on), which(of), wanted(as) {}
-    bool fails(const std::vector<std::uint64_t>& order, choice_log& used,
-               std::vector<task_turn>& turns) override {
-      schedule_trace seen;
-      seen.keeps_notes = true;
-      with.run_in_turns(which, order, seen);
-      used = with.choices_.take_record();
-      turns = turns_of(seen);
-      return with.outcome_.is_failed && with.outcome_.how == wanted;
-    }
-    explorer& with;
-    const run_name& which;
-    run_failure wanted;
-  } once(*this, which, how);
-  return join_turns(std::move(best), turns_of(as_it_is), once, options_.shrink_runs_max, runs);
-}
-
-// The run of a log whose tasks go in another order, which is recorded.
-void explorer::run_in_turns(const run_name& which, const std::vector<std::uint64_t>& order,
-                            schedule_trace& trace) {
+// The run of a log whose tasks go in another order.
+void explorer::run_in_turns(const run_name& which, const task_order& order, schedule_trace* trace) {
   program_.begins(which);
-  choices_.record_next();
   choices_.replay_but_for_tasks(*which.log);
   schedule_.restart(strategy::in_order, has_learned_ ? known_.data() : nullptr);
   schedule_.wish(order);
   label_ = {};
-  run_prepared(strategy::in_order, false, &trace);
+  run_prepared(strategy::in_order, false, trace);
 }
 
 // A log that fails in the same way as the last run, with as few exceptions as could be found.
 choice_log explorer::shrink_from(choice_log from, std::uint64_t& runs) {
-  const run_failure how = outcome_.how;
-  struct trial final : shrink_trial {
-    trial(explorer& on, run_failure as) noexcept : with(on), wanted(as) {}
-    bool fails(const choice_log& log, choice_log& used) override {
-      return with.still_fails(log, wanted, used);
+  struct own_trials final : run_trials {
+    explicit own_trials(explorer& by) noexcept : with(by), wanted(by.outcome_.how) {}
+    bool fails(const run_name& which, const task_order* order, choice_log& used,
+               schedule_trace* trace) override {
+      used = with.record(which, trace, order);
+      return has_failed();
+    }
+    bool fails(odometer& all) override {
+      with.run(all);
+      return has_failed();
+    }
+    std::vector<std::uint64_t> lengths() const override { return with.lengths(); }
+    bool has_failed() const noexcept {
+      return with.outcome_.is_failed && with.outcome_.how == wanted;
     }
     explorer& with;
     run_failure wanted;
-  } once(*this, how);
-  choice_log best = weir::shrink(std::move(from), once, options_.shrink_runs_max, runs);
-  for (std::size_t before = SIZE_MAX; best.exceptions.size() < before;) {
-    before = best.exceptions.size();
-    best = with_fewer_turns(std::move(best), how, runs);
-    if (best.exceptions.size() < before)
-      best = weir::shrink(std::move(best), once, options_.shrink_runs_max, runs);
-  }
-  // Taking away can end where only another way would be shorter. One switch to the task behind is
-  // tried at each step, and few exceptions are all tried as far as there are runs.
-  best = with_one_switch(std::move(best), how, runs);
-  for (std::uint32_t few = 1; few <= few_exceptions && few < best.exceptions.size(); ++few) {
-    odometer all(few);
-    for (std::uint64_t n = 0; n < options_.shrink_runs_max; ++n) {
-      ++runs;
-      const virtual_outcome& outcome = run(all);
-      if (outcome.is_failed && outcome.how == how) return all.log();
-      if (!all.advance()) break;
-    }
-  }
-  return best;
+  } trials(*this);
+  return shrink_run(std::move(from), trials,
+                    {.runs_max = options_.shrink_runs_max, .is_alone = alone_ != nullptr}, runs);
 }
 
 std::string explorer::part_of_two(const run_name& which) {
@@ -403,15 +317,12 @@ found_failure explorer::describe(const run_name& which, std::uint64_t runs) {
   made.has_repeated = true;
   made.outcome = outcome_;
   failing.named = probes_.taken();
-  made.words = words_of(made.shrunk, failing);
-  if (made.shrunk.exceptions.empty()) {
-    made.timeline = timeline_of(failing);  // of a run without end one is long enough
-  } else {
-    schedule_trace in_order;
-    in_order.keeps_notes = true;
-    run({.log = choice_log{}}, &in_order);
-    made.timeline = timeline_of(in_order, failing);
-  }
+  schedule_trace in_order;
+  in_order.keeps_notes = true;
+  if (!made.shrunk.exceptions.empty()) run({.log = choice_log{}}, &in_order);
+  run_story story = story_of(made.shrunk, failing, in_order);
+  made.words = std::move(story.words);
+  made.timeline = std::move(story.timeline);
   return made;
 }
 

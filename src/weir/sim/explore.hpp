@@ -14,29 +14,18 @@
 #include <weir/sim/explored_schedule.hpp>
 #include <weir/sim/odometer.hpp>
 #include <weir/sim/probe_book.hpp>
+#include <weir/sim/shrink_run.hpp>
 #include <weir/sim/virtual_run.hpp>
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace weir {
 
 class explored_nodes;
-
-/// One run's name: what it takes to repeat it.
-struct run_name {
-  strategy how = strategy::in_order;
-  std::uint64_t seed = 0;
-  std::optional<choice_log> log = {};  // instead of a strategy and a seed
-
-  /// "fifo", "pos:17" or "log:t3=1,t9=2".
-  std::string text() const;
-  static std::optional<run_name> parse(std::string_view text);
-};
 
 /// What can be run many times, on one machine or on several.
 ///
@@ -132,14 +121,18 @@ class explorer {
 
   /// One run; what it came to stays until the next.
   const virtual_outcome& run(const run_name& which, schedule_trace* trace = nullptr);
-  /// The same, and its decisions as a log.
-  choice_log record(const run_name& which);
+  /// The same, and its decisions as a log. Its tasks go as `order` says, unless that is null: then
+  /// only those decisions are the log's that are about something else.
+  choice_log record(const run_name& which, schedule_trace* trace = nullptr,
+                    const task_order* order = nullptr);
+  /// The decisions of the run that is being recorded, so far.
+  const choice_log& recorded() const noexcept { return choices_.recorded(); }
   /// Everything worth telling about a run that fails.
   found_failure describe(const run_name& which, std::uint64_t runs);
   /// Runs twice; empty when both were equal, else where they parted and both stacks there.
   std::string part_of_two(const run_name& which);
   /// One run of an odometer.
-  const virtual_outcome& run(odometer& all);
+  const virtual_outcome& run(odometer& all, schedule_trace* trace = nullptr);
 
   /// Longer runs fail.
   void limit_steps(std::uint64_t steps_max) noexcept {
@@ -148,6 +141,8 @@ class explorer {
   }
   std::uint64_t runs() const noexcept { return runs_; }
   std::uint64_t steps() const noexcept { return steps_; }
+  /// The steps of the last run; of each machine.
+  const std::vector<std::uint64_t>& lengths() const noexcept { return machine_steps_; }
   probe_book& probes() noexcept { return probes_; }
 
  private:
@@ -162,12 +157,9 @@ class explorer {
   }
   void run_alone(bool in_order, schedule_trace* trace);
   void run_on_nodes(strategy how, schedule_trace* trace);
-  void run_in_turns(const run_name& which, const std::vector<std::uint64_t>& order,
-                    schedule_trace& trace);
-  choice_log with_one_switch(choice_log best, run_failure how, std::uint64_t& runs);
-  choice_log with_fewer_turns(choice_log best, run_failure how, std::uint64_t& runs);
+  void learn_for(const run_name& which);
+  void run_in_turns(const run_name& which, const task_order& order, schedule_trace* trace);
   choice_log shrink_from(choice_log from, std::uint64_t& runs);
-  bool still_fails(const choice_log& log, run_failure how, choice_log& used);
 
   explored_run& program_;
   explored_program* alone_;     // the same,

@@ -200,6 +200,18 @@ TEST(Explore, a_deadlock_is_an_outcome_with_the_graph_of_who_waits_for_whom_L4) 
   EXPECT_NE(text.find("in a circle: task"), std::string::npos) << text;
 }
 
+TEST(Explore, a_record_of_a_guided_seed_is_that_of_its_run_also_when_it_is_the_first) {
+  for (const strategy how : {strategy::pct2, strategy::pct3, strategy::urw}) {
+    program one(&lost_update);
+    const run_name which{.how = how, .seed = 4};
+    explorer at_first(one, {});
+    const choice_log log = at_first.record(which);
+    explorer later(one, {});
+    later.run(which);
+    EXPECT_EQ(log.text(), later.record(which).text()) << name(how);
+  }
+}
+
 task<> spins(std::string*) {
   for (int turn = 0; turn >= 0; turn = (turn + 1) % 2) co_await yield();
 }

@@ -9,6 +9,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <utility>
 #include <vector>
 
 namespace weir {
@@ -25,6 +27,15 @@ class odometer {
  public:
   static constexpr std::uint64_t fan_max = 256;
   static constexpr std::size_t depth_max = 1'000'000;
+
+  /// One decision.
+  struct digit {
+    choice_kind kind = choice_kind::task;
+    std::uint32_t index = 0;
+    std::uint32_t machine = 0;
+    std::uint64_t value = 0;
+    std::uint64_t n = 0;
+  };
 
   explicit odometer(std::uint32_t exceptions_max) noexcept : exceptions_max_(exceptions_max) {}
 
@@ -70,14 +81,15 @@ class odometer {
     return made;
   }
 
+  /// The decisions of the run so far, or of the last.
+  std::span<const digit> taken() const noexcept { return {path_.data(), at_}; }
+  /// A run was made of a copy of this one, and took these.
+  void took(std::vector<digit> all) noexcept {
+    at_ = all.size();
+    path_ = std::move(all);
+  }
+
  private:
-  struct digit {
-    choice_kind kind = choice_kind::task;
-    std::uint32_t index = 0;
-    std::uint32_t machine = 0;
-    std::uint64_t value = 0;
-    std::uint64_t n = 0;
-  };
   std::uint32_t exceptions_max_;
   std::uint32_t exceptions_ = 0;  // digits that are not 0
   std::size_t at_ = 0;

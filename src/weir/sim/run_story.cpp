@@ -41,7 +41,8 @@ constexpr std::size_t column = 46;
 
 std::string cell(const schedule_trace& trace, std::size_t at) {
   const std::vector<step_note>& notes = trace.notes();
-  if (at >= notes.size()) return at == notes.size() ? "(end)" : "";
+  if (at > notes.size()) return "";
+  if (at == notes.size()) return trace.has_died ? "(the process dies)" : "(end)";
   const step_note& note = notes[at];
   std::string text = note.machine == 0 ? "" : trace.name_of(note.machine) + ' ';
   text += fmt::format("{} {}{}:{}", note.task,
@@ -164,7 +165,8 @@ std::string words_of(const choice_log& log, const schedule_trace& trace) {
 std::string timeline_of(const schedule_trace& in_order, const schedule_trace& failing) {
   const std::vector<step_note>& left = in_order.notes();
   const std::vector<step_note>& right = failing.notes();
-  const std::size_t rows = std::max(left.size(), right.size());
+  const std::size_t right_rows = right.size() + (failing.has_died ? 1 : 0);
+  const std::size_t rows = std::max(left.size(), right_rows);
   std::size_t parted = 0;
   while (parted < std::min(left.size(), right.size()) && is_same(left[parted], right[parted])) {
     ++parted;
@@ -177,7 +179,7 @@ std::string timeline_of(const schedule_trace& in_order, const schedule_trace& fa
   if (first != 0) text += fmt::format("{:>6} the same in both\n", fmt::format("1-{}", first));
   const std::size_t shown = std::min(rows, first + story_lines_max - at_end);
   for (std::size_t at = first; at < shown; ++at) text += row(in_order, failing, at);
-  const std::size_t tail = std::max(shown, right.size() > at_end ? right.size() - at_end : 0);
+  const std::size_t tail = std::max(shown, right_rows > at_end ? right_rows - at_end : 0);
   if (tail > shown) text += fmt::format("{:>6}\n", "...");
   for (std::size_t at = tail; at < std::min(rows, tail + at_end); ++at)
     text += row(in_order, failing, at);
@@ -188,14 +190,23 @@ std::string timeline_of(const schedule_trace& in_order, const schedule_trace& fa
 }
 
 std::string timeline_of(const schedule_trace& run) {
-  const std::size_t count = run.notes().size();
+  const std::size_t count = run.notes().size() + (run.has_died ? 1 : 0);
   const std::size_t first = count > story_lines_max ? count - story_lines_max : 0;
   std::string text = fmt::format("{:>6} this run, in order\n", "step");
   if (first != 0) text += fmt::format("{:>6} ...\n", fmt::format("1-{}", first));
   for (std::size_t at = first; at < count; ++at)
     text += fmt::format("{:>6} {}\n", at + 1, cell(run, at));
-  if (run.steps() > count) text += fmt::format("  ... and {} more steps\n", run.steps() - count);
+  if (const std::size_t told = run.notes().size(); run.steps() > told)
+    text += fmt::format("  ... and {} more steps\n", run.steps() - told);
   return text;
+}
+
+run_story story_of(const choice_log& log, const schedule_trace& failing,
+                   const schedule_trace& in_order) {
+  // A run without end is long enough alone.
+  return {
+      .words = words_of(log, failing),
+      .timeline = log.exceptions.empty() ? timeline_of(failing) : timeline_of(in_order, failing)};
 }
 
 }  // namespace weir

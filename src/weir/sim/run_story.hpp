@@ -20,6 +20,13 @@ std::string words_of(const choice_log& log, const schedule_trace& trace);
 std::string timeline_of(const schedule_trace& in_order, const schedule_trace& failing);
 /// One column: the last steps of a run in order.
 std::string timeline_of(const schedule_trace& run);
+struct run_story {
+  std::string words = {};
+  std::string timeline = {};
+};
+/// Both of a run that fails: with exceptions beside the run in order, else alone.
+run_story story_of(const choice_log& log, const schedule_trace& failing,
+                   const schedule_trace& in_order);
 /// "producer" of "task<> weir::(anonymous namespace)::producer(int)".
 std::string short_name(const char* function);
 /// "task 7, spawned at ...", and a line for each coroutine that it is in. It must not run.

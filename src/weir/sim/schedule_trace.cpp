@@ -63,6 +63,13 @@ void schedule_trace::decided(const choice& what) noexcept {
   if (what.kind != choice_kind::task) tell({}, what);
 }
 
+void schedule_trace::retell(std::vector<step_note> notes, std::vector<event_note> events,
+                            std::uint64_t steps) {
+  notes_ = std::move(notes);
+  events_ = std::move(events);
+  steps_ = steps;
+}
+
 std::string schedule_trace::name_of(std::uint32_t machine) const {
   if (machine == 0) return {};
   return machine <= machines.size() ? machines[machine - 1] : fmt::format("machine {}", machine);

@@ -65,6 +65,8 @@ class schedule_trace final : public choice_listener {
   std::uint64_t stack_wanted_at = UINT64_MAX;
   /// The names of a run's machines, by their numbers from 1; empty: there is only one.
   std::vector<std::string> machines;
+  /// The process died in the last step.
+  bool has_died = false;
   /// Those of the run that have names, which are told by them.
   std::vector<named_choice> named;
 
@@ -74,6 +76,8 @@ class schedule_trace final : public choice_listener {
   void tell(std::string what, std::optional<choice> made = {});
   /// Decisions of a run on several machines; switches are told by its steps.
   void decided(const choice& what) noexcept override;
+  /// The notes of a run that was made elsewhere, which had so many steps.
+  void retell(std::vector<step_note> notes, std::vector<event_note> events, std::uint64_t steps);
 
   const std::vector<step_note>& notes() const noexcept { return notes_; }
   const std::vector<event_note>& events() const noexcept { return events_; }

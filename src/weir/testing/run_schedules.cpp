@@ -4,6 +4,8 @@
 #include <weir/sim/stale_log.hpp>
 #include <weir/testing/detail/fail_at.hpp>
 #include <weir/testing/internal/death_note.hpp>
+#include <weir/testing/internal/forked_trials.hpp>
+#include <weir/testing/internal/second_look.hpp>
 #include <weir/testing/test_on_nodes.hpp>
 
 #include <errno.h>
@@ -17,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 namespace weir::testing {
@@ -120,29 +123,35 @@ std::string count_of(std::uint64_t count, const char* what) {
   return fmt::format("{} {}{}", count, what, count == 1 ? "" : plural);
 }
 
-std::string text_of(const found_failure& failure) {
+// What it takes, and how it went.
+std::string story_text(const found_failure& failure) {
   const std::size_t count = failure.shrunk.exceptions.size();
   const bool by_tasks = failure.shrunk.count(choice_kind::task) == count;
-  std::string text =
-      fmt::format("{}\nfailed ({}) in run {}, schedule {}\n", failure.outcome.failure,
-                  name(failure.outcome.how), failure.runs, failure.found.text());
+  std::string text;
   if (failure.has_repeated && failure.exceptions_found != 0) {
     text += fmt::format("{} needed ({} when found, {} to shrink it):\n",
                         count_of(count, by_tasks ? "switch" : "exception"),
                         failure.exceptions_found, count_of(failure.shrink_runs, "run"));
   }
-  text += failure.words + failure.timeline;
-  return text;
+  return text + failure.words + failure.timeline;
+}
+
+std::string text_of(const found_failure& failure) {
+  return fmt::format("{}\nfailed ({}) in run {}, schedule {}\n{}", failure.outcome.failure,
+                     name(failure.outcome.how), failure.runs, failure.found.text(),
+                     story_text(failure));
 }
 
 std::string command_of(const run_name& which) {
   return "replay it:  WEIR_REPLAY=" + which.text() + command_of_test();
 }
 
+std::string command_of(const found_failure& failure) {
+  return command_of(failure.has_repeated ? run_name{.log = failure.shrunk} : failure.found);
+}
+
 void report(const found_failure& failure, std::source_location place) {
-  run_name which = failure.found;
-  if (failure.has_repeated) which = {.log = failure.shrunk};
-  detail::fail_at(place, text_of(failure) + command_of(which));
+  detail::fail_at(place, text_of(failure) + command_of(failure));
 }
 
 void report_parting(const std::string& divergence, const run_name& which,
@@ -209,10 +218,64 @@ void replay(Body body, const run_name& which, std::source_location place) {
   }
 }
 
+std::string text_of(const detail::death_story& death) {
+  const found_failure& failure = death.failure;
+  if (death.cause.empty()) {
+    return fmt::format(
+        "schedule {} does not end a process that begins with it: something outside of the virtual "
+        "world (a static variable, an address, the real clock) decides, too\n",
+        failure.found.text());
+  }
+  std::string text = fmt::format("died ({}) in schedule {}\n{}", death.cause, failure.found.text(),
+                                 story_text(failure));
+  if (death.is_search_over) text += "  the time for it was over: less may be enough\n";
+  if (death.killed != 0)
+    text +=
+        fmt::format("  {} took too long and counted as no death\n", count_of(death.killed, "run"));
+  return text + command_of(failure) + "\n";
+}
+
+// A process that has died in this run is told what it takes (internal/second_look.hpp).
+template <class Tested, class Body>
+[[noreturn]] void look_again(Body body, const run_name& which) {
+  constexpr bool is_alone = std::is_base_of_v<explored_program, Tested>;
+  Tested program(body);
+  explorer with(program, options_of_tests());
+  std::fputs(text_of(detail::story_of_death(with, which, is_alone)).c_str(), stderr);
+  std::_Exit(EXIT_SUCCESS);
+}
+
+// How many campaigns the test that runs has begun.
+std::uint64_t campaign_of_test() {
+  static std::uint64_t count = 0;
+  static const ::testing::TestInfo* of = nullptr;
+  static ::testing::TimeInMillis began = 0;
+  const ::testing::TestInfo* test = ::testing::UnitTest::GetInstance()->current_test_info();
+  const ::testing::TimeInMillis now = test ? test->result()->start_timestamp() : 0;
+  if (test != of || now != began) count = 0;  // a test may be repeated
+  of = test;
+  began = now;
+  return ++count;
+}
+
+// Deaths of death tests are wanted.
+std::unique_ptr<detail::second_look> second_look_at(std::uint64_t campaign) {
+  const ::testing::TestInfo* test = ::testing::UnitTest::GetInstance()->current_test_info();
+  if (!test || ::testing::internal::InDeathTestChild()) return nullptr;
+  return std::make_unique<detail::second_look>(
+      fmt::format("{}.{}", test->test_suite_name(), test->name()), campaign);
+}
+
 template <class Tested, class Body>
 void run_all(Body body, std::source_location place) {
-  const detail::death_note note(command_of_test());
-  if (const auto which = replay_wanted()) return replay<Tested>(body, *which, place);
+  const std::uint64_t campaign = campaign_of_test();
+  if (const auto& wanted = detail::second_look_wanted()) {
+    if (wanted->nth == campaign) look_again<Tested>(body, wanted->run);
+    return;
+  }
+  const auto which = replay_wanted();
+  const detail::death_note note(command_of_test(), which ? nullptr : second_look_at(campaign));
+  if (which) return replay<Tested>(body, *which, place);
   const explore_options options = options_of_tests();
   exploration made;
   std::optional<std::string> skipped;

@@ -18,6 +18,9 @@ namespace {
 // Handlers have no other place to look at than the process's.
 constinit death_note* the_note = nullptr;
 
+// Somebody wants it to end: a time limit, or who sits before it.
+bool is_from_outside(int number) noexcept { return number == SIGTERM || number == SIGINT; }
+
 // A fault happens again when its handler returns; other signals have to be sent again.
 bool comes_back(int number, const siginfo_t& about) noexcept {
   const bool is_fault =
@@ -27,7 +30,15 @@ bool comes_back(int number, const siginfo_t& about) noexcept {
 
 }  // namespace
 
-death_note::death_note(std::string command) : command_(std::move(command)), process_(::getpid()) {
+death_note::death_note(std::string command, std::unique_ptr<second_look> look)
+    : command_(std::move(command)), look_(std::move(look)), process_(::getpid()) {
+  begin();
+}
+death_note::death_note(death_listener& instead) : instead_(&instead), process_(::getpid()) {
+  begin();
+}
+
+void death_note::begin() noexcept {
   static const bool hears_exits =
       std::atexit(&hear_exit) == 0 && std::at_quick_exit(&hear_exit) == 0;
   static_cast<void>(hears_exits);
@@ -58,7 +69,9 @@ death_note::~death_note() {
 }
 
 void death_note::begin_run(const run_name& which) {
-  if (the_note) the_note->run_ = which.text();
+  if (!the_note) return;
+  the_note->run_ = which.text();
+  if (the_note->look_) the_note->look_->name_run(the_note->run_);
 }
 void death_note::end_run() noexcept {
   if (the_note) the_note->run_.clear();
@@ -76,19 +89,30 @@ void death_note::tell(const char* how) noexcept {
   if (loop* const on = loop::current()) weir::detail::print_running_task(*on, out);
 }
 
+bool death_note::is_mine() const noexcept { return !run_.empty() && ::getpid() == process_; }
+
+void death_note::look_again(int number) noexcept {
+  if (instead_) return instead_->died(number);
+  if (look_) look_->take();
+}
+
 void death_note::hear_signal(int number, siginfo_t* about, void* /*context*/) noexcept {
   const weir::detail::world_runs dying;  // nothing here is a call of the program's
   for (std::size_t i = 0; i < std::size(signals); ++i)
     ::sigaction(signals[i], &the_note->before_[i], nullptr);
-  if (!the_note->run_.empty() && ::getpid() == the_note->process_) tell("died");
+  if (the_note->is_mine()) {
+    if (!the_note->instead_) tell("died");
+    if (!is_from_outside(number)) the_note->look_again(number);
+  }
   if (!comes_back(number, *about)) ::raise(number);
 }
 
 // Else the tests behind this one would be left out, and the program would end as if all had passed.
 void death_note::hear_exit() noexcept {
-  if (!the_note || the_note->run_.empty() || ::getpid() != the_note->process_) return;
+  if (!the_note || !the_note->is_mine()) return;
   const weir::detail::world_runs ending;
-  tell("ended the process, as by exit(),");
+  if (!the_note->instead_) tell("ended the process, as by exit(),");
+  the_note->look_again(0);
   std::fflush(nullptr);
   the_note->run_.clear();  // the escape guard's _exit() asks here, too
   ::_exit(EXIT_FAILURE);
