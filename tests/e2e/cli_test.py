@@ -250,6 +250,10 @@ class Commands(unittest.TestCase):
                 code, out, err = weir(*arguments, url=other.url)
                 self.assertEqual((code, out), (3, ""), err)
                 self.assertIn(f"weir: what answers at {other.url.rstrip('/')} is no weir server: it sent 'text/html", err)
+        with Worker(lambda call: (200, {}, b"something")) as other:
+            code, out, err = weir("send", "q", url=other.url)
+            self.assertEqual((code, out), (3, ""), err)
+            self.assertIn("is no weir server: it sent a body without a Content-Type\n", err)
 
     def test_the_id_is_told_however_a_wait_for_the_result_fails(self):
         answer = (202, {"Content-Type": "application/json"}, b'{"id":"the-id"}')
