@@ -146,7 +146,7 @@ class Commands(unittest.TestCase):
         self.assertEqual(self.weir("redrive", self.queue), (0, "3 messages moved back\n", ""))
         self.assertEqual(self.api.get(f"/v1/queues/{self.queue}").json["counts"]["ready"], 3)
         code, out, _ = self.weir("redrive", self.queue, "--json")
-        self.assertEqual((code, json.loads(out)), (0, {"moved": 0, "left": 0, "leased": 0, "no_room": 0}))
+        self.assertEqual((code, json.loads(out)), (0, {"moved": 0, "left": 0, "leased": 0, "no_room": 0, "no_queue": 0, "ended": 0}))
 
     def test_letters_on_lease_are_told_of_and_delayed_ones_are_moved(self):
         self.api.put(f"/v1/queues/{self.queue}", {"attempts": 1})
@@ -158,14 +158,19 @@ class Commands(unittest.TestCase):
         self.api.post(f"/v1/leases/{looked_at[0]['receipt']}/nack", {"delay": "1h"})
         self.assertEqual(self.weir("redrive", self.queue), (0, "2 messages moved back, 1 left: 1 on lease\n", ""))
         code, out, _ = self.weir("redrive", f"{self.queue}.dead", "--json")
-        self.assertEqual((code, json.loads(out)), (0, {"moved": 0, "left": 1, "leased": 1, "no_room": 0}))
+        self.assertEqual((code, json.loads(out)), (0, {"moved": 0, "left": 1, "leased": 1, "no_room": 0, "no_queue": 0, "ended": 0}))
+        self.api.post(f"/v1/leases/{looked_at[1]['receipt']}/nack", {"delay": "0s"})
+        self.api.delete(f"/v1/queues/{self.queue}")
+        self.assertEqual(self.weir("redrive", f"{self.queue}.dead"), (0, "0 messages moved back, 1 left: 1 whose queue is gone\n", ""))
 
     def test_a_queue_without_dead_letters_is_told_as_such(self):
         self.api.put(f"/v1/queues/{self.queue}", {"attempts": 1, "dead_letter": ""})
+        text = "0 messages moved back: the queue keeps no dead letters (its dead_letter is empty)\n"
+        self.assertEqual(self.weir("redrive", self.queue), (0, text, ""))
         self.weir("send", self.queue)
         [taken] = self.api.post(f"/v1/queues/{self.queue}/leases").json["messages"]
         self.api.post(f"/v1/leases/{taken['receipt']}/nack")
-        text = "0 messages moved back: the queue keeps no dead letters (its dead_letter is empty); 1 have failed for good\n"
+        text = "0 messages moved back, 1 left: 1 ended as dead: their queue kept no dead letters (its dead_letter was empty)\n"
         self.assertEqual(self.weir("redrive", self.queue), (0, text, ""))
 
     def test_the_server_is_measured_in_a_queue_that_goes_away(self):

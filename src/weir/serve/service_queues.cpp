@@ -86,6 +86,7 @@ task<service::outcome> service::redrive(exchange& with) {
   json_writer out;
   out.begin_object().field("moved", done->moved).field("left", done->left);
   out.field("leased", done->leased).field("no_room", done->no_room);
+  out.field("no_queue", done->no_queue).field("ended", done->ended);
   co_return api_answer{.body = out.end_object().take()};
 }
 
