@@ -442,6 +442,21 @@ class EventStreams(Case):
         self.assertIsNone(events.next())
         events.close()
 
+    def test_whoever_is_there_gets_the_result_of_a_message_that_is_not_kept(self):
+        self.make(result_ttl="0s")
+        id = self.send()
+        events = Events(self.server.port, f"/v1/messages/{id}/events")
+        self.assertEqual(events.next()[0], "state")
+        [taken] = self.take()
+        self.assertEqual(events.next()[0], "leased")
+        self.api.post(f"/v1/leases/{taken['receipt']}/ack", b"fine")
+        self.assertEqual(events.next()[0], "completed")
+        kind, data = events.next()
+        self.assertEqual((kind, data["state"], data["result"]), ("state", "done", "fine"))
+        self.assertIsNone(events.next())
+        events.close()
+        self.assert_problem(self.api.get(f"/v1/messages/{id}"), 404, "message_not_found")
+
     def test_a_messages_events_end_when_its_queue_is_deleted(self):
         self.make()
         id = self.send()

@@ -115,6 +115,8 @@ struct broker_event {
   std::uint32_t attempt = 0;
   std::string error = {};
   time_point at = {};
+  std::shared_ptr<const message_view> last = {};  // whoever follows a message that is forgotten
+                                                  // at its end gets it here
 };
 
 }  // namespace weir
