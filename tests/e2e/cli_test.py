@@ -146,7 +146,7 @@ class Commands(unittest.TestCase):
         self.assertEqual(self.weir("redrive", self.queue), (0, "3 messages moved back\n", ""))
         self.assertEqual(self.api.get(f"/v1/queues/{self.queue}").json["counts"]["ready"], 3)
         code, out, _ = self.weir("redrive", self.queue, "--json")
-        self.assertEqual((code, json.loads(out)), (0, {"moved": 0, "left": 0, "leased": 0, "no_room": 0}))
+        self.assertEqual((code, json.loads(out)), (0, {"moved": 0, "left": 0, "leased": 0, "no_room": 0, "no_queue": 0, "ended": 0}))
 
     def test_letters_on_lease_are_told_of_and_delayed_ones_are_moved(self):
         self.api.put(f"/v1/queues/{self.queue}", {"attempts": 1})
@@ -158,14 +158,19 @@ class Commands(unittest.TestCase):
         self.api.post(f"/v1/leases/{looked_at[0]['receipt']}/nack", {"delay": "1h"})
         self.assertEqual(self.weir("redrive", self.queue), (0, "2 messages moved back, 1 left: 1 on lease\n", ""))
         code, out, _ = self.weir("redrive", f"{self.queue}.dead", "--json")
-        self.assertEqual((code, json.loads(out)), (0, {"moved": 0, "left": 1, "leased": 1, "no_room": 0}))
+        self.assertEqual((code, json.loads(out)), (0, {"moved": 0, "left": 1, "leased": 1, "no_room": 0, "no_queue": 0, "ended": 0}))
+        self.api.post(f"/v1/leases/{looked_at[1]['receipt']}/nack", {"delay": "0s"})
+        self.api.delete(f"/v1/queues/{self.queue}")
+        self.assertEqual(self.weir("redrive", f"{self.queue}.dead"), (0, "0 messages moved back, 1 left: 1 whose queue is gone\n", ""))
 
     def test_a_queue_without_dead_letters_is_told_as_such(self):
         self.api.put(f"/v1/queues/{self.queue}", {"attempts": 1, "dead_letter": ""})
+        text = "0 messages moved back: the queue keeps no dead letters (its dead_letter is empty)\n"
+        self.assertEqual(self.weir("redrive", self.queue), (0, text, ""))
         self.weir("send", self.queue)
         [taken] = self.api.post(f"/v1/queues/{self.queue}/leases").json["messages"]
         self.api.post(f"/v1/leases/{taken['receipt']}/nack")
-        text = "0 messages moved back: the queue keeps no dead letters (its dead_letter is empty); 1 have failed for good\n"
+        text = "0 messages moved back, 1 left: 1 ended as dead: their queue kept no dead letters (its dead_letter was empty)\n"
         self.assertEqual(self.weir("redrive", self.queue), (0, text, ""))
 
     def test_the_server_is_measured_in_a_queue_that_goes_away(self):
@@ -250,6 +255,10 @@ class Commands(unittest.TestCase):
                 code, out, err = weir(*arguments, url=other.url)
                 self.assertEqual((code, out), (3, ""), err)
                 self.assertIn(f"weir: what answers at {other.url.rstrip('/')} is no weir server: it sent 'text/html", err)
+        with Worker(lambda call: (200, {}, b"something")) as other:
+            code, out, err = weir("send", "q", url=other.url)
+            self.assertEqual((code, out), (3, ""), err)
+            self.assertIn("is no weir server: it sent a body without a Content-Type\n", err)
 
     def test_the_id_is_told_however_a_wait_for_the_result_fails(self):
         answer = (202, {"Content-Type": "application/json"}, b'{"id":"the-id"}')
@@ -390,13 +399,13 @@ class Alone(unittest.TestCase):
         for line, offered in (
             ("send --pri", "--priority"), ("que", "queues"), ("--v", "--version"), ("sim se", "serve"),
             ("sim --", "--help"), ("sim serve --sh", "--shrink --shrink-runs"), ("sim mutants --c", "--control"),
-            ("bench disk --", "--bytes --help --json --time --writers"), ("send --key -", ""), ("sim serve --tls --", ""),
+            ("bench disk --", "--bytes --help --json --time --writers"), ("send --key -", ""), ("check -", "--help --json"), ("check ", ""), ("send q ", ""), ("bench disk ", ""), ("sim serve --tls --", ""),
             ("completion f", "fish"), ("hel", "help"), ("help que", "queues"), ("help sim m", "mutants"), ("serve --tls-c", "--tls-cert --tls-client-ca"),
         ):
             words = ["weir", *line.split(" ")]
             asked = weir("completion", "bash")[1] + f"\nCOMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _weir; echo ${{COMPREPLY[@]}}"
             told = subprocess.run(["bash", "-c", asked], capture_output=True, text=True).stdout.split()
-            self.assertEqual(" ".join(sorted(told)), offered, line)
+            self.assertEqual(" ".join(sorted(told)), offered, line)  # nothing: the shell offers files
 
     def test_the_disk_is_measured_and_nothing_is_left(self):
         with tempfile.TemporaryDirectory() as folder:

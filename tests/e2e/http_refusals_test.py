@@ -80,6 +80,25 @@ class Limits(unittest.TestCase):
         refused = self.server.client().put("/v1/queues/q", '{"lease":"1s"' + " " * 70_000 + "}")
         self.assert_problem(refused, 413, "too_large")
 
+    def test_a_nack_with_too_long_an_error_is_413_and_its_lease_goes_on(self):
+        self.api.put("/v1/queues/second")
+        self.api.post("/v1/queues/second/messages", b"x")
+        [taken] = self.api.post("/v1/queues/second/leases").json["messages"]
+        path = f"/v1/leases/{taken['receipt']}"
+        self.assert_problem(self.server.client().post(path + "/nack", {"error": "x" * 70_000}), 413, "too_large")
+        self.assert_problem(self.server.client().post(path + "/extend", '{"lease":"1s"' + " " * 70_000 + "}"), 413, "too_large")
+        self.assertEqual(self.api.post(path + "/nack", {"error": "x" * 60_000, "delay": "0s"}).status, 204)
+        shown = self.api.get(f"/v1/messages/{taken['id']}").json
+        self.assertEqual(shown["last_error"], "x" * 1024)
+        [again] = self.api.post("/v1/queues/second/leases?wait=20s").json["messages"]
+        self.assertEqual(self.api.post(f"/v1/leases/{again['receipt']}/ack").status, 204)
+
+    def test_a_batch_over_its_size_is_413_body_too_large(self):
+        head = f"POST /v1/queues/q/messages:batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: {(64 << 20) + 1}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout=20) as large:
+            large.sendall(head.encode())
+            self.assertIn(b'"code":"body_too_large"', large.makefile("rb").read())
+
     def test_a_result_over_message_bytes_is_413(self):
         self.api.put("/v1/queues/second")
         self.api.post("/v1/queues/second/messages", b"x")

@@ -395,7 +395,7 @@ class Leases(Case):
         self.assertEqual(self.api.get(f"/v1/queues/{self.queue}").json["counts"]["dead"], 1)
         self.assertEqual(self.api.get(f"/v1/queues/{self.queue}.dead").status, 200)
         answer = self.api.post(f"/v1/queues/{self.queue}/redrive")
-        self.assertEqual((answer.status, answer.json), (200, {"moved": 1, "left": 0, "leased": 0, "no_room": 0}))
+        self.assertEqual((answer.status, answer.json), (200, {"moved": 1, "left": 0, "leased": 0, "no_room": 0, "no_queue": 0, "ended": 0}))
         [taken] = self.take()
         self.assertEqual((taken["id"], taken["attempt"]), (id, 1))
         self.assert_problem(self.api.post("/v1/queues/nobody/redrive"), 404, "queue_not_found")
@@ -409,7 +409,18 @@ class Leases(Case):
         [held] = self.api.post(f"/v1/queues/{self.queue}.dead/leases?max=1&lease=1h").json["messages"]
         self.api.put(f"/v1/queues/{self.queue}", {"capacity": {"messages": 1}})
         answer = self.api.post(f"/v1/queues/{self.queue}/redrive")
-        self.assertEqual(answer.json, {"moved": 1, "left": 3, "leased": 1, "no_room": 2})
+        self.assertEqual(answer.json, {"moved": 1, "left": 3, "leased": 1, "no_room": 2, "no_queue": 0, "ended": 0})
+        self.api.delete(f"/v1/queues/{self.queue}")
+        self.api.post(f"/v1/leases/{held['receipt']}/nack", {"delay": "0s"})
+        answer = self.api.post(f"/v1/queues/{self.queue}.dead/redrive")
+        self.assertEqual(answer.json, {"moved": 0, "left": 3, "leased": 0, "no_room": 0, "no_queue": 3, "ended": 0})
+        self.make(attempts=1, dead_letter="")
+        self.send()
+        [taken] = self.take()
+        self.api.post(f"/v1/leases/{taken['receipt']}/nack")
+        answer = self.api.post(f"/v1/queues/{self.queue}/redrive")
+        self.assertEqual(answer.json, {"moved": 0, "left": 1, "leased": 0, "no_room": 0, "no_queue": 0, "ended": 1})
+        self.assertEqual(self.api.get(f"/v1/queues/{self.queue}").json["counts"]["dead"], 1)
 
 
 class EventStreams(Case):
@@ -430,6 +441,21 @@ class EventStreams(Case):
         self.assertEqual((kind, data["state"], data["result"]), ("state", "done", "fine"))
         self.assertIsNone(events.next())
         events.close()
+
+    def test_whoever_is_there_gets_the_result_of_a_message_that_is_not_kept(self):
+        self.make(result_ttl="0s")
+        id = self.send()
+        events = Events(self.server.port, f"/v1/messages/{id}/events")
+        self.assertEqual(events.next()[0], "state")
+        [taken] = self.take()
+        self.assertEqual(events.next()[0], "leased")
+        self.api.post(f"/v1/leases/{taken['receipt']}/ack", b"fine")
+        self.assertEqual(events.next()[0], "completed")
+        kind, data = events.next()
+        self.assertEqual((kind, data["state"], data["result"]), ("state", "done", "fine"))
+        self.assertIsNone(events.next())
+        events.close()
+        self.assert_problem(self.api.get(f"/v1/messages/{id}"), 404, "message_not_found")
 
     def test_a_messages_events_end_when_its_queue_is_deleted(self):
         self.make()

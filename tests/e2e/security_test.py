@@ -173,6 +173,34 @@ class Https(unittest.TestCase):
             self.assertNotEqual(curl(url, "--cacert", self.ca)[0], 0)
             self.assertNotEqual(curl(url, "--cacert", self.ca, "--cert", theirs, "--key", theirs_key)[0], 0)
 
+    def test_the_command_shows_its_certificate_where_one_is_asked_for(self):
+        mine, mine_key = self.files.issue("operator", "")
+        self.files.authority("other-ca")
+        theirs, theirs_key = self.files.issue("other", "", ca="other-ca")
+        with self.secure("--tls-client-ca", self.ca) as server:
+            url = f"https://localhost:{server.port}"
+            shown = {"WEIR_CA": self.ca, "WEIR_TLS_CERT": mine, "WEIR_TLS_KEY": mine_key}
+            for driver in ("epoll", ""):
+                env = {"WEIR_DRIVER": driver} if driver else {}
+                code, _, err = weir("queues", "--ca", self.ca, "--tls-cert", mine, "--tls-key", mine_key, url=url, env=env)
+                self.assertEqual(code, 0, err)
+                self.assertEqual(weir("queues", url=url, env={**env, **shown})[0], 0)
+                for command in (["queues"], ["send", "q"], ["take", "q"], ["wait", "x"], ["redrive", "q"], ["bench", "server"]):
+                    code, out, err = weir(*command, "--ca", self.ca, url=url, env=env)
+                    self.assertEqual((code, out, err), (3, "", f"weir: the server at {url} takes only clients with a certificate: "
+                                                               "--tls-cert and --tls-key name one\n"), command)
+                code, _, err = weir("queues", "--ca", self.ca, "--tls-cert", theirs, "--tls-key", theirs_key, url=url, env=env)
+                self.assertEqual(code, 3, err)
+                self.assertNotIn("connection refused", err)
+                self.assertIn("TLS: the peer refused: ", err)
+        for wrong in (["--tls-cert", mine], ["--tls-key", mine_key]):
+            code, _, err = weir("queues", *wrong, url=url)
+            self.assertEqual(code, 2, err)
+            self.assertIn("needs both: the certificate (--tls-cert) and its key (--tls-key)", err)
+        code, _, err = weir("queues", "--tls-cert", mine, "--tls-key", theirs_key, url=url)
+        self.assertEqual(code, 2, err)
+        self.assertIn(f"{theirs_key} does not belong to {mine}", err)
+
     def fingerprint(self, server):
         return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("127.0.0.1", server.port)))
 

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <optional>
 #include <thread>
@@ -20,7 +21,7 @@ namespace weir {
 namespace {
 
 constexpr std::size_t token_file_bytes_max = 64 * 1024;
-constexpr std::size_t ca_file_bytes_max = 16u << 20;
+constexpr std::size_t pem_file_bytes_max = 16u << 20;
 constexpr std::size_t reply_bytes_max = 1u << 30;
 // Each call has a patience of its own, which covers this.
 constexpr duration response_timeout = duration::seconds(86'400);
@@ -52,6 +53,54 @@ const error& root_of(const error& failure) noexcept {
   return *at;
 }
 
+std::string read_pem(const std::string& path) {
+  return path.empty() ? std::string() : read_file(path, pem_file_bytes_max);
+}
+
+/// Null when nothing is said: the http client then trusts as the system does.
+std::unique_ptr<tls_client> tls_of(const client_options& options) {
+  if (options.certificate.empty() != options.certificate_key.empty()) {
+    throw command_failure{exit_code::usage,
+                          "a server that asks for a certificate needs both: the certificate "
+                          "(--tls-cert) and its key (--tls-key)"};
+  }
+  if (options.ca.empty() && options.certificate.empty()) return nullptr;
+  const std::string ca = read_pem(options.ca);
+  const std::string certificate = read_pem(options.certificate);
+  const std::string key = read_pem(options.certificate_key);
+  return std::make_unique<tls_client>(
+      tls_client_settings{.ca = ca,
+                          .ca_name = options.ca,
+                          .identity = {.certificate = certificate,
+                                       .key = key,
+                                       .certificate_name = options.certificate,
+                                       .key_name = options.certificate_key}});
+}
+
+/// Why nobody answers, for people. What isn't told here is told by its chain of causes.
+void raise_unreachable(const std::string& base, const error& failure) {
+  const error& root = root_of(failure);
+  const auto fail = [&](std::string_view what) {
+    throw command_failure{exit_code::unreachable, std::string(what)};
+  };
+  if (root.os_code() == ECONNREFUSED) {
+    fail(
+        fmt::format("no server answers at {} (connection refused): is `weir serve` running there? "
+                    "--url or WEIR_URL names another",
+                    base));
+  }
+  if (failure == errc::not_found) {  // the host's name
+    fail(fmt::format("no server is at {}: {}; --url or WEIR_URL names another", base,
+                     root.message()));
+  }
+  if (root.message().contains("certificate required")) {  // the alert of TLS 1.3
+    fail(
+        fmt::format("the server at {} takes only clients with a certificate: --tls-cert and "
+                    "--tls-key name one",
+                    base));
+  }
+}
+
 }  // namespace
 
 void client_options::add_to(command_syntax command) {
@@ -66,6 +115,14 @@ void client_options::add_to(command_syntax command) {
       .option("--ca", ca,
               "Whose certificates are trusted for https, a PEM file (default: as the system)")
       .or_environment("WEIR_CA")
+      .called("FILE");
+  command
+      .option("--tls-cert", certificate,
+              "Our certificate for https, where the server asks for one (serve --tls-client-ca)")
+      .or_environment("WEIR_TLS_CERT")
+      .called("FILE");
+  command.option("--tls-key", certificate_key, "The key of --tls-cert")
+      .or_environment("WEIR_TLS_KEY")
       .called("FILE");
   command.flag("--json", json, "For programs: print what the server answers");
 }
@@ -82,11 +139,8 @@ server_caller::server_caller(const client_options& options, std::uint32_t connec
   of.message.body_bytes_max = reply_bytes_max;
   of.connections_per_host_max = connections;
   of.response_timeout = response_timeout;
-  if (!options.ca.empty()) {
-    const std::string ca = read_file(options.ca, ca_file_bytes_max);
-    trust_ = std::make_unique<tls_client>(tls_client_settings{.ca = ca, .ca_name = options.ca});
-    of.tls = trust_.get();
-  }
+  tls_ = tls_of(options);
+  of.tls = tls_.get();
   client_ = std::make_unique<http::client>(of);
 }
 
@@ -105,25 +159,17 @@ task<api_reply> server_caller::call(const api_call& call) const {
                                        .body = call.body,
                                        .timeout = call.patience});
   } catch (const exception& failed) {
-    if (failed.reason() == errc::refused) {
-      throw command_failure{exit_code::unreachable,
-                            fmt::format("no server answers at {} (connection refused): is `weir "
-                                        "serve` running there? --url or WEIR_URL names another",
-                                        base_)};
-    }
-    if (failed.reason() == errc::not_found) {  // the host's name
-      throw command_failure{exit_code::unreachable,
-                            fmt::format("no server is at {}: {}; --url or WEIR_URL names another",
-                                        base_, root_of(failed.reason()).message())};
-    }
+    raise_unreachable(base_, failed.reason());
     raise(
         error(failed.reason().code(), fmt::format("calling {}", base_)).caused_by(failed.reason()));
   }
   const std::string_view type = response->head.field("Content-Type").value_or("");
   if (!response->body.empty() && !type.starts_with("application/")) {
-    throw command_failure{exit_code::unreachable,
-                          fmt::format("what answers at {} is no weir server: it sent '{}'", base_,
-                                      type.substr(0, 100))};
+    const std::string sent = type.empty() ? std::string("a body without a Content-Type")
+                                          : fmt::format("'{}'", type.substr(0, 100));
+    throw command_failure{
+        exit_code::unreachable,
+        fmt::format("what answers at {} is no weir server: it sent {}", base_, sent)};
   }
   if (response->status() >= 400) raise_problem(response->status(), response->body);
   co_return api_reply{response->status(), std::move(response->body)};

@@ -21,9 +21,11 @@ struct client_options {
   std::string url;
   std::string token_file;
   std::string ca;
+  std::string certificate;      // ours, for servers that ask for one
+  std::string certificate_key;  // its key
   bool json = false;
 
-  /// Adds --url, --token-file, --ca and --json.
+  /// Adds --url, --token-file, --ca, --tls-cert, --tls-key and --json.
   void add_to(command_syntax command);
 };
 
@@ -67,8 +69,8 @@ class server_caller {
 
  private:
   std::string base_;
-  std::string authorization_;          // empty: none
-  std::unique_ptr<tls_client> trust_;  // null: as the system
+  std::string authorization_;        // empty: none
+  std::unique_ptr<tls_client> tls_;  // null: trusts as the system, and shows no certificate
   std::unique_ptr<http::client> client_;
 };
 

@@ -20,9 +20,11 @@ constexpr std::size_t shown_max = 64;  // of a wrong value
 /// The command and those below it.
 void add_completable(const CLI::App& command, const std::string& above,
                      std::vector<completable>& out) {
-  completable one{above + command.get_name(), command.get_description(), {}, {}};
+  completable one{above + command.get_name(), command.get_description(), {}, {}, false};
   for (const CLI::App* below : command.get_subcommands({})) one.words.push_back(below->get_name());
   for (const CLI::Option* option : command.get_options()) {
+    const std::string place = option->get_name(true);
+    one.takes_files = one.takes_files || place == "file" || place == "folder";
     for (const std::string& name : option->get_lnames()) {
       one.words.push_back("--" + name);
       if (option->get_items_expected_max() != 0) one.valued.push_back("--" + name);

@@ -57,11 +57,12 @@ std::string cases_of(const std::vector<completable>& commands, Line line) {
 
 std::string bash_text(const std::vector<completable>& commands) {
   const std::string cases = cases_of(commands, [](const completable& one) {
-    return fmt::format("words='{}' valued='{}'", fmt::join(one.words, " "),
-                       fmt::join(one.valued, " "));
+    return fmt::format("words='{}' valued='{}'{}", fmt::join(one.words, " "),
+                       fmt::join(one.valued, " "), one.takes_files ? " files='yes'" : "");
   });
   return fmt::format(R"(_weir() {{
   local word="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}" words='' valued=''
+  local files=''
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W '{} {}' -- "$word"))
     return
@@ -70,6 +71,10 @@ std::string bash_text(const std::vector<completable>& commands) {
 {}  esac
   case " $valued " in
     *" $before "*) COMPREPLY=(); return ;;
+  esac
+  case "$files$word" in
+    yes-*) ;;
+    yes*) COMPREPLY=(); return ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$word"))
 }}

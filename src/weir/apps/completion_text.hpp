@@ -14,6 +14,7 @@ struct completable {
   std::string help;
   std::vector<std::string> words;   // "--max", and names of commands below it
   std::vector<std::string> valued;  // which of them take a value
+  bool takes_files = false;         // as a word that is no option
 };
 
 enum class shell : unsigned char { bash, zsh, fish };

@@ -8,6 +8,7 @@ namespace {
 const std::vector<completable> commands{{"send", "Submit a message", {"--key", "--now"}, {"--key"}},
                                         {"wait", "Wait: it's slow", {"--timeout"}, {"--timeout"}},
                                         {"serve", "Serve", {"--data"}, {"--data"}},
+                                        {"check", "Check", {"--json"}, {}, true},
                                         {"sim", "Simulate", {"serve", "--help"}, {}},
                                         {"sim serve", "Simulate it", {"--seed"}, {"--seed"}}};
 
@@ -15,8 +16,9 @@ bool has(const std::string& text, std::string_view part) { return text.contains(
 
 TEST(completion_text, bash_completes_commands_and_their_options) {
   const std::string text = completion_text(shell::bash, commands);
-  EXPECT_TRUE(has(text, "compgen -W 'send wait serve sim --help --version'")) << text;
+  EXPECT_TRUE(has(text, "compgen -W 'send wait serve check sim --help --version'")) << text;
   EXPECT_TRUE(has(text, "'send '*) words='--key --now' valued='--key' ;;"));
+  EXPECT_TRUE(has(text, "'check '*) words='--json' valued='' files='yes' ;;"));
   EXPECT_TRUE(has(text, "complete -o default -F _weir weir"));
 }
 

@@ -35,7 +35,9 @@ int main(int argc, char** argv) {
   weir::add_version_command(app, choice);
   weir::add_completion_command(app, choice);
   app.needs_subcommand();
-  app.footer("weir COMMAND --help tells more. WEIR_URL and WEIR_TOKEN_FILE name a server.");
+  app.footer(
+      "weir COMMAND --help and weir help COMMAND tell more. WEIR_URL and WEIR_TOKEN_FILE name a "
+      "server.");
   if (const auto ended = line.parse(argc, argv)) return static_cast<int>(*ended);
   return static_cast<int>(weir::run_command(choice));
 }

@@ -91,7 +91,9 @@ std::string text_of(const redriven& done) {
   if (left != 0) {
     const std::uint64_t leased = number("leased");
     const std::uint64_t no_room = number("no_room");
-    const std::uint64_t others = left - leased - no_room;
+    const std::uint64_t no_queue = number("no_queue");
+    const std::uint64_t ended = number("ended");
+    const std::uint64_t others = left - leased - no_room - no_queue - ended;
     fmt::format_to(std::back_inserter(text), ", {} left:", left);
     std::string_view comma = "";
     const auto add = [&](std::uint64_t count, std::string_view why) {
@@ -101,12 +103,11 @@ std::string text_of(const redriven& done) {
     };
     add(no_room, "without room in the queue");
     add(leased, "on lease");
-    add(others, "in another queue of dead letters, or dead since");
+    add(no_queue, "whose queue is gone");
+    add(ended, "ended as dead: their queue kept no dead letters (its dead_letter was empty)");
+    add(others, "in another queue of dead letters (redrive that one), or dead since");
   } else if (done.after && !done.after->keeps_letters) {
     text += ": the queue keeps no dead letters (its dead_letter is empty)";
-    if (done.after->dead != 0) {
-      fmt::format_to(std::back_inserter(text), "; {} have failed for good", done.after->dead);
-    }
   }
   return text + "\n";
 }

@@ -93,7 +93,8 @@ class broker {
       std::string_view queue, std::span<const new_message> messages);
 
   task<verdict<message_view>> message(std::string_view id);
-  /// The message once it has ended (done, expired, dead), or as it is after `at_most`.
+  /// The message once it has ended (done, expired, dead), or as it is after `at_most`. One that is
+  /// not kept at all is given to those who wait for it, too.
   task<verdict<message_view>> wait_ended(std::string_view id, duration at_most);
 
   /// Takes up to `max` messages; while there is none, waits up to `wait`. Empty after that, and at

@@ -243,6 +243,37 @@ result<> broker_core::relocate(const record_view& what, location where) {
   return {};
 }
 
+// Null when nobody has a use for it, or there is no memory: then they hear that it is unknown.
+std::shared_ptr<const message_view> broker_core::last_view(const message_change& change,
+                                                           bool is_awaited) {
+  bool is_used = is_awaited;
+  for (const subscription& one : subscriptions) {
+    is_used = is_used || one.sequence_ == change.sequence;
+  }
+  if (!change.last || !is_used) return nullptr;
+  try {
+    const auto known = state->find_message(change.sequence, wall_now());
+    auto view = std::make_shared<message_view>(view_from(*known));
+    view->has_result = change.state == message_state::done;
+    view->result = change.last->result.text;
+    view->result_type = change.last->content_type;
+    return view;
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+void broker_core::wake_at_end(const message_change& change) {
+  const auto found = ends.find(change.sequence);
+  if (found == ends.end()) return;
+  end_waiters& waiting = found->second;
+  if (change.last) {
+    waiting.last = last_view(change, true);
+    waiting.last_lsn = lsn_last;
+  }
+  waiting.ended.notify_all();
+}
+
 void broker_core::message_changed(const message_change& change) {
   // Marked even if nobody waits yet: a call that found nothing durable may be about to.
   queue_lines& at = lines_of(change.queue);
@@ -260,10 +291,7 @@ void broker_core::message_changed(const message_change& change) {
     for (const std::string_view had_it : {change.origin, change.left}) {
       if (const auto found = lines.find(had_it); found != lines.end()) found->second.room.wake();
     }
-    const bool tells = !is_planted("broker: wakes nobody at the end of a message");
-    if (const auto found = ends.find(change.sequence); found != ends.end() && tells) {
-      found->second.ended.notify_all();
-    }
+    if (!is_planted("broker: wakes nobody at the end of a message")) wake_at_end(change);
   }
   if (!subscriptions.is_empty() && !change.is_forgotten) note_event(change);
 }
@@ -321,6 +349,7 @@ void broker_core::make_event(const message_change& change) {
     what.attempt = known->attempts;
     what.error = known->last_error;
   }
+  what.last = last_view(change, false);
   events.push_back({.lsn = lsn_last,
                     .queue = std::string(queue),
                     .sequence = change.sequence,

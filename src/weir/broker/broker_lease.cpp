@@ -263,11 +263,18 @@ task<verdict<redrive_view>> broker::redrive(std::string_view queue) {
     if (!outcome) co_return std::unexpected(outcome.error());
     done.moved += outcome->moved;
     done.leased += outcome->leased;
+    done.no_queue += outcome->no_queue;
     done.left = outcome->left;
+    done.ended = outcome->ended;
     co_await core_->log->wait_durable(lsn);
     if (outcome->is_finished || outcome->is_blocked) {
-      done.leased = std::min(done.leased, done.left);  // some may have been given back meanwhile
-      if (outcome->is_blocked) done.no_room = done.left - done.leased;
+      // Some that were passed by may have gone meanwhile.
+      std::uint64_t others = done.left - done.ended;
+      done.leased = std::min(done.leased, others);
+      others -= done.leased;
+      done.no_queue = std::min(done.no_queue, others);
+      others -= done.no_queue;
+      if (outcome->is_blocked) done.no_room = others;
       co_return done;
     }
     command.from = outcome->next;

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace weir {
@@ -17,9 +18,10 @@ using detail::test_broker;
 
 constexpr duration second = duration::seconds(1);
 
-queue_settings one_attempt() {
+queue_settings one_attempt(std::string dead_letter = queue_settings().dead_letter) {
   queue_settings settings;
   settings.attempts = 1;
+  settings.dead_letter = std::move(dead_letter);
   settings.backoff.jitter = 0;
   return settings;
 }
@@ -128,6 +130,29 @@ TEST_F(broker_letters, a_queue_with_a_limit_of_attempts_gives_dead_letters_their
   EXPECT_EQ(b.state.find_message(id, b.now)->queue, "grave");
   EXPECT_EQ(b.state.find_message(id, b.now)->origin, "q") << "where it died first";
   EXPECT_EQ(info("q").dead, 1u);
+  EXPECT_EQ(b.run(redrive_queue{.queue = "q"})->left, 1u) << "it lies in no queue of q's letters";
+  EXPECT_EQ(b.run(redrive_queue{.queue = "dead"})->left, 0u);
+  EXPECT_EQ(b.run(redrive_queue{.queue = "grave"})->moved, 1u);
+  EXPECT_EQ(b.state.find_message(id, b.now)->queue, "q");
+}
+
+TEST_F(broker_letters, redrive_tells_why_letters_are_left) {
+  b.make("gone", one_attempt("dead")), b.make("q", one_attempt("dead")),
+      b.make("none", one_attempt(""));
+  for (int i = 0; i < 3; ++i) b.send("gone"), kill("gone");
+  for (int i = 0; i < 2; ++i) b.send("q"), kill("q"), b.send("none"), kill("none");
+  ASSERT_TRUE(b.run(delete_queue{"gone"}));
+  b.make("gone");
+  const auto outcome = *b.run(redrive_queue{.queue = "dead"});
+  EXPECT_EQ(outcome.moved, 2u);
+  EXPECT_EQ(outcome.left, 3u);
+  EXPECT_EQ(outcome.no_queue, 3u) << "one that is made anew is another queue";
+  EXPECT_EQ(outcome.ended, 0u);
+  const auto ended = *b.run(redrive_queue{.queue = "none"});
+  EXPECT_EQ(ended.moved, 0u);
+  EXPECT_EQ(ended.left, info("none").dead);
+  EXPECT_EQ(ended.ended, 2u);
+  EXPECT_EQ(ended.no_queue, 0u);
 }
 
 TEST_F(broker_letters, redrive_brings_dead_letters_back_with_fresh_attempts) {

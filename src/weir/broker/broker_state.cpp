@@ -326,8 +326,9 @@ void broker_state::apply(const end_record& record, location where) {
   if (record.outcome == message_state::done) ++totals.completed;
   if (record.outcome == message_state::expired) ++totals.expired;
   if (record.outcome == message_state::dead) ++totals.failed, ++totals.died;
-  tell(slot);
-  if (record.keep_until <= record.at) forget(slot);
+  const bool is_kept = record.keep_until > record.at;
+  tell(slot, {}, is_kept ? nullptr : &record);
+  if (!is_kept) forget(slot);
 }
 
 void broker_state::apply(const remove_record& record, location) {
@@ -434,7 +435,7 @@ void broker_state::forget(std::uint32_t slot) {
   observer_->message_changed(change);
 }
 
-void broker_state::tell(std::uint32_t slot, std::string_view left) {
+void broker_state::tell(std::uint32_t slot, std::string_view left, const end_record* last) {
   if (!observer_) return;
   const message& of = store_[slot];
   const message_queue* const origin = store_.live_queue(store_.origin_of(of));
@@ -442,7 +443,8 @@ void broker_state::tell(std::uint32_t slot, std::string_view left) {
                               .sequence = of.sequence,
                               .state = of.state(),
                               .origin = origin ? origin->name : std::string_view(),
-                              .left = left});
+                              .left = left,
+                              .last = last});
 }
 
 std::optional<message_info> broker_state::find_message(std::uint64_t sequence,

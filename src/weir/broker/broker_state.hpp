@@ -43,9 +43,10 @@ struct message_change {
   std::string_view queue;
   std::uint64_t sequence = 0;
   message_state state = message_state::ready;
-  std::string_view origin;     // a dead letter's queue; empty for other messages
-  std::string_view left = {};  // the queue that it left for this one by dying; else empty
-  bool is_forgotten = false;   // its retention is over: it is no longer known
+  std::string_view origin;           // a dead letter's queue; empty for other messages
+  std::string_view left = {};        // the queue that it left for this one by dying; else empty
+  bool is_forgotten = false;         // its retention is over: it is no longer known
+  const end_record* last = nullptr;  // how it ended, when it is forgotten right after this
 };
 
 /// Told of changes by apply() and tick(). May ask the state, not change it.
@@ -189,7 +190,7 @@ class broker_state {
   result<void> apply_moved_submit(std::string_view payload, location where);
   result<void> apply_moved_end(std::string_view payload, location where);
 
-  void tell(std::uint32_t slot, std::string_view left = {});
+  void tell(std::uint32_t slot, std::string_view left = {}, const end_record* last = nullptr);
   void forget(std::uint32_t slot);
   std::size_t promote(detail::message_queue& queue, time_point now, std::size_t max);
   std::size_t tick_queue(detail::message_queue& queue, time_point now, std::size_t max,

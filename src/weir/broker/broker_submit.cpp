@@ -133,21 +133,25 @@ task<std::optional<stored_record>> broker_core::read_where(std::uint64_t sequenc
   }
 }
 
+message_view broker_core::view_from(const message_info& known) const {
+  return {.id = ids.id_text(known.sequence),
+          .queue = std::string(known.queue),
+          .origin = std::string(known.origin),
+          .state = known.state,
+          .priority = known.priority,
+          .attempts = known.attempts,
+          .submitted = known.submitted,
+          .due = known.due,
+          .kept_until = known.kept_until,
+          .expires = known.expires,
+          .last_error = std::string(known.last_error)};
+}
+
 task<verdict<message_view>> broker_core::view_of(std::uint64_t sequence) {
   const std::uint64_t lsn = lsn_last;
   const auto known = state->find_message(sequence, wall_now());
   if (!known) co_return unknown_message();
-  message_view view{.id = ids.id_text(sequence),
-                    .queue = std::string(known->queue),
-                    .origin = std::string(known->origin),
-                    .state = known->state,
-                    .priority = known->priority,
-                    .attempts = known->attempts,
-                    .submitted = known->submitted,
-                    .due = known->due,
-                    .kept_until = known->kept_until,
-                    .expires = known->expires,
-                    .last_error = std::string(known->last_error)};
+  message_view view = view_from(*known);
   if (known->state == message_state::done) {
     const auto room = co_await room_to_read(known->where.size);
     const auto record = co_await read_where(sequence, known->where, record_kind::end);
@@ -186,6 +190,7 @@ class end_place {
     if (--at_.count == 0) core_.ends.erase(sequence_);
   }
   auto wait() noexcept { return at_.ended.wait(); }
+  const detail::end_waiters& waiting() const noexcept { return at_; }
 
  private:
   detail::broker_core& core_;
@@ -210,6 +215,11 @@ task<verdict<message_view>> broker::wait_ended(std::string_view id, duration at_
     co_await with_scope({.name = "end of a message", .timeout = at_most}, [&](scope&) -> task<> {
       while (is_under_way()) co_await place.wait();
     });
+    if (const auto last = place.waiting().last) {  // forgotten at its end, but not before we know
+      const auto room = co_await core.room_to_read(last->result.size());
+      co_await core.log->wait_durable(place.waiting().last_lsn);
+      co_return *last;
+    }
   }
   co_return co_await core.view_of(*sequence);
 }

@@ -52,7 +52,7 @@ struct lease_result {
 struct message_view {
   std::string id = {};
   std::string queue = {};
-  std::string origin = {};  // the queue in which it died; else empty
+  std::string origin = {};  // the queue in which it died first; else empty
   message_state state = message_state::ready;
   unsigned priority = 0;
   std::uint32_t attempts = 0;
@@ -86,8 +86,10 @@ struct queue_view {
 struct redrive_view {
   std::uint64_t moved = 0;
   std::uint64_t left = 0;
-  std::uint64_t leased = 0;   // of those left: on lease
-  std::uint64_t no_room = 0;  // of those left: it stopped at a full queue
+  std::uint64_t leased = 0;    // of those left: on lease
+  std::uint64_t no_room = 0;   // of those left: it stopped at a full queue
+  std::uint64_t no_queue = 0;  // of those left: the queue in which they died is gone
+  std::uint64_t ended = 0;     // of those left: ended as dead, as their queue keeps no letters
 };
 
 /// A result that is due at its reply address.
@@ -113,6 +115,8 @@ struct broker_event {
   std::uint32_t attempt = 0;
   std::string error = {};
   time_point at = {};
+  std::shared_ptr<const message_view> last = {};  // whoever follows a message that is forgotten
+                                                  // at its end gets it here
 };
 
 }  // namespace weir

@@ -107,6 +107,66 @@ WEIR_TEST("many producers and workers meet, and nobody waits in vain") {
   });
 }
 
+task<> note_end(broker* b, std::string id, std::vector<message_view>* seen) {
+  const auto ended = co_await b->wait_ended(id, 600_s);
+  WEIR_REQUIRE(ended);
+  seen->push_back(*ended);
+}
+
+/// The event of a message's end.
+task<broker_event> end_in(subscription& feed) {
+  for (;;) {
+    const broker_event what = co_await feed.next();
+    if (what.kind == event_kind::completed || what.kind == event_kind::dead) co_return what;
+  }
+}
+
+/// A message that is not kept ends, done or dead; gives what those who wait for it see.
+task<std::vector<message_view>> watch_end(broker& b, bool fails) {
+  std::vector<message_view> seen;
+  const std::string id = co_await submit_text(b, "q", "x");
+  const auto feed = b.subscribe_message(id);
+  const auto all = b.subscribe_queue("q");
+  if (!feed || !all) co_return seen;
+  co_await with_scope([&](scope& s) -> task<> {
+    for (int i = 0; i < 2; ++i) s.spawn(note_end, &b, id, &seen);
+    co_await sleep(1_s);
+    const std::string receipt = (co_await take(b, "q")).at(0).receipt;
+    if (fails) {
+      EXPECT_TRUE(co_await b.nack(receipt, std::nullopt, "bad"));
+    } else {
+      EXPECT_TRUE(co_await b.ack(receipt, "fine", "text/x"));
+    }
+    co_await s.join();
+  });
+  EXPECT_EQ((co_await b.message(id)).error().code, broker_errc::message_not_found);
+  const broker_event told = co_await end_in(**feed);
+  if (told.last) seen.push_back(*told.last);
+  EXPECT_FALSE((co_await end_in(**all)).last);
+  co_return seen;
+}
+
+WEIR_TEST("whoever waits for the end of a message that is not kept gets its result") {
+  co_await with_broker(small_broker(), [](broker& b) -> task<> {
+    co_await b.put_queue("q", {.attempts = 1, .dead_letter = "", .result_ttl = duration()});
+    const std::vector<message_view> done = co_await watch_end(b, false);
+    EXPECT_EQ(done.size(), 3u);
+    for (const message_view& one : done) {
+      EXPECT_EQ(one.state, message_state::done);
+      EXPECT_EQ(one.result, "fine");
+      EXPECT_EQ(one.result_type, "text/x");
+    }
+    const std::vector<message_view> dead = co_await watch_end(b, true);
+    EXPECT_EQ(dead.size(), 3u);
+    for (const message_view& one : dead) {
+      EXPECT_EQ(one.state, message_state::dead);
+      EXPECT_FALSE(one.has_result);
+      EXPECT_EQ(one.last_error, "bad");
+    }
+    EXPECT_LT(testing::elapsed(), 10_s) << "nobody waited for the time to be over";
+  });
+}
+
 WEIR_TEST("producers that wait for room get it in the order in which they came") {
   co_await with_broker(small_broker(), [](broker& b) -> task<> {
     co_await b.put_queue("q", {.capacity_messages = 1});

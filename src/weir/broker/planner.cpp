@@ -356,7 +356,9 @@ verdict<redriven> planner::redrive(const redrive_queue& command) {
   redriven outcome;
   outcome.next = command.from;
   const bool holds = source == *named;
+  outcome.ended = (*named)->count(message_state::dead);
   outcome.left = holds ? source->held_dead_letters : store_.dead_letters((*named)->number);
+  outcome.left += outcome.ended;
   if (!source) return outcome;
   outcome.next.source = source->number;
   // Letters of other queues are passed over, but not without end.
@@ -372,8 +374,11 @@ verdict<redriven> planner::redrive(const redrive_queue& command) {
         break;
       }
       const message& of = slab[order.at(slab, at)];
-      const message_queue* const to = store_.live_queue(store_.origin_of(of));
-      if (to && (holds || to == *named)) {
+      const std::uint32_t origin = store_.origin_of(of);
+      const message_queue* const to = store_.live_queue(origin);
+      if (holds && origin != 0 && !to) {
+        ++outcome.no_queue;
+      } else if (to && (holds || to == *named)) {
         if (which == redrive_cursor::leased) {
           ++outcome.leased;
         } else if (!bring_back(of, *to, moves)) {

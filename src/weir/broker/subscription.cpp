@@ -25,6 +25,7 @@ void subscription::put(const broker_event& what) noexcept {
   }
   try {
     events_.push_back(what);
+    if (sequence_ == 0) events_.back().last.reset();  // a queue's subscribers keep no results
   } catch (const std::bad_alloc&) {
     ++dropped_;
   }

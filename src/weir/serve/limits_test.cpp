@@ -79,6 +79,7 @@ table messages_of_http() {
       {"json_depth_max", shown(detail::json_depth_max)},
       {"json_commas_max", shown(detail::json_commas_max)},
       {"service_options::json_bytes_max", shown(service_options().json_bytes_max)},
+      {"service_options::small_json_bytes_max", shown(service_options().small_json_bytes_max)},
   };
 }
 

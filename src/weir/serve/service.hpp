@@ -24,11 +24,12 @@ class server;
 }
 
 struct service_options {
-  const server_secrets* secrets = nullptr;     // null: whoever can connect may do everything
-  const address_rules* callable = nullptr;     // null: every address
-  duration wait_max = duration::seconds(300);  // of ?wait=; longer ones are cut
-  std::size_t json_bytes_max = 64u << 20;      // of a batch
-  std::uint32_t event_streams_max = 1'000;     // at once; then 503
+  const server_secrets* secrets = nullptr;      // null: whoever can connect may do everything
+  const address_rules* callable = nullptr;      // null: every address
+  duration wait_max = duration::seconds(300);   // of ?wait=; longer ones are cut
+  std::size_t json_bytes_max = 64u << 20;       // of a batch
+  std::size_t small_json_bytes_max = 64 << 10;  // of settings, of a nack, of an extension
+  std::uint32_t event_streams_max = 1'000;      // at once; then 503
 };
 
 /// What an endpoint answers. `location` of "" sends no Location.

@@ -110,8 +110,12 @@ task<std::optional<api_problem>> service::stream_message(exchange& with) {
     const broker_event& what = *next;
     co_await out.send({.event = weir::name(what.kind), .data = event_json(what)});
     if (!ends_message(what.kind)) continue;
+    if (what.last) {  // forgotten at once: the result's retention is 0
+      co_await out.send({.event = "state", .data = state_text(*what.last)});
+      break;
+    }
     message = co_await broker_.message(with.argument);
-    if (!message) break;  // forgotten at once: the result's retention is 0
+    if (!message) break;  // its queue was deleted
     co_await out.send({.event = "state", .data = state_text(*message)});
   }
   co_await out.end();

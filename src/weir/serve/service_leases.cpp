@@ -19,8 +19,6 @@ namespace weir {
 
 namespace {
 
-constexpr std::size_t verb_bytes_max = 64 * 1024;  // of the JSON of nack and extend
-
 struct nack_body {
   std::optional<duration> delay;
   std::string error;
@@ -142,7 +140,8 @@ task<service::outcome> service::ack_batch(exchange& with) {
 }
 
 task<service::outcome> service::nack(exchange& with) {
-  const answer<nack_body> body = read_nack(co_await with.request.read_all(verb_bytes_max));
+  const answer<nack_body> body =
+      read_nack(co_await with.request.read_all(options_.small_json_bytes_max));
   if (!body) co_return std::unexpected(body.error());
   const auto done = co_await broker_.nack(with.argument, body->delay, body->error);
   if (!done) co_return std::unexpected(problem_of(done.error()));
@@ -150,7 +149,7 @@ task<service::outcome> service::nack(exchange& with) {
 }
 
 task<service::outcome> service::extend(exchange& with) {
-  const auto lease = read_extend(co_await with.request.read_all(verb_bytes_max));
+  const auto lease = read_extend(co_await with.request.read_all(options_.small_json_bytes_max));
   if (!lease) co_return std::unexpected(lease.error());
   const verdict<time_point> deadline = co_await broker_.extend(with.argument, *lease);
   if (!deadline) co_return std::unexpected(problem_of(deadline.error()));

@@ -10,8 +10,6 @@ namespace weir {
 
 namespace {
 
-constexpr std::size_t settings_bytes_max = 64 * 1024;
-
 api_answer queue_answer(int status, const queue_view& queue, const queue_rates& rates,
                         time_point now) {
   json_writer out;
@@ -52,7 +50,7 @@ task<service::outcome> service::get_queue(exchange& with) {
 }
 
 task<service::outcome> service::put_queue(exchange& with) {
-  const std::string body = co_await with.request.read_all(settings_bytes_max);
+  const std::string body = co_await with.request.read_all(options_.small_json_bytes_max);
   // Nothing waits between here and the broker's decision, so no other update gets lost.
   const verdict<queue_view> before = broker_.queue(with.argument);
   answer<queue_settings> settings =
@@ -86,6 +84,7 @@ task<service::outcome> service::redrive(exchange& with) {
   json_writer out;
   out.begin_object().field("moved", done->moved).field("left", done->left);
   out.field("leased", done->leased).field("no_room", done->no_room);
+  out.field("no_queue", done->no_queue).field("ended", done->ended);
   co_return api_answer{.body = out.end_object().take()};
 }
 

@@ -35,6 +35,8 @@ struct queue_lines {
 struct end_waiters {
   condition ended;
   std::size_t count = 0;
+  std::shared_ptr<const message_view> last = {};  // when it was forgotten at its end
+  std::uint64_t last_lsn = 0;                     // it is told once this is durable
 };
 
 struct waiting_event {
@@ -106,6 +108,8 @@ struct broker_core final : journal_client, state_observer {
     return std::max<std::size_t>(from.reading_bytes_max / reading_unit, 1);
   }
   task<verdict<message_view>> view_of(std::uint64_t sequence);
+  /// All but the result.
+  message_view view_from(const message_info& known) const;
   /// The submit or end record of a message, whose place may change while it is read; nothing when
   /// the message has gone, or gone on, meanwhile.
   task<std::optional<stored_record>> read_where(std::uint64_t sequence, location where,
@@ -140,6 +144,9 @@ struct broker_core final : journal_client, state_observer {
   // state_observer
   void message_changed(const message_change& change) override;
   void queue_deleted(std::string_view queue) override;
+  /// A message that is forgotten right after this: for those who wait for its end, or follow it.
+  std::shared_ptr<const message_view> last_view(const message_change& change, bool is_awaited);
+  void wake_at_end(const message_change& change);
   void note_event(const message_change& change);
   void make_event(const message_change& change);
 
