@@ -5,6 +5,7 @@
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
+#include <weir/io/file.hpp>
 #include <weir/store/internal/journal_model.hpp>
 #include <weir/store/journal_check.hpp>
 #include <weir/testing/test.hpp>
@@ -304,6 +305,20 @@ TEST(journal_unreadable, the_only_snapshot_ends_an_opening_and_a_check_only_says
   EXPECT_FALSE(seen.report.is_sound());
   EXPECT_TRUE(seen.refusal.contains(".snap' can't be read at byte 0")) << seen.refusal;
   EXPECT_EQ(seen.records, 1u);
+}
+
+WEIR_TEST("a folder with the name of a segment is told by its name") {
+  journal_model model;
+  {
+    const auto log = co_await journal::open("/data", small, model);
+    model.over = log.get();
+    co_await go_on(&model, log.get(), 1);
+  }
+  co_await make_dir("/data/journal-0000000050.seg", 0700);
+  const auto opened = co_await as_result(journal::open("/data", small, model));
+  EXPECT_FALSE(opened);
+  EXPECT_EQ(opened.error().message(),
+            "'/data/journal-0000000050.seg' is a folder and no file of the journal: move it away");
 }
 
 }  // namespace

@@ -96,12 +96,26 @@ std::uint64_t durable_by_name(const folder_contents& contents) noexcept {
   return 0;
 }
 
+namespace {
+
+task<found_segment> look_at_named(std::string path, std::uint32_t number) {
+  auto found = co_await as_result(look_at(path, number));
+  if (found) co_return std::move(*found);
+  if (found.error() == errc::cancelled) co_await checkpoint();  // ends here
+  const auto status = path_status(path);
+  if (!status || !status->is_directory) raise(found.error());
+  raise(error(errc::invalid_argument,
+              fmt::format("'{}' is a folder and no file of the journal: move it away", path)));
+}
+
+}  // namespace
+
 task<folder_contents> read_folder(std::string folder) {
   folder_contents contents{.folder = folder, .segments = {}, .snapshots = {}, .leftovers = {}};
   for (const std::string& name : list_dir(folder)) {
     std::uint64_t lsn = 0;
     if (const std::uint32_t number = segment_number_of(name)) {
-      contents.segments.push_back(co_await look_at(path_in(folder, name), number));
+      contents.segments.push_back(co_await look_at_named(path_in(folder, name), number));
     } else if (snapshot_lsn_of(name, lsn)) {
       contents.snapshots.push_back({lsn, name});
     } else if (name.ends_with(unfinished)) {
