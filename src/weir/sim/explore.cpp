@@ -237,6 +237,7 @@ const virtual_outcome& explorer::run(const run_name& which, schedule_trace* trac
 }
 
 const virtual_outcome& explorer::run(odometer& all) {
+  program_.begins({.log = all.log()});
   choices_.follow(all);
   schedule_.restart(strategy::in_order);
   label_ = {};
@@ -465,7 +466,7 @@ exploration explore_paths(explorer& with, std::uint32_t switches_max, std::uint6
       break;
     }
     if (!all.advance()) {
-      made.is_complete = true;
+      made.is_complete = !all.has_left_out();
       break;
     }
   }

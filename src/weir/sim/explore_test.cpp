@@ -305,6 +305,45 @@ TEST(ExploreAll, with_a_bound_finds_what_needs_so_many_switches_and_not_more) {
   EXPECT_EQ(enough.failure->shrunk.exceptions.size(), 2u);
 }
 
+TEST(ExploreAll, is_not_complete_where_a_decision_has_more_answers_than_it_tries) {
+  program one([](std::string*) -> task<> {
+    static_cast<void>(loop::current()->io().random());
+    co_return;
+  });
+  const exploration made = explore_all(one, 1, 100);
+  EXPECT_LT(made.runs, 100u) << "it has come to its end";
+  EXPECT_FALSE(made.is_complete);
+}
+
+TEST(ExploreAll, begins_each_run_by_a_name_that_repeats_it) {
+  class counted final : public explored_program {
+   public:
+    void begins(const run_name& which) override {
+      order_.clear();
+      names_.insert(which.text());
+    }
+    WEIR_CORO_WRAPPER task<> body() override { return go(&order_); }
+    std::string verdict() override { return order_ == "ba" ? order_ : ""; }
+    std::set<std::string> names_;
+
+   private:
+    static task<> go(std::string* order) {
+      co_await with_scope([&](scope& s) -> task<> {
+        for (const char c : {'a', 'b'}) s.spawn(append, order, c);
+        co_await s.join();
+      });
+    }
+    std::string order_;
+  } one;
+  const exploration made = explore_all(one, 1, 100);
+  ASSERT_TRUE(made.failure);
+  EXPECT_EQ(made.failure->outcome.failure, "ba");
+  EXPECT_TRUE(made.failure->has_repeated);
+  EXPECT_TRUE(one.names_.contains("log:"));
+  EXPECT_TRUE(one.names_.contains(made.failure->found.text()));
+  EXPECT_GE(one.names_.size(), made.runs);
+}
+
 TEST(Divergence, is_found_with_both_stacks_at_the_first_step_that_differs) {
   static int runs = 0;
   program one([](std::string*) -> task<> {
