@@ -73,6 +73,12 @@ task<> lock_both(mutex* first, mutex* second) {
   const auto two = co_await second->lock();
 }
 
+task<> lock_both_late(mutex* first, mutex* second) {
+  const auto one = co_await first->lock();
+  co_await sleep(1_ms);
+  const auto two = co_await second->lock();
+}
+
 task<> ab_ba(std::string*) {
   mutex accounts("accounts");
   mutex audit("audit");
@@ -220,6 +226,31 @@ TEST(Explore, a_run_without_end_is_told_with_the_tasks_that_are_left) {
       << told;
   EXPECT_NE(told.find("spins(std::string *) at"), std::string::npos) << told;
   EXPECT_NE(told.find("explore_test.cpp:"), std::string::npos) << told;
+}
+
+task<> ticks_for_ever() {
+  for (;;) co_await sleep(1_s);
+}
+
+TEST(Explore, a_deadlock_beside_what_goes_on_for_ever_is_told_with_its_circle) {
+  program one([](std::string*) -> task<> {
+    mutex accounts("accounts");
+    mutex audit("audit");
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(lock_both_late, &accounts, &audit);
+      s.spawn(lock_both_late, &audit, &accounts);
+      s.spawn(ticks_for_ever);
+      co_await s.join();
+    });
+  });
+  explorer with(one, {});
+  with.limit_steps(1'000);
+  const virtual_outcome& outcome = with.run({});
+  EXPECT_EQ(outcome.how, run_failure::no_end);
+  for (const char* part : {"these tasks still have something to do", "wait for each other",
+                           "held by task", "in a circle: task"}) {
+    EXPECT_NE(outcome.failure.find(part), std::string::npos) << part << "\n" << outcome.failure;
+  }
 }
 
 TEST(Explore, a_run_without_end_that_fails_in_order_is_made_no_more_often_than_needed) {

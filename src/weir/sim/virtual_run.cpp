@@ -173,6 +173,12 @@ void detail::note_no_end(work_done after) noexcept {
     string_sink out;
     put_no_end(out, "the run has no end: after ", after,
                " these tasks still have something to do\n");
+    string_sink graph;
+    print_wait_graph(*loop::current(), graph);
+    if (graph.text.find("\n  in a circle: ") != std::string::npos) {
+      out.put("some of them wait for each other, and nothing can end that\n");
+      out.text += graph.text;
+    }
     heard_by->fail(run_failure::no_end, std::move(out.text));
   }
   loop::current()->root().cancel("the run has no end");
