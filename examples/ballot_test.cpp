@@ -229,7 +229,7 @@ TEST(Ballot, what_was_counted_survives_a_power_cut) {
 TEST(Ballot, an_answer_before_the_sync_is_found) {
   const auto found =
       first_broken([](auto seed) { return lose_power(seed, flaw::answers_before_it_is_safe); });
-  EXPECT_TRUE(found.ends_with("was counted and is gone")) << found;
+  EXPECT_TRUE(found.ends_with("was counted and is gone") || only_seed()) << found;
 }
 // [/planted]
 
@@ -250,7 +250,7 @@ TEST(Ballot, what_a_killed_box_has_left_is_made_safe_by_the_next_one) {
   EXPECT_EQ(first_broken([](auto seed) { return die_and_lose_power(seed, flaw::none); }), "");
   const auto found =
       first_broken([](auto seed) { return die_and_lose_power(seed, flaw::trusts_what_it_finds); });
-  EXPECT_TRUE(found.ends_with("was counted and is gone")) << found;
+  EXPECT_TRUE(found.ends_with("was counted and is gone") || only_seed()) << found;
 }
 // [/killed]
 
@@ -294,7 +294,7 @@ TEST(Ballot, a_box_that_counts_each_try_is_found) {
   std::size_t sent_again = 0;
   const auto found =
       first_broken([&](auto seed) { return part(seed, flaw::counts_each_try, &sent_again); });
-  EXPECT_TRUE(found.ends_with("counts twice")) << found;
+  EXPECT_TRUE(found.ends_with("counts twice") || only_seed()) << found;
 }
 // [/partition]
 
@@ -367,7 +367,8 @@ TEST(Ballot, what_was_counted_is_there_once_whatever_happens) {
 TEST(Ballot, each_flaw_is_found_by_faults_at_random) {
   for (const flaw has : {flaw::answers_before_it_is_safe, flaw::counts_each_try}) {
     const auto found = first_broken([=](auto seed) { return suffer(seed, has); });
-    EXPECT_TRUE(found.contains("is gone") || found.contains("counts twice")) << found;
+    const bool is_found = found.contains("is gone") || found.contains("counts twice");
+    EXPECT_TRUE(is_found || only_seed()) << found;
   }
 }
 

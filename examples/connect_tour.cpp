@@ -91,7 +91,7 @@ weir::task<> over_a_path(std::string path) {
     std::printf("unix: %s\n", std::string((co_await to.receive()).text()).c_str());
     co_await to.shutdown_send();
   });
-  co_await weir::remove_path(path);  // it stays, and nobody else could listen there
+  co_await weir::remove_path(path);  // it stays until then, or until somebody listens there
 }
 // [/unix]
 

@@ -304,7 +304,7 @@ TEST_P(datagram_contract, unix_datagrams_have_paths_and_tell_when_they_are_cut) 
   });
 }
 
-TEST_P(datagram_limits, the_path_of_a_dead_unix_socket_is_taken_over_and_a_live_one_is_busy) {
+TEST_P(datagram_contract, the_path_of_a_dead_unix_socket_is_taken_over_and_a_live_one_is_busy) {
   run([&]() -> task<> {
     {
       auto dead = bind_datagrams({.path = path("door")});

@@ -4,7 +4,7 @@
 // nothing.
 #pragma once
 
-#include <weir/sim/virtual_driver.hpp>
+#include <weir/sim/virtual_run.hpp>
 
 #include <cstddef>
 #include <memory>
@@ -18,6 +18,19 @@ inline constexpr std::size_t ended_worlds_max = 16;
 
 /// Keeps what a world is a part of.
 void keep_ended_world(std::shared_ptr<void> whole);
+
+/// A world and who drives it: they are kept together.
+struct machine {
+  explicit machine(const virtual_options& options) : world(options), driver(world) {}
+  machine(const machine&) = delete;
+  machine& operator=(const machine&) = delete;
+
+  virtual_world world;
+  virtual_driver driver;
+};
+
+/// Runs a task to its end on a machine that the caller ends by end_machine().
+virtual_outcome run_outcome_on(machine& on, task<> body, const virtual_run_options& options);
 
 /// Ends a machine (a `world` and its `driver`) whose run is over, and keeps it where sockets or
 /// files were left open.

@@ -376,7 +376,7 @@ exploration explore_paths(explorer& with, std::uint32_t switches_max, std::uint6
       break;
     }
     if (!all.advance()) {
-      made.is_complete = true;
+      made.is_complete = !all.has_left_out();
       break;
     }
   }

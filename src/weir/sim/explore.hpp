@@ -100,7 +100,7 @@ struct exploration {
   std::optional<found_failure> failure;
   std::string divergence;    // two runs of one seed differed: where, and both stacks
   run_name parted = {};      // the run of that seed
-  bool is_complete = false;  // explore_all: nothing is left to try
+  bool is_complete = false;  // explore_all: nothing is left to try, and nothing was left out
 };
 
 /// One program and the machine that it runs on.
@@ -185,7 +185,9 @@ class explorer {
 exploration explore(explored_program& program, const explore_options& options = {});
 exploration explore(program_on_nodes& program, const explore_options& options = {});
 exploration explore(explorer& with, const explore_options& options);
-/// Every schedule that differs from the one in order by at most `switches_max` decisions.
+/// Every schedule that differs from the one in order by at most `switches_max` decisions. Decisions
+/// among more than odometer::fan_max answers, such as random numbers, stay plain: with them it is
+/// not complete.
 exploration explore_all(explored_program& program, std::uint32_t switches_max,
                         std::uint64_t runs_max, const explore_options& options = {});
 exploration explore_all(program_on_nodes& program, std::uint32_t switches_max,

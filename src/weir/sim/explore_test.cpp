@@ -73,6 +73,12 @@ task<> lock_both(mutex* first, mutex* second) {
   const auto two = co_await second->lock();
 }
 
+task<> lock_both_late(mutex* first, mutex* second) {
+  const auto one = co_await first->lock();
+  co_await sleep(1_ms);
+  const auto two = co_await second->lock();
+}
+
 task<> ab_ba(std::string*) {
   mutex accounts("accounts");
   mutex audit("audit");
@@ -234,6 +240,31 @@ TEST(Explore, a_run_without_end_is_told_with_the_tasks_that_are_left) {
   EXPECT_NE(told.find("explore_test.cpp:"), std::string::npos) << told;
 }
 
+task<> ticks_for_ever() {
+  for (;;) co_await sleep(1_s);
+}
+
+TEST(Explore, a_deadlock_beside_what_goes_on_for_ever_is_told_with_its_circle) {
+  program one([](std::string*) -> task<> {
+    mutex accounts("accounts");
+    mutex audit("audit");
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(lock_both_late, &accounts, &audit);
+      s.spawn(lock_both_late, &audit, &accounts);
+      s.spawn(ticks_for_ever);
+      co_await s.join();
+    });
+  });
+  explorer with(one, {});
+  with.limit_steps(1'000);
+  const virtual_outcome& outcome = with.run({});
+  EXPECT_EQ(outcome.how, run_failure::no_end);
+  for (const char* part : {"these tasks still have something to do", "wait for each other",
+                           "held by task", "in a circle: task"}) {
+    EXPECT_NE(outcome.failure.find(part), std::string::npos) << part << "\n" << outcome.failure;
+  }
+}
+
 TEST(Explore, a_run_without_end_that_fails_in_order_is_made_no_more_often_than_needed) {
   program one(&spins);
   explorer with(one, {.schedules = 1});
@@ -315,6 +346,45 @@ TEST(ExploreAll, with_a_bound_finds_what_needs_so_many_switches_and_not_more) {
   const exploration enough = explore_all(one, 2, 10'000);
   ASSERT_TRUE(enough.failure);
   EXPECT_EQ(enough.failure->shrunk.exceptions.size(), 2u);
+}
+
+TEST(ExploreAll, is_not_complete_where_a_decision_has_more_answers_than_it_tries) {
+  program one([](std::string*) -> task<> {
+    static_cast<void>(loop::current()->io().random());
+    co_return;
+  });
+  const exploration made = explore_all(one, 1, 100);
+  EXPECT_LT(made.runs, 100u) << "it has come to its end";
+  EXPECT_FALSE(made.is_complete);
+}
+
+TEST(ExploreAll, begins_each_run_by_a_name_that_repeats_it) {
+  class counted final : public explored_program {
+   public:
+    void begins(const run_name& which) override {
+      order_.clear();
+      names_.insert(which.text());
+    }
+    WEIR_CORO_WRAPPER task<> body() override { return go(&order_); }
+    std::string verdict() override { return order_ == "ba" ? order_ : ""; }
+    std::set<std::string> names_;
+
+   private:
+    static task<> go(std::string* order) {
+      co_await with_scope([&](scope& s) -> task<> {
+        for (const char c : {'a', 'b'}) s.spawn(append, order, c);
+        co_await s.join();
+      });
+    }
+    std::string order_;
+  } one;
+  const exploration made = explore_all(one, 1, 100);
+  ASSERT_TRUE(made.failure);
+  EXPECT_EQ(made.failure->outcome.failure, "ba");
+  EXPECT_TRUE(made.failure->has_repeated);
+  EXPECT_TRUE(one.names_.contains("log:"));
+  EXPECT_TRUE(one.names_.contains(made.failure->found.text()));
+  EXPECT_GE(one.names_.size(), made.runs);
 }
 
 TEST(Divergence, is_found_with_both_stacks_at_the_first_step_that_differs) {

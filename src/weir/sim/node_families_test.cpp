@@ -105,6 +105,14 @@ TEST_F(NodeFamilies, an_ipv4_address_in_ipv6_form_goes_by_ipv4) {
   EXPECT_EQ(heard, "timed_out");
 }
 
+TEST_F(NodeFamilies, a_connect_that_hears_nothing_fails_after_127_s_as_on_linux) {
+  to_far().is_cut = true;
+  ask({v4()});
+  EXPECT_EQ(heard, "timed_out");
+  EXPECT_GE(ended, 127_s);
+  EXPECT_LT(ended, 128_s);
+}
+
 TEST_F(NodeFamilies, one_address_of_each_may_have_the_same_port) {
   start(near, []() -> task<> {
     const listener four = co_await listen({.port = port});

@@ -42,7 +42,10 @@ class odometer {
   /// The answer of this path to the next decision of a run; `machine` is whose it is, 0: nobody's.
   std::uint64_t answer(choice_kind kind, std::uint32_t index, std::uint64_t n,
                        std::uint32_t machine = 0) {
-    if (n > fan_max || at_ >= depth_max) return 0;
+    if (n > fan_max || at_ >= depth_max) {
+      has_left_out_ = true;
+      return 0;
+    }
     if (at_ == path_.size()) {
       path_.push_back({.kind = kind, .index = index, .machine = machine, .n = n});
     }
@@ -70,6 +73,8 @@ class odometer {
     }
     return false;
   }
+  /// A decision was one of those that are plain always.
+  bool has_left_out() const noexcept { return has_left_out_; }
   choice_log log() const {
     choice_log made;
     for (const digit& one : path_) {
@@ -93,6 +98,7 @@ class odometer {
   std::uint32_t exceptions_max_;
   std::uint32_t exceptions_ = 0;  // digits that are not 0
   std::size_t at_ = 0;
+  bool has_left_out_ = false;
   std::vector<digit> path_;
 };
 

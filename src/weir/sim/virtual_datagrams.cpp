@@ -277,6 +277,7 @@ std::int64_t virtual_datagrams::send_one(endpoint& e, const io_datagram& one) {
   const raw_address to = e.family == AF_INET6 ? as_seen_by(e.family, given) : given;
   if (to.size == 0) return is_unix ? -ENOTCONN : -EDESTADDRREQ;
   if (const int error = check_families(e, to); error != 0) return error;
+  if (!is_unix && one.address.size != 0 && port_of(to) == 0) return -EINVAL;
   if (one.piece.size > largest(wire_family_of(to))) return -EMSGSIZE;
   if (const int error = bind_somewhere(e); error != 0) return error;
   const std::string_view text(static_cast<const char*>(one.piece.data), one.piece.size);
@@ -457,6 +458,7 @@ int virtual_datagrams::close(io_handle handle) {
   const std::unique_ptr<endpoint> gone = std::move(sockets_[handle]);
   sockets_.erase(handle);
   std::erase(order_, handle);
+  disk_.leave_socket_file(gone->socket_file);
   for (io_request* request : gone->waiting) {
     request->outcome = -ECANCELED;
     host_.finished(*request);

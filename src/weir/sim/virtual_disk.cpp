@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstring>
 #include <set>
+#include <string_view>
 #include <utility>
 
 namespace weir {
@@ -21,6 +23,20 @@ struct saved_page {
   std::unique_ptr<page> content;  // null: zeros
   bool is_lost = false;           // a failed sync forgot it: only writing it again makes it durable
 };
+
+// Offsets are signed in a kernel.
+bool is_beyond_all(std::uint64_t offset, std::uint64_t size) noexcept {
+  constexpr std::uint64_t offset_max = INT64_MAX;
+  return offset > offset_max || size > offset_max - offset;
+}
+
+// "." or ".." when a path ends so: such a name can't be removed or given away.
+std::string_view dots_at_end(std::string_view path) noexcept {
+  while (path.ends_with('/')) path.remove_suffix(1);
+  const std::size_t slash = path.rfind('/');
+  const std::string_view last = path.substr(slash == std::string_view::npos ? 0 : slash + 1);
+  return last == "." || last == ".." ? last : std::string_view();
+}
 }  // namespace
 
 struct virtual_disk::node {
@@ -120,10 +136,11 @@ virtual_disk::place virtual_disk::find(const char* path) const {
     const std::size_t slash = std::min(whole.find('/', from), whole.size());
     const std::string_view part = whole.substr(from, slash - from);
     from = slash + 1;
-    if (part.empty() || part == ".") continue;
+    if (part.empty()) continue;
     if (part.size() > name_max) return {.error = -ENAMETOOLONG};
     if (!at.found) return {.error = -ENOENT};
     if (at.found->kind != kind_folder) return {.error = -ENOTDIR};
+    if (part == ".") continue;
     if (part == "..") {
       at.found = above.empty() ? root_ : above.back();
       if (!above.empty()) above.pop_back();
@@ -176,10 +193,10 @@ int virtual_disk::open(const char* path, std::uint32_t flags, io_handle as) {
     if ((flags & O_CREAT) && (flags & O_EXCL)) return -EEXIST;
     if (at.found->kind == kind_socket) return -ENXIO;
     const bool is_folder = at.found->kind == kind_folder;
-    if (is_folder && (is_writing || (flags & O_CREAT))) return -EISDIR;
+    if (is_folder && (is_writing || (flags & (O_CREAT | O_TRUNC)))) return -EISDIR;
     if (!is_folder && (flags & O_DIRECTORY)) return -ENOTDIR;
   }
-  if ((flags & O_TRUNC) && is_writing) {
+  if (flags & O_TRUNC) {  // of a file that is opened for reading, too, as Linux has it
     at.found->cut(0);
     at.found->set_size(0);
   }
@@ -204,10 +221,14 @@ int virtual_disk::make_dir(const char* path) {
 int virtual_disk::make_socket_file(const char* path, std::uint64_t& out) {
   const place at = find(path);
   if (at.error) return at.error;
-  if (at.found) return -EADDRINUSE;
+  const bool is_dead =
+      at.found && at.found->kind == kind_socket && !live_sockets_.contains(at.found->id);
+  if (at.found && !is_dead) return -EADDRINUSE;
   entry_changes log;
+  if (is_dead) set_entry(log, at.folder, at.name, nullptr);
   node_ref made = make_node(kind_socket);
   out = made->id;
+  live_sockets_.insert(out);
   set_entry(log, at.folder, at.name, std::move(made));
   keep(std::move(log));
   return 0;
@@ -226,6 +247,8 @@ int virtual_disk::remove(const char* path, bool is_dir) {
   const place at = find(path);
   if (at.error) return at.error;
   if (!at.found) return -ENOENT;
+  if (const std::string_view dots = dots_at_end(path); !dots.empty())
+    return !is_dir ? -EISDIR : dots == "." ? -EINVAL : -ENOTEMPTY;
   if (at.name.empty()) return -EBUSY;
   if (is_dir && at.found->kind != kind_folder) return -ENOTDIR;
   if (!is_dir && at.found->kind == kind_folder) return -EISDIR;
@@ -249,6 +272,7 @@ int virtual_disk::rename(const char* from, const char* to) {
   if (!source.found) return -ENOENT;
   if (target.error) return target.error;
   if (source.name.empty() || target.name.empty()) return -EBUSY;
+  if (!dots_at_end(from).empty() || !dots_at_end(to).empty()) return -EBUSY;
   if (target.found == source.found) return 0;
   const bool is_folder = source.found->kind == kind_folder;
   if (is_folder && is_inside(*source.found, *target.folder)) return -EINVAL;
@@ -326,6 +350,7 @@ std::int64_t virtual_disk::read_at(io_handle handle, char* into, std::size_t siz
   if (found == open_.end() || (found->second.flags & O_ACCMODE) == O_WRONLY) return -EBADF;
   const node& file = *found->second.file;
   if (file.kind == kind_folder) return -EISDIR;
+  if (is_beyond_all(offset, size)) return -EINVAL;
   if (offset >= file.size) return 0;
   std::size_t count = std::min<std::uint64_t>(size, file.size - offset);
   const auto broken = file.broken.lower_bound(offset / page_size);
@@ -343,6 +368,7 @@ std::int64_t virtual_disk::write_at(io_handle handle, std::string_view data, std
   if (!open) return error;
   node& file = *open->file;
   if (open->flags & O_APPEND) offset = file.size;
+  if (is_beyond_all(offset, data.size())) return -EINVAL;
   if (offset + data.size() > file.size) {
     const std::uint64_t room = quota_ > *used_ ? quota_ - *used_ : 0;
     const std::uint64_t end_max = file.size + room;
@@ -406,14 +432,17 @@ int virtual_disk::preallocate(io_handle handle, std::uint64_t offset, std::uint6
   int error = 0;
   open_file* open = writable(handle, error);
   if (!open) return error;
-  if (size == 0) return -EINVAL;
+  if (size == 0 || is_beyond_all(offset, 0) || is_beyond_all(size, 0)) return -EINVAL;
+  if (is_beyond_all(offset, size)) return -EFBIG;
   return offset + size <= open->file->size ? 0 : resize(*open->file, offset + size);
 }
 
 int virtual_disk::truncate(io_handle handle, std::uint64_t size) {
+  if (!has(handle)) return -EBADF;
   int error = 0;
   open_file* open = writable(handle, error);
-  return open ? resize(*open->file, size) : error;
+  if (!open || is_beyond_all(size, 0)) return -EINVAL;  // a reader's, too: not EBADF here
+  return resize(*open->file, size);
 }
 
 int virtual_disk::lock(io_handle handle) {
@@ -463,6 +492,7 @@ void virtual_disk::collect_files(node& folder, std::vector<node*>& out) {
 
 void virtual_disk::crash(crash_loss loss) {
   open_.clear();
+  live_sockets_.clear();
   if (loss == crash_loss::none) {
     std::vector<node*> files;
     collect_files(*root_, files);

@@ -16,6 +16,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -61,8 +62,11 @@ class virtual_disk {
   int status_of(io_handle handle, file_status& out) const;
   /// Names in order, or by lot when `shuffled` is given, since real folders have no order.
   int list_dir(const char* path, std::vector<std::string>& out, bool shuffled);
-  /// A socket's name in a folder; its number, which is never used again, in `out`.
+  /// A socket's name in a folder; its number, which is never used again, in `out`. One whose socket
+  /// is gone is replaced, as weir's drivers of the kernel remove it.
   int make_socket_file(const char* path, std::uint64_t& out);
+  /// The socket of that number is gone; its name stays.
+  void leave_socket_file(std::uint64_t number) { live_sockets_.erase(number); }
   int socket_file(const char* path, std::uint64_t& out) const;
 
   // Verbs on open files: a count, 0 or -errno.
@@ -136,6 +140,7 @@ class virtual_disk {
   std::shared_ptr<std::uint64_t> used_;
   std::uint64_t quota_ = std::uint64_t{1} << 40;
   std::uint64_t nodes_made_ = 0;
+  std::set<std::uint64_t> live_sockets_;  // their files' numbers
   node_ref root_;
   std::unordered_map<io_handle, open_file> open_;
   std::deque<entry_changes> log_;  // (2), oldest first

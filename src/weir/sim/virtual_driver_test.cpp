@@ -254,15 +254,24 @@ TEST_P(VirtualDriver, a_full_backlog_makes_connect_wait_and_closing_the_listener
   EXPECT_EQ(run(asked(io_op::receive, second.handle)), -ECONNRESET) << "never accepted";
 }
 
-TEST_P(VirtualDriver, unix_sockets_live_at_a_path_until_it_is_removed) {
+TEST_P(VirtualDriver, unix_sockets_live_at_a_path_and_leave_their_file_there) {
   const auto [client, server] = connected(unix_path("/tmp/s"));
   EXPECT_EQ(send(client, "u"), 1);
   EXPECT_EQ(receive(server), "u");
   raw_address at = unix_path("/tmp/s");
   EXPECT_EQ(io_.make_listener(at, {}), -EADDRINUSE);
   close(listener_);
-  EXPECT_EQ(io_.make_listener(at, {}), -EADDRINUSE) << "the name is still there";
-  EXPECT_EQ(connect(io_.make_socket(AF_UNIX), at), -ECONNREFUSED);
+  EXPECT_EQ(connect(io_.make_socket(AF_UNIX), at), -ECONNREFUSED) << "the name is still there";
+  const io_handle next = io_.make_listener(at, {});
+  EXPECT_GE(next, 0) << "nobody is behind it";
+  EXPECT_EQ(io_.make_listener(at, {}), -EADDRINUSE);
+  EXPECT_EQ(io_.make_datagram_socket(AF_UNIX, at, {}), -EADDRINUSE);
+  asked creation(io_op::open);
+  creation.path = "/tmp/no_socket";
+  creation.flags = O_CREAT | O_RDWR;
+  EXPECT_GE(run(creation), 0);
+  raw_address no_socket = unix_path("/tmp/no_socket");
+  EXPECT_EQ(io_.make_listener(no_socket, {}), -EADDRINUSE) << "a file of another kind stays";
   asked removal(io_op::remove);
   removal.path = "/tmp/s";
   EXPECT_EQ(run(removal), 0);

@@ -124,7 +124,7 @@ void virtual_links::try_later(const pipe_name& name, pipe& of) {
   const bool is_answer = what.kind == packet_kind::accepted || what.kind == packet_kind::refused;
   if (of.tries++ == 0) of.first_try = clock_.now();
   const duration patience = is_connect || is_answer ? connect_patience : data_patience;
-  if (clock_.now() - of.first_try > patience) {
+  if (clock_.now() - of.first_try >= patience) {
     ++stats_.given_up;
     // Whoever connects counts by itself how long no answer came.
     const packet to_asker{.kind = packet_kind::timed_out,

@@ -466,6 +466,7 @@ int virtual_network::close(io_handle handle) {
     }
   }
   std::erase(listeners_, handle);
+  disk_.leave_socket_file(e->socket_file);
   sockets_.erase(handle);
   settle();
   return 0;

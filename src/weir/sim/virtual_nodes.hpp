@@ -107,6 +107,7 @@ class virtual_node {
   /// The root scope of its program is cancelled, so that it comes to its end by its own cleanup.
   void cancel(const char* why);
   /// The plug is pulled: nobody hears anything, and the disk keeps what was synced, or by lot more.
+  /// `crash_loss::none`, which is kill(), stops the process.
   void cut_power(crash_loss loss = crash_loss::some);
   /// SIGSTOP: its kernel goes on, its program doesn't, and finds its timers late.
   void pause() noexcept { is_paused_ = true; }

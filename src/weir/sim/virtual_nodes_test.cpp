@@ -280,6 +280,25 @@ TEST_F(Killed, a_machine_that_stays_off_is_given_up_on_in_the_end) {
   EXPECT_EQ(heard, "timed_out");
 }
 
+TEST_F(Killed, a_server_on_a_unix_path_can_be_started_again) {
+  int began = 0;
+  program& server = add([&]() -> task<> {
+    const listener door = co_await listen({.path = "/tmp/s"});
+    ++began;
+    co_await sleep(1_h);
+  });
+  far.start(server);
+  all.run_for(1_s);
+  far.kill();
+  far.start(server);
+  all.run_for(1_s);
+  EXPECT_EQ(began, 2);
+  far.cut_power();
+  far.start(server);
+  all.run_for(1_s);
+  EXPECT_EQ(began, 3);
+}
+
 TEST_F(Nodes, a_paused_machine_finds_its_timers_late_and_what_came_meanwhile) {
   std::string heard;
   duration slept;

@@ -173,6 +173,12 @@ void detail::note_no_end(work_done after) noexcept {
     string_sink out;
     put_no_end(out, "the run has no end: after ", after,
                " these tasks still have something to do\n");
+    string_sink graph;
+    print_wait_graph(*loop::current(), graph);
+    if (graph.text.find("\n  in a circle: ") != std::string::npos) {
+      out.put("some of them wait for each other, and nothing can end that\n");
+      out.text += graph.text;
+    }
     heard_by->fail(run_failure::no_end, std::move(out.text));
   }
   loop::current()->root().cancel("the run has no end");
@@ -253,14 +259,14 @@ virtual_outcome run_over(virtual_world& world, virtual_driver& driver, task<> bo
 
 }  // namespace
 
+virtual_outcome detail::run_outcome_on(machine& on, task<> body,
+                                       const virtual_run_options& options) {
+  return run_over(on.world, on.driver, std::move(body), options);
+}
+
 virtual_outcome run_outcome(task<> body, virtual_run_options options) {
-  struct machine {
-    explicit machine(const virtual_options& world_options) : world(world_options), driver(world) {}
-    virtual_world world;
-    virtual_driver driver;
-  };
-  const auto own = std::make_shared<machine>(options.world);
-  virtual_outcome outcome = run_over(own->world, own->driver, std::move(body), options);
+  const auto own = std::make_shared<detail::machine>(options.world);
+  virtual_outcome outcome = detail::run_outcome_on(*own, std::move(body), options);
   detail::end_machine(own);
   return outcome;
 }

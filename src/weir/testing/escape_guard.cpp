@@ -63,6 +63,7 @@ constexpr const char* a_name = "weir::resolve()";
 constexpr const char* a_socket = "weir::connect() and weir::listen()";
 constexpr const char* a_file = "weir::open_file()";
 constexpr const char* a_path = "weir::make_dir(), rename_path(), remove_path() and their like";
+constexpr const char* a_folder = "whole paths: the test decides where it works";
 constexpr const char* a_child = "run_process(), with programs that world().processes() knows";
 constexpr const char* a_pipe = "weir::make_pipe()";
 constexpr const char* a_wait = "co_await, with weir::sleep(), select() or with_timeout()";
@@ -178,6 +179,10 @@ int epoll_create1(int flags) noexcept {
 int epoll_wait(int set, epoll_event* events, int count, int wait_ms) {
   WEIR_GUARD(epoll_wait, a_wait);
   return real(set, events, count, wait_ms);
+}
+unsigned alarm(unsigned seconds) noexcept {
+  WEIR_GUARD(alarm, a_sleep);
+  return real(seconds);
 }
 int timerfd_create(clockid_t clock, int flags) noexcept {
   WEIR_GUARD(timerfd_create, a_sleep);
@@ -345,6 +350,10 @@ int openat(int folder, const char* path, int flags, ...) {
   va_end(rest);
   return real(folder, path, flags, mode);
 }
+int creat(const char* path, mode_t mode) {
+  WEIR_GUARD(creat, a_file);
+  return real(path, mode);
+}
 FILE* fopen(const char* path, const char* how) {
   WEIR_GUARD(fopen, a_file);
   return real(path, how);
@@ -400,6 +409,34 @@ int remove(const char* path) noexcept {
 int rename(const char* from, const char* to) noexcept {
   WEIR_GUARD(rename, a_path);
   return real(from, to);
+}
+int link(const char* from, const char* to) noexcept {
+  WEIR_GUARD(link, a_path);
+  return real(from, to);
+}
+int symlink(const char* to, const char* path) noexcept {
+  WEIR_GUARD(symlink, a_path);
+  return real(to, path);
+}
+ssize_t readlink(const char* path, char* into, size_t size) noexcept {
+  WEIR_GUARD(readlink, a_path);
+  return real(path, into, size);
+}
+int truncate(const char* path, off_t size) noexcept {
+  WEIR_GUARD(truncate, a_file);
+  return real(path, size);
+}
+int chmod(const char* path, mode_t mode) noexcept {
+  WEIR_GUARD(chmod, a_path);
+  return real(path, mode);
+}
+int chdir(const char* path) noexcept {
+  WEIR_GUARD(chdir, a_folder);
+  return real(path);
+}
+char* getcwd(char* into, size_t size) noexcept {
+  WEIR_GUARD(getcwd, a_folder);
+  return real(into, size);
 }
 DIR* opendir(const char* path) {
   WEIR_GUARD(opendir, a_path);

@@ -283,6 +283,23 @@ const guarded_call calls[] = {
      [] { return fails_with(ENOENT, ::unlinkat(AT_FDCWD, no_path, 0)); }},
     {"remove", "remove_path()", [] { return fails_with(ENOENT, std::remove(no_path)); }},
     {"rename", "rename_path()", [] { return fails_with(ENOENT, std::rename(no_path, "/none")); }},
+    {"alarm", "weir::sleep()", [] { return ::alarm(0) == 0; }},
+    {"creat", "open_file()", [] { return fails_with(ENOENT, ::creat(no_path, 0600)); }},
+    {"truncate", "open_file()", [] { return fails_with(ENOENT, ::truncate(no_path, 0)); }},
+    {"link", "rename_path()", [] { return fails_with(ENOENT, ::link(no_path, "/none")); }},
+    {"symlink", "rename_path()", [] { return fails_with(ENOENT, ::symlink("a", no_path)); }},
+    {"readlink", "rename_path()",
+     [] {
+       char text[8];
+       return fails_with(ENOENT, static_cast<int>(::readlink(no_path, text, sizeof text)));
+     }},
+    {"chmod", "rename_path()", [] { return fails_with(ENOENT, ::chmod(no_path, 0600)); }},
+    {"chdir", "whole paths", [] { return fails_with(ENOENT, ::chdir(no_path)); }},
+    {"getcwd", "whole paths",
+     [] {
+       char text[4096];
+       return ::getcwd(text, sizeof text) != nullptr;
+     }},
     {"opendir", "make_dir()",
      [] {
        DIR* const folder = ::opendir("/");

@@ -10,6 +10,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
+#include <string>
 #include <utility>
 
 namespace weir::testing {
@@ -139,7 +141,16 @@ fake_peer& fake_peer::reset(place written) {
   return add({.kind = step_kind::reset, .written = written});
 }
 
-task<> fake_peer::serve(listener& door) { co_await play(co_await door.accept()); }
+// An error that passes through may be why it was not.
+fake_peer::~fake_peer() {
+  if (steps_.empty() || is_played_ || is_served_ || std::uncaught_exceptions() != 0) return;
+  detail::fail_at(written_, options_.name + std::string(": its script was never played"));
+}
+
+task<> fake_peer::serve(listener& door) {
+  is_served_ = true;
+  co_await play(co_await door.accept());
+}
 
 task<> fake_peer::play_on(weir::detail::source_ref from, weir::detail::sink_ref to) {
   WEIR_ASSERT(!is_played_ && "a script is played once");

@@ -48,6 +48,8 @@ class fake_peer {
       : options_(options), written_(written) {}
   fake_peer(const fake_peer&) = delete;
   fake_peer& operator=(const fake_peer&) = delete;
+  /// A script that nobody has asked to be played fails the test.
+  ~fake_peer();
 
   /// Exactly these bytes come next, in pieces of any size.
   fake_peer& expect(std::string_view bytes, place written = place::current());
@@ -119,6 +121,7 @@ class fake_peer {
   std::string trouble_;      // of the last receive
   bool has_finished_ = false;
   bool is_played_ = false;
+  bool is_served_ = false;
 };
 
 /// "\r\n\xff" of "0d 0a ff": for scripts of binary protocols. Raises `invalid_argument` with the

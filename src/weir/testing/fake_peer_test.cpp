@@ -170,6 +170,18 @@ TEST(FakePeer, that_cannot_send_says_how_far_it_came) {
   EXPECT_NE(text.find("of 8000000 bytes were sent, then: timed_out"), std::string::npos) << text;
 }
 
+TEST(FakePeer, whose_script_is_never_played_fails_at_its_end) {
+  const testing::caught_failures caught;
+  {
+    const fake_peer idle;
+    fake_peer forgotten;
+    forgotten.expect("hello");
+    EXPECT_EQ(caught.count(), 0);
+  }
+  EXPECT_EQ(caught.count(), 1);
+  EXPECT_NE(caught.text().find("its script was never played"), std::string::npos);
+}
+
 WEIR_TEST("a peer whose scope is cancelled just ends") {
   fake_peer patient;
   patient.expect("never comes");

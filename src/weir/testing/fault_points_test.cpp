@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <gtest/gtest-spi.h>
 
+#include <optional>
 #include <string>
+#include <utility>
 
 namespace weir {
 namespace {
@@ -40,6 +42,20 @@ TEST(ForEachFault, finds_the_one_that_is_ignored) {
 TEST(ForEachFault, fails_when_there_is_nothing_to_strike) {
   EXPECT_NONFATAL_FAILURE(testing::for_each_fault({.op = io_op::rename}, &saves),
                           "the scenario asks for no such operation");
+}
+
+TEST(ForEachFault, names_a_file_that_a_static_variable_keeps_and_lets_it_be_closed) {
+  static std::optional<file> kept;  // else it would be closed with the frame
+  EXPECT_NONFATAL_FAILURE(testing::for_each_fault({.op = io_op::sync},
+                                                  []() -> task<> {
+                                                    file log = co_await open_file(
+                                                        "/kept", {.write = true, .create = true});
+                                                    if (!co_await as_result(log.sync()))
+                                                      kept = std::move(log);
+                                                  }),
+                          "the file /kept");
+  ASSERT_TRUE(kept);
+  kept.reset();
 }
 
 }  // namespace

@@ -40,6 +40,7 @@ void memory_model::restart() noexcept {
 void memory_model::start_thread(std::uint32_t thread) noexcept {
   threads_[thread].now.add(threads_[0].now, count_);
   threads_[thread].acquired = threads_[thread].released = {};
+  threads_[thread].looked = {};
   tick(0);
   tick(thread);
 }
@@ -67,6 +68,17 @@ std::size_t memory_model::oldest_for(const access& by, std::memory_order order) 
   return is_consistent(order) ? std::max<std::size_t>(own, consistent_.seen[by.at]) : own;
 }
 
+std::size_t memory_model::oldest_to_read(const access& by, std::memory_order order) const noexcept {
+  return std::max<std::size_t>(oldest_for(by, order), threads_[by.thread].looked[by.at]);
+}
+
+void memory_model::look_again(std::uint32_t thread, std::uint64_t at) noexcept {
+  for (location_id one = 0; one < count_; ++one) {
+    if ((at >> one & 1) != 0)
+      threads_[thread].looked[one] = static_cast<std::uint8_t>(locations_[one].size() - 1);
+  }
+}
+
 what_was_read memory_model::read(const access& by, std::memory_order order,
                                  std::size_t position) noexcept {
   const std::vector<store_record>& stores = locations_[by.at];
@@ -91,6 +103,7 @@ void memory_model::make_room(location_id at, std::size_t position) noexcept {
     move(one.now);
     move(one.acquired);
     move(one.released);
+    if (one.looked[at] >= position) ++one.looked[at];
   }
   for (std::size_t i = 0; i < count_; ++i) {
     for (store_record& one : locations_[i]) move(one.message);
@@ -118,19 +131,18 @@ void memory_model::put(const access& by, std::size_t position, std::uint64_t val
   tick(by.thread);
 }
 
-what_was_read memory_model::load(const access& by, bool only_newest) {
+what_was_read memory_model::load(const access& by) {
   const std::size_t newest = locations_[by.at].size() - 1;
-  const std::size_t oldest = only_newest ? newest : oldest_for(by, by.order);
+  const std::size_t oldest = oldest_to_read(by, by.order);
   const std::size_t back = decide_.among(choice_kind::transfer, newest - oldest + 1);
   const what_was_read found = read(by, by.order, newest - back);
   tick(by.thread);
   return found;
 }
 
-// Behind which store the next one is put: any that the thread may read and that has no update yet.
-std::size_t memory_model::choose_predecessor(const access& by) {
+// Behind which store the next one is put: any from `oldest` on that has no update yet.
+std::size_t memory_model::choose_predecessor(const access& by, std::size_t oldest) {
   const std::vector<store_record>& stores = locations_[by.at];
-  const std::size_t oldest = oldest_for(by, by.order);
   candidates_.clear();
   for (std::size_t at = stores.size(); at-- > oldest;) {
     if (!is_closed_after(stores, at)) candidates_.push_back(at);  // (2)
@@ -139,11 +151,11 @@ std::size_t memory_model::choose_predecessor(const access& by) {
 }
 
 void memory_model::store(const access& by, std::uint64_t value) {
-  put(by, choose_predecessor(by) + 1, value, false);
+  put(by, choose_predecessor(by, oldest_for(by, by.order)) + 1, value, false);
 }
 
 what_was_read memory_model::update(const access& by, change how, std::uint64_t operand) {
-  const std::size_t from = choose_predecessor(by);
+  const std::size_t from = choose_predecessor(by, oldest_to_read(by, by.order));
   const what_was_read found = read(by, by.order, from);
   put(by, from + 1, how(found.value, operand), true);
   return found;
@@ -151,8 +163,8 @@ what_was_read memory_model::update(const access& by, change how, std::uint64_t o
 
 what_was_read memory_model::compare_exchange(const access& by, const exchange& what) {
   const std::vector<store_record>& stores = locations_[by.at];
-  const std::size_t oldest = oldest_for(by, by.order);
-  const std::size_t oldest_of_failure = oldest_for(by, what.order_of_failure);
+  const std::size_t oldest = oldest_to_read(by, by.order);
+  const std::size_t oldest_of_failure = oldest_to_read(by, what.order_of_failure);
   constexpr std::size_t fails = stores_max;  // a candidate plus this: it is only read
   candidates_.clear();
   for (std::size_t at = stores.size(); at-- > std::min(oldest, oldest_of_failure);) {

@@ -90,6 +90,8 @@ class memory_model {
   void start_thread(std::uint32_t thread) noexcept;  // it knows what thread 0 knows
   void join_thread(std::uint32_t thread) noexcept;   // and the other way round
 
+  /// There may be one location more.
+  bool has_room() const noexcept { return count_ < locations_max; }
   location_id make_location(std::uint64_t value);
   channel_id make_channel();
 
@@ -101,7 +103,12 @@ class memory_model {
   };
   using change = std::uint64_t (*)(std::uint64_t now, std::uint64_t operand);
 
-  what_was_read load(const access& by, bool only_newest);
+  /// From now on the thread reads nothing older at the locations whose bits are set than what is
+  /// the newest there now. This is no happens-before, and others learn nothing of it.
+  void look_again(std::uint32_t thread, std::uint64_t at) noexcept;
+  std::uint64_t newest(location_id at) const noexcept { return locations_[at].back().value; }
+
+  what_was_read load(const access& by);
   void store(const access& by, std::uint64_t value);
   what_was_read update(const access& by, change how, std::uint64_t operand);
   struct exchange {
@@ -131,6 +138,7 @@ class memory_model {
     view now;
     view acquired;  // by relaxed loads, for an acquire fence
     view released;  // at the last release fence, for relaxed stores
+    std::array<std::uint8_t, locations_max> looked{};  // as view::seen, for reads only
   };
 
   bool is_closed_after(const std::vector<store_record>& stores,
@@ -138,7 +146,8 @@ class memory_model {
     return position + 1 < stores.size() && stores[position + 1].is_update;
   }
   std::size_t oldest_for(const access& by, std::memory_order order) const noexcept;
-  std::size_t choose_predecessor(const access& by);
+  std::size_t oldest_to_read(const access& by, std::memory_order order) const noexcept;
+  std::size_t choose_predecessor(const access& by, std::size_t oldest);
   what_was_read read(const access& by, std::memory_order order, std::size_t position) noexcept;
   void put(const access& by, std::size_t position, std::uint64_t value, bool is_update);
   void make_room(location_id at, std::size_t position) noexcept;

@@ -62,6 +62,13 @@ void begin_step(operation what, place where) { checker::current().begin_step(wha
 void block_on(const void* what, place where) { checker::current().block_on(what, where); }
 void wake_all(const void* what) noexcept { checker::current().wake_all(what); }
 void wake_one(const void* what) { checker::current().wake_one(what); }
+std::uint32_t thread_now() noexcept { return checker::current().thread_now(); }
+void refuse_unlock(place where) {
+  checker& on = checker::current();
+  on.fail(fmt::format("thread {} unlocks a mutex that it does not hold, at {}", on.thread_now(),
+                      place_text(where)));
+  on.give_up();
+}
 channel_id make_channel() { return checker::current().memory().make_channel(); }
 void send(channel_id to) noexcept {
   checker& on = checker::current();

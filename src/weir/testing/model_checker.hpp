@@ -102,8 +102,11 @@ void parallel(Threads&&... threads) {
 void require(bool condition, const char* text = "a condition that the test requires",
              std::source_location place = std::source_location::current());
 
-/// The thread has looked in vain: it goes on when another has written something. What it reads next
-/// is the newest, as a processor's caches see to it in the end.
+/// The thread has looked in vain: it goes on when one of the atomics that it has read since it last
+/// yielded has another value than it knows to be there. From then on it reads at these nothing
+/// older than what is there now, as a processor's caches see to it in the end. A thread that has
+/// read none goes on at any time. So a loop may count its tries in an atomic of its own; two that
+/// count in the same one wake each other, and come to `steps_max`.
 void yield(std::source_location place = std::source_location::current());
 
 }  // namespace weir::model

@@ -8,6 +8,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <deque>
 #include <mutex>
 #include <optional>
 
@@ -241,6 +243,97 @@ TEST(ModelChecker, a_thread_that_yields_for_ever_is_a_deadlock) {
         [&] { turn.store(1, release); });
   });
   EXPECT_THAT(found.failure, HasSubstr("deadlock: thread 1 waits"));
+}
+
+// A thread that waits for a flag by `look`, and one that sets it.
+model::verdict wait_for_flag(bool (*look)(model::atomic<int>& flag, model::atomic<int>& other)) {
+  return model::check({}, [look] {
+    model::cell<int> data{0};
+    model::atomic<int> flag{0};
+    model::atomic<int> other{7};
+    model::parallel(
+        [&] {
+          data = 1;
+          flag.store(1, release);
+        },
+        [&] {
+          while (!look(flag, other)) model::yield();
+          model::require(data == 1);
+        });
+  });
+}
+
+TEST(ModelChecker, a_thread_may_read_and_count_elsewhere_between_its_look_and_its_yield) {
+  for (auto* look : {+[](model::atomic<int>& flag, model::atomic<int>& other) {
+                       const bool is_set = flag.load(acquire) != 0;
+                       static_cast<void>(other.load(acquire));
+                       return is_set;
+                     },
+                     +[](model::atomic<int>& flag, model::atomic<int>& other) {
+                       static_cast<void>(other.load(acquire));
+                       return flag.load(acquire) != 0;
+                     },
+                     +[](model::atomic<int>& flag, model::atomic<int>& other) {
+                       const bool is_set = flag.load(acquire) != 0;
+                       if (!is_set) other.fetch_add(1);
+                       return is_set;
+                     },
+                     +[](model::atomic<int>& flag, model::atomic<int>&) {
+                       int expected = 1;
+                       return flag.compare_exchange_weak(expected, 2, acquire, relaxed);
+                     }}) {
+    const model::verdict found = wait_for_flag(look);
+    EXPECT_TRUE(found.has_passed()) << found.text();
+    EXPECT_LT(found.runs, 100u);
+  }
+}
+
+TEST(ModelChecker, what_was_not_looked_at_before_a_yield_may_still_be_old_after_it) {
+  const model::verdict found = model::check({}, [] {
+    model::atomic<int> data{0};
+    model::atomic<int> flag{0};
+    model::parallel(
+        [&] {
+          data.store(1, relaxed);
+          flag.store(1, relaxed);
+        },
+        [&] {
+          while (flag.load(relaxed) == 0) model::yield();
+          model::require(data.load(relaxed) == 1);
+        });
+  });
+  EXPECT_THAT(found.failure, HasSubstr("does not hold"));
+}
+
+TEST(ModelChecker, threads_that_take_turns_at_a_lock_by_exchange_do_not_wake_each_other_for_ever) {
+  const model::verdict found = model::check({}, [] {
+    model::atomic<int> lock{0};
+    model::cell<int> count{0};
+    const auto add = [&] {
+      while (lock.exchange(1, acquire) != 0) model::yield();
+      count = count + 1;
+      lock.store(0, release);
+    };
+    model::parallel(add, add, add);
+    model::require(count == 3);
+  });
+  EXPECT_TRUE(found.has_passed()) << found.text();
+}
+
+TEST(ModelChecker, a_mutex_is_unlocked_by_who_holds_it) {
+  const model::verdict found = model::check({}, [] {
+    model::mutex lock;
+    model::parallel([&] { lock.lock(); }, [&] { lock.unlock(); });
+  });
+  EXPECT_THAT(found.failure, HasSubstr("thread 2 unlocks a mutex that it does not hold, at model"));
+}
+
+TEST(ModelChecker, more_atomics_than_it_can_keep_are_named) {
+  const model::verdict found = model::check({}, [] {
+    std::deque<model::atomic<int>> many;
+    for (std::size_t i = 0; i <= model::locations_max; ++i) many.emplace_back();
+  });
+  EXPECT_EQ(found.failure, "a run makes more than 64 atomics");
 }
 
 TEST(ModelChecker, a_run_without_an_end_is_a_failure) {

@@ -6,6 +6,7 @@
 #include <weir/testing/model_atomic.hpp>
 #include <weir/testing/model_checker.hpp>
 
+#include <cstdint>
 #include <mutex>
 #include <source_location>
 
@@ -16,7 +17,8 @@ namespace weir::model {
 /// Cancel:  as std's: a wait for it can't be.
 /// Order:   none: any of those that wait gets it.
 /// Bound:   none.
-/// Errors:  threads that wait for ever are a deadlock, which fails the run.
+/// Errors:  threads that wait for ever are a deadlock, which fails the run, and so does an unlock()
+///          by a thread that does not hold it.
 /// Threads: those of the body that made it.
 class mutex {
  public:
@@ -28,8 +30,9 @@ class mutex {
     detail::begin_step(operation::lock, where);
     take(where);
   }
-  void unlock() {
-    is_held_ = false;
+  void unlock(std::source_location where = std::source_location::current()) {
+    if (holder_ != detail::thread_now()) detail::refuse_unlock(where);
+    holder_ = nobody;
     detail::send(channel_);
     detail::wake_all(this);
   }
@@ -37,12 +40,13 @@ class mutex {
  private:
   friend class condition_variable;
   void take(std::source_location where) {
-    while (is_held_) detail::block_on(this, where);
-    is_held_ = true;
+    while (holder_ != nobody) detail::block_on(this, where);
+    holder_ = detail::thread_now();
     detail::receive(channel_);
   }
+  static constexpr std::uint32_t nobody = UINT32_MAX;
   channel_id channel_;
-  bool is_held_ = false;
+  std::uint32_t holder_ = nobody;
 };
 
 /// std::condition_variable, without spurious wake-ups, which could hide a lost one.

@@ -17,15 +17,6 @@ namespace weir::testing {
 
 namespace {
 
-void check(const virtual_outcome& outcome, std::source_location place) {
-  if (outcome.is_failed) {
-    detail::fail_at(place, outcome.failure);
-  }
-  for (const std::string& report : outcome.reports) {
-    detail::fail_at(place, "a task failed: " + report);
-  }
-}
-
 template <class Body>
 class explored_test final : public ::testing::Test {
  public:
@@ -52,12 +43,12 @@ bool add_explored_test(const char* sentence, Body body, std::source_location pla
 }  // namespace
 
 void run_virtual(task<> body, virtual_run_options options, std::source_location place) {
-  check(run_outcome(std::move(body), options), place);
+  detail::check_outcome(run_outcome(std::move(body), options), place);
 }
 
 void run_virtual_in(virtual_world& world, task<> body, virtual_run_options options,
                     std::source_location place) {
-  check(run_outcome_in(world, std::move(body), options), place);
+  detail::check_outcome(run_outcome_in(world, std::move(body), options), place);
 }
 
 virtual_world& world() {
@@ -110,6 +101,11 @@ void detail::note_outcome(errc wanted, const error* got, std::source_location pl
 void detail::fail_at(std::source_location place, const std::string& text) {
   GTEST_MESSAGE_AT_(place.file_name(), static_cast<int>(place.line()), text.c_str(),
                     ::testing::TestPartResult::kNonFatalFailure);
+}
+
+void detail::check_outcome(const virtual_outcome& outcome, std::source_location place) {
+  if (outcome.is_failed) fail_at(place, outcome.failure);
+  for (const std::string& report : outcome.reports) fail_at(place, "a task failed: " + report);
 }
 
 std::vector<std::string> texts_of(std::exception_ptr failure) {

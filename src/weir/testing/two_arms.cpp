@@ -4,11 +4,13 @@
 #include <weir/core/unhandled.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/io/make_driver.hpp>
+#include <weir/sim/ended_worlds.hpp>
 #include <weir/testing/detail/fail_at.hpp>
 #include <weir/testing/detail/test_names.hpp>
 
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -25,18 +27,43 @@ namespace {
 
 constexpr const char* kernel_drivers[] = {"epoll", "io_uring"};
 
-// Sockets and pipes that the process has open. Others, such as files of libraries, may come and go.
-std::set<std::string> open_streams() {
+// What the process has open: "7 socket:[17]".
+std::set<std::string> open_descriptors() {
   std::set<std::string> found;
   std::error_code failed;
   for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", failed)) {
     const std::string target = std::filesystem::read_symlink(entry.path(), failed).string();
-    if (target.starts_with("socket:") || target.starts_with("pipe:")) {
-      found.insert(entry.path().filename().string() + " " + target);
-    }
+    if (!failed) found.insert(entry.path().filename().string() + " " + target);
   }
   return found;
 }
+
+// Sockets and pipes among them. Others, such as files of libraries, may come and go.
+std::set<std::string> open_streams() {
+  std::set<std::string> found = open_descriptors();
+  std::erase_if(found, [](const std::string& one) {
+    return one.find(" socket:") == std::string::npos && one.find(" pipe:") == std::string::npos;
+  });
+  return found;
+}
+
+// The driver of one run. Where something is open after it that was not before, a static variable
+// may hold it and close it later, on this driver: it is kept, as an ended world is.
+class driver_of_run {
+ public:
+  explicit driver_of_run(std::shared_ptr<driver> io)
+      : io_(std::move(io)), before_(open_descriptors()) {}
+  driver_of_run(const driver_of_run&) = delete;
+  driver_of_run& operator=(const driver_of_run&) = delete;
+  ~driver_of_run() {
+    const std::set<std::string> after = open_descriptors();
+    if (!std::ranges::includes(before_, after)) weir::detail::keep_ended_world(std::move(io_));
+  }
+
+ private:
+  std::shared_ptr<driver> io_;
+  std::set<std::string> before_;
+};
 
 // Also one that has ended and was not waited for.
 bool has_children() {
@@ -100,8 +127,9 @@ void run_on_kernel(const char* driver, task<> (*body)(), duration patience,
   std::vector<std::string> errors;
   {
     const listener_of_errors listens(&errors);
-    const auto io = driver_or_none(driver);
+    const std::shared_ptr<weir::driver> io = driver_or_none(driver);
     if (!io) GTEST_SKIP() << "the kernel refuses " << driver;
+    const driver_of_run kept(io);
     run_on(*io, with_timeout(patience, body()));
   }
   for (const std::string& one : errors) detail::fail_at(place, one);

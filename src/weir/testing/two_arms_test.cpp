@@ -4,6 +4,7 @@
 
 #include <weir/core.hpp>
 #include <weir/io/connection_test.hpp>
+#include <weir/io/file.hpp>
 #include <weir/io/pipe_ends.hpp>
 #include <weir/io/socket.hpp>
 #include <weir/io/tls_kit_test.hpp>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -121,6 +123,24 @@ TEST(KernelArm, fails_with_sockets_that_stay_open_and_with_a_body_that_does_not_
   ::close(static_cast<int>(left));
   EXPECT_NE(failure_of([]() -> task<> { co_await sleep(1_h); }, 5_ms).find("timed_out"),
             std::string::npos);
+}
+
+TEST(KernelArm, names_a_socket_and_a_file_that_static_variables_keep_and_lets_them_be_closed) {
+  static std::optional<listener> door;
+  static std::optional<file> null;
+  const auto keeps = []() -> task<> {
+    door = co_await listen({});
+    null = co_await open_file("/dev/null");
+  };
+  for (const char* driver : {"epoll", "io_uring"}) {
+    {
+      const testing::caught_failures caught;
+      testing::run_on_kernel(driver, keeps, 10_s);
+      if (door) EXPECT_NE(caught.text().find("left open: "), std::string::npos);
+    }
+    door.reset();
+    null.reset();
+  }
 }
 
 TEST(KernelArm, fails_with_a_child_process_that_is_left) {

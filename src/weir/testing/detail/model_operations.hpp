@@ -61,6 +61,9 @@ void block_on(const void* what, place where);
 void wake_all(const void* what) noexcept;
 /// One of those that wait, whichever.
 void wake_one(const void* what);
+std::uint32_t thread_now() noexcept;
+/// Fails the run: the running thread has unlocked a mutex that it does not hold.
+void refuse_unlock(place where);
 channel_id make_channel();
 void send(channel_id to) noexcept;
 void receive(channel_id from) noexcept;

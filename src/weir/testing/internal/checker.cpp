@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdio>
 #include <iterator>
 #include <utility>
@@ -36,7 +37,7 @@ void checker::begin_run() {
   decide_.asked = 0;
   memory_.restart();
   preemptions_ = spurious_failures_ = 0;
-  writes_ = 0;
+  threads_[0].looked = 0;
   steps_.clear();
 }
 
@@ -107,7 +108,8 @@ void checker::parallel(const thread_body* threads, std::uint32_t count) {
   for (std::uint32_t i = 1; i <= count; ++i) {
     model_thread& one = threads_[i];
     one.state = thread_state::ready;
-    one.has_read_old = one.wants_newest = false;
+    one.looked = 0;
+    one.has_seen_change = false;
     one.body = threads[i - 1];
     if (!one.stack) one.stack.emplace(&checker::enter, &one);
     memory_.start_thread(i);
@@ -124,9 +126,16 @@ void checker::switch_to(std::uint32_t thread) noexcept {
   from.stack->switch_to(*threads_[thread].stack);
 }
 
+// Whoever looks goes on when it would read something else than it knows. By values, not by writes:
+// two that try to take a lock by exchange() would wake each other for ever.
 bool checker::is_ready(const model_thread& one) const noexcept {
-  return one.state == thread_state::ready ||
-         (one.state == thread_state::looking && (one.has_read_old || one.writes != writes_));
+  if (one.state != thread_state::looking) return one.state == thread_state::ready;
+  if (one.looked == 0 || one.has_seen_change) return true;
+  for (std::uint64_t left = one.looked; left != 0; left &= left - 1) {
+    const auto at = static_cast<location_id>(std::countr_zero(left));
+    if (memory_.newest(at) != one.known[at]) return true;
+  }
+  return false;
 }
 
 std::uint32_t checker::gather_ready(bool with_running) noexcept {
@@ -204,19 +213,36 @@ step& checker::begin_step(operation what, place where) {
   return steps_.back();
 }
 
+location_id checker::make_location(std::uint64_t initial) {
+  if (!memory_.has_room()) {
+    fail(fmt::format("a run makes more than {} atomics", locations_max));
+    give_up();
+  }
+  return memory_.make_location(initial);
+}
+
 void checker::note_read(step& one, const what_was_read& found) noexcept {
   one.has_read = true;
   one.read = found.value;
   one.read_from = found.by_step;
-  if (!found.is_newest) threads_[now_].has_read_old = true;
+  model_thread& self = threads_[now_];
+  const std::uint64_t bit = std::uint64_t{1} << one.at;
+  if ((self.looked & bit) != 0 && self.known[one.at] != found.value) self.has_seen_change = true;
+  self.looked |= bit;
+  self.known[one.at] = found.value;
+}
+
+void checker::note_write(step& one, std::uint64_t value) noexcept {
+  one.has_written = true;
+  one.written = value;
+  threads_[now_].known[one.at] = value;
 }
 
 std::uint64_t checker::load(location_id at, std::memory_order order, place where) {
   step& one = begin_step(operation::load, where);
   one.at = at;
   one.order = order_of(operation::load, order, where);
-  const bool only_newest = std::exchange(threads_[now_].wants_newest, false);
-  const what_was_read found = memory_.load(access_of(at, one.order), only_newest);
+  const what_was_read found = memory_.load(access_of(at, one.order));
   note_read(one, found);
   return found.value;
 }
@@ -225,10 +251,8 @@ void checker::store(location_id at, std::uint64_t value, std::memory_order order
   step& one = begin_step(operation::store, where);
   one.at = at;
   one.order = order_of(operation::store, order, where);
-  one.has_written = true;
-  one.written = value;
+  note_write(one, value);
   memory_.store(access_of(at, one.order), value);
-  ++writes_;
 }
 
 std::uint64_t checker::update(location_id at, const update_request& request,
@@ -239,9 +263,7 @@ std::uint64_t checker::update(location_id at, const update_request& request,
   const what_was_read found =
       memory_.update(access_of(at, one.order), request.how, request.operand);
   note_read(one, found);
-  one.has_written = true;
-  one.written = request.how(found.value, request.operand);
-  ++writes_;
+  note_write(one, request.how(found.value, request.operand));
   return found.value;
 }
 
@@ -259,12 +281,13 @@ bool checker::compare_exchange(location_id at, std::uint64_t& expected,
            request.is_weak && spurious_failures_ < options_.spurious_failures_max});
   note_read(one, found);
   if (found.is_exchanged) {
-    one.has_written = true;
-    one.written = request.desired;
-    ++writes_;
+    note_write(one, request.desired);
     return true;
   }
-  if (found.value == expected) ++spurious_failures_;
+  if (found.value == expected) {
+    ++spurious_failures_;
+    threads_[now_].has_seen_change = true;  // another try may succeed
+  }
   expected = found.value;
   return false;
 }
@@ -326,13 +349,13 @@ void checker::yield(place where) {
     fail(fmt::format("a run has more than {} steps", options_.steps_max));
     give_up();
   }
-  self.wants_newest = true;
-  if (now_ == 0) return;
-  self.state = thread_state::looking;
-  self.waits_at = where;
-  self.writes = writes_;
-  leave();
-  self.has_read_old = false;
+  if (now_ != 0) {
+    self.state = thread_state::looking;
+    self.waits_at = where;
+    leave();
+  }
+  memory_.look_again(now_, std::exchange(self.looked, 0));
+  self.has_seen_change = false;
 }
 
 }  // namespace weir::model::detail

@@ -16,6 +16,8 @@
 
 namespace weir::model::detail {
 
+static_assert(locations_max <= 64, "a bit each");
+
 /// Thrown by parallel() into a body whose run has failed.
 struct run_over {};
 
@@ -36,7 +38,7 @@ class checker {
   void fail(std::string text);
   void give_up();
 
-  location_id make_location(std::uint64_t initial) { return memory_.make_location(initial); }
+  location_id make_location(std::uint64_t initial);
   std::uint64_t load(location_id at, std::memory_order order, place where);
   void store(location_id at, std::uint64_t value, std::memory_order order, place where);
   std::uint64_t update(location_id at, const update_request& request, std::memory_order order,
@@ -57,9 +59,11 @@ class checker {
   enum class thread_state : std::uint8_t { none, ready, looking, blocked, ended };
   struct model_thread {
     thread_state state = thread_state::none;
-    bool has_read_old = false;  // since it last yielded
-    bool wants_newest = false;  // it has yielded, and reads next
-    std::uint64_t writes = 0;   // that there were when it yielded
+    // Since it last yielded: where it has read (a bit each), what it knows to be there, by reading
+    // or by its own writing, and whether a second look has told something else than the first.
+    std::uint64_t looked = 0;
+    std::array<std::uint64_t, locations_max> known{};
+    bool has_seen_change = false;
     const void* waits_for = nullptr;
     place waits_at = {};
     thread_body body;
@@ -88,6 +92,7 @@ class checker {
             .order = order};
   }
   void note_read(step& one, const what_was_read& found) noexcept;
+  void note_write(step& one, std::uint64_t value) noexcept;
 
   const check_options& options_;
   const thread_body body_;
@@ -102,7 +107,6 @@ class checker {
   bool is_fresh_ = false;
   std::uint32_t preemptions_ = 0;
   std::uint32_t spurious_failures_ = 0;
-  std::uint64_t writes_ = 0;
   std::vector<step> steps_;
   std::vector<bool> has_weakened_;
   std::vector<ordered_operation> orders_;

@@ -1,0 +1,115 @@
+// What files, paths and sockets refuse, on both arms: programs are tested in the virtual world for
+// what they make of an error, so it has to come there where it comes on Linux.
+// Needs the kernel: it is one of the two arms.
+#include <weir/testing/two_arms.hpp>
+
+#include <weir/core.hpp>
+#include <weir/io/datagram_socket.hpp>
+#include <weir/io/file.hpp>
+#include <weir/io/socket.hpp>
+
+#include <errno.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+
+namespace weir {
+namespace {
+
+// A new folder in the world that the test runs in.
+task<std::string> new_folder() {
+  static std::atomic<int> made = 0;
+  const std::string at =
+      "/tmp/weir_both_" + std::to_string(::getpid()) + "_" + std::to_string(++made);
+  co_await make_dir(at);
+  co_return at;
+}
+
+template <class Awaitable>
+task<std::string> how(Awaitable done) {
+  const auto outcome = co_await as_result(std::move(done));
+  if (outcome) co_return "ok";
+  co_return std::string(name(outcome.error().code())) + " " +
+      std::to_string(outcome.error().os_code());
+}
+std::string with(errc code, int number) {
+  return std::string(name(code)) + " " + std::to_string(number);
+}
+
+task<listener> listen_at(std::string path) { co_return co_await listen({.path = path}); }
+
+WEIR_TEST_ON_BOTH("a path whose listener is gone can be listened at again") {
+  const std::string folder = co_await new_folder();
+  const std::string path = folder + "/s";
+  listener first = co_await listen_at(path);
+  EXPECT_EQ(co_await how(listen_at(path)), with(errc::busy, EADDRINUSE));
+  first.close();
+  EXPECT_TRUE(path_status(path)) << "its file stays";
+  listener second = co_await listen_at(path);
+  EXPECT_EQ(co_await how(listen_at(path)), with(errc::busy, EADDRINUSE));
+  EXPECT_EQ(co_await how(connect(second.local())), "ok");
+  second.close();
+  co_await remove_path(path);
+  co_await remove_dir(folder);
+}
+
+WEIR_TEST_ON_BOTH(
+    "a file that is opened for reading can be emptied by that, and not by truncate()") {
+  const std::string folder = co_await new_folder();
+  const std::string path = folder + "/f";
+  {
+    file made = co_await open_file(path, {.write = true, .create = true});
+    co_await made.write_at(0, "0123456789");
+    file reader = co_await open_file(path);
+    EXPECT_EQ(co_await how(reader.truncate(1)), with(errc::invalid_argument, EINVAL));
+    EXPECT_EQ(reader.size(), 10u);
+    const file emptied = co_await open_file(path, {.truncate = true});
+    EXPECT_EQ(emptied.size(), 0u);
+  }
+  co_await remove_path(path);
+  co_await remove_dir(folder);
+}
+
+WEIR_TEST_ON_BOTH("offsets beyond all files are no lack of space") {
+  const std::string folder = co_await new_folder();
+  const std::string path = folder + "/f";
+  const std::string invalid = with(errc::invalid_argument, EINVAL);
+  {
+    file made = co_await open_file(path, {.write = true, .create = true});
+    constexpr std::uint64_t last = INT64_MAX;
+    char into[8];
+    EXPECT_EQ(co_await how(made.write_at(last - 3, "0123456789")), invalid);
+    EXPECT_EQ(co_await how(made.truncate(UINT64_MAX)), invalid);
+    EXPECT_EQ(co_await how(made.read_at(last - 3, std::span(into))), invalid);
+    EXPECT_EQ(made.size(), 0u);
+  }
+  co_await remove_path(path);
+  co_await remove_dir(folder);
+}
+
+WEIR_TEST_ON_BOTH("a folder is not removed or renamed by its dots") {
+  const std::string folder = co_await new_folder();
+  co_await make_dir(folder + "/d");
+  EXPECT_EQ(co_await how(remove_dir(folder + "/d/.")), with(errc::invalid_argument, EINVAL));
+  EXPECT_EQ(co_await how(remove_dir(folder + "/d/./")), with(errc::invalid_argument, EINVAL));
+  EXPECT_NE(co_await how(remove_dir(folder + "/d/..")), "ok");
+  EXPECT_NE(co_await how(remove_path(folder + "/d/.")), "ok");
+  EXPECT_NE(co_await how(rename_path(folder + "/d/.", folder + "/e")), "ok");
+  EXPECT_NE(co_await how(make_dir(folder + "/none/.")), "ok");
+  EXPECT_TRUE(path_status(folder + "/d"));
+  co_await remove_dir(folder + "/d");
+  co_await remove_dir(folder);
+}
+
+WEIR_TEST_ON_BOTH("no datagram goes to port 0") {
+  datagram_socket from = bind_datagrams({});
+  EXPECT_EQ(co_await how(from.send_to(*address::parse("127.0.0.1:0"), "x")),
+            with(errc::invalid_argument, EINVAL));
+}
+
+}  // namespace
+}  // namespace weir
