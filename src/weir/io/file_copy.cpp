@@ -3,6 +3,7 @@
 #include <weir/base/error.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/io/blocking.hpp>
+#include <weir/io/internal/file_sends.hpp>
 #include <weir/io/internal/side_error.hpp>
 #include <weir/io/readiness.hpp>
 
@@ -92,16 +93,18 @@ task<std::size_t> read_piece(file& from, course& all) {
   co_return size;
 }
 
-task<> read_and_send(file& from, sink_ref to, course& all) {
+task<> read_and_send(file& from, sink_ref to, course& all, file_send_mark* mark = nullptr) {
   const std::size_t size = co_await read_piece(from, all);
   const io_slice bytes{.data = all.memory.get(), .size = size};
   counted_send counted(all);
   std::exception_ptr failure;
+  if (mark) mark->pause();
   try {
     co_await to.send({&bytes, 1}, &counted.sent);
   } catch (...) {
     failure = std::current_exception();
   }
+  if (mark) mark->go_on();
   if (failure) raise(side_error(all.verb, "sink", all.told.sent + counted.sent, failure));
 }
 
@@ -230,11 +233,13 @@ task<std::uint64_t> send_file_by(file& from, descriptor_sink to, send_file_optio
   course all("send_file", from, options);
   refuse_beyond(options.offset, 0, all);
   co_await checkpoint();
-  bool is_by_kernel = loop::current()->io().has_descriptors();
+  const driver& io = loop::current()->io();
+  bool is_by_kernel = io.has_descriptors();
+  file_send_mark mark(io, to);
   while (all.at < all.end) {
     const std::size_t size = all.next_piece(options.piece_bytes);
     if (!is_by_kernel || !is_in_memory(from.handle(), all.at, size)) {
-      co_await read_and_send(from, to.bytes, all);
+      co_await read_and_send(from, to.bytes, all, &mark);
       continue;
     }
     const std::int64_t moved = call(from.handle(), all.at, to.handle(), size);
