@@ -110,6 +110,8 @@ TEST_P(terminals, are_told_from_other_descriptors) {
     EXPECT_EQ(refusal(pty.user), errc::invalid_argument) << "opening it would make another one";
     EXPECT_EQ(refusal(std::string("/dev/null")), errc::invalid_argument);
     EXPECT_EQ(refusal(std::string("/nowhere")), errc::not_found);
+    const std::string cut = "/proc/self/fd/" + std::to_string(pty.program) + std::string("\0x", 2);
+    EXPECT_EQ(refusal(cut), errc::invalid_argument) << "a zero byte";
     co_return;
   });
 }

@@ -176,5 +176,36 @@ WEIR_TEST("a send beside the last word of a failed receive fails as that did") {
   EXPECT_EQ(received, errc::malformed);
 }
 
+WEIR_TEST("a host name with a zero byte is no host name for TLS") {
+  one_sided with;
+  with.door = co_await listen({});
+  socket plain = co_await connect(with.door.local());
+  const std::string cut("weir.test\0.evil", 15);
+  const auto outcome = co_await as_result(tls_connect(with.all.client, std::move(plain), cut));
+  WEIR_REQUIRE(!outcome);
+  EXPECT_EQ(outcome.error().code(), errc::invalid_argument);
+  EXPECT_EQ(outcome.error().message(), "TLS: the host name 'weir.test': a zero byte follows");
+}
+
+WEIR_TEST("what a TLS client can not say is refused when it is made") {
+  const trust all;
+  const auto refusal = [](const tls_client_settings& settings) -> std::string {
+    try {
+      const tls_client never(settings);
+    } catch (const exception& e) {
+      return std::string(e.reason().message());
+    }
+    return "taken";
+  };
+  EXPECT_EQ(refusal({.identity = {.key = all.of_server.key, .key_name = "key.pem"}}),
+            "key.pem has no certificate: a TLS client shows both or neither");
+  const std::string name(255, 'a');
+  const std::vector<std::string_view> many(129, name);
+  EXPECT_EQ(refusal({.ca = all.ca_text, .protocols = many}),
+            "the protocol names have more than 32768 bytes together");
+  EXPECT_EQ(refusal({.ca = all.ca_text, .protocols = {many.data(), 128}}), "taken");
+  co_return;
+}
+
 }  // namespace
 }  // namespace weir
