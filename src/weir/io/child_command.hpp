@@ -29,7 +29,7 @@ struct child_stream {
   static child_stream null() noexcept { return {source::null}; }
   /// A pipe, whose other end is process::input(), output() or errors().
   static child_stream piped() noexcept { return {source::piped}; }
-  /// An open file, at its beginning; it must stay open until the child has been started.
+  /// An open file, from where the last child over it ended; it stays open until the start.
   static child_stream of(const file& open) noexcept;
   /// An end of a pipe, which is the child's from then on: close ours after the start.
   static child_stream of(const pipe_reader& from) noexcept;

@@ -153,6 +153,17 @@ TEST_P(datagram_contract, a_connected_peer_that_is_not_there_refuses_U3) {
   });
 }
 
+TEST_P(datagram_contract, a_send_to_nobody_says_that_it_is_not_connected) {
+  run([]() -> task<> {
+    auto alone = bind_datagrams();
+    const auto outcome = co_await as_result(alone.send("x"));
+    EXPECT_FALSE(outcome);
+    if (!outcome)
+      EXPECT_THAT(std::string(outcome.error().message()),
+                  ::testing::HasSubstr("the socket is not connected"));
+  });
+}
+
 TEST_P(datagram_contract, a_refusal_reaches_a_receive_that_waits) {
   run([]() -> task<> {
     two pair = co_await make_two();

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <exception>
 #include <limits>
 #include <utility>
@@ -32,6 +33,9 @@ namespace {
 error send_failure(std::int64_t outcome, const datagram& what, std::source_location place) {
   if (outcome == -ECANCELED) return io_error(outcome, "send", nullptr, place);
   try {
+    if (what.address.size == 0 && (outcome == -EDESTADDRREQ || outcome == -ENOTCONN))
+      return io_error(outcome, "send a datagram without an address: the socket is not connected",
+                      nullptr, place);
     const std::string to = what.address.size == 0 ? "the peer" : weir::address(what.address).text();
     return io_error(outcome,
                     fmt::format("send a datagram of {} bytes to {}", what.piece.size, to).c_str(),

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <exception>
+#include <limits>
 #include <new>
 #include <utility>
 
@@ -40,6 +41,28 @@ bool is_open_for_less(driver& io, const io_request& request) noexcept {
          io.status_of(request.handle, status) >= 0;
 }
 
+// Systems count offsets in a signed number, and some take -1 for "where the last call ended".
+constexpr std::uint64_t offset_max = std::numeric_limits<std::int64_t>::max();
+
+bool is_beyond(std::uint64_t offset, std::uint64_t size = 0) noexcept {
+  return offset > offset_max || size > offset_max - offset;
+}
+
+error beyond(const char* what, std::uint64_t offset, std::source_location place) noexcept {
+  try {
+    return {errc::invalid_argument,
+            fmt::format("{} at {}: a file has no offset beyond {}", what, offset, offset_max),
+            place};
+  } catch (const std::exception&) {  // no memory for the text
+    return {errc::invalid_argument, place};
+  }
+}
+
+// No driver is asked: none knows a file of this number.
+io_handle unless_beyond(std::uint64_t offset, io_handle of) noexcept {
+  return is_beyond(offset) ? -1 : of;
+}
+
 std::uint32_t open_flags(const open_options& options) noexcept {
   int flags = O_CLOEXEC;
   flags |= options.write ? (options.read ? O_RDWR : O_WRONLY) : O_RDONLY;
@@ -55,7 +78,7 @@ std::uint32_t open_flags(const open_options& options) noexcept {
 bool done_wait::try_now() noexcept {
   if (!from_.empty()) path = from_.c_str();
   if (!to_.empty()) path_to = to_.c_str();
-  if (!has_zero(from_) && !has_zero(to_)) return io_wait::try_now();
+  if (!has_zero(from_) && !has_zero(to_) && !is_beyond(offset, size)) return io_wait::try_now();
   outcome = -EINVAL;
   return true;
 }
@@ -64,6 +87,7 @@ result<void> done_wait::take() noexcept {
   if (outcome >= 0) return {};
   if (has_zero(from_) || has_zero(to_))
     return fail(zero_byte(kind->name, has_zero(from_) ? from_ : to_, place));
+  if (is_beyond(offset, size)) return fail(beyond(kind->name, offset, place));
   return fail(failed(kind->name));
 }
 
@@ -90,13 +114,14 @@ result<file> open_wait::take() noexcept {
 read_wait::read_wait(io_handle from, std::uint64_t at, char* into, std::size_t length) noexcept
     : io_wait(read_kind) {
   op = io_op::read_at;
-  handle = from;
+  handle = unless_beyond(at, from);
   offset = at;
   memory = into;
   size = length;
 }
 
 result<std::size_t> read_wait::take() noexcept {
+  if (is_beyond(offset)) return fail(beyond("read", offset, place));
   if (is_open_for_less(task->current->on().io(), *this))
     return fail(error(errc::permission_denied, "read: the file was not opened for reading", place));
   if (outcome < 0) return fail(failed(kind->name));
@@ -107,7 +132,7 @@ write_wait::write_wait(io_handle to, std::uint64_t at, slice_cursor what, bool i
     : io_wait(write_kind), left_(what) {
   op = io_op::write_at;
   flags = is_durable ? 1 : 0;
-  handle = to;
+  handle = unless_beyond(at, to);
   offset = at;
 }
 
@@ -130,6 +155,7 @@ bool write_wait::goes_on() noexcept {
 
 result<void> write_wait::take() noexcept {
   if (outcome >= 0) return {};
+  if (is_beyond(offset)) return fail(beyond("write", offset, place));
   if (is_open_for_less(task->current->on().io(), *this))
     return fail(
         error(errc::permission_denied, "write: the file was not opened for writing", place));

@@ -89,6 +89,28 @@ TEST_P(file_contract, reading_at_the_end_gives_nothing) {
   });
 }
 
+// -1 is no offset but, to some calls of the kernel, "where the last one ended".
+TEST_P(file_contract, an_offset_that_no_file_has_is_an_invalid_argument) {
+  run([&]() -> task<> {
+    file f = co_await open_file(path("a"), make_new);
+    co_await f.write_at(0, "precious");
+    std::array<char, 10> memory{};
+    for (const std::uint64_t at :
+         {~std::uint64_t{0}, ~std::uint64_t{0} - 1, std::uint64_t{1} << 63}) {
+      EXPECT_EQ(co_await code_of(f.read_at(at, memory)), errc::invalid_argument);
+      EXPECT_EQ(co_await code_of(f.write_at(at, "x")), errc::invalid_argument);
+      EXPECT_EQ(co_await code_of(f.write_durably_at(at, "x")), errc::invalid_argument);
+      EXPECT_EQ(co_await code_of(f.truncate(at)), errc::invalid_argument);
+      EXPECT_EQ(co_await code_of(f.preallocate(at, 1)), errc::invalid_argument);
+    }
+    const auto refused = co_await as_result(f.write_at(std::uint64_t{1} << 63, "x"));
+    EXPECT_EQ(refused.error().message(),
+              "write at 9223372036854775808: a file has no offset beyond 9223372036854775807");
+    EXPECT_EQ(co_await f.read_at(0, memory), 8u);
+    EXPECT_EQ(std::string(memory.data(), 8), "precious");
+  });
+}
+
 TEST_P(file_contract, opening_says_what_is_wrong) {
   run([&]() -> task<> {
     const auto missing = co_await as_result(open_file(path("missing")));

@@ -3,6 +3,7 @@
 #include <weir/base/error.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/io/blocking.hpp>
+#include <weir/io/internal/file_sends.hpp>
 #include <weir/io/internal/side_error.hpp>
 #include <weir/io/readiness.hpp>
 
@@ -14,6 +15,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -91,16 +93,18 @@ task<std::size_t> read_piece(file& from, course& all) {
   co_return size;
 }
 
-task<> read_and_send(file& from, sink_ref to, course& all) {
+task<> read_and_send(file& from, sink_ref to, course& all, file_send_mark* mark = nullptr) {
   const std::size_t size = co_await read_piece(from, all);
   const io_slice bytes{.data = all.memory.get(), .size = size};
   counted_send counted(all);
   std::exception_ptr failure;
+  if (mark) mark->pause();
   try {
     co_await to.send({&bytes, 1}, &counted.sent);
   } catch (...) {
     failure = std::current_exception();
   }
+  if (mark) mark->go_on();
   if (failure) raise(side_error(all.verb, "sink", all.told.sent + counted.sent, failure));
 }
 
@@ -168,6 +172,18 @@ void refuse_closed(const file& from, const file& to, const course& all) {
                                         from ? "target" : "source", all.told.sent)));
 }
 
+/// `to_file_end` is such an offset, and is none: it counts bytes.
+void refuse_beyond(std::uint64_t source_at, std::uint64_t target_at, const course& all) {
+  constexpr std::uint64_t offset_max = std::numeric_limits<std::int64_t>::max();
+  if (source_at <= offset_max && target_at <= offset_max &&
+      all.end - all.at <= offset_max - target_at)
+    return;
+  raise(error(errc::invalid_argument,
+              fmt::format("{}: a file has no offset beyond {}, and the {} would be at {}", all.verb,
+                          offset_max, source_at > offset_max ? "source" : "target",
+                          source_at > offset_max ? source_at : target_at)));
+}
+
 /// A connection tells its error once, so the next send would have another or none.
 void refuse_failed_peer(std::int64_t outcome, const course& all) {
   for (const int number : {ECONNRESET, EPIPE, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH}) {
@@ -186,6 +202,7 @@ task<std::uint64_t> copy_file_by(file& from, file& to, copy_file_options options
                                  copy_range_call call) {
   course all("copy_file", from, options);
   refuse_closed(from, to, all);
+  refuse_beyond(options.offset, options.target_offset, all);
   refuse_overlap(from, to, all, options.target_offset);
   co_await checkpoint();
   bool is_by_kernel = loop::current()->io().has_descriptors();
@@ -214,12 +231,15 @@ task<std::uint64_t> copy_file_by(file& from, file& to, copy_file_options options
 task<std::uint64_t> send_file_by(file& from, descriptor_sink to, send_file_options options,
                                  send_range_call call) {
   course all("send_file", from, options);
+  refuse_beyond(options.offset, 0, all);
   co_await checkpoint();
-  bool is_by_kernel = loop::current()->io().has_descriptors();
+  const driver& io = loop::current()->io();
+  bool is_by_kernel = io.has_descriptors();
+  file_send_mark mark(io, to);
   while (all.at < all.end) {
     const std::size_t size = all.next_piece(options.piece_bytes);
     if (!is_by_kernel || !is_in_memory(from.handle(), all.at, size)) {
-      co_await read_and_send(from, to.bytes, all);
+      co_await read_and_send(from, to.bytes, all, &mark);
       continue;
     }
     const std::int64_t moved = call(from.handle(), all.at, to.handle(), size);
@@ -238,6 +258,7 @@ task<std::uint64_t> send_file_by(file& from, descriptor_sink to, send_file_optio
 
 task<std::uint64_t> send_file_to(file& from, sink_ref to, send_file_options options) {
   course all("send_file", from, options);
+  refuse_beyond(options.offset, 0, all);
   co_await checkpoint();
   while (all.at < all.end) co_await read_and_send(from, to, all);
   co_return all.told.sent;

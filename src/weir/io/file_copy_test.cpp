@@ -20,6 +20,8 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 
@@ -87,6 +89,25 @@ TEST_P(file_copy, refuses_at_once_a_count_that_the_file_does_not_have) {
     EXPECT_EQ(co_await code_of(send_file(from, sink, {.count = 11})), errc::end_of_stream);
     EXPECT_EQ(to.size(), 0u);
     EXPECT_EQ(sink.sends, 0u);
+  });
+}
+
+// `to_file_end` is a count; as an offset it is beyond every file.
+TEST_P(file_copy, refuses_an_offset_that_no_file_has) {
+  run([&]() -> task<> {
+    file from = co_await make_file(path("from"), "0123456789");
+    file to = co_await make_file(path("to"), "precious");
+    told_sink sink;
+    constexpr std::uint64_t last = std::numeric_limits<std::int64_t>::max();
+    for (const std::uint64_t at : {to_file_end, last + 1, last - 9}) {
+      EXPECT_EQ(co_await code_of(copy_file(from, to, {.target_offset = at})),
+                errc::invalid_argument);
+    }
+    EXPECT_EQ(co_await code_of(copy_file(from, to, {.offset = to_file_end})),
+              errc::invalid_argument);
+    EXPECT_EQ(co_await code_of(send_file(from, sink, {.offset = to_file_end})),
+              errc::invalid_argument);
+    EXPECT_EQ(co_await text_of(to), "precious");
   });
 }
 

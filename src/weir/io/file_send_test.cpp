@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 namespace weir {
@@ -51,6 +52,56 @@ TEST_P(file_send, sends_a_file_and_ranges_of_it_to_a_pipe_and_leaves_it_open) {
       EXPECT_TRUE(co_await read_all(reader) == text + text.substr(10, 20) + "the end");
     });
   });
+}
+
+TEST_P(file_send, leaves_the_socket_to_others_between_and_after_it_and_minds_no_other_socket) {
+  run([&]() -> task<> {
+    const std::string text = pattern(3'000'000);
+    file from = co_await make_file(path("from"), text);
+    auto [reader, writer] = make_pipe();
+    auto [other_reader, other_writer] = make_pipe();
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        std::ignore = co_await send_file(from, writer);
+        co_await writer.send("the end");
+        writer.close();
+      });
+      s.spawn([&]() -> task<> {
+        std::ignore = co_await send_file(from, other_writer);
+        other_writer.close();
+      });
+      s.spawn([&]() -> task<> { EXPECT_TRUE(co_await read_all(other_reader) == text); });
+      EXPECT_TRUE(co_await read_all(reader) == text + "the end");
+    });
+  });
+}
+
+class FileSendDeathTest : public contract::fixture {};
+INSTANTIATE_TEST_SUITE_P(drivers, FileSendDeathTest, ::testing::ValuesIn(all_drivers()), name_of);
+
+// The peer reads nothing, so that a whole file never leaves.
+TEST_P(FileSendDeathTest, a_send_or_another_file_beside_it_stops_the_process) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  for (const bool sends_file : {false, true}) {
+    const auto program = [&] {
+      run([&]() -> task<> {
+        file from = co_await make_file(path("from"), pattern(20'000'000));
+        connection pair = co_await connect_pair();
+        copy_progress progress;
+        co_await with_scope([&](scope& s) -> task<> {
+          s.spawn([&]() -> task<> {
+            std::ignore = co_await send_file(from, pair.server, {.progress = &progress});
+          });
+          // Read into memory a piece counts as a whole, and the first one may be too large to
+          // leave.
+          for (int i = 0; i < 1'000 && progress.sent == 0; ++i) co_await sleep(duration(1));
+          if (sends_file) std::ignore = co_await send_file(from, pair.server);
+          co_await pair.server.send(pattern(20'000'000));
+        });
+      });
+    };
+    EXPECT_DEATH(program(), "a socket has one receive and one send at a time");
+  }
 }
 
 TEST_P(file_send, of_a_send_to_a_pipe_that_nobody_reads_says_that_the_sink_failed) {

@@ -2,6 +2,7 @@
 
 #include <weir/base/error.hpp>
 #include <weir/core/as_result.hpp>
+#include <weir/core/error_group.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/io/internal/spawn_child.hpp>
@@ -232,7 +233,7 @@ task<finished_process> run_process(command what, run_process_options options) {
   const std::string name = what.program();
   finished_process done;
   const char* overflown = nullptr;
-  const auto converse = [&](process& child) -> task<> {
+  const auto talk = [&](process& child) -> task<> {
     co_await with_scope([&](scope& all) -> task<> {
       const std::size_t bytes_max = options.output_bytes_max;
       if (child.input()) all.spawn(feed, &child, options.input);
@@ -244,6 +245,14 @@ task<finished_process> run_process(command what, run_process_options options) {
                   capture{"errors", &done.errors, bytes_max, &all, &overflown});
       done.status = co_await child.wait();
     });
+  };
+  const auto converse = [&](process& child) -> task<> {
+    try {
+      co_await talk(child);
+    } catch (const error_group& all) {
+      all.raise_if_any();  // one alone as it is, for as_result()
+      throw;
+    }
   };
   co_await with_process(std::move(what), converse);
   if (overflown) {

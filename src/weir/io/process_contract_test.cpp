@@ -66,6 +66,26 @@ WEIR_TEST_ON_BOTH("a pipe that was given to a start that fails is received from 
   EXPECT_EQ(got, "x");
 }
 
+WEIR_TEST_ON_BOTH("a child is not started over a pipe or a file that is closed") {
+  install_programs_here();
+  auto [reader, writer] = make_pipe();
+  reader.close();
+  const pipe_writer moved = std::move(writer);
+  const file none;
+  const auto refusal = [](command what) -> task<std::string> {
+    const auto outcome = co_await as_result(run_process(std::move(what)));
+    co_return outcome || outcome.error().code() != errc::closed
+        ? std::string("not closed")
+        : std::string(outcome.error().message());
+  };
+  EXPECT_EQ(co_await refusal(command("cat").input(child_stream::of(reader))),
+            "start 'cat': the file or pipe for its input is closed");
+  EXPECT_EQ(co_await refusal(command("cat").output(child_stream::of(writer))),
+            "start 'cat': the file or pipe for its output is closed");
+  EXPECT_EQ(co_await refusal(command("cat").errors(child_stream::of(none))),
+            "start 'cat': the file or pipe for its errors is closed");
+}
+
 WEIR_TEST_ON_BOTH("a pipe to a child holds the sender back until it reads, and loses nothing") {
   install_programs_here();
   co_await with_process(

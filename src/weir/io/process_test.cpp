@@ -20,6 +20,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <tuple>
@@ -226,6 +227,8 @@ TEST_P(child_process, that_can_not_be_started_is_named_with_what_is_missing_P4) 
                 HasSubstr("start '/no/such/program'"));
     EXPECT_THAT(co_await refused(command("true").in_folder("/no/such/folder")),
                 HasSubstr("start 'true': its folder '/no/such/folder' is not there"));
+    EXPECT_THAT(co_await refused(command("true").in_folder(path("data"))),
+                HasSubstr("data' is no folder"));
     EXPECT_EQ(co_await code_of(run_process(command("no-such-program"))), errc::not_found);
     EXPECT_EQ(co_await code_of(run_process(command(path("folder")))), errc::permission_denied);
     EXPECT_EQ(co_await code_of(run_process(command(path("data")))), errc::permission_denied);
@@ -288,6 +291,25 @@ TEST_P(kernel_child, a_script_whose_interpreter_is_missing_is_told_as_such) {
   run([&]() -> task<> {
     const auto outcome = co_await as_result(run_process(command(path("script"))));
     EXPECT_THAT(std::string(outcome.error().message()), HasSubstr("interpreter"));
+  });
+}
+
+TEST_P(kernel_child, that_is_no_program_here_is_told_in_words) {
+  std::ofstream(path("text")) << "echo hello\n";
+  ::chmod(path("text").c_str(), 0700);
+  run([&]() -> task<> {
+    const auto refused = [](command what) -> task<std::string> {
+      const auto outcome = co_await as_result(run_process(std::move(what)));
+      co_return outcome ? "started" : describe(outcome.error());
+    };
+    co_await make_dir(path("folder"));
+    EXPECT_THAT(co_await refused(command(path("text"))), HasSubstr("no program for this machine"));
+    EXPECT_THAT(co_await refused(command("true", {std::string(3'000'000, 'x')})),
+                HasSubstr("arguments and environment are too long"));
+    // What is there where we are is not there where it would run.
+    const std::string from_here = std::filesystem::relative(path("text")).string();
+    const std::string said = co_await refused(command("./" + from_here).in_folder("/usr"));
+    EXPECT_THAT(said, ::testing::Not(HasSubstr("interpreter")));
   });
 }
 
@@ -542,6 +564,15 @@ TEST_P(kernel_child, whose_status_somebody_else_took_is_told_as_such) {
       EXPECT_TRUE(child.has_ended());
     });
   });
+}
+
+TEST_P(kernel_child, whose_status_is_lost_ends_its_run_with_that_error_alone) {
+  struct sigaction before = {};
+  struct sigaction ignored = {};
+  ignored.sa_handler = SIG_IGN;
+  ::sigaction(SIGCHLD, &ignored, &before);
+  run([]() -> task<> { EXPECT_EQ(co_await code_of(run_process(command("true"))), errc::io); });
+  ::sigaction(SIGCHLD, &before, nullptr);
 }
 
 TEST_P(child_process, hundreds_at_once_are_all_reaped) {

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
@@ -31,6 +32,7 @@ struct slot {
   std::atomic<int> descriptor{-1};      // our own; -1: free, or being filled
   std::atomic<std::uint64_t> order{0};  // the newest has the largest
   struct termios before = {};
+  dev_t terminal = {};
   bool is_taken = false;
 };
 
@@ -56,6 +58,20 @@ void put_back(slot& of) noexcept {
   ::tcsetattr(descriptor, TCSANOW, &of.before);
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (of.descriptor.exchange(-1) == descriptor) ::close(descriptor);
+}
+
+// One that ends before a newer one of its terminal leaves that as it is; what was before it is then
+// what the next newer one goes back to. Until the copy is made both are in their places.
+bool leave_to_newer(slot& of) noexcept {
+  slot* next = nullptr;
+  for (slot& one : slots) {
+    if (one.descriptor < 0 || one.terminal != of.terminal || one.order <= of.order) continue;
+    if (!next || one.order < next->order) next = &one;
+  }
+  if (!next) return false;
+  next->before = of.before;
+  if (const int descriptor = of.descriptor.exchange(-1); descriptor >= 0) ::close(descriptor);
+  return true;
 }
 
 void put_all_back() noexcept {  // the newest first
@@ -145,10 +161,12 @@ raw_mode::raw_mode(const terminal& of, raw_options options) {
   if (own < 0) raise(error::from_os(errno, "raw mode"));
   slot& one = slots[slot_];
   struct termios raw = {};
-  int failure = ::tcgetattr(own, &one.before) == 0 ? 0 : errno;
+  struct stat about = {};
+  int failure = ::tcgetattr(own, &one.before) == 0 && ::fstat(own, &about) == 0 ? 0 : errno;
   if (failure == 0) {
     if (!is_at_exit) is_at_exit = std::atexit(&put_all_back) == 0;
     if (active == 0) listen();
+    one.terminal = about.st_rdev;
     raw = one.before;
     make_raw(raw, options);
     one.order = ++last_order;
@@ -167,7 +185,7 @@ raw_mode::raw_mode(const terminal& of, raw_options options) {
 
 raw_mode::~raw_mode() {
   const std::lock_guard guard(change_lock);
-  put_back(slots[slot_]);
+  if (!leave_to_newer(slots[slot_])) put_back(slots[slot_]);
   slots[slot_].is_taken = false;
   if (--active == 0) stop_listening();
 }

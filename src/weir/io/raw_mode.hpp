@@ -20,7 +20,7 @@ struct raw_options {
 /// Ctrl-C too. Output stays as it was: a "\n" begins a new line at its start.
 ///
 /// Cancel:  no waits; a cancelled task ends it as any end of its block does.
-/// Order:   of several on one terminal the inner ones end first.
+/// Order:   any: of several on one terminal the last one that ends puts back what was before all.
 /// Bound:   modes_max in a process; the next one raises `full`.
 /// Errors:  `closed`, `io`. A signal that the program handles itself, as with wait_signal(), ends
 ///          nothing here: that is up to the program. SIGSTOP and SIGTSTP leave the mode as it is.

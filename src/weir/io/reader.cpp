@@ -101,6 +101,8 @@ WEIR_CORO_WRAPPER task<> into_read::run(into_read self) { return gather(self); }
 
 }  // namespace detail
 
+reader::~reader() { WEIR_ASSERT(!is_reading_ && "a reader outlives its reads"); }
+
 task<std::string> reader::read_all(std::size_t bytes_max) {
   const turn mine(*this);
   buffer_.add_late();

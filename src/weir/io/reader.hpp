@@ -131,6 +131,7 @@ class reader {
   explicit reader(S& from, reader_options options = {}) noexcept : from_(from), options_(options) {}
   reader(const reader&) = delete;
   reader& operator=(const reader&) = delete;
+  ~reader();  // outlives its reads
 
   /// What has arrived, at least one byte; empty at the end of the stream.
   auto read_some() noexcept { return detail::quick_call(detail::some_read{this}); }

@@ -1,5 +1,6 @@
 #include <weir/io/reader.hpp>
 
+#include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/io/byte_kit_test.hpp>
 #include <weir/testing/cancel_points.hpp>
@@ -7,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -263,6 +265,19 @@ TEST(ReaderDeathTest, two_reads_at_once_stop_the_process_W6) {
                  });
                }()),
                "one read of a reader at a time");
+}
+
+TEST(ReaderDeathTest, its_end_under_a_read_stops_the_process) {
+  EXPECT_DEATH(testing::run_virtual([]() -> task<> {
+                 told_source from{.pieces = {"a"}, .pause = 1_ms};
+                 std::optional<reader> in(std::in_place, from);
+                 co_await with_scope([&](scope& s) -> task<> {
+                   s.spawn([&]() -> task<> { co_await in->read_line(); });
+                   co_await yield();
+                   in.reset();
+                 });
+               }()),
+               "a reader outlives its reads");
 }
 
 TEST(ReaderDeathTest, a_read_up_to_an_empty_delimiter_stops_the_process) {

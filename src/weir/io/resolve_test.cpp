@@ -92,7 +92,8 @@ TEST_P(resolving, without_a_try_or_time_for_one_is_refused_and_says_nothing_of_t
     for (const resolve_options& none :
          {resolve_options{.tries = 0, .servers = server.where()},
           resolve_options{.try_timeout = 999_us, .servers = server.where()},
-          resolve_options{.try_timeout = -1_s, .servers = server.where()}}) {
+          resolve_options{.try_timeout = -1_s, .servers = server.where()},
+          resolve_options{.servers = ""}}) {
       EXPECT_EQ(co_await code_of(resolve("two.test", 80, none)), errc::invalid_argument);
       EXPECT_EQ(co_await code_of(resolve_service("_two._tcp.test", none)), errc::invalid_argument);
     }

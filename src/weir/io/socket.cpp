@@ -3,6 +3,7 @@
 #include <weir/base/defect.hpp>
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
+#include <weir/io/internal/file_sends.hpp>
 
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -87,6 +88,7 @@ send_wait::send_wait(io_handle to, slice_cursor what, std::size_t* sent) noexcep
 bool send_wait::try_now() noexcept {
   if (sent_) *sent_ = done_;
   if (left_.is_empty()) return true;
+  look_for_file_sends(task->current->on().io(), handle);
   left_.load(*this);
   return io_wait::try_now();
 }

@@ -5,6 +5,7 @@
 #include <weir/core/select.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
+#include <weir/io/internal/zero_byte.hpp>
 #include <weir/io/readiness.hpp>
 #include <weir/io/signals.hpp>
 
@@ -128,6 +129,7 @@ terminal open_terminal(const std::string& path) {
   const std::string doing = fmt::format("open the terminal '{}'", path);
   if (!io.has_descriptors())
     raise(error(errc::unsupported, fmt::format("{}: the driver '{}' has none", doing, io.name())));
+  if (detail::has_zero(path)) raise(detail::zero_byte("open the terminal", path));
   const int made = ::open(path.c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
   if (made < 0) raise(error::from_os(errno, doing));
   if (!is_tty(made)) {

@@ -22,6 +22,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstddef>
 #include <cstdlib>
 #include <memory>
 #include <optional>
@@ -108,6 +110,8 @@ TEST_P(terminals, are_told_from_other_descriptors) {
     EXPECT_EQ(refusal(pty.user), errc::invalid_argument) << "opening it would make another one";
     EXPECT_EQ(refusal(std::string("/dev/null")), errc::invalid_argument);
     EXPECT_EQ(refusal(std::string("/nowhere")), errc::not_found);
+    const std::string cut = "/proc/self/fd/" + std::to_string(pty.program) + std::string("\0x", 2);
+    EXPECT_EQ(refusal(cut), errc::invalid_argument) << "a zero byte";
     co_return;
   });
 }
@@ -341,6 +345,33 @@ TEST_P(terminals, have_their_mode_back_at_the_end_of_the_block_and_after_cancel_
     screen.close();
     raw.reset();
     EXPECT_FALSE(pty.is_raw()) << "also after the terminal was closed";
+  });
+}
+
+TEST_P(terminals, have_their_mode_back_in_whatever_order_raw_modes_end) {
+  run([&]() -> task<> {
+    const pseudo_terminal pty;
+    const pseudo_terminal other;
+    terminal screen = open_terminal(pty.program);
+    terminal same = open_terminal(pty.program);
+    terminal apart = open_terminal(other.program);
+    std::optional<raw_mode> modes[3];
+    for (const auto& order : {std::array{0, 1, 2}, std::array{1, 0, 2}, std::array{0, 2, 1},
+                              std::array{2, 0, 1}, std::array{1, 2, 0}}) {
+      modes[0].emplace(screen);
+      const raw_mode elsewhere(apart);
+      modes[1].emplace(same);
+      modes[2].emplace(screen);
+      modes[static_cast<std::size_t>(order[0])].reset();
+      EXPECT_TRUE(pty.is_raw());
+      modes[static_cast<std::size_t>(order[1])].reset();
+      EXPECT_TRUE(pty.is_raw());
+      modes[static_cast<std::size_t>(order[2])].reset();
+      EXPECT_FALSE(pty.is_raw());
+      EXPECT_TRUE(other.is_raw());
+    }
+    EXPECT_FALSE(other.is_raw());
+    co_return;
   });
 }
 

@@ -1,5 +1,7 @@
 #include <weir/io/timed_wait.hpp>
 
+#include <weir/io/internal/file_sends.hpp>
+
 #include <utility>
 
 namespace weir::detail {
@@ -37,6 +39,7 @@ timed_send::timed_send(io_handle to, std::span<const io_slice> pieces, duration 
 
 bool timed_send::try_now() noexcept {
   if (left_.is_empty()) return true;
+  look_for_file_sends(task->current->on().io(), handle);
   left_.load(*this);
   return timed_wait::try_now();
 }

@@ -1,5 +1,6 @@
 #include <weir/io/tls_channel.hpp>
 
+#include <weir/base/assert.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/io/internal/tls_core.hpp>
 #include <weir/io/internal/tls_text.hpp>
@@ -33,6 +34,39 @@ class flush_mark {
   tls_engine& of_;
 };
 
+/// Of a send: a second one would seal its bytes between those of the first.
+class send_mark {
+ public:
+  explicit send_mark(tls_engine& of) noexcept : of_(of) {
+    WEIR_ASSERT(!of.is_sending && "a socket has one receive and one send at a time");
+    of.is_sending = true;
+  }
+  send_mark(const send_mark&) = delete;
+  send_mark& operator=(const send_mark&) = delete;
+  ~send_mark() { of_.is_sending = false; }
+
+ private:
+  tls_engine& of_;
+};
+
+/// Of any call that may wait: the channel stays where it is until it has ended.
+class wait_mark {
+ public:
+  explicit wait_mark(tls_engine& of) noexcept : of_(of) { ++of.waits; }
+  wait_mark(const wait_mark&) = delete;
+  wait_mark& operator=(const wait_mark&) = delete;
+  ~wait_mark() { --of_.waits; }
+
+ private:
+  tls_engine& of_;
+};
+
+std::unique_ptr<tls_engine> taken_from(std::unique_ptr<tls_engine>& other) noexcept {
+  WEIR_ASSERT((!other || other->waits == 0) &&
+              "a tls_socket outlives its receive and send, and stays where it is");
+  return std::move(other);
+}
+
 time_point deadline_of(duration limit) {
   return limit == duration::max() ? time_point::never() : loop::current()->now() + limit;
 }
@@ -45,8 +79,21 @@ tls_channel::tls_channel(std::unique_ptr<tls_engine> engine, io_handle over, tls
       over_(over),
       stats_(&stats),
       handshake_timeout_(handshake_timeout) {}
-tls_channel::tls_channel(tls_channel&&) noexcept = default;
-tls_channel& tls_channel::operator=(tls_channel&&) noexcept = default;
+tls_channel::tls_channel(tls_channel&& other) noexcept
+    : engine_(taken_from(other.engine_)),
+      over_(std::exchange(other.over_, -1)),
+      stats_(other.stats_),
+      handshake_timeout_(other.handshake_timeout_),
+      info_(std::move(other.info_)) {}
+tls_channel& tls_channel::operator=(tls_channel&& other) noexcept {
+  if (this == &other) return *this;
+  engine_ = taken_from(other.engine_);
+  over_ = std::exchange(other.over_, -1);
+  stats_ = other.stats_;
+  handshake_timeout_ = other.handshake_timeout_;
+  info_ = std::move(other.info_);
+  return *this;
+}
 tls_channel::~tls_channel() = default;
 
 tls_channel tls_channel::accepting(tls_server& by, io_handle over) {
@@ -136,6 +183,11 @@ void tls_channel::note_info() {
 // ---- afterwards ----
 
 task<received_outcome> tls_channel::receive(duration limit) {
+  if (!engine_) {  // moved from
+    co_await checkpoint();
+    co_return received_outcome{.data = {}, .failure = errc::closed};
+  }
+  const wait_mark under_way(*engine_);
   co_await checkpoint();  // what is here already is a wait like any other
   const time_point deadline = deadline_of(limit);
   while (true) {
@@ -178,11 +230,21 @@ task<sent_outcome> tls_channel::flush(duration limit) {
 
 task<sent_outcome> tls_channel::send(std::span<const io_slice> pieces, duration limit,
                                      std::size_t* sent) {
-  co_await checkpoint();
   if (sent) *sent = 0;
+  if (!engine_) {  // moved from
+    co_await checkpoint();
+    co_return sent_outcome{errc::closed};
+  }
+  const wait_mark under_way(*engine_);
+  co_await checkpoint();
   if (engine_->has_ended_write()) co_return sent_outcome{errc::closed};
   slice_cursor left(pieces.data(), pieces.size());
+  if (left.is_empty() && engine_->is_sending) co_return sent_outcome{};
+  const send_mark mine(*engine_);
   while (true) {
+    // A receive that has failed may be flushing its last word: no flush would begin here, and after
+    // a failure nothing more is sealed.
+    if (!left.is_empty() && failure()) co_return sent_outcome{failure()->code()};
     while (!left.is_empty() && engine_->unsent_bytes() < batch_bytes_max) {
       const std::size_t count = engine_->write(left);
       if (count == 0) co_return sent_outcome{failure()->code()};
@@ -194,6 +256,11 @@ task<sent_outcome> tls_channel::send(std::span<const io_slice> pieces, duration 
 }
 
 task<sent_outcome> tls_channel::end_send(duration limit) {
+  if (!engine_) {  // moved from
+    co_await checkpoint();
+    co_return sent_outcome{errc::closed};
+  }
+  const wait_mark under_way(*engine_);
   engine_->end_write();
   co_return co_await flush(limit);
 }

@@ -4,6 +4,7 @@
 #include <weir/io/internal/tls_core.hpp>
 #include <weir/io/internal/tls_pem.hpp>
 #include <weir/io/internal/tls_text.hpp>
+#include <weir/io/internal/zero_byte.hpp>
 
 #include <fmt/format.h>
 #include <openssl/err.h>
@@ -139,6 +140,11 @@ std::shared_ptr<const tls_rules> make_rules(const tls_client_settings& settings,
   } else {
     use_trust(one.get(), settings.ca, settings.ca_name, false);
   }
+  if (settings.identity.certificate.empty() && !settings.identity.key.empty()) {
+    raise(error(errc::invalid_argument,
+                fmt::format("{} has no certificate: a TLS client shows both or neither",
+                            settings.identity.key_name)));
+  }
   if (!settings.identity.certificate.empty()) {
     made->not_after = use_identity(one.get(), settings.identity);
   }
@@ -161,6 +167,7 @@ void tls_client_core::reload(const tls_client_settings& settings) {
 
 std::unique_ptr<tls_engine> tls_client_core::make_engine(const std::string& host, std::string place,
                                                          time_point wall_now) {
+  if (has_zero(host)) raise(zero_byte("TLS: the host name", host));  // OpenSSL would cut it there
   ssl_owner made = new_connection(*rules_, wall_now);
   SSL* one = made.get();
   SSL_set_connect_state(one);

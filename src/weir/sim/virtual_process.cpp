@@ -2,13 +2,14 @@
 
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
-#include <weir/io/file.hpp>
+#include <weir/io/io_wait.hpp>
 #include <weir/io/socket.hpp>
 #include <weir/sim/virtual_processes.hpp>
 #include <weir/sim/virtual_world.hpp>
 
 #include <signal.h>
 
+#include <cerrno>
 #include <utility>
 
 namespace weir {
@@ -19,6 +20,62 @@ constexpr std::size_t receive_max = 16 * 1024;
 detail::slice_cursor cursor_over(std::string_view data) noexcept {
   return detail::slice_cursor(io_slice{data.data(), data.size()});
 }
+
+// A file's own calls refuse own_offset, which is beyond every file; what shares its place goes on
+// there.
+class read_on_wait final : public detail::io_wait<read_on_wait, std::size_t> {
+ public:
+  read_on_wait(io_handle from, char* into, std::size_t length) noexcept : io_wait(kind_) {
+    op = io_op::read_at;
+    handle = from;
+    offset = virtual_world::own_offset;
+    memory = into;
+    size = length;
+  }
+  result<std::size_t> take() noexcept {
+    if (outcome == -EBADF) return fail(error(errc::permission_denied, "read", place));
+    if (outcome < 0) return fail(failed("read"));
+    return static_cast<std::size_t>(outcome);
+  }
+
+ private:
+  static const detail::wait_kind kind_;
+};
+constinit const detail::wait_kind read_on_wait::kind_{"read", &read_on_wait::leave,
+                                                      &read_on_wait::describe};
+
+class write_on_wait final : public detail::io_wait<write_on_wait, void> {
+ public:
+  write_on_wait(io_handle to, std::string_view data) noexcept
+      : io_wait(kind_), left_(cursor_over(data)) {
+    op = io_op::write_at;
+    handle = to;
+    offset = virtual_world::own_offset;
+  }
+  bool try_now() noexcept {
+    if (left_.is_empty()) return true;
+    left_.load(*this);
+    return io_wait::try_now();
+  }
+  bool goes_on() noexcept {
+    if (outcome == 0) outcome = -EIO;
+    if (outcome < 0) return false;
+    left_.advance(static_cast<std::size_t>(outcome));
+    left_.load(*this);
+    return !left_.is_empty();
+  }
+  result<void> take() noexcept {
+    if (outcome == -EBADF) return fail(error(errc::permission_denied, "write", place));
+    if (outcome < 0) return fail(failed("write"));
+    return {};
+  }
+
+ private:
+  static const detail::wait_kind kind_;
+  detail::slice_cursor left_;
+};
+constinit const detail::wait_kind write_on_wait::kind_{"write", &write_on_wait::leave,
+                                                       &write_on_wait::describe};
 }  // namespace
 
 // Both are cancel points also where nothing is to wait for: else a program that reads or writes in
@@ -29,8 +86,7 @@ task<bytes> virtual_input::receive() {
   if (!from) co_return bytes{};
   if (!from->is_file) co_return co_await detail::receive_wait(from->handle);
   std::string piece(receive_max, '\0');
-  piece.resize(co_await detail::read_wait(from->handle, virtual_world::own_offset, piece.data(),
-                                          piece.size()));
+  piece.resize(co_await read_on_wait(from->handle, piece.data(), piece.size()));
   co_return bytes::copy_of(piece);
 }
 
@@ -39,7 +95,7 @@ task<> virtual_output::send(std::string_view data) {
   const std::shared_ptr<detail::process_stream> to = to_;
   if (!to) co_return;
   if (to->is_file) {
-    co_await detail::write_wait(to->handle, virtual_world::own_offset, cursor_over(data));
+    co_await write_on_wait(to->handle, data);
     co_return;
   }
   const result<void> sent =

@@ -79,6 +79,10 @@ task<> name_query::run(resolve_options options) {
   if (options.tries < 1 || options.try_timeout < duration::milliseconds(1))
     raise(error(errc::invalid_argument,
                 "resolve: tries must be above 0, and try_timeout at least a millisecond"));
+  if (options.servers && *options.servers == '\0')
+    raise(error(errc::invalid_argument,
+                "resolve: the list of name servers is empty; without one, those of the system are "
+                "asked"));
   if (!loop::current()->io().has_descriptors()) {
     co_await run_in_world(&options);
   } else {

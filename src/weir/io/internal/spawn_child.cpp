@@ -130,6 +130,12 @@ result<child_plan> plan_of(const child_host& host, const command& what) {
   constexpr auto as_output = child_stream::source::as_output;
   if (what.stream(0).from == as_output || what.stream(1).from == as_output)
     return refuse("as_output() is for a child's errors only");
+  constexpr const char* stream_names[3] = {"input", "output", "errors"};
+  for (int i = 0; i < 3; ++i) {
+    if (what.stream(i).from != child_stream::source::given || what.stream(i).handle >= 0) continue;
+    return fail(error(errc::closed, fmt::format("start '{}': the file or pipe for its {} is closed",
+                                                what.program(), stream_names[i])));
+  }
   for (const std::string& one : what.arguments()) {
     if (has_zero(one))
       return refuse(
@@ -156,17 +162,29 @@ result<child_plan> plan_of(const child_host& host, const command& what) {
 }
 
 error spawn_failure(driver& io, const child_plan& plan, int number) {
+  file_status found;
   if (!plan.folder.empty() && !is_folder(io, plan.folder)) {
-    return error::from_os(
-        number, fmt::format("start '{}': its folder '{}' is not there", plan.program, plan.folder));
+    const bool is_there = io.status_of(plan.folder.c_str(), found) == 0;
+    return error::from_os(number, fmt::format("start '{}': its folder '{}' is {}", plan.program,
+                                              plan.folder, is_there ? "no folder" : "not there"));
+  }
+  if (number == E2BIG) {
+    return error::from_os(number, fmt::format("start '{}': its arguments and environment are too "
+                                              "long: write to its input instead",
+                                              plan.program));
+  }
+  if (number == ENOEXEC) {
+    return error::from_os(number, fmt::format("start '{}', which is no program for this machine, "
+                                              "and no script: its first line would be '#!...'",
+                                              plan.program));
   }
   if (number == ENOENT && plan.program.find('/') == plan.program.npos) {
     return error::from_os(number,
                           fmt::format("start '{}', which is in no folder of PATH", plan.program));
   }
-  // A relative path starts from the folder, so only what is there for us tells more.
-  file_status found;
-  if (number == ENOENT && io.status_of(plan.program.c_str(), found) == 0) {
+  const bool starts_from_folder = !plan.folder.empty() && !plan.program.starts_with('/');
+  const std::string path = starts_from_folder ? plan.folder + "/" + plan.program : plan.program;
+  if (number == ENOENT && io.status_of(path.c_str(), found) == 0) {
     return error::from_os(number, fmt::format("start '{}', whose interpreter (its first line, or "
                                               "the loader that it names) is missing",
                                               plan.program));

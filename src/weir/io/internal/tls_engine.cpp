@@ -85,6 +85,7 @@ tls_engine::tls_engine(ssl_owner of, receive_arena& memory, std::string host)
 // for no longer (RFC 5246, 7.2.1): many a client drops what it needs no more. One that has failed
 // stays given up.
 tls_engine::~tls_engine() {
+  WEIR_ASSERT(waits == 0 && "a tls_socket outlives its receive and send, and stays where it is");
   if (is_up_ && !failure_) {
     SSL_set_shutdown(ssl_.get(), SSL_get_shutdown(ssl_.get()) | SSL_SENT_SHUTDOWN);
   }

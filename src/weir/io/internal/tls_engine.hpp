@@ -65,6 +65,8 @@ class tls_engine {
   void note_sent() noexcept;
   std::size_t unsent_bytes() const noexcept { return flight_.size() - sent_ + output_.size(); }
   bool is_flushing = false;  // somebody sends it
+  bool is_sending = false;   // for a send, which is the only one
+  int waits = 0;             // calls under way: they end before it
 
   const std::optional<error>& failure() const noexcept { return failure_; }
   bool has_ended_write() const noexcept { return is_write_ended_; }

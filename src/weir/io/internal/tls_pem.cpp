@@ -127,6 +127,7 @@ void use_trust(SSL_CTX* in, std::string_view pem, std::string_view name, bool to
 
 std::string protocol_list(std::span<const std::string_view> names) {
   constexpr std::size_t name_bytes_max = 255;
+  constexpr std::size_t list_bytes_max = 32 * 1024;  // a greeting has 64 KiB for all that it says
   std::string out;
   for (const std::string_view name : names) {
     if (name.empty() || name.size() > name_bytes_max) {
@@ -134,6 +135,9 @@ std::string protocol_list(std::span<const std::string_view> names) {
     }
     out += static_cast<char>(name.size());
     out += name;
+    if (out.size() > list_bytes_max) {
+      refuse(fmt::format("the protocol names have more than {} bytes together", list_bytes_max));
+    }
   }
   return out;
 }

@@ -1,0 +1,36 @@
+// Internal to io: the sockets and pipes of this thread's loops that a send_file() sends to. The
+// hard idea: sendfile(2) goes past the driver, which counts the sends of a socket, so what is under
+// way is noted here, where a send looks before it is given to the driver.
+#pragma once
+
+#include <weir/core/driver.hpp>
+#include <weir/io/file_copy.hpp>
+
+namespace weir::detail {
+
+/// One send_file(). A second one, or a send beside it, stops the process.
+class file_send_mark {
+ public:
+  /// `to` outlives it; once it is closed its number may be another socket's, and is asked for anew.
+  file_send_mark(const driver& io, const descriptor_sink& to) noexcept;
+  file_send_mark(const file_send_mark&) = delete;
+  file_send_mark& operator=(const file_send_mark&) = delete;
+  ~file_send_mark();
+
+  /// While a piece leaves as an ordinary send, the driver counts it.
+  void pause() noexcept { is_paused_ = true; }
+  void go_on() noexcept { is_paused_ = false; }
+
+ private:
+  friend void look_for_file_sends(const driver& io, io_handle to) noexcept;
+
+  const driver* io_;
+  const descriptor_sink* to_;
+  file_send_mark* next_ = nullptr;
+  bool is_paused_ = false;
+};
+
+/// Asserts that no send_file() is under way to this socket or pipe.
+void look_for_file_sends(const driver& io, io_handle to) noexcept;
+
+}  // namespace weir::detail
