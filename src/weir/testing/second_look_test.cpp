@@ -50,7 +50,9 @@ std::optional<told> told_by_child(task<> (*body)(), const std::string& before = 
   std::array<char, 4096> path{};
   if (::readlink("/proc/self/exe", path.data(), path.size() - 1) < 0) return told{};
   const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
-  const std::string command = std::string(variable) + "=1 WEIR_TEST_SCHEDULES=100 " + before + " " +
+  // Not the share of all tests that this process was given.
+  const std::string command = std::string("env -u GTEST_TOTAL_SHARDS -u GTEST_SHARD_INDEX ") +
+                              variable + "=1 WEIR_TEST_SCHEDULES=100 " + before + " " +
                               path.data() + " --gtest_filter=" + test->test_suite_name() + "." +
                               test->name() + " 2>&1";
   told all;
