@@ -246,11 +246,12 @@ result<> broker_core::relocate(const record_view& what, location where) {
 // Null when nobody has a use for it, or there is no memory: then they hear that it is unknown.
 std::shared_ptr<const message_view> broker_core::last_view(const message_change& change,
                                                            bool is_awaited) {
+  if (!change.last) return nullptr;
   bool is_used = is_awaited;
   for (const subscription& one : subscriptions) {
     is_used = is_used || one.sequence_ == change.sequence;
   }
-  if (!change.last || !is_used) return nullptr;
+  if (!is_used) return nullptr;
   try {
     const auto known = state->find_message(change.sequence, wall_now());
     auto view = std::make_shared<message_view>(view_from(*known));
