@@ -1,6 +1,7 @@
 #include <weir/io/file.hpp>
 
 #include <weir/base/error.hpp>
+#include <weir/io/detail/file_offset.hpp>
 #include <weir/io/internal/zero_byte.hpp>
 
 #include <fcntl.h>
@@ -8,7 +9,6 @@
 
 #include <cerrno>
 #include <exception>
-#include <limits>
 #include <new>
 #include <utility>
 
@@ -41,13 +41,6 @@ bool is_open_for_less(driver& io, const io_request& request) noexcept {
          io.status_of(request.handle, status) >= 0;
 }
 
-// Systems count offsets in a signed number, and some take -1 for "where the last call ended".
-constexpr std::uint64_t offset_max = std::numeric_limits<std::int64_t>::max();
-
-bool is_beyond(std::uint64_t offset, std::uint64_t size = 0) noexcept {
-  return offset > offset_max || size > offset_max - offset;
-}
-
 error beyond(const char* what, std::uint64_t offset, std::source_location place) noexcept {
   try {
     return {errc::invalid_argument,
@@ -60,7 +53,7 @@ error beyond(const char* what, std::uint64_t offset, std::source_location place)
 
 // No driver is asked: none knows a file of this number.
 io_handle unless_beyond(std::uint64_t offset, io_handle of) noexcept {
-  return is_beyond(offset) ? -1 : of;
+  return is_beyond_files(offset) ? -1 : of;
 }
 
 std::uint32_t open_flags(const open_options& options) noexcept {
@@ -78,7 +71,8 @@ std::uint32_t open_flags(const open_options& options) noexcept {
 bool done_wait::try_now() noexcept {
   if (!from_.empty()) path = from_.c_str();
   if (!to_.empty()) path_to = to_.c_str();
-  if (!has_zero(from_) && !has_zero(to_) && !is_beyond(offset, size)) return io_wait::try_now();
+  if (!has_zero(from_) && !has_zero(to_) && !is_beyond_files(offset, size))
+    return io_wait::try_now();
   outcome = -EINVAL;
   return true;
 }
@@ -87,7 +81,7 @@ result<void> done_wait::take() noexcept {
   if (outcome >= 0) return {};
   if (has_zero(from_) || has_zero(to_))
     return fail(zero_byte(kind->name, has_zero(from_) ? from_ : to_, place));
-  if (is_beyond(offset, size)) return fail(beyond(kind->name, offset, place));
+  if (is_beyond_files(offset, size)) return fail(beyond(kind->name, offset, place));
   return fail(failed(kind->name));
 }
 
@@ -121,7 +115,7 @@ read_wait::read_wait(io_handle from, std::uint64_t at, char* into, std::size_t l
 }
 
 result<std::size_t> read_wait::take() noexcept {
-  if (is_beyond(offset)) return fail(beyond("read", offset, place));
+  if (is_beyond_files(offset)) return fail(beyond("read", offset, place));
   if (is_open_for_less(task->current->on().io(), *this))
     return fail(error(errc::permission_denied, "read: the file was not opened for reading", place));
   if (outcome < 0) return fail(failed(kind->name));
@@ -155,7 +149,7 @@ bool write_wait::goes_on() noexcept {
 
 result<void> write_wait::take() noexcept {
   if (outcome >= 0) return {};
-  if (is_beyond(offset)) return fail(beyond("write", offset, place));
+  if (is_beyond_files(offset)) return fail(beyond("write", offset, place));
   if (is_open_for_less(task->current->on().io(), *this))
     return fail(
         error(errc::permission_denied, "write: the file was not opened for writing", place));

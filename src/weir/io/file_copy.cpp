@@ -3,6 +3,7 @@
 #include <weir/base/error.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/io/blocking.hpp>
+#include <weir/io/detail/file_offset.hpp>
 #include <weir/io/internal/file_sends.hpp>
 #include <weir/io/internal/side_error.hpp>
 #include <weir/io/readiness.hpp>
@@ -15,7 +16,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <exception>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -174,10 +174,7 @@ void refuse_closed(const file& from, const file& to, const course& all) {
 
 /// `to_file_end` is such an offset, and is none: it counts bytes.
 void refuse_beyond(std::uint64_t source_at, std::uint64_t target_at, const course& all) {
-  constexpr std::uint64_t offset_max = std::numeric_limits<std::int64_t>::max();
-  if (source_at <= offset_max && target_at <= offset_max &&
-      all.end - all.at <= offset_max - target_at)
-    return;
+  if (!is_beyond_files(source_at) && !is_beyond_files(target_at, all.end - all.at)) return;
   raise(error(errc::invalid_argument,
               fmt::format("{}: a file has no offset beyond {}, and the {} would be at {}", all.verb,
                           offset_max, source_at > offset_max ? "source" : "target",

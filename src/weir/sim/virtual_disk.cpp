@@ -1,13 +1,13 @@
 #include <weir/sim/virtual_disk.hpp>
 
 #include <weir/base/assert.hpp>
+#include <weir/io/detail/file_offset.hpp>
 
 #include <errno.h>
 #include <fcntl.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdint>
 #include <cstring>
 #include <set>
 #include <string_view>
@@ -23,12 +23,6 @@ struct saved_page {
   std::unique_ptr<page> content;  // null: zeros
   bool is_lost = false;           // a failed sync forgot it: only writing it again makes it durable
 };
-
-// Offsets are signed in a kernel.
-bool is_beyond_all(std::uint64_t offset, std::uint64_t size) noexcept {
-  constexpr std::uint64_t offset_max = INT64_MAX;
-  return offset > offset_max || size > offset_max - offset;
-}
 
 // "." or ".." when a path ends so: such a name can't be removed or given away.
 std::string_view dots_at_end(std::string_view path) noexcept {
@@ -350,7 +344,7 @@ std::int64_t virtual_disk::read_at(io_handle handle, char* into, std::size_t siz
   if (found == open_.end() || (found->second.flags & O_ACCMODE) == O_WRONLY) return -EBADF;
   const node& file = *found->second.file;
   if (file.kind == kind_folder) return -EISDIR;
-  if (is_beyond_all(offset, size)) return -EINVAL;
+  if (detail::is_beyond_files(offset, size)) return -EINVAL;
   if (offset >= file.size) return 0;
   std::size_t count = std::min<std::uint64_t>(size, file.size - offset);
   const auto broken = file.broken.lower_bound(offset / page_size);
@@ -368,7 +362,7 @@ std::int64_t virtual_disk::write_at(io_handle handle, std::string_view data, std
   if (!open) return error;
   node& file = *open->file;
   if (open->flags & O_APPEND) offset = file.size;
-  if (is_beyond_all(offset, data.size())) return -EINVAL;
+  if (detail::is_beyond_files(offset, data.size())) return -EINVAL;
   if (offset + data.size() > file.size) {
     const std::uint64_t room = quota_ > *used_ ? quota_ - *used_ : 0;
     const std::uint64_t end_max = file.size + room;
@@ -432,8 +426,8 @@ int virtual_disk::preallocate(io_handle handle, std::uint64_t offset, std::uint6
   int error = 0;
   open_file* open = writable(handle, error);
   if (!open) return error;
-  if (size == 0 || is_beyond_all(offset, 0) || is_beyond_all(size, 0)) return -EINVAL;
-  if (is_beyond_all(offset, size)) return -EFBIG;
+  if (size == 0 || detail::is_beyond_files(offset) || detail::is_beyond_files(size)) return -EINVAL;
+  if (detail::is_beyond_files(offset, size)) return -EFBIG;
   return offset + size <= open->file->size ? 0 : resize(*open->file, offset + size);
 }
 
@@ -441,7 +435,7 @@ int virtual_disk::truncate(io_handle handle, std::uint64_t size) {
   if (!has(handle)) return -EBADF;
   int error = 0;
   open_file* open = writable(handle, error);
-  if (!open || is_beyond_all(size, 0)) return -EINVAL;  // a reader's, too: not EBADF here
+  if (!open || detail::is_beyond_files(size)) return -EINVAL;  // a reader's, too: not EBADF here
   return resize(*open->file, size);
 }
 

@@ -1,6 +1,7 @@
 #include <weir/sim/virtual_world.hpp>
 
 #include <weir/base/probe.hpp>
+#include <weir/io/detail/file_offset.hpp>
 #include <weir/sim/virtual_driver.hpp>
 #include <weir/sim/virtual_processes.hpp>
 
@@ -8,7 +9,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdint>
 #include <map>
 #include <string>
 #include <utility>
@@ -17,12 +17,6 @@ namespace weir {
 
 namespace {
 constinit std::atomic<std::uint64_t> worlds_made{0};
-
-// A kernel asks this of all that was asked for, however much of it is transferred then.
-bool ends_beyond_all(std::uint64_t offset, std::size_t size) noexcept {
-  constexpr std::uint64_t offset_max = INT64_MAX;
-  return size > offset_max - std::min(offset, offset_max);
-}
 }  // namespace
 
 virtual_world::virtual_world(virtual_options options)
@@ -187,7 +181,8 @@ std::int64_t virtual_world::moved_on(const io_request& request, std::int64_t cou
 }
 
 std::int64_t virtual_world::read(const io_request& request) {
-  if (ends_beyond_all(place_of(request), request.size)) return -EINVAL;
+  // A kernel asks this of all that was asked for, however much of it is transferred then.
+  if (detail::is_beyond_files(place_of(request), request.size)) return -EINVAL;
   const std::size_t size = request.size == 0 ? 0 : part_of(request.size);
   return moved_on(request, disk_.read_at(request.handle, static_cast<char*>(request.memory), size,
                                          place_of(request)));
@@ -204,7 +199,7 @@ std::int64_t virtual_world::write(const io_request& request) {
     }
     data = whole;
   }
-  if (ends_beyond_all(place_of(request), data.size())) return -EINVAL;
+  if (detail::is_beyond_files(place_of(request), data.size())) return -EINVAL;
   if (!data.empty()) data = data.substr(0, part_of(data.size()));
   if (data.empty() || (illness_.corrupt_write <= 0 && illness_.lost_write <= 0)) {
     return moved_on(request, disk_.write_at(request.handle, data, place_of(request)));
