@@ -195,15 +195,15 @@ void broker_state::make_way(const queue_set_record& record) {
   if (is_lost(holder) && holder->number != record.queue)
     store_.rename_queue(*store_.queue(holder->number), free_name(holder->number));
   const message_queue* const found = store_.live_queue(record.queue);
-  if (is_lost(found) && found->name != record.name)
-    store_.rename_queue(*store_.queue(found->number), record.name);
+  if (!is_lost(found)) return;
+  if (found->name != record.name) store_.rename_queue(*store_.queue(found->number), record.name);
+  std::erase(lost_queues_, found->number);
 }
 
 std::vector<std::string> broker_state::lost_queues() const {
   std::vector<std::string> names;
   for (const std::uint32_t lost : lost_queues_) {
-    const message_queue* const of = store_.live_queue(lost);
-    if (of && of->name.starts_with("lost-")) names.push_back(of->name);
+    if (const message_queue* const of = store_.live_queue(lost)) names.push_back(of->name);
   }
   return names;
 }
