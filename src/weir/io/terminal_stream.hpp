@@ -57,11 +57,12 @@ class [[nodiscard]] terminal : private detail::socket_owner {
   /// What has been typed, at least one byte; empty at the end.
   task<bytes> receive();
   auto send(std::string_view data, std::size_t* sent = nullptr) noexcept {
-    return detail::send_wait(handle_, detail::slice_cursor(io_slice{data.data(), data.size()}),
-                             sent);
+    return detail::send_wait(handle_here(),
+                             detail::slice_cursor(io_slice{data.data(), data.size()}), sent);
   }
   auto send(std::span<const io_slice> pieces, std::size_t* sent = nullptr) noexcept {
-    return detail::send_wait(handle_, detail::slice_cursor(pieces.data(), pieces.size()), sent);
+    return detail::send_wait(handle_here(), detail::slice_cursor(pieces.data(), pieces.size()),
+                             sent);
   }
 
   terminal_size size() const;

@@ -1,6 +1,8 @@
 // What only a mistake in the program can do to a TLS connection: two sends at a time, an end under
-// a wait. Each stops the process with its name; a connection that was moved from is closed.
+// a wait, a use on another loop. Each stops the process with its name; a connection that was moved
+// from is closed.
 #include <weir/core.hpp>
+#include <weir/io/other_loop_test.hpp>
 #include <weir/io/tls_kit_test.hpp>
 #include <weir/io/tls_socket.hpp>
 #include <weir/testing/test.hpp>
@@ -88,6 +90,25 @@ constexpr misuse all_misuses[] = {
          for (int i = 0; i < 2; ++i)
            s.spawn([&]() -> task<> { co_await with->client->send(more_than_fits); });
          co_await s.join();
+       });
+     }},
+    {"a_receive_on_another_loop", other_loop_said,
+     [](one_sided* with) -> task<> {
+       co_await on_another_loop(
+           [&]() -> task<> { std::ignore = co_await with->client->receive(); });
+     }},
+    {"a_send_on_another_loop", other_loop_said,
+     [](one_sided* with) -> task<> {
+       co_await on_another_loop([&]() -> task<> { co_await with->client->send("x"); });
+     }},
+    {"its_end_on_another_loop", other_loop_said,
+     [](one_sided* with) -> task<> {
+       co_await on_another_loop([&]() -> task<> { co_await with->client->shutdown_send(); });
+     }},
+    {"its_handshake_on_another_loop", other_loop_said,
+     [](one_sided* with) -> task<> {
+       co_await on_another_loop([&]() -> task<> {
+         std::ignore = co_await tls_accept(with->all.server, std::move(with->plain));
        });
      }},
     {"its_end_under_a_receive", stays,

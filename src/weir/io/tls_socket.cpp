@@ -40,14 +40,14 @@ task<> tls_socket::shutdown_send() {
 }
 
 task<tls_socket> tls_accept(tls_server& by, socket plain) {
-  tls_channel channel = tls_channel::accepting(by, plain.handle());
+  tls_channel channel = tls_channel::accepting(by, plain.handle_here());
   co_await channel.handshake();
   co_return tls_socket(std::move(plain), std::move(channel));
 }
 
 task<tls_socket> tls_connect(tls_client& by, socket plain, std::string host) {
   std::string place = fmt::format("{} {}", host, plain.peer().text());
-  tls_channel channel = tls_channel::connecting(by, plain.handle(), host, std::move(place));
+  tls_channel channel = tls_channel::connecting(by, plain.handle_here(), host, std::move(place));
   co_await channel.handshake();
   co_return tls_socket(std::move(plain), std::move(channel));
 }
