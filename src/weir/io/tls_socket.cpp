@@ -2,6 +2,7 @@
 
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
+#include <weir/io/internal/file_sends.hpp>
 
 #include <fmt/format.h>
 
@@ -29,6 +30,8 @@ task<> tls_socket::send(std::string_view data, std::size_t* sent) {
 }
 
 task<> tls_socket::send(std::span<const io_slice> pieces, std::size_t* sent) {
+  if (!detail::slice_cursor(pieces.data(), pieces.size()).is_empty())
+    detail::look_for_file_sends(this);
   const detail::sent_outcome outcome = co_await channel_.send(pieces, duration::max(), sent);
   if (!outcome) raise_failed("send", outcome.failure);
 }
