@@ -163,7 +163,9 @@ task<> tls_channel::handshake() {
   }
   note_info();
   ++stats_->handshakes;
-  if (info_.is_resumed) ++stats_->resumed;
+  if (!info_.is_resumed) co_return;
+  ++stats_->resumed;
+  tls_client_core::note_resumed(engine_->ssl());
 }
 
 void tls_channel::note_info() {
