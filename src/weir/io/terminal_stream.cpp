@@ -25,6 +25,7 @@ bool is_tty(io_handle descriptor) noexcept { return ::isatty(descriptor) == 1; }
 
 task<bytes> terminal::receive() {
   const io_handle from = handle_here();
+  is_in_string_ = false;
   if (!typed_.empty()) {
     co_await checkpoint();
     has_paused_ = false;
@@ -33,18 +34,29 @@ task<bytes> terminal::receive() {
   co_return co_await detail::receive_wait(from);
 }
 
+// The rest of a string that was told already, as far as it has come.
+void terminal::skip_string() noexcept {
+  const detail::string_part rest = detail::look_at_string(typed_);
+  typed_.erase(0, rest.size);
+  is_in_string_ = rest.end == detail::string_end::open && !has_paused_;
+  has_paused_ = has_paused_ && !typed_.empty();
+}
+
 // What has been read is kept also when the task ends at once.
 task<std::optional<key_press>> terminal::next_key() {
   for (;;) {
     const io_handle from = handle_here();
-    detail::decoded_key one = detail::decode_key(typed_, has_paused_);
+    if (is_in_string_) skip_string();
+    detail::decoded_key one =
+        is_in_string_ ? detail::decoded_key{} : detail::decode_key(typed_, has_paused_);
     if (one.size != 0) {
       co_await checkpoint();
       typed_.erase(0, one.size);
       has_paused_ = has_paused_ && !typed_.empty();
+      is_in_string_ = one.is_cut;
       co_return std::move(one.press);
     }
-    if (typed_.empty()) {
+    if (typed_.empty() && !is_in_string_) {
       const bytes more = co_await detail::receive_wait(from);
       if (!more) co_return std::nullopt;
       typed_ += more.text();
