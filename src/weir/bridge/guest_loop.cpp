@@ -51,6 +51,8 @@ void guest_loop::watch(int handle) {
 }
 
 bool guest_loop::run() {
+  WEIR_ASSERT(thread_ == &detail::running_leaf &&
+              "a guest_loop is run on the thread that made it; on others use loop().post()");
   time_point due;
   for (int turns = 0; turns < turns_max; ++turns) {
     due = on_.run_turn_now();

@@ -11,6 +11,7 @@
 #include <weir/core/loop.hpp>
 #include <weir/io/make_driver.hpp>
 
+#include <cstdint>
 #include <memory>
 
 namespace weir {
@@ -53,6 +54,7 @@ class guest_loop {
   void watch(int handle);
   void wake_at(time_point due) noexcept;
 
+  const std::uintptr_t* const thread_ = &detail::running_leaf;  // that made it
   std::unique_ptr<driver> io_;
   weir::loop on_;
   owned_fd timer_;

@@ -180,6 +180,13 @@ TEST_F(guest, refuses_a_driver_that_nobody_can_poll) {
   }
 }
 
+TEST(GuestLoopDeathTest, running_it_on_another_thread_stops_the_process) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  guest_loop made_here;
+  EXPECT_DEATH(std::thread([&] { made_here.run(); }).join(),
+               "a guest_loop is run on the thread that made it; on others use loop..[.]post");
+}
+
 TEST_F(guest, lives_in_a_loop_of_asio) {
   boost::asio::io_context host;
   boost::asio::posix::stream_descriptor watched(host, inside->descriptor());

@@ -56,6 +56,30 @@ std::optional<raw_address> numeric(std::string_view host, std::uint16_t port) no
   return std::nullopt;
 }
 
+// RFC 1035, 2.3.1, and the underscore of services.
+bool is_label(std::string_view text) noexcept {
+  constexpr std::size_t label_bytes_max = 63;
+  return !text.empty() && text.size() <= label_bytes_max && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
+  });
+}
+
+// RFC 6761, 6.3: this name and all below it, with the dot of full names or without.
+bool is_localhost(std::string_view host) noexcept {
+  constexpr std::string_view top = "localhost";
+  if (host.ends_with('.')) host.remove_suffix(1);
+  if (host.size() < top.size()) return false;
+  std::string_view below = host.substr(0, host.size() - top.size());
+  if (!equal_ignoring_case(host.substr(below.size()), top)) return false;
+  while (!below.empty()) {
+    const std::size_t dot = below.find('.');
+    if (dot == below.npos || !is_label(below.substr(0, dot))) return false;
+    below.remove_prefix(dot + 1);
+  }
+  return true;
+}
+
 constexpr std::string_view unix_scheme = "unix:";
 
 }  // namespace
@@ -64,7 +88,7 @@ result<address> address::parse(std::string_view host, std::uint16_t port) {
   if (host.size() > 2 && host.front() == '[' && host.back() == ']')
     host = host.substr(1, host.size() - 2);
   if (host == "*") return address(ipv4(INADDR_ANY, port));
-  if (equal_ignoring_case(host, "localhost")) return loopback(port);
+  if (is_localhost(host)) return loopback(port);
   if (const std::optional<raw_address> raw = numeric(host, port)) return address(*raw);
   return fail(errc::invalid_argument, fmt::format("'{}' is no numeric address", host));
 }

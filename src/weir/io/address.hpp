@@ -27,8 +27,8 @@ class address {
   /// "127.0.0.1:80", "[::1]:80", "localhost:80", "*:80" (every IPv4 interface),
   /// "unix:/run/weir.sock".
   static result<address> parse(std::string_view text);
-  /// The same in two parts: a numeric host, "localhost" or "*"; brackets around IPv6 may be left
-  /// out.
+  /// The same in two parts: a numeric host, "localhost" or a name below it (RFC 6761), or "*";
+  /// brackets around IPv6 may be left out.
   static result<address> parse(std::string_view host, std::uint16_t port);
   static address loopback(std::uint16_t port) noexcept;
   /// A path beginning with '@' is in Linux's abstract name space: no file.

@@ -76,7 +76,9 @@ result<ip_block> ip_block::parse(std::string_view text) {
   };
   const std::size_t slash = text.find('/');
   const std::string_view host = text.substr(0, slash);
-  if (equal_ignoring_case(host, "localhost") || host == "*") return refuse();
+  const bool is_name =
+      host.find(':') == host.npos && (host.empty() || host.back() < '0' || host.back() > '9');
+  if (is_name) return refuse();  // "localhost" is none of its addresses, nor is "*"
   const result<address> base = address::parse(host, 0);
   const std::optional<ip_number> number = base ? ip_number_of(*base) : std::nullopt;
   if (!number) return refuse();

@@ -94,8 +94,9 @@ TEST(address_rules, unix_sockets_are_denied_where_something_is) {
 }
 
 TEST(address_rules, what_is_no_rule_is_refused_with_what_one_looks_like) {
-  for (const char* text : {"", "10.0.0.0/33", "10.0.0/8", "fd00::/129", "10.0.0.0/-1", "10.0.0.0/",
-                           "example.org", "*", "/8", "10.0.0.0/8 "}) {
+  for (const char* text :
+       {"", "10.0.0.0/33", "10.0.0/8", "fd00::/129", "10.0.0.0/-1", "10.0.0.0/", "example.org",
+        "localhost.", "api.localhost/8", "*", "*/8", "/8", "10.0.0.0/8 "}) {
     const std::vector<std::string> one{text};
     const auto parsed = address_rules::parse(one, {});
     ASSERT_FALSE(parsed) << text;

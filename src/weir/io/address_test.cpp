@@ -30,6 +30,16 @@ TEST(address, has_short_forms) {
   EXPECT_EQ(address::loopback(7).text(), "127.0.0.1:7");
 }
 
+TEST(address, knows_localhost_and_all_names_below_it) {
+  for (const char* here : {"localhost", "LOCALHOST", "localhost.", "api.localhost",
+                           "a.b.localhost.", "_http._tcp.localhost"})
+    EXPECT_EQ(address::parse(here, 80)->text(), "127.0.0.1:80") << here;
+  for (const char* other : {".", ".localhost", "localhost..", "a..localhost", "mylocalhost",
+                            "localhost.test", "a b.localhost", "%.localhost"})
+    EXPECT_FALSE(address::parse(other, 80)) << other;
+  EXPECT_FALSE(address::parse(std::string(64, 'a') + ".localhost", 80));
+}
+
 TEST(address, refuses_what_is_none_and_shows_the_text) {
   for (const char* text : {"", ":", "80", ":80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
                            "127.0.0.1:-1", "127.0.0.1:8x", "127.0.0:80", "256.0.0.1:80", "::1:80",

@@ -164,6 +164,7 @@ class sink_ref {
     return verbs_->send(of_, pieces, sent);
   }
   WEIR_CORO_WRAPPER task<> end() const { return verbs_->end(of_); }
+  const void* of() const noexcept { return of_; }
   WEIR_CORO_WRAPPER task<> abort(error why) const { return verbs_->abort(of_, std::move(why)); }
   bool is_open() const noexcept { return verbs_->is_open(of_); }
 

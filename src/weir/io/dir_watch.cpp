@@ -138,7 +138,7 @@ task<> dir_watch::read_more() {
 task<dir_event> dir_watch::next() {
   if (is_gone_) raise(error(errc::closed, "the watched folder is gone"));
   for (;;) {
-    if (!from_) raise(error(errc::closed, "the watch was closed"));
+    if (from_.handle_here() < 0) raise(error(errc::closed, "the watch was closed"));
     std::optional<dir_event> one;
     if (const std::shared_ptr<detail::watched_tree> tree = tree_) {
       while (tree->has_to_look()) {

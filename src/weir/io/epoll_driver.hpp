@@ -39,6 +39,10 @@ class epoll_driver final : public kernel_driver {
   void wait(time_point until) noexcept override;
   io_handle poll_handle() noexcept override { return epoll_; }
   bool prepare_poll() noexcept override { return has_done() || looks_again(); }
+  bool has_send(io_handle handle) const noexcept override {
+    const auto index = static_cast<std::size_t>(handle);
+    return handle >= 0 && index < descriptors_.size() && !descriptors_[index].writers.is_empty();
+  }
 
  protected:
   bool start(io_request& request) noexcept override;

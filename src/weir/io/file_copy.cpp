@@ -93,18 +93,18 @@ task<std::size_t> read_piece(file& from, course& all) {
   co_return size;
 }
 
-task<> read_and_send(file& from, sink_ref to, course& all, file_send_mark* mark = nullptr) {
+task<> read_and_send(file& from, sink_ref to, course& all, file_send_mark& mark) {
   const std::size_t size = co_await read_piece(from, all);
   const io_slice bytes{.data = all.memory.get(), .size = size};
   counted_send counted(all);
   std::exception_ptr failure;
-  if (mark) mark->pause();
+  mark.pause();
   try {
     co_await to.send({&bytes, 1}, &counted.sent);
   } catch (...) {
     failure = std::current_exception();
   }
-  if (mark) mark->go_on();
+  mark.go_on();
   if (failure) raise(side_error(all.verb, "sink", all.told.sent + counted.sent, failure));
 }
 
@@ -236,7 +236,7 @@ task<std::uint64_t> send_file_by(file& from, descriptor_sink to, send_file_optio
   while (all.at < all.end) {
     const std::size_t size = all.next_piece(options.piece_bytes);
     if (!is_by_kernel || !is_in_memory(from.handle(), all.at, size)) {
-      co_await read_and_send(from, to.bytes, all, &mark);
+      co_await read_and_send(from, to.bytes, all, mark);
       continue;
     }
     const std::int64_t moved = call(from.handle(), all.at, to.handle(), size);
@@ -257,7 +257,8 @@ task<std::uint64_t> send_file_to(file& from, sink_ref to, send_file_options opti
   course all("send_file", from, options);
   refuse_beyond(options.offset, 0, all);
   co_await checkpoint();
-  while (all.at < all.end) co_await read_and_send(from, to, all);
+  file_send_mark mark(to);
+  while (all.at < all.end) co_await read_and_send(from, to, all, mark);
   co_return all.told.sent;
 }
 

@@ -104,6 +104,23 @@ TEST_P(FileSendDeathTest, a_send_or_another_file_beside_it_stops_the_process) {
   }
 }
 
+TEST_P(FileSendDeathTest, a_file_under_a_send_that_waits_stops_the_process_at_once) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto program = [&] {
+    run([&]() -> task<> {
+      file from = co_await make_file(path("from"), pattern(1'000));
+      connection pair = co_await connect_pair();
+      const std::string more_than_fits = pattern(20'000'000);
+      co_await with_scope({.timeout = duration::seconds(5)}, [&](scope& s) -> task<> {
+        s.spawn([&]() -> task<> { co_await pair.server.send(more_than_fits); });
+        co_await sleep(duration(1));
+        std::ignore = co_await send_file(from, pair.server);
+      });
+    });
+  };
+  EXPECT_DEATH(program(), "a socket has one receive and one send at a time");
+}
+
 TEST_P(file_send, of_a_send_to_a_pipe_that_nobody_reads_says_that_the_sink_failed) {
   run([&]() -> task<> {
     file from = co_await make_file(path("from"), pattern(3'000'000));

@@ -91,6 +91,9 @@ class kernel_driver : public driver {
   int lock_file(io_handle handle) noexcept final;
   void close_now(io_handle handle) noexcept final;
 
+  /// A send to it waits: for calls that go past the driver.
+  virtual bool has_send(io_handle handle) const noexcept = 0;
+
  protected:
   kernel_driver(const driver_options& options, int socket_flags);
 

@@ -98,6 +98,11 @@ decoded_key decode_sequence(std::string_view input, bool is_all) {
   return {std::move(press), whole.size()};
 }
 
+// ESC and one of these begins a control string (ECMA-48, 5.6): OSC, DCS, APC, PM and SOS.
+bool begins_string(char second) noexcept {
+  return std::string_view("]P_^X").find(second) != std::string_view::npos;
+}
+
 decoded_key decode_escape(std::string_view input, bool is_all) {
   if (input.size() == 1 || input[1] == escape_byte) {
     if (input.size() == 1 && !is_all) return {};
@@ -112,6 +117,14 @@ decoded_key decode_escape(std::string_view input, bool is_all) {
     key_press press = of_letter(input[2]);
     if (press.what == key::unknown) return unknown(input.substr(0, 3));
     return {std::move(press), 3};
+  }
+  if (begins_string(input[1])) {  // if it has an end; else it was typed: Alt, the letter, and text
+    const string_part body = look_at_string(input.substr(2, string_bytes_max - 2));
+    const bool is_open = body.end == string_end::open;
+    decoded_key whole = unknown(input.substr(0, 2 + body.size));
+    whole.is_cut = is_open && input.size() >= string_bytes_max;
+    if (whole.is_cut || body.end == string_end::found) return whole;
+    if (is_open && !is_all) return {};
   }
   decoded_key rest = decode_key(input.substr(1), is_all);
   if (rest.size == 0) return {};
@@ -158,6 +171,22 @@ decoded_key decode_character(std::string_view input, bool is_all) {
 }
 
 }  // namespace
+
+string_part look_at_string(std::string_view input) noexcept {
+  constexpr char bell = '\a';
+  for (std::size_t at = 0; at < input.size(); ++at) {
+    const char c = input[at];
+    if (c == bell) return {at + 1, string_end::found};
+    if (c == escape_byte) {
+      if (at + 1 == input.size()) return {at, string_end::open};
+      if (input[at + 1] == '\\') return {at + 2, string_end::found};  // ST
+      return {at, string_end::broken};
+    }
+    const bool is_control = (c >= '\0' && c < '\b') || (c > '\r' && c < ' ') || c == '\x7f';
+    if (is_control) return {at, string_end::broken};
+  }
+  return {input.size(), string_end::open};
+}
 
 decoded_key decode_key(std::string_view input, bool is_all) {
   if (input.empty()) return {};

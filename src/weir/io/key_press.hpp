@@ -4,7 +4,8 @@
 //
 // What is known: UTF-8, control characters, and the sequences of ECMA-48 and of DEC's terminals
 // that xterm, the Linux console and their like send for cursor and function keys. Others are
-// `unknown`.
+// `unknown`, and so is each string that a terminal answers a question with (OSC, DCS and their
+// like).
 #pragma once
 
 #include <cstddef>
@@ -51,14 +52,28 @@ struct key_press {
 
 namespace detail {
 
-inline constexpr std::size_t key_bytes_max = 32;  // a longer sequence is unknown
+inline constexpr std::size_t key_bytes_max = 32;       // a longer sequence is unknown
+inline constexpr std::size_t string_bytes_max = 1024;  // what is kept of a control string
 
 struct decoded_key {
   key_press press = {};
   std::size_t size = 0;  // bytes that it took; 0: more must come first
+  bool is_cut = false;   // the rest of a control string follows
 };
 /// The first key of `input`. `is_all`: nothing else comes, so it gives a key unless that is empty.
 decoded_key decode_key(std::string_view input, bool is_all);
+
+enum class string_end : std::uint8_t {
+  found,   // ST or BEL
+  open,    // more may come
+  broken,  // by what no string has in it
+};
+struct string_part {
+  std::size_t size = 0;  // its bytes, with the end that was found
+  string_end end = string_end::open;
+};
+/// What of `input` belongs to a control string that has begun before it.
+string_part look_at_string(std::string_view input) noexcept;
 
 }  // namespace detail
 

@@ -89,6 +89,44 @@ TEST(KeyPress, other_sequences_are_unknown_as_a_whole_and_end_where_they_end) {
   EXPECT_EQ(decode_key(endless, false).size, detail::key_bytes_max);
 }
 
+TEST(KeyPress, a_control_string_is_unknown_as_a_whole) {
+  for (const std::string string :
+       {"\x1b]11;rgb:0000/0000/0000\x07", "\x1b]11;rgb:ffff/ffff/ffff\x1b\\",
+        "\x1bP>|term(1)\x1b\\", "\x1b_Gi=1;OK\x1b\\", "\x1b^note\x1b\\", "\x1bXname\x1b\\",
+        "\x1b]lä\x1b\\", "\x1b]\x07"}) {
+    EXPECT_THAT(keys_of(string + "a"), ElementsAre("unknown " + string, "text a"));
+    for (std::size_t cut = 2; cut < string.size(); ++cut)
+      EXPECT_EQ(decode_key(string.substr(0, cut), false).size, 0u) << string.substr(1, cut - 1);
+  }
+}
+
+TEST(KeyPress, what_begins_as_a_control_string_and_has_no_end_was_typed) {
+  EXPECT_THAT(keys_of("\x1b]"), ElementsAre("alt+text ]"));
+  EXPECT_THAT(keys_of("\x1b]ab"), ElementsAre("alt+text ]", "text a", "text b"));
+  EXPECT_THAT(keys_of("\x1bP\x1b"), ElementsAre("alt+text P", "escape"));
+  EXPECT_THAT(keys_of("\x1bX\x1b[A"), ElementsAre("alt+text X", "up"));
+  EXPECT_THAT(keys_of("\x1b_a\x03"), ElementsAre("alt+text _", "text a", "control c"));
+  EXPECT_EQ(decode_key("\x1bX\x1b[A", false).size, 2u) << "no time is needed to tell";
+}
+
+TEST(KeyPress, of_an_endless_control_string_the_beginning_is_kept) {
+  const std::string endless = "\x1b]" + std::string(5'000, 'x');
+  for (const std::size_t size : {detail::string_bytes_max, std::size_t{5'000}}) {
+    const decoded_key one = decode_key(endless.substr(0, size), false);
+    EXPECT_TRUE(one.is_cut);
+    EXPECT_EQ(one.size, detail::string_bytes_max);
+    EXPECT_EQ(one.press.text, endless.substr(0, detail::string_bytes_max));
+  }
+  EXPECT_EQ(decode_key(endless.substr(0, detail::string_bytes_max - 1), false).size, 0u);
+  using detail::look_at_string;
+  using detail::string_end;
+  EXPECT_EQ(look_at_string("more\x1b\\a").size, 6u);
+  EXPECT_EQ(look_at_string("more\x1b\\a").end, string_end::found);
+  EXPECT_EQ(look_at_string("more\x1b").size, 4u) << "what follows tells";
+  EXPECT_EQ(look_at_string("more\x1b").end, string_end::open);
+  EXPECT_EQ(look_at_string("more\x1b[A").end, string_end::broken);
+}
+
 TEST(KeyPress, the_start_of_a_sequence_needs_more_until_nothing_comes) {
   for (const std::string_view start : {"\x1b", "\x1b[", "\x1bO", "\x1b[1", "\x1b[1;5", "\x1b[[",
                                        "\xc3", "\xf0\x9f\x98", "\x1b\xc3", ""})
@@ -103,7 +141,7 @@ TEST(KeyPress, the_start_of_a_sequence_needs_more_until_nothing_comes) {
 
 // Every input of three bytes out of those that mean something gives keys that take it all.
 TEST(KeyPress, every_short_input_comes_to_its_end) {
-  const std::string_view bytes("\0\x1b[O;~1AZ\r\x7f\x80\xc3\xe0\xf0\xffz", 17);
+  const std::string_view bytes("\0\x1b[O;~1AZ]P\\\a\r\x7f\x80\xc3\xe0\xf0\xffz", 21);
   for (const char a : bytes) {
     for (const char b : bytes) {
       for (const char c : bytes) {

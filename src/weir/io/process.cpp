@@ -136,9 +136,10 @@ void process::look() {
 }
 
 task<> process::wait_for_end() {
+  const io_handle end = end_.handle_here();
   for (look(); state_ == state::running; look()) {
-    if (end_) {
-      co_await wait_readable(end_.handle());
+    if (end >= 0) {
+      co_await wait_readable(end);
     } else {
       static_cast<void>(co_await as_result(with_timeout(look_again, wait_signal(SIGCHLD))));
       co_await checkpoint();
@@ -189,6 +190,7 @@ void process::reap() noexcept {
 }
 
 task<exit_status> process::end() {
+  static_cast<void>(end_.handle_here());
   co_await end_for_good();
   co_return co_await wait();
 }

@@ -21,12 +21,12 @@ struct resolve_options {
 inline constexpr std::size_t host_bytes_max = 253;         // RFC 1035, section 3.1, as text
 inline constexpr std::size_t resolved_addresses_max = 64;  // more are left out
 
-/// The addresses of a host, IPv6 and IPv4, best first. Numeric addresses and "localhost" ask
-/// nobody; then come /etc/hosts and the name servers. `not_found` when the name has no address,
-/// `timed_out` when no server answers, `refused` when none can be reached or each says that it
-/// fails (SERVFAIL; its library does not tell the two apart), `full` without a descriptor to ask
-/// with, `invalid_argument` for what can't be a name and for less than one try or a millisecond. A
-/// cancellation ends the query at once.
+/// The addresses of a host, IPv6 and IPv4, best first. Numeric addresses, "localhost" and the names
+/// below it ("api.localhost", RFC 6761) ask nobody; then come /etc/hosts and the name servers.
+/// `not_found` when the name has no address, `timed_out` when no server answers, `refused` when
+/// none can be reached or each says that it fails (SERVFAIL; its library does not tell the two
+/// apart), `full` without a descriptor to ask with, `invalid_argument` for what can't be a name and
+/// for less than one try or a millisecond. A cancellation ends the query at once.
 [[nodiscard]] task<std::vector<address>> resolve(std::string host, std::uint16_t port,
                                                  resolve_options options = {});
 

@@ -36,8 +36,10 @@ TEST_P(resolving, numbers_and_localhost_ask_nobody) {
     EXPECT_THAT(texts(co_await resolve("10.1.2.3", 80, options)),
                 ::testing::ElementsAre("10.1.2.3:80"));
     EXPECT_THAT(texts(co_await resolve("::1", 80, options)), ::testing::ElementsAre("[::1]:80"));
-    EXPECT_THAT(texts(co_await resolve("localhost", 80, options)),
-                ::testing::ElementsAre("127.0.0.1:80"));
+    for (const char* here : {"localhost", "localhost.", "LocalHost.", "api.localhost"}) {
+      EXPECT_THAT(texts(co_await resolve(here, 80, options)),
+                  ::testing::ElementsAre("127.0.0.1:80"));
+    }
   });
   EXPECT_EQ(server.questions(), 0);
 }

@@ -100,11 +100,11 @@ class socket_owner {
   /// The address of this end; of the other one for `peer`.
   address local() const { return address_of(false); }
   io_handle handle() const noexcept { return handle_; }
+  /// For a wait, which begins on the loop that made the socket.
+  io_handle handle_here() const noexcept { return detail::handle_here(io_, handle_); }
   explicit operator bool() const noexcept { return handle_ >= 0; }
 
  protected:
-  /// For a wait, which begins on the loop that made the socket.
-  io_handle handle_here() const noexcept { return detail::handle_here(io_, handle_); }
   address address_of(bool peer) const;
   void set(int level, int option, int value, const char* what) const;
 

@@ -24,32 +24,45 @@ namespace weir {
 bool is_tty(io_handle descriptor) noexcept { return ::isatty(descriptor) == 1; }
 
 task<bytes> terminal::receive() {
+  const io_handle from = handle_here();
+  is_in_string_ = false;
   if (!typed_.empty()) {
     co_await checkpoint();
     has_paused_ = false;
     co_return bytes::copy_of(std::exchange(typed_, {}));
   }
-  co_return co_await detail::receive_wait(handle_);
+  co_return co_await detail::receive_wait(from);
+}
+
+// The rest of a string that was told already, as far as it has come.
+void terminal::skip_string() noexcept {
+  const detail::string_part rest = detail::look_at_string(typed_);
+  typed_.erase(0, rest.size);
+  is_in_string_ = rest.end == detail::string_end::open && !has_paused_;
+  has_paused_ = has_paused_ && !typed_.empty();
 }
 
 // What has been read is kept also when the task ends at once.
 task<std::optional<key_press>> terminal::next_key() {
   for (;;) {
-    detail::decoded_key one = detail::decode_key(typed_, has_paused_);
+    const io_handle from = handle_here();
+    if (is_in_string_) skip_string();
+    detail::decoded_key one =
+        is_in_string_ ? detail::decoded_key{} : detail::decode_key(typed_, has_paused_);
     if (one.size != 0) {
       co_await checkpoint();
       typed_.erase(0, one.size);
       has_paused_ = has_paused_ && !typed_.empty();
+      is_in_string_ = one.is_cut;
       co_return std::move(one.press);
     }
-    if (typed_.empty()) {
-      const bytes more = co_await detail::receive_wait(handle_);
+    if (typed_.empty() && !is_in_string_) {
+      const bytes more = co_await detail::receive_wait(from);
       if (!more) co_return std::nullopt;
       typed_ += more.text();
       continue;
     }
-    result<bytes> more =
-        co_await as_result(with_timeout(escape_wait, detail::receive_wait(handle_)));
+    result<bytes> more = co_await as_result(with_timeout(escape_wait, detail::receive_wait(from)));
     if (more) typed_ += more->text();
     has_paused_ = more ? more->empty() : more.error().code() == errc::timed_out;
     co_await checkpoint();
@@ -86,7 +99,7 @@ task<std::optional<terminal_size>> terminal::next_size(terminal_size known) cons
   for (;;) {
     co_await checkpoint();
     terminal_size now = known;
-    const int outcome = look_at_size(handle_, now);
+    const int outcome = look_at_size(handle_here(), now);
     if (outcome == -EIO) co_return std::nullopt;
     if (outcome != 0) raise(size_error(outcome));
     if (now != known) co_return now;
@@ -96,7 +109,7 @@ task<std::optional<terminal_size>> terminal::next_size(terminal_size known) cons
       s.spawn([&]() -> task<> {
         try {
           auto [change, end] =
-              co_await select(wait_signal(SIGWINCH), wait_ready(handle_, only_the_end));
+              co_await select(wait_signal(SIGWINCH), wait_ready(handle_here(), only_the_end));
           if (end) is_gone = *end != 0;
         } catch (...) {
           failure = std::current_exception();

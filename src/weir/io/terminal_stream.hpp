@@ -39,6 +39,7 @@ struct terminal_size {
 /// Cancel:  a cancelled receive() or next_key() has taken nothing; of a send `sent` says how much.
 /// Order:   as typed, and as sent. One receive() or next_key(), and one send(), at a time.
 /// Bound:   the kernel keeps 4,095 bytes that nobody has read; a send waits while it keeps as many.
+///          Of a control string `detail::string_bytes_max` are a key; the rest is dropped.
 /// Errors:  the end is empty: the terminal is gone, or Ctrl-D in its usual mode; `closed` after
 ///          close(). Stopped by the system when read in the background, as any program.
 /// Threads: one loop.
@@ -57,11 +58,12 @@ class [[nodiscard]] terminal : private detail::socket_owner {
   /// What has been typed, at least one byte; empty at the end.
   task<bytes> receive();
   auto send(std::string_view data, std::size_t* sent = nullptr) noexcept {
-    return detail::send_wait(handle_, detail::slice_cursor(io_slice{data.data(), data.size()}),
-                             sent);
+    return detail::send_wait(handle_here(),
+                             detail::slice_cursor(io_slice{data.data(), data.size()}), sent);
   }
   auto send(std::span<const io_slice> pieces, std::size_t* sent = nullptr) noexcept {
-    return detail::send_wait(handle_, detail::slice_cursor(pieces.data(), pieces.size()), sent);
+    return detail::send_wait(handle_here(), detail::slice_cursor(pieces.data(), pieces.size()),
+                             sent);
   }
 
   terminal_size size() const;
@@ -71,8 +73,11 @@ class [[nodiscard]] terminal : private detail::socket_owner {
   task<std::optional<terminal_size>> next_size(terminal_size known) const;
 
  private:
+  void skip_string() noexcept;
+
   std::string typed_;  // read, but not a whole key yet
   bool has_paused_ = false;
+  bool is_in_string_ = false;  // of which the beginning was a key: the rest is none
 };
 
 /// Opens the terminal of a descriptor anew. `invalid_argument` when it is none; `permission_denied`

@@ -164,6 +164,29 @@ TEST_P(terminals, take_an_escape_that_nothing_follows_for_the_key) {
   });
 }
 
+TEST_P(terminals, give_an_answer_of_theirs_as_one_key_and_drop_what_is_too_long_of_it) {
+  run([&]() -> task<> {
+    const pseudo_terminal pty;
+    terminal screen = open_terminal(pty.program);
+    const raw_mode raw(screen);
+    pty.type("\x1b]11;rgb:0/0/0\x1b\\a");
+    EXPECT_THAT(co_await take(screen, 2), ElementsAre("unknown \x1b]11;rgb:0/0/0\x1b\\", "text a"));
+    const std::string part(3'000, 'x');  // the kernel keeps no more than 4,095 bytes
+    const std::string told = "unknown \x1bP" + part.substr(0, detail::string_bytes_max - 2);
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> { EXPECT_THAT(co_await take(screen, 2), ElementsAre(told, "up")); });
+      pty.type("\x1bP" + part);
+      for (int i = 0; i < 20; ++i) co_await yield();
+      pty.type(part + "\x1b\\\x1b[A");
+    });
+    pty.type("\x1bP" + part);
+    EXPECT_THAT(co_await take(screen, 1), ElementsAre(told));
+    EXPECT_EQ(co_await code_of(with_timeout(300_ms, screen.next_key())), errc::timed_out);
+    pty.type("b");
+    EXPECT_THAT(co_await take(screen, 1), ElementsAre("text b")) << "nothing came for long enough";
+  });
+}
+
 TEST_P(terminals, give_what_was_read_for_a_key_to_the_next_receive) {
   run([&]() -> task<> {
     const pseudo_terminal pty;

@@ -76,11 +76,13 @@ time_point deadline_of(duration limit) {
 tls_channel::tls_channel(std::unique_ptr<tls_engine> engine, io_handle over, tls_stats& stats,
                          duration handshake_timeout) noexcept
     : engine_(std::move(engine)),
+      made_by_(&loop::current()->io()),
       over_(over),
       stats_(&stats),
       handshake_timeout_(handshake_timeout) {}
 tls_channel::tls_channel(tls_channel&& other) noexcept
     : engine_(taken_from(other.engine_)),
+      made_by_(other.made_by_),
       over_(std::exchange(other.over_, -1)),
       stats_(other.stats_),
       handshake_timeout_(other.handshake_timeout_),
@@ -88,6 +90,7 @@ tls_channel::tls_channel(tls_channel&& other) noexcept
 tls_channel& tls_channel::operator=(tls_channel&& other) noexcept {
   if (this == &other) return *this;
   engine_ = taken_from(other.engine_);
+  made_by_ = other.made_by_;
   over_ = std::exchange(other.over_, -1);
   stats_ = other.stats_;
   handshake_timeout_ = other.handshake_timeout_;
@@ -151,6 +154,7 @@ task<> tls_channel::shake_hands(time_point deadline) {
 }
 
 task<> tls_channel::handshake() {
+  static_cast<void>(over_here());
   try {
     co_await shake_hands(deadline_of(handshake_timeout_));
   } catch (const exception&) {
@@ -159,7 +163,9 @@ task<> tls_channel::handshake() {
   }
   note_info();
   ++stats_->handshakes;
-  if (info_.is_resumed) ++stats_->resumed;
+  if (!info_.is_resumed) co_return;
+  ++stats_->resumed;
+  tls_client_core::note_resumed(engine_->ssl());
 }
 
 void tls_channel::note_info() {
@@ -187,6 +193,7 @@ task<received_outcome> tls_channel::receive(duration limit) {
     co_await checkpoint();
     co_return received_outcome{.data = {}, .failure = errc::closed};
   }
+  static_cast<void>(over_here());  // before anything of it is touched
   const wait_mark under_way(*engine_);
   co_await checkpoint();  // what is here already is a wait like any other
   const time_point deadline = deadline_of(limit);
@@ -235,6 +242,7 @@ task<sent_outcome> tls_channel::send(std::span<const io_slice> pieces, duration 
     co_await checkpoint();
     co_return sent_outcome{errc::closed};
   }
+  static_cast<void>(over_here());
   const wait_mark under_way(*engine_);
   co_await checkpoint();
   if (engine_->has_ended_write()) co_return sent_outcome{errc::closed};
@@ -260,6 +268,7 @@ task<sent_outcome> tls_channel::end_send(duration limit) {
     co_await checkpoint();
     co_return sent_outcome{errc::closed};
   }
+  static_cast<void>(over_here());
   const wait_mark under_way(*engine_);
   engine_->end_write();
   co_return co_await flush(limit);

@@ -77,6 +77,8 @@ class tls_channel {
  private:
   tls_channel(std::unique_ptr<tls_engine> engine, io_handle over, tls_stats& stats,
               duration handshake_timeout) noexcept;
+  /// For a wait, which begins on the loop that made the channel.
+  io_handle over_here() const noexcept { return handle_here(made_by_, over_); }
   task<> shake_hands(time_point deadline);
   bool says_only_tickets() const noexcept;
   task<sent_outcome> flush(duration limit);
@@ -84,6 +86,7 @@ class tls_channel {
   void note_info();
 
   std::unique_ptr<tls_engine> engine_;
+  const driver* made_by_;
   io_handle over_;
   tls_stats* stats_;
   duration handshake_timeout_;

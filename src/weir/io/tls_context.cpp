@@ -186,7 +186,8 @@ std::unique_ptr<tls_engine> tls_client_core::make_engine(const std::string& host
     SSL_set_alpn_protos(one, reinterpret_cast<const unsigned char*>(rules_->protocols.data()),
                         static_cast<unsigned int>(rules_->protocols.size()));
   }
-  // A session is offered once (RFC 8446, C.4): a second use would let others link the two.
+  // A session is offered once (RFC 8446, C.4): a second use would let others link the two. One of
+  // TLS 1.2 comes back if it is taken: note_resumed().
   if (const auto kept = sessions_.find(place); kept != sessions_.end()) {
     SSL_set_session(one, kept->second.get());
     sessions_.erase(kept);
@@ -211,6 +212,12 @@ int tls_client_core::keep_session(SSL* from, SSL_SESSION* one) noexcept {
   } catch (const std::exception&) {
     return 0;
   }
+}
+
+void tls_client_core::note_resumed(SSL* by) noexcept {
+  if (SSL_is_server(by) == 1 || SSL_version(by) >= TLS1_3_VERSION) return;
+  session_owner one(SSL_get1_session(by));
+  if (keep_session(by, one.get()) == 1) static_cast<void>(one.release());
 }
 
 }  // namespace detail

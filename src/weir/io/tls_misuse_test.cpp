@@ -1,6 +1,9 @@
 // What only a mistake in the program can do to a TLS connection: two sends at a time, an end under
-// a wait. Each stops the process with its name; a connection that was moved from is closed.
+// a wait, a use on another loop. Each stops the process with its name; a connection that was moved
+// from is closed.
 #include <weir/core.hpp>
+#include <weir/io/file_copy.hpp>
+#include <weir/io/other_loop_test.hpp>
 #include <weir/io/tls_kit_test.hpp>
 #include <weir/io/tls_socket.hpp>
 #include <weir/testing/test.hpp>
@@ -70,6 +73,12 @@ task<> while_it_waits(Call call, Meanwhile meanwhile) {
   });
 }
 
+task<file> make_page() {
+  file made = co_await open_file("page", {.write = true, .create = true});
+  co_await made.write_at(0, std::string(1 << 20, 'x'));
+  co_return made;
+}
+
 struct misuse {
   const char* name;
   const char* said;
@@ -88,6 +97,54 @@ constexpr misuse all_misuses[] = {
          for (int i = 0; i < 2; ++i)
            s.spawn([&]() -> task<> { co_await with->client->send(more_than_fits); });
          co_await s.join();
+       });
+     }},
+    {"a_send_between_two_pieces_of_a_file", one_send,
+     [](one_sided* with) -> task<> {
+       file page = co_await make_page();
+       testing::world().set_latency(1_ms, 1_ms);
+       copy_progress progress;
+       co_await with_scope([&](scope& s) -> task<> {
+         s.spawn([&]() -> task<> {
+           while ((co_await with->server->receive(duration::max())).data) {
+           }
+         });
+         s.spawn([&]() -> task<> {
+           std::ignore = co_await send_file(page, *with->client, {.progress = &progress});
+         });
+         while (progress.sent == 0) co_await sleep(10_us);
+         testing::world().set_latency({}, {});  // the next piece is being read, and takes longer
+         co_await with->client->send("x");
+         s.cancel("it was not told");
+       });
+     }},
+    {"a_file_under_a_send", one_send,
+     [](one_sided* with) -> task<> {
+       file page = co_await make_page();
+       const std::string more_than_fits(8 << 20, 'x');
+       co_await with_scope([&](scope& s) -> task<> {
+         s.spawn([&]() -> task<> { co_await with->client->send(more_than_fits); });
+         co_await sleep(1_ms);
+         std::ignore = co_await send_file(page, *with->client);
+       });
+     }},
+    {"a_receive_on_another_loop", other_loop_said,
+     [](one_sided* with) -> task<> {
+       co_await on_another_loop(
+           [&]() -> task<> { std::ignore = co_await with->client->receive(); });
+     }},
+    {"a_send_on_another_loop", other_loop_said,
+     [](one_sided* with) -> task<> {
+       co_await on_another_loop([&]() -> task<> { co_await with->client->send("x"); });
+     }},
+    {"its_end_on_another_loop", other_loop_said,
+     [](one_sided* with) -> task<> {
+       co_await on_another_loop([&]() -> task<> { co_await with->client->shutdown_send(); });
+     }},
+    {"its_handshake_on_another_loop", other_loop_said,
+     [](one_sided* with) -> task<> {
+       co_await on_another_loop([&]() -> task<> {
+         std::ignore = co_await tls_accept(with->all.server, std::move(with->plain));
        });
      }},
     {"its_end_under_a_receive", stays,

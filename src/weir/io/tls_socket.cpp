@@ -2,6 +2,7 @@
 
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
+#include <weir/io/internal/file_sends.hpp>
 
 #include <fmt/format.h>
 
@@ -29,6 +30,8 @@ task<> tls_socket::send(std::string_view data, std::size_t* sent) {
 }
 
 task<> tls_socket::send(std::span<const io_slice> pieces, std::size_t* sent) {
+  if (!detail::slice_cursor(pieces.data(), pieces.size()).is_empty())
+    detail::look_for_file_sends(this);
   const detail::sent_outcome outcome = co_await channel_.send(pieces, duration::max(), sent);
   if (!outcome) raise_failed("send", outcome.failure);
 }
@@ -40,14 +43,14 @@ task<> tls_socket::shutdown_send() {
 }
 
 task<tls_socket> tls_accept(tls_server& by, socket plain) {
-  tls_channel channel = tls_channel::accepting(by, plain.handle());
+  tls_channel channel = tls_channel::accepting(by, plain.handle_here());
   co_await channel.handshake();
   co_return tls_socket(std::move(plain), std::move(channel));
 }
 
 task<tls_socket> tls_connect(tls_client& by, socket plain, std::string host) {
   std::string place = fmt::format("{} {}", host, plain.peer().text());
-  tls_channel channel = tls_channel::connecting(by, plain.handle(), host, std::move(place));
+  tls_channel channel = tls_channel::connecting(by, plain.handle_here(), host, std::move(place));
   co_await channel.handshake();
   co_return tls_socket(std::move(plain), std::move(channel));
 }

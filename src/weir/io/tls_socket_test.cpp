@@ -4,9 +4,11 @@
 
 #include <weir/base/text.hpp>
 #include <weir/io/contract_test.hpp>
+#include <weir/io/internal/tls_core.hpp>
 #include <weir/io/tls_kit_test.hpp>
 
 #include <gtest/gtest.h>
+#include <openssl/ssl.h>
 
 #include <optional>
 #include <string>
@@ -306,6 +308,20 @@ TEST_P(tls_contract, a_session_is_resumed_until_the_certificates_change) {
     EXPECT_FALSE(co_await resumes(w, door));
     EXPECT_EQ(w.client.stats().handshakes, 6u);
     EXPECT_EQ(w.client.stats().resumed, 3u);
+  });
+}
+
+TEST_P(tls_contract, a_session_of_tls_1_2_is_resumed_again_and_again) {
+  run([]() -> task<> {
+    world_of_trust w;
+    SSL_CTX* rules = w.client.core().rules().contexts.front().get();
+    EXPECT_EQ(SSL_CTX_set_max_proto_version(rules, TLS1_2_VERSION), 1);
+    listener door = co_await listen({});
+    EXPECT_FALSE(co_await resumes(w, door));
+    for (int i = 0; i < 4; ++i) EXPECT_TRUE(co_await resumes(w, door, i % 2 == 0));
+    w.server.reload(w.server_settings());
+    EXPECT_FALSE(co_await resumes(w, door));
+    EXPECT_TRUE(co_await resumes(w, door));
   });
 }
 

@@ -56,6 +56,10 @@ class uring_driver final : public kernel_driver {
 
   const char* name() const noexcept override { return "io_uring"; }
   void wait(time_point until) noexcept override;
+  bool has_send(io_handle handle) const noexcept override {
+    const auto index = static_cast<std::size_t>(handle);
+    return handle >= 0 && index < descriptors_.size() && descriptors_[index].sender;
+  }
 
  protected:
   bool start(io_request& request) noexcept override;

@@ -1,7 +1,7 @@
 // Sockets and files belong to the loop that made them: on another one a wait on them is stopped
 // before it begins.
-#include <weir/core/core_loops_test.hpp>
 #include <weir/io/file.hpp>
+#include <weir/io/other_loop_test.hpp>
 #include <weir/io/socket.hpp>
 #include <weir/sim/explore.hpp>
 #include <weir/sim/node_kit_test.hpp>
@@ -21,16 +21,13 @@ class WrongLoopDeathTest : public ::testing::Test {
   WrongLoopDeathTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
 };
 
-constexpr const char* said =
-    "a socket or file is used on the loop that made it; between loops use weir::cross";
+constexpr const char* said = other_loop_said;
 
 // Opens something on the test's loop and uses it in a task of another.
 template <class Open, class Use>
 task<> use_on_another_loop(Open open, Use use) {
-  core_loops others(1);
   auto opened = co_await open();
-  others[0].root().spawn([&]() -> task<> { co_await use(&opened); });
-  co_await others.run([]() -> task<> { co_await yield(); }());
+  co_await on_another_loop([&]() -> task<> { co_await use(&opened); });
 }
 
 TEST_F(WrongLoopDeathTest, accepting_there_stops_the_process) {

@@ -55,6 +55,9 @@ class tls_client_core {
   /// `place` is host and port: sessions are resumed at the same place only.
   std::unique_ptr<tls_engine> make_engine(const std::string& host, std::string place,
                                           time_point wall_now);
+  /// The handshake by which a session was resumed is over: with TLS 1.2, which brings no other, it
+  /// is there for the next connection again.
+  static void note_resumed(SSL* by) noexcept;
   const tls_rules& rules() const noexcept { return *rules_; }
   tls_stats stats;
 
