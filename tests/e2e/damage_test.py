@@ -42,6 +42,22 @@ class Damage(unittest.TestCase):
             with Server(data=server.data) as again:
                 self.assertEqual(again.client().get(f"/v1/messages/{id}").status, 200)
 
+    def test_the_secret_of_another_folder_is_refused_until_the_folder_forgets_its_own(self):
+        with Server() as other, Server() as server:
+            id = submit_first(server.client())
+            server.kill()
+            shutil.copy(os.path.join(other.data, "secret"), os.path.join(server.data, "secret"))
+            code, report = check(server.data)
+            self.assertEqual((code, report["sound"]), (6, False), report)
+            self.assertIn("another one than that of its data", report["damages"][-1]["text"])
+            code, last = run_serve("--accept-loss", "--data", server.data)
+            self.assertEqual(code, 1, last)
+            self.assertRegex(last, r"^weir: corrupt: '.*/secret' is another one .* remove '.*/secret\.mark'")
+            os.remove(os.path.join(server.data, "secret.mark"))
+            with Server(data=server.data) as again:
+                self.assertEqual(again.client().get(f"/v1/messages/{id}").status, 404)
+                self.assertEqual(again.client().get("/v1/queues/q").json["counts"]["ready"], 1)
+
     def test_a_lost_body_is_told_alike_in_words_in_json_and_by_the_exit_code_where_a_snapshot_knows_of_it(self):
         with small_journal() as config, Server("--config", config) as server:
             api = server.client()

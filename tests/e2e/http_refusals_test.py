@@ -283,6 +283,10 @@ class Strangers(unittest.TestCase):
             answer = self.server.client().post(f"/v1/leases/x/{verb}", body)
             self.assertEqual((answer.status, answer.json["code"]), (400, "invalid_json"))
             self.assertIn(f"'{field}' twice", answer.json["detail"])
+        self.server.client().put("/v1/queues/twice")
+        answer = self.server.client().post("/v1/queues/twice/messages:batch", '{"messages":[{"body":"a","body":"b"}]}')
+        self.assertEqual((answer.status, answer.json["code"]), (400, "invalid_json"))
+        self.assertIn("'messages.body' twice", answer.json["detail"])
 
 
 def samples(text):

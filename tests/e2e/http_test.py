@@ -414,6 +414,10 @@ class Leases(Case):
         self.api.post(f"/v1/leases/{held['receipt']}/nack", {"delay": "0s"})
         answer = self.api.post(f"/v1/queues/{self.queue}.dead/redrive")
         self.assertEqual(answer.json, {"moved": 0, "left": 3, "leased": 0, "no_room": 0, "no_queue": 3, "ended": 0})
+        self.make(attempts=1)  # under the name of the one that was deleted
+        answer = self.api.post(f"/v1/queues/{self.queue}.dead/redrive")
+        self.assertEqual(answer.json, {"moved": 3, "left": 0, "leased": 0, "no_room": 0, "no_queue": 0, "ended": 0})
+        self.api.delete(f"/v1/queues/{self.queue}")
         self.make(attempts=1, dead_letter="")
         self.send()
         [taken] = self.take()

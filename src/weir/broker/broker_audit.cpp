@@ -172,10 +172,12 @@ std::string broker_state::describe(time_point now) const {
     lines.push_back(
         fmt::format("queue {:08} settings {:016x}", number, siphash({}, settings[0].payload)));
   }
+  std::set<std::uint32_t> origins;
   for (std::uint32_t slot = 0; slot < store_.slab().slots_end(); ++slot) {
     if (!store_.slab().is_used(slot)) continue;
     const message& of = store_[slot];
     if (!store_.live_queue(of.queue)) continue;
+    if (!has_ended(of.state())) origins.insert(store_.origin_of(of));
     const bool is_due = of.state() == message_state::delayed && of.due <= now.ns;
     lines.push_back(fmt::format(
         "message {:012} {} queue {} p{} due {} submitted {} expires {} attempts {} leases {} at "
@@ -185,6 +187,10 @@ std::string broker_state::describe(time_point now) const {
         of.attempts(), of.leases, of.where.segment, of.where.offset, of.where.size, of.body_bytes,
         of.is(message::wants_reply) ? 1 : 0, store_.origin_of(of),
         store_.note_of(of) ? store_.note_of(of)->died_after : 0, store_.error_of(of)));
+  }
+  for (const auto& [name, number] : store_.former().all()) {
+    if (!origins.contains(number)) continue;
+    lines.push_back(fmt::format("letters of queue {:08} '{}', which was deleted", number, name));
   }
   const auto& keys = store_.keys.items();
   for (std::uint32_t slot = 0; slot < keys.slots_end(); ++slot) {

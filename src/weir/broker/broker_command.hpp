@@ -136,7 +136,7 @@ struct redrive_queue {
 struct redriven {
   std::uint32_t moved = 0;
   std::uint32_t leased = 0;    // passed by: they are on lease
-  std::uint32_t no_queue = 0;  // passed by: the queue in which they died is gone
+  std::uint32_t no_queue = 0;  // passed by: no queue has the name of the one in which they died
   std::uint64_t left = 0;      // dead letters after this command, those that ended as dead included
   std::uint64_t ended = 0;     // of those: ended as dead, as their queue keeps no letters
   redrive_cursor next = {};

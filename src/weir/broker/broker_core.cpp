@@ -203,7 +203,10 @@ result<> broker_core::finish_loading() {
 }
 
 result<> broker_core::apply(const record_view& what, location where, std::uint64_t lsn) {
-  if (auto loaded = finish_loading(); !loaded) return loaded;
+  if (auto loaded = finish_loading(); !loaded) {
+    // Not the record's fault: it must not be left out in a state that lacks the rest.
+    raise(error(errc::malformed, "a whole snapshot can't be loaded").caused_by(loaded.error()));
+  }
   lsn_last = lsn;
   return state->apply({.kind = static_cast<record_kind>(what.kind), .payload = what.payload},
                       where);

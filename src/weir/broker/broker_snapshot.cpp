@@ -22,12 +22,14 @@ using detail::no_slot;
 namespace {
 
 constexpr std::uint64_t snapshot_magic = 0x70616e7372696577;  // "weirsnap"
-constexpr std::uint16_t snapshot_version = 1;
+constexpr std::uint16_t snapshot_version = 2;
+/// Of one without former queues, so that an earlier version reads it.
+constexpr std::uint16_t snapshot_version_plain = 1;
 constexpr std::size_t slice_head_bytes = 8;  // length, crc32c
 constexpr std::size_t slice_bytes_max = std::size_t(1) << 30;
 constexpr std::uint64_t reserve_max = std::uint64_t(1) << 26;  // messages
 
-enum class item_tag : std::uint8_t { begin = 1, queue, message, note, key, reply, end };
+enum class item_tag : std::uint8_t { begin = 1, queue, message, note, key, reply, end, former };
 
 /// Bits of a message's first word that say how this state links it.
 constexpr std::uint64_t link_flags = std::uint64_t(1) << message::order_straggler |
@@ -68,6 +70,12 @@ struct begin_item {
   void fields(this auto& self, auto& io) {
     io(self.magic, self.version, self.start, self.next_sequence, self.next_queue, self.messages);
   }
+};
+
+struct former_item {
+  std::uint32_t queue = 0;
+  std::string_view name = {};
+  void fields(this auto& self, auto& io) { io(self.queue, self.name); }
 };
 
 struct message_item {
@@ -154,10 +162,19 @@ std::string snapshot_writer::next(std::size_t budget) {
 
 void snapshot_writer::write_queues() {
   const message_store& store = state_.store_;
+  const auto& former = store.former().all();
+  const auto has_letters = [&](const auto& one) { return store.dead_letters(one.second) != 0; };
+  const auto version =
+      std::ranges::any_of(former, has_letters) ? snapshot_version : snapshot_version_plain;
   put_item(slice_, item_tag::begin,
-           begin_item{snapshot_magic, snapshot_version, start_, store.next_sequence,
-                      store.next_queue, store.slab().size()});
+           begin_item{snapshot_magic, version, start_, store.next_sequence, store.next_queue,
+                      store.slab().size()});
   for (const auto& [name, number] : store.names()) write_queue(*store.queue(number));
+  for (const auto& [name, number] : former) {
+    if (store.dead_letters(number) != 0) {
+      put_item(slice_, item_tag::former, former_item{number, name});
+    }
+  }
 }
 
 void snapshot_writer::write_queue(const message_queue& queue) {
@@ -265,7 +282,7 @@ bool snapshot_loader::read_begin(field_reader& read) {
   item.fields(read);
   if (!read.is_ok() || item.magic != snapshot_magic) return false;
   is_newer_ = item.version > snapshot_version;
-  if (item.version != snapshot_version) return false;
+  if (item.version < snapshot_version_plain || is_newer_) return false;
   if (item.next_sequence == 0 || item.next_queue == 0) return false;
   if (item.next_sequence > sequence_max + 1 || item.next_queue > queue_number_max + 1) return false;
   has_begun_ = true;
@@ -318,6 +335,13 @@ bool snapshot_loader::read_item(std::string_view& from) {
       queue_set_record item;
       if (!took(item) || !state_.is_possible(item)) return false;
       store.set_queue(item.queue, item.name, time_point(item.created), item.settings);
+      return true;
+    }
+    case item_tag::former: {
+      former_item item;
+      const bool is_read = took(item) && item.queue != 0 && !item.name.empty();
+      if (!is_read || item.queue >= store.next_queue) return false;
+      store.load_former(item.queue, item.name);
       return true;
     }
     case item_tag::message: {

@@ -143,11 +143,31 @@ TEST(broker_snapshot, bytes_after_its_end_are_refused) {
 TEST(broker_snapshot, of_a_newer_version_it_says_so) {
   test_broker b;
   std::string file = file_of(b.state, 1'000'000);
-  file[8 + 1 + 8] = 2;  // behind the slice's head, the item's tag and the magic number
+  file[8 + 1 + 8] = 3;  // behind the slice's head, the item's tag and the magic number
   const std::uint32_t sum = crc32c(std::string_view(file).substr(8));
   std::memcpy(file.data() + 4, &sum, sizeof(sum));
   broker_state loaded(detail::test_secret, {});
   EXPECT_EQ(load(loaded, file).error(), errc::unsupported);
+}
+
+/// What a file that is one slice says its version is.
+int version_of(const std::string& file) { return file.at(8 + 1 + 8); }
+
+TEST(broker_snapshot, knows_the_names_of_queues_whose_letters_are_left_and_is_of_version_1_else) {
+  test_broker b;
+  fill(b);
+  EXPECT_EQ(version_of(file_of(b.state, 1'000'000)), 1);
+  ASSERT_TRUE(b.run(delete_queue{"q"}));
+  const std::string file = file_of(b.state, 1'000'000);
+  EXPECT_EQ(version_of(file), 2);
+  test_broker again;
+  ASSERT_TRUE(load(again.state, file));
+  EXPECT_EQ(again.state.describe(b.now), b.state.describe(b.now));
+  again.now = b.now;
+  again.make("q");
+  EXPECT_EQ(again.run(redrive_queue{.queue = "q"})->moved, 1u);
+  EXPECT_EQ(again.state.audit(), "");
+  EXPECT_EQ(version_of(file_of(again.state, 1'000'000)), 1) << "nobody asks for the name any more";
 }
 
 /// The file with another number for the next queue.

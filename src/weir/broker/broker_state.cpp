@@ -48,15 +48,18 @@ broker_state::broker_state(hash_key secret, broker_limits limits)
 void broker_state::make_room_for(const record_batch& records) {
   std::size_t messages = 0;
   std::size_t notes = 0;
+  std::size_t deletions = 0;
   for (std::size_t i = 0; i < records.size(); ++i) {
     const record_kind kind = records[i].kind;
     if (kind == record_kind::submit) ++messages;
+    if (kind == record_kind::queue_delete) ++deletions;
     if (kind == record_kind::retry || kind == record_kind::dead || kind == record_kind::end) {
       ++notes;
     }
   }
   const std::size_t replies = notes;  // at most
   store_.make_room(messages, notes, replies);
+  if (deletions != 0) store_.make_deletions(deletions);
   made_sets_.clear();
   if (messages == records.size()) return;
   for (std::size_t i = 0; i < records.size(); ++i) make_room_for(records[i]);
@@ -438,7 +441,7 @@ void broker_state::forget(std::uint32_t slot) {
 void broker_state::tell(std::uint32_t slot, std::string_view left, const end_record* last) {
   if (!observer_) return;
   const message& of = store_[slot];
-  const message_queue* const origin = store_.live_queue(store_.origin_of(of));
+  const message_queue* const origin = store_.home_of_letters(store_.origin_of(of));
   observer_->message_changed({.queue = store_.queue(of.queue)->name,
                               .sequence = of.sequence,
                               .state = of.state(),
@@ -453,7 +456,7 @@ std::optional<message_info> broker_state::find_message(std::uint64_t sequence,
   if (slot == no_slot) return std::nullopt;
   const message& of = store_[slot];
   const std::uint32_t origin_number = store_.origin_of(of);
-  const message_queue* const origin = store_.live_queue(origin_number);
+  const message_queue* const origin = store_.home_of_letters(origin_number);
   message_info info;
   info.sequence = sequence;
   info.queue = store_.queue(of.queue)->name;
@@ -488,7 +491,7 @@ queue_info broker_state::info_of(const message_queue& queue) const {
   info.leased = queue.count(message_state::leased);
   info.done = queue.count(message_state::done);
   info.expired = queue.count(message_state::expired);
-  info.dead = store_.dead_letters(queue.number) + queue.count(message_state::dead);
+  info.dead = store_.dead_letters(queue) + queue.count(message_state::dead);
   info.bytes = queue.bytes;
   info.totals = queue.totals;
   for (const detail::due_order& order : queue.ready) {

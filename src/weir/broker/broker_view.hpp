@@ -88,7 +88,7 @@ struct redrive_view {
   std::uint64_t left = 0;
   std::uint64_t leased = 0;    // of those left: on lease
   std::uint64_t no_room = 0;   // of those left: it stopped at a full queue
-  std::uint64_t no_queue = 0;  // of those left: the queue in which they died is gone
+  std::uint64_t no_queue = 0;  // of those left: no queue has the name of theirs any more
   std::uint64_t ended = 0;     // of those left: ended as dead, as their queue keeps no letters
 };
 

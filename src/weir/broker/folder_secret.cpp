@@ -1,7 +1,11 @@
 #include <weir/broker/folder_secret.hpp>
 
 #include <weir/base/crc32c.hpp>
+#include <weir/base/log.hpp>
+#include <weir/base/text.hpp>
+#include <weir/core/as_result.hpp>
 #include <weir/core/loop.hpp>
+#include <weir/core/sleep.hpp>
 #include <weir/io/file.hpp>
 #include <weir/store/journal_format.hpp>
 
@@ -18,6 +22,8 @@ namespace {
 
 constexpr std::size_t key_bytes = sizeof(hash_key);
 constexpr std::size_t secret_bytes = key_bytes + sizeof(std::uint32_t);  // with its checksum
+constexpr std::size_t tag_bytes = sizeof(std::uint64_t);
+constexpr std::size_t mark_bytes = tag_bytes + sizeof(std::uint32_t);  // with its checksum
 
 bool has_journal(const std::string& folder) {
   const auto is_of_journal = [](const std::string& name) {
@@ -62,6 +68,57 @@ task<secret_read> read_key(std::string path, file& from) {
   co_return found;
 }
 
+std::string mark_path(const std::string& folder) { return folder + "/secret.mark"; }
+
+/// What a folder remembers of its secret: a tag made with it, and the tag's checksum.
+std::string mark_of(const hash_key& key) {
+  const std::uint64_t tag = siphash(key, "the secret of a data folder");
+  char raw[mark_bytes];
+  std::memcpy(raw, &tag, tag_bytes);
+  const std::uint32_t checksum = crc32c(std::string_view(raw, tag_bytes));
+  std::memcpy(raw + tag_bytes, &checksum, sizeof checksum);
+  return {raw, sizeof raw};
+}
+
+bool is_mark(std::string_view text) noexcept {
+  std::uint32_t checksum = 0;
+  std::memcpy(&checksum, text.data() + tag_bytes, sizeof checksum);
+  return checksum == crc32c(text.substr(0, tag_bytes));
+}
+
+/// Empty when nothing is known: there is none, as in folders of earlier versions, or it is cut,
+/// damaged or on a bad sector.
+task<std::string> read_mark(std::string folder) {
+  auto from = co_await as_result(open_file(mark_path(folder), {}));
+  if (!from && from.error() == errc::cancelled) co_await checkpoint();  // ends here
+  if (!from && from.error() != errc::not_found) raise(from.error());
+  if (!from) co_return std::string();
+  std::string text(mark_bytes, '\0');
+  for (std::size_t have = 0; have < text.size();) {
+    const auto got = co_await as_result(from->read_at(have, std::span(text).subspan(have)));
+    if (!got && got.error() == errc::cancelled) co_await checkpoint();  // ends here
+    if (!got || *got == 0) co_return std::string();
+    have += *got;
+  }
+  co_return is_mark(text) ? text : std::string();
+}
+
+task<> write_mark(std::string folder, std::string mark) {
+  file to = co_await open_file(mark_path(folder),
+                               {.write = true, .create = true, .truncate = true, .mode = 0600});
+  co_await to.write_at(0, mark);
+  co_await to.sync();
+}
+
+/// A folder that can't remember its secret, on a full disk, is one of earlier versions.
+task<> remember(std::string folder, std::string mark) {
+  const auto kept = co_await as_result(write_mark(folder, std::move(mark)));
+  if (kept) co_return;
+  if (kept.error() == errc::cancelled) co_await checkpoint();  // ends here
+  log::warn("that its secret is that of the folder can't be noted",
+            {{"folder", folder}, {"reason", describe(kept.error())}});
+}
+
 }  // namespace
 
 task<hash_key> read_secret(std::string folder, file& from) {
@@ -89,6 +146,17 @@ task<hash_key> read_secret(std::string folder, file& from) {
     driver& io = loop::current()->io();
     found = {.key = {.low = io.random(), .high = io.random()}};
   }
+  const std::string mark = mark_of(found.key);
+  const std::string known = co_await read_mark(folder);
+  if (holds_data && !known.empty() && known != mark) {
+    raise(error(errc::corrupt,
+                "'" + path +
+                    "' is another one than that of the data in there: with it all ids, receipts "
+                    "and keys that were given out are unknown. Put the right one back from where "
+                    "the data is from; or, to go on with this one, remove '" +
+                    mark_path(folder) + "', which knows of the other (--accept-loss does not)"));
+  }
+  if (known != mark) co_await remember(folder, mark);
   if (!found.has_checksum) co_await from.write_at(0, text_of(found.key));
   // Also when it was there: whoever drew it may have died before it was durable.
   co_await from.sync();
@@ -107,7 +175,10 @@ task<std::string> secret_fault(std::string folder) {
   file from = co_await open_file(path, {});
   const secret_read found = co_await read_key(path, from);
   if (!is_drawn(found.key)) co_return "the folder's secret is blank";
-  co_return found.is_right ? "" : "the folder's secret is damaged: its checksum is wrong";
+  if (!found.is_right) co_return "the folder's secret is damaged: its checksum is wrong";
+  const std::string known = co_await read_mark(folder);
+  const bool is_its = known.empty() || known == mark_of(found.key);
+  co_return is_its ? "" : "the folder's secret is another one than that of its data";
 }
 
 }  // namespace weir

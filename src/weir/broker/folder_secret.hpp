@@ -13,8 +13,8 @@ namespace weir {
 class file;
 
 /// Reads the secret of `folder` from the file `secret` in it, or draws it when the folder is new.
-/// The file is locked, so that two processes never draw one each. Raises `corrupt` when there is
-/// none and the folder holds data.
+/// The file is locked, so that two processes never draw one each. Raises `corrupt` when the folder
+/// holds data and there is none, or one of another folder, which the file `secret.mark` tells.
 task<hash_key> read_secret(std::string folder, file& from);
 
 /// What is wrong with the secret of a folder that holds data, in a sentence; empty: nothing.

@@ -1,4 +1,4 @@
-// The secret of a data folder: drawn for a new one only, and missed when it is gone.
+// The secret of a data folder: drawn for a new one only, and missed when it is gone or another.
 #include <weir/broker/folder_secret.hpp>
 
 #include <weir/broker/internal/broker_kit.hpp>
@@ -8,6 +8,8 @@
 
 #include <cerrno>
 #include <string>
+#include <string_view>
+#include <utility>
 
 namespace weir {
 namespace {
@@ -81,6 +83,75 @@ WEIR_TEST("a secret without a checksum, as it was written before, gets one") {
                          [&](broker& b) -> task<> { EXPECT_TRUE(co_await b.message(id)); });
     EXPECT_EQ(*disk.content_of("/data/secret"), whole);
   }
+}
+
+/// A folder with one message, whose id is given.
+task<std::string> make_folder(std::string dir) {
+  std::string id;
+  co_await with_broker(small_broker(std::move(dir)), [&](broker& b) -> task<> {
+    co_await b.put_queue("q", {});
+    id = co_await submit_text(b, "q", "x");
+  });
+  co_return id;
+}
+
+task<> expect_known(std::string_view id, bool is_known) {
+  co_await with_broker(small_broker(), [&](broker& b) -> task<> {
+    EXPECT_EQ((co_await b.message(id)).has_value(), is_known);
+  });
+}
+
+WEIR_TEST("the secret of another folder is refused until its mark is removed") {
+  const std::string id = co_await make_folder("/data");
+  co_await make_folder("/other");
+  virtual_disk& disk = testing::world().disk();
+  const std::string own = *disk.content_of("/data/secret");
+  EXPECT_EQ(disk.set_content("/data/secret", *disk.content_of("/other/secret")), 0);
+  EXPECT_EQ(co_await secret_fault("/data"),
+            "the folder's secret is another one than that of its data");
+  const auto refused = co_await as_result(broker::open(small_broker()));
+  EXPECT_EQ(refused.error(), errc::corrupt);
+  EXPECT_TRUE(refused.error().message().contains("remove '/data/secret.mark'"));
+  EXPECT_EQ(disk.set_content("/data/secret", own), 0);
+  co_await expect_known(id, true);
+  EXPECT_EQ(disk.set_content("/data/secret", *disk.content_of("/other/secret")), 0);
+  co_await remove_path("/data/secret.mark");
+  co_await expect_known(id, false);
+  EXPECT_EQ(*disk.content_of("/data/secret.mark"), *disk.content_of("/other/secret.mark"));
+}
+
+WEIR_TEST("a folder without a mark of its secret, or with a damaged one, gets it at its start") {
+  const std::string id = co_await make_folder("/data");
+  virtual_disk& disk = testing::world().disk();
+  const std::string mark = *disk.content_of("/data/secret.mark");
+  for (const std::string& damaged : {std::string(), mark.substr(1), 'x' + mark.substr(1)}) {
+    EXPECT_EQ(disk.set_content("/data/secret.mark", damaged), 0);
+    EXPECT_EQ(co_await secret_fault("/data"), "");
+    co_await expect_known(id, true);
+    EXPECT_EQ(*disk.content_of("/data/secret.mark"), mark);
+  }
+  co_await remove_path("/data/secret.mark");
+  co_await expect_known(id, true);
+  EXPECT_EQ(*disk.content_of("/data/secret.mark"), mark);
+}
+
+WEIR_TEST("a folder that can't get a mark of its secret is opened without it") {
+  const std::string id = co_await make_folder("/data");
+  co_await remove_path("/data/secret.mark");
+  // Opened are the secret, the mark to be read, the mark to be written.
+  testing::world().add_fault({.op = io_op::open, .nth = 3, .code = ENOSPC});
+  co_await expect_known(id, true);
+  EXPECT_EQ(testing::world().faults_struck(), 1u);
+  EXPECT_EQ(testing::world().disk().content_of("/data/secret.mark"), nullptr);
+}
+
+WEIR_TEST("a new folder's secret replaces the mark of one that was there") {
+  co_await make_folder("/data");
+  for (const std::string& name : list_dir("/data")) {
+    if (name != "secret.mark") co_await remove_path("/data/" + name);
+  }
+  const std::string id = co_await make_folder("/data");
+  co_await expect_known(id, true);
 }
 
 WEIR_TEST("what is wrong with a secret is told without a change") {

@@ -92,11 +92,22 @@ void message_store::delete_queue(std::uint32_t number) {
   message_queue* const of = queue(number);
   if (!of || of->is_deleted) return;
   of->is_deleted = true;
+  queue_names::node_type name;
   if (const auto found = names_.find(of->name); found != names_.end() && found->second == number) {
     by_name_.erase(of->name);
-    names_.erase(found);
+    name = names_.extract(found);
+  }
+  if (dead_letters(number) != 0) {
+    former_.keep_only([this](std::uint32_t one) { return dead_letters(one) != 0; });
+    // While a tail of records is replayed, another queue may have the name already.
+    if (name.empty()) name = made_node<queue_names>(of->name, number);
+    former_.add(std::move(name));
   }
   wake_at(*of, INT64_MIN);
+}
+
+void message_store::load_former(std::uint32_t number, std::string_view name) {
+  former_.add(made_node<queue_names>(name, number));
 }
 
 std::size_t message_store::free_deleted(message_queue& of, std::size_t max) {
@@ -387,6 +398,20 @@ void message_store::refresh_wake(message_queue& of) {
 std::uint64_t message_store::dead_letters(std::uint32_t origin) const noexcept {
   const auto found = dead_letters_.find(origin);
   return found == dead_letters_.end() ? 0 : found->second;
+}
+
+std::uint64_t message_store::dead_letters(const message_queue& of) const noexcept {
+  std::uint64_t count = dead_letters(of.number);
+  const auto [from, to] = former_.named(of.name);
+  for (auto at = from; at != to; ++at) count += dead_letters(at->second);
+  return count;
+}
+
+const message_queue* message_store::home_of_letters(std::uint32_t origin) const noexcept {
+  if (origin == 0) return nullptr;
+  if (const message_queue* const found = live_queue(origin)) return found;
+  const std::string_view name = former_.name_of(origin);
+  return name.empty() ? nullptr : find_queue(name);
 }
 
 std::uint64_t message_store::live_bytes(std::uint32_t segment) const noexcept {

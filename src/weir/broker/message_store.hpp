@@ -13,6 +13,7 @@
 #pragma once
 
 #include <weir/base/hash.hpp>
+#include <weir/broker/former_queues.hpp>
 #include <weir/broker/key_book.hpp>
 #include <weir/broker/message.hpp>
 #include <weir/broker/message_queue.hpp>
@@ -81,6 +82,10 @@ class message_store {
   const message_queue* live_queue(std::uint32_t number) const noexcept;
   const message_queue* find_queue(std::string_view name) const noexcept;
   const queue_names& names() const noexcept { return names_; }
+  /// Deleted ones of which dead letters are left, and some of which none are any more.
+  const former_queues& former() const noexcept { return former_; }
+  /// For loading: one that was deleted before.
+  void load_former(std::uint32_t number, std::string_view name);
 
   // Messages.
   /// The slot, or no_slot. Messages of deleted queues are not found.
@@ -101,6 +106,8 @@ class message_store {
   /// Then make_queue() and make_text() for each queue that is set and each text, in their order.
   void make_room(std::size_t messages, std::size_t notes, std::size_t replies);
   void make_queue(std::uint32_t number, std::string_view name);
+  /// Memory for so many deletions.
+  void make_deletions(std::size_t count) { former_.make_room(count); }
   /// The text of an error; `reply` is the message whose reply has it too, 0 for none.
   void make_text(std::string_view text, std::uint64_t reply);
   /// Before loading: room to find so many.
@@ -140,6 +147,11 @@ class message_store {
 
   /// Messages that died in the queue with this number and are on their way elsewhere.
   std::uint64_t dead_letters(std::uint32_t origin) const noexcept;
+  /// Those that a queue gets back: also of deleted ones that had its name.
+  std::uint64_t dead_letters(const message_queue& of) const noexcept;
+  /// Where dead letters go back to that died in the queue with this number: there or, when it was
+  /// deleted, to the one that has its name now. Null: there is none.
+  const message_queue* home_of_letters(std::uint32_t origin) const noexcept;
   std::uint64_t live_bytes(std::uint32_t segment) const noexcept;
   const std::unordered_map<std::uint32_t, std::uint64_t, mixing_hash>& live() const noexcept {
     return live_;
@@ -184,8 +196,9 @@ class message_store {
   text_pool texts_;
   reply_book replies_;
   queue_table queues_;
-  queue_names names_;                                                 // in order, for lists
-  name_index by_name_;                                                // keys are theirs
+  queue_names names_;   // in order, for lists
+  name_index by_name_;  // keys are theirs
+  former_queues former_;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> passed_over_;  // numbers, [from, to)
   wake_set wakes_;
   counts_by_number live_;

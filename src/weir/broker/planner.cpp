@@ -357,7 +357,7 @@ verdict<redriven> planner::redrive(const redrive_queue& command) {
   outcome.next = command.from;
   const bool holds = source == *named;
   outcome.ended = (*named)->count(message_state::dead);
-  outcome.left = holds ? source->held_dead_letters : store_.dead_letters((*named)->number);
+  outcome.left = holds ? source->held_dead_letters : store_.dead_letters(**named);
   outcome.left += outcome.ended;
   if (!source) return outcome;
   outcome.next.source = source->number;
@@ -375,7 +375,7 @@ verdict<redriven> planner::redrive(const redrive_queue& command) {
       }
       const message& of = slab[order.at(slab, at)];
       const std::uint32_t origin = store_.origin_of(of);
-      const message_queue* const to = store_.live_queue(origin);
+      const message_queue* const to = store_.home_of_letters(origin);
       if (holds && origin != 0 && !to) {
         ++outcome.no_queue;
       } else if (to && (holds || to == *named)) {

@@ -107,8 +107,7 @@ class settings_reader {
 answer<queue_settings> read_settings(std::string_view text, const queue_settings& base) {
   queue_settings settings = base;
   if (trim(text).empty()) return settings;
-  answer<json::object> object =
-      detail::parse_json_object(text, "the body", detail::repeats::are_refused);
+  answer<json::object> object = detail::parse_json_object(text, "the body");
   if (!object) return std::unexpected(std::move(object.error()));
   std::optional<api_problem> problem;
   settings_reader(settings).read(detail::json_reader(*object, problem, setting_words));

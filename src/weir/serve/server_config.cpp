@@ -47,8 +47,7 @@ void read_calls(detail::json_reader from, call_rules& out) {
 }  // namespace
 
 answer<server_config> read_config(std::string_view text, const server_config& base) {
-  const auto object =
-      detail::parse_json_object(text, "the config file", detail::repeats::are_refused);
+  const auto object = detail::parse_json_object(text, "the config file");
   if (!object) return std::unexpected(object.error());
   server_config out = base;
   std::optional<api_problem> problem;

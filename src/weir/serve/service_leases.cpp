@@ -27,7 +27,7 @@ struct nack_body {
 answer<nack_body> read_nack(std::string_view text) {
   nack_body out;
   if (text.empty()) return out;
-  const auto object = detail::parse_json_object(text, "the body", detail::repeats::are_refused);
+  const auto object = detail::parse_json_object(text, "the body");
   if (!object) return std::unexpected(object.error());
   std::optional<api_problem> problem;
   detail::json_reader from(*object, problem);
@@ -44,7 +44,7 @@ answer<nack_body> read_nack(std::string_view text) {
 
 answer<std::optional<duration>> read_extend(std::string_view text) {
   if (text.empty()) return std::nullopt;
-  const auto object = detail::parse_json_object(text, "the body", detail::repeats::are_refused);
+  const auto object = detail::parse_json_object(text, "the body");
   if (!object) return std::unexpected(object.error());
   std::optional<api_problem> problem;
   detail::json_reader from(*object, problem);

@@ -177,6 +177,25 @@ TEST(submit_fields, what_is_no_batch_is_refused_as_a_whole) {
   }
 }
 
+TEST(submit_fields, a_batch_that_has_a_field_twice_is_refused_by_name) {
+  const api_problem body{.status = 400,
+                         .code = "invalid_json",
+                         .detail = "the body has the field 'messages.body' twice"};
+  EXPECT_EQ(read_batch(R"({"messages":[{"body":"a"},{"body":"b","body":"c"}]})", 2).error(), body);
+  const api_problem acks{
+      .status = 400, .code = "invalid_json", .detail = "the body has the field 'acks' twice"};
+  EXPECT_EQ(read_acks(R"({"acks":[{"receipt":"a"}], "acks":[{"receipt":"b"}]})", 2).error(), acks);
+  EXPECT_TRUE(read_batch(R"({"messages":[{"body":"\"body\":1"},{"body":":"}]})", 2));
+}
+
+// Looked through once for the name, however much space there is behind it.
+TEST(submit_fields, a_field_that_is_there_twice_before_much_space_is_found_at_once) {
+  std::string wide = R"({"messages":["x")";
+  for (int i = 0; i < 100'000; ++i) wide += R"(,"x")";
+  wide += R"(,{"body":"a","body":"b"}]})" + std::string(4 << 20, ' ');
+  EXPECT_EQ(read_batch(wide, 2).error().code, "invalid_json");
+}
+
 TEST(submit_fields, a_batch_of_acknowledgements_gives_each_with_its_result) {
   const auto acks = read_acks(
       R"({"acks":[{"receipt":"r1"},

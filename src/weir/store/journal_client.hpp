@@ -19,7 +19,8 @@ namespace weir {
 /// Cancel:  none of the calls waits.
 /// Order:   to open: reset, load..., apply...; then snapshots and questions, in any order.
 /// Bound:   a slice of a snapshot is about as large as its budget.
-/// Errors:  an error from load() or apply() ends the opening with it.
+/// Errors:  an error from load() or apply() ends the opening with it; with accept_loss a record
+///          that can't be applied is left out, unless `unsupported`: it must have changed nothing.
 /// Threads: the journal's loop.
 class journal_client {
  public:

@@ -351,6 +351,67 @@ TEST(journal_extremes, a_check_ends_at_a_batch_that_says_what_can_not_be) {
   EXPECT_EQ(report.damages[0].records_lost(), 1u);
 }
 
+TEST(journal_extremes, a_segment_is_not_made_as_large_as_its_header_says_when_none_is) {
+  folder_image image = make_image(false);
+  std::erase_if(image, [&, last = last_begun(image)](const auto& one) {
+    return segment_number_of(one.first) > last;
+  });
+  const std::uint32_t next = last_begun(image) + 1;
+  image[segment_name(next)] = empty_segment(
+      {.number = next, .epoch = 5, .lsn_first = 1'000'000, .capacity = std::uint64_t{1} << 24});
+  virtual_world world;
+  put_image(world, image);
+  run_virtual_in(world, []() -> task<> {
+    journal_model model;
+    model.keeps_history = false;
+    const auto refused = co_await as_result(journal::open("/data", accepting, model));
+    EXPECT_FALSE(refused.has_value());
+    if (refused) co_return;
+    EXPECT_EQ(refused.error(), errc::malformed);
+    EXPECT_NE(refused.error().message().find("says that it has 16777216 bytes, and it has 4096"),
+              std::string_view::npos)
+        << refused.error().message();
+  }());
+  EXPECT_TRUE(image_of(world) == image);
+}
+
+// Its checksum is right, so it is what somebody wrote, and its client can't make anything of it.
+WEIR_TEST("a record that can't be applied ends an opening, and is left out with accept_loss") {
+  journal_model model;
+  model.keeps_history = false;
+  {
+    const auto log = co_await journal::open("/data", tiny, model);
+    model.over = log.get();
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([](journal* running) -> task<> { co_await running->run(); }, log.get());
+      co_await model.commit({{journal_model::put, 1, "one"}});
+      const record_view odd[] = {{journal_model::put, "short"}, {journal_model::drop, ""}};
+      std::vector<location> places(2);
+      const auto lsn = co_await log->append(odd, append_class::intake, places);
+      co_await log->wait_durable(lsn);
+      co_await model.commit({{journal_model::put, 4, "four"}});
+      log->close();
+    });
+  }
+  {
+    const auto refused = co_await as_result(journal::open("/data", tiny, model));
+    EXPECT_EQ(refused.error(), errc::malformed);
+    EXPECT_EQ(refused.error().message(),
+              "record 2 of the journal can't be applied; --accept-loss leaves it out");
+  }
+  {
+    const auto log = co_await journal::open("/data", accepting, model);
+    EXPECT_EQ(log->recovery().losses, 1u);
+    EXPECT_EQ(log->recovery().records_lost, 2u);
+    EXPECT_EQ(log->recovery().records_replayed, 2u);
+    EXPECT_TRUE(model.has(1) && model.has(4));
+    co_await put_one(&model, log.get());
+  }
+  const auto again = co_await as_result(journal::open("/data", tiny, model));
+  EXPECT_TRUE(again.has_value());
+  EXPECT_TRUE(model.has(1) && model.has(4) && model.has(7777));
+}
+
 WEIR_TEST("a place of more bytes than a record has is refused before memory is taken for it") {
   journal_model model;
   const auto log = co_await journal::open("/data", tiny, model);

@@ -169,9 +169,6 @@ void put_field(std::string& content, unsigned which, unsigned field, std::uint64
   }
   if (which == 0) {
     const place in = of_segment[field % 5];
-    // A size that a segment may have is believed, and reading so much would take long.
-    const bool is_large = in.at == 40 && value > 65536 && value <= detail::segment_bytes_max;
-    if (is_large) value = 65536;
     put_number(content, in.at, value, in.size);
     return seal(content, 0);
   }

@@ -75,7 +75,8 @@ std::string repeated_field(std::string_view text) {
     const std::size_t end = string_end(text, at + 1);
     const std::string_view quoted = text.substr(at, end + 1 - at);
     at = end;
-    if (!trim(text.substr(end + 1)).starts_with(':')) continue;
+    const std::size_t behind = text.find_first_not_of(" \t\r\n", end + 1);
+    if (behind == std::string_view::npos || text[behind] != ':') continue;
     open.back().last = std::string_view(json::parse(quoted).get_string());
     if (open.back().seen.insert(open.back().last).second) continue;
     std::string name;
@@ -106,16 +107,14 @@ answer<json::value> parse_json(std::string_view text, std::string_view what) {
   return parser.release();
 }
 
-answer<json::object> parse_json_object(std::string_view text, std::string_view what,
-                                       repeats of_fields) {
+answer<json::object> parse_json_object(std::string_view text, std::string_view what) {
   answer<json::value> value = parse_json(text, what);
   if (!value) return std::unexpected(std::move(value.error()));
   if (!value->is_object()) {
     return refused(400, "invalid_json", fmt::format("{} must be a JSON object", what));
   }
   // Boost.JSON keeps the last of them and does not tell. Each field has a colon.
-  if (of_fields == repeats::are_refused &&
-      count_outside_strings(text, ':', text.size()) != fields_in(*value)) {
+  if (count_outside_strings(text, ':', text.size()) != fields_in(*value)) {
     return refused(
         400, "invalid_json",
         fmt::format("{} has the field '{}' twice", what, repeated_field(text).substr(0, 100)));

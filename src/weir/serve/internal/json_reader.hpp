@@ -22,15 +22,10 @@ constexpr std::size_t json_depth_max = 16;
 /// Of one text. Two bytes of it make a value of 16 in memory, and more while its array grows.
 constexpr std::size_t json_commas_max = 1'000'000;
 
-/// What becomes of a field that an object has twice, at any depth.
-enum class repeats : std::uint8_t { last_counts, are_refused };
-
-/// Parses one whole JSON value; `what` names the text in the error ("the body"). Of a field that is
-/// there twice the last one counts.
+/// Parses one whole JSON value; `what` names the text in the error ("the body").
 answer<boost::json::value> parse_json(std::string_view text, std::string_view what);
-/// The same, and it must be an object.
-answer<boost::json::object> parse_json_object(std::string_view text, std::string_view what,
-                                              repeats of_fields = repeats::last_counts);
+/// The same, and it must be an object; a field that is there twice, at any depth, is refused.
+answer<boost::json::object> parse_json_object(std::string_view text, std::string_view what);
 
 /// What a json_reader calls its fields in errors, and with which code it refuses them.
 struct json_words {

@@ -103,6 +103,7 @@ std::uint64_t journal_model::live_total() const noexcept {
 }
 
 result<void> journal_model::relocate(const record_view& what, location where) {
+  if (what.payload.size() < sizeof(std::uint64_t)) return {};  // as apply() left it out
   const std::uint64_t id = id_of(what.payload);
   const auto at = places_.find(id);
   if (at == places_.end() || at->second != where) return {};

@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <span>
 #include <utility>
 
@@ -41,8 +42,9 @@ class slice_loader final : public slice_taker {
 
 class replay final : public batch_visitor {
  public:
-  replay(journal_client& client, std::uint64_t lsn, reading_meter& meter) noexcept
-      : client_(client), lsn_(lsn), meter_(meter) {}
+  replay(journal_client& client, std::uint64_t lsn, reading_meter& meter,
+         bool accepts_loss) noexcept
+      : client_(client), lsn_(lsn), meter_(meter), accepts_loss_(accepts_loss) {}
 
   bool visit(const parsed_batch& batch, std::uint32_t segment) override {
     meter_.reached(segment, batch.header.offset + batch.header.length);
@@ -54,21 +56,45 @@ class replay final : public batch_visitor {
       const bool skips_one = is_planted("journal: skips the first record behind a snapshot");
       if (lsn <= lsn_ + (skips_one ? 1 : 0)) continue;
       const auto applied = client_.apply(record, where, lsn);
-      if (!applied) {
-        raise(error(errc::malformed, fmt::format("record {} of the journal can't be applied", lsn))
-                  .caused_by(applied.error()));
-      }
-      ++count_;
+      if (applied) ++count_;
+      if (!applied) leave_out(where, lsn, applied.error());
     }
     return records.rest.empty() && lsn == batch.header.lsn_first + batch.header.count;
   }
   std::uint64_t count() const noexcept { return count_; }
+  /// Records that were left out.
+  std::vector<journal_damage>& lost() noexcept { return lost_; }
 
  private:
+  // What only a newer program can apply is no damage.
+  void leave_out(location where, std::uint64_t lsn, const error& why) {
+    const bool is_newer = why == errc::unsupported;
+    if (is_newer || !accepts_loss_) {
+      raise(error(errc::malformed, fmt::format("record {} of the journal can't be applied{}", lsn,
+                                               is_newer ? "" : "; --accept-loss leaves it out"))
+                .caused_by(why));
+    }
+    std::string name = segment_name(where.segment);
+    if (!lost_.empty() && lost_.back().lsn_last + 1 == lsn && lost_.back().file == name) {
+      lost_.back().lsn_last = lsn;
+      lost_.back().size = where.offset + where.size - lost_.back().offset;
+      return;
+    }
+    lost_.push_back({.file = std::move(name),
+                     .offset = where.offset,
+                     .size = where.size,
+                     .lsn_first = lsn,
+                     .lsn_last = lsn,
+                     .loses_data = true,
+                     .text = fmt::format("whole, but not to be applied ({})", why.message())});
+  }
+
   journal_client& client_;
   std::uint64_t lsn_;
   reading_meter& meter_;
+  bool accepts_loss_;
   std::uint64_t count_ = 0;
+  std::vector<journal_damage> lost_;
 };
 
 /// The last snapshot that there is: what the disk can't read now it may read the next time.
@@ -179,6 +205,23 @@ task<> put_empty_segment(journal_state& state, std::uint32_t number, std::uint64
 std::uint32_t first_missing(const folder_contents& contents, std::uint32_t number) {
   while (contents.find(number) != nullptr) ++number;
   return number;
+}
+
+/// A file that was cut gets its size back. One whose header says what no segment here has, and no
+/// setting asks for, would make each opening read as much.
+void refuse_foreign_sizes(const journal_state& state, const folder_contents& contents) {
+  std::uint64_t most = state.options.segment_bytes;
+  for (const found_segment& one : contents.segments) most = std::max(most, one.size);
+  for (const found_segment& one : contents.segments) {
+    if (one.state != header_state::valid || one.header.capacity <= most) continue;
+    raise(error(
+        errc::malformed,
+        fmt::format("'{}' says that it has {} bytes, and it has {}: no segment here has more than "
+                    "{}, nor is one to have (journal.segment_bytes). Move it away to open the rest "
+                    "with --accept-loss, or ask for segments as large as that",
+                    path_in(state.folder, segment_name(one.number)), one.header.capacity, one.size,
+                    most)));
+  }
 }
 
 /// With accept_loss: makes the folder one that may be opened without it the next time. A file that
@@ -324,14 +367,16 @@ task<> recover_journal(journal_state& state) {
   reading_meter meter(state.options.progress, contents);
   const scan_start start = co_await load_newest(state, contents, meter);
   meter.begin_segments(start.segment);
-  replay player(state.client, start.lsn, meter);
+  replay player(state.client, start.lsn, meter, state.options.accept_loss);
   journal_scan scan(contents, player, state.options.accept_loss);
   co_await scan.run(start);
   std::vector<journal_damage>& damages = scan.damages();
+  std::ranges::move(player.lost(), std::back_inserter(damages));
   check_alive(state, contents, damages);
   const bool has_loss = std::ranges::any_of(damages, &journal_damage::loses_data);
   if (has_loss && !state.options.accept_loss) raise_loss(state.folder, contents, scan, damages);
   if (has_loss) {
+    refuse_foreign_sizes(state, contents);
     co_await accept_losses(state, contents, scan, damages);
     contents = co_await read_folder(state.folder);
   }
