@@ -192,6 +192,7 @@ class virtual_world final : private network_host {
   void write_now(io_handle handle, std::string_view text);
   network_host& host() noexcept { return *this; }
   /// What need not be in order is drawn by lot.
+  std::size_t part_of_file(io_handle handle, std::size_t count);
   bool is_explored() const noexcept { return options_.shuffle || options_.queued_chance > 0; }
   duration draw_latency();
   bool draws_queued() { return choices_.chance(choice_kind::transfer, options_.queued_chance); }
