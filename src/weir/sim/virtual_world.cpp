@@ -28,7 +28,9 @@ virtual_world::virtual_world(virtual_options options)
       own_schedule_(choices_),
       disk_(clock_, {choices_, choice_kind::disk}),
       network_(*this, disk_, {choices_, choice_kind::network},
-               {.inbox_max = options.socket_buffer_max,
+               {.sizes = {.socket_buffer = options.socket_buffer_max,
+                          .pipe_buffer = options.socket_buffer_max},
+                .draws_sizes = options.draws_sizes,
                 .ports = options.ports,
                 .time_wait = options.time_wait}),
       datagrams_(*this, disk_, {choices_, choice_kind::network}, options.socket_buffer_max,
@@ -166,8 +168,6 @@ void virtual_world::finished(io_request& request) {
   static_cast<virtual_driver*>(request.driver_data)->schedule(request);
 }
 
-std::uint64_t virtual_world::place_of(const io_request& request) const {
-  if (request.offset < own_offset) return request.offset;
 // A direct transfer is of whole sectors, and one that is not is refused as a whole.
 std::size_t virtual_world::part_of_file(io_handle handle, std::size_t count) {
   constexpr std::size_t sector = virtual_disk::sector_size;
@@ -175,6 +175,8 @@ std::size_t virtual_world::part_of_file(io_handle handle, std::size_t count) {
   return count % sector != 0 ? count : std::max(part_of(count) / sector, std::size_t{1}) * sector;
 }
 
+std::uint64_t virtual_world::place_of(const io_request& request) const {
+  if (request.offset < own_offset) return request.offset;
   const auto found = offsets_.find(request.handle);
   return found == offsets_.end() ? 0 : found->second;
 }
