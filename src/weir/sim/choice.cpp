@@ -20,7 +20,7 @@ struct kind_text {
 constexpr kind_text kind_texts[choice_kinds] = {
     {'p', "random number"}, {'t', "next task"}, {'x', "transfer"}, {'d', "disk"},
     {'n', "network"},       {'s', "select"},    {'m', "maybe"},    {'k', "knob"},
-    {'o', "next machine"},  {'f', "fault"},
+    {'o', "next machine"},  {'f', "fault"},     {'b', "size"},
 };
 
 const kind_text& text_of(choice_kind kind) noexcept {

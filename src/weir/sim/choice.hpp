@@ -38,11 +38,12 @@ enum class choice_kind : std::uint8_t {
   network,   // which of several listeners gets a connection, what happens to datagrams
   select,    // which branch of a select is looked at first
   maybe,     // maybe("name")
-  knob,      // which faults exist in a run, and how large its buffers are
+  knob,      // which faults exist in a run, and what else a drill draws once
   node,      // which of several machines or processes goes next
   fault,     // which fault strikes when, and whom
+  size,      // how large buffers and queues are: network_sizes.hpp
 };
-inline constexpr std::size_t choice_kinds = 10;
+inline constexpr std::size_t choice_kinds = 11;
 const char* name(choice_kind kind) noexcept;
 
 /// One decision that differs from the plain one.

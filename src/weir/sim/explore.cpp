@@ -97,6 +97,7 @@ explorer::explorer(explored_run& program, explored_program* alone, program_on_no
     one->world.schedule = &schedule_;
   }
   options_.run.loop.step_waits_max = 0;  // each await is a schedule point
+  if (on_nodes_ && options_.draws_sizes_on_nodes) options_.run.world.draws_sizes = true;
 }
 explorer::~explorer() { end_machine(); }
 

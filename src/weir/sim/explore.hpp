@@ -78,6 +78,9 @@ struct explore_options {
   std::uint64_t shrink_runs_max = 3'000;  // 0: the failure is given as found
   virtual_run_options run = {.world = {.short_chance = 0.2, .queued_chance = 0.5}};
   virtual_run_options run_in_order = {};
+  /// Of programs on several machines: network_sizes. Those on one machine draw them where
+  /// `run.world` says so, since a task that sends and then receives itself is no fault there.
+  bool draws_sizes_on_nodes = true;
 };
 
 /// A run that failed.

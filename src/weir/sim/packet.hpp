@@ -6,6 +6,7 @@
 
 #include <weir/core/driver.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -40,6 +41,7 @@ struct packet {
   host_number to = 0;
   bool is_ipv6 = false;  // by which of the two addresses
   std::uint64_t number = 0;
+  std::size_t grows_to = 0;  // of syn and accepted: the inbox, with what goes through; 0: not
   std::string data = {};
   raw_address source = {};  // of syn and datagrams
   raw_address target = {};

@@ -2,6 +2,7 @@
 
 #include <weir/core/dump.hpp>
 #include <weir/core/frame.hpp>
+#include <weir/sim/network_sizes.hpp>
 
 #include <fmt/format.h>
 
@@ -116,9 +117,14 @@ std::string clock_text(duration since) {
 }
 
 std::string words_of(const choice& one, const schedule_trace& trace) {
+  const auto with_machine = [&](const std::string& text) {
+    return one.machine == 0 ? text : trace.name_of(one.machine) + ": " + text;
+  };
   for (const named_choice& known : trace.named) {
-    if (known.made != one) continue;
-    return one.machine == 0 ? known.text : trace.name_of(one.machine) + ": " + known.text;
+    if (known.made == one) return with_machine(known.text);
+  }
+  if (one.kind == choice_kind::size) {
+    if (const std::string size = size_text(one); !size.empty()) return with_machine(size);
   }
   std::string text = fmt::format("{} {}", name(one.kind), one.index + 1);
   if (one.machine != 0 && trace.machines.empty()) {

@@ -19,6 +19,11 @@ namespace {
 using page = std::array<char, virtual_disk::page_size>;
 enum node_kind : int { kind_file, kind_folder, kind_socket };
 
+// A sector is the least that goes to the disk and back without a kernel's memory between.
+bool is_of_parts(std::uint64_t offset, std::size_t size) noexcept {
+  return (offset | size) % virtual_disk::sector_size != 0;
+}
+
 struct saved_page {
   std::unique_ptr<page> content;  // null: zeros
   bool is_lost = false;           // a failed sync forgot it: only writing it again makes it durable
@@ -198,6 +203,13 @@ int virtual_disk::open(const char* path, std::uint32_t flags, io_handle as) {
   return 0;
 }
 
+bool virtual_disk::is_direct(const open_file& one) noexcept { return (one.flags & O_DIRECT) != 0; }
+
+bool virtual_disk::is_direct(io_handle handle) const noexcept {
+  const auto found = open_.find(handle);
+  return found != open_.end() && is_direct(found->second);
+}
+
 void virtual_disk::name_open(std::map<io_handle, std::string>& into) const {
   for (const auto& [handle, one] : open_) into[handle] = "the file " + one.path;
 }
@@ -346,6 +358,7 @@ std::int64_t virtual_disk::read_at(io_handle handle, char* into, std::size_t siz
   if (file.kind == kind_folder) return -EISDIR;
   if (detail::is_beyond_files(offset, size)) return -EINVAL;
   if (offset >= file.size) return 0;
+  if (is_direct(found->second) && is_of_parts(offset, size)) return -EINVAL;
   std::size_t count = std::min<std::uint64_t>(size, file.size - offset);
   const auto broken = file.broken.lower_bound(offset / page_size);
   if (broken != file.broken.end() && *broken * page_size < offset + count) {
@@ -363,12 +376,15 @@ std::int64_t virtual_disk::write_at(io_handle handle, std::string_view data, std
   node& file = *open->file;
   if (open->flags & O_APPEND) offset = file.size;
   if (detail::is_beyond_files(offset, data.size())) return -EINVAL;
+  if (!data.empty() && is_direct(*open) && is_of_parts(offset, data.size())) return -EINVAL;
   if (offset + data.size() > file.size) {
     const std::uint64_t room = quota_ > *used_ ? quota_ - *used_ : 0;
     const std::uint64_t end_max = file.size + room;
     if (offset + data.size() > end_max) {
       if (offset >= end_max) return -ENOSPC;
       data = data.substr(0, end_max - offset);
+      if (is_direct(*open)) data = data.substr(0, data.size() / sector_size * sector_size);
+      if (data.empty()) return -ENOSPC;
     }
   }
   if (!file.broken.empty() && !data.empty()) {

@@ -89,6 +89,9 @@ class virtual_disk {
   void set_quota(std::uint64_t bytes) noexcept { quota_ = bytes; }
   std::uint64_t used() const noexcept { return *used_; }  // (3)
   bool has(io_handle handle) const noexcept { return open_.contains(handle); }
+  /// It was opened with O_DIRECT: it takes and gives whole sectors only, from where one begins.
+  /// Where the memory lies is not looked at: an address must decide nothing.
+  bool is_direct(io_handle handle) const noexcept;
   std::size_t open_files() const noexcept { return open_.size(); }
   /// "the file /note" of each, by its handle.
   void name_open(std::map<io_handle, std::string>& into) const;
@@ -125,6 +128,7 @@ class virtual_disk {
   using entry_changes = std::vector<entry_change>;  // of one operation, which is atomic
 
   static file_status status_of(const node& one) noexcept;
+  static bool is_direct(const open_file& one) noexcept;
   place find(const char* path) const;
   node_ref make_node(int kind);
   void set_entry(entry_changes& log, const node_ref& folder, const std::string& name, node_ref to);

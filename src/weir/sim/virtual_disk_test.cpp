@@ -43,6 +43,18 @@ TEST_F(VirtualDisk, what_was_written_is_read_at_every_offset_and_over_page_borde
   EXPECT_EQ(disk_.read_at(f, out, 8, 1 << 20), 0);
 }
 
+TEST_F(VirtualDisk, a_direct_write_without_room_for_all_ends_at_a_sector) {
+  constexpr std::uint64_t sector = virtual_disk::sector_size;
+  const io_handle f = open("/a", O_RDWR | O_CREAT | O_DIRECT);
+  const std::string text(4 * sector, 'x');
+  disk_.set_quota(2 * sector + 100);
+  EXPECT_EQ(disk_.write_at(f, text, 0), std::int64_t{2 * sector});
+  EXPECT_EQ(disk_.write_at(f, text, 2 * sector), -ENOSPC);
+  EXPECT_EQ(disk_.write_at(f, std::string_view(text).substr(1), 0), -EINVAL);
+  EXPECT_EQ(disk_.write_at(f, {}, 1), 0) << "of nothing nothing is asked";
+  EXPECT_EQ(disk_.write_at(open("/a"), "x", 1), 1) << "through another handle";
+}
+
 TEST_F(VirtualDisk, a_broken_page_is_read_around_and_mended_when_all_of_it_is_written) {
   constexpr std::uint64_t page = virtual_disk::page_size;
   const io_handle f = open("/a");

@@ -1,5 +1,6 @@
 #include <weir/sim/virtual_network.hpp>
 
+#include <weir/base/assert.hpp>
 #include <weir/io/address.hpp>
 #include <weir/sim/internal/network_endpoint.hpp>
 #include <weir/sim/internal/one_at_a_time.hpp>
@@ -35,9 +36,31 @@ virtual_network::endpoint& virtual_network::make_endpoint(io_handle handle, int 
   made = std::make_unique<endpoint>();
   made->handle = handle;
   made->family = family;
-  made->inbox_max = limits_.inbox_max;
+  made->inbox_size = buffer_of(&network_sizes::socket_buffer);
   made->local.size = 0;
   return *made;
+}
+
+// At the first socket, so that a run without one has no such decision.
+const network_sizes& virtual_network::sizes() {
+  if (!sizes_)
+    sizes_ = limits_.draws_sizes ? weir::draw_sizes(random_.of, limits_.sizes) : limits_.sizes;
+  return *sizes_;
+}
+
+detail::buffer_size virtual_network::buffer_of(std::size_t network_sizes::* which) {
+  return {.first = sizes().*which, .grows_to = limits_.draws_sizes ? limits_.sizes.*which : 0};
+}
+
+void virtual_network::set_sizes(const network_sizes& sizes) noexcept {
+  WEIR_ASSERT(sizes.socket_buffer != 0 && sizes.pipe_buffer != 0 && sizes.accept_queue != 0);
+  limits_.sizes = sizes;
+  limits_.draws_sizes = false;
+  sizes_.reset();
+}
+
+std::string virtual_network::drawn_sizes() const {
+  return sizes_ ? size_text(*sizes_, limits_.sizes) : std::string();
 }
 
 std::size_t virtual_network::open_sockets() const noexcept {
@@ -151,7 +174,8 @@ io_handle virtual_network::make_listener(raw_address& address, const listen_opti
   }
   e.is = endpoint::kind::listening;
   e.local = address;
-  e.backlog = static_cast<std::size_t>(std::max(options.backlog, 1));
+  e.backlog =
+      std::min(static_cast<std::size_t>(std::max(options.backlog, 1)), sizes().accept_queue);
   listeners_.push_back(handle);
   return handle;
 }
@@ -161,6 +185,7 @@ int virtual_network::make_pipe(io_handle (&ends)[2]) {
   endpoint& reader = make_endpoint(ends[0] = host_.new_handle(), AF_UNIX);
   endpoint& writer = make_endpoint(ends[1] = host_.new_handle(), AF_UNIX);
   reader.is = writer.is = endpoint::kind::connected;
+  reader.inbox_size = buffer_of(&network_sizes::pipe_buffer);
   reader.peer = writer.handle;
   writer.peer = reader.handle;
   reader.is_send_shut = true;
@@ -189,7 +214,7 @@ int virtual_network::set_option(io_handle handle, int level, int option, int val
   }
   if (level == SOL_SOCKET && option == SO_RCVBUF) {
     if (value <= 0) return -EINVAL;
-    e->inbox_max = static_cast<std::size_t>(value);
+    e->inbox_size = {.first = static_cast<std::size_t>(value)};
     return 0;
   }
   if (level == SOL_SOCKET && option == SO_SNDBUF) return value > 0 ? 0 : -EINVAL;
@@ -326,7 +351,7 @@ std::int64_t virtual_network::connect(endpoint& e, const raw_address& to) {
   other.is = e.is = endpoint::kind::connected;
   other.local = as_seen_by(other.family, e.remote);
   other.remote = as_seen_by(other.family, e.local);
-  other.inbox_max = listener->inbox_max;
+  other.inbox_size = listener->inbox_size;
   other.peer = e.handle;
   e.peer = handle;
   listener->queue.push_back(handle);
@@ -386,6 +411,7 @@ std::int64_t virtual_network::send(endpoint& e, const io_request& request) {
     other->inbox.append(static_cast<const char*>(request.slices[i].data), part);
     left -= part;
   }
+  other->inbox_passed += count;
   touch(other->handle);
   return static_cast<std::int64_t>(count);
 }

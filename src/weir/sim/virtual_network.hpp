@@ -8,6 +8,7 @@
 
 #include <weir/core/driver.hpp>
 #include <weir/sim/choice.hpp>
+#include <weir/sim/network_sizes.hpp>
 #include <weir/sim/packet.hpp>
 #include <weir/sim/port_range.hpp>
 #include <weir/sim/virtual_disk.hpp>
@@ -16,6 +17,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -47,7 +49,8 @@ class network_host {
 };
 
 struct network_limits {
-  std::size_t inbox_max = 0;
+  network_sizes sizes = {};
+  bool draws_sizes = false;  // smaller ones by lot, in each run
   port_range ports = {};
   duration time_wait = {};
 };
@@ -58,7 +61,7 @@ struct network_limits {
 ///
 /// Cancel:  cancel() takes a waiting request out; one that had finished is left alone.
 /// Order:   bytes arrive as sent; waiting requests of a socket finish in the order of their start.
-/// Bound:   inbox_max bytes per direction, a listener's backlog, a range of ports. A port has one
+/// Bound:   network_sizes, a listener's backlog, a range of ports. A port has one
 ///          connection to each place; whoever ends one to another machine first keeps its port from
 ///          that place for time_wait, as TCP's TIME_WAIT has it. Loopback gives back at once.
 /// Errors:  -errno as Linux gives it.
@@ -79,6 +82,13 @@ class virtual_network {
   int make_pipe(io_handle (&ends)[2]);
   int address_of(io_handle handle, bool peer, raw_address& out) const;
   int set_option(io_handle handle, int level, int option, int value);
+
+  /// New sockets, pipes and listeners have these from here on, and none is drawn.
+  void set_sizes(const network_sizes& sizes) noexcept;
+  /// By lot from here on.
+  void draw_sizes() noexcept { limits_.draws_sizes = true; }
+  /// What was drawn below the plain sizes, in words; empty: nothing was.
+  std::string drawn_sizes() const;
 
   /// True: finished, the outcome is set. False: it waits and finished() will be called.
   bool start(io_request& request);
@@ -112,6 +122,8 @@ class virtual_network {
 
   endpoint* at(io_handle handle) const;
   endpoint& make_endpoint(io_handle handle, int family);
+  const network_sizes& sizes();
+  detail::buffer_size buffer_of(std::size_t network_sizes::* which);
   std::int64_t attempt(endpoint& e, io_request& request);
   std::int64_t accept(endpoint& e, io_request& request);
   std::int64_t connect(endpoint& e, const raw_address& to);
@@ -146,6 +158,7 @@ class virtual_network {
   virtual_disk& disk_;
   choice_stream random_;
   network_limits limits_;
+  std::optional<network_sizes> sizes_;  // of this run, once there was a socket
   int next_port_;
   std::unordered_map<io_handle, std::unique_ptr<endpoint>> sockets_;
   std::vector<io_handle> listeners_;

@@ -34,6 +34,7 @@ void virtual_network::carry(const endpoint& e, packet_kind kind, std::uint64_t n
                    .to = e.remote_host,
                    .is_ipv6 = wire_family_of(e.remote) == AF_INET6,
                    .number = number,
+                   .grows_to = e.inbox_size.grows_to,
                    .data = std::move(data)});
 }
 
@@ -53,7 +54,8 @@ std::int64_t virtual_network::connect_there(endpoint& e, const raw_address& to) 
                    .from = own_host_,
                    .to = e.remote_host,
                    .is_ipv6 = family == AF_INET6,
-                   .number = e.inbox_max,
+                   .number = e.inbox_max(),
+                   .grows_to = e.inbox_size.grows_to,
                    .source = on_wire(e.local),
                    .target = on_wire(to)});
   return would_block;
@@ -62,7 +64,7 @@ std::int64_t virtual_network::connect_there(endpoint& e, const raw_address& to) 
 // A connect that waits is attempted again when an answer has come.
 std::int64_t virtual_network::outcome_of_connect(endpoint& e) {
   if (e.is == endpoint::kind::connected) {
-    const bool is_news = e.inbox_max_there != 0 && !e.is_connect_told;
+    const bool is_news = e.size_there.first != 0 && !e.is_connect_told;
     e.is_connect_told = true;
     return is_news ? 0 : -EISCONN;
   }
@@ -85,6 +87,7 @@ std::int64_t virtual_network::send_there(endpoint& e, const io_request& request,
                 std::min(count - data.size(), request.slices[i].size));
   }
   e.unread_there += count;
+  e.sent_there += count;
   carry(e, packet_kind::data, 0, std::move(data));
   return static_cast<std::int64_t>(count);
 }
@@ -92,7 +95,7 @@ std::int64_t virtual_network::send_there(endpoint& e, const io_request& request,
 // Not each read is told: a quarter of the inbox at once is enough to keep the other end going.
 void virtual_network::say_read(endpoint& e, std::size_t count) {
   e.read_unsaid += count;
-  if (e.read_unsaid * 4 >= e.inbox_max) {
+  if (e.read_unsaid * 4 >= e.inbox_max()) {
     carry(e, packet_kind::credit, std::exchange(e.read_unsaid, 0));
   }
 }
@@ -155,13 +158,13 @@ bool virtual_network::arrive_syn(const packet& what) {
   e.is_connect_told = true;
   e.local = as_seen_by(e.family, what.target);
   e.remote = as_seen_by(e.family, what.source);
-  e.inbox_max = listener->inbox_max;
+  e.inbox_size = listener->inbox_size;
   e.connection = what.connection;
   e.remote_host = what.from;
-  e.inbox_max_there = what.number;
+  e.size_there = {.first = what.number, .grows_to = what.grows_to};
   remote_[e.connection] = handle;
   listener->queue.push_back(handle);
-  carry(e, packet_kind::accepted, e.inbox_max);
+  carry(e, packet_kind::accepted, e.inbox_max());
   touch(listener->handle);
   settle();
   return true;
@@ -175,7 +178,7 @@ void virtual_network::arrive_at(endpoint& e, const packet& what) {
       return;
     case packet_kind::accepted:
       e.is = endpoint::kind::connected;
-      e.inbox_max_there = what.number;
+      e.size_there = {.first = what.number, .grows_to = what.grows_to};
       break;
     case packet_kind::refused:
       e.error = -ECONNREFUSED;
@@ -185,6 +188,7 @@ void virtual_network::arrive_at(endpoint& e, const packet& what) {
         carry(e, packet_kind::credit, what.data.size());  // thrown away
       } else {
         e.inbox += what.data;
+        e.inbox_passed += what.data.size();
       }
       break;
     case packet_kind::credit:

@@ -55,6 +55,16 @@ void virtual_processes::unset_variable(const std::string& name) {
   set_in(environment_, name, nullptr);
 }
 
+void virtual_processes::set_stream(int number, io_handle to) noexcept {
+  WEIR_ASSERT(number >= 0 && number < 3);
+  streams_[number] = to;
+}
+io_handle virtual_processes::own_stream(int number) const noexcept {
+  const io_handle handle = streams_[number];
+  const bool is_open = world_.network().has(handle) || world_.disk().has(handle);
+  return is_open ? handle : -1;
+}
+
 virtual_processes::child* virtual_processes::find(int pid) const {
   const auto found = children_.find(pid);
   return found == children_.end() ? nullptr : found->second.get();
@@ -211,7 +221,8 @@ void virtual_processes::connect(child& to, const child* parent, const child_plan
   for (int i = 0; i < 3; ++i) {
     const io_handle from = plan.streams[i] >= 0 ? plan.streams[i] : i;
     io_handle handle = from;
-    if (from < 3) handle = theirs[from] ? theirs[from]->handle : -1;
+    if (from < 3 && parent) handle = theirs[from] ? theirs[from]->handle : -1;
+    if (from < 3 && !parent) handle = own_stream(static_cast<int>(from));
     if (plan.is_null[i] || handle < 0) continue;
     for (int before = 0; before < i; ++before) {
       if (ours[before] && ours[before]->handle == handle) ours[i] = ours[before];

@@ -69,6 +69,9 @@ class virtual_processes {
   /// Of the machine's first program; its children inherit it. PATH is /usr/bin:/bin before.
   void set_variable(const std::string& name, const std::string& value);
   void unset_variable(const std::string& name);
+  /// The first program's standard input (0), output (1) or errors (2), which children inherit: a
+  /// pipe's end, a file or a socket of the machine, for as long as it is open there. Null before.
+  void set_stream(int number, io_handle to) noexcept;
   void limit(std::size_t processes_max) noexcept { processes_max_ = processes_max; }
 
   /// Started, and not yet reaped.
@@ -110,6 +113,7 @@ class virtual_processes {
   int find_program(const child_plan& plan, int parent, std::string& path) const;
   std::string absolute(int pid, const std::string& path) const;
   child& make_child(int parent, const child_plan& plan, const std::string& path);
+  io_handle own_stream(int number) const noexcept;
   void connect(child& to, const child* parent, const child_plan& plan);
   void begin(child& one);
   time_point turn_of(const child& one) const;
@@ -125,6 +129,7 @@ class virtual_processes {
   virtual_world& world_;
   std::map<std::string, std::shared_ptr<virtual_program>> programs_;
   std::vector<std::string> environment_;
+  io_handle streams_[3] = {-1, -1, -1};             // of the first program
   std::map<int, std::unique_ptr<child>> children_;  // (4)
   std::size_t processes_max_ = processes_max_default;
   std::size_t starts_ = 0;

@@ -253,6 +253,7 @@ virtual_outcome run_over(virtual_world& world, virtual_driver& driver, task<> bo
     world.on_death = nullptr;
   }
   outcome.passed = world.clock().now() - began;
+  outcome.sizes = world.drawn_sizes();
   detail::note_left_behind(outcome, world, options.may_leave_handles);
   return outcome;
 }

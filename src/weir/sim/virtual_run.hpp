@@ -38,6 +38,7 @@ struct virtual_outcome {
   std::string failure;  // its description with the async stack; empty when there was none
   std::vector<std::string> reports;  // of scopes with failures = report
   std::string left;                  // with objects that went: base/left_behind.hpp
+  std::string sizes;                 // that it has drawn: virtual_world::drawn_sizes()
   bool may_leave_messages = false;
   loop_stats stats;
   duration passed;  // virtual time

@@ -28,7 +28,9 @@ virtual_world::virtual_world(virtual_options options)
       own_schedule_(choices_),
       disk_(clock_, {choices_, choice_kind::disk}),
       network_(*this, disk_, {choices_, choice_kind::network},
-               {.inbox_max = options.socket_buffer_max,
+               {.sizes = {.socket_buffer = options.socket_buffer_max,
+                          .pipe_buffer = options.socket_buffer_max},
+                .draws_sizes = options.draws_sizes,
                 .ports = options.ports,
                 .time_wait = options.time_wait}),
       datagrams_(*this, disk_, {choices_, choice_kind::network}, options.socket_buffer_max,
@@ -166,6 +168,13 @@ void virtual_world::finished(io_request& request) {
   static_cast<virtual_driver*>(request.driver_data)->schedule(request);
 }
 
+// A direct transfer is of whole sectors, and one that is not is refused as a whole.
+std::size_t virtual_world::part_of_file(io_handle handle, std::size_t count) {
+  constexpr std::size_t sector = virtual_disk::sector_size;
+  if (!disk_.is_direct(handle)) return part_of(count);
+  return count % sector != 0 ? count : std::max(part_of(count) / sector, std::size_t{1}) * sector;
+}
+
 std::uint64_t virtual_world::place_of(const io_request& request) const {
   if (request.offset < own_offset) return request.offset;
   const auto found = offsets_.find(request.handle);
@@ -183,7 +192,7 @@ std::int64_t virtual_world::moved_on(const io_request& request, std::int64_t cou
 std::int64_t virtual_world::read(const io_request& request) {
   // A kernel asks this of all that was asked for, however much of it is transferred then.
   if (detail::is_beyond_files(place_of(request), request.size)) return -EINVAL;
-  const std::size_t size = request.size == 0 ? 0 : part_of(request.size);
+  const std::size_t size = request.size == 0 ? 0 : part_of_file(request.handle, request.size);
   return moved_on(request, disk_.read_at(request.handle, static_cast<char*>(request.memory), size,
                                          place_of(request)));
 }
@@ -200,7 +209,7 @@ std::int64_t virtual_world::write(const io_request& request) {
     data = whole;
   }
   if (detail::is_beyond_files(place_of(request), data.size())) return -EINVAL;
-  if (!data.empty()) data = data.substr(0, part_of(data.size()));
+  if (!data.empty()) data = data.substr(0, part_of_file(request.handle, data.size()));
   if (data.empty() || (illness_.corrupt_write <= 0 && illness_.lost_write <= 0)) {
     return moved_on(request, disk_.write_at(request.handle, data, place_of(request)));
   }

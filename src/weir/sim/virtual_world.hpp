@@ -35,6 +35,7 @@ struct virtual_options {
   duration latency_max = {};
   double short_chance = 0;   // of a transfer of fewer bytes than could go at once
   double queued_chance = 0;  // of a completion from wait() where the answer was there at once
+  bool draws_sizes = false;  // how much sockets, pipes and accept queues take: network_sizes
   bool is_led = false;  // somebody else gives loops their turns and moves the clock: virtual_nodes
   bool asks_what_is_left = false;  // with is_led, too: a broker that goes with messages on lease
   bool threads = false;  // true: other threads may wake the loop, so idling waits for them and is
@@ -113,6 +114,16 @@ class virtual_world final : private network_host {
     options_.latency_max = max;
   }
   void set_short_chance(double chance) noexcept { options_.short_chance = chance; }
+  /// What new sockets, pipes and listeners take from here on; nothing of it is drawn then.
+  /// set_sizes() before the first of them switches drawing off.
+  void set_sizes(const network_sizes& sizes = {}) noexcept { network_.set_sizes(sizes); }
+  /// As virtual_options::draws_sizes has it, before the first socket; not where everything is in
+  /// order.
+  void draw_sizes() noexcept {
+    if (is_explored()) network_.draw_sizes();
+  }
+  /// What this run has drawn below the plain sizes, "pipe buffers of 1 byte"; empty: nothing.
+  std::string drawn_sizes() const { return network_.drawn_sizes(); }
   /// The machine stops now: every driver made before is dead (its operations fail with EIO),
   /// sockets vanish, and the disk keeps what was synced. Make a new driver to start again. With
   /// crash_loss::none the program dies alone: other machines hear the end of its connections.
@@ -181,6 +192,7 @@ class virtual_world final : private network_host {
   std::int64_t run_on_disk(io_request& request);
   std::int64_t read(const io_request& request);
   std::int64_t write(const io_request& request);
+  std::size_t part_of_file(io_handle handle, std::size_t count);
   std::uint64_t place_of(const io_request& request) const;
   std::int64_t moved_on(const io_request& request, std::int64_t count);
   std::int64_t sync_written(const io_request& request, std::int64_t written);

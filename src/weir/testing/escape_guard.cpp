@@ -443,14 +443,6 @@ DIR* opendir(const char* path) {
   return real(path);
 }
 
-// No handler hears of these.
-void _exit(int code) {
-  weir::testing::detail::death_note::hear_exit();
-  ::syscall(SYS_exit_group, code);
-  __builtin_unreachable();
-}
-void _Exit(int code) noexcept { ::_exit(code); }
-
 }  // extern "C"
 
 // std::random_device asks the processor where it can, which calls nobody: its constructor's helper
@@ -465,4 +457,21 @@ extern "C" void weir_random_device_init(void* self, const std::string& token) {
   real(self, token);
 }
 
+#endif
+
+// No handler hears of these, and sanitizers let others stand before their own.
+#ifdef __GLIBC__
+extern "C" {
+
+[[noreturn]] void weir_exit_of_sanitizer(int code) asm("__interceptor__exit") __attribute__((weak));
+
+void _exit(int code) {
+  weir::testing::detail::death_note::hear_exit();
+  if (&weir_exit_of_sanitizer) weir_exit_of_sanitizer(code);
+  ::syscall(SYS_exit_group, code);
+  __builtin_unreachable();
+}
+void _Exit(int code) noexcept { ::_exit(code); }
+
+}  // extern "C"
 #endif

@@ -17,7 +17,6 @@
 #include <cstdlib>
 #include <optional>
 #include <string>
-#include <vector>
 
 namespace weir {
 namespace {
@@ -372,11 +371,9 @@ task<> exits_at_once_by_the_standards_name_when_overtaken() {
 }
 
 TEST(DeathTest, an_exit_in_a_schedule_is_no_success) {
-  std::vector<task<> (*)()> bodies{&exits_when_overtaken, &exits_quickly_when_overtaken};
-  if (testing::are_escapes_caught()) {
-    bodies.insert(bodies.end(), {&exits_at_once_when_overtaken,
-                                 &exits_at_once_by_the_standards_name_when_overtaken});
-  }
+  constexpr task<> (*bodies[])() = {&exits_when_overtaken, &exits_quickly_when_overtaken,
+                                    &exits_at_once_when_overtaken,
+                                    &exits_at_once_by_the_standards_name_when_overtaken};
   for (task<> (*body)() : bodies) {
     EXPECT_EXIT(run_from_here(body), ::testing::ExitedWithCode(1),
                 "ended the process, as by exit.., in one of its schedules; replay it with "

@@ -104,7 +104,10 @@ void detail::fail_at(std::source_location place, const std::string& text) {
 }
 
 void detail::check_outcome(const virtual_outcome& outcome, std::source_location place) {
-  if (outcome.is_failed) fail_at(place, outcome.failure);
+  if (outcome.is_failed) {
+    const std::string sizes = outcome.sizes.empty() ? "" : "\nthe run had " + outcome.sizes;
+    fail_at(place, outcome.failure + sizes);
+  }
   for (const std::string& report : outcome.reports) fail_at(place, "a task failed: " + report);
 }
 

@@ -160,6 +160,54 @@ TEST(OnNodes, the_command_replays_the_failure_and_a_stale_log_fails) {
                {"names a choice that this run does not come to: t99999@2=1"});
 }
 
+// Says all it has before the other one listens to any of it, and so does the other one.
+task<> talk(socket line, std::size_t length) {
+  const std::string text(length, 'x');
+  co_await line.send(text);
+  std::size_t heard = 0;
+  while (heard < length) {
+    const bytes piece = co_await line.receive();
+    if (!piece) break;
+    heard += piece.size();
+  }
+}
+task<> talk_at(std::size_t length) {
+  listener door = co_await listen({.host = "0.0.0.0", .port = 70});
+  co_await talk(co_await door.accept(), length);
+}
+task<> talk_to(std::string where, std::size_t length) {
+  co_await talk(co_await connect(where, 70), length);
+}
+void both_talk(explored_nodes& nodes) {
+  virtual_node& ann = nodes.add("ann");
+  virtual_node& bob = nodes.add("bob");
+  nodes.start(ann, talk_at, 100u);
+  nodes.run_for(1_ms);
+  nodes.start(bob, talk_to, ann.address(), 100u);
+  nodes.run_to_end(bob);
+  nodes.run_to_end(ann);
+}
+
+TEST(OnNodes, who_relies_on_a_large_buffer_is_found_and_told_how_small_it_was) {
+  const std::string text = report_of(&both_talk);
+  expect_parts(text, {"deadlock", "2 exceptions needed", "ann: socket buffers of 64 bytes\n",
+                      "bob: socket buffers of 64 bytes\n", "WEIR_REPLAY=log:b0@1=3,b0@2=3 "});
+  expect_parts(replay_of("log:b0@1=3,b0@2=3", &both_talk), {"ann: socket buffers of 64 bytes\n"});
+  EXPECT_EQ(replay_of("log:b0@1=2,b0@2=3", &both_talk), "") << "512 bytes are enough";
+  EXPECT_EQ(report_of([](explored_nodes& nodes) {
+              virtual_node& ann = nodes.add("ann");
+              virtual_node& bob = nodes.add("bob");
+              ann.world().set_sizes();
+              nodes.start(ann, talk_at, 100u);
+              nodes.run_for(1_ms);
+              nodes.start(bob, talk_to, ann.address(), 100u);
+              nodes.run_to_end(bob);
+              nodes.run_to_end(ann);
+            }),
+            "")
+      << "of one of them they are plain";
+}
+
 // A ledger that answers before it has synced what it has written, and one that does not.
 enum class answers : std::uint8_t { at_once, when_synced };
 

@@ -7,8 +7,11 @@
 #include <weir/io/datagram_socket.hpp>
 #include <weir/io/file.hpp>
 #include <weir/io/socket.hpp>
+#include <weir/sim/virtual_driver.hpp>
 
 #include <errno.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -89,6 +92,62 @@ WEIR_TEST_ON_BOTH("offsets beyond all files are no lack of space") {
     EXPECT_EQ(made.size(), 0u);
   }
   co_await remove_path(path);
+  co_await remove_dir(folder);
+}
+
+// The file system that lets direct transfers of any size through, by its name; null: it refuses.
+const char* lenient_file_system(const std::string& folder) {
+  if (dynamic_cast<virtual_driver*>(&loop::current()->io())) return nullptr;
+  constexpr long zfs_magic = 0x2fc12fc1;
+  struct statfs about = {};
+  if (::statfs(folder.c_str(), &about) != 0) return nullptr;
+  switch (about.f_type) {
+    case TMPFS_MAGIC:
+      return "tmpfs";
+    case RAMFS_MAGIC:
+      return "ramfs";
+    case BTRFS_SUPER_MAGIC:
+      return "btrfs";
+    case zfs_magic:
+      return "zfs";
+    default:
+      return nullptr;
+  }
+}
+
+task<> transfer_parts_of_sectors(std::string path) {
+  constexpr std::size_t block = 4096;  // a sector is of 512 bytes or of so many
+  alignas(block) static char memory[2 * block];
+  const std::string invalid = with(errc::invalid_argument, EINVAL);
+  file made = co_await open_file(path, {.write = true, .create = true, .direct = true});
+  EXPECT_EQ(co_await how(made.write_at(0, std::string_view(memory, 100))), invalid);
+  EXPECT_EQ(co_await how(made.write_at(100, std::string_view(memory, block))), invalid);
+  EXPECT_EQ(made.size(), 0u);
+  EXPECT_EQ(co_await how(made.write_at(0, std::string_view(memory, block))), "ok");
+  EXPECT_EQ(co_await how(made.write_at(block, std::string_view(memory, block))), "ok");
+  EXPECT_EQ(made.size(), 2 * block);
+  EXPECT_EQ(co_await how(made.read_at(0, std::span(memory, 100))), invalid);
+  EXPECT_EQ(co_await how(made.read_at(100, std::span(memory, block))), invalid);
+  std::size_t read = 0;
+  while (read < 2 * block) {
+    const std::size_t piece = co_await made.read_at(read, std::span(memory).subspan(read));
+    EXPECT_TRUE(piece != 0 && piece % 512 == 0) << piece;
+    if (piece == 0) break;
+    read += piece;
+  }
+  EXPECT_EQ(co_await made.read_at(2 * block, std::span(memory)), 0u);
+  EXPECT_EQ(co_await how(made.read_at(2 * block + 1, std::span(memory, 100))), "ok")
+      << "nothing is there to be read";
+}
+
+WEIR_TEST_ON_BOTH("a direct transfer is of whole sectors, from the beginning of one") {
+  const std::string folder = co_await new_folder();
+  if (const char* const kind = lenient_file_system(folder)) {
+    GTEST_MESSAGE_(kind, ::testing::TestPartResult::kSkip);
+  } else {
+    co_await transfer_parts_of_sectors(folder + "/f");
+    co_await remove_path(folder + "/f");
+  }
   co_await remove_dir(folder);
 }
 

@@ -40,8 +40,9 @@ struct virtual_network::endpoint {
   io_handle peer = -1;  // -1: the other end is closed
   std::string inbox;
   std::size_t inbox_read = 0;
-  std::size_t inbox_max = 0;
-  bool is_inbox_ended = false;  // the other end sends no more
+  detail::buffer_size inbox_size;
+  std::uint64_t inbox_passed = 0;  // bytes that have come in
+  bool is_inbox_ended = false;     // the other end sends no more
   bool is_send_shut = false;
   bool is_receive_shut = false;
   bool is_broken = false;  // nothing can be sent any more
@@ -54,16 +55,19 @@ struct virtual_network::endpoint {
   bool ended_first = false;          // nothing had been heard of the other end's end
   host_number remote_host = 0;
   std::size_t unread_there = 0;  // bytes sent that the other program has not said to have read
-  std::size_t inbox_max_there = 0;
+  detail::buffer_size size_there;
+  std::uint64_t sent_there = 0;
   std::size_t read_unsaid = 0;  // bytes read that the other end was not told of
 
   std::vector<io_request*> waiting;
 
   std::size_t unread() const noexcept { return inbox.size() - inbox_read; }
   bool is_remote() const noexcept { return connection != 0; }
-  std::size_t room() const noexcept { return inbox_max > unread() ? inbox_max - unread() : 0; }
+  std::size_t inbox_max() const noexcept { return inbox_size.after(inbox_passed); }
+  std::size_t room() const noexcept { return inbox_max() > unread() ? inbox_max() - unread() : 0; }
   std::size_t room_there() const noexcept {
-    return inbox_max_there > unread_there ? inbox_max_there - unread_there : 0;
+    const std::size_t max = size_there.after(sent_there);
+    return max > unread_there ? max - unread_there : 0;
   }
 };
 
