@@ -8,6 +8,7 @@ import errno
 import http.client
 import os
 import resource
+import shutil
 import socket
 import sys
 import threading
@@ -170,6 +171,49 @@ class FailingDisk(Case):
             first, lost = left.index(False), left.count(False)
             self.assertIn(lost, range(1, 7))
             self.assertEqual(left, [True] * first + [False] * lost + [True] * (len(ids) - first - lost))
+
+
+class MovedFolder(Case):
+    """The data folder is renamed or removed under the server: what is written then is not confirmed, the server ends
+    with 1 and says why, and it touches nothing of who has a folder in its place."""
+
+    def loses_its_folder(self, server, client):
+        with contextlib.suppress(*BROKEN):
+            self.heard(server, submit(client, "is not in the folder of that name")[0])
+        last = self.ends(server)
+        self.assertIn(f"the data folder '{server.data}' was moved, removed or replaced while it is in use", last)
+
+    def test_a_folder_that_is_renamed_ends_the_server_and_has_all_that_was_confirmed(self):
+        for driver in DRIVERS:
+            with self.subTest(driver=driver), self.serving(driver) as (server, _, client):
+                ids = [submit(client, f"kept {i}")[1] for i in range(20)]
+                os.rename(server.data, server.data + ".old")
+                self.loses_its_folder(server, client)
+                os.rename(server.data + ".old", server.data)
+                server.start()
+                self.all_there(server.client(), ids)
+
+    def test_a_folder_that_is_removed_ends_the_server(self):
+        with self.serving("epoll") as (server, _, client):
+            submit(client, "goes with the folder")
+            shutil.rmtree(server.data)
+            self.loses_its_folder(server, client)
+            os.mkdir(server.data)  # for its clean-up
+
+    def test_a_server_in_its_place_keeps_what_it_confirmed(self):
+        with self.serving("epoll") as (old, _, client):
+            submit(client, "kept")
+            os.rename(old.data, old.data + ".old")
+            with small_journal() as config, Server("--config", config, data=old.data) as new:
+                other = new.client()
+                self.assertEqual(other.put("/v1/queues/q", {"attempts": 0}).status, 201)
+                ids = [submit(other, f"{i} " + "x" * 9000)[1] for i in range(30)]
+                self.loses_its_folder(old, client)
+                new.kill()
+                self.assertEqual(check(new.data)[0], 0)
+                new.start()
+                self.all_there(new.client(), ids)
+            shutil.rmtree(old.data + ".old")
 
 
 class FullDisk(Case):

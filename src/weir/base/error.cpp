@@ -1,5 +1,6 @@
 #include <weir/base/error.hpp>
 
+#include <weir/base/kept_text.hpp>
 #include <weir/base/program_here.hpp>
 #include <weir/base/text.hpp>
 
@@ -118,6 +119,7 @@ struct error::detail {
   std::atomic<int> owners{1};
   std::string message;
   std::optional<error> cause;
+  weir::detail::kept_text what;  // of exceptions
 };
 
 error::error(errc code, std::string_view message, std::source_location place) noexcept
@@ -167,7 +169,10 @@ void error::drop() noexcept {
 
 // A private block to write to: a new one, or a copy when others share this one.
 error::detail* error::own() noexcept {
-  if (detail_ && detail_->owners.load(std::memory_order_acquire) == 1) return detail_;
+  if (detail_ && detail_->owners.load(std::memory_order_acquire) == 1) {
+    detail_->what.drop();
+    return detail_;
+  }
   try {
     auto* mine = new detail;
     if (detail_) {
@@ -196,12 +201,11 @@ const error* error::cause() const noexcept {
 }
 
 const char* exception::what() const noexcept {
-  thread_local std::string text;  // valid until the next what() on this thread, as strerror's
+  error::detail* shared = error_.detail_;
+  if (shared == nullptr) return name(error_.code()).data();  // all that there is to tell
   try {
-    const std::string described = describe(error_);
-    const detail::world_runs keeping;  // it outlives a simulated program: the thread's memory
-    text = described;
-    return text.c_str();
+    const char* kept = shared->what.get();
+    return kept != nullptr ? kept : shared->what.keep(describe(error_));
   } catch (const std::bad_alloc&) {
     return "weir::exception (out of memory while describing it)";
   }

@@ -79,6 +79,7 @@ class [[nodiscard]] error {
   friend bool operator==(const error& a, errc code) noexcept { return a.code_ == code; }
 
  private:
+  friend class exception;  // keeps its text with ours
   struct detail;
   void drop() noexcept;
   detail* own() noexcept;
@@ -99,6 +100,7 @@ class [[nodiscard]] error {
 class exception : public std::exception {
  public:
   explicit exception(error what) noexcept : error_(static_cast<error&&>(what)) {}
+  /// "not_found: queue 'x'". Lives as long as the exception or a copy of it.
   const char* what() const noexcept override;
   const error& reason() const noexcept { return error_; }
 

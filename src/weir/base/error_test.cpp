@@ -6,6 +6,10 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
 
 namespace weir {
 namespace {
@@ -52,6 +56,39 @@ TEST(error, a_result_raises_its_error_as_an_exception_that_says_what_happened) {
     EXPECT_EQ(e.reason(), errc::not_found);
     EXPECT_STREQ(e.what(), "not_found: queue 'mails'");
   }
+}
+
+TEST(error, the_text_of_an_exception_lives_as_long_as_it_or_a_copy) {
+  const exception one(error(errc::not_found, "queue 'mails'"));
+  const exception other(error(errc::full, "queue 'calls'"));
+  EXPECT_EQ(std::string(one.what()) + other.what(), "not_found: queue 'mails'full: queue 'calls'");
+  const char* first = one.what();
+  EXPECT_STREQ(other.what(), "full: queue 'calls'");
+  EXPECT_STREQ(first, "not_found: queue 'mails'");
+  const char* kept = nullptr;
+  const exception copy = [&] {
+    const exception gone(error(errc::io, "read"));
+    kept = gone.what();
+    return exception(gone);
+  }();
+  EXPECT_STREQ(kept, "io: read");
+  EXPECT_STREQ(exception(error(errc::closed)).what(), "closed") << "without a text of its own";
+}
+
+TEST(error, the_text_of_an_exception_is_made_once_by_whichever_thread) {
+  const exception shared(error(errc::io, "read"));
+  const char* seen[4] = {};
+  std::vector<std::thread> threads;
+  for (const char*& at : seen) threads.emplace_back([&shared, &at] { at = shared.what(); });
+  for (std::thread& one : threads) one.join();
+  for (const char* at : seen) EXPECT_EQ(at, shared.what());
+}
+
+TEST(error, a_cause_that_is_added_after_the_text_was_asked_for_stands_in_it) {
+  error what(errc::io, "save");
+  EXPECT_STREQ(exception(what).what(), "io: save");
+  const exception with(std::move(what).caused_by(error(errc::no_space, "write")));
+  EXPECT_STREQ(with.what(), "io: save; because no_space: write");
 }
 
 }  // namespace

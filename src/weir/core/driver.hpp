@@ -115,6 +115,13 @@ struct file_status {
   std::uint64_t size = 0;
   bool is_directory = false;
   std::int64_t modified_wall_ns = 0;
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+
+  /// The same file, whatever it is called; as long as one of the two is kept open.
+  bool is_same_file(const file_status& other) const noexcept {
+    return device == other.device && inode == other.inode;
+  }
 };
 
 /// Keeps a loop's ready tasks and says which goes next; absent (null) means first in, first out.

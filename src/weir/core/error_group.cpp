@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <new>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -169,7 +170,7 @@ const std::exception_ptr& error_group::operator[](std::size_t at) const noexcept
 }
 
 const char* error_group::what() const noexcept {
-  thread_local std::string shown;  // valid until the next what() on this thread
+  if (const char* kept = list_->what.get()) return kept;
   detail::string_sink out;
   out.put_number(list_->count);
   out.put(list_->count == 1 ? " error:" : " errors:");
@@ -184,9 +185,13 @@ const char* error_group::what() const noexcept {
     out.put_number(list_->dropped);
     out.put(" more that were not kept");
   }
-  const detail::world_runs keeping;  // it outlives a simulated program: the thread's memory
-  shown = out.text;
-  return shown.c_str();
+  try {
+    std::optional<detail::world_runs> keeping;
+    if (list_->is_fixed) keeping.emplace();  // it outlives a simulated program
+    return list_->what.keep(std::move(out.text));
+  } catch (const std::bad_alloc&) {
+    return "weir::error_group (out of memory while describing it)";
+  }
 }
 
 void detail::describe_exception(const std::exception_ptr& failure, text_sink& out) noexcept {

@@ -79,6 +79,18 @@ TEST(ErrorGroup, copies_share_their_errors_and_outlive_the_original) {
   }
 }
 
+TEST(ErrorGroup, each_text_lives_as_long_as_its_group_or_a_copy) {
+  const error_group both = group_of({made("late"), std::make_exception_ptr(std::bad_alloc())});
+  const auto [late, rest] = both.split_by<exception>();
+  const std::string together = std::string(late.what()) + rest.what();
+  EXPECT_THAT(together, HasSubstr("broken: late"));
+  EXPECT_THAT(together, HasSubstr("bad_alloc"));
+  const char* text = late.what();
+  EXPECT_EQ(text, error_group(late).what());
+  (void)both.what();
+  EXPECT_THAT(text, HasSubstr("1 error:"));
+}
+
 TEST(ErrorGroup, copies_may_end_on_different_threads) {
   const error_group group = group_of({made("x")});
   std::thread threads[4];

@@ -3,6 +3,7 @@
 // exception, or a frame that the last one did not await, starts anew.
 #pragma once
 
+#include <weir/base/kept_text.hpp>
 #include <weir/core/frame.hpp>
 
 #include <cstddef>
@@ -61,6 +62,7 @@ struct error_list {
   std::size_t dropped = 0;
   std::uint32_t owners = 1;  // changed with atomic builtins: exceptions may travel between threads
   bool is_fixed = false;     // error_list_without_memory(): neither changed nor freed
+  kept_text what;            // of error_group
 
   error_list() = default;
   error_list(const error_list&) = delete;

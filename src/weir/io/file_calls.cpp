@@ -105,6 +105,8 @@ void fill(file_status& out, const struct stat& from) noexcept {
   out.size = static_cast<std::uint64_t>(from.st_size);
   out.is_directory = S_ISDIR(from.st_mode);
   out.modified_wall_ns = from.st_mtim.tv_sec * 1'000'000'000 + from.st_mtim.tv_nsec;
+  out.device = from.st_dev;
+  out.inode = from.st_ino;
 }
 }  // namespace
 

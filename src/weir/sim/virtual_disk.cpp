@@ -325,7 +325,9 @@ int virtual_disk::status_of(io_handle handle, file_status& out) const {
 file_status virtual_disk::status_of(const node& one) noexcept {
   return {.size = one.size,
           .is_directory = one.kind == kind_folder,
-          .modified_wall_ns = one.modified_wall_ns};
+          .modified_wall_ns = one.modified_wall_ns,
+          .device = 1,
+          .inode = one.id};
 }
 
 int virtual_disk::list_dir(const char* path, std::vector<std::string>& out, bool shuffled) {

@@ -81,6 +81,8 @@ task<> write_front(journal_state& state, bool is_synced) {
     if (syncs && !tries_again) co_await to->sync_data();
     state.unsynced_mark = is_synced ? nullptr : to;
   }
+  // After the write: what is confirmed is in the folder of this name.
+  if (auto moved = moved_away(state)) raise(std::move(*moved));
   sometimes(group.count > 1, "a group holds several records");
   const std::uint64_t lsn_last = group.lsn_last();
   const bool is_mark = group.count == 0;

@@ -144,8 +144,10 @@ task<> make_folder(std::string folder) {
   if (!synced && !is_foreign) raise(synced.error());
 }
 
+std::string lock_path(const std::string& folder) { return path_in(folder, "lock"); }
+
 task<file> lock_folder(std::string folder) {
-  file lock = co_await open_file(path_in(folder, "lock"), {.write = true, .create = true});
+  file lock = co_await open_file(lock_path(folder), {.write = true, .create = true});
   if (!lock.try_lock()) {
     raise(error(errc::busy,
                 fmt::format("the data folder '{0}' is in use by another process (it holds the lock "
@@ -156,7 +158,7 @@ task<file> lock_folder(std::string folder) {
 }
 
 task<std::optional<file>> lock_to_read(std::string folder) {
-  auto lock = co_await as_result(open_file(path_in(folder, "lock"), {}));
+  auto lock = co_await as_result(open_file(lock_path(folder), {}));
   if (!lock && lock.error() == errc::not_found) co_return std::nullopt;
   if (!lock && lock.error() == errc::cancelled) co_await checkpoint();  // ends here
   if (!lock) raise(lock.error());

@@ -58,6 +58,7 @@ void refuse_newer(std::string_view head, const std::string& path);
 task<folder_contents> read_folder(std::string folder);
 /// Makes the folder (mode 0700) when it is missing, and its name durable.
 task<> make_folder(std::string folder);
+std::string lock_path(const std::string& folder);
 /// Takes the folder's lock, which ends with the file; raises `busy` when somebody has it.
 task<file> lock_folder(std::string folder);
 /// The same for somebody who only reads, and so makes no file: nothing when there is no lock to

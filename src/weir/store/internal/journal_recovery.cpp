@@ -404,6 +404,7 @@ task<> recover_journal(journal_state& state) {
     const auto added = co_await as_result(add_prepared(state, false));
     if (added) continue;
     if (added.error() == errc::cancelled) co_return;
+    if (state.failure) raise(*state.failure);
     note_failure(state, added.error());  // a full disk must not keep anybody from what is there
     co_return;
   }

@@ -140,6 +140,7 @@ task<std::shared_ptr<file>> journal_state::file_of(segment_state& segment) {
   if (segment.open) co_return segment.open;
   auto opened =
       std::make_shared<file>(co_await open_file(path_in(folder, segment_name(segment.number)), {}));
+  if (auto moved = moved_away(*this)) raise(std::move(*moved));
   segment.open = opened;
   std::size_t count = 0;
   segment_state* oldest = nullptr;
@@ -161,6 +162,19 @@ std::uint64_t journal_state::covered_lsn() const noexcept {
 
 bool journal_state::is_sealed(const segment_state& segment) const noexcept {
   return segment.lsn_last != 0 && segment.lsn_last <= lsn_durable;
+}
+
+std::optional<error> moved_away(const journal_state& state) {
+  const std::string path = lock_path(state.folder);
+  const auto now = path_status(path);
+  if (now && now->is_same_file(state.lock_status)) return std::nullopt;
+  const bool is_gone = !now && now.error() == errc::not_found;
+  if (!now && !is_gone) return std::nullopt;  // says nothing of where the folder is
+  return error(errc::io,
+               fmt::format("the data folder '{}' was moved, removed or replaced while it is in use "
+                           "('{}' is {}): nothing more is taken",
+                           state.folder, path,
+                           is_gone ? "not there any more" : "another file than the one locked"));
 }
 
 constinit const wait_kind durable_wait::kind_{"records to be durable", &durable_wait::leave,

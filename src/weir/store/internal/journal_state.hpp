@@ -77,6 +77,7 @@ struct journal_state {
   journal_client& client;
   driver& io;
   file lock;
+  file_status lock_status;  // at the opening
 
   pending_groups pending;
   std::uint64_t lsn_durable = 0;
@@ -131,6 +132,9 @@ task<> prepare_segments(journal_state* journal);
 task<> keep_journal(journal_state* journal);
 
 task<> recover_journal(journal_state& state);
+/// Why the folder's path does not lead to the folder that is locked, any more: a file that is
+/// opened or renamed by its path would be somebody else's. One `stat`.
+std::optional<error> moved_away(const journal_state& state);
 /// Gives a synced file its name, durably; when that can't be known, the journal has failed.
 task<> publish(journal_state& state, std::string from, std::string to);
 /// Intake is refused from now on, because of this; the first time it is logged.

@@ -125,12 +125,17 @@ void note_failure(journal_state& state, const error& why) {
 
 // Numbers of segments have no gap: the next is given only after this one's name is durable.
 task<> publish(journal_state& state, std::string from, std::string to) {
+  if (auto moved = moved_away(state)) {  // for good: somebody else may have it now
+    state.fail_with(*moved);
+    raise(std::move(*moved));
+  }
   co_await rename_path(std::move(from), std::move(to));
   if (is_planted("journal: renames without a sync of the folder")) co_return;
   auto synced = co_await as_result(sync_dir(state.folder));
   // The folder was not even opened, so the disk was not asked and may be asked again: a flood of
-  // connections takes descriptors, and must not end the journal.
-  while (!synced && (synced.error().os_code() == EMFILE || synced.error().os_code() == ENFILE)) {
+  // connections takes descriptors, and must not end the journal. While it is opened there are none.
+  while (!synced && state.is_running &&
+         (synced.error().os_code() == EMFILE || synced.error().os_code() == ENFILE)) {
     co_await sleep(state.options.retry_delay);
     synced = co_await as_result(sync_dir(state.folder));
   }

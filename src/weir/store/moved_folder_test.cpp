@@ -1,0 +1,120 @@
+// The data folder is taken away, or another one put in its place, while the journal runs: nothing
+// that is confirmed lies elsewhere, and nobody writes or reads in a folder that another has locked.
+#include <weir/core/as_result.hpp>
+#include <weir/core/with_scope.hpp>
+#include <weir/io/file.hpp>
+#include <weir/store/internal/journal_model.hpp>
+#include <weir/store/journal.hpp>
+#include <weir/testing/test.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <string>
+
+namespace weir {
+namespace {
+
+using ::testing::HasSubstr;
+using weir::detail::journal_model;
+
+constexpr journal_options tiny{.segment_bytes = 4096,
+                               .reserve_segments = 1,
+                               .pending_bytes_max = 4096,
+                               .group_bytes_max = 1024,
+                               .snapshot_bytes = 1 << 30,
+                               .snapshot_slice_bytes = 64,
+                               .open_files_max = 1};
+
+/// Opens the journal and runs `body` over it; how the run ended.
+template <class Body>
+task<std::string> life(journal_model& model, Body body) {
+  const auto log = co_await journal::open("/data", tiny, model);
+  model.over = log.get();
+  try {
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(&journal::run, log.get());
+      co_await body(*log);
+      log->close();
+    });
+  } catch (const std::exception& failed) {
+    co_return failed.what();
+  }
+  co_return "";
+}
+
+task<> put(journal_model* model, std::uint64_t id, std::size_t size = 300) {
+  co_await model->commit({{journal_model::put, id, std::string(size, 'x')}});
+}
+
+/// What others keep under our name, and its end: each file of it is as they left it.
+task<std::uint64_t> others_commit(journal_model* model, std::uint64_t count) {
+  const auto log = co_await journal::open("/data", tiny, *model);
+  model->over = log.get();
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn(&journal::run, log.get());
+    for (std::uint64_t id = 1; id <= count; ++id) co_await put(model, id);
+    log->close();
+  });
+  co_return log->lsn_durable();
+}
+
+WEIR_TEST("after the data folder was renamed nothing more is confirmed") {
+  journal_model model;
+  const std::string ended = co_await life(model, [&](journal& log) -> task<> {
+    co_await put(&model, 1);
+    co_await rename_path("/data", "/elsewhere");
+    const std::uint64_t confirmed = log.lsn_durable();
+    EXPECT_FALSE(co_await as_result(put(&model, 2)));
+    EXPECT_EQ(log.lsn_durable(), confirmed);
+  });
+  EXPECT_THAT(ended, HasSubstr("'/data' was moved, removed or replaced while it is in use"));
+  EXPECT_THAT(ended, HasSubstr("'/data/lock' is not there any more"));
+  co_await rename_path("/elsewhere", "/data");
+  EXPECT_EQ(co_await life(model, [](journal&) -> task<> { co_return; }), "");
+  EXPECT_TRUE(model.has(1));
+}
+
+WEIR_TEST("a lock that is removed ends the journal") {
+  journal_model model;
+  const std::string ended = co_await life(model, [&](journal&) -> task<> {
+    co_await put(&model, 1);
+    co_await remove_path("/data/lock");
+    EXPECT_FALSE(co_await as_result(put(&model, 2)));
+  });
+  EXPECT_THAT(ended, HasSubstr("'/data/lock' is not there any more"));
+}
+
+WEIR_TEST("the folder of another in our folder's place is neither written nor read") {
+  journal_model ours;
+  journal_model theirs;
+  std::uint64_t durable = 0;
+  const std::string ended = co_await life(ours, [&](journal& log) -> task<> {
+    for (std::uint64_t id = 1; id <= 40; ++id) co_await put(&ours, id);  // three segments and more
+    co_await rename_path("/data", "/elsewhere");
+    durable = co_await others_commit(&theirs, 40);
+    // From a segment that is not open: the name would lead to theirs.
+    const auto read = co_await as_result(log.read(ours.place_of(1)));
+    EXPECT_EQ(read.error(), errc::io);
+    EXPECT_FALSE(co_await as_result(put(&ours, 41)));
+  });
+  EXPECT_THAT(ended, HasSubstr("'/data/lock' is another file than the one locked"));
+  const auto again = co_await journal::open("/data", tiny, theirs);
+  theirs.over = again.get();
+  EXPECT_EQ(theirs.compare(again->lsn_durable()), "");
+  EXPECT_EQ(co_await theirs.compare_values(), "");
+  EXPECT_GE(again->lsn_durable(), durable);
+}
+
+// Nobody's connections take descriptors then: to try again would be for ever.
+WEIR_TEST("an opening without descriptors ends") {
+  journal_model model;
+  testing::world().add_fault({.op = io_op::sync_dir, .code = EMFILE, .count = 1'000'000});
+  const auto opened = co_await as_result(journal::open("/data", tiny, model));
+  WEIR_REQUIRE(!opened);
+  EXPECT_THAT(describe(opened.error()), HasSubstr("Too many open files"));
+}
+
+}  // namespace
+}  // namespace weir
