@@ -1,5 +1,6 @@
 // The data folder is taken away, or another one put in its place, while the journal runs: nothing
 // that is confirmed lies elsewhere, and nobody writes or reads in a folder that another has locked.
+#include <weir/base/text.hpp>
 #include <weir/core/as_result.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/io/file.hpp>
