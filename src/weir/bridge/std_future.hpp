@@ -1,7 +1,11 @@
 // std::future both ways. The hard idea: a std::future can only be waited for by a thread, so one of
-// the blocking pool waits, in slices that are short enough to be cancelled between them.
+// the blocking pool waits, in slices that are short enough to be cancelled between them. A
+// simulated run has no threads: whoever fulfils it is a task, and between looks virtual time
+// passes.
 #pragma once
 
+#include <weir/base/program_here.hpp>
+#include <weir/core/sleep.hpp>
 #include <weir/flow/promise.hpp>
 #include <weir/io/blocking.hpp>
 
@@ -16,14 +20,22 @@ inline constexpr int std_future_slice_ms = 20;
 /// Waits for a std::future on a thread of the blocking pool, which it occupies meanwhile:
 /// `int n = co_await from_std_future(std::async(work));` A cancelled wait ends within
 /// std_future_slice_ms and leaves the work alone. A deferred one (std::launch::deferred) runs on
-/// the pool, and then it has no slices.
+/// the pool, and then it has no slices. In a simulated run it is looked at every
+/// std_future_slice_ms of virtual time, and no thread waits.
 template <class T>
 [[nodiscard]] task<T> from_std_future(std::future<T> from) {
   using std::chrono::milliseconds;
   if (from.wait_for(milliseconds(0)) == std::future_status::deferred)
     co_return co_await blocking([&] { return from.get(); });
-  while (from.wait_for(milliseconds(0)) != std::future_status::ready)
-    co_await blocking([&] { from.wait_for(milliseconds(std_future_slice_ms)); });
+  const auto* const simulated = detail::program_here;
+  const bool is_simulated = simulated && !simulated->may_have_threads;
+  while (from.wait_for(milliseconds(0)) != std::future_status::ready) {
+    if (is_simulated) {
+      co_await sleep(duration::milliseconds(std_future_slice_ms));
+    } else {
+      co_await blocking([&] { from.wait_for(milliseconds(std_future_slice_ms)); });
+    }
+  }
   co_return from.get();
 }
 

@@ -38,6 +38,28 @@ WEIR_TEST("a deferred std::future runs when it is awaited, and not before") {
   EXPECT_EQ(co_await from_std_future(std::move(deferred)), 1);
 }
 
+WEIR_TEST("a std::future that another task fulfils is waited for in virtual time") {
+  std::promise<int> later;
+  const time_point start = loop::current()->now();
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn(
+        [](std::promise<int>* to) -> task<> {
+          co_await sleep(1_s);
+          to->set_value(4);
+        },
+        &later);
+    EXPECT_EQ(co_await from_std_future(later.get_future()), 4);
+  });
+  EXPECT_GE(loop::current()->now() - start, 1_s);
+  EXPECT_LE(loop::current()->now() - start, 1_s + duration::milliseconds(std_future_slice_ms));
+}
+
+WEIR_TEST("a std::future that nobody fulfils is waited for until a deadline") {
+  std::promise<int> never;
+  co_await testing::expect_raises<errc::timed_out>(
+      with_timeout(50_ms, from_std_future(never.get_future())));
+}
+
 TEST(StdFuture, of_another_thread_is_waited_for_in_slices) {
   testing::run_virtual(
       []() -> task<> {

@@ -138,7 +138,7 @@ TEST(WithoutMemory, a_server_or_a_client_ends_their_connection_and_no_more) {
 
 // [save]
 TEST(WithoutMemory, a_file_is_written_in_the_second_try) {
-  for_each_allocation([]() -> task<> {
+  weir::testing::for_each_allocation([]() -> task<> {
     const auto save = []() -> task<> {
       file out = co_await open_file("/note", {.write = true, .create = true});
       co_await out.write_at(0, "text");

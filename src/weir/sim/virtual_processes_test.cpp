@@ -57,14 +57,15 @@ command talking(std::string program) {
 
 // [program]
 WEIR_TEST("a report is what the filter makes of the lines") {
-  testing::world().processes().install("/usr/bin/upper", [](virtual_process& self) -> task<int> {
-    while (const bytes piece = co_await self.input().receive()) {
-      std::string text(piece.text());
-      for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-      co_await self.output().send(text);
-    }
-    co_return self.arguments().size() > 1 ? 1 : 0;
-  });
+  weir::testing::world().processes().install(
+      "/usr/bin/upper", [](virtual_process& self) -> task<int> {
+        while (const bytes piece = co_await self.input().receive()) {
+          std::string text(piece.text());
+          for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+          co_await self.output().send(text);
+        }
+        co_return self.arguments().size() > 1 ? 1 : 0;
+      });
   const auto done = co_await run_process(command("upper"), {.input = "one\ntwo\n"});
   EXPECT_EQ(done.output, "ONE\nTWO\n");
   EXPECT_TRUE(done.status.is_success());

@@ -43,6 +43,24 @@ enum class fault : std::uint8_t {
   keeps_sending_to_nobody,
   takes_before_it_waits,
   queues_before_it_waits,
+  takes_what_lay_there_before_it_waits,
+  forgets_receives_behind,
+  forgets_sends_behind,
+  lets_sends_overtake,
+  outlives_its_sender,
+  outlives_its_receiver,
+};
+
+// One at a time is inside. Who is cancelled inside frees it, and tells nobody.
+struct silent_lock {
+  bool is_taken = false;
+  auto_event left{"silent lock"};
+
+  task<std::shared_ptr<bool>> lock() {
+    while (is_taken) co_await left.wait();
+    is_taken = true;
+    co_return std::shared_ptr<bool>(&is_taken, [](bool* taken) { *taken = false; });
+  }
 };
 
 // A channel of a user's own: two lines of tasks, and an event for the first of each.
@@ -56,17 +74,29 @@ struct conveyor {
   mutex receivers{"receivers"};
   auto_event room{"room"};
   auto_event news{"news"};
+  silent_lock silent_senders{};
+  silent_lock silent_receivers{};
 };
 
 template <class T, fault Fault>
 class conveyor_sender {
  public:
   explicit conveyor_sender(std::shared_ptr<conveyor<T>> to) : to_(std::move(to)) {}
+  conveyor_sender(conveyor_sender&&) noexcept = default;
+  ~conveyor_sender() {
+    if constexpr (Fault != fault::outlives_its_sender) close();
+  }
 
   task<> send(T item) {
     if (!to_) raise(error(errc::closed));
     conveyor<T>& to = *to_;
-    const auto turn = co_await to.senders.lock();
+    if constexpr (Fault == fault::lets_sends_overtake) {
+      auto pause =
+          duration::microseconds(100);  // the longer it has waited, the more seldom it looks
+      for (; to.items.size() >= to.capacity && !to.is_left; pause = pause * 2)
+        co_await sleep(pause);
+    }
+    const auto turn = co_await line_of(to).lock();
     while (to.items.size() >= to.capacity && !to.is_left && Fault != fault::unbounded) {
       co_await to.room.wait();
     }
@@ -77,6 +107,7 @@ class conveyor_sender {
       to.items.push_back(std::move(item));
     }
     to.news.set();
+    to.silent_senders.left.set();
     if constexpr (Fault == fault::queues_before_it_waits) co_await yield();
   }
   void close() {
@@ -88,6 +119,14 @@ class conveyor_sender {
   }
 
  private:
+  static auto& line_of(conveyor<T>& to) {
+    if constexpr (Fault == fault::forgets_sends_behind) {
+      return to.silent_senders;
+    } else {
+      return to.senders;
+    }
+  }
+
   std::shared_ptr<conveyor<T>> to_;
 };
 
@@ -95,17 +134,25 @@ template <class T, fault Fault>
 class conveyor_receiver {
  public:
   explicit conveyor_receiver(std::shared_ptr<conveyor<T>> from) : from_(std::move(from)) {}
+  conveyor_receiver(conveyor_receiver&&) noexcept = default;
+  ~conveyor_receiver() {
+    if constexpr (Fault != fault::outlives_its_receiver) close();
+  }
 
   task<std::optional<T>> receive() {
     if (!from_) raise(error(errc::closed));
     conveyor<T>& from = *from_;
-    const auto turn = co_await from.receivers.lock();
+    const auto turn = co_await line_of(from).lock();
+    const bool lay_there = !from.items.empty();
     while (from.items.empty() && !from.has_ended) co_await from.news.wait();
+    from.silent_receivers.left.set();
     if (from.items.empty()) co_return std::nullopt;
     T item = std::move(from.items.front());
     from.items.pop_front();
     from.room.set();
-    if constexpr (Fault == fault::takes_before_it_waits) co_await yield();
+    if (Fault == fault::takes_before_it_waits && !lay_there) co_await yield();
+    if (Fault == fault::takes_what_lay_there_before_it_waits && lay_there)
+      co_await sleep(duration::microseconds(10));
     co_return item;
   }
   void close() {
@@ -116,6 +163,14 @@ class conveyor_receiver {
   }
 
  private:
+  static auto& line_of(conveyor<T>& from) {
+    if constexpr (Fault == fault::forgets_receives_behind) {
+      return from.silent_receivers;
+    } else {
+      return from.receivers;
+    }
+  }
+
   std::shared_ptr<conveyor<T>> from_;
 };
 
@@ -170,6 +225,35 @@ TEST(ChannelContract, finds_one_whose_cancelled_send_has_sent_by_that_rule_alone
   EXPECT_EQ(broken<fault::queues_before_it_waits>(),
             "a send cancelled at any point has queued its item or not touched it\n");
 }
+TEST(ChannelContract, finds_one_whose_receive_takes_what_lay_there_and_waits_by_that_rule_alone) {
+  EXPECT_EQ(broken<fault::takes_what_lay_there_before_it_waits>(),
+            "a receive that finds an item and is cancelled at any point has taken none\n");
+}
+TEST(ChannelContract, finds_one_whose_cancelled_receive_lets_those_behind_it_sleep) {
+  EXPECT_EQ(broken<fault::forgets_receives_behind>(),
+            "when a receive that waits is cancelled at any point, those behind it go on\n");
+}
+TEST(ChannelContract, finds_one_whose_cancelled_send_lets_those_behind_it_sleep) {
+  EXPECT_EQ(broken<fault::forgets_sends_behind>(),
+            "when a send that waits is cancelled at any point, those behind it go on\n");
+}
+TEST(ChannelContract, finds_one_whose_sends_overtake_each_other_by_that_rule_alone) {
+  EXPECT_EQ(broken<fault::lets_sends_overtake>(),
+            "sends that wait are admitted in the order in which they came\n");
+}
+TEST(ChannelContract, finds_one_that_goes_on_without_its_halves_by_that_rule_alone) {
+  const std::string rule = "a half that is destroyed has gone as a closed one has\n";
+  EXPECT_EQ(broken<fault::outlives_its_sender>(), rule);
+  EXPECT_EQ(broken<fault::outlives_its_receiver>(), rule);
+}
+
+// A macro of a user's own has all its contracts on one line.
+template <int>
+struct more_channels : weir_channels {};
+#define TWO_CONTRACTS(first, second) \
+  WEIR_CHANNEL_CONTRACT(first);      \
+  WEIR_CHANNEL_CONTRACT(second)
+TWO_CONTRACTS(more_channels<1>, more_channels<2>);
 
 }  // namespace
 }  // namespace weir

@@ -39,6 +39,13 @@ void clock(desk& on) {
   }
 }
 
+void wall_clock(desk& on) {
+  const time_point before = on.io().wall_now();
+  EXPECT_GT(before.ns, 0) << "it is some time after 1970";
+  on.wait(on.io().now() + duration::milliseconds(2));
+  EXPECT_GT(on.io().wall_now().ns, before.ns) << "it stands still";
+}
+
 void time_of_wait(desk& on) {
   on.look();  // what a driver finds at its start
   for (const int ms : {0, 1, 3}) {
@@ -107,6 +114,16 @@ void addresses(desk& on) {
   EXPECT_EQ(on.io().address_of(both.server, true, seen), 0);
   EXPECT_NE(port_of(own), 0);
   EXPECT_EQ(port_of(seen), port_of(own));
+  const io_handle next = on.keep(on.io().make_socket(AF_INET));
+  asked& accept = on.make(io_op::accept, door);
+  asked& connect = on.make(io_op::connect, next);
+  accept.point_to_peer({});
+  connect.point_to_peer(at);
+  on.start(accept);
+  EXPECT_EQ(on.run(connect), 0);
+  on.keep(static_cast<io_handle>(on.finish(accept)));
+  EXPECT_EQ(on.io().address_of(next, false, own), 0);
+  EXPECT_EQ(port_of(accept.peer), port_of(own)) << "accept tells who has come";
 }
 
 void bytes_in_order(desk& on) {
@@ -376,6 +393,16 @@ void files(desk& on) {
   EXPECT_EQ(in.names(), std::vector<std::string>{"b"});
   EXPECT_EQ(on.io().status_of(in.path("b").c_str(), found), 0);
   EXPECT_FALSE(found.is_directory);
+  const auto newer =
+      static_cast<io_handle>(in.run(io_op::open, in.path("c"), O_RDWR | O_CREAT | O_EXCL));
+  on.keep(newer);
+  EXPECT_EQ(in.write(newer, 0, "newer"), 5);
+  EXPECT_EQ(in.run(io_op::rename, in.path("c"), 0, in.path("b")), 0) << "it takes the name over";
+  EXPECT_EQ(in.names(), std::vector<std::string>{"b"});
+  EXPECT_EQ(in.read(file, 0), "hello") << "the file that had the name stays while it is open";
+  const auto found_now = static_cast<io_handle>(in.run(io_op::open, in.path("b"), O_RDONLY));
+  on.keep(found_now);
+  EXPECT_EQ(in.read(found_now, 0), "newer");
   EXPECT_EQ(in.run(io_op::remove, in.path("b")), 0);
   EXPECT_EQ(in.read(file, 0), "hello") << "an open file stays when its name goes";
   EXPECT_EQ(in.run(io_op::remove, in.folder, 1), 0);
@@ -415,6 +442,7 @@ struct driver_rule {
 };
 constexpr driver_rule all_rules[] = {
     {"the clock never goes back", &clock},
+    {"the wall clock tells the time since 1970, and goes on", &wall_clock},
     {"a wait for nothing ends not before its time", &time_of_wait},
     {"a wake-up from any thread ends a wait, or the next one", &wake_ups},
     {"random numbers differ", &randomness},

@@ -43,12 +43,15 @@ WEIR_DRIVER_CONTRACT(explored_drivers);
 enum class fault : std::uint8_t {
   none,
   clock_goes_back,
+  has_no_wall_clock,
+  wall_clock_stands,
   waits_end_early,
   loses_wake_ups,
   draws_one_number,
   never_waits_for_io,
   calls_twice,
   hides_the_port,
+  hides_who_comes,
   loses_bytes,
   tells_in_submit,
   tells_twice,
@@ -63,6 +66,7 @@ enum class fault : std::uint8_t {
   breaks_pipes,
   cuts_datagrams,
   writes_nothing,
+  renames_to_new_names_only,
   other_file_errors,
   locks_for_all,
 };
@@ -77,7 +81,10 @@ class wrong_driver final : public driver {
     const bool is_back = planted == fault::clock_goes_back && ++looks_ % 2 == 0;
     return is_back ? right - duration::milliseconds(1) : right;
   }
-  time_point wall_now() noexcept override { return in_.wall_now(); }
+  time_point wall_now() noexcept override {
+    if (planted == fault::has_no_wall_clock) return time_point();
+    return planted == fault::wall_clock_stands ? start_ : in_.wall_now();
+  }
   std::uint64_t random() noexcept override {
     return planted == fault::draws_one_number ? 4 : in_.random();
   }
@@ -91,6 +98,13 @@ class wrong_driver final : public driver {
       request.function(request.memory);
     if (planted == fault::writes_nothing && request.op == io_op::write_at) {
       request.outcome = static_cast<std::int64_t>(request.slices[0].size);
+      return true;
+    }
+    if (planted == fault::hides_who_comes && request.op == io_op::accept) request.address = nullptr;
+    file_status found;
+    if (planted == fault::renames_to_new_names_only && request.op == io_op::rename &&
+        in_.status_of(request.path_to, found) == 0) {
+      request.outcome = -EEXIST;
       return true;
     }
     if (planted == fault::cuts_datagrams && request.op == io_op::send_datagrams)
@@ -189,6 +203,7 @@ class wrong_driver final : public driver {
   inline static wrong_driver* current_ = nullptr;
   virtual_driver in_{virtual_options{.queued_chance = 0.5, .threads = true}};
   std::unordered_map<io_request*, void (*)(io_request&) noexcept> tellers_;
+  time_point start_ = in_.wall_now();
   io_request* late_ = nullptr;
   io_request* dropped_ = nullptr;
   int looks_ = 0;
@@ -217,12 +232,15 @@ constexpr struct {
   const char* rule;
 } findings[] = {
     {fault::clock_goes_back, "the clock never goes back"},
+    {fault::has_no_wall_clock, "the wall clock tells the time since 1970"},
+    {fault::wall_clock_stands, "the wall clock tells the time since 1970"},
     {fault::waits_end_early, "a wait for nothing ends not before its time"},
     {fault::loses_wake_ups, "a wake-up from any thread ends a wait, or the next one"},
     {fault::draws_one_number, "random numbers differ"},
     {fault::never_waits_for_io, "a call that blocks runs once, and the driver waits for it"},
     {fault::calls_twice, "a call that blocks runs once, and the driver waits for it"},
     {fault::hides_the_port, "a listener tells its port"},
+    {fault::hides_who_comes, "a listener tells its port"},
     {fault::loses_bytes, "bytes arrive in order"},
     {fault::tells_in_submit, "bytes arrive in order"},
     {fault::tells_twice, "of many that wait each hears of its own end"},
@@ -237,6 +255,7 @@ constexpr struct {
     {fault::breaks_pipes, "a pipe takes bytes"},
     {fault::cuts_datagrams, "a datagram arrives whole"},
     {fault::writes_nothing, "what was written to a file is read"},
+    {fault::renames_to_new_names_only, "what was written to a file is read"},
     {fault::other_file_errors, "errors of files are those of errno"},
     {fault::locks_for_all, "a file is locked by one handle"},
 };

@@ -43,15 +43,15 @@ task<std::string> ask(fake_name_server* names, std::string host) {
 
 // [names]
 WEIR_TEST("a name server that fails refuses the connection") {
-  testing::fake_name_server names;
+  weir::testing::fake_name_server names;
   names.add("api.test", "127.0.0.1");
-  testing::set_name_servers(testing::world(), "127.0.0.1");
+  weir::testing::set_name_servers(weir::testing::world(), "127.0.0.1");
   co_await with_scope([&](scope& s) -> task<> {
     co_await names.start(s, *address::parse("127.0.0.1:53"));
     const listener door = co_await listen({.port = 80});
     const socket found = co_await connect("api.test", 80);
-    names.set_trouble(testing::name_trouble::server_failure);
-    co_await testing::expect_raises<errc::refused>(connect("api.test", 80));
+    names.set_trouble(weir::testing::name_trouble::server_failure);
+    co_await weir::testing::expect_raises<errc::refused>(connect("api.test", 80));
     s.cancel();
   });
 }

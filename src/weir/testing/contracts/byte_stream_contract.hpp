@@ -32,7 +32,7 @@ namespace weir::testing {
 template <class Kit>
 struct byte_stream_contract {
   static std::span<const contract_rule> rules() {
-    static constexpr std::array<contract_rule, 11> all{{
+    static constexpr std::array<contract_rule, 13> all{{
         {.sentence = "bytes arrive whole and in order, and the end is empty and stays the end",
          .body = &order},
         {.sentence = "pieces that are sent as one arrive as one text", .body = &pieces},
@@ -46,6 +46,10 @@ struct byte_stream_contract {
         {.sentence = "the end is seen by a receive that waits", .body = &end_is_seen},
         {.sentence = "what was received stays as it was when more is", .body = &views},
         {.sentence = "a send to a source that is gone fails", .body = &source_gone},
+        {.sentence = "a send cancelled at any point has sent what it says",
+         .sweep = &cancelled_send},
+        {.sentence = "a receive cancelled at any point has taken nothing",
+         .sweep = &cancelled_receive},
         {.sentence = "after an end the other direction goes on", .body = &half_close},
         {.sentence = "both directions at once arrive whole", .body = &both_ways},
     }};
@@ -144,15 +148,7 @@ struct byte_stream_contract {
     const std::string text = detail::pattern(40);
     std::string got;
     co_await with_scope([&](scope& s) -> task<> {
-      s.spawn(
-          [](sink* to, std::string_view all) -> task<> {
-            for (std::size_t i = 0; i < all.size(); ++i) {
-              co_await sleep(duration::microseconds(100));
-              co_await detail::send(to, all.substr(i, 1));
-            }
-            co_await detail::end(to);
-          },
-          &sink_of(ends), std::string_view(text));
+      s.spawn(detail::send_slowly<sink>, &sink_of(ends), std::string_view(text));
       for (bool is_over = false; !is_over;) {
         auto outcome = co_await as_result(
             with_timeout(duration::microseconds(100), source_of(ends).receive()));
@@ -212,6 +208,35 @@ struct byte_stream_contract {
         << "expected broken or closed, came " << (failed == errc{} ? "success" : name(failed));
   }
 
+  static task<> cancelled_send(victim& v) {
+    auto ends = co_await Kit::open();
+    const std::string text = detail::pattern(Kit::holds_max + 1);
+    std::size_t sent = 0;
+    std::string got;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(detail::receive_all<source>, &source_of(ends), &got);
+      co_await v.run([](sink* to, std::string_view all, std::size_t* count) -> task<> {
+        co_await yield();  // a point at least, where no send has one
+        co_await detail::send(to, all, count);
+      }(&sink_of(ends), text, &sent));
+      co_await detail::end(&sink_of(ends));
+    });
+    EXPECT_EQ(got.size(), sent) << "`sent` is not what arrives";
+    EXPECT_TRUE(got == text.substr(0, got.size())) << "what arrives is not the beginning";
+  }
+
+  static task<> cancelled_receive(victim& v) {
+    auto ends = co_await Kit::open();
+    std::string got;
+    co_await detail::send(&sink_of(ends), "lay there,");
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(detail::send_slowly<sink>, &sink_of(ends), std::string_view("came"));
+      co_await v.run(detail::receive_all(&source_of(ends), &got));
+      co_await detail::receive_all(&source_of(ends), &got);
+    });
+    EXPECT_EQ(got, "lay there,came") << "a cancelled receive has taken nothing";
+  }
+
   static task<> half_close() {
     if constexpr (is_duplex) {
       auto ends = co_await Kit::open();
@@ -253,7 +278,7 @@ struct byte_stream_contract {
 /// Registers a test for each rule of byte streams over the kit: on `virtual_world`, `kernel`, or
 /// `both`.
 #define WEIR_BYTE_STREAM_CONTRACT_ON(arms, ...)                                                  \
-  [[maybe_unused]] static const bool WEIR_TEST_JOIN(weir_byte_stream_contract_, __LINE__) =      \
+  [[maybe_unused]] static const bool WEIR_TEST_JOIN(weir_byte_stream_contract_, __COUNTER__) =   \
       ::weir::testing::add_contract(#__VA_ARGS__,                                                \
                                     ::weir::testing::byte_stream_contract<__VA_ARGS__>::rules(), \
                                     ::weir::testing::contract_arms::arms)

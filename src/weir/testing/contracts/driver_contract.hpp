@@ -52,7 +52,7 @@ struct driver_contract {
 
 /// Registers a test for each rule of drivers over the kit. On `kernel`: in the suite kernel/FILE.
 #define WEIR_DRIVER_CONTRACT_ON(arm, ...)                                                   \
-  [[maybe_unused]] static const bool WEIR_TEST_JOIN(weir_driver_contract_, __LINE__) =      \
+  [[maybe_unused]] static const bool WEIR_TEST_JOIN(weir_driver_contract_, __COUNTER__) =   \
       ::weir::testing::add_contract(#__VA_ARGS__,                                           \
                                     ::weir::testing::driver_contract<__VA_ARGS__>::rules(), \
                                     ::weir::testing::contract_arms::arm)

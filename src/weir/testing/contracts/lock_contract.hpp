@@ -214,7 +214,7 @@ struct lock_contract {
 }  // namespace weir::testing
 
 /// Registers a test for each rule of locks over the kit.
-#define WEIR_LOCK_CONTRACT(...)                                                      \
-  [[maybe_unused]] static const bool WEIR_TEST_JOIN(weir_lock_contract_, __LINE__) = \
-      ::weir::testing::add_contract(#__VA_ARGS__,                                    \
+#define WEIR_LOCK_CONTRACT(...)                                                         \
+  [[maybe_unused]] static const bool WEIR_TEST_JOIN(weir_lock_contract_, __COUNTER__) = \
+      ::weir::testing::add_contract(#__VA_ARGS__,                                       \
                                     ::weir::testing::lock_contract<__VA_ARGS__>::rules())

@@ -192,7 +192,7 @@ struct semaphore_contract {
 }  // namespace weir::testing
 
 /// Registers a test for each rule of semaphores over the kit.
-#define WEIR_SEMAPHORE_CONTRACT(...)                                                      \
-  [[maybe_unused]] static const bool WEIR_TEST_JOIN(weir_semaphore_contract_, __LINE__) = \
-      ::weir::testing::add_contract(#__VA_ARGS__,                                         \
+#define WEIR_SEMAPHORE_CONTRACT(...)                                                         \
+  [[maybe_unused]] static const bool WEIR_TEST_JOIN(weir_semaphore_contract_, __COUNTER__) = \
+      ::weir::testing::add_contract(#__VA_ARGS__,                                            \
                                     ::weir::testing::semaphore_contract<__VA_ARGS__>::rules())

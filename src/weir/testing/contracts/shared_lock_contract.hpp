@@ -158,7 +158,7 @@ struct shared_lock_contract {
 }  // namespace weir::testing
 
 /// Registers a test for each rule of locks for readers and writers over the kit.
-#define WEIR_SHARED_LOCK_CONTRACT(...)                                                      \
-  [[maybe_unused]] static const bool WEIR_TEST_JOIN(weir_shared_lock_contract_, __LINE__) = \
-      ::weir::testing::add_contract(#__VA_ARGS__,                                           \
+#define WEIR_SHARED_LOCK_CONTRACT(...)                                                         \
+  [[maybe_unused]] static const bool WEIR_TEST_JOIN(weir_shared_lock_contract_, __COUNTER__) = \
+      ::weir::testing::add_contract(#__VA_ARGS__,                                              \
                                     ::weir::testing::shared_lock_contract<__VA_ARGS__>::rules())

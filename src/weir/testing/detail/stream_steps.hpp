@@ -3,6 +3,7 @@
 
 #include <weir/base/buffer.hpp>
 #include <weir/core/driver.hpp>
+#include <weir/core/sleep.hpp>
 #include <weir/core/task.hpp>
 
 #include <cstddef>
@@ -29,6 +30,15 @@ task<> end(To* to) {
 template <class To>
 task<> send_and_end(To* to, std::string_view text, std::size_t* sent = nullptr) {
   co_await send(to, text, sent);
+  co_await end(to);
+}
+/// One byte each 100 us, and then the end.
+template <class To>
+task<> send_slowly(To* to, std::string_view text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    co_await sleep(duration::microseconds(100));
+    co_await send(to, text.substr(i, 1));
+  }
   co_await end(to);
 }
 template <class From>
