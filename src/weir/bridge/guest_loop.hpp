@@ -23,7 +23,9 @@ namespace weir {
 /// Bound:   run() gives the thread back after turns_max turns, each bounded by its loop_options.
 /// Errors:  the constructor raises what the system refuses, and `unsupported` for a driver that
 ///          can't be polled; an error that leaves the root scope goes to the unhandled-error
-///          handler.
+///          handler. After that, and after cancel(), the root scope stays cancelled: a task that is
+///          spawned there ends at its first wait, without an error; begin again with another
+///          guest_loop.
 /// Threads: the one that made it, but for loop().post().
 class guest_loop {
  public:

@@ -5,6 +5,7 @@
 // tags by which these check their concepts (sender_concept, receiver_concept) are not there.
 #pragma once
 
+#include <weir/base/assert.hpp>
 #include <weir/flow/callback.hpp>
 
 #include <exception>
@@ -80,6 +81,7 @@ class future_operation final : settle_listener {
   future_operation(const future_operation&) = delete;
   future_operation& operator=(const future_operation&) = delete;
   ~future_operation() {
+    WEIR_ASSERT(!is_linked() && "an operation of as_sender() ends before it has completed");
     if (source) source->drop();
   }
   void start() noexcept {

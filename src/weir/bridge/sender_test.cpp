@@ -149,6 +149,17 @@ WEIR_TEST("a future as a sender completes its receiver once, after it was starte
   EXPECT_EQ(co_await from_sender<int>(as_sender(resolved_future(8))), 8);
 }
 
+TEST(SenderDeathTest, an_operation_of_a_future_that_ends_before_it_has_completed_is_named) {
+  EXPECT_DEATH(
+      {
+        seen got;
+        promise<int> later;
+        auto operation = as_sender(later.get_future()).connect(receiver{&got});
+        operation.start();
+      },
+      "an operation of as_sender\\(\\) ends before it has completed");
+}
+
 /// Completes when somebody says so: its receiver must be there until then.
 struct on_demand {
   std::function<void()>* complete;

@@ -10,8 +10,10 @@ namespace {
 
 using namespace weir::literals;
 using ::testing::AllOf;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using testing::log_listener;
+using ::testing::Not;
 
 WEIR_TEST("a cancelled scope tells its name, the kind of the reason, who gave it and where (C5)") {
   log_listener heard;
@@ -27,6 +29,8 @@ WEIR_TEST("a cancelled scope tells its name, the kind of the reason, who gave it
   static_cast<void>(co_await as_result(with_timeout(1_ms, sleep(1_s))));
   WEIR_REQUIRE(heard.lines.size() == 1);
   EXPECT_THAT(heard.lines[0], HasSubstr("kind=deadline"));
+  EXPECT_THAT(heard.lines[0], Not(AnyOf(HasSubstr("by_task="), HasSubstr("line="))))
+      << "nobody gave it";
   heard.lines.clear();
   static_cast<void>(co_await testing::errors_of(when_all([]() -> task<> {
     raise(error(errc::busy));

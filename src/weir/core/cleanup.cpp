@@ -57,13 +57,13 @@ std::exception_ptr cleanups::failure_of(const step& one, time_point due) noexcep
       detail::rethrow_single(e);
     }
   } catch (const exception& e) {
-    if (e.reason().code() != errc::timed_out || loop::current()->now() < due)
-      return std::current_exception();
+    const duration late = loop::current()->now() - due;
+    if (e.reason().code() != errc::timed_out || late < duration()) return std::current_exception();
     try {
-      raise(error(errc::timed_out,
-                  std::string(one.options.name) + " did not end within " +
-                      format_duration(one.options.deadline) + " and was cancelled",
-                  one.place));
+      std::string text = std::string(one.options.name) + " did not end within " +
+                         format_duration(one.options.deadline) + " and was cancelled";
+      if (late > duration()) text += "; it took " + format_duration(one.options.deadline + late);
+      raise(error(errc::timed_out, text, one.place));
     } catch (...) {
       return std::current_exception();
     }
@@ -78,8 +78,12 @@ task<> cleanups::run() {
     const duration length = last->options.deadline;
     const time_point due = loop::current()->now() + length;
     try {
-      co_await detail::scope_awaiter<void, step_call, detail::cut_short::raise_error>(
-          {.name = "deadline", .timeout = length}, step_call{last.get()});
+      const scope_end end =
+          co_await detail::scope_awaiter<void, step_call, detail::cut_short::tell>(
+              {.name = "deadline", .timeout = length}, step_call{last.get()});
+      // Its deadline counts also where it was cut short in nothing, as under a shield.
+      if (end.was_cut_short() || end.reason.kind == cancel_kind::deadline)
+        detail::raise_cut_short(end.reason);
     } catch (...) {
       note_failure(failure_of(*last, due));
       if (is_planted("core: a cleanup that fails is the last one")) co_return;

@@ -22,6 +22,7 @@ task<> note_later(texts& to, const char* text) {
   co_await sleep(1_s);
   to.push_back(text);
 }
+task<> take(duration length) { co_await sleep(length); }
 task<> fail_later(const char* text) {
   co_await sleep(1_ms);
   throw std::runtime_error(text);
@@ -103,6 +104,42 @@ WEIR_TEST("a cleanup that overruns its deadline is cancelled, and that is told (
   EXPECT_EQ(elapsed(), 5_s);
   WEIR_REQUIRE(told.size() == 1);
   EXPECT_THAT(told[0], HasSubstr("timed_out: good-bye did not end within 5s and was cancelled"));
+}
+
+// Of a cleanup that has 5 ms.
+template <class F>
+task<texts> told_of(F cleanup) {
+  co_return co_await testing::errors_of(with_cleanups([&](cleanups& after) -> task<> {
+    after.defer_async(cleanup, {.deadline = 5_ms, .name = "good-bye"});
+    co_return;
+  }));
+}
+
+WEIR_TEST(
+    "a cleanup that overruns its deadline under a shield is told with how long it took (S6)") {
+  const texts told = co_await told_of([] WEIR_CORO_WRAPPER { return shield(take(30_ms)); });
+  EXPECT_EQ(elapsed(), 30_ms);
+  WEIR_REQUIRE(told.size() == 1);
+  EXPECT_THAT(told[0], HasSubstr("timed_out: good-bye did not end within 5ms and was cancelled; "
+                                 "it took 30ms"));
+}
+
+WEIR_TEST("a cleanup that takes its cancellation has overrun its deadline all the same (S6)") {
+  const texts told = co_await told_of([]() -> task<> {
+    const auto slept = co_await as_result(sleep(1_h));
+    EXPECT_FALSE(slept);
+  });
+  EXPECT_EQ(elapsed(), 5_ms);
+  WEIR_REQUIRE(told.size() == 1);
+  EXPECT_THAT(told[0], HasSubstr("timed_out: good-bye did not end within 5ms and was cancelled"));
+}
+
+WEIR_TEST("a cleanup that cancels its own scope has not overrun its deadline") {
+  const texts told = co_await told_of([]() -> task<> {
+    scope::current()->cancel("that is enough");
+    co_return;
+  });
+  EXPECT_EQ(told, texts{});
 }
 
 WEIR_TEST("a cancelled body is cleaned up after, and the cancellation goes on") {

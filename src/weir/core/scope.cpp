@@ -190,6 +190,26 @@ void scope::cancel(const char* text, std::source_location place) noexcept {
       {.kind = cancel_kind::user, .text = text, .place = place, .task = caller ? caller->id : 0});
 }
 
+namespace {
+// A deadline that passes has no task and no place.
+void log_cancellation(const char* scope, const cancel_reason& of) noexcept {
+  const log::field begin[] = {{"scope", scope}, {"kind", weir::name(of.kind)}, {"reason", of.text}};
+  const log::field task("by_task", of.task);
+  const log::field file("file", of.place.file_name());
+  const log::field line("line", of.place.line());
+  const bool has_place = of.place.line() != 0;
+  if (of.task != 0 && has_place) {
+    log::debug("scope cancelled", {begin[0], begin[1], begin[2], task, file, line});
+  } else if (has_place) {
+    log::debug("scope cancelled", {begin[0], begin[1], begin[2], file, line});
+  } else if (of.task != 0) {
+    log::debug("scope cancelled", {begin[0], begin[1], begin[2], task});
+  } else {
+    log::debug("scope cancelled", {begin[0], begin[1], begin[2]});
+  }
+}
+}  // namespace
+
 void scope::cancel(cancel_reason reason) noexcept {
   make_sure_of_thread(*this);
   if (cancel_called_) return;
@@ -197,12 +217,7 @@ void scope::cancel(cancel_reason reason) noexcept {
   reason_ = reason;
   if (log::is_on(log::level::debug)) {
     detail::logged_scope = this;  // it matters which request was cut short, not which one did it
-    log::debug("scope cancelled", {{"scope", options_.name},
-                                   {"kind", weir::name(reason.kind)},
-                                   {"reason", reason.text},
-                                   {"by_task", reason.task},
-                                   {"file", reason.place.file_name()},
-                                   {"line", reason.place.line()}});
+    log_cancellation(options_.name, reason);
     detail::logged_scope = nullptr;
   }
   if (!cancelled_) propagate();

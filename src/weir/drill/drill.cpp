@@ -450,6 +450,8 @@ drill_report run::made() {
   if (!is_over()) {
     note("chaos", "ends");
     chaos_->heal();
+    if (restart_at_ != time_point::never()) restart_at_ = nodes_.now();
+    supervise();
     restart_at_ = time_point::never();
     orders_.submits = orders_.is_patient = false;
     go_until_done(settings_.patience, "not everything has come to its end",

@@ -218,11 +218,13 @@ void chaos::end_program(chaos_kind kind, virtual_node& on) {
     case chaos_kind::kill:
       host_.struck(kind, &on, "killed");
       on.kill();
-      return later(draw(duration::milliseconds(100), duration::seconds(30)), {kind, &on});
+      return later(draw(duration::milliseconds(100), duration::seconds(30)),
+                   {kind, &on, nullptr, on.starts()});
     case chaos_kind::power:
       host_.struck(kind, &on, "power cut");
       on.cut_power(crash_loss::some);
-      return later(draw(duration::seconds(1), duration::seconds(60)), {kind, &on});
+      return later(draw(duration::seconds(1), duration::seconds(60)),
+                   {kind, &on, nullptr, on.starts()});
     default:
       host_.struck(kind, &on, "paused");
       on.pause();
@@ -374,7 +376,6 @@ void chaos::strike_memory(virtual_node& on, memory_watch& memory) {
 }
 
 void chaos::start(virtual_node& node) {
-  if (node.is_running()) return;
   host_.struck(chaos_kind::kill, &node, "starts");
   forget_illness(node);
   node.start(host_.program_of(node));
@@ -392,7 +393,8 @@ void chaos::relieve(const relief& from) {
   switch (from.kind) {
     case chaos_kind::kill:
     case chaos_kind::power:
-      return start(*from.on);
+      if (from.on->starts() == from.starts) start(*from.on);
+      return;
     case chaos_kind::pause:
       host_.struck(from.kind, from.on, "goes on");
       return from.on->resume();
@@ -435,7 +437,6 @@ void chaos::heal() {
     virtual_node& node = nodes_.at(i);
     node.clock().set({}, nodes_.now());
     node.resume();
-    start(node);
   }
 }
 

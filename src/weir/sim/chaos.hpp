@@ -95,7 +95,8 @@ class chaos {
   /// The same by hand: what stands between two calls of act() is the caller's.
   time_point next_at() const noexcept;
   void act();
-  /// All faults end now, and none will strike any more; machines that are off start.
+  /// All faults end now, and none will strike any more; machines that they have ended
+  /// start, unless others have started them since.
   void heal();
 
   /// What this seed has drawn: "kill 3, partition 30; every 10 s".
@@ -119,6 +120,7 @@ class chaos {
     chaos_kind kind = {};
     virtual_node* on = nullptr;
     virtual_node* other = nullptr;
+    std::uint64_t starts = 0;  // of a machine that was ended: until somebody else starts it
   };
   void draw_next();
   std::optional<chaos_kind> draw_kind();

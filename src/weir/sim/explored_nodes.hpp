@@ -80,7 +80,7 @@ class explored_nodes {
   /// linked, as weir::testing does), until heal(). Machines that they end start again. In the run
   /// in order none strikes.
   void allow(chaos_set faults);
-  /// No fault strikes any more, and what was off or cut off is there again.
+  /// No fault strikes any more, and what faults have ended or cut off is there again.
   void heal();
 
   /// A number of [0, n) by lot, for a fault of the test's own; in order it is 0.

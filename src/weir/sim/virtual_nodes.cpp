@@ -7,6 +7,7 @@
 #include <weir/core/scope.hpp>
 #include <weir/core/string_sink.hpp>
 #include <weir/core/wait_graph.hpp>
+#include <weir/sim/internal/killed_steps.hpp>
 #include <weir/sim/virtual_driver.hpp>
 #include <weir/sim/virtual_processes.hpp>
 
@@ -14,6 +15,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace weir {
@@ -153,6 +155,8 @@ void virtual_node::end_process(const char* why) {
   detail::outcome_listener listener;
   listener.listen(of_nobody, world_);
   const detail::program_runs its_last(&world_.program());
+  std::optional<detail::killed_steps> steps(std::in_place, process_->on,
+                                            all_.listener_ ? process_.get() : nullptr);
   process_->on.cancel_between_turns(why);
   std::uint64_t turns = 0;
   while (process_->on.run_turn()) {
@@ -164,6 +168,7 @@ void virtual_node::end_process(const char* why) {
     }
     WEIR_ASSERT(!is_stuck && "a killed program's cleanup waits for what never comes");
   }
+  steps.reset();
   process_.reset();
   if (world_.has_processes()) {  // its children have died with it: their frames go, too
     const detail::world_runs ending;

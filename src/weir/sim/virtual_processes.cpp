@@ -6,6 +6,7 @@
 #include <weir/core/detail/other_loop_runs.hpp>
 #include <weir/core/dump.hpp>
 #include <weir/core/scope.hpp>
+#include <weir/sim/internal/killed_steps.hpp>
 #include <weir/sim/internal/virtual_child.hpp>
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 
 #include <algorithm>
 #include <new>
+#include <optional>
 
 namespace weir {
 
@@ -462,6 +464,7 @@ void virtual_processes::take_down(child& one) {
     detail::outcome_listener listener;
     listener.listen(of_nobody);
     const detail::program_runs its_last(&world_.program());
+    std::optional<detail::killed_steps> steps(std::in_place, *one.on);
     one.on->cancel_between_turns("the process has ended");
     std::uint64_t turns = 0;
     while (one.on->run_turn()) {
@@ -474,6 +477,7 @@ void virtual_processes::take_down(child& one) {
       WEIR_ASSERT(!is_stuck && "a killed process's cleanup waits for what never comes");
     }
     steps_of_gone_ += one.on->stats().steps;
+    steps.reset();
     one.on.reset();
     one.driver.reset();
     set_probe_listener(outer);

@@ -296,6 +296,19 @@ TEST(OnNodes, what_a_program_leaves_behind_is_told_with_the_name_of_its_machine)
                {"one: left behind: its program still runs", "failed (left behind) in run 1"});
 }
 
+TEST(OnNodes, a_program_that_has_not_begun_when_the_body_ends_is_told_and_never_begins) {
+  static int begun;
+  begun = 0;
+  expect_parts(report_of([](auto& nodes) {
+                 nodes.start(nodes.add("one"), []() -> task<> {
+                   ++begun;
+                   co_await sleep(1_h);
+                 });
+               }),
+               {"one: left behind: its program still runs", "failed (left behind) in run 1"});
+  EXPECT_EQ(begun, 0);
+}
+
 TEST(OnNodes, an_error_or_a_report_on_a_machine_fails_the_run_also_when_it_starts_again) {
   expect_parts(report_of([](auto& nodes) {
                  virtual_node& one = nodes.add("one");
