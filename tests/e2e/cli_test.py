@@ -260,6 +260,17 @@ class Commands(unittest.TestCase):
             self.assertEqual((code, out), (3, ""), err)
             self.assertIn("is no weir server: it sent a body without a Content-Type\n", err)
 
+    def test_another_server_is_told_from_weir_by_its_json(self):
+        json_type = {"Content-Type": "application/json"}
+        for body, told in ((b"{}", "'{}'"), (b"[]", "'[]'"), (b"not json", "'not json'"), (b"", "nothing"),
+                           (b'{"queues":[1],"messages":[{}],"id":7,"state":7}', '\'{"queues":[1]'), (b"x" * 200, f"'{'x' * 100}'...\n")):
+            with Worker(lambda call: (200, json_type, body)) as other:
+                other.http.RequestHandlerClass.do_GET = other.http.RequestHandlerClass.do_POST
+                for arguments in (["queues"], ["queues", "--json"], ["send", "q"], ["take", "q"], ["take", "q", "--json"], ["wait", "x", "--json"], ["redrive", "q"]):
+                    code, out, err = weir(*arguments, url=other.url)
+                    self.assertEqual((code, out, err.count("\n")), (3, "", 1), (arguments, body, err))
+                    self.assertIn(f"weir: what answers at {other.url} is no weir server: it sent {told}", err)
+
     def test_the_id_is_told_however_a_wait_for_the_result_fails(self):
         answer = (202, {"Content-Type": "application/json"}, b'{"id":"the-id"}')
         with Worker(lambda call: answer) as forgetful:  # which answers nothing but POST
