@@ -331,6 +331,16 @@ class Alone(unittest.TestCase):
                 self.assertEqual(refused, (2, "", f"weir: {text}\n"))
             self.assertEqual(Path(place).read_text(), "mine")
 
+    def test_a_config_that_comes_through_a_pipe_is_said_to_be_waited_for(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkfifo(pipe := os.path.join(folder, "pipe"))
+            serving = subprocess.Popen([APP, "serve", "--config", pipe], stderr=subprocess.PIPE, text=True)
+            self.addCleanup(serving.kill)
+            self.assertIn(f"the config file is a pipe: reading until its writer closes it file={pipe}", serving.stderr.readline())
+            Path(pipe).write_text('{"frob": 1}')
+            self.assertIn("frob", serving.communicate(timeout=60)[1])
+            self.assertEqual(serving.returncode, 2)
+
     def test_a_log_level_that_there_is_not_is_refused(self):
         with tempfile.TemporaryDirectory() as folder:
             refused = weir("serve", "--listen", "127.0.0.1:0", "--data", os.path.join(folder, "d"), env={"WEIR_LOG": "loud"})
@@ -344,6 +354,9 @@ class Alone(unittest.TestCase):
             (["--frob"], "--frob"), (["serve", "--datta", "x"], "serve: "), (["send"], "send: queue is required (see `weir send --help`)"),
             (["send", "q", "--priority", "10"], "--priority"), (["send", "q", "--delay", "5"], "ends without a unit"),
             (["take", "q", "--max", "0"], "--max"), (["completion", "tcsh"], "there is no completion for 'tcsh'; write bash, zsh or fish (see"), (["serve", "--listen", "nonsense"], "nonsense"),
+            (["send", "--hlep"], "send: there is no option '--hlep' (see `weir send --help`)"), (["send", "q", "f", "g", "--hlep"], "no option '--hlep'"),
+            (["wait", "x" * 5000], "wait: id: an id has at most 64 characters, and this has 5000 (see"), (["wait", ""], "wait: id: its value is empty"),
+            (["check", __file__], f"weir: '{__file__}' is no folder\n"), (["bench", "disk", __file__], f"weir: '{__file__}' is no folder\n"),
             (["check"], "folder is required"), (["redrive"], "queue is required"), (["bench"], "subcommand is required"),
             (["sim", "serve", "--faults", "rain"], "--faults rain: all, none, or some of kill"),
             (["sim", "serve", "--tls", "perhaps"], "--tls perhaps: drawn, always or never"),
