@@ -431,6 +431,15 @@ class Alone(unittest.TestCase):
             told = subprocess.run(["bash", "-c", asked], capture_output=True, text=True).stdout.split()
             self.assertEqual(" ".join(sorted(told)), offered, line)  # nothing: the shell offers files
 
+        script = weir("completion", "fish")[1]
+        for line, offered in (
+            ("take serve --d", ""), ("take serve --ra", "--raw"), ("send help ta", ""), ("-", "--help --version"), ("sim se", "serve"),
+            ("sim serve --sh", "--shrink --shrink-runs"), ("sim serve --fr", ""), ("que", "queues"), ("help que", "queues"), ("help sim m", "mutants"), ("serve --tls-ce", "--tls-cert"),
+        ):
+            asked = subprocess.run(["fish", "--no-config", "-c", f"{script}\ncomplete -C 'weir {line}'"], capture_output=True, text=True)
+            told = [one.split("\t")[0] for one in asked.stdout.splitlines()]
+            self.assertEqual(" ".join(sorted(told)), offered, (line, asked.stderr))
+
     def test_the_disk_is_measured_and_nothing_is_left(self):
         with tempfile.TemporaryDirectory() as folder:
             code, out, err = weir("bench", "disk", folder, "--time", "50ms", "--bytes", "100", "--json")
