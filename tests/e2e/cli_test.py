@@ -260,6 +260,17 @@ class Commands(unittest.TestCase):
             self.assertEqual((code, out), (3, ""), err)
             self.assertIn("is no weir server: it sent a body without a Content-Type\n", err)
 
+    def test_another_server_is_told_from_weir_by_its_json(self):
+        json_type = {"Content-Type": "application/json"}
+        for body, told in ((b"{}", "'{}'"), (b"[]", "'[]'"), (b"not json", "'not json'"), (b"", "nothing"),
+                           (b'{"queues":[1],"messages":[{}],"id":7,"state":7}', '\'{"queues":[1]'), (b"x" * 200, f"'{'x' * 100}'...\n")):
+            with Worker(lambda call: (200, json_type, body)) as other:
+                other.http.RequestHandlerClass.do_GET = other.http.RequestHandlerClass.do_POST
+                for arguments in (["queues"], ["queues", "--json"], ["send", "q"], ["take", "q"], ["take", "q", "--json"], ["wait", "x", "--json"], ["redrive", "q"]):
+                    code, out, err = weir(*arguments, url=other.url)
+                    self.assertEqual((code, out, err.count("\n")), (3, "", 1), (arguments, body, err))
+                    self.assertIn(f"weir: what answers at {other.url} is no weir server: it sent {told}", err)
+
     def test_the_id_is_told_however_a_wait_for_the_result_fails(self):
         answer = (202, {"Content-Type": "application/json"}, b'{"id":"the-id"}')
         with Worker(lambda call: answer) as forgetful:  # which answers nothing but POST
@@ -320,6 +331,16 @@ class Alone(unittest.TestCase):
                 self.assertEqual(refused, (2, "", f"weir: {text}\n"))
             self.assertEqual(Path(place).read_text(), "mine")
 
+    def test_a_config_that_comes_through_a_pipe_is_said_to_be_waited_for(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkfifo(pipe := os.path.join(folder, "pipe"))
+            serving = subprocess.Popen([APP, "serve", "--config", pipe], stderr=subprocess.PIPE, text=True)
+            self.addCleanup(serving.kill)
+            self.assertIn(f"the config file is a pipe: reading until its writer closes it file={pipe}", serving.stderr.readline())
+            Path(pipe).write_text('{"frob": 1}')
+            self.assertIn("frob", serving.communicate(timeout=60)[1])
+            self.assertEqual(serving.returncode, 2)
+
     def test_a_log_level_that_there_is_not_is_refused(self):
         with tempfile.TemporaryDirectory() as folder:
             refused = weir("serve", "--listen", "127.0.0.1:0", "--data", os.path.join(folder, "d"), env={"WEIR_LOG": "loud"})
@@ -333,6 +354,9 @@ class Alone(unittest.TestCase):
             (["--frob"], "--frob"), (["serve", "--datta", "x"], "serve: "), (["send"], "send: queue is required (see `weir send --help`)"),
             (["send", "q", "--priority", "10"], "--priority"), (["send", "q", "--delay", "5"], "ends without a unit"),
             (["take", "q", "--max", "0"], "--max"), (["completion", "tcsh"], "there is no completion for 'tcsh'; write bash, zsh or fish (see"), (["serve", "--listen", "nonsense"], "nonsense"),
+            (["send", "--hlep"], "send: there is no option '--hlep' (see `weir send --help`)"), (["send", "q", "f", "g", "--hlep"], "no option '--hlep'"),
+            (["wait", "x" * 5000], "wait: id: an id has at most 64 characters, and this has 5000 (see"), (["wait", ""], "wait: id: its value is empty"),
+            (["check", __file__], f"weir: '{__file__}' is no folder\n"), (["bench", "disk", __file__], f"weir: '{__file__}' is no folder\n"),
             (["check"], "folder is required"), (["redrive"], "queue is required"), (["bench"], "subcommand is required"),
             (["sim", "serve", "--faults", "rain"], "--faults rain: all, none, or some of kill"),
             (["sim", "serve", "--tls", "perhaps"], "--tls perhaps: drawn, always or never"),
@@ -406,6 +430,15 @@ class Alone(unittest.TestCase):
             asked = weir("completion", "bash")[1] + f"\nCOMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _weir; echo ${{COMPREPLY[@]}}"
             told = subprocess.run(["bash", "-c", asked], capture_output=True, text=True).stdout.split()
             self.assertEqual(" ".join(sorted(told)), offered, line)  # nothing: the shell offers files
+
+        script = weir("completion", "fish")[1]
+        for line, offered in (
+            ("take serve --d", ""), ("take serve --ra", "--raw"), ("send help ta", ""), ("-", "--help --version"), ("sim se", "serve"),
+            ("sim serve --sh", "--shrink --shrink-runs"), ("sim serve --fr", ""), ("que", "queues"), ("help que", "queues"), ("help sim m", "mutants"), ("serve --tls-ce", "--tls-cert"),
+        ):
+            asked = subprocess.run(["fish", "--no-config", "-c", f"{script}\ncomplete -C 'weir {line}'"], capture_output=True, text=True)
+            told = [one.split("\t")[0] for one in asked.stdout.splitlines()]
+            self.assertEqual(" ".join(sorted(told)), offered, (line, asked.stderr))
 
     def test_the_disk_is_measured_and_nothing_is_left(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -144,7 +144,7 @@ class Https(unittest.TestCase):
             code, out, err = weir("queues", url=url, env={"WEIR_CA": self.ca})
             self.assertEqual(code, 0, err)
             code, out, err = weir("queues", url=url)
-            self.assertNotEqual(code, 0)
+            self.assertEqual(code, 3, err)
             self.assertIn("is not trusted here: add the certificate of that CA", err)
             code, out, err = weir("queues", url=f"http://localhost:{server.port}")
             self.assertEqual(code, 3, err)
@@ -153,7 +153,7 @@ class Https(unittest.TestCase):
         cert, key = self.files.issue("other", "DNS:other.example")
         with Server("--tls-cert", cert, "--tls-key", key) as server:
             code, out, err = weir("queues", "--ca", self.ca, url=f"https://127.0.0.1:{server.port}")
-            self.assertNotEqual(code, 0)
+            self.assertEqual(code, 3, err)
             self.assertIn("is for 'other.example', not for '127.0.0.1'", err)
 
     def test_only_clients_with_a_certificate_are_let_in(self):

@@ -12,6 +12,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <exception>
+#include <new>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -75,6 +77,12 @@ std::unique_ptr<tls_client> tls_of(const client_options& options) {
                                        .key = key,
                                        .certificate_name = options.certificate,
                                        .key_name = options.certificate_key}});
+}
+
+[[noreturn]] void raise_no_weir(std::string_view base, std::string_view sent) {
+  throw command_failure{
+      exit_code::unreachable,
+      fmt::format("what answers at {} is no weir server: it sent {}", base, sent)};
 }
 
 /// Why nobody answers, for people. What isn't told here is told by its chain of causes.
@@ -160,19 +168,22 @@ task<api_reply> server_caller::call(const api_call& call) const {
                                        .timeout = call.patience});
   } catch (const exception& failed) {
     raise_unreachable(base_, failed.reason());
-    raise(
-        error(failed.reason().code(), fmt::format("calling {}", base_)).caused_by(failed.reason()));
+    const errc code = failed.reason().code();
+    const error told = error(code, fmt::format("calling {}", base_)).caused_by(failed.reason());
+    // A certificate that isn't trusted, no version of TLS that both know, a firewall's EPERM.
+    if (code == errc::permission_denied || code == errc::unsupported) {
+      throw command_failure{exit_code::unreachable, describe(told)};
+    }
+    raise(told);
   }
   const std::string_view type = response->head.field("Content-Type").value_or("");
   if (!response->body.empty() && !type.starts_with("application/")) {
     const std::string sent = type.empty() ? std::string("a body without a Content-Type")
                                           : fmt::format("'{}'", type.substr(0, 100));
-    throw command_failure{
-        exit_code::unreachable,
-        fmt::format("what answers at {} is no weir server: it sent {}", base_, sent)};
+    raise_no_weir(base_, sent);
   }
   if (response->status() >= 400) raise_problem(response->status(), response->body);
-  co_return api_reply{response->status(), std::move(response->body)};
+  co_return api_reply{response->status(), std::move(response->body), base_};
 }
 
 api_reply call_server(const client_options& options, const api_call& call) {
@@ -181,6 +192,23 @@ api_reply call_server(const client_options& options, const api_call& call) {
     co_return co_await caller.call(*what);
   };
   return run_here(call_once(&options, &call));
+}
+
+void read_answer(const api_reply& reply, const std::function<void(std::string_view json)>& read) {
+  constexpr std::size_t shown_max = 100;
+  try {
+    read(reply.body);
+  } catch (const exception&) {
+    throw;  // ours tell more
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception&) {  // Boost.JSON has several
+    const std::string_view text = trim(reply.body);
+    const bool is_cut = text.size() > shown_max;
+    raise_no_weir(reply.from, text.empty() ? std::string("nothing")
+                                           : fmt::format("'{}'{}", text.substr(0, shown_max),
+                                                         is_cut ? "..." : ""));
+  }
 }
 
 void ask_again_for(duration patience, const std::function<bool(duration piece)>& ask) {

@@ -40,7 +40,12 @@ struct api_call {
 struct api_reply {
   int status = 0;
   std::string body;
+  std::string from = {};  // the server, as it was named
 };
+
+/// Calls `read`, which parses the reply's body and takes out of it what it needs. What isn't there,
+/// or has another type, was said by something else than weir: a command_failure (unreachable).
+void read_answer(const api_reply& reply, const std::function<void(std::string_view json)>& read);
 
 class tls_client;
 namespace http {

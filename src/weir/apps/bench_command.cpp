@@ -8,7 +8,6 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <memory>
 
 namespace weir {
@@ -67,10 +66,7 @@ void add_disk(command_syntax bench, command_choice& choice) {
   command.flag("--json", given->json, "For programs: one JSON object");
   command.when_chosen([&choice, given] {
     choice.run = [given] {
-      if (!std::filesystem::is_directory(given->plan.folder)) {
-        throw command_failure{exit_code::usage,
-                              fmt::format("there is no folder '{}'", given->plan.folder)};
-      }
+      refuse_no_folder(given->plan.folder);
       show(run_here(run_disk_trial(given->plan), at_interrupt::clean_up), given->json);
       return exit_code::ok;
     };

@@ -71,6 +71,7 @@ bool lacks_secret(const journal_report& report) {
 
 /// A folder that is none is a mistake of the command line.
 journal_report look_through(const std::string& folder, progress_bar& bar) {
+  refuse_no_folder(folder);
   try {
     journal_report report = run_here(check_journal(folder, &bar));
     std::string fault = run_here(secret_fault(folder));

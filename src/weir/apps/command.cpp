@@ -15,7 +15,9 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 
 namespace weir {
 
@@ -132,6 +134,16 @@ std::string read_file(const std::string& path, std::size_t bytes_max) {
   }
   if (std::ferror(file.get()) != 0) throw refuse(std::strerror(errno));
   return text;
+}
+
+void refuse_no_folder(const std::string& path) {
+  std::error_code failure;
+  const std::filesystem::file_status found = std::filesystem::status(path, failure);
+  if (std::filesystem::is_directory(found)) return;
+  const std::string text = std::filesystem::exists(found)
+                               ? fmt::format("'{}' is no folder", path)
+                               : fmt::format("there is no folder '{}'", path);
+  throw command_failure{exit_code::usage, text};
 }
 
 }  // namespace weir

@@ -51,6 +51,8 @@ exit_code refuse_command_line(std::string_view command, std::string_view unknown
 void print(std::string_view text);
 /// A whole file, or standard input for "-"; refuses files over `bytes_max`.
 std::string read_file(const std::string& path, std::size_t bytes_max);
+/// A failure when no folder is there, or something else.
+void refuse_no_folder(const std::string& path);
 
 // Each adds one command to the program. One file per command.
 void add_serve_command(command_syntax app, command_choice& choice);

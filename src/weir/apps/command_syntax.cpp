@@ -79,6 +79,14 @@ std::string nearest_command(const CLI::App& app, std::string_view word) {
   return best;
 }
 
+/// The first word that looks like an option and is none of the command's; empty without one.
+std::string unknown_option(const CLI::App& command) {
+  for (const std::string& word : command.remaining()) {
+    if (word.size() > 1 && word.starts_with('-')) return word.substr(0, shown_max);
+  }
+  return {};
+}
+
 /// The commands that a line names, as far as they are known.
 struct chosen_command {
   const CLI::App* last;
@@ -237,7 +245,11 @@ std::optional<exit_code> command_line::parse(int argc, char** argv) {
     }
     const chosen_command known = chosen(*app_);
     const bool is_group = !known.last->get_subcommands({}).empty();
-    const std::string next = is_group && known.words < words.size() ? words[known.words] : "";
+    std::string next = is_group && known.words < words.size() ? words[known.words] : "";
+    // A misspelt option is told before what is missing, which it may have been meant for.
+    const bool is_open = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr ||
+                         dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
+    if (is_open && next.empty()) next = unknown_option(*known.last);
     return refuse_command_line(known.names, next, nearest_command(*known.last, next), error.what());
   }
   return std::nullopt;

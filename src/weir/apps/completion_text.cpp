@@ -121,28 +121,29 @@ compdef _weir weir
                      names, words_of_all, plain, cases);
 }
 
-/// When a command is the one that the line names: "... sim; and ... serve".
+/// When a command is the one that the line names, and none below it: what follows the program's
+/// name begins with it.
 std::string fish_condition(const completable& one, const std::vector<completable>& all) {
-  constexpr std::string_view seen = "__fish_seen_subcommand_from";
-  const std::size_t space = one.name.find(' ');
-  if (space != std::string::npos) {
-    return fmt::format("{0} {1}; and {0} {2}", seen, one.name.substr(0, space),
-                       one.name.substr(space + 1));
-  }
-  std::string out = fmt::format("{} {}", seen, one.name);
+  constexpr std::string_view begins = "__weir_begins";
+  std::string out = fmt::format("{} {}", begins, one.name);
   for (const completable& other : all) {
-    const std::size_t at = other.name.find(' ');
-    if (at == std::string::npos) continue;
-    const std::string above = other.name.substr(0, at);
-    const std::string below = other.name.substr(at + 1);
-    if (above == one.name) out += fmt::format("; and not {} {}", seen, below);
-    if (below == one.name) out += fmt::format("; and not {} {}", seen, above);
+    if (other.name.starts_with(one.name + " ")) {
+      out += fmt::format("; and not {} {}", begins, other.name);
+    }
   }
   return out;
 }
 
 std::string fish_text(const std::vector<completable>& commands) {
-  std::string out = "complete -c weir -e\n";
+  std::string out = R"(function __weir_begins
+  set -l words (commandline -opc)[2..-1]
+  set -l length (count $argv)
+  test "$words[1..$length]" = "$argv"
+end
+complete -c weir -e
+complete -c weir -f -n __fish_use_subcommand -l help
+complete -c weir -f -n __fish_use_subcommand -l version
+)";
   for (const completable& one : commands) {
     if (!is_below(one)) {
       out += fmt::format("complete -c weir -f -n __fish_use_subcommand -a {} -d {}\n", one.name,

@@ -46,16 +46,11 @@ TEST(completion_text, zsh_offers_the_words_of_a_command_where_it_takes_no_files)
 TEST(completion_text, fish_has_one_line_an_option_of_the_command_that_is_meant) {
   const std::string text = completion_text(shell::fish, commands);
   EXPECT_TRUE(has(text, "-a send -d 'Submit a message'\n"));
-  EXPECT_TRUE(has(text, "'__fish_seen_subcommand_from wait' -l timeout -r\n"));
-  EXPECT_TRUE(has(text, "'__fish_seen_subcommand_from send' -l now\n"));
-  EXPECT_TRUE(has(text,
-                  "'__fish_seen_subcommand_from serve; and not __fish_seen_subcommand_from sim' -l "
-                  "data -r\n"))
-      << text;
-  EXPECT_TRUE(
-      has(text,
-          "'__fish_seen_subcommand_from sim; and __fish_seen_subcommand_from serve' -l seed "
-          "-r\n"));
+  EXPECT_TRUE(has(text, "'__weir_begins wait' -l timeout -r\n"));
+  EXPECT_TRUE(has(text, "'__weir_begins send' -l now\n"));
+  EXPECT_TRUE(has(text, "'__weir_begins serve' -l data -r\n"));
+  EXPECT_TRUE(has(text, "'__weir_begins sim; and not __weir_begins sim serve' -l help\n")) << text;
+  EXPECT_TRUE(has(text, "'__weir_begins sim serve' -l seed -r\n"));
 }
 
 }  // namespace

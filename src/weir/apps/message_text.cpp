@@ -25,7 +25,7 @@ std::string decoded_bytes(std::string_view text, std::string_view encoding) {
 
 message_end read_message_end(std::string_view json) {
   const boost::json::value message = boost::json::parse(boost::json::string_view(json));
-  const std::string state = text_of(message, "state");
+  const std::string state(std::string_view(message.at("state").as_string()));
   message_end end;
   if (state == "done") {
     end.code = exit_code::ok;
@@ -47,7 +47,7 @@ exit_code wait_for_end(const client_options& options, std::string_view id, durat
     reply = call_server(options, {.path = fmt::format("/v1/messages/{}?wait={}", encoded(id),
                                                       format_duration(piece)),
                                   .patience = piece + duration::seconds(30)});
-    end = read_message_end(reply.body);
+    read_answer(reply, [&end](std::string_view json) { end = read_message_end(json); });
     return end.code != exit_code::nothing;
   });
   if (options.json) print(reply.body);

@@ -59,7 +59,9 @@ void add_queues_command(command_syntax app, command_choice& choice) {
   command.when_chosen([&choice, options] {
     choice.run = [options] {
       const api_reply reply = call_server(*options, {.path = "/v1/queues"});
-      print(options->json ? reply.body : table_of(reply.body));
+      std::string table;
+      read_answer(reply, [&table](std::string_view json) { table = table_of(json); });
+      print(options->json ? reply.body : table);
       return exit_code::ok;
     };
   });

@@ -39,9 +39,13 @@ struct look {
 task<look> look_at(const server_caller& caller, std::string path) {
   const api_call call{.path = std::move(path)};
   const api_reply reply = co_await caller.call(call);
-  const boost::json::value queue = boost::json::parse(reply.body);
-  co_return look{.dead = queue.at("counts").at("dead").to_number<std::uint64_t>(),
-                 .keeps_letters = !queue.at("settings").at("dead_letter").as_string().empty()};
+  look seen;
+  read_answer(reply, [&seen](std::string_view json) {
+    const boost::json::value queue = boost::json::parse(boost::json::string_view(json));
+    seen.dead = queue.at("counts").at("dead").to_number<std::uint64_t>();
+    seen.keeps_letters = !queue.at("settings").at("dead_letter").as_string().empty();
+  });
+  co_return seen;
 }
 
 /// Shows how many dead letters are left, until it is cancelled.
@@ -123,7 +127,9 @@ void add_redrive_command(command_syntax app, command_choice& choice) {
   command.when_chosen([&choice, given] {
     choice.run = [given] {
       const redriven done = run_here(redrive(*given));
-      print(given->client.json ? done.reply.body : text_of(done));
+      std::string text;
+      read_answer(done.reply, [&](std::string_view) { text = text_of(done); });
+      print(given->client.json ? done.reply.body : text);
       return exit_code::ok;
     };
   });

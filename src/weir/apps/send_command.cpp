@@ -57,8 +57,10 @@ exit_code send(const settings& given) {
   if (given.delay > duration()) add("Weir-Delay", format_duration(given.delay));
   if (given.ttl >= duration()) add("Weir-Ttl", format_duration(given.ttl));
   const api_reply reply = call_server(given.client, call);
-  const boost::json::value answer = boost::json::parse(reply.body);
-  const std::string id(std::string_view(answer.at("id").as_string()));
+  std::string id;
+  read_answer(reply, [&id](std::string_view json) {
+    id = std::string_view(boost::json::parse(boost::json::string_view(json)).at("id").as_string());
+  });
   if (given.wait > duration()) return wait_for_result(given, id);
   print(given.client.json ? reply.body : id + "\n");
   return exit_code::ok;

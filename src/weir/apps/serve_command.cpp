@@ -78,6 +78,11 @@ void warn_of_danger(const server_setup& setup) {
 server_setup setup_of(const settings& given) {
   server_config config;
   if (!given.config.empty()) {
+    std::error_code failure;
+    if (std::filesystem::is_fifo(given.config, failure)) {
+      log::info("the config file is a pipe: reading until its writer closes it",
+                {{"file", given.config}});
+    }
     answer<server_config> read = read_config(read_file(given.config, file_bytes_max), config);
     if (!read) {
       throw command_failure{exit_code::usage,

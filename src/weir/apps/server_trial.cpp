@@ -47,9 +47,14 @@ task<> work_until(const plan_of_phase* plan, trial_row* row) {
                       .path = fmt::format("{}/leases?max={}&wait=100ms", plan->path, lease_max)};
   while (clock() < plan->end) {
     const api_reply taken = co_await plan->caller->call(take);
-    const boost::json::value answer = boost::json::parse(taken.body);
-    for (const boost::json::value& one : answer.at("messages").as_array()) {
-      const std::string_view receipt = one.at("receipt").as_string();
+    std::vector<std::string> receipts;
+    read_answer(taken, [&receipts](std::string_view json) {
+      const boost::json::value answer = boost::json::parse(boost::json::string_view(json));
+      for (const boost::json::value& one : answer.at("messages").as_array()) {
+        receipts.emplace_back(std::string_view(one.at("receipt").as_string()));
+      }
+    });
+    for (const std::string& receipt : receipts) {
       const api_call ack{.method = "POST", .path = fmt::format("/v1/leases/{}/ack", receipt)};
       const time_point before = clock();
       co_await plan->caller->call(ack);

@@ -57,7 +57,7 @@ std::string bodies_of(const boost::json::array& messages) {
 }
 
 struct leased {
-  std::string body;
+  api_reply reply;
   boost::json::value answer;
   const boost::json::array& messages() const { return answer.at("messages").as_array(); }
 };
@@ -65,14 +65,17 @@ struct leased {
 leased lease(const settings& given) {
   leased got;
   ask_again_for(given.wait, [&](duration piece) {
-    got.body = call_server(given.client, {.method = "POST",
-                                          .path = fmt::format("/v1/queues/{}/leases?max={}&wait={}",
-                                                              encoded(given.queue), given.max,
-                                                              format_duration(piece)),
-                                          .patience = piece + duration::seconds(30)})
-                   .body;
-    got.answer = boost::json::parse(got.body);
-    return !got.messages().empty();
+    got.reply = call_server(
+        given.client, {.method = "POST",
+                       .path = fmt::format("/v1/queues/{}/leases?max={}&wait={}",
+                                           encoded(given.queue), given.max, format_duration(piece)),
+                       .patience = piece + duration::seconds(30)});
+    bool has_some = false;
+    read_answer(got.reply, [&](std::string_view json) {
+      got.answer = boost::json::parse(boost::json::string_view(json));
+      has_some = !got.messages().empty();
+    });
+    return has_some;
   });
   return got;
 }
@@ -87,14 +90,16 @@ void acknowledge(const settings& given, const boost::json::array& messages) {
                      .path = "/v1/leases:ack",
                      .fields = {{"Content-Type", "application/json"}},
                      .body = boost::json::serialize(boost::json::object{{"acks", acks}})});
-  const boost::json::value answer = boost::json::parse(reply.body);
-  const boost::json::array& told = answer.at("acks").as_array();
   std::size_t refused = 0;
   std::string why;
-  for (const boost::json::value& one : told) {
-    if (one.at("status").to_number<int>() < 400) continue;
-    if (refused++ == 0) why = fmt::format("{} ({})", text_of(one, "detail"), text_of(one, "code"));
-  }
+  read_answer(reply, [&](std::string_view json) {
+    const boost::json::value answer = boost::json::parse(boost::json::string_view(json));
+    for (const boost::json::value& one : answer.at("acks").as_array()) {
+      if (one.at("status").to_number<int>() < 400) continue;
+      if (refused++ != 0) continue;
+      why = fmt::format("{} ({})", text_of(one, "detail"), text_of(one, "code"));
+    }
+  });
   if (refused == 0) return;
   throw command_failure{
       exit_code::refused,
@@ -109,11 +114,12 @@ exit_code take(const settings& given) {
   }
   const leased got = lease(given);
   const boost::json::array& messages = got.messages();
-  if (given.client.json) {
-    print(got.body);
-  } else if (!messages.empty()) {
-    print(given.raw ? bodies_of(messages) : table_of(messages));
-  }
+  std::string text;
+  read_answer(got.reply, [&](std::string_view) {
+    if (!messages.empty()) text = given.raw ? bodies_of(messages) : table_of(messages);
+  });
+  if (given.client.json) text = got.reply.body;
+  if (!text.empty()) print(text);
   if (messages.empty()) throw command_failure{exit_code::nothing, "no message is ready"};
   // Acknowledged only after they were printed: a closed pipe must not lose them.
   if (given.ack) acknowledge(given, messages);

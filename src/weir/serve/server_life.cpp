@@ -184,6 +184,22 @@ task<> run_server(server_setup setup, event& stop, server_observer& observer) {
   log::info("ended", {{"folder", config.data}});
 }
 
+/// A name as the log has it: control bytes as \n or \x1b, so that it can't make lines of its own.
+static std::string on_one_line(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '\n') {
+      out += "\\n";
+    } else if (byte < 0x20 || byte == 0x7f) {
+      out += fmt::format("\\x{:02x}", byte);
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
 std::string greeting(const server_setup& setup, const address& at, std::string_view driver) {
   const std::string_view scheme = setup.secrets->tls() ? "https://" : "http://";
   const std::string where = at.text();
@@ -204,7 +220,7 @@ std::string greeting(const server_setup& setup, const address& at, std::string_v
       "  curl {4}-X PUT {1}/v1/queues/mails\n"
       "  curl {4}-d 'Dear Ada' {1}/v1/queues/mails/messages\n"
       "  curl {4}-X POST '{1}/v1/queues/mails/leases?wait=5s'\n",
-      version(), url, driver, setup.config.data, options, door);
+      version(), url, driver, on_one_line(setup.config.data), options, door);
 }
 
 }  // namespace weir

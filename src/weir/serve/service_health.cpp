@@ -4,6 +4,7 @@
 #include <weir/http/server.hpp>
 #include <weir/serve/version.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace weir {
@@ -27,7 +28,8 @@ void append_queues(metrics_text& out, const std::vector<queue_view>& queues, tim
   for (const queue_view& queue : queues) out.sample({{"queue", queue.name}}, queue.bytes);
   out.family("weir_queue_oldest_age_seconds", "gauge", "Age of the oldest ready message.");
   for (const queue_view& queue : queues) {
-    const duration age = queue.oldest ? now - *queue.oldest : duration();
+    // The clock may have been set back.
+    const duration age = queue.oldest ? std::max(now - *queue.oldest, duration()) : duration();
     out.sample({{"queue", queue.name}}, static_cast<double>(age.ns) * 1e-9);
   }
   const struct {
