@@ -170,7 +170,7 @@ const std::exception_ptr& error_group::operator[](std::size_t at) const noexcept
 }
 
 const char* error_group::what() const noexcept {
-  if (const char* kept = list_->what.get()) return kept;
+  if (const char* kept = list_->text.get()) return kept;
   detail::string_sink out;
   out.put_number(list_->count);
   out.put(list_->count == 1 ? " error:" : " errors:");
@@ -188,7 +188,7 @@ const char* error_group::what() const noexcept {
   try {
     std::optional<detail::world_runs> keeping;
     if (list_->is_fixed) keeping.emplace();  // it outlives a simulated program
-    return list_->what.keep(std::move(out.text));
+    return list_->text.keep(std::move(out.text));
   } catch (const std::bad_alloc&) {
     return "weir::error_group (out of memory while describing it)";
   }

@@ -62,7 +62,7 @@ struct error_list {
   std::size_t dropped = 0;
   std::uint32_t owners = 1;  // changed with atomic builtins: exceptions may travel between threads
   bool is_fixed = false;     // error_list_without_memory(): neither changed nor freed
-  kept_text what;            // of error_group
+  kept_text text;            // of error_group::what()
 
   error_list() = default;
   error_list(const error_list&) = delete;

@@ -114,6 +114,7 @@ task<> fill_up(journal_state& state) {
 }  // namespace
 
 void note_failure(journal_state& state, const error& why) {
+  if (auto moved = moved_away(state)) return state.fail_with(std::move(*moved));
   if (!state.prepare_error) {
     log::error("the journal can't grow; new messages are refused",
                {{"folder", state.folder}, {"reason", describe(why)}});
@@ -142,7 +143,10 @@ task<> publish(journal_state& state, std::string from, std::string to) {
   if (synced) co_return;
   if (synced.error() == errc::cancelled) co_await checkpoint();  // ends here
   // As with data: a later sync that works would prove nothing about this name.
-  state.fail_with(error(errc::io, "syncing the journal's folder failed").caused_by(synced.error()));
+  auto moved = moved_away(state);
+  state.fail_with(
+      moved ? std::move(*moved)
+            : error(errc::io, "syncing the journal's folder failed").caused_by(synced.error()));
   raise(synced.error());
 }
 
