@@ -436,7 +436,9 @@ class Alone(unittest.TestCase):
             ("take serve --d", ""), ("take serve --ra", "--raw"), ("send help ta", ""), ("-", "--help --version"), ("sim se", "serve"),
             ("sim serve --sh", "--shrink --shrink-runs"), ("sim serve --fr", ""), ("que", "queues"), ("help que", "queues"), ("help sim m", "mutants"), ("serve --tls-ce", "--tls-cert"),
         ):
-            asked = subprocess.run(["fish", "--no-config", "-c", f"{script}\ncomplete -C 'weir {line}'"], capture_output=True, text=True)
+            with tempfile.TemporaryDirectory() as folder:  # which has no files that might be offered
+                asked = subprocess.run(["fish", "--no-config", "-c", f"{script}\ncomplete -C 'weir {line}'"],
+                                       capture_output=True, text=True, cwd=folder)
             told = [one.split("\t")[0] for one in asked.stdout.splitlines()]
             self.assertEqual(" ".join(sorted(told)), offered, (line, asked.stderr))
 
