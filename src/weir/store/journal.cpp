@@ -64,7 +64,8 @@ task<std::unique_ptr<journal>> journal::open(std::string folder, journal_options
   auto state = std::make_unique<detail::journal_state>(folder, options, client);
   co_await detail::make_folder(folder);
   state->lock = co_await detail::lock_folder(folder);
-  if (const auto status = path_status(detail::lock_path(folder))) state->lock_status = *status;
+  const int failed = state->io.status_of(state->lock.handle(), state->lock_status);
+  if (failed != 0) raise(error::from_os(-failed, "status of '" + detail::lock_path(folder) + "'"));
   co_await detail::recover_journal(*state);
   co_return std::unique_ptr<journal>(new journal(std::move(state)));
 }

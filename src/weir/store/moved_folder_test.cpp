@@ -2,6 +2,7 @@
 // that is confirmed lies elsewhere, and nobody writes or reads in a folder that another has locked.
 #include <weir/base/text.hpp>
 #include <weir/core/as_result.hpp>
+#include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/io/file.hpp>
 #include <weir/store/internal/journal_model.hpp>
@@ -11,12 +12,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
 
 namespace weir {
 namespace {
 
+using namespace weir::literals;
 using ::testing::HasSubstr;
 using weir::detail::journal_model;
 
@@ -77,6 +80,17 @@ WEIR_TEST("after the data folder was renamed nothing more is confirmed") {
   EXPECT_TRUE(model.has(1));
 }
 
+WEIR_TEST("a file in the data folder's place ends the journal") {
+  journal_model model;
+  const std::string ended = co_await life(model, [&](journal&) -> task<> {
+    co_await put(&model, 1);
+    co_await rename_path("/data", "/elsewhere");
+    (void)co_await open_file("/data", {.write = true, .create = true});
+    EXPECT_FALSE(co_await as_result(put(&model, 2)));
+  });
+  EXPECT_THAT(ended, HasSubstr("'/data/lock' is not there any more"));
+}
+
 WEIR_TEST("a lock that is removed ends the journal") {
   journal_model model;
   const std::string ended = co_await life(model, [&](journal&) -> task<> {
@@ -103,6 +117,35 @@ WEIR_TEST("the folder of another in our folder's place is not written to") {
   EXPECT_EQ(theirs.compare(again->lsn_durable()), "");
   EXPECT_EQ(co_await theirs.compare_values(), "");
   EXPECT_GE(again->lsn_durable(), durable);
+}
+
+WEIR_TEST("nothing is removed from the folder of another in our folder's place") {
+  journal_model ours;
+  journal_model theirs;
+  const std::string ended = co_await life(ours, [&](journal& log) -> task<> {
+    for (std::uint64_t id = 1; id <= 60; ++id) co_await put(&ours, id);
+    for (std::uint64_t id = 1; id <= 60; ++id) {
+      co_await ours.commit({{journal_model::drop, id, {}}});
+    }
+    testing::world().add_fault({.op = io_op::remove, .code = EIO, .count = 1'000});
+    co_await log.write_snapshot();
+    co_await put(&ours, 61);
+    co_await log.write_snapshot();
+    co_await sleep(100_ms);  // what is not needed any more can't be removed, and is tried again
+    EXPECT_GE(testing::world().faults_struck(), 1u);
+    co_await rename_path("/data", "/elsewhere");
+    (void)co_await others_commit(&theirs, 60);
+    testing::world().drop_faults();
+    const auto kept = std::ranges::count_if(
+        list_dir("/data"), [](const std::string& name) { return name.ends_with(".seg"); });
+    EXPECT_GE(kept, 5);
+    EXPECT_FALSE(co_await as_result(sleep(1_h)));  // ends with the journal
+  });
+  EXPECT_THAT(ended, HasSubstr("'/data/lock' is another file than the one locked"));
+  const auto again = co_await journal::open("/data", tiny, theirs);
+  theirs.over = again.get();
+  EXPECT_EQ(theirs.compare(again->lsn_durable()), "");
+  EXPECT_EQ(co_await theirs.compare_values(), "");
 }
 
 WEIR_TEST("the folder of another in our folder's place is not read from") {

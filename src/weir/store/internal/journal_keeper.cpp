@@ -34,6 +34,7 @@ bool is_snapshot_due(const journal_state& state) {
 
 task<> remove_oldest_snapshot(journal_state& state) {
   const std::string path = path_in(state.folder, snapshot_name(state.snapshots.front().header.lsn));
+  stay_in_place(state);
   state.snapshots.erase(state.snapshots.begin());
   co_await remove_path(path);
 }
@@ -41,6 +42,7 @@ task<> remove_oldest_snapshot(journal_state& state) {
 task<> write_snapshot(journal_state& state, snapshot_writer& writer, snapshot_header from) {
   state.boundary = {.is_on = true, .segment = from.segment, .offset = from.offset};
   state.client.begin_snapshot();
+  stay_in_place(state);
   co_await writer.begin();
   std::string slice;
   for (;;) {

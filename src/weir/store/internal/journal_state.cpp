@@ -4,11 +4,14 @@
 #include <weir/base/defect.hpp>
 #include <weir/base/log.hpp>
 #include <weir/base/text.hpp>
+#include <weir/core/as_result.hpp>
+#include <weir/core/sleep.hpp>
 #include <weir/store/internal/journal_folder.hpp>
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 namespace weir::detail {
@@ -138,9 +141,11 @@ void journal_state::wake_room() noexcept {
 task<std::shared_ptr<file>> journal_state::file_of(segment_state& segment) {
   segment.used_at = ++use_clock;
   if (segment.open) co_return segment.open;
-  auto opened =
-      std::make_shared<file>(co_await open_file(path_in(folder, segment_name(segment.number)), {}));
-  if (auto moved = moved_away(*this)) raise(std::move(*moved));
+  auto found = co_await as_result(open_file(path_in(folder, segment_name(segment.number)), {}));
+  if (!found && found.error() == errc::cancelled) co_await checkpoint();  // ends here
+  stay_in_place(*this);
+  if (!found) raise(std::move(found.error()));
+  auto opened = std::make_shared<file>(std::move(*found));
   segment.open = opened;
   std::size_t count = 0;
   segment_state* oldest = nullptr;
@@ -168,13 +173,21 @@ std::optional<error> moved_away(const journal_state& state) {
   const std::string path = lock_path(state.folder);
   const auto now = path_status(path);
   if (now && now->is_same_file(state.lock_status)) return std::nullopt;
-  const bool is_gone = !now && now.error() == errc::not_found;
+  const int code = now ? 0 : now.error().os_code();
+  const bool is_gone = code == ENOENT || code == ENOTDIR || code == ELOOP;
   if (!now && !is_gone) return std::nullopt;  // says nothing of where the folder is
   return error(errc::io,
                fmt::format("the data folder '{}' was moved, removed or replaced while it is in use "
                            "('{}' is {}): nothing more is taken",
                            state.folder, path,
                            is_gone ? "not there any more" : "another file than the one locked"));
+}
+
+void stay_in_place(journal_state& state) {
+  auto moved = moved_away(state);
+  if (!moved) return;
+  state.fail_with(*moved);
+  raise(std::move(*moved));
 }
 
 constinit const wait_kind durable_wait::kind_{"records to be durable", &durable_wait::leave,

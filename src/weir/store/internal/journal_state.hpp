@@ -133,8 +133,10 @@ task<> keep_journal(journal_state* journal);
 
 task<> recover_journal(journal_state& state);
 /// Why the folder's path does not lead to the folder that is locked, any more: a file that is
-/// opened or renamed by its path would be somebody else's. One `stat`.
+/// opened, renamed or removed by its path would be somebody else's. One `stat`.
 std::optional<error> moved_away(const journal_state& state);
+/// Ends the journal then, for good, and raises why: before whatever is done by a path.
+void stay_in_place(journal_state& state);
 /// Gives a synced file its name, durably; when that can't be known, the journal has failed.
 task<> publish(journal_state& state, std::string from, std::string to);
 /// Intake is refused from now on, because of this; the first time it is logged.

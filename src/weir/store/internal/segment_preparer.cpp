@@ -65,6 +65,7 @@ task<> give_up(journal_state& state, std::uint32_t number) {
                          !segment.has_bad_pages && state.number_last < segment_number_max;
   sometimes(is_wanted, "a segment is used again");
   if (!is_wanted) {
+    stay_in_place(state);
     parting from(state, segment);
     co_await remove_path(path);
     from.finish();
@@ -126,10 +127,7 @@ void note_failure(journal_state& state, const error& why) {
 
 // Numbers of segments have no gap: the next is given only after this one's name is durable.
 task<> publish(journal_state& state, std::string from, std::string to) {
-  if (auto moved = moved_away(state)) {  // for good: somebody else may have it now
-    state.fail_with(*moved);
-    raise(std::move(*moved));
-  }
+  stay_in_place(state);
   co_await rename_path(std::move(from), std::move(to));
   if (is_planted("journal: renames without a sync of the folder")) co_return;
   auto synced = co_await as_result(sync_dir(state.folder));
@@ -157,6 +155,7 @@ task<> add_prepared(journal_state& state, bool writes_zeros) {
   const std::uint32_t number = state.number_last + 1;
   const std::string path = path_in(state.folder, segment_name(number));
   const std::string unfinished = path + ".tmp";
+  stay_in_place(state);
   auto blank = std::make_shared<file>(
       co_await make_blank_file(unfinished, state.options.segment_bytes, writes_zeros));
   std::list<prepared_segment> made;  // has its memory before the file has its name
