@@ -14,10 +14,34 @@
 
 namespace weir {
 
-/// The body of the scope around one cleanup.
-struct cleanups::step_call {
-  step* one;
-  WEIR_CORO_WRAPPER task<> operator()(scope&) const { return one->run(); }
+/// The scope around one cleanup: as with_scope(), without a frame of its own, which a cleanup must
+/// not need memory for. Its deadline counts also where it was cut short in nothing, as under a
+/// shield; its own cancellation, as of a task that it needs no more, only where it ended the body.
+struct cleanups::step_call final : detail::scope_frame {
+  step_call(step& one, duration deadline)
+      : scope_frame({.name = "deadline", .timeout = deadline}), one_(one) {}
+
+  template <class P>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<P>) noexcept {
+    enter();
+    try {
+      child_ = one_.run();
+    } catch (...) {
+      return fail_at_start(std::current_exception());
+    }
+    return child_.begin_under(*this);
+  }
+  void await_resume() {
+    const bool is_cut = is_body_cut();
+    if (!is_cut) child_.promise().take();
+    if (is_cut || end_.reason.kind == cancel_kind::deadline) detail::raise_cut_short(end_.reason);
+  }
+
+ private:
+  void destroy_body() noexcept override { child_.reset(); }
+
+  step& one_;
+  task<> child_;
 };
 
 cleanups::~cleanups() {
@@ -78,12 +102,7 @@ task<> cleanups::run() {
     const duration length = last->options.deadline;
     const time_point due = loop::current()->now() + length;
     try {
-      const scope_end end =
-          co_await detail::scope_awaiter<void, step_call, detail::cut_short::tell>(
-              {.name = "deadline", .timeout = length}, step_call{last.get()});
-      // Its deadline counts also where it was cut short in nothing, as under a shield.
-      if (end.was_cut_short() || end.reason.kind == cancel_kind::deadline)
-        detail::raise_cut_short(end.reason);
+      co_await step_call(*last, length);
     } catch (...) {
       note_failure(failure_of(*last, due));
       if (is_planted("core: a cleanup that fails is the last one")) co_return;

@@ -142,6 +142,24 @@ WEIR_TEST("a cleanup that cancels its own scope has not overrun its deadline") {
   EXPECT_EQ(told, texts{});
 }
 
+WEIR_TEST("a cleanup that ends its own helper has not failed") {
+  const texts told = co_await told_of([]() -> task<> {
+    scope::current()->spawn([]() -> task<> { co_await sleep(1_h); });
+    co_await sleep(1_ms);
+    scope::current()->cancel("the helper is not needed any more");
+  });
+  EXPECT_EQ(told, texts{});
+}
+
+WEIR_TEST("a cleanup that its own cancellation ends has failed") {
+  const texts told = co_await told_of([]() -> task<> {
+    scope::current()->cancel("that is enough");
+    co_await sleep(1_ms);
+  });
+  WEIR_REQUIRE(told.size() == 1);
+  EXPECT_THAT(told[0], HasSubstr("cancelled"));
+}
+
 WEIR_TEST("a cancelled body is cleaned up after, and the cancellation goes on") {
   bool is_clean = false;
   bool went_on = false;

@@ -171,6 +171,8 @@ const std::exception_ptr& error_group::operator[](std::size_t at) const noexcept
 
 const char* error_group::what() const noexcept {
   if (const char* kept = list_->text.get()) return kept;
+  std::optional<detail::world_runs> keeping;
+  if (list_->is_fixed) keeping.emplace();  // it outlives a simulated program
   detail::string_sink out;
   out.put_number(list_->count);
   out.put(list_->count == 1 ? " error:" : " errors:");
@@ -186,8 +188,6 @@ const char* error_group::what() const noexcept {
     out.put(" more that were not kept");
   }
   try {
-    std::optional<detail::world_runs> keeping;
-    if (list_->is_fixed) keeping.emplace();  // it outlives a simulated program
     return list_->text.keep(std::move(out.text));
   } catch (const std::bad_alloc&) {
     return "weir::error_group (out of memory while describing it)";
