@@ -150,7 +150,8 @@ result<void> broker_state::apply_kind(broker_record record, location where) {
     case record_kind::reply_done:
       return apply_payload<reply_done_record>(payload, where);
   }
-  return fail(errc::corrupt,
+  // A later program's: its checksum is right.
+  return fail(errc::unsupported,
               fmt::format("broker record of unknown kind {}", static_cast<int>(record.kind)));
 }
 
