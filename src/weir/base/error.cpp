@@ -1,7 +1,6 @@
 #include <weir/base/error.hpp>
 
 #include <weir/base/kept_text.hpp>
-#include <weir/base/program_here.hpp>
 #include <weir/base/text.hpp>
 
 #include <atomic>
@@ -202,7 +201,7 @@ const error* error::cause() const noexcept {
 
 const char* exception::what() const noexcept {
   error::detail* shared = error_.detail_;
-  if (shared == nullptr) return name(error_.code()).data();  // all that there is to tell
+  if (shared == nullptr) return name(error_.code()).data();  // nothing else is kept
   try {
     const char* kept = shared->what.get();
     return kept != nullptr ? kept : shared->what.keep(describe(error_));

@@ -1,5 +1,6 @@
 #include <weir/base/log.hpp>
 
+#include <weir/base/escaped.hpp>
 #include <weir/base/program_here.hpp>
 
 #include <fmt/format.h>
@@ -84,21 +85,6 @@ using line = fmt::basic_memory_buffer<char, 512>;
 
 void append(line& out, std::string_view text) {
   out.append(text.data(), text.data() + text.size());
-}
-
-// Control bytes as \n or \x1b; UTF-8 stays as it is.
-void append_escaped(line& out, std::string_view text, bool is_quoted) {
-  for (char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n') {
-      append(out, "\\n");
-    } else if (byte < 0x20 || byte == 0x7f) {
-      fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
-    } else {
-      if (is_quoted && (c == '"' || c == '\\')) out.push_back('\\');
-      out.push_back(c);
-    }
-  }
 }
 
 void append_value(line& out, const field& f) {

@@ -1,5 +1,6 @@
 #include <weir/serve/server_life.hpp>
 
+#include <weir/base/escaped.hpp>
 #include <weir/base/log.hpp>
 #include <weir/base/text.hpp>
 #include <weir/broker/broker.hpp>
@@ -184,19 +185,10 @@ task<> run_server(server_setup setup, event& stop, server_observer& observer) {
   log::info("ended", {{"folder", config.data}});
 }
 
-/// A name as the log has it: control bytes as \n or \x1b, so that it can't make lines of its own.
+/// A name as the log has it, so that it can't make lines of its own.
 static std::string on_one_line(std::string_view text) {
   std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n') {
-      out += "\\n";
-    } else if (byte < 0x20 || byte == 0x7f) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else {
-      out += c;
-    }
-  }
+  append_escaped(out, text, false);
   return out;
 }
 
