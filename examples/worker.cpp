@@ -64,8 +64,9 @@ static weir::task<> work_once(server* from) {
   if (lease.status() != 200) weir::raise(weir::error(weir::errc::refused, lease.body));
   const std::string receipt = member(lease.body, "receipt");
   if (receipt.empty()) co_return;
-  // Out of reach of Ctrl-C: a message that was taken and left costs it an attempt.
-  co_await weir::shield(handle(from, receipt, member(lease.body, "body")), 10_s);
+  // Out of reach of Ctrl-C (a second one kills): a message that was taken and left costs an
+  // attempt.
+  co_await weir::shield(handle(from, receipt, member(lease.body, "body")));
 }
 
 static weir::task<> work(server* from) {

@@ -140,9 +140,11 @@ void refuse_no_folder(const std::string& path) {
   std::error_code failure;
   const std::filesystem::file_status found = std::filesystem::status(path, failure);
   if (std::filesystem::is_directory(found)) return;
-  const std::string text = std::filesystem::exists(found)
-                               ? fmt::format("'{}' is no folder", path)
-                               : fmt::format("there is no folder '{}'", path);
+  std::string text = fmt::format("there is no folder '{}'", path);
+  if (std::filesystem::exists(found)) text = fmt::format("'{}' is no folder", path);
+  if (found.type() == std::filesystem::file_type::none) {
+    text = fmt::format("'{}' can't be looked at ({})", path, failure.message());
+  }
   throw command_failure{exit_code::usage, text};
 }
 

@@ -52,7 +52,13 @@ task<look> look_at(const server_caller& caller, std::string path) {
 task<> watch_dead(const server_caller* caller, std::string path, progress_bar* bar) {
   std::uint64_t total = 0;
   for (;; co_await sleep(look_interval)) {
-    const result<look> seen = co_await as_result(look_at(*caller, path));
+    std::optional<look> seen;
+    try {
+      const result<look> got = co_await as_result(look_at(*caller, path));
+      if (got) seen = *got;
+    } catch (const command_failure&) {
+      seen.reset();
+    }
     if (!seen) continue;  // the redrive goes on, whatever a look at it meets
     total = std::max(total, seen->dead);
     bar->progressed(total - seen->dead, total);
