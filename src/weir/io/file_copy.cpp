@@ -10,7 +10,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -152,11 +151,11 @@ class own_descriptor {
 
 bool is_same_file(const file& a, const file& b) noexcept {
   if (a.handle() == b.handle()) return true;
-  if (!loop::current()->io().has_descriptors()) return false;
-  struct stat first;
-  struct stat second;
-  return ::fstat(a.handle(), &first) == 0 && ::fstat(b.handle(), &second) == 0 &&
-         first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+  driver& io = loop::current()->io();
+  file_status first;
+  file_status second;
+  return io.status_of(a.handle(), first) == 0 && io.status_of(b.handle(), second) == 0 &&
+         first.is_same_file(second);
 }
 
 void refuse_overlap(const file& from, const file& to, const course& all, std::uint64_t target_at) {

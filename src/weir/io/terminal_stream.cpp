@@ -25,13 +25,15 @@ bool is_tty(io_handle descriptor) noexcept { return ::isatty(descriptor) == 1; }
 
 task<bytes> terminal::receive() {
   const io_handle from = handle_here();
-  is_in_string_ = false;
   if (!typed_.empty()) {
     co_await checkpoint();
     has_paused_ = false;
+    is_in_string_ = false;
     co_return bytes::copy_of(std::exchange(typed_, {}));
   }
-  co_return co_await detail::receive_wait(from);
+  bytes received = co_await detail::receive_wait(from);
+  is_in_string_ = false;
+  co_return received;
 }
 
 // The rest of a string that was told already, as far as it has come.
