@@ -19,7 +19,7 @@ class frames_watched {
   ~frames_watched();
 
  private:
-  listener outer_;
+  [[maybe_unused]] listener outer_;  // not where frames are not pooled
 };
 
 /// True while this thread asks operator new for the memory of a frame that is not pooled. How large

@@ -30,8 +30,8 @@ class fibre {
  private:
   static void begin() noexcept;
 
-  ucontext_t context_{};  // where a new one begins
-  jmp_buf place_ = {};    // where it was left
+  ucontext_t context_{};                 // where a new one begins
+  [[maybe_unused]] jmp_buf place_ = {};  // where it was left; AddressSanitizer uses the context
   bool has_begun_ = true;
   std::unique_ptr<unsigned char[]> stack_;
   void (*entry_)(void*) = nullptr;
