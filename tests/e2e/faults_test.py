@@ -10,6 +10,7 @@ import os
 import resource
 import shutil
 import socket
+import subprocess
 import sys
 import threading
 import tempfile
@@ -306,6 +307,13 @@ class ReadOnlyDisk(Case):
 
 
 class NoDescriptors(Case):
+    def test_a_limit_under_which_nobody_is_answered_is_refused_at_the_start(self):
+        command = f"ulimit -n 12; exec '{APP}' serve --listen 127.0.0.1:0 --data '{tempfile.gettempdir()}/weir-none'"
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("the system allows 12 open files, and the server needs 20 at least", done.stderr)
+        self.assertFalse(os.path.exists(f"{tempfile.gettempdir()}/weir-none"))
+
     @unittest.skipIf("asan" in APP, "UBSan takes a pipe to look at an object, and without one it calls the object damaged")
     def test_a_server_without_descriptors_serves_who_is_connected_and_then_the_others(self):
         limit = 64

@@ -139,7 +139,14 @@ void check_place(const std::string& folder) {
 /// Connections must leave descriptors for the files of the journal and for calls to workers.
 void fit_connections(server_config& config) {
   constexpr std::uint64_t kept = 512;
+  constexpr std::uint64_t descriptors_min = 20;  // with fewer it may listen and answer nobody
   const std::uint64_t limit = raise_descriptor_limit();
+  if (limit < descriptors_min) {
+    throw command_failure{exit_code::failed,
+                          fmt::format("the system allows {} open files, and the server needs {} at "
+                                      "least: raise the limit (ulimit -n, LimitNOFILE= of a unit)",
+                                      limit, descriptors_min)};
+  }
   const std::uint64_t most = limit > 2 * kept ? limit - kept : limit / 2;
   if (config.connections_max <= most) return;
   log::warn(
