@@ -189,6 +189,7 @@ void both_talk(explored_nodes& nodes) {
 }
 
 TEST(OnNodes, who_relies_on_a_large_buffer_is_found_and_told_how_small_it_was) {
+  const with_environment enough("WEIR_TEST_SCHEDULES", "100");
   const std::string text = report_of(&both_talk);
   expect_parts(text, {"deadlock", "2 exceptions needed", "ann: socket buffers of 64 bytes\n",
                       "bob: socket buffers of 64 bytes\n", "WEIR_REPLAY=log:b0@1=3,b0@2=3 "});
