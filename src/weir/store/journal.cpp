@@ -65,7 +65,7 @@ task<std::unique_ptr<journal>> journal::open(std::string folder, journal_options
   co_await detail::make_folder(folder);
   state->lock = co_await detail::lock_folder(folder);
   const int failed = state->io.status_of(state->lock.handle(), state->lock_status);
-  if (failed != 0) raise(error::from_os(-failed, "status of '" + detail::lock_path(folder) + "'"));
+  if (failed != 0) raise(error::from_os(-failed, "status of '" + state->lock_file + "'"));
   co_await detail::recover_journal(*state);
   co_return std::unique_ptr<journal>(new journal(std::move(state)));
 }

@@ -21,6 +21,7 @@ journal_state::journal_state(std::string where, journal_options chosen, journal_
       options(chosen),
       client(of),
       io(loop::current()->io()),
+      lock_file(lock_path(folder)),
       pending(chosen.group_bytes_max, chosen.recent_bytes_max) {}
 
 journal_state::~journal_state() { WEIR_ASSERT(durable_waits.is_empty() && room_waits.is_empty()); }
@@ -170,8 +171,7 @@ bool journal_state::is_sealed(const segment_state& segment) const noexcept {
 }
 
 std::optional<error> moved_away(const journal_state& state) {
-  const std::string path = lock_path(state.folder);
-  const auto now = path_status(path);
+  const auto now = path_status(state.lock_file);
   if (now && now->is_same_file(state.lock_status)) return std::nullopt;
   const int code = now ? 0 : now.error().os_code();
   const bool is_gone = code == ENOENT || code == ENOTDIR || code == ELOOP;
@@ -179,7 +179,7 @@ std::optional<error> moved_away(const journal_state& state) {
   return error(errc::io,
                fmt::format("the data folder '{}' was moved, removed or replaced while it is in use "
                            "('{}' is {}): nothing more is taken",
-                           state.folder, path,
+                           state.folder, state.lock_file,
                            is_gone ? "not there any more" : "another file than the one locked"));
 }
 

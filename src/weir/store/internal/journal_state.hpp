@@ -77,7 +77,8 @@ struct journal_state {
   journal_client& client;
   driver& io;
   file lock;
-  file_status lock_status;  // at the opening
+  std::string lock_file;  // its path: each group asks for it, and needs no memory to
+  file_status lock_status;
 
   pending_groups pending;
   std::uint64_t lsn_durable = 0;
