@@ -138,8 +138,7 @@ class asio_wait final : public leaf_wait<asio_wait<T>, T>, settle_listener, post
   // The operation began before the wait: a task that is cancelled already waits for it, too.
   bool await_ready() noexcept {
     if (!this->task->is_cancelled() || of_->is_settled()) return base::await_ready();
-    this->task->is_wait_refused = false;
-    this->task->is_wait_finished = false;
+    this->task->found = await_outcome::must_wait;
     return false;
   }
   bool try_now() noexcept { return of_->is_settled(); }

@@ -20,8 +20,6 @@ std::coroutine_handle<> boundary::resumed() noexcept {
   detail::assertion_failed("this boundary waits by itself", __FILE__, __LINE__, __func__);
 }
 
-bool task_header::is_cancelled() const noexcept { return current->is_cancelled(); }
-
 namespace {
 
 [[noreturn, gnu::cold, gnu::noinline]] void stop_for_wrong_loop(const task_header& task,
@@ -78,8 +76,6 @@ void wait::complete_cancelled() noexcept {
   task->is_unwinding = true;
   complete();
 }
-
-bool may_finish_now(task_header& task) noexcept { return task.current->on().spend(); }
 
 std::coroutine_handle<> requeue(task_header& task) noexcept {
   loop& on = task.current->on();

@@ -184,6 +184,13 @@ struct error_trace;
 
 enum class task_end : std::uint8_t { running, value, failed, stopped };
 
+/// Why an await suspends.
+enum class await_outcome : std::uint8_t {
+  must_wait,
+  is_over,  // but the budget of the step is spent
+  refused,  // its scope is cancelled
+};
+
 /// One task: its place in the tree, its state and what it waits for. A million of them are no rare
 /// thing, so it is kept at 96 bytes: what is never needed at the same time shares its room.
 struct task_header : boundary {
@@ -205,10 +212,9 @@ struct task_header : boundary {
   std::uint32_t resumes = 0;
   task_state state = task_state::ready;
   task_end end = task_end::running;
-  std::uint8_t references = 2;        // the run itself, and the handle that somebody keeps
-  bool is_unwinding : 1 = false;      // ready, but to end its frames rather than to go on
-  bool is_wait_finished : 1 = false;  // what it awaits was over before a wait began ...
-  bool is_wait_refused : 1 = false;   // ... or may not begin, since its scope is cancelled
+  std::uint8_t references = 2;    // the run itself, and the handle that somebody keeps
+  bool is_unwinding : 1 = false;  // ready, but to end its frames rather than to go on
+  await_outcome found : 2 = await_outcome::must_wait;  // by an await that has to suspend
 
   explicit task_header(std::source_location place) noexcept : here(place) {}
   task_header(const task_header&) = delete;
@@ -220,7 +226,7 @@ struct task_header : boundary {
   virtual void destroy() noexcept = 0;  // frees the header; references is 0
 
   bool is_done() const noexcept { return end != task_end::running; }
-  bool is_cancelled() const noexcept;
+  inline bool is_cancelled() const noexcept;  // scope.hpp has it
   /// What it waits for, or null.
   wait* waits_for() const noexcept { return state == task_state::waiting ? waiting : nullptr; }
   /// The frame that it was spawned with: before its first step, and after its last one.

@@ -221,6 +221,8 @@ class scope {
   scope_stats stats_;
 };
 
+inline bool detail::task_header::is_cancelled() const noexcept { return current->is_cancelled(); }
+
 }  // namespace weir
 
 #include <weir/core/detail/scope_impl.hpp>

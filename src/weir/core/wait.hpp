@@ -13,8 +13,9 @@
 
 namespace weir::detail {
 
-/// The three verbs of the check that need the loop; compiled once.
-bool may_finish_now(task_header& task) noexcept;  // takes one from the step's budget
+/// Takes one from the step's budget.
+inline bool may_finish_now(const task_header& task) noexcept;
+/// The two verbs of the check that need the loop's queue; compiled once.
 std::coroutine_handle<> requeue(task_header& task) noexcept;
 /// The step of the next ready task, when it may begin without a look at the clock; else nothing.
 std::coroutine_handle<> next_step() noexcept;
@@ -31,11 +32,12 @@ struct leaf_wait : Base {
 
   bool await_ready() noexcept {
     task_header& task = *this->task;
-    task.is_wait_refused = task.is_cancelled();
-    if (task.is_wait_refused) [[unlikely]]
-      return false;
-    task.is_wait_finished = self().try_now();
-    return task.is_wait_finished && may_finish_now(task);
+    if (task.is_cancelled()) [[unlikely]]
+      return suspends(task, await_outcome::refused);
+    if (!self().try_now()) return suspends(task, await_outcome::must_wait);
+    if (may_finish_now(task)) [[likely]]
+      return true;
+    return suspends(task, await_outcome::is_over);
   }
   template <class P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> from) noexcept {
@@ -48,16 +50,24 @@ struct leaf_wait : Base {
   std::coroutine_handle<> suspend(std::uintptr_t leaf) noexcept {
     task_header& task = *this->task;
     task.leaf = leaf;
-    if (task.is_wait_refused) [[unlikely]]
+    if (task.found == await_outcome::refused) [[unlikely]]
       return unwind(task);
-    if (task.is_wait_finished) return requeue(task);  // done, but the step's budget is spent
+    if (task.found == await_outcome::is_over) return requeue(task);
     this->begin();
     self().enlist();
     return next_step();
   }
 
  private:
+  // Written only here: what goes on at once has no need of it, and the write would be a good part
+  // of what it costs.
+  static bool suspends(task_header& task, await_outcome why) noexcept {
+    task.found = why;
+    return false;
+  }
   Derived& self() noexcept { return static_cast<Derived&>(*this); }
 };
 
 }  // namespace weir::detail
+
+#include <weir/core/detail/wait_impl.hpp>

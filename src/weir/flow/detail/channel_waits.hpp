@@ -72,12 +72,12 @@ class channel_receive_wait final
 
   // A plain await only: a select has others to look at.
   bool await_ready() noexcept {
-    const bool is_over = base::await_ready();
+    if (base::await_ready()) return true;
     if constexpr (Reach::is_shared) {
-      const bool may_come = !this->task->is_wait_refused && !this->task->is_wait_finished;
-      if (!is_over && may_come && this->of_->looks_out()) return base::await_ready();
+      const bool may_come = this->task->found == await_outcome::must_wait;
+      if (may_come && this->of_->looks_out()) return base::await_ready();
     }
-    return is_over;
+    return false;
   }
   bool try_now() noexcept {
     if constexpr (Reach::is_shared) {
