@@ -59,8 +59,7 @@ struct leaf_wait : Base {
   }
 
  private:
-  // Written only here: what goes on at once has no need of it, and the write would be a good part
-  // of what it costs.
+  // Written only here: nobody asks it of an await that goes on at once.
   static bool suspends(task_header& task, await_outcome why) noexcept {
     task.found = why;
     return false;
