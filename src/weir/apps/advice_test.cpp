@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-namespace weir {
+namespace weir::advice_test {
 namespace {
 
 using namespace literals;
@@ -244,4 +244,4 @@ TEST(advice, names_are_different) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::advice_test

@@ -28,12 +28,12 @@ constexpr duration cpu_max = duration::seconds(1);
 constexpr duration phase_min = duration::milliseconds(10);
 constexpr duration phase_max = duration::seconds(60);
 constexpr std::uint32_t concurrency_max = 100'000;
-constexpr std::uint32_t bytes_max = 1u << 20;
+constexpr std::uint32_t request_bytes_max = 1u << 20;
 constexpr std::uint64_t held_bytes_max = 1u << 30;  // by all requests together
 
 constexpr double others_told_from = 0.1;
 
-struct settings {
+struct advise_settings {
   shape_trial plan;
   bool json = false;
 };
@@ -197,7 +197,7 @@ std::string json_of(const shape_trial& plan, const measurement& measured, const 
   return out.take();
 }
 
-exit_code run_advise(const settings& given) {
+exit_code run_advise(const advise_settings& given) {
   check(given.plan);
   const measurement measured = measure(given.plan);
   if (!measured.rows.front().is_whole()) {
@@ -219,7 +219,7 @@ void add_advise_command(command_syntax app, command_choice& choice) {
       "Advised is the simplest shape whose throughput is within 10 % of the best and whose 99th "
       "percentile\nis within 25 % of the best of these. The order of simplicity: plain code, tasks "
       "on one loop, with a\npool, a loop for each core, a thread for each request.");
-  const auto given = std::make_shared<settings>();
+  const auto given = std::make_shared<advise_settings>();
   const unsigned cores = detail::cores_allowed();
   workload& load = given->plan.load;
   load.cores = cores;
@@ -227,7 +227,8 @@ void add_advise_command(command_syntax app, command_choice& choice) {
   command.option("--cpu", load.cpu, "How long it computes: 0s to 1s").required();
   command.option("--concurrency", load.concurrency, "Requests at once", {1u, concurrency_max})
       .required();
-  command.option("--bytes", load.bytes, "Memory that a request holds (default 0)", {0u, bytes_max});
+  command.option("--bytes", load.bytes, "Memory that a request holds (default 0)",
+                 {0u, request_bytes_max});
   command.option("--cores", load.cores, "Processors (default: all that it may use)", {1u, cores});
   command.option("--time", given->plan.phase,
                  "Counted for each shape, or three waits if that is longer (default 600ms)");

@@ -48,7 +48,7 @@ void show(const std::vector<trial_row>& rows, bool as_json) {
 }
 
 // With less there is nothing to divide by.
-constexpr duration phase_min = duration::milliseconds(1);
+constexpr duration row_time_min = duration::milliseconds(1);
 
 void add_disk(command_syntax bench, command_choice& choice) {
   struct settings {
@@ -62,7 +62,7 @@ void add_disk(command_syntax bench, command_choice& choice) {
   command.option("--bytes", given->plan.message_bytes, "Size of a message (default 1024)",
                  {1u, 1u << 20});
   command.option("--writers", given->plan.writers, "Writers at once (default 64)", {1u, 10'000u});
-  command.option("--time", given->plan.phase, "For each row (default 3s)", phase_min);
+  command.option("--time", given->plan.phase, "For each row (default 3s)", row_time_min);
   command.flag("--json", given->json, "For programs: one JSON object");
   command.when_chosen([&choice, given] {
     choice.run = [given] {
@@ -86,7 +86,7 @@ void add_server(command_syntax bench, command_choice& choice) {
                  {1u, 1u << 20});
   command.option("--connections", given->plan.connections, "Clients at once (default 64)",
                  {1u, 10'000u});
-  command.option("--time", given->plan.phase, "For each row (default 3s)", phase_min);
+  command.option("--time", given->plan.phase, "For each row (default 3s)", row_time_min);
   command.when_chosen([&choice, given] {
     choice.run = [given] {
       const auto measure = [](const settings* with) -> task<std::vector<trial_row>> {

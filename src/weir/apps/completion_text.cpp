@@ -33,7 +33,7 @@ std::vector<std::string_view> plain_words(const completable& command) {
 }
 
 /// In single quotes for any shell here.
-std::string quoted(std::string_view text) {
+std::string shell_word(std::string_view text) {
   std::string out = "'";
   for (const char c : text) {
     if (c == '\'') {
@@ -50,7 +50,7 @@ template <class Line>
 std::string cases_of(const std::vector<completable>& commands, Line line) {
   std::string out;
   for (const completable& one : commands | std::views::reverse) {
-    out += fmt::format("    {}*) {} ;;\n", quoted(one.name + " "), line(one));
+    out += fmt::format("    {}*) {} ;;\n", shell_word(one.name + " "), line(one));
   }
   return out;
 }
@@ -86,7 +86,7 @@ complete -o default -F _weir weir
 std::string zsh_text(const std::vector<completable>& commands) {
   std::string names;
   for (const completable& one : commands) {
-    if (!is_below(one)) names += fmt::format("    {}\n", quoted(one.name + ":" + one.help));
+    if (!is_below(one)) names += fmt::format("    {}\n", shell_word(one.name + ":" + one.help));
   }
   const std::string plain = cases_of(commands, [](const completable& one) {
     const std::vector<std::string_view> words = plain_words(one);
@@ -147,7 +147,7 @@ complete -c weir -f -n __fish_use_subcommand -l version
   for (const completable& one : commands) {
     if (!is_below(one)) {
       out += fmt::format("complete -c weir -f -n __fish_use_subcommand -a {} -d {}\n", one.name,
-                         quoted(one.help));
+                         shell_word(one.help));
     }
     const std::string when = fish_condition(one, commands);
     for (const std::string& word : one.words) {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::completion_text_test {
 namespace {
 
 const std::vector<completable> commands{{"send", "Submit a message", {"--key", "--now"}, {"--key"}},
@@ -54,4 +54,4 @@ TEST(completion_text, fish_has_one_line_an_option_of_the_command_that_is_meant) 
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::completion_text_test

@@ -12,7 +12,7 @@ namespace {
 using std::filesystem::file_type;
 using std::filesystem::perms;
 
-std::string advice(const std::string& path, file_type wanted, perms loose, const char* mode) {
+std::string guard_advice(const std::string& path, file_type wanted, perms loose, const char* mode) {
   std::error_code failure;
   const std::filesystem::file_status status = std::filesystem::status(path, failure);
   if (path.empty() || failure || status.type() != wanted) return {};
@@ -34,11 +34,11 @@ bool is_everybodys(const std::string& path) {
 
 // A group that may read is how services share a secret.
 std::string loose_file_advice(const std::string& path) {
-  return advice(path, file_type::regular, perms::group_write | perms::others_all, "600");
+  return guard_advice(path, file_type::regular, perms::group_write | perms::others_all, "600");
 }
 std::string loose_folder_advice(const std::string& path) {
   if (is_everybodys(path)) return "give --data a folder that is the server's own";
-  return advice(path, file_type::directory, perms::group_all | perms::others_all, "700");
+  return guard_advice(path, file_type::directory, perms::group_all | perms::others_all, "700");
 }
 
 }  // namespace weir

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <string>
 
-namespace weir {
+namespace weir::file_guard_test {
 namespace {
 
 TEST(file_guard, says_what_to_do_when_others_can_read) {
@@ -36,4 +36,4 @@ TEST(file_guard, says_what_to_do_when_others_can_read) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::file_guard_test

@@ -5,7 +5,7 @@
 #include <csignal>
 #include <stdexcept>
 
-namespace weir {
+namespace weir::forked_call_test {
 namespace {
 
 struct pair_of_numbers {
@@ -34,4 +34,4 @@ TEST(forked_call, one_that_fails_has_no_answer) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::forked_call_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::latency_list_test {
 namespace {
 
 TEST(latency_list, gives_percentiles_by_nearest_rank) {
@@ -60,4 +60,4 @@ TEST(latency_list, lengths_are_short_for_people) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::latency_list_test

@@ -19,7 +19,7 @@ namespace {
 // What a pipe takes without a wait when it says that there is room.
 constexpr std::size_t piece_bytes = PIPE_BUF;
 
-time_point steady_now() noexcept {
+time_point outlet_now() noexcept {
   return time_point(std::chrono::steady_clock::now().time_since_epoch().count());
 }
 
@@ -96,12 +96,12 @@ bool log_outlet::put(std::string_view bytes) noexcept {
 bool log_outlet::has_room() noexcept {
   struct pollfd at{.fd = descriptor_, .events = POLLOUT, .revents = 0};
   if (::poll(&at, 1, 0) == 1) return true;
-  if (steady_now() < waits_from_) return false;
-  const time_point until = steady_now() + patience_;
-  for (duration left = patience_; left > duration(); left = until - steady_now()) {
+  if (outlet_now() < waits_from_) return false;
+  const time_point until = outlet_now() + patience_;
+  for (duration left = patience_; left > duration(); left = until - outlet_now()) {
     if (::poll(&at, 1, static_cast<int>(left.ns / 1'000'000) + 1) == 1) return true;
   }
-  waits_from_ = steady_now() + pause;
+  waits_from_ = outlet_now() + pause;
   return false;
 }
 

@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <string>
 
-namespace weir {
+namespace weir::log_outlet_test {
 namespace {
 
 using namespace literals;
@@ -106,4 +106,4 @@ TEST(log_outlet, a_reader_that_has_gone_ends_nothing) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::log_outlet_test

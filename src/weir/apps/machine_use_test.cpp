@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::machine_use_test {
 namespace {
 
 TEST(machine_use, idle_time_and_waits_for_the_disk_are_not_busy) {
@@ -34,4 +34,4 @@ TEST(machine_use, shares_stay_within_bounds) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::machine_use_test

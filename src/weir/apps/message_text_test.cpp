@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::message_text_test {
 namespace {
 
 TEST(message_text, a_done_message_gives_its_result_decoded) {
@@ -32,4 +32,4 @@ TEST(message_text, a_message_on_its_way_is_no_end) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::message_text_test

@@ -20,7 +20,7 @@ namespace weir {
 
 namespace {
 
-struct settings {
+struct mutants_settings {
   std::vector<std::string> names;
   std::uint64_t first_seed = 1;
   std::uint64_t tries = 1'000;
@@ -118,7 +118,7 @@ std::string sum_of(const drill::mutant_report& report) {
       report.killed(), report.tried.size(), in_seconds(cpu), report.control_seeds);
 }
 
-exit_code run_mutants(const settings& given) {
+exit_code run_mutants(const mutants_settings& given) {
   const std::vector<drill::mutant> all = drill::all_mutants();
   const result<std::vector<drill::mutant>> which = drill::mutants_named(all, given.names);
   if (!which) throw command_failure{exit_code::usage, std::string(which.error().message())};
@@ -168,7 +168,7 @@ void add_mutants_command(command_syntax sim, command_choice& choice) {
       "process of its own, one seed after the other, until a promise is broken. First the same\n"
       "seeds must pass without a defect. Needs a build that can plant defects: the dev preset.\n"
       "Exit code 0: all were noticed; 1: one lives.");
-  const auto given = std::make_shared<settings>();
+  const auto given = std::make_shared<mutants_settings>();
   command.option("name", given->names, "Which (default all)");
   command.option("--seed", given->first_seed, "The first one (default 1)");
   command.option("--seeds", given->tries, "Tries for each at most (default 1000)", {1});

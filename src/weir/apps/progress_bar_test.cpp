@@ -11,7 +11,7 @@
 #include <array>
 #include <cstdlib>
 
-namespace weir {
+namespace weir::progress_bar_test {
 namespace {
 
 using namespace weir::literals;
@@ -100,4 +100,4 @@ WEIR_TEST("a progress bar draws nothing where there is no terminal") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::progress_bar_test

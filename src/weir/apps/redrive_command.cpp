@@ -25,7 +25,7 @@ constexpr duration look_interval = duration::milliseconds(200);
 // The server answers when all are moved and durable; a million take about ten seconds.
 constexpr duration redrive_patience = duration::seconds(3'600);
 
-struct settings {
+struct redrive_settings {
   client_options client;
   std::string queue;
 };
@@ -71,7 +71,7 @@ struct redriven {
   std::optional<look> after;
 };
 
-task<redriven> redrive(const settings& given) {
+task<redriven> redrive(const redrive_settings& given) {
   const server_caller caller(given.client);
   const std::string path = fmt::format("/v1/queues/{}", encoded(given.queue));
   const api_call call{.method = "POST", .path = path + "/redrive", .patience = redrive_patience};
@@ -127,7 +127,7 @@ std::string text_of(const redriven& done) {
 void add_redrive_command(command_syntax app, command_choice& choice) {
   const command_syntax command =
       app.subcommand("redrive", "Move a queue's dead letters back, with their attempts at 0");
-  const auto given = std::make_shared<settings>();
+  const auto given = std::make_shared<redrive_settings>();
   given->client.add_to(command);
   command.option("queue", given->queue, "The queue in which the messages died").required();
   command.when_chosen([&choice, given] {

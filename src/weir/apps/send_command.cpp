@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t body_bytes_max = 64u << 20;  // the server's own limit is lower by default
 
-struct settings {
+struct send_settings {
   client_options client;
   std::string queue;
   std::string file = "-";
@@ -30,7 +30,7 @@ struct settings {
 };
 
 /// However the wait ends, the id is told: nothing else finds the message again.
-exit_code wait_for_result(const settings& given, const std::string& id) {
+exit_code wait_for_result(const send_settings& given, const std::string& id) {
   try {
     return wait_for_end(given.client, id, given.wait);
   } catch (const command_failure& failed) {
@@ -42,7 +42,7 @@ exit_code wait_for_result(const settings& given, const std::string& id) {
   }
 }
 
-exit_code send(const settings& given) {
+exit_code send(const send_settings& given) {
   const std::string body = read_file(given.file, body_bytes_max);
   api_call call{.method = "POST",
                 .path = fmt::format("/v1/queues/{}/messages", encoded(given.queue)),
@@ -71,7 +71,7 @@ exit_code send(const settings& given) {
 void add_send_command(command_syntax app, command_choice& choice) {
   const command_syntax command = app.subcommand("send", "Submit a message and print its id");
   command.footer("Example:\n  weir send mails letter.txt --key order-7 --wait 30s");
-  const auto given = std::make_shared<settings>();
+  const auto given = std::make_shared<send_settings>();
   given->client.add_to(command);
   command.option("queue", given->queue, "The queue's name").required();
   command.option("file", given->file, "The body: a file, or - for standard input (default)");

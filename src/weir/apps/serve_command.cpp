@@ -33,7 +33,7 @@ namespace {
 
 constexpr std::size_t file_bytes_max = 1u << 20;
 
-struct settings {
+struct serve_settings {
   std::optional<std::string> data;
   std::optional<std::string> listen;
   std::optional<std::string> token_file;
@@ -75,7 +75,7 @@ void warn_of_danger(const server_setup& setup) {
   }
 }
 
-server_setup setup_of(const settings& given) {
+server_setup setup_of(const serve_settings& given) {
   server_config config;
   if (!given.config.empty()) {
     std::error_code failure;
@@ -297,7 +297,7 @@ void add_serve_command(command_syntax app, command_choice& choice) {
       "SIGTERM and SIGINT end it in order: what is in flight is answered (10 s at most), what was\n"
       "confirmed is on disk, and the exit code is 0. A second one does not wait for what is in\n"
       "flight. SIGHUP reads tokens and certificates anew.");
-  const auto given = std::make_shared<settings>();
+  const auto given = std::make_shared<serve_settings>();
   command.option("--data", given->data, "The data folder (default weir-data)").called("DIR");
   command
       .option("--listen", given->listen,

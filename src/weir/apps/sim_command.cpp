@@ -27,7 +27,7 @@ constexpr std::size_t case_bytes_max = 64u << 20;
 
 constexpr duration not_given{-1};
 
-struct settings {
+struct sim_settings {
   std::optional<std::uint64_t> seed;
   std::optional<std::uint64_t> nodes;
   duration time = not_given;
@@ -57,7 +57,7 @@ void check_can_save(const std::string& path) {
 }
 
 /// An option that would do nothing is a mistake of who gave it.
-void refuse_what_does_not_go_together(const settings& given) {
+void refuse_what_does_not_go_together(const sim_settings& given) {
   const bool is_campaign = given.campaign != not_given;
   const bool is_replay = !given.replay.empty();
   const struct {
@@ -115,7 +115,7 @@ std::string fault_names() {
   return out;
 }
 
-drill::drill_settings drill_settings_of(const settings& given, duration time_default) {
+drill::drill_settings drill_settings_of(const sim_settings& given, duration time_default) {
   const std::string faults_text = given.faults.value_or("all");
   const auto faults = chaos_set::parse(faults_text);
   if (!faults) {
@@ -188,7 +188,7 @@ std::string why_line(const drill::drill_case& what) {
 }
 
 /// What was broken, what came before, and how to see it again.
-exit_code tell_failure(const settings& given, const drill::drill_case& what,
+exit_code tell_failure(const sim_settings& given, const drill::drill_case& what,
                        const drill::drill_report& report, const std::string& file) {
   std::string out;
   if (what.log) {
@@ -246,7 +246,8 @@ exit_code tell_success(const drill::drill_report& report, const char* kept) {
   return stale.empty() ? exit_code::ok : exit_code::failed;
 }
 
-exit_code shrink_one(const settings& given, const drill::drill_case& what, std::uint64_t runs_max) {
+exit_code shrink_one(const sim_settings& given, const drill::drill_case& what,
+                     std::uint64_t runs_max) {
   drill::shrunk_case made = drill::shrink_case(what, given.shrink_runs.value_or(runs_max));
   if (!made.report.is_failed()) {
     return tell_success(made.report, "nothing to shrink: no promise is broken\n");
@@ -263,7 +264,7 @@ exit_code shrink_one(const settings& given, const drill::drill_case& what, std::
   return told;
 }
 
-exit_code run_one(const settings& given, const drill::drill_case& what) {
+exit_code run_one(const sim_settings& given, const drill::drill_case& what) {
   if (given.shrink) return shrink_one(given, what, 1'000);
   event_printer printer;
   drill::drill_report report;
@@ -306,7 +307,7 @@ class progress_printer final : public drill::campaign_listener {
   duration next_ = duration::seconds(10);
 };
 
-exit_code run_campaign_of(const settings& given) {
+exit_code run_campaign_of(const sim_settings& given) {
   constexpr std::uint64_t seeds_enough = 100;  // for each sometimes() to be met
   constexpr std::uint64_t shrink_runs_of_campaign = 100;
   drill::campaign_settings plan;
@@ -355,7 +356,7 @@ exit_code run_campaign_of(const settings& given) {
   return is_passed ? exit_code::ok : exit_code::failed;
 }
 
-exit_code simulate(const settings& given) {
+exit_code simulate(const sim_settings& given) {
   log::set_level(log::level::off);  // the server's lines have the simulation's times: see --events
   refuse_what_does_not_go_together(given);
   if (given.campaign != not_given) return run_campaign_of(given);
@@ -386,7 +387,7 @@ void add_serve(command_syntax sim, command_choice& choice) {
       "leaves\n"
       "one out. Each seed draws some of them. Exit code 0: all promises were kept; 1: one was "
       "broken.");
-  const auto given = std::make_shared<settings>();
+  const auto given = std::make_shared<sim_settings>();
   command.option("--seed", given->seed, "Decides everything (default: a new one, printed)");
   command.option("--nodes", given->nodes,
                  "Machines: the server's and at least one of clients (default 3)", {2u, 100u});

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::sim_command_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -173,4 +173,4 @@ TEST_F(SimCommand, a_log_that_the_run_does_not_come_to_shows_nothing_and_fails) 
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::sim_command_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::table_text_test {
 namespace {
 
 TEST(table_text, columns_are_aligned_and_lines_have_no_spaces_at_their_ends) {
@@ -51,4 +51,4 @@ TEST(table_text, sizes_have_at_most_three_digits) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::table_text_test

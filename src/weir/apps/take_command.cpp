@@ -15,7 +15,7 @@ namespace weir {
 
 namespace {
 
-struct settings {
+struct take_settings {
   client_options client;
   std::string queue;
   unsigned max = 1;
@@ -62,7 +62,7 @@ struct leased {
   const boost::json::array& messages() const { return answer.at("messages").as_array(); }
 };
 
-leased lease(const settings& given) {
+leased lease(const take_settings& given) {
   leased got;
   ask_again_for(given.wait, [&](duration piece) {
     got.reply = call_server(
@@ -81,7 +81,7 @@ leased lease(const settings& given) {
 }
 
 /// All at once; those that are refused are told when the others are acknowledged.
-void acknowledge(const settings& given, const boost::json::array& messages) {
+void acknowledge(const take_settings& given, const boost::json::array& messages) {
   boost::json::array acks;
   for (const boost::json::value& one : messages)
     acks.push_back(boost::json::object{{"receipt", one.at("receipt")}});
@@ -107,7 +107,7 @@ void acknowledge(const settings& given, const boost::json::array& messages) {
                    : fmt::format("{} messages were not acknowledged; the first: {}", refused, why)};
 }
 
-exit_code take(const settings& given) {
+exit_code take(const take_settings& given) {
   if (given.client.json && given.raw) {
     throw command_failure{exit_code::usage,
                           "take: --raw and --json don't go together (see `weir take --help`)"};
@@ -131,7 +131,7 @@ exit_code take(const settings& given) {
 void add_take_command(command_syntax app, command_choice& choice) {
   const command_syntax command = app.subcommand("take", "Take messages: they are leased to you");
   command.footer("Example:\n  weir take mails --ack --raw > letter.txt");
-  const auto given = std::make_shared<settings>();
+  const auto given = std::make_shared<take_settings>();
   given->client.add_to(command);
   command.option("queue", given->queue, "The queue's name").required();
   command.option("--max", given->max, "At most so many (default 1)", {1, 1000});

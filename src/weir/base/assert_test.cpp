@@ -4,7 +4,7 @@
 
 #include <cstdio>
 
-namespace weir {
+namespace weir::assert_test {
 namespace {
 
 TEST(assert, a_true_condition_is_evaluated_once_and_has_no_effect) {
@@ -30,4 +30,4 @@ TEST(assert_death, the_hook_is_called_before_the_end_and_an_assertion_in_it_does
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::assert_test

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-namespace weir {
+namespace weir::buffer_test {
 namespace {
 
 struct counted_block : buffer_block {
@@ -77,4 +77,4 @@ TEST(buffer, a_view_is_true_when_it_has_bytes) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::buffer_test

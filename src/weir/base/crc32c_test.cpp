@@ -6,7 +6,7 @@
 
 #include <string>
 
-namespace weir {
+namespace weir::crc32c_test {
 namespace {
 
 struct vector {
@@ -83,4 +83,4 @@ TEST(crc32c, every_single_flipped_bit_changes_the_sum) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::crc32c_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::defect_test {
 namespace {
 
 TEST(PlantedDefect, is_there_while_it_lives_and_alone) {
@@ -22,4 +22,4 @@ TEST(PlantedDefect, is_there_while_it_lives_and_alone) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::defect_test

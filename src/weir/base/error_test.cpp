@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::error_test {
 namespace {
 
 TEST(error, a_bare_code_carries_its_place_and_no_text) {
@@ -92,4 +92,4 @@ TEST(error, a_cause_that_is_added_after_the_text_was_asked_for_stands_in_it) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::error_test

@@ -7,7 +7,7 @@
 #include <string>
 #include <unordered_map>
 
-namespace weir {
+namespace weir::hash_test {
 namespace {
 
 TEST(hash, siphash_gives_the_vectors_of_its_authors) {
@@ -50,4 +50,4 @@ TEST(hash, a_table_keyed_by_text_is_searched_with_a_view) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::hash_test

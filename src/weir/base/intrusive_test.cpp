@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::intrusive_test {
 namespace {
 
 struct by_age;
@@ -175,4 +175,4 @@ TEST(intrusive_death, misuse_stops_the_process) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::intrusive_test

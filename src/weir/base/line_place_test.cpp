@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-namespace weir {
+namespace weir::line_place_test {
 namespace {
 
 TEST(LinePlace, a_line_ends_at_lf_or_crlf_and_its_end_is_no_part_of_it) {
@@ -42,4 +42,4 @@ TEST(LinePlace, what_was_seen_is_not_searched_again) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::line_place_test

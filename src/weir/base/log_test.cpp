@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace weir::log {
+namespace weir::log::log_test {
 namespace {
 
 class log_lines : public ::testing::Test {
@@ -94,4 +94,4 @@ TEST(log_standard_error, a_line_has_the_time_in_utc_and_the_level) {
 }
 
 }  // namespace
-}  // namespace weir::log
+}  // namespace weir::log::log_test

@@ -5,7 +5,7 @@
 #include <array>
 #include <string>
 
-namespace weir {
+namespace weir::random_test {
 namespace {
 
 // The algorithm of the authors' xoshiro256starstar.c, written down a second time.
@@ -94,4 +94,4 @@ TEST(random_death, an_empty_range_stops_the_process) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::random_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::text_test {
 namespace {
 
 using namespace literals;
@@ -100,4 +100,4 @@ TEST(text, trim_takes_white_space_from_both_ends_and_keeps_what_is_inside) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::text_test

@@ -4,7 +4,7 @@
 
 #include <chrono>
 
-namespace weir {
+namespace weir::time_test {
 namespace {
 
 using namespace literals;
@@ -58,4 +58,4 @@ TEST(time, adding_to_a_moment_saturates_at_never) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::time_test

@@ -25,7 +25,7 @@
 #include <thread>
 #include <utility>
 
-namespace weir {
+namespace weir::asio_token_test {
 namespace {
 
 namespace asio = boost::asio;
@@ -250,4 +250,4 @@ TEST(CrossAsio, a_cancelled_wait_ends_an_operation_that_lives_on_another_thread)
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::asio_token_test

@@ -15,7 +15,7 @@
 #include <thread>
 #include <utility>
 
-namespace weir {
+namespace weir::channel_look_out_test {
 namespace {
 
 using namespace weir::literals;
@@ -97,4 +97,4 @@ TEST_P(channel_look_out, a_stream_between_loops_comes_whole_and_in_order) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::channel_look_out_test

@@ -17,7 +17,7 @@
 #include <string>
 #include <thread>
 
-namespace weir {
+namespace weir::guest_loop_test {
 namespace {
 
 using namespace weir::literals;
@@ -208,4 +208,4 @@ TEST_F(guest, lives_in_a_loop_of_asio) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::guest_loop_test

@@ -12,7 +12,7 @@
 #include <thread>
 #include <utility>
 
-namespace weir {
+namespace weir::sender_test {
 namespace {
 
 using namespace weir::literals;
@@ -195,4 +195,4 @@ TEST(Sender, a_cancelled_wait_leaves_the_sender_alone_which_completes_as_ever) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::sender_test

@@ -12,7 +12,7 @@
 #include <thread>
 #include <utility>
 
-namespace weir {
+namespace weir::std_future_test {
 namespace {
 
 using namespace weir::literals;
@@ -128,4 +128,4 @@ TEST(StdFuture, a_cancelled_wait_leaves_the_work_alone) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::std_future_test

@@ -10,7 +10,7 @@
 #include <thread>
 #include <utility>
 
-namespace weir {
+namespace weir::stop_token_test {
 namespace {
 
 using namespace weir::literals;
@@ -134,4 +134,4 @@ TEST(StopToken, at_every_point_a_cancelled_scope_has_stopped_its_token) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::stop_token_test

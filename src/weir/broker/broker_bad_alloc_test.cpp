@@ -21,7 +21,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::broker_bad_alloc_test {
 namespace {
 
 using namespace weir::literals;
@@ -445,4 +445,4 @@ TEST_F(BrokerWithoutMemory, tells_who_waits_for_a_message_that_failed) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::broker_bad_alloc_test

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::broker_cancel_test {
 namespace {
 
 using namespace weir::literals;
@@ -305,4 +305,4 @@ WEIR_TEST("a cancelled close goes on closing, and another close hears of its end
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::broker_cancel_test

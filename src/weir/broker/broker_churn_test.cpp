@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::broker_churn_test {
 namespace {
 
 using namespace weir::literals;
@@ -112,4 +112,4 @@ WEIR_TEST("snapshots and compaction under load keep the disk small and every rec
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::broker_churn_test

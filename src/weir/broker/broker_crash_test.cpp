@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <string>
 
-namespace weir {
+namespace weir::broker_crash_test {
 namespace {
 
 using detail::broker_ledger;
@@ -108,4 +108,4 @@ TEST(broker_crash, a_failure_of_any_single_disk_operation_breaks_no_promise) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::broker_crash_test

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::broker_fault_test {
 namespace {
 
 using namespace weir::literals;
@@ -240,4 +240,4 @@ WEIR_TEST("a reply that can't be read from the disk is tried again, and comes wh
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::broker_fault_test

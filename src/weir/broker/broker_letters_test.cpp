@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::broker_letters_test {
 namespace {
 
 using detail::journal_entry;
@@ -542,4 +542,4 @@ TEST_F(broker_letters, an_observer_hears_of_every_change_in_order) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::broker_letters_test

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace weir {
+namespace weir::broker_lost_queue_test {
 namespace {
 
 using detail::journal_entry;
@@ -115,4 +115,4 @@ TEST_F(broker_lost_queue, is_not_taken_for_one_that_was_deleted) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::broker_lost_queue_test

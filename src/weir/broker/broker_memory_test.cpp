@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string>
 
-namespace weir {
+namespace weir::broker_memory_test {
 namespace {
 
 #if defined(__has_feature)
@@ -54,4 +54,4 @@ TEST(broker_memory, a_million_queued_messages_take_less_than_a_tenth_of_a_gibiby
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::broker_memory_test

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::broker_model_test {
 namespace {
 
 using detail::journal_entry;
@@ -523,4 +523,4 @@ TEST_P(broker_model, a_fuzzy_snapshot_and_the_tail_give_the_same_state_at_any_ti
 INSTANTIATE_TEST_SUITE_P(seeds, broker_model, ::testing::Range(1, 9));
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::broker_model_test

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace weir {
+namespace weir::broker_odd_record_test {
 namespace {
 
 using detail::small_broker;
@@ -26,7 +26,7 @@ std::string with_odd_submit(std::string content, int nth) {
   for (std::uint64_t at = detail::segment_header::size;;) {
     const std::string here = content.substr(at);
     detail::parsed_batch batch = detail::parse_batch(here, at, content.size());
-    if (batch.state != detail::parse_state::whole) return content;
+    if (batch.state != detail::batch_state::whole) return content;
     detail::record_cursor records(batch, segment.number);
     record_view record;
     location where;
@@ -70,4 +70,4 @@ WEIR_TEST("a record that holds impossible values is left out with accept_loss, a
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::broker_odd_record_test

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::broker_record_test {
 namespace {
 
 queue_settings unusual_settings() {
@@ -205,4 +205,4 @@ TEST(broker_record, random_bytes_never_ask_for_memory_that_they_dont_fill) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::broker_record_test

@@ -10,7 +10,7 @@
 #include <cstring>
 #include <string>
 
-namespace weir {
+namespace weir::broker_snapshot_test {
 namespace {
 
 using detail::test_broker;
@@ -205,4 +205,4 @@ TEST(broker_snapshot, of_a_broker_whose_numbers_are_used_up_makes_queues_of_dead
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::broker_snapshot_test

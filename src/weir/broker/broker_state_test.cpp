@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::broker_state_test {
 namespace {
 
 using detail::test_broker;
@@ -460,4 +460,4 @@ TEST_F(broker, an_error_text_is_cut_at_a_character) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::broker_state_test

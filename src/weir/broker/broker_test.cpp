@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::broker_test {
 namespace {
 
 using namespace weir::literals;
@@ -588,4 +588,4 @@ WEIR_TEST("limits that can't hold together are refused") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::broker_test

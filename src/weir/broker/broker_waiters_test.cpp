@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::broker_waiters_test {
 namespace {
 
 using namespace weir::literals;
@@ -387,4 +387,4 @@ WEIR_TEST("subscribers beyond their limit are refused, until one leaves") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::broker_waiters_test

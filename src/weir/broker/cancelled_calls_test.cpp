@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::cancelled_calls_test {
 namespace {
 
 using namespace weir::literals;
@@ -549,4 +549,4 @@ TEST(CancelledBroker, a_place_in_a_line_passes_its_turn_on) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::cancelled_calls_test

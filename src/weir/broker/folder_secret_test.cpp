@@ -11,7 +11,7 @@
 #include <string_view>
 #include <utility>
 
-namespace weir {
+namespace weir::folder_secret_test {
 namespace {
 
 using namespace weir::literals;
@@ -169,4 +169,4 @@ WEIR_TEST("what is wrong with a secret is told without a change") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::folder_secret_test

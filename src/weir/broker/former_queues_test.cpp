@@ -14,7 +14,7 @@
 #include <set>
 #include <string>
 
-namespace weir {
+namespace weir::former_queues_test {
 namespace {
 
 using detail::former_queues;
@@ -109,4 +109,4 @@ WEIR_TEST("letters of a deleted queue go back to one of its name after a restart
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::former_queues_test

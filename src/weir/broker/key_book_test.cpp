@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace weir::detail {
+namespace weir::detail::key_book_test {
 namespace {
 
 constexpr hash_key secret{1, 2};
@@ -51,4 +51,4 @@ TEST(key_book, ended_keys_are_freed_a_bounded_number_at_a_time) {
 }
 
 }  // namespace
-}  // namespace weir::detail
+}  // namespace weir::detail::key_book_test

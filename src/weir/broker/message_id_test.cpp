@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::message_id_test {
 namespace {
 
 constexpr hash_key secret{0x0123456789abcdef, 0xfedcba9876543210};
@@ -68,4 +68,4 @@ TEST(message_id, a_receipt_reads_back_and_has_32_characters) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::message_id_test

@@ -9,7 +9,7 @@
 #include <set>
 #include <vector>
 
-namespace weir::detail {
+namespace weir::detail::message_test {
 namespace {
 
 std::uint32_t add(message_slab& slab, std::uint64_t sequence, std::int64_t due = 0) {
@@ -235,4 +235,4 @@ TEST(message, packed_fields_dont_touch_each_other) {
 }
 
 }  // namespace
-}  // namespace weir::detail
+}  // namespace weir::detail::message_test

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-namespace weir {
+namespace weir::queue_settings_test {
 namespace {
 
 std::string refusal_of(const queue_settings& settings, std::string_view queue = "orders") {
@@ -105,4 +105,4 @@ TEST(broker_errc, every_reason_has_a_name_of_its_own) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::queue_settings_test

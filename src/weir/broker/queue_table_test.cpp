@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace weir::detail {
+namespace weir::detail::queue_table_test {
 namespace {
 
 std::vector<std::uint32_t> numbers(const queue_table& table) {
@@ -58,4 +58,4 @@ TEST(queue_table, the_highest_number_costs_megabytes_and_no_more) {
 }
 
 }  // namespace
-}  // namespace weir::detail
+}  // namespace weir::detail::queue_table_test

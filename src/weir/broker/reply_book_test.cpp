@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir::detail {
+namespace weir::detail::reply_book_test {
 namespace {
 
 TEST(reply_book, replies_are_taken_when_due_and_once) {
@@ -43,4 +43,4 @@ TEST(reply_book, a_later_outcome_takes_the_place_of_the_earlier) {
 }
 
 }  // namespace
-}  // namespace weir::detail
+}  // namespace weir::detail::reply_book_test

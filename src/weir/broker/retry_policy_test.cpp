@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <limits>
 
-namespace weir {
+namespace weir::retry_policy_test {
 namespace {
 
 constexpr duration second = duration::seconds(1);
@@ -62,4 +62,4 @@ TEST(retry_policy, jitter_spreads_evenly_within_its_share) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::retry_policy_test

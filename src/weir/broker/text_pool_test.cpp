@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir::detail {
+namespace weir::detail::text_pool_test {
 namespace {
 
 TEST(text_pool, equal_texts_are_kept_once_until_their_last_user_goes) {
@@ -30,4 +30,4 @@ TEST(text_pool, a_text_over_the_bound_is_dropped) {
 }
 
 }  // namespace
-}  // namespace weir::detail
+}  // namespace weir::detail::text_pool_test

@@ -21,7 +21,7 @@
 #include <string>
 #include <utility>
 
-namespace weir {
+namespace weir::allocation_test {
 namespace {
 
 using namespace weir::literals;
@@ -206,4 +206,4 @@ TEST(Allocation, a_cleanup_is_missed_only_when_its_own_task_finds_no_memory_and_
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::allocation_test

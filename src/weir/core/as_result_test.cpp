@@ -11,7 +11,7 @@
 #include <string>
 #include <utility>
 
-namespace weir {
+namespace weir::as_result_test {
 namespace {
 
 using namespace weir::literals;
@@ -152,4 +152,4 @@ WEIR_TEST("a wait that is ready at once spends the step's budget through a resul
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::as_result_test

@@ -5,7 +5,7 @@
 
 #include <gmock/gmock.h>
 
-namespace weir {
+namespace weir::cancel_log_test {
 namespace {
 
 using namespace weir::literals;
@@ -42,4 +42,4 @@ WEIR_TEST("a cancelled scope tells its name, the kind of the reason, who gave it
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::cancel_log_test

@@ -9,7 +9,7 @@
 
 #include <string>
 
-namespace weir {
+namespace weir::cancel_test {
 namespace {
 
 using namespace weir::literals;
@@ -550,4 +550,4 @@ TEST(Cancel, cancelling_the_root_ends_the_program_in_order) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::cancel_test

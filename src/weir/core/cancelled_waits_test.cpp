@@ -10,7 +10,7 @@
 #include <tuple>
 #include <utility>
 
-namespace weir {
+namespace weir::cancelled_waits_test {
 namespace {
 
 using namespace weir::literals;
@@ -228,4 +228,4 @@ TEST(CancelledWaits, a_shield_has_begun_and_ended_or_not_begun) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::cancelled_waits_test

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::cleanup_test {
 namespace {
 
 using namespace weir::literals;
@@ -225,4 +225,4 @@ TEST(Cleanup, runs_once_for_each_deferred_one_wherever_the_body_is_cancelled_S6)
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::cleanup_test

@@ -11,7 +11,7 @@
 
 #include <string>
 
-namespace weir {
+namespace weir::collect_test {
 namespace {
 
 using namespace weir::literals;
@@ -238,4 +238,4 @@ TEST(CancelledWaits, a_collecting_scope_leaves_no_child_and_raises_what_has_fail
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::collect_test

@@ -5,7 +5,7 @@
 #include <weir/core/sleep.hpp>
 #include <weir/core/task.hpp>
 
-namespace weir {
+namespace weir::combine_kit {
 
 inline task<int> after(duration length, int value) {
   co_await sleep(length);
@@ -17,4 +17,4 @@ inline task<int> failing(duration length, const char* text) {
   raise(error(errc::broken, text));
 }
 
-}  // namespace weir
+}  // namespace weir::combine_kit

@@ -17,9 +17,10 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::combine_many_test {
 namespace {
 
+using namespace weir::combine_kit;
 using namespace weir::literals;
 using testing::elapsed;
 using ::testing::ElementsAre;
@@ -264,4 +265,4 @@ TEST(CancelledWaits, a_combination_of_a_vector_of_tasks_leaves_no_branch_behind)
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::combine_many_test

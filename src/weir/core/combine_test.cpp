@@ -13,9 +13,10 @@
 #include <utility>
 #include <variant>
 
-namespace weir {
+namespace weir::combine_test {
 namespace {
 
+using namespace weir::combine_kit;
 using namespace weir::literals;
 using testing::elapsed;
 using ::testing::ElementsAre;
@@ -293,4 +294,4 @@ WEIR_TEST("a loser that fails while it is cancelled is heard, and the winner's v
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::combine_test

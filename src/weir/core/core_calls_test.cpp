@@ -15,7 +15,7 @@
 #include <new>
 #include <optional>
 
-namespace weir {
+namespace weir::core_calls_test {
 namespace {
 
 using namespace weir::literals;
@@ -232,4 +232,4 @@ TEST(core_calls, what_is_logged_in_one_has_the_fields_of_its_caller) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::core_calls_test

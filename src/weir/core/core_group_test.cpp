@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::core_group_test {
 namespace {
 
 using namespace weir::literals;
@@ -484,4 +484,4 @@ TEST(CoreGroupDeathTest, misuse_stops_with_a_named_assertion) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::core_group_test

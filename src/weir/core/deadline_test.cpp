@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace weir {
+namespace weir::deadline_test {
 namespace {
 
 using namespace weir::literals;
@@ -193,4 +193,4 @@ WEIR_TEST("many scopes with one deadline all end") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::deadline_test

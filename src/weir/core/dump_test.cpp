@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::dump_test {
 namespace {
 
 using namespace weir::literals;
@@ -40,7 +40,7 @@ std::string tree() {
   text = std::regex_replace(
       text,
       std::regex(
-          R"(in task<[^\n]*weir::\(anonymous namespace\)::(\w+)[^\n]*?(, last wait)? at PLACE)"),
+          R"(in task<[^\n]*weir::dump_test::\(anonymous namespace\)::(\w+)[^\n]*?(, last wait)? at PLACE)"),
       "in $1$2 at PLACE");
   return std::regex_replace(
       text,
@@ -334,4 +334,4 @@ WEIR_TEST("branches of two combinations are told apart by their lines") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::dump_test

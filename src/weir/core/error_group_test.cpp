@@ -11,7 +11,7 @@
 #include <string>
 #include <thread>
 
-namespace weir {
+namespace weir::error_group_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -154,4 +154,4 @@ TEST(ErrorGroup, is_raised_whole_or_as_its_only_error_or_not_at_all) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::error_group_test

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-namespace weir::detail {
+namespace weir::detail::frame_pool_test {
 namespace {
 
 struct block {
@@ -119,4 +119,4 @@ TEST(FramePool, short_threads_one_after_the_other_share_a_slab) {
 }
 
 }  // namespace
-}  // namespace weir::detail
+}  // namespace weir::detail::frame_pool_test

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::generator_test {
 namespace {
 
 using namespace weir::literals;
@@ -167,4 +167,4 @@ TEST(Generator, loses_no_value_when_its_consumer_is_cancelled_between_two) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::generator_test

@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-namespace weir::laws {
+namespace weir::laws::laws_of_cancellation_test {
 namespace {
 
 // What the laws below stand on: a lot that is not too tame, and ends that tell programs apart.
@@ -252,4 +252,4 @@ WEIR_TEST("a destructor is a finaliser: it runs once, whatever the end, and befo
 }
 
 }  // namespace
-}  // namespace weir::laws
+}  // namespace weir::laws::laws_of_cancellation_test

@@ -11,7 +11,7 @@
 #include <tuple>
 #include <utility>
 
-namespace weir::laws {
+namespace weir::laws::laws_of_tasks_test {
 namespace {
 
 using namespace weir::literals;
@@ -316,4 +316,4 @@ WEIR_TEST("both of one task is that task") {
 }
 
 }  // namespace
-}  // namespace weir::laws
+}  // namespace weir::laws::laws_of_tasks_test

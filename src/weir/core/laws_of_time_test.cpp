@@ -12,7 +12,7 @@
 #include <string>
 #include <utility>
 
-namespace weir::laws {
+namespace weir::laws::laws_of_time_test {
 namespace {
 
 using namespace weir::literals;
@@ -205,4 +205,4 @@ TEST(laws, a_program_comes_to_the_same_however_far_a_step_may_go_syncStepIdentit
 }
 
 }  // namespace
-}  // namespace weir::laws
+}  // namespace weir::laws::laws_of_time_test

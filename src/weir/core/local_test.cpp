@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace weir {
+namespace weir::local_test {
 namespace {
 
 using namespace weir::literals;
@@ -89,4 +89,4 @@ WEIR_TEST("errors and cancellations pass through as they are") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::local_test

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::log_field_test {
 namespace {
 
 using namespace weir::literals;
@@ -112,4 +112,4 @@ TEST(LogField, is_not_there_outside_of_tasks) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::log_field_test

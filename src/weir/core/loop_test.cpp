@@ -15,7 +15,7 @@
 #include <thread>
 #include <vector>
 
-namespace weir {
+namespace weir::loop_test {
 namespace {
 
 using namespace weir::literals;
@@ -390,4 +390,4 @@ TEST(LoopDeathTest, a_second_loop_on_the_same_thread_is_a_bug) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::loop_test

@@ -10,7 +10,7 @@
 #include <new>
 #include <stdexcept>
 
-namespace weir {
+namespace weir::memory_pause_test {
 namespace {
 
 using namespace weir::literals;
@@ -74,4 +74,4 @@ WEIR_TEST("what is no want of memory goes on its way") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::memory_pause_test

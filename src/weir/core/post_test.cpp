@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::post_test {
 namespace {
 
 using namespace weir::literals;
@@ -298,4 +298,4 @@ TEST(PostDeathTest, an_exception_that_leaves_a_post_ends_the_process) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::post_test

@@ -16,7 +16,7 @@
 #include <string_view>
 #include <utility>
 
-namespace weir {
+namespace weir::program_model_test {
 namespace {
 
 struct program {
@@ -224,4 +224,4 @@ TEST_P(RandomPrograms, end_with_every_frame_and_lose_no_error) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::program_model_test

@@ -12,7 +12,7 @@
 #include <string>
 #include <utility>
 
-namespace weir {
+namespace weir::scope_edges_test {
 namespace {
 
 using namespace weir::literals;
@@ -231,4 +231,4 @@ WEIR_TEST("spawning through a reference to a scope that is gone raises closed (T
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::scope_edges_test

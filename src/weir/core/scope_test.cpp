@@ -14,7 +14,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace weir {
+namespace weir::scope_test {
 namespace {
 
 using namespace weir::literals;
@@ -589,4 +589,4 @@ WEIR_TEST("ten thousand children come and go") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::scope_test

@@ -9,7 +9,7 @@
 
 #include <utility>
 
-namespace weir {
+namespace weir::select_test {
 namespace {
 
 using namespace weir::literals;
@@ -272,4 +272,4 @@ WEIR_TEST("select spends the step's budget, so a loop of ready selects starves n
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::select_test

@@ -9,7 +9,7 @@
 
 #include <string>
 
-namespace weir {
+namespace weir::shield_test {
 namespace {
 
 using namespace weir::literals;
@@ -218,4 +218,4 @@ WEIR_TEST("an error inside a shield is thrown as it is") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::shield_test

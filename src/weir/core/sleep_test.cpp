@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::sleep_test {
 namespace {
 
 using namespace weir::literals;
@@ -90,4 +90,4 @@ TEST(Sleep, yielding_lets_each_ready_task_run_once) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::sleep_test

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace weir {
+namespace weir::start_test {
 namespace {
 
 using namespace weir::literals;
@@ -264,4 +264,4 @@ TEST(StartDeathTest, saying_ready_in_a_task_of_the_child_stops_the_process) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::start_test

@@ -12,7 +12,7 @@
 #include <string>
 #include <utility>
 
-namespace weir {
+namespace weir::task_test {
 namespace {
 
 using namespace weir::literals;
@@ -238,4 +238,4 @@ TEST(TaskDeathTest, awaiting_a_task_that_was_moved_from_stops_the_process) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::task_test

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir::detail {
+namespace weir::detail::timer_wheel_test {
 namespace {
 
 struct fired {
@@ -253,4 +253,4 @@ TEST_P(TimerWheelModel, agrees_with_a_sorted_map) {
 }
 
 }  // namespace
-}  // namespace weir::detail
+}  // namespace weir::detail::timer_wheel_test

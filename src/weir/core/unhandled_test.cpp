@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::unhandled_test {
 namespace {
 
 using namespace weir::literals;
@@ -50,4 +50,4 @@ TEST(Unhandled, replacing_the_handler_gives_the_one_before) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::unhandled_test

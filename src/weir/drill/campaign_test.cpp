@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <string>
 
-namespace weir::drill {
+namespace weir::drill::campaign_test {
 namespace {
 
 using ::testing::Contains;
@@ -104,4 +104,4 @@ TEST(Campaign, runs_some_seeds_twice_and_says_where_the_runs_part) {
 }
 
 }  // namespace
-}  // namespace weir::drill
+}  // namespace weir::drill::campaign_test

@@ -55,9 +55,9 @@ result<void> take(drill_case& into, std::string_view name, std::string_view valu
 }
 
 /// Runs logs for shrink().
-class trial final : public shrink_trial {
+class case_trial final : public shrink_trial {
  public:
-  trial(const drill_case& base, std::string kind) : base_(base), kind_(std::move(kind)) {}
+  case_trial(const drill_case& base, std::string kind) : base_(base), kind_(std::move(kind)) {}
   bool fails(const choice_log& log, choice_log& used) override {
     choices decisions(0);
     decisions.record_next();
@@ -248,7 +248,7 @@ shrunk_case shrink_case(const drill_case& what, std::uint64_t runs_max) {
   run_drill(best.made.settings, decisions);
   choice_log log = decisions.take_record();
   if (best.runs >= runs_max || log.exceptions.size() >= choices::recorded_max) return best;
-  trial once(best.made, kind);
+  case_trial once(best.made, kind);
   std::uint64_t runs = 0;
   shorter = best.made;
   shorter.log = shrink(std::move(log), once, runs_max - best.runs, runs);

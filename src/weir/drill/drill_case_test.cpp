@@ -6,7 +6,7 @@
 
 #include <string>
 
-namespace weir::drill {
+namespace weir::drill::drill_case_test {
 namespace {
 
 class DrillCase : public ::testing::Test {
@@ -234,4 +234,4 @@ TEST(ChaosSet, is_read_and_written_by_names) {
 }
 
 }  // namespace
-}  // namespace weir::drill
+}  // namespace weir::drill::drill_case_test

@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace weir::drill {
+namespace weir::drill::drill_memory_test {
 namespace {
 
 constexpr std::uint64_t leaky_seed = 8;      // its messages are large
@@ -78,4 +78,4 @@ TEST_F(DrillMemory, that_fails_strikes_the_server_breaks_no_promise_and_is_repla
 }
 
 }  // namespace
-}  // namespace weir::drill
+}  // namespace weir::drill::drill_memory_test

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-namespace weir::drill {
+namespace weir::drill::drill_story_test {
 namespace {
 
 using ::testing::ContainsRegex;
@@ -123,4 +123,4 @@ TEST(DrillStory, runs_a_case_and_the_plain_one_beside_it) {
 }
 
 }  // namespace
-}  // namespace weir::drill
+}  // namespace weir::drill::drill_story_test

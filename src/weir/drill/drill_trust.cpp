@@ -22,10 +22,10 @@ namespace weir::drill {
 namespace {
 
 // OpenSSL's method has no context, so the place in the row is the process's.
-constinit std::uint64_t row = 0;
+constinit std::uint64_t random_row = 0;
 
 int draw(unsigned char* into, int count) {
-  for (int i = 0; i < count; ++i) into[i] = static_cast<unsigned char>(mix(++row));
+  for (int i = 0; i < count; ++i) into[i] = static_cast<unsigned char>(mix(++random_row));
   return 1;
 }
 int is_ready() { return 1; }
@@ -94,7 +94,7 @@ std::string pem_of(EVP_PKEY* one) {
 }  // namespace
 
 tame_openssl::tame_openssl() noexcept : before_(RAND_get_rand_method()) {
-  row = 0;
+  random_row = 0;
   RAND_set_rand_method(&tame_method);
 }
 

@@ -8,7 +8,7 @@
 #include <array>
 #include <string>
 
-namespace weir::drill {
+namespace weir::drill::drill_trust_test {
 namespace {
 
 std::array<unsigned char, 32> drawn() {
@@ -45,4 +45,4 @@ TEST(DrillTrust, gives_openssl_its_own_random_bytes_back) {
 }
 
 }  // namespace
-}  // namespace weir::drill
+}  // namespace weir::drill::drill_trust_test

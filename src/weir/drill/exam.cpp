@@ -21,14 +21,11 @@ namespace json = boost::json;
 
 namespace {
 
-/// What the way there and back, the disk and the server may take at most.
-constexpr duration slack = duration::seconds(1);
-
-time_point now() { return loop::current()->now(); }
-
 double in_seconds(duration length) { return static_cast<double>(length.ns) / 1e9; }
 
 }  // namespace
+
+time_point exam_now() { return loop::current()->now(); }
 
 examiner::examiner(ledger& book, exam_settings settings)
     : book_(book),
@@ -138,7 +135,7 @@ task<std::vector<examiner::taken>> examiner::lease(std::string queue, int max, s
 task<examiner::taken> examiner::lease_between(std::string queue, time_point from, time_point to) {
   const std::vector<taken> got = co_await lease(std::move(queue), 1, "60s");
   if (is_over()) co_return taken{};
-  const time_point at = now();
+  const time_point at = exam_now();
   const bool is_there = require(got.size() == 1, "no message came");
   if (is_there && at < from) {
     require(false, "a message came {:.3f} s too early", in_seconds(from - at));
@@ -236,21 +233,21 @@ task<> examiner::examine_delays() {
   const std::string queue = "exam-delays";
   constexpr duration delay = duration::milliseconds(1'500);
   co_await make_queue(queue, R"({"attempts":0,"backoff":{"first":"1s","max":"4s","jitter":0}})");
-  time_point asked = now();
+  time_point asked = exam_now();
   co_await submit(queue, "late", {{"Weir-Delay", "1500ms"}});
-  taken got = co_await lease_between(queue, asked + delay, now() + delay + slack);
+  taken got = co_await lease_between(queue, asked + delay, exam_now() + delay + exam_slack);
   if (is_over()) co_return;
-  asked = now();
+  asked = exam_now();
   co_await want(204, "POST", fmt::format("/v1/leases/{}/nack", got.receipt),
                 R"({"delay":"1500ms","error":"no"})");
-  got = co_await lease_between(queue, asked + delay, now() + delay + slack);
+  got = co_await lease_between(queue, asked + delay, exam_now() + delay + exam_slack);
   require(is_over() || got.attempt == 2, "its second attempt has the number {}", got.attempt);
   for (const std::int64_t pause : {2, 4, 4}) {  // 1 s x 2^1, and 2^2, and no more than the maximum
     if (is_over()) co_return;
-    asked = now();
+    asked = exam_now();
     co_await want(204, "POST", fmt::format("/v1/leases/{}/nack", got.receipt));
     const duration wait = duration::seconds(pause);
-    got = co_await lease_between(queue, asked + wait, now() + wait + slack);
+    got = co_await lease_between(queue, asked + wait, exam_now() + wait + exam_slack);
   }
   if (!is_over()) co_await ack(got.receipt, "");
 }
@@ -263,13 +260,14 @@ task<> examiner::examine_leases() {
   };
   co_await make_queue(queue, R"({"attempts":0,"lease":"3s","backoff":{"first":"0s","jitter":0}})");
   co_await submit(queue, "held");
-  const taken first = co_await lease_between(queue, now(), now() + slack);
+  const taken first = co_await lease_between(queue, exam_now(), exam_now() + exam_slack);
   co_await sleep(duration::seconds(2));
   if (is_over()) co_return;
-  const time_point extended = now();
+  const time_point extended = exam_now();
   co_await want(200, "POST", fmt::format("/v1/leases/{}/extend", first.receipt));
   constexpr duration length = duration::seconds(3);
-  const taken second = co_await lease_between(queue, extended + length, now() + length + slack);
+  const taken second =
+      co_await lease_between(queue, extended + length, exam_now() + length + exam_slack);
   if (is_over()) co_return;
   require(second.id == first.id && second.attempt == 2, "attempt {} came", second.attempt);
   co_await want(409, "POST", ack_path(first), "too late");
@@ -277,7 +275,8 @@ task<> examiner::examine_leases() {
   co_await want(204, "POST", fmt::format("/v1/leases/{}/nack", second.receipt),
                 R"({"delay":"2s"})");
   co_await want(409, "POST", ack_path(second), "given back");
-  const taken third = co_await lease_between(queue, now(), now() + duration::seconds(2) + slack);
+  const taken third =
+      co_await lease_between(queue, exam_now(), exam_now() + duration::seconds(2) + exam_slack);
   if (is_over()) co_return;
   co_await ack(third.receipt, "in time");
   co_await want(409, "POST", ack_path(third), "twice");
@@ -313,15 +312,15 @@ task<> examiner::examine_bounds() {
     beside.spawn(
         [](examiner* self, std::string path, time_point* at) -> task<> {
           co_await self->want(202, "POST", std::move(path), "waits");
-          *at = now();
+          *at = exam_now();
         },
         this, path_of(queue) + "/messages?wait=30s", &told);
     co_await sleep(duration::seconds(1));
     const std::vector<taken> got = co_await lease(queue, 1);
     if (got.size() == 1) co_await ack(got[0].receipt, "");
-    const time_point made = now();
+    const time_point made = exam_now();
     co_await beside.join();
-    require(is_over() || (told >= made - slack && told <= made + slack),
+    require(is_over() || (told >= made - exam_slack && told <= made + exam_slack),
             "who waited for room was told {:.3f} s after it came", in_seconds(told - made));
   });
 }
@@ -381,12 +380,12 @@ task<> examiner::examine_ends() {
   const std::string queue = "exam-ends";
   co_await make_queue(queue, R"({"lease":"5m"})");
   const std::string id = co_await submit(queue, "awaited");
-  time_point asked = now();
+  time_point asked = exam_now();
   const answer early = co_await want(200, "GET", fmt::format("/v1/messages/{}?wait=2s", id));
   if (is_over()) co_return;
   require(text_of(early.body, "state") == "ready", "it is {}", text_of(early.body, "state"));
-  require(now() - asked >= duration::seconds(2), "a wait of 2 s took {:.3f} s",
-          in_seconds(now() - asked));
+  require(exam_now() - asked >= duration::seconds(2), "a wait of 2 s took {:.3f} s",
+          in_seconds(exam_now() - asked));
   time_point told;
   co_await with_scope([&](scope& beside) -> task<> {
     beside.spawn(
@@ -394,22 +393,22 @@ task<> examiner::examine_ends() {
           const answer got = co_await self->want(200, "GET", std::move(path));
           const std::string state = text_of(got.body, "state");
           self->require(self->is_over() || state == "done", "it is {} at its end", state);
-          *at = now();
+          *at = exam_now();
         },
         this, fmt::format("/v1/messages/{}?wait=30s", id), &told);
     co_await sleep(duration::seconds(1));
     const std::vector<taken> got = co_await lease(queue, 1);
     if (got.size() == 1) co_await ack(got[0].receipt, "result");
-    const time_point ended = now();
+    const time_point ended = exam_now();
     co_await beside.join();
-    require(is_over() || told <= ended + slack, "an end was told {:.3f} s late",
+    require(is_over() || told <= ended + exam_slack, "an end was told {:.3f} s late",
             in_seconds(told - ended));
   });
-  asked = now();
+  asked = exam_now();
   const std::vector<taken> none = co_await lease(queue, 1, "2s");
   require(is_over() || none.empty(), "a message came from nowhere");
-  require(is_over() || now() - asked >= duration::seconds(2), "a wait of 2 s took {:.3f} s",
-          in_seconds(now() - asked));
+  require(is_over() || exam_now() - asked >= duration::seconds(2), "a wait of 2 s took {:.3f} s",
+          in_seconds(exam_now() - asked));
 }
 
 }  // namespace weir::drill

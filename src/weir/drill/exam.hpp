@@ -44,6 +44,11 @@ struct exam_settings {
   const client_voice* voice = nullptr;         // tells what it asks; null: it is silent
 };
 
+/// What the way there and back, the disk and the server may take at most.
+inline constexpr duration exam_slack = duration::seconds(1);
+/// By the clock of the loop that asks.
+time_point exam_now();
+
 /// Asks for one thing after the other.
 ///
 /// Cancel:  ends the examination.

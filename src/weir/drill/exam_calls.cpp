@@ -29,9 +29,6 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::uint16_t exam_port = 9001;
-constexpr duration slack = duration::seconds(1);
-
-time_point now() { return loop::current()->now(); }
 duration random_up_to(duration most) {
   return duration(static_cast<std::int64_t>(loop::current()->io().random() %
                                             static_cast<std::uint64_t>(most.ns + 1)));
@@ -61,7 +58,7 @@ task<> examiner::take_patiently(waits_watch* all) {
   while (!is_over() && !all->is_done()) {
     for (const taken& one : co_await lease("exam-waits", 1, "20s")) {
       const auto known = all->told.find(one.id);
-      const duration late = known == all->told.end() ? duration() : now() - known->second;
+      const duration late = known == all->told.end() ? duration() : exam_now() - known->second;
       require(late <= waits_watch::patience, "a message lay for {} s beside those who waited",
               late.ns / 1'000'000'000);
       all->taken.insert(one.id);
@@ -82,7 +79,7 @@ task<> examiner::take_impatiently(waits_watch* all) {
         client_.send({.method = "POST",
                       .url = url,
                       .headers = head,
-                      .timeout = duration::milliseconds(1) + random_up_to(slack)}));
+                      .timeout = duration::milliseconds(1) + random_up_to(exam_slack)}));
     if (!got) {
       if (got.error() == errc::cancelled) co_await checkpoint();
       continue;
@@ -110,15 +107,15 @@ task<> examiner::examine_waits() {
       beside.spawn(patient, this, &all);
     }
     for (std::size_t i = 0; i < waits_watch::messages / 2 && !is_over(); ++i) {
-      co_await sleep(random_up_to(slack));
+      co_await sleep(random_up_to(exam_slack));
       const answer made = co_await want(202, "POST", path_of("exam-waits") + "/messages:batch",
                                         R"({"messages":[{"body":"one"},{"body":"two"}]})");
       for (const json::value& one : list_of(made.body, "messages")) {
-        all.told.emplace(text_of(one, "id"), now());
+        all.told.emplace(text_of(one, "id"), exam_now());
       }
     }
-    const time_point limit = now() + 2 * waits_watch::patience;
-    while (!all.is_done() && !is_over() && now() < limit) co_await sleep(slack / 10);
+    const time_point limit = exam_now() + 2 * waits_watch::patience;
+    while (!all.is_done() && !is_over() && exam_now() < limit) co_await sleep(exam_slack / 10);
     require(all.is_done(), "{} of {} messages were taken by those who waited", all.taken.size(),
             waits_watch::messages);
     beside.cancel("all were taken");
@@ -148,7 +145,7 @@ struct examiner::push_watch {
     const std::uint32_t call = ++all->calls;
     self.require(++all->live <= concurrency, "{} calls at once, {} are allowed", all->live,
                  concurrency);
-    self.require(now() < all->quiet_from || now() >= all->quiet_until,
+    self.require(exam_now() < all->quiet_from || exam_now() >= all->quiet_until,
                  "a busy worker was called before its Retry-After was over");
     self.require(id != all->gone_id, "a message came again after 410");
     const bool is_second = id == all->ill_id;
@@ -166,8 +163,8 @@ struct examiner::push_watch {
     }
     if (call == 6) {
       // Those that are on their way by now may still come.
-      all->quiet_from = now() + duration::milliseconds(500);
-      all->quiet_until = now() + duration::seconds(4);
+      all->quiet_from = exam_now() + duration::milliseconds(500);
+      all->quiet_until = exam_now() + duration::seconds(4);
       response->header("Retry-After", "4");
       co_return co_await response->send(503);
     }
@@ -244,8 +241,8 @@ task<> examiner::examine_replies() {
       co_return;
     }
     co_await ack(got[0].receipt, "answered");
-    const time_point limit = now() + duration::seconds(30);
-    while (all.id.empty() && now() < limit && !is_over()) co_await sleep(slack / 10);
+    const time_point limit = exam_now() + duration::seconds(30);
+    while (all.id.empty() && exam_now() < limit && !is_over()) co_await sleep(exam_slack / 10);
     require(is_over() || (all.id == id && all.result == "answered"),
             "a reply that was busy at first {}",
             all.id.empty() ? "never came" : "came as '" + all.result + "' of " + all.id);
@@ -284,7 +281,7 @@ task<> examiner::examine_events() {
           co_await self->read_events(std::move(path), into);
         },
         this, path_of(queue) + "/events", &heard);
-    co_await sleep(slack);
+    co_await sleep(exam_slack);
     const answer made = co_await want(202, "POST", path_of(queue) + "/messages:batch",
                                       R"({"messages":[{"body":"a"},{"body":"b"},{"body":"c"}]})");
     for (const json::value& one : list_of(made.body, "messages")) {
@@ -300,7 +297,7 @@ task<> examiner::examine_events() {
       }
       wanted.push_back((i == 1 ? "retried " : "completed ") + got[i].id);
     }
-    co_await sleep(slack);
+    co_await sleep(exam_slack);
     beside.cancel("all were told");
   });
   if (is_over()) co_return;
@@ -426,7 +423,7 @@ task<> examiner::examine_pipelines() {
         {request("POST", path_of("exam-empty") + "/leases?wait=1ms"), "200", "{\"messages\":[]}"});
     all.push_back({request("POST", path_of(queue) + "/messages", "also"), "202", "{\"id\":\""});
   }
-  for (const duration between : {duration(), slack / 100}) {
+  for (const duration between : {duration(), exam_slack / 100}) {
     if (is_over()) co_return;
     std::vector<std::string> requests;
     if (between.ns > 0) {
@@ -449,7 +446,7 @@ task<> examiner::examine_pipelines() {
   // The second comes while the first one waits.
   const std::vector<std::string> both = {request("POST", path_of("exam-empty") + "/leases?wait=2s"),
                                          all[1].request};
-  const std::string heard = co_await answers_to(both, slack / 4, both.size());
+  const std::string heard = co_await answers_to(both, exam_slack / 4, both.size());
   const std::vector<whole_answer> answers = answers_in(heard);
   require(answers.size() == 2 && answers[0].body.starts_with("{\"messages\":[]}") &&
               answers[1].body.starts_with(all[1].begin),
@@ -469,9 +466,9 @@ task<> examiner::examine_files() {
     if (i % at_once != at_once - 1) continue;
     for (const taken& one : co_await lease(queue, at_once)) co_await ack(one.receipt, "");
   }
-  co_await sleep(3 * slack);
+  co_await sleep(3 * exam_slack);
   co_await submit(queue, std::string(60'000, 'x'));  // with it the files are looked through
-  co_await sleep(slack);
+  co_await sleep(exam_slack);
 }
 
 // A server that is asked to end answers those who wait, and is back with all that it had.
@@ -480,21 +477,22 @@ task<> examiner::examine_renewal() {
   co_await make_queue(queue, R"({"lease":"5m"})");
   co_await make_queue("exam-nothing", "");
   const std::string id = co_await submit(queue, "stays");
-  const time_point asked = now();
+  const time_point asked = exam_now();
   co_await with_scope([&](scope& beside) -> task<> {
     const auto wait_for = [](examiner* self, std::string method, std::string path) -> task<> {
       co_await self->want(200, std::move(method), std::move(path));
     };
     beside.spawn(wait_for, this, std::string("POST"), path_of("exam-nothing") + "/leases?wait=60s");
     beside.spawn(wait_for, this, std::string("GET"), fmt::format("/v1/messages/{}?wait=60s", id));
-    co_await sleep(slack);
+    co_await sleep(exam_slack);
     *settings_.wants_renewal = true;
     co_await beside.join();
   });
-  require(is_over() || now() - asked < duration::seconds(10), "an end let those wait who waited");
+  require(is_over() || exam_now() - asked < duration::seconds(10),
+          "an end let those wait who waited");
   const std::string url = settings_.server + "/readyz";
-  for (bool is_back = false; !is_back && now() - asked < duration::seconds(60);) {
-    co_await sleep(slack);
+  for (bool is_back = false; !is_back && exam_now() - asked < duration::seconds(60);) {
+    co_await sleep(exam_slack);
     const auto got = co_await as_result(client_.get(url));
     if (!got && got.error() == errc::cancelled) co_await checkpoint();
     is_back = got && got->status() == 200;
@@ -524,7 +522,7 @@ task<> examiner::examine_certificates() {
           old.info().peer, number);
   require(co_await is_answered(&old), "over an old certificate no answer came");
   *settings_.wants_certificate = true;
-  co_await sleep(3 * slack);
+  co_await sleep(3 * exam_slack);
   if (is_over() || !require(*settings_.certificate == number + 1, "nobody gave a new one"))
     co_return;
   for (const bool is_second : {false, true}) {

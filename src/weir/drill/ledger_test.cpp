@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace weir::drill {
+namespace weir::drill::ledger_test {
 namespace {
 
 constexpr queue_rules plain{"plain", 3};
@@ -270,4 +270,4 @@ TEST_F(LedgerOfTimes, notices_a_message_before_its_delay) {
 }
 
 }  // namespace
-}  // namespace weir::drill
+}  // namespace weir::drill::ledger_test

@@ -14,7 +14,7 @@ namespace weir::drill {
 
 namespace {
 
-constexpr runtime_mutant mutants[] = {
+constexpr runtime_mutant all_runtime_mutants[] = {
     // tasks
     {"core: a slot of the wheel fires as one", "timers fire up to 65 us early", &programs::timers},
     {"core: a slot is due when its first timer is", "a timer fires with a later one",
@@ -168,7 +168,7 @@ std::string cause_of(std::string_view text) {
 
 }  // namespace
 
-std::span<const runtime_mutant> runtime_mutants() { return mutants; }
+std::span<const runtime_mutant> runtime_mutants() { return all_runtime_mutants; }
 
 mutant_verdict try_program(const mutant_program& one, const mutant_budget& budget,
                            try_listener* listener) {

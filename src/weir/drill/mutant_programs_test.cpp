@@ -9,7 +9,7 @@
 #include <set>
 #include <string>
 
-namespace weir::drill {
+namespace weir::drill::mutant_programs_test {
 namespace {
 
 std::set<const mutant_program*> all_programs() {
@@ -64,4 +64,4 @@ TEST(mutant_programs, name_each_defect_once) {
 }
 
 }  // namespace
-}  // namespace weir::drill
+}  // namespace weir::drill::mutant_programs_test

@@ -108,7 +108,7 @@ class program_control_job final : public worker_job {
 };
 
 /// One mutant at work.
-struct trial final : worker_listener {
+struct mutant_trial final : worker_listener {
   worker_process process;
   std::optional<std::size_t> which;  // of the list; nothing: idle
   mutant_verdict verdict;
@@ -219,26 +219,27 @@ class trier {
   }
 
   bool is_busy() const {
-    return std::ranges::any_of(trials_, [](const trial& one) { return one.which.has_value(); });
+    return std::ranges::any_of(trials_,
+                               [](const mutant_trial& one) { return one.which.has_value(); });
   }
 
   void look() {
     std::vector<int> descriptors;
     std::string_view now;
-    for (trial& one : trials_) {
+    for (mutant_trial& one : trials_) {
       if (!one.which && next_ < which_.size()) start(one, next_++);
       descriptors.push_back(one.process.descriptor());
       if (one.which && now.empty()) now = which_[*one.which].name;
     }
     listener_.looked(done_, which_.size(), now);
     for (const std::size_t i : wait_for_words(descriptors)) {
-      trial& one = trials_[i];
+      mutant_trial& one = trials_[i];
       one.process.read(one);
       if (!one.process.is_running()) end(one);
     }
   }
 
-  void start(trial& one, std::size_t which) {
+  void start(mutant_trial& one, std::size_t which) {
     one.which = which;
     one.verdict = {};
     one.is_settled = false;
@@ -247,7 +248,7 @@ class trier {
     one.process.start(job);
   }
 
-  void end(trial& one) {
+  void end(mutant_trial& one) {
     one.conclude(settings_);
     tried_mutant& into = report_.tried[*std::exchange(one.which, std::nullopt)];
     into.verdict = std::move(one.verdict);
@@ -258,7 +259,7 @@ class trier {
   const std::vector<mutant>& which_;
   const mutant_settings& settings_;
   mutant_listener& listener_;
-  std::vector<trial> trials_;
+  std::vector<mutant_trial> trials_;
   mutant_report report_;
   std::size_t next_ = 0;
   std::size_t done_ = 0;

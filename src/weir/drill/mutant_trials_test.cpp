@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace weir::drill {
+namespace weir::drill::mutant_trials_test {
 namespace {
 
 struct silent final : mutant_listener {
@@ -88,4 +88,4 @@ TEST_F(MutantTrials, tries_nothing_when_a_seed_fails_without_a_defect) {
 }
 
 }  // namespace
-}  // namespace weir::drill
+}  // namespace weir::drill::mutant_trials_test

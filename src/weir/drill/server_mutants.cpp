@@ -4,7 +4,7 @@ namespace weir::drill {
 
 namespace {
 
-constexpr mutant mutants[] = {
+constexpr mutant all_server_mutants[] = {
     // store
     {"journal: writes groups without a sync", "a power cut takes what was confirmed"},
     {"journal: believes a second sync", "what a failed sync has dropped counts as written"},
@@ -72,6 +72,6 @@ constexpr mutant mutants[] = {
 
 }  // namespace
 
-std::span<const mutant> server_mutants() noexcept { return mutants; }
+std::span<const mutant> server_mutants() noexcept { return all_server_mutants; }
 
 }  // namespace weir::drill

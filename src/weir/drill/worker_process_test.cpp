@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace weir::drill {
+namespace weir::drill::worker_process_test {
 namespace {
 
 template <class F>
@@ -83,4 +83,4 @@ TEST(WorkerProcess, may_begin_again_after_its_end) {
 }
 
 }  // namespace
-}  // namespace weir::drill
+}  // namespace weir::drill::worker_process_test

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::broadcast_test {
 namespace {
 
 using namespace weir::literals;
@@ -286,4 +286,4 @@ FLOW_CONTRACT("subscribers outlive their bus: they hear what is left and then th
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::broadcast_test

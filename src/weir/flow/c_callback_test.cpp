@@ -8,7 +8,7 @@
 
 #include <string>
 
-namespace weir {
+namespace weir::c_callback_test {
 namespace {
 
 using namespace weir::literals;
@@ -71,4 +71,4 @@ TEST(CCallback, a_wait_that_was_cancelled_leaves_the_function_to_be_called) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::c_callback_test

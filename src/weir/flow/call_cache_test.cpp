@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::call_cache_test {
 namespace {
 
 using namespace weir::literals;
@@ -229,4 +229,4 @@ TEST(CallCache, a_cancelled_get_makes_nobody_wait_for_ever) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::call_cache_test

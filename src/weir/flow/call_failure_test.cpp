@@ -5,7 +5,7 @@
 
 #include <stdexcept>
 
-namespace weir {
+namespace weir::call_failure_test {
 namespace {
 
 using namespace weir::literals;
@@ -83,4 +83,4 @@ WEIR_TEST("a scope's group of one error counts as that error, of several by all 
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::call_failure_test

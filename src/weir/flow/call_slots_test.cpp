@@ -11,7 +11,7 @@
 #include <map>
 #include <string>
 
-namespace weir {
+namespace weir::call_slots_test {
 namespace {
 
 using namespace weir::literals;
@@ -269,4 +269,4 @@ TEST(CallLimits, a_cancelled_call_keeps_no_place_and_leaves_the_line) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::call_slots_test

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::callback_test {
 namespace {
 
 using namespace weir::literals;
@@ -206,4 +206,4 @@ TEST(CrossCallback, is_called_on_threads_of_others) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::callback_test

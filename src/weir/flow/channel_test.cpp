@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::channel_test {
 namespace {
 
 using namespace weir::literals;
@@ -436,4 +436,4 @@ TEST(Channel, a_cancelled_select_over_channels_takes_nothing) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::channel_test

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::circuit_breaker_test {
 namespace {
 
 using namespace weir::literals;
@@ -316,4 +316,4 @@ TEST(CircuitBreaker, a_cancelled_call_is_no_failure_and_keeps_no_probe) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::circuit_breaker_test

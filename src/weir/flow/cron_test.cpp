@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::cron_test {
 namespace {
 
 time_point at(int year, unsigned month, unsigned day, int hour = 0, int minute = 0,
@@ -131,4 +131,4 @@ TEST(Cron, what_is_wrong_is_named_with_its_field) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::cron_test

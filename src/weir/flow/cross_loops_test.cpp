@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::cross_loops_test {
 namespace {
 
 constexpr std::int64_t items = 4000;
@@ -278,4 +278,4 @@ TEST(CrossChannelFromOutside, takes_items_from_threads_that_have_no_loop) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::cross_loops_test

@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::cross_meetings_test {
 namespace {
 
 using namespace weir::literals;
@@ -359,4 +359,4 @@ TEST(CrossCondition, a_wait_that_was_told_and_then_cancelled_passes_its_wake_up_
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::cross_meetings_test

@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-namespace weir {
+namespace weir::cross_policies_test {
 namespace {
 
 using namespace weir::literals;
@@ -381,4 +381,4 @@ TEST(CrossCallCache, lets_nobody_wait_for_a_maker_that_was_taken_back_or_failed)
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::cross_policies_test

@@ -6,7 +6,7 @@
 
 #include <vector>
 
-namespace weir {
+namespace weir::event_test {
 namespace {
 
 using namespace weir::literals;
@@ -173,4 +173,4 @@ WEIR_TEST("notify_one wakes the task that has waited longest, and a cancelled on
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::event_test

@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace weir {
+namespace weir::fallback_test {
 namespace {
 
 using namespace weir::literals;
@@ -106,4 +106,4 @@ TEST(Fallback, a_cancelled_call_does_not_fall_back) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::fallback_test

@@ -17,7 +17,7 @@
 
 #ifndef WEIR_ALLOCATOR_IS_TAKEN
 
-namespace weir {
+namespace weir::flow_allocation_test {
 namespace {
 
 using namespace weir::literals;
@@ -202,6 +202,6 @@ WEIR_TEST("timers, shared locks, tokens and generators allocate nothing while th
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::flow_allocation_test
 
 #endif

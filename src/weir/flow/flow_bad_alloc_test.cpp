@@ -22,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::flow_bad_alloc_test {
 namespace {
 
 using namespace weir::literals;
@@ -205,4 +205,4 @@ TEST(WithoutMemory, a_refused_call_is_refused) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::flow_bad_alloc_test

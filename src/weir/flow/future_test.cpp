@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::future_test {
 namespace {
 
 using namespace weir::literals;
@@ -442,4 +442,4 @@ WEIR_TEST("what the copy of a shared value throws is thrown, by as_result too") 
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::future_test

@@ -12,7 +12,7 @@
 #include <variant>
 #include <vector>
 
-namespace weir {
+namespace weir::gather_test {
 namespace {
 
 using namespace weir::literals;
@@ -212,4 +212,4 @@ TEST(CrossGather, losers_are_let_go_while_other_threads_settle_them) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::gather_test

@@ -7,7 +7,7 @@
 
 #include <string>
 
-namespace weir {
+namespace weir::hedge_test {
 namespace {
 
 using namespace weir::literals;
@@ -157,4 +157,4 @@ WEIR_TEST("a call that cancels the scope around it ends the hedge as cancelled")
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::hedge_test

@@ -4,7 +4,7 @@
 
 #include <cstddef>
 
-namespace weir {
+namespace weir::item_lookout_test {
 namespace {
 
 using detail::item_lookout;
@@ -56,4 +56,4 @@ TEST(item_lookout, looks_later_while_items_gather_and_sooner_where_one_comes) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::item_lookout_test

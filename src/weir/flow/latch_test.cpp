@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-namespace weir {
+namespace weir::latch_test {
 namespace {
 
 using namespace weir::literals;
@@ -199,4 +199,4 @@ TEST(Once, when_its_maker_is_cancelled_the_next_that_waits_makes_it) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::latch_test

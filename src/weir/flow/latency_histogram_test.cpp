@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-namespace weir {
+namespace weir::latency_histogram_test {
 namespace {
 
 using namespace weir::literals;
@@ -52,4 +52,4 @@ TEST(LatencyHistogram, forgets_after_one_to_two_windows) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::latency_histogram_test

@@ -11,7 +11,7 @@
 #include <optional>
 #include <utility>
 
-namespace weir::laws {
+namespace weir::laws::laws_of_callbacks_test {
 namespace {
 
 /// By lot, the fiber is cancelled before its callback is asked for. A failure that its cancelled
@@ -147,4 +147,4 @@ WEIR_TEST("never is a callback that nobody calls (neverIsDerivedFromAsync)") {
 }
 
 }  // namespace
-}  // namespace weir::laws
+}  // namespace weir::laws::laws_of_callbacks_test

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::layers_test {
 namespace {
 
 using namespace weir::literals;
@@ -118,4 +118,4 @@ TEST(Layers, a_cancelled_call_leaves_nothing_behind_in_any_policy) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::layers_test

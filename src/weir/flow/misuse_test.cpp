@@ -31,7 +31,7 @@
 #include <tuple>
 #include <utility>
 
-namespace weir {
+namespace weir::misuse_test {
 namespace {
 
 using namespace weir::literals;
@@ -306,4 +306,4 @@ TEST(NoLoopDeathTest, what_looks_at_the_clock_of_a_loop_says_so) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::misuse_test

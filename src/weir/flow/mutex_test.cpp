@@ -4,7 +4,7 @@
 #include <weir/flow/flow_contract_test.hpp>
 #include <weir/testing/contracts/lock_contract.hpp>
 
-namespace weir {
+namespace weir::mutex_test {
 namespace {
 
 using namespace weir::literals;
@@ -85,4 +85,4 @@ TEST(MutexDeathTest, locking_again_in_the_same_task_stops_the_process_with_its_n
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::mutex_test

@@ -7,7 +7,7 @@
 #include <memory>
 #include <utility>
 
-namespace weir {
+namespace weir::oneshot_test {
 namespace {
 
 using namespace weir::literals;
@@ -105,4 +105,4 @@ TEST(Oneshot, a_cancelled_receive_leaves_the_value) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::oneshot_test

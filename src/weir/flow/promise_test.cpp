@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::promise_test {
 namespace {
 
 using namespace weir::literals;
@@ -484,4 +484,4 @@ WEIR_TEST("an error that comes after its reader was cancelled is reported, and e
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::promise_test

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::rate_limiter_test {
 namespace {
 
 using namespace weir::literals;
@@ -224,4 +224,4 @@ TEST(RateLimiter, a_cancelled_acquire_takes_no_token) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::rate_limiter_test

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::retry_budget_test {
 namespace {
 
 using namespace weir::literals;
@@ -64,4 +64,4 @@ TYPED_TEST(RetryBudget, what_cannot_be_meant_is_refused) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::retry_budget_test

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::retry_test {
 namespace {
 
 using namespace weir::literals;
@@ -242,4 +242,4 @@ WEIR_TEST("a refusal that asks for more time than up_to() leaves ends the retrie
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::retry_test

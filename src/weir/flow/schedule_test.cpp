@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::schedule_test {
 namespace {
 
 using namespace weir::literals;
@@ -156,4 +156,4 @@ TEST(Schedule, what_cannot_be_meant_is_refused) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::schedule_test

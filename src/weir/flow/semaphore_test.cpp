@@ -6,7 +6,7 @@
 
 #include <cstddef>
 
-namespace weir {
+namespace weir::semaphore_test {
 namespace {
 
 using namespace weir::literals;
@@ -43,4 +43,4 @@ FLOW_CONTRACT("asking for more than there are is an error, and close() ends the 
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::semaphore_test

@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::sharded_test {
 namespace {
 
 using namespace weir::literals;
@@ -421,4 +421,4 @@ TEST(sharded, cores_on_threads_of_their_own_share_nothing_but_calls) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::sharded_test

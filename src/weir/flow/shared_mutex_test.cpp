@@ -9,7 +9,7 @@
 
 #include <tuple>
 
-namespace weir {
+namespace weir::shared_mutex_test {
 namespace {
 
 using namespace weir::literals;
@@ -93,4 +93,4 @@ TEST(SharedMutex, whose_writers_wait_for_each_other_is_named_in_the_deadlock) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::shared_mutex_test

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::to_callback_test {
 namespace {
 
 using namespace weir::literals;
@@ -77,4 +77,4 @@ TEST(Callback, a_task_cancelled_at_any_point_has_called_back_once) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::to_callback_test

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::watch_test {
 namespace {
 
 using namespace weir::literals;
@@ -138,4 +138,4 @@ TEST(Watch, a_cancelled_changed_has_seen_nothing) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::watch_test

@@ -13,7 +13,7 @@
 #include <thread>
 #include <tuple>
 
-namespace weir {
+namespace weir::wrong_thread_test {
 namespace {
 
 using namespace weir::literals;
@@ -165,4 +165,4 @@ TEST(WrongThread, is_told_from_the_loops_own_while_it_runs) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::wrong_thread_test

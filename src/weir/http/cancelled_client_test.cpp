@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace weir::http {
+namespace weir::http::cancelled_client_test {
 namespace {
 
 using namespace weir::http::testing;
@@ -141,4 +141,4 @@ TEST(CancelledClient, an_opened_response_that_nobody_got_is_closed) {
 }
 
 }  // namespace
-}  // namespace weir::http
+}  // namespace weir::http::cancelled_client_test

@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir::http {
+namespace weir::http::cancelled_server_test {
 namespace {
 
 using namespace weir::http::testing;
@@ -507,4 +507,4 @@ WEIR_TEST("a drain that has begun answers what is in flight, also when it is can
 }
 
 }  // namespace
-}  // namespace weir::http
+}  // namespace weir::http::cancelled_server_test

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace weir::http {
+namespace weir::http::client_reuse_test {
 namespace {
 
 using namespace weir::http::testing;
@@ -108,4 +108,4 @@ WEIR_TEST("a POST that meets the end of its connection fails, unless it may be s
 }
 
 }  // namespace
-}  // namespace weir::http
+}  // namespace weir::http::client_reuse_test

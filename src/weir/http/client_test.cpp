@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace weir::http {
+namespace weir::http::client_test {
 namespace {
 
 using namespace weir::http::testing;
@@ -592,4 +592,4 @@ WEIR_TEST("a cancelled request closes its connection and leaves nothing behind")
 }
 
 }  // namespace
-}  // namespace weir::http
+}  // namespace weir::http::client_test

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace weir::http {
+namespace weir::http::http_deadline_test {
 namespace {
 
 using namespace weir::http::testing;
@@ -226,4 +226,4 @@ TEST(time_left, is_told_in_whole_milliseconds_and_at_least_one) {
 }
 
 }  // namespace
-}  // namespace weir::http
+}  // namespace weir::http::http_deadline_test

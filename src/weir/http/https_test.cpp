@@ -14,7 +14,7 @@
 #include <tuple>
 #include <vector>
 
-namespace weir::http {
+namespace weir::http::https_test {
 namespace {
 
 using namespace weir::http::testing;
@@ -293,4 +293,4 @@ WEIR_TEST("addresses that the rules deny are not called, whatever their name") {
 }
 
 }  // namespace
-}  // namespace weir::http
+}  // namespace weir::http::https_test

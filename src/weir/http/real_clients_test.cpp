@@ -16,7 +16,7 @@
 #include <memory>
 #include <string>
 
-namespace weir::http {
+namespace weir::http::real_clients_test {
 namespace {
 
 using namespace weir::literals;
@@ -231,4 +231,4 @@ TEST_P(real_sockets, carry_many_clients_of_our_own) {
 }
 
 }  // namespace
-}  // namespace weir::http
+}  // namespace weir::http::real_clients_test

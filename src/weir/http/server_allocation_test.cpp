@@ -20,7 +20,7 @@
 #define WEIR_TEST_COUNTS_ALLOCATIONS 1
 #endif
 
-namespace weir::http {
+namespace weir::http::server_allocation_test {
 namespace {
 
 task<> hello(request& asked, response& answered) {
@@ -76,4 +76,4 @@ TEST(small_requests, allocate_nothing_on_a_connection_that_is_kept) {
 }
 
 }  // namespace
-}  // namespace weir::http
+}  // namespace weir::http::server_allocation_test

@@ -10,7 +10,7 @@
 #include <new>
 #include <string>
 
-namespace weir::http {
+namespace weir::http::server_bad_alloc_test {
 namespace {
 
 using namespace weir::http::testing;
@@ -123,4 +123,4 @@ TEST(ClientWithoutMemory, says_so_and_not_in_a_group) {
 }
 
 }  // namespace
-}  // namespace weir::http
+}  // namespace weir::http::server_bad_alloc_test

@@ -8,7 +8,7 @@
 
 #include <string>
 
-namespace weir::http {
+namespace weir::http::server_events_test {
 namespace {
 
 using namespace weir::http::testing;
@@ -265,4 +265,4 @@ WEIR_TEST("a body can be read by a handler that is watched") {
 }
 
 }  // namespace
-}  // namespace weir::http
+}  // namespace weir::http::server_events_test

@@ -12,7 +12,7 @@
 #include <tuple>
 #include <vector>
 
-namespace weir::http {
+namespace weir::http::server_fault_test {
 namespace {
 
 using namespace weir::http::testing;
@@ -378,4 +378,4 @@ TEST(handler_failure, to_answer_at_all_is_a_failure) {
 }
 
 }  // namespace
-}  // namespace weir::http
+}  // namespace weir::http::server_fault_test

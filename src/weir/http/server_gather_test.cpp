@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace weir::http {
+namespace weir::http::server_gather_test {
 namespace {
 
 using namespace testing;
@@ -179,4 +179,4 @@ WEIR_TEST("a client that sends requests and reads no answers gets only so many")
 }
 
 }  // namespace
-}  // namespace weir::http
+}  // namespace weir::http::server_gather_test

@@ -7,7 +7,7 @@
 
 #include <string>
 
-namespace weir::http {
+namespace weir::http::server_test {
 namespace {
 
 using namespace weir::http::testing;
@@ -372,4 +372,4 @@ WEIR_TEST("a drain that is asked for before the server has begun ends it at once
 }
 
 }  // namespace
-}  // namespace weir::http
+}  // namespace weir::http::server_test

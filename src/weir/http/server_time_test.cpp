@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace weir::http {
+namespace weir::http::server_time_test {
 namespace {
 
 using namespace weir::http::testing;
@@ -414,4 +414,4 @@ WEIR_TEST("a long poll can hear that the server drains") {
 }
 
 }  // namespace
-}  // namespace weir::http
+}  // namespace weir::http::server_time_test

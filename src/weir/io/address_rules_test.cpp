@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::address_rules_test {
 namespace {
 
 address_rules rules(std::vector<std::string> denied, std::vector<std::string> allowed = {}) {
@@ -110,4 +110,4 @@ TEST(address_rules, what_is_no_rule_is_refused_with_what_one_looks_like) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::address_rules_test

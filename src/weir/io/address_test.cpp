@@ -9,7 +9,7 @@
 #include <cstring>
 #include <string>
 
-namespace weir {
+namespace weir::address_test {
 namespace {
 
 TEST(address, its_text_is_read_back_as_the_same_address) {
@@ -87,4 +87,4 @@ TEST(address, changes_its_port_and_nothing_else) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::address_test

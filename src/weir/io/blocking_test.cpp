@@ -17,7 +17,7 @@
 #include <string>
 #include <thread>
 
-namespace weir {
+namespace weir::blocking_test {
 namespace {
 
 using namespace weir::literals;
@@ -173,4 +173,4 @@ TEST(blocking_pool, a_child_without_memory_is_not_started) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::blocking_test

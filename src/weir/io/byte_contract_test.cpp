@@ -13,7 +13,7 @@
 
 #include <string>
 
-namespace weir {
+namespace weir::byte_contract_test {
 namespace {
 
 using namespace weir::literals;
@@ -172,4 +172,4 @@ TEST_P(byte_contract, a_sink_that_resets_ends_the_pipe_and_its_source) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::byte_contract_test

@@ -22,7 +22,7 @@
 #include <tuple>
 #include <utility>
 
-namespace weir {
+namespace weir::cancelled_operations_test {
 namespace {
 
 using namespace weir::literals;
@@ -335,4 +335,4 @@ TEST(CancelledOperations, a_lookup_of_a_service_leaves_no_handle_and_the_next_on
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::cancelled_operations_test

@@ -16,7 +16,7 @@
 #include <string_view>
 #include <utility>
 
-namespace weir {
+namespace weir::cancelled_tls_test {
 namespace {
 
 using namespace weir::literals;
@@ -234,4 +234,4 @@ TEST(CancelledTls, an_end_that_was_not_told_is_told_by_the_next_shutdown) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::cancelled_tls_test

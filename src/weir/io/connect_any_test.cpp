@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::connect_any_test {
 namespace {
 
 using namespace weir::literals;
@@ -135,4 +135,4 @@ TEST(ConnectAny, cancelled_at_any_point_leaves_no_socket_open) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::connect_any_test

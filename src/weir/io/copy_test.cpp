@@ -9,7 +9,7 @@
 
 #include <string>
 
-namespace weir {
+namespace weir::copy_test {
 namespace {
 
 using namespace weir::literals;
@@ -102,4 +102,4 @@ WEIR_TEST("a copy into a writer leaves the last bytes in its buffer") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::copy_test

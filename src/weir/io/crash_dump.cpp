@@ -37,11 +37,11 @@ constinit std::atomic<bool> is_dying{false};
 constinit std::mutex install_lock;
 constinit int installed = 0;
 constinit struct sigaction former_quit = {};
-constinit struct sigaction former[fatal_count] = {};
+constinit struct sigaction former_fatal[fatal_count] = {};
 constinit assertion_hook former_hook = nullptr;
 
 // Where a fault while reading a tree goes on; null while none is read.
-constinit thread_local sigjmp_buf* reading = nullptr;
+constinit thread_local sigjmp_buf* way_back = nullptr;
 
 pid_t this_thread() noexcept { return static_cast<pid_t>(::syscall(SYS_gettid)); }
 
@@ -49,12 +49,12 @@ void print_one(seat& from) noexcept {
   stderr_sink out;
   sigjmp_buf back;
   if (sigsetjmp(back, 1) == 0) {
-    reading = &back;
+    way_back = &back;
     if (loop* on = from.on.load()) print_task_tree(*on, out);
   } else {
     out.put("\n  ... the rest was being changed and can't be read\n");
   }
-  reading = nullptr;
+  way_back = nullptr;
   out.flush();
   from.printed.fetch_add(1);
 }
@@ -128,7 +128,7 @@ void on_quit(int, siginfo_t* info, void*) noexcept {
 }
 
 void on_fatal(int number, siginfo_t*, void*) noexcept {
-  if (reading) siglongjmp(*reading, 1);
+  if (way_back) siglongjmp(*way_back, 1);
   if (!is_dying.exchange(true)) {
     stderr_sink out;
     out.put("weir: died of signal ");
@@ -165,7 +165,7 @@ crash_dump::crash_dump(bool wanted) : is_wanted_(wanted) {
   void* first_frame = nullptr;
   ::backtrace(&first_frame, 1);  // the first call loads a library, which no handler may do
   catch_signal(SIGQUIT, &on_quit, former_quit);
-  for (int i = 0; i < fatal_count; ++i) catch_signal(fatal_signals[i], &on_fatal, former[i]);
+  for (int i = 0; i < fatal_count; ++i) catch_signal(fatal_signals[i], &on_fatal, former_fatal[i]);
   former_hook = set_assertion_hook(&on_assertion);
 }
 
@@ -174,7 +174,7 @@ crash_dump::~crash_dump() {
   const std::lock_guard guard(install_lock);
   if (--installed != 0) return;
   ::sigaction(SIGQUIT, &former_quit, nullptr);
-  for (int i = 0; i < fatal_count; ++i) ::sigaction(fatal_signals[i], &former[i], nullptr);
+  for (int i = 0; i < fatal_count; ++i) ::sigaction(fatal_signals[i], &former_fatal[i], nullptr);
   set_assertion_hook(former_hook);
 }
 

@@ -15,7 +15,7 @@
 #include <atomic>
 #include <string>
 
-namespace weir {
+namespace weir::crash_dump_test {
 namespace {
 
 using namespace weir::literals;
@@ -212,4 +212,4 @@ TEST(crash_dump, without_it_signals_keep_their_meaning) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::crash_dump_test

@@ -14,7 +14,7 @@
 #include <tuple>
 #include <vector>
 
-namespace weir {
+namespace weir::datagram_contract_test {
 namespace {
 
 using namespace weir::literals;
@@ -490,4 +490,4 @@ TEST_P(datagram_limits, receives_wait_while_views_hold_all_memory) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::datagram_contract_test

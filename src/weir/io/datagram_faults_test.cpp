@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::datagram_faults_test {
 namespace {
 
 using namespace weir::literals;
@@ -76,4 +76,4 @@ TEST(DatagramFaults, that_lose_all_leave_the_receiver_waiting) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::datagram_faults_test

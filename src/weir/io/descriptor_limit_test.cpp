@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
-namespace weir {
+namespace weir::descriptor_limit_test {
 namespace {
 
 TEST(descriptor_limit, is_raised_to_what_the_system_allows) {
@@ -19,4 +19,4 @@ TEST(descriptor_limit, is_raised_to_what_the_system_allows) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::descriptor_limit_test

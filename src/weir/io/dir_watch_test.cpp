@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::dir_watch_test {
 namespace {
 
 using namespace weir::literals;
@@ -207,4 +207,4 @@ TEST(FolderWatch, is_unsupported_in_a_virtual_world) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::dir_watch_test

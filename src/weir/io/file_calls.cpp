@@ -43,7 +43,7 @@ std::int64_t preallocate(const io_request& request) noexcept {
   return 0;
 }
 
-std::int64_t sync_dir(const char* path) noexcept {
+std::int64_t sync_folder(const char* path) noexcept {
   const std::int64_t folder =
       outcome_of([&] { return ::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (folder < 0) return folder;
@@ -90,7 +90,7 @@ std::int64_t perform_blocking(io_request& request) noexcept {
     case io_op::make_dir:
       return outcome_of([&] { return ::mkdir(request.path, request.mode); });
     case io_op::sync_dir:
-      return sync_dir(request.path);
+      return sync_folder(request.path);
     case io_op::run_blocking:
     case io_op::start_child:
       request.function(request.memory);

@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::file_contract_test {
 namespace {
 
 using namespace weir::literals;
@@ -374,4 +374,4 @@ TEST_P(file_contract, ten_thousand_timers_fire_and_none_early) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::file_contract_test

@@ -25,7 +25,7 @@
 #include <span>
 #include <string>
 
-namespace weir {
+namespace weir::file_copy_test {
 namespace {
 
 using namespace weir::literals;
@@ -483,4 +483,4 @@ TEST(FileCopy, cancelled_at_any_point_what_it_counts_is_in_the_target) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::file_copy_test

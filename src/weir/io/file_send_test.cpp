@@ -17,7 +17,7 @@
 #include <tuple>
 #include <utility>
 
-namespace weir {
+namespace weir::file_send_test {
 namespace {
 
 using namespace weir::contract;
@@ -229,4 +229,4 @@ TEST_P(kernel_file_send, lets_others_hear_of_the_kernel_after_each_piece) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::file_send_test

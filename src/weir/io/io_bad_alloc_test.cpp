@@ -17,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-namespace weir {
+namespace weir::io_bad_alloc_test {
 namespace {
 
 using namespace weir::literals;
@@ -162,4 +162,4 @@ TEST(WithoutMemory, a_file_is_written_in_the_second_try) {
 // [/save]
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::io_bad_alloc_test

@@ -41,7 +41,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::kernel_driver_test {
 namespace {
 
 using namespace weir::literals;
@@ -584,4 +584,4 @@ TEST(make_driver, says_its_choice_once_to_those_who_ask) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::kernel_driver_test

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace weir {
+namespace weir::key_press_test {
 namespace {
 
 using detail::decode_key;
@@ -161,4 +161,4 @@ TEST(KeyPress, every_short_input_comes_to_its_end) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::key_press_test

@@ -11,7 +11,7 @@
 #include <memory>
 #include <thread>
 
-namespace weir {
+namespace weir::look_out_contract_test {
 namespace {
 
 using namespace weir::literals;
@@ -141,4 +141,4 @@ TEST_P(look_out_contract, a_loop_that_is_posted_to_no_more_sleeps) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::look_out_contract_test

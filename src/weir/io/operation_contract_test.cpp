@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::operation_contract_test {
 namespace {
 
 using namespace weir::literals;
@@ -241,4 +241,4 @@ TEST_P(operation_contract, ipv6_works_like_ipv4) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::operation_contract_test

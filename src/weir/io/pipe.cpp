@@ -48,7 +48,7 @@ void side::wake() noexcept {
   if (waiting) std::exchange(waiting, nullptr)->complete();
 }
 
-constinit const wait_kind room_kind{"room in a pipe", &side_wait::leave};
+constinit const wait_kind pipe_room_kind{"room in a pipe", &side_wait::leave};
 constinit const wait_kind bytes_kind{"bytes in a pipe", &side_wait::leave};
 
 /// What was read and not yet written.
@@ -150,7 +150,7 @@ class pipe_flow {
   task<> read() {
     try {
       for (;;) {
-        while (!queue_.has_room(queue_bytes_max_)) co_await side_wait(room_kind, reads_);
+        while (!queue_.has_room(queue_bytes_max_)) co_await side_wait(pipe_room_kind, reads_);
         bytes piece = co_await from_.receive();
         if (piece.empty()) break;
         progress_.received += piece.size();

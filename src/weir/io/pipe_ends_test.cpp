@@ -16,7 +16,7 @@
 #include <tuple>
 #include <vector>
 
-namespace weir {
+namespace weir::pipe_ends_test {
 namespace {
 
 using namespace weir::literals;
@@ -281,4 +281,4 @@ TEST_P(pipe_contract, a_number_goes_from_pipe_to_socket_and_back) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::pipe_ends_test

@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::pipe_test {
 namespace {
 
 using namespace weir::literals;
@@ -278,4 +278,4 @@ WEIR_TEST("a great many small pieces are bounded, too") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::pipe_test

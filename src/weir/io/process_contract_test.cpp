@@ -16,7 +16,7 @@
 #include <string>
 #include <utility>
 
-namespace weir {
+namespace weir::process_contract_test {
 namespace {
 
 using namespace weir::literals;
@@ -221,4 +221,4 @@ TEST(CancelledProcess, a_run_process_has_ended_its_child_and_left_nothing_of_it)
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::process_contract_test

@@ -27,7 +27,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::process_test {
 namespace {
 
 using namespace weir::literals;
@@ -589,4 +589,4 @@ TEST_P(child_process, hundreds_at_once_are_all_reaped) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::process_test

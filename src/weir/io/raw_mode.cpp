@@ -38,7 +38,7 @@ struct slot {
 
 // Signal handlers have no other place to look at than the process's.
 constinit slot slots[raw_mode::modes_max];
-constinit struct sigaction former[signals_count] = {};
+constinit struct sigaction former_ends[signals_count] = {};
 constinit std::mutex change_lock;
 constinit int active = 0;
 constinit std::uint64_t last_order = 0;
@@ -99,7 +99,7 @@ int index_of(int number) noexcept {
 void on_signal(int number) noexcept {
   const int kept = errno;
   put_all_back();
-  ::sigaction(number, &former[index_of(number)], nullptr);
+  ::sigaction(number, &former_ends[index_of(number)], nullptr);
   ::syscall(SYS_tgkill, ::getpid(), static_cast<pid_t>(::syscall(SYS_gettid)), number);
   errno = kept;
 }
@@ -119,7 +119,7 @@ void listen() noexcept {
     struct sigaction action = {};
     action.sa_handler = &on_signal;
     action.sa_flags = SA_ONSTACK | SA_RESTART;
-    former[i] = now;
+    former_ends[i] = now;
     ::sigaction(ending_signals[i], &action, nullptr);
   }
 }
@@ -128,7 +128,7 @@ void stop_listening() noexcept {
   for (int i = 0; i < signals_count; ++i) {
     struct sigaction now = {};
     ::sigaction(ending_signals[i], nullptr, &now);
-    if (is_ours(now)) ::sigaction(ending_signals[i], &former[i], nullptr);
+    if (is_ours(now)) ::sigaction(ending_signals[i], &former_ends[i], nullptr);
   }
 }
 

@@ -13,7 +13,7 @@
 #include <tuple>
 #include <vector>
 
-namespace weir {
+namespace weir::reader_test {
 namespace {
 
 using namespace weir::literals;
@@ -290,4 +290,4 @@ TEST(ReaderDeathTest, a_read_up_to_an_empty_delimiter_stops_the_process) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::reader_test

@@ -8,7 +8,7 @@
 #include <tuple>
 #include <vector>
 
-namespace weir::detail {
+namespace weir::detail::receive_arena_test {
 namespace {
 
 bytes put(receive_arena& arena, std::string_view text) {
@@ -72,4 +72,4 @@ TEST(receive_arena, views_may_outlive_it) {
 }
 
 }  // namespace
-}  // namespace weir::detail
+}  // namespace weir::detail::receive_arena_test

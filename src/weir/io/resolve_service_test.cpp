@@ -13,7 +13,7 @@
 #include <tuple>
 #include <vector>
 
-namespace weir {
+namespace weir::resolve_service_test {
 namespace {
 
 using namespace weir::literals;
@@ -117,4 +117,4 @@ TEST(ServiceOrder, of_equals_without_weights_is_some_order) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::resolve_service_test

@@ -14,7 +14,7 @@
 
 #include <string>
 
-namespace weir {
+namespace weir::resolve_test {
 namespace {
 
 using namespace weir::literals;
@@ -146,4 +146,4 @@ TEST_P(resolving, readiness_of_a_foreign_descriptor_is_told) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::resolve_test

@@ -29,7 +29,7 @@
 #include <tuple>
 #include <vector>
 
-namespace weir {
+namespace weir::run_program_test {
 namespace {
 
 using namespace weir::literals;
@@ -368,4 +368,4 @@ TEST(run_program, sigint_ends_all_cores) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::run_program_test

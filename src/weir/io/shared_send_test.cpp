@@ -12,7 +12,7 @@
 #include <string_view>
 #include <utility>
 
-namespace weir {
+namespace weir::shared_send_test {
 namespace {
 
 using namespace weir::literals;
@@ -180,4 +180,4 @@ TEST_P(shared_send_contract, a_unix_socket_copies_and_all_arrives) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::shared_send_test

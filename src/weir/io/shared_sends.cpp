@@ -14,8 +14,6 @@ namespace weir::detail {
 
 namespace {
 
-constexpr std::uint64_t about_mask = 7;
-
 std::int64_t now_ns() noexcept {
   struct timespec now;
   ::clock_gettime(CLOCK_MONOTONIC, &now);

@@ -34,6 +34,7 @@ class shared_sends {
   static constexpr std::size_t bytes_min = 64 * 1024;
   /// What user_data of such an entry has in its lower three bits.
   static constexpr std::uint64_t about = 4;
+  static constexpr std::uint64_t about_mask = 7;
 
   shared_sends() = default;
   shared_sends(const shared_sends&) = delete;

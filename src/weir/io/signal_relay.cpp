@@ -27,7 +27,7 @@ struct ear : signal_ear<> {
 // A signal belongs to the process, so what its handler reads is the process's.
 constinit ear ears[signal_listeners_max];
 constinit int listeners_of[signals_end] = {};
-constinit struct sigaction former[signals_end] = {};
+constinit struct sigaction former_actions[signals_end] = {};
 constinit std::mutex table_lock;
 
 // Those that kill once one of them has been heard, and how many wish that.
@@ -67,7 +67,7 @@ signal_listener::~signal_listener() {
   const std::uint64_t wanted = ears[slot_].end([] { std::this_thread::yield(); });
   for (int number = 1; number < signals_end; ++number) {
     if ((wanted & bit(number)) != 0 && --listeners_of[number] == 0)
-      ::sigaction(number, &former[number], nullptr);
+      ::sigaction(number, &former_actions[number], nullptr);
   }
   ears[slot_].wake_fd = -1;
 }
@@ -88,7 +88,7 @@ int signal_listener::listen(int number) noexcept {
     action.sa_handler = [](int n) { hear(n); };
     action.sa_flags = SA_RESTART;
     sigfillset(&action.sa_mask);
-    if (::sigaction(number, &action, &former[number]) != 0) return -errno;
+    if (::sigaction(number, &action, &former_actions[number]) != 0) return -errno;
   }
   ++listeners_of[number];
   ears[slot_].want(bit(number));

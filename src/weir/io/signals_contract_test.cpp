@@ -15,7 +15,7 @@
 #include <string>
 #include <utility>
 
-namespace weir {
+namespace weir::signals_contract_test {
 namespace {
 
 using namespace weir::literals;
@@ -240,4 +240,4 @@ WEIR_TEST_ON_BOTH("a child that sends itself a signal that ends it does nothing 
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::signals_contract_test

@@ -11,7 +11,7 @@
 
 #include <atomic>
 
-namespace weir {
+namespace weir::signals_test {
 namespace {
 
 using namespace weir::literals;
@@ -58,4 +58,4 @@ TEST(signal_of_process, afterwards_a_signal_has_its_usual_effect_again) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::signals_test

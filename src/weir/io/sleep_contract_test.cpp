@@ -9,7 +9,7 @@
 
 #include <string>
 
-namespace weir {
+namespace weir::sleep_contract_test {
 namespace {
 
 using namespace weir::literals;
@@ -72,4 +72,4 @@ WEIR_TEST_ON_BOTH("a timer that is cancelled does not fire, and others do") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::sleep_contract_test

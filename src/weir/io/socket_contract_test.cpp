@@ -12,7 +12,7 @@
 #include <tuple>
 #include <vector>
 
-namespace weir {
+namespace weir::socket_contract_test {
 namespace {
 
 using namespace weir::literals;
@@ -578,4 +578,4 @@ TEST_P(socket_contract, a_flood_on_one_socket_does_not_starve_a_timer) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::socket_contract_test

@@ -14,7 +14,7 @@
 #include <string>
 #include <tuple>
 
-namespace weir {
+namespace weir::socket_misuse_test {
 namespace {
 
 struct misuse {
@@ -94,4 +94,4 @@ TEST_P(SocketMisuseDeathTest, stops_the_process_with_its_name) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::socket_misuse_test

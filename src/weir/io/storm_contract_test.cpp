@@ -29,7 +29,7 @@
 #include <string_view>
 #include <thread>
 
-namespace weir {
+namespace weir::storm_contract_test {
 namespace {
 
 using namespace weir::literals;
@@ -248,4 +248,4 @@ TEST_P(storm_contract, a_start_on_a_unix_path_waits_for_another_in_its_folder) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::storm_contract_test

@@ -33,7 +33,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::terminal_stream_test {
 namespace {
 
 using namespace weir::literals;
@@ -545,4 +545,4 @@ TEST(Terminals, are_unsupported_in_a_virtual_world) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::terminal_stream_test

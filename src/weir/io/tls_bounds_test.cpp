@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-namespace weir::detail {
+namespace weir::detail::tls_bounds_test {
 namespace {
 
 using weir::testing::certificate_authority;
@@ -146,4 +146,4 @@ TEST(TlsBounds, a_second_session_of_one_connection_is_at_the_cost_of_the_first_o
 }
 
 }  // namespace
-}  // namespace weir::detail
+}  // namespace weir::detail::tls_bounds_test

@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::tls_misuse_test {
 namespace {
 
 using namespace weir::literals;
@@ -265,4 +265,4 @@ WEIR_TEST("what a TLS client can not say is refused when it is made") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::tls_misuse_test

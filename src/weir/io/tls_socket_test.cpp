@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::tls_socket_test {
 namespace {
 
 using namespace weir::literals;
@@ -564,4 +564,4 @@ TEST_P(tls_contract, files_that_are_wrong_are_told_and_change_nothing) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::tls_socket_test

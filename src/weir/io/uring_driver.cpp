@@ -41,7 +41,6 @@ constexpr std::uint64_t about_wake = 1;
 constexpr std::uint64_t about_cancel = 2;  // and the address of the cancelled request, if it is one
 // The receive of a socket: its number above these bits, its generation in the upper half.
 constexpr std::uint64_t about_stream = 3;
-constexpr std::uint64_t about_mask = 7;
 constexpr int about_bits = 3;
 
 // io_request::driver_data while the driver holds a request.
@@ -467,7 +466,7 @@ void uring_driver::wait(time_point until) noexcept {
 }
 
 void uring_driver::heard(const io_uring_cqe& completion) noexcept {
-  if ((completion.user_data & about_mask) == about_cancel) {
+  if ((completion.user_data & shared_sends::about_mask) == about_cancel) {
     if (completion.res == -ENOENT && completion.user_data != about_cancel) cancels_again_ = true;
     return;
   }
@@ -476,8 +475,9 @@ void uring_driver::heard(const io_uring_cqe& completion) noexcept {
     if ((completion.flags & IORING_CQE_F_MORE) == 0) watch_wake_fd();
     return;
   }
-  if ((completion.user_data & about_mask) == about_stream) return heard_stream(completion);
-  auto* request = (completion.user_data & about_mask) == shared_sends::about
+  if ((completion.user_data & shared_sends::about_mask) == about_stream)
+    return heard_stream(completion);
+  auto* request = (completion.user_data & shared_sends::about_mask) == shared_sends::about
                       ? shared_.heard(completion)
                       : static_cast<io_request*>(io_uring_cqe_get_data(&completion));
   if (request) heard_request(*request, completion.res);

@@ -26,7 +26,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::watch_tree_test {
 namespace {
 
 using namespace weir::literals;
@@ -540,4 +540,4 @@ TEST_F(WatchedTree, survives_want_of_memory) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::watch_tree_test

@@ -11,7 +11,7 @@
 #include <array>
 #include <string>
 
-namespace weir {
+namespace weir::writer_test {
 namespace {
 
 using namespace weir::literals;
@@ -174,4 +174,4 @@ WEIR_TEST("a writer is a sink: several pieces, and as much as was taken is told"
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::writer_test

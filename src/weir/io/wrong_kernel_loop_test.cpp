@@ -16,7 +16,7 @@
 #include <tuple>
 #include <utility>
 
-namespace weir {
+namespace weir::wrong_kernel_loop_test {
 namespace {
 
 using namespace weir::literals;
@@ -99,4 +99,4 @@ TEST_P(WrongKernelLoopDeathTest, waiting_for_a_child_process_there_stops_the_pro
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::wrong_kernel_loop_test

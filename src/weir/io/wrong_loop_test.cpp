@@ -11,7 +11,7 @@
 
 #include <tuple>
 
-namespace weir {
+namespace weir::wrong_loop_test {
 namespace {
 
 using namespace weir::literals;
@@ -133,4 +133,4 @@ TEST(EndedWorld, a_socket_that_was_left_there_closes_nothing_in_the_next_one) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::wrong_loop_test

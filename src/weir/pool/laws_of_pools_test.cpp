@@ -9,7 +9,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir::laws {
+namespace weir::laws::laws_of_pools_test {
 namespace {
 
 job<int> value_job(int value) { co_return value; }
@@ -86,4 +86,4 @@ WEIR_TEST("what never ends by itself ends on a pool when it is cancelled (evalOn
 }
 
 }  // namespace
-}  // namespace weir::laws
+}  // namespace weir::laws::laws_of_pools_test

@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-namespace weir::detail {
+namespace weir::detail::offer_deque_test {
 namespace {
 
 TEST(offer_deque, gives_the_newest_to_its_owner_and_the_oldest_to_thieves) {
@@ -117,4 +117,4 @@ TEST(offer_deque, loses_nothing_and_gives_nothing_twice_whoever_fights_for_it) {
 }
 
 }  // namespace
-}  // namespace weir::detail
+}  // namespace weir::detail::offer_deque_test

@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::parallel_for_test {
 namespace {
 
 using ::testing::Each;
@@ -230,4 +230,4 @@ TEST(parallel_sort, cancelled_at_any_point_has_ended) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::parallel_for_test

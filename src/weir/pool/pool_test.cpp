@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::pool_test {
 namespace {
 
 using namespace weir::literals;
@@ -441,4 +441,4 @@ TEST(PoolDeathTest, what_is_awaited_again_stops_the_process_with_a_named_asserti
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::pool_test

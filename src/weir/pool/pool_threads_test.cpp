@@ -21,7 +21,7 @@
 #include <thread>
 #include <vector>
 
-namespace weir {
+namespace weir::pool_threads_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -245,4 +245,4 @@ TEST(pool_threads_death, a_pool_that_ends_before_its_work_is_a_named_misuse) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::pool_threads_test

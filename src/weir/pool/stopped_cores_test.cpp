@@ -14,7 +14,7 @@
 #include <cstddef>
 #include <cstdio>
 
-namespace weir {
+namespace weir::stopped_cores_test {
 namespace {
 
 using namespace weir::literals;
@@ -76,4 +76,4 @@ TEST(StoppedCores, tell_of_the_core_whose_body_failed_first) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::stopped_cores_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::api_problem_test {
 namespace {
 
 using namespace literals;
@@ -77,4 +77,4 @@ TEST(api_problem, retry_after_is_rounded_up_to_whole_seconds) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::api_problem_test

@@ -7,7 +7,7 @@
 #include <string>
 #include <tuple>
 
-namespace weir {
+namespace weir::call_limits_test {
 namespace {
 
 using namespace weir::testing;
@@ -192,4 +192,4 @@ WEIR_TEST("a reply address that hangs is given up and called again later") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::call_limits_test

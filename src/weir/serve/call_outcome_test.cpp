@@ -4,7 +4,7 @@
 
 #include <cerrno>
 
-namespace weir {
+namespace weir::call_outcome_test {
 namespace {
 
 using namespace literals;
@@ -54,4 +54,4 @@ TEST(call_outcome, a_lack_of_this_servers_own_is_no_failure_of_the_worker) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::call_outcome_test

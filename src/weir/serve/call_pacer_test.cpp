@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::call_pacer_test {
 namespace {
 
 using namespace literals;
@@ -165,4 +165,4 @@ TEST(call_pacer, another_worker_is_not_taken_for_busy_and_calls_on_their_way_cou
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::call_pacer_test

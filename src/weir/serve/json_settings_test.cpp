@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::json_settings_test {
 namespace {
 
 using namespace literals;
@@ -168,4 +168,4 @@ TEST(json_settings, more_values_than_memory_should_hold_are_refused_before_they_
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::json_settings_test

@@ -5,7 +5,7 @@
 
 #include <string>
 
-namespace weir {
+namespace weir::json_writer_test {
 namespace {
 
 TEST(json_writer, members_and_items_stand_in_order_with_commas_between) {
@@ -38,4 +38,4 @@ TEST(json_writer, text_in_utf8_is_kept_as_it_is) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::json_writer_test

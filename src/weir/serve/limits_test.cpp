@@ -25,7 +25,7 @@
 #include <string_view>
 #include <vector>
 
-namespace weir {
+namespace weir::limits_test {
 namespace {
 
 std::string shown(duration length) { return format_duration(length); }
@@ -174,4 +174,4 @@ TEST(limits, the_table_in_the_documents_says_what_the_code_does) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::limits_test

@@ -26,7 +26,7 @@ void append_escaped(std::string& out, std::string_view text, bool is_label) {
 
 }  // namespace
 
-void latency_histogram::record(duration length) noexcept {
+void metric_histogram::record(duration length) noexcept {
   const std::int64_t ns = std::max<std::int64_t>(0, length.ns);
   std::size_t at = 0;
   while (at < bounds_us.size() && ns > bounds_us[at] * 1'000) ++at;
@@ -34,7 +34,7 @@ void latency_histogram::record(duration length) noexcept {
   sum_ns_ += static_cast<std::uint64_t>(ns);
 }
 
-std::uint64_t latency_histogram::at_most(std::size_t at) const noexcept {
+std::uint64_t metric_histogram::at_most(std::size_t at) const noexcept {
   std::uint64_t sum = 0;
   for (std::size_t i = 0; i <= at && i < counts_.size(); ++i) sum += counts_[i];
   return sum;
@@ -78,8 +78,8 @@ metrics_text& metrics_text::sample(metric_labels labels, std::uint64_t value) {
   return *this;
 }
 
-metrics_text& metrics_text::sample(metric_labels labels, const latency_histogram& histogram) {
-  constexpr auto& bounds = latency_histogram::bounds_us;
+metrics_text& metrics_text::sample(metric_labels labels, const metric_histogram& histogram) {
+  constexpr auto& bounds = metric_histogram::bounds_us;
   for (std::size_t at = 0; at < bounds.size(); ++at) {
     line("_bucket", labels, {"le", fmt::format("{}", static_cast<double>(bounds[at]) / 1e6)},
          fmt::format_int(histogram.at_most(at)).c_str());

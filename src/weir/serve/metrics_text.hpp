@@ -19,7 +19,7 @@ namespace weir {
 /// Bound:   18 counters.
 /// Errors:  none; a negative length counts as 0.
 /// Threads: one loop.
-class latency_histogram {
+class metric_histogram {
  public:
   static constexpr std::array<std::int64_t, 15> bounds_us{
       100,    250,     500,     1'000,   2'500,     5'000,     10'000,    25'000,
@@ -55,7 +55,7 @@ class metrics_text {
   metrics_text& family(std::string_view name, std::string_view type, std::string_view help);
   metrics_text& sample(metric_labels labels, double value);
   metrics_text& sample(metric_labels labels, std::uint64_t value);
-  metrics_text& sample(metric_labels labels, const latency_histogram& histogram);
+  metrics_text& sample(metric_labels labels, const metric_histogram& histogram);
   std::string take();
 
  private:

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::metrics_text_test {
 namespace {
 
 using namespace literals;
@@ -30,7 +30,7 @@ TEST(metrics_text, nobody_can_forge_a_line_by_a_label_or_help) {
 }
 
 TEST(metrics_text, a_histogram_counts_each_length_in_all_buckets_that_hold_it) {
-  latency_histogram histogram;
+  metric_histogram histogram;
   histogram.record(100_us);  // a bound belongs to its bucket
   histogram.record(100'001_ns);
   histogram.record(1_s);
@@ -52,4 +52,4 @@ TEST(metrics_text, a_histogram_counts_each_length_in_all_buckets_that_hold_it) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::metrics_text_test

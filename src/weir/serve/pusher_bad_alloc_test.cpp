@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-namespace weir {
+namespace weir::pusher_bad_alloc_test {
 namespace {
 
 using namespace weir::testing;
@@ -159,4 +159,4 @@ TEST_F(SmallRequestsOfAPusher, a_reply_in_line_is_read_again_whichever_fails) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::pusher_bad_alloc_test

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-namespace weir {
+namespace weir::pusher_test {
 namespace {
 
 using namespace weir::testing;
@@ -517,4 +517,4 @@ TEST(PusherWithoutMemory, calls_and_replies_go_on_whichever_large_request_fails)
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::pusher_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::query_params_test {
 namespace {
 
 using namespace literals;
@@ -68,4 +68,4 @@ TEST(query_params, a_query_that_is_broken_or_repeats_a_name_is_refused) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::query_params_test

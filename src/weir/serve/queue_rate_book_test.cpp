@@ -7,7 +7,7 @@
 #include <map>
 #include <vector>
 
-namespace weir {
+namespace weir::queue_rate_book_test {
 namespace {
 
 using namespace literals;
@@ -82,4 +82,4 @@ TEST_F(QueueRateBook, shows_all_rates_while_a_round_goes_on) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::queue_rate_book_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::rate_meter_test {
 namespace {
 
 using namespace literals;
@@ -64,4 +64,4 @@ TEST(rate_meter, two_samples_of_one_moment_are_no_division_by_zero) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::rate_meter_test

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace weir {
+namespace weir::reply_lines_test {
 namespace {
 
 TEST(reply_lines, a_host_has_so_many_calls_and_its_others_follow_in_their_order) {
@@ -64,4 +64,4 @@ TEST(reply_lines, a_host_is_the_scheme_the_name_and_the_port_of_a_url) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::reply_lines_test

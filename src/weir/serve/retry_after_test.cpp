@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::retry_after_test {
 namespace {
 
 using namespace literals;
@@ -36,4 +36,4 @@ TEST(retry_after, what_is_neither_form_is_nothing) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::retry_after_test

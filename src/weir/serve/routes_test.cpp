@@ -4,7 +4,7 @@
 
 #include <set>
 
-namespace weir {
+namespace weir::routes_test {
 namespace {
 
 struct row {
@@ -96,4 +96,4 @@ TEST(routes, a_long_path_is_cut_in_the_answer) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::routes_test

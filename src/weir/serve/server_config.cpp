@@ -8,7 +8,7 @@ namespace weir {
 
 namespace {
 
-constexpr detail::json_words setting_words{
+constexpr detail::json_words config_words{
     .noun = "setting", .code = "invalid_setting", .unknown = "unknown_setting"};
 
 constexpr std::uint32_t segment_bytes_min = 64u << 10;
@@ -51,7 +51,7 @@ answer<server_config> read_config(std::string_view text, const server_config& ba
   if (!object) return std::unexpected(object.error());
   server_config out = base;
   std::optional<api_problem> problem;
-  detail::json_reader from(*object, problem, setting_words);
+  detail::json_reader from(*object, problem, config_words);
   from.text("data", out.data);
   from.text("listen", out.listen);
   from.text("token_file", out.token_file);

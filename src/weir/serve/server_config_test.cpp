@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::server_config_test {
 namespace {
 
 using namespace literals;
@@ -88,4 +88,4 @@ TEST(server_config, mistakes_are_refused_by_name) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::server_config_test

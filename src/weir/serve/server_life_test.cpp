@@ -2,7 +2,7 @@
 
 #include <weir/serve/served_test.hpp>
 
-namespace weir {
+namespace weir::server_life_test {
 namespace {
 
 using namespace weir::testing;
@@ -31,4 +31,4 @@ TEST(server_life, the_greeting_keeps_a_line_a_line_whatever_the_folder_is_called
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::server_life_test

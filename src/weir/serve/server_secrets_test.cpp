@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace weir {
+namespace weir::server_secrets_test {
 namespace {
 
 using weir::testing::certificate_authority;
@@ -97,4 +97,4 @@ TEST(server_secrets, who_may_be_called_depends_on_who_can_reach_the_server) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::server_secrets_test

@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-namespace weir {
+namespace weir::service_bad_alloc_test {
 namespace {
 
 using namespace weir::testing;
@@ -56,4 +56,4 @@ TEST(ServiceWithoutMemory, shows_rates_whichever_large_request_of_its_start_was_
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::service_bad_alloc_test

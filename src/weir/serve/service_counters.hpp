@@ -78,9 +78,9 @@ class service_counters {
   static constexpr std::size_t rows = endpoints + 1;  // the last is for paths that are none
 
   std::array<std::array<std::uint64_t, statuses.size()>, rows> requests_{};
-  std::array<latency_histogram, rows> lengths_;
-  latency_histogram confirm_;
-  latency_histogram push_;
+  std::array<metric_histogram, rows> lengths_;
+  metric_histogram confirm_;
+  metric_histogram push_;
   std::uint64_t pushes_delivered_ = 0;
   std::uint64_t pushes_failed_ = 0;
 };

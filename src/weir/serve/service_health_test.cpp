@@ -3,7 +3,7 @@
 
 #include <weir/serve/served_test.hpp>
 
-namespace weir {
+namespace weir::service_health_test {
 namespace {
 
 using namespace weir::testing;
@@ -21,4 +21,4 @@ WEIR_TEST("the age of a queue's oldest message is never negative, whatever is do
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::service_health_test

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::service_test {
 namespace {
 
 using namespace weir::testing;
@@ -581,4 +581,4 @@ TEST(service, a_message_must_fit_into_half_a_segment) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::service_test

@@ -25,28 +25,28 @@ constexpr std::array<std::string_view, 5> known_fields{"Weir-Delay", "Weir-Key",
 // What pushes and replies carry: a queue may be where one of them goes.
 constexpr std::array<std::string_view, 3> fields_of_calls{"Weir-Attempt", "Weir-Id", "Weir-Queue"};
 
-api_problem bad(std::string_view what, std::string_view rule) {
+api_problem bad_field(std::string_view what, std::string_view rule) {
   return {.status = 400, .code = "invalid_field", .detail = fmt::format("{} {}", what, rule)};
 }
 
 /// The rules of the values, wherever they come from. `what` names the field in the problem.
 std::optional<api_problem> check_length(std::string_view what, duration length) {
   if (length <= setting_duration_max) return std::nullopt;
-  return bad(what, fmt::format("must be at most {}", format_duration(setting_duration_max)));
+  return bad_field(what, fmt::format("must be at most {}", format_duration(setting_duration_max)));
 }
 
 std::optional<api_problem> check_priority(std::string_view what, std::uint64_t priority) {
   if (priority <= priority_max) return std::nullopt;
-  return bad(what, fmt::format("must be a whole number from 0 to {}", priority_max));
+  return bad_field(what, fmt::format("must be a whole number from 0 to {}", priority_max));
 }
 
 std::optional<api_problem> check_text(std::string_view what, std::string_view text,
                                       std::size_t bytes_max) {
   if (text.empty() || text.size() > bytes_max) {
-    return bad(what, fmt::format("must have 1 to {} bytes", bytes_max));
+    return bad_field(what, fmt::format("must have 1 to {} bytes", bytes_max));
   }
   if (std::ranges::any_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; })) {
-    return bad(what, "must not have control characters");
+    return bad_field(what, "must not have control characters");
   }
   return std::nullopt;
 }
@@ -57,16 +57,17 @@ bool is_ours(std::string_view name) {
 }
 
 /// Reads fields one after another; the first problem stays.
-class field_reader {
+class submit_field_reader {
  public:
-  explicit field_reader(const http_fields& from) : from_(from) {}
+  explicit submit_field_reader(const http_fields& from) : from_(from) {}
 
   void length(std::string_view name, auto& out) {
     const std::optional<std::string_view> text = once(name);
     if (!text) return;
     const result<duration> parsed = parse_duration(*text);
     if (!parsed) {
-      problem = bad(quoted(name), fmt::format("is no duration: {}", parsed.error().message()));
+      problem =
+          bad_field(quoted(name), fmt::format("is no duration: {}", parsed.error().message()));
       return;
     }
     problem = check_length(quoted(name), *parsed);
@@ -115,7 +116,7 @@ class field_reader {
   std::optional<std::string_view> once(std::string_view name) {
     if (problem) return std::nullopt;
     const std::size_t count = from_.count_of(name);
-    if (count > 1) problem = bad(quoted(name), "must be given once");
+    if (count > 1) problem = bad_field(quoted(name), "must be given once");
     return count == 1 ? std::optional(from_.value_of(name)) : std::nullopt;
   }
 
@@ -126,9 +127,9 @@ class field_reader {
 std::optional<api_problem> decode_body(std::string_view encoding, std::string& body,
                                        std::string_view body_name, std::string_view encoding_name) {
   if (encoding == "text") return std::nullopt;
-  if (encoding != "base64") return bad(encoding_name, "must be text or base64");
+  if (encoding != "base64") return bad_field(encoding_name, "must be text or base64");
   result<std::string> decoded = decode_base64(body, body.size());
-  if (!decoded) return bad(body_name, "is no base64 with padding");
+  if (!decoded) return bad_field(body_name, "is no base64 with padding");
   body = std::move(*decoded);
   return std::nullopt;
 }
@@ -162,7 +163,7 @@ answer<batch_message> read_batch_message(const json::value& value, const std::st
   const auto quoted = [&](std::string_view name) {
     return fmt::format("field '{}.{}'", path, name);
   };
-  if (!has_body) note(bad(quoted("body"), "is needed"));
+  if (!has_body) note(bad_field(quoted("body"), "is needed"));
   note(check_priority(quoted("priority"), priority));
   note(check_length(quoted("delay"), out.delay));
   if (out.ttl) note(check_length(quoted("ttl"), *out.ttl));
@@ -237,7 +238,7 @@ answer<std::vector<answer<Item>>> read_items(std::string_view text, std::string_
 }  // namespace
 
 answer<submit_fields> read_submit_fields(const http_fields& fields) {
-  field_reader from(fields);
+  submit_field_reader from(fields);
   submit_fields out{.content_type = default_media_type};
   from.refuse_unknown();
   from.text("Content-Type", content_type_bytes_max, out.content_type);

@@ -4,7 +4,7 @@
 
 #include <initializer_list>
 
-namespace weir {
+namespace weir::submit_fields_test {
 namespace {
 
 using namespace literals;
@@ -225,4 +225,4 @@ TEST(submit_fields, a_batch_of_acknowledgements_gives_each_with_its_result) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::submit_fields_test

@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace weir {
+namespace weir::token_set_test {
 namespace {
 
 TEST(token_set, admits_a_bearer_of_any_of_its_tokens_and_nobody_else) {
@@ -49,4 +49,4 @@ TEST(token_set, holds_a_bounded_number_of_tokens) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::token_set_test

@@ -3,7 +3,7 @@
 #include <weir/core.hpp>
 #include <weir/testing/test.hpp>
 
-namespace weir {
+namespace weir::until_drained_test {
 namespace {
 
 using namespace weir::literals;
@@ -35,4 +35,4 @@ WEIR_TEST("a cancellation from outside is not taken for the event") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::until_drained_test

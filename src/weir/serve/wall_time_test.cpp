@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::wall_time_test {
 namespace {
 
 TEST(wall_time, is_written_in_utc_with_milliseconds) {
@@ -15,4 +15,4 @@ TEST(wall_time, before_1970_is_rounded_down_as_well) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::wall_time_test

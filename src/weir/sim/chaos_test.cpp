@@ -8,7 +8,7 @@
 
 #include <memory>
 
-namespace weir {
+namespace weir::chaos_test {
 namespace {
 
 using namespace weir::literals;
@@ -68,4 +68,4 @@ TEST_F(ChaosHeal, starts_no_machine_that_was_started_since_and_has_ended) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::chaos_test

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::choice_test {
 namespace {
 
 using namespace weir::literals;
@@ -103,4 +103,4 @@ TEST(Choices, tell_which_decisions_of_a_log_are_not_plain) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::choice_test

@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::explore_test {
 namespace {
 
 using namespace weir::literals;
@@ -513,4 +513,4 @@ TEST(ShortName, is_the_function_alone) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::explore_test

@@ -8,7 +8,7 @@
 
 #include <string>
 
-namespace weir {
+namespace weir::first_streams_test {
 namespace {
 
 // "cat" copies its input, and says in its errors that it has.
@@ -76,4 +76,4 @@ WEIR_TEST("standard streams that nobody has made, or that are closed, are null")
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::first_streams_test

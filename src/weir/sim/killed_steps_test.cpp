@@ -10,7 +10,7 @@
 #include <memory>
 #include <utility>
 
-namespace weir {
+namespace weir::killed_steps_test {
 namespace {
 
 using namespace weir::literals;
@@ -80,4 +80,4 @@ WEIR_TEST("a child process that is killed before its first step does none") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::killed_steps_test

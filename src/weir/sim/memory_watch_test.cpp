@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::memory_watch_test {
 namespace {
 
 using namespace weir::literals;
@@ -197,4 +197,4 @@ TEST_F(MemoryWatch, knows_whose_each_of_many_blocks_is) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::memory_watch_test

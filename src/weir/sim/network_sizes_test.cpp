@@ -14,7 +14,7 @@
 #include <string>
 #include <utility>
 
-namespace weir {
+namespace weir::network_sizes_test {
 namespace {
 
 using namespace weir::literals;
@@ -198,4 +198,4 @@ TEST(NetworkSizes, grow_between_machines_too) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::network_sizes_test

@@ -7,7 +7,7 @@
 namespace weir {
 
 namespace {
-constexpr std::int64_t million = 1'000'000;
+constexpr std::int64_t whole_ppm = 1'000'000;
 }  // namespace
 
 void node_clock::set(const clock_model& model, time_point true_now) {
@@ -46,7 +46,7 @@ void node_clock::begin_piece(time_point true_now) {
 time_point node_clock::local_of(time_point true_time) const noexcept {
   const __int128 passed = true_time.ns - piece_true_.ns;
   return time_point(piece_local_.ns +
-                    static_cast<std::int64_t>(passed * (million + ppm_) / million));
+                    static_cast<std::int64_t>(passed * (whole_ppm + ppm_) / whole_ppm));
 }
 
 void node_clock::follow(time_point true_now) {
@@ -62,7 +62,7 @@ time_point node_clock::true_time_of(time_point local) const noexcept {
   if (local == time_point::never()) return local;
   if (local <= piece_local_) return piece_true_;
   const __int128 wanted = local.ns - piece_local_.ns;
-  const __int128 passed = (wanted * million + (million + ppm_) - 1) / (million + ppm_);
+  const __int128 passed = (wanted * whole_ppm + (whole_ppm + ppm_) - 1) / (whole_ppm + ppm_);
   const __int128 at = passed + piece_true_.ns;
   if (at >= time_point::never().ns) return time_point::never();
   const time_point found(static_cast<std::int64_t>(at));

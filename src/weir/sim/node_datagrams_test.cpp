@@ -15,7 +15,7 @@
 #include <tuple>
 #include <vector>
 
-namespace weir {
+namespace weir::node_datagrams_test {
 namespace {
 
 using namespace weir::literals;
@@ -423,4 +423,4 @@ TEST(NodeDatagramsOfASeed, do_the_same_twice_and_others_something_else) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::node_datagrams_test

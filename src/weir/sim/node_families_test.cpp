@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::node_families_test {
 namespace {
 
 using namespace weir::literals;
@@ -188,4 +188,4 @@ TEST_F(NodeFamilies, a_connection_goes_on_when_its_family_comes_back) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::node_families_test

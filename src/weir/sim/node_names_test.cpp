@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::node_names_test {
 namespace {
 
 using namespace weir::literals;
@@ -284,4 +284,4 @@ TEST(NodeNamesOfASeed, are_asked_for_in_the_same_way_twice_and_by_others_otherwi
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::node_names_test

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::node_ports_test {
 namespace {
 
 using namespace weir::literals;
@@ -197,4 +197,4 @@ TEST_F(NodePorts, are_bounded_for_listeners_and_datagrams_too) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::node_ports_test

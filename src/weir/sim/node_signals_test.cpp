@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-namespace weir {
+namespace weir::node_signals_test {
 namespace {
 
 using namespace weir::literals;
@@ -122,4 +122,4 @@ TEST_F(NodeSignals, end_a_stopped_program_at_once_if_it_is_sigkill) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::node_signals_test

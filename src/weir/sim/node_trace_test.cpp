@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-namespace weir {
+namespace weir::node_trace_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -104,4 +104,4 @@ TEST(NodeTrace, says_between_which_steps_it_was_when_it_does_not_happen_again) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::node_trace_test

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 
-namespace weir {
+namespace weir::turns_test {
 namespace {
 
 std::vector<task_turn> grouped(const std::vector<std::uint64_t>& order) {
@@ -67,4 +67,4 @@ TEST(Turns, are_tried_no_more_often_than_allowed) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::turns_test

@@ -1,6 +1,7 @@
 #include <weir/sim/virtual_datagrams.hpp>
 
 #include <weir/io/address.hpp>
+#include <weir/sim/internal/network_endpoint.hpp>
 #include <weir/sim/internal/one_at_a_time.hpp>
 #include <weir/sim/internal/socket_address.hpp>
 #include <weir/sim/virtual_disk.hpp>
@@ -11,7 +12,6 @@
 
 #include <algorithm>
 #include <deque>
-#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,8 +21,6 @@ namespace weir {
 using namespace detail;
 
 namespace {
-
-constexpr std::int64_t would_block = std::numeric_limits<std::int64_t>::min();
 
 std::size_t largest(int family) noexcept {
   if (family == AF_UNIX) return virtual_datagrams::unix_max;

@@ -8,7 +8,7 @@
 #include <set>
 #include <string>
 
-namespace weir {
+namespace weir::virtual_disk_test {
 namespace {
 
 class VirtualDisk : public ::testing::Test {
@@ -290,4 +290,4 @@ TEST_F(VirtualDisk, tells_size_kind_and_time) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::virtual_disk_test

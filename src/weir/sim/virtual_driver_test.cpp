@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-namespace weir {
+namespace weir::virtual_driver_test {
 namespace {
 
 using namespace weir::literals;
@@ -526,4 +526,4 @@ TEST(VirtualWorld, another_thread_ends_the_idling_when_threads_are_on) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::virtual_driver_test

@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-namespace weir {
+namespace weir::virtual_nodes_test {
 namespace {
 
 using namespace weir::literals;
@@ -590,4 +590,4 @@ TEST(NodesOfASeed, do_the_same_twice_and_others_something_else) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::virtual_nodes_test

@@ -23,7 +23,7 @@
 #include <string>
 #include <utility>
 
-namespace weir {
+namespace weir::virtual_processes_test {
 namespace {
 
 using namespace weir::literals;
@@ -594,4 +594,4 @@ TEST(VirtualProcesses, take_steps_that_the_fingerprint_of_their_machines_has) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::virtual_processes_test

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::cancelled_journal_test {
 namespace {
 
 using namespace weir::literals;
@@ -251,4 +251,4 @@ TEST(CancelledJournal, a_check_changes_nothing_and_keeps_nobody_out) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::cancelled_journal_test

@@ -156,7 +156,7 @@ task<stored_record> journal::read(location where) {
   }
   epoch = at->second.epoch;
   if (!framed) {
-    const detail::reading hold(at->second);
+    const detail::segment_hold hold(at->second);
     const std::shared_ptr<file> from = co_await state_->file_of(at->second);
     framed.emplace(where.size, '\0');
     for (std::size_t filled = 0; filled < where.size;) {

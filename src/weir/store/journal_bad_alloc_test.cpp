@@ -11,7 +11,7 @@
 #include <exception>
 #include <string>
 
-namespace weir {
+namespace weir::journal_bad_alloc_test {
 namespace {
 
 using weir::detail::journal_model;
@@ -90,4 +90,4 @@ TEST(JournalWithoutMemory, begins_no_segment_for_what_it_cannot_take) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::journal_bad_alloc_test

@@ -107,7 +107,7 @@ task<> check_earlier(const folder_contents& contents, const scan_start& start,
   std::uint64_t at = segment_header::size;
   while (at < stop && chain.lsn_next < lsn_stop) {
     const parsed_batch batch = co_await reader.batch_at(at);
-    if (batch.state == parse_state::whole && chain.takes(batch.header)) {
+    if (batch.state == batch_state::whole && chain.takes(batch.header)) {
       chain.advance(batch.header);
       count.visit(batch, segment.number);
       at = align_batch(at + batch.header.length);

@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::journal_crash_test {
 namespace {
 
 using detail::journal_model;
@@ -269,4 +269,4 @@ TEST(journal_crash, a_failure_of_any_single_operation_loses_nothing) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::journal_crash_test

@@ -21,7 +21,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::journal_damage_test {
 namespace {
 
 using weir::detail::journal_model;
@@ -554,4 +554,4 @@ WEIR_TEST("a check of a folder without a journal says so") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::journal_damage_test

@@ -22,7 +22,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::journal_extremes_test {
 namespace {
 
 using namespace weir::testing;
@@ -339,10 +339,10 @@ TEST(journal_extremes, a_check_ends_at_a_batch_that_says_what_can_not_be) {
   std::uint64_t at = segment_header::size;
   weir::detail::parsed_batch batch =
       weir::detail::parse_batch(std::string_view(content).substr(at), at, 4096);
-  ASSERT_EQ(batch.state, weir::detail::parse_state::whole);
+  ASSERT_EQ(batch.state, weir::detail::batch_state::whole);
   at = weir::detail::align_batch(at + batch.header.length);
   batch = weir::detail::parse_batch(std::string_view(content).substr(at), at, 4096);
-  ASSERT_EQ(batch.state, weir::detail::parse_state::whole);
+  ASSERT_EQ(batch.state, weir::detail::batch_state::whole);
   batch.header.lsn_durable = batch.header.lsn_first;
   seal_batch(batch.header, content.data() + at);
   const journal_report report = checked(image);
@@ -421,4 +421,4 @@ WEIR_TEST("a place of more bytes than a record has is refused before memory is t
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::journal_extremes_test

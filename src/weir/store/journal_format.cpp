@@ -42,7 +42,7 @@ std::uint32_t seed_of(std::uint64_t epoch, std::uint32_t offset) noexcept {
 }
 
 parsed_batch invalid(const batch_header& header, const char* reason) noexcept {
-  return {.state = parse_state::invalid, .header = header, .reason = reason};
+  return {.state = batch_state::invalid, .header = header, .reason = reason};
 }
 
 std::uint32_t chunk_crc(std::uint32_t snapshot_crc, std::string_view after_crc) noexcept {
@@ -142,7 +142,7 @@ parsed_batch parse_batch(std::string_view at, std::uint64_t offset,
     return invalid({}, "the segment is full");
   }
   if (at.size() < batch_header::size) {
-    return {.state = parse_state::partial, .wanted = batch_header::size};
+    return {.state = batch_state::partial, .wanted = batch_header::size};
   }
   const batch_header header = decode_batch_header(at);
   if (header.offset != offset) return invalid(header, "no batch begins here");
@@ -150,7 +150,7 @@ parsed_batch parse_batch(std::string_view at, std::uint64_t offset,
     return invalid(header, "the length of the batch is impossible");
   }
   if (at.size() < header.length) {
-    return {.state = parse_state::partial, .wanted = header.length, .header = header};
+    return {.state = batch_state::partial, .wanted = header.length, .header = header};
   }
   const std::string_view whole = at.substr(0, header.length);
   const bool is_looked_at = !is_planted("journal: accepts a torn group");
@@ -163,7 +163,7 @@ parsed_batch parse_batch(std::string_view at, std::uint64_t offset,
   if (!has_numbers) {
     return invalid(header, "the record numbers of the batch are impossible");
   }
-  return {.state = parse_state::whole, .header = header, .body = whole.substr(batch_header::size)};
+  return {.state = batch_state::whole, .header = header, .body = whole.substr(batch_header::size)};
 }
 
 void encode_record(const record_view& what, std::uint64_t epoch, std::uint32_t offset,

@@ -69,10 +69,10 @@ struct batch_header {
   std::uint64_t lsn_last() const noexcept { return lsn_first + count - 1; }
 };
 
-enum class parse_state : std::uint8_t { whole, partial, invalid };
+enum class batch_state : std::uint8_t { whole, partial, invalid };
 
 struct parsed_batch {
-  parse_state state = parse_state::invalid;
+  batch_state state = batch_state::invalid;
   std::size_t wanted = 0;  // partial: how many bytes from here are needed to decide
   batch_header header = {};
   std::string_view body = {};

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace weir::detail {
+namespace weir::detail::journal_format_test {
 namespace {
 
 constexpr std::uint64_t epoch = 0x1122334455667788;
@@ -80,7 +80,7 @@ TEST(journal_format, a_segment_header_with_an_impossible_number_is_refused) {
 TEST(journal_format, a_batch_with_impossible_record_numbers_is_refused) {
   const auto is_read = [](batch_header header) {
     return parse_batch(make_batch({{1, "a"}, {2, "b"}}, header), offset, capacity).state ==
-           parse_state::whole;
+           batch_state::whole;
   };
   EXPECT_TRUE(is_read({.lsn_first = lsn_max - 1, .lsn_durable = lsn_max - 2}));
   EXPECT_FALSE(is_read({.lsn_first = lsn_max}));
@@ -92,7 +92,7 @@ TEST(journal_format, a_batch_gives_its_records_back_with_their_places) {
   const std::string big(1000, 'x');
   const std::string batch = make_batch({{1, "first"}, {255, ""}, {3, big}});
   const parsed_batch parsed = parse_batch(batch, offset, capacity);
-  ASSERT_EQ(parsed.state, parse_state::whole);
+  ASSERT_EQ(parsed.state, batch_state::whole);
   EXPECT_EQ(parsed.header.count, 3u);
   EXPECT_EQ(parsed.header.lsn_last(), 3u);
   record_cursor records(parsed, 9);
@@ -117,7 +117,7 @@ TEST(journal_format, a_batch_with_any_bit_flipped_is_refused) {
   for (std::size_t bit = 0; bit < batch.size() * 8; ++bit) {
     std::string damaged = batch;
     damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
-    EXPECT_NE(parse_batch(damaged, offset, capacity).state, parse_state::whole) << "bit " << bit;
+    EXPECT_NE(parse_batch(damaged, offset, capacity).state, batch_state::whole) << "bit " << bit;
   }
 }
 
@@ -126,19 +126,19 @@ TEST(journal_format, a_cut_batch_says_how_many_bytes_it_wants) {
   for (std::size_t size = 0; size < batch.size(); ++size) {
     const parsed_batch parsed =
         parse_batch(std::string_view(batch).substr(0, size), offset, capacity);
-    EXPECT_EQ(parsed.state, parse_state::partial);
+    EXPECT_EQ(parsed.state, batch_state::partial);
     EXPECT_EQ(parsed.wanted, size < batch_header::size ? batch_header::size : batch.size());
   }
 }
 
 TEST(journal_format, a_batch_elsewhere_than_it_says_is_refused) {
   const std::string batch = make_batch({{1, "first"}});
-  EXPECT_EQ(parse_batch(batch, offset + 8, capacity).state, parse_state::invalid);
+  EXPECT_EQ(parse_batch(batch, offset + 8, capacity).state, batch_state::invalid);
 }
 
 TEST(journal_format, a_batch_longer_than_the_segment_is_refused_without_reading_it) {
   const std::string batch = make_batch({{1, std::string(500, 'x')}});
-  EXPECT_EQ(parse_batch(batch.substr(0, 48), offset, offset + 100).state, parse_state::invalid);
+  EXPECT_EQ(parse_batch(batch.substr(0, 48), offset, offset + 100).state, batch_state::invalid);
 }
 
 TEST(journal_format, a_record_of_another_epoch_or_place_is_refused) {
@@ -220,4 +220,4 @@ TEST(journal_format, file_names_read_back_and_foreign_names_are_none) {
 }
 
 }  // namespace
-}  // namespace weir::detail
+}  // namespace weir::detail::journal_format_test

@@ -176,7 +176,7 @@ void put_field(std::string& content, unsigned which, unsigned field, std::uint64
   for (; which > 1; --which) {
     const auto batch =
         detail::parse_batch(std::string_view(content).substr(at), at, content.size());
-    if (batch.state != detail::parse_state::whole) return;
+    if (batch.state != detail::batch_state::whole) return;
     at = detail::align_batch(at + batch.header.length);
     if (at >= content.size()) return;
   }

@@ -21,7 +21,7 @@
 #include <memory>
 #include <string>
 
-namespace weir {
+namespace weir::journal_kernel_test {
 namespace {
 
 using detail::journal_model;
@@ -166,4 +166,4 @@ TEST_F(kernel_journal, is_refused_to_a_second_process_by_the_folder_s_name) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::journal_kernel_test

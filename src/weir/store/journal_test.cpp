@@ -21,7 +21,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::journal_test {
 namespace {
 
 using weir::detail::journal_model;
@@ -593,4 +593,4 @@ WEIR_TEST("options that can't work are refused by name") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::journal_test

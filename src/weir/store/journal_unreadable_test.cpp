@@ -19,7 +19,7 @@
 #include <string_view>
 #include <vector>
 
-namespace weir {
+namespace weir::journal_unreadable_test {
 namespace {
 
 using weir::detail::journal_model;
@@ -322,4 +322,4 @@ WEIR_TEST("a folder with the name of a segment is told by its name") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::journal_unreadable_test

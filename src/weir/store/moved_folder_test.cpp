@@ -16,7 +16,7 @@
 #include <cerrno>
 #include <string>
 
-namespace weir {
+namespace weir::moved_folder_test {
 namespace {
 
 using namespace weir::literals;
@@ -180,4 +180,4 @@ WEIR_TEST("an opening without descriptors ends") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::moved_folder_test

@@ -6,7 +6,7 @@
 
 #include <string>
 
-namespace weir {
+namespace weir::acknowledged_test {
 namespace {
 
 using namespace weir::literals;
@@ -108,4 +108,4 @@ TEST(Acknowledged, may_be_asked_for_before_the_broker_goes) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::acknowledged_test

@@ -10,7 +10,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace weir {
+namespace weir::allocation_points_test {
 namespace {
 
 constexpr const char* need_an_allocator = "not under ThreadSanitizer";
@@ -70,4 +70,4 @@ TEST(ForEachAllocation, finds_an_error_that_says_something_else) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::allocation_points_test

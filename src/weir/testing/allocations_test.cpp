@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <new>
 
-namespace weir {
+namespace weir::allocations_test {
 namespace {
 
 TEST(Allocations, are_counted_and_the_nth_fails) {
@@ -23,4 +23,4 @@ TEST(Allocations, are_counted_and_the_nth_fails) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::allocations_test

@@ -14,7 +14,7 @@
 #include <string_view>
 #include <utility>
 
-namespace weir {
+namespace weir::byte_stream_contract_test {
 namespace {
 
 struct sockets {
@@ -180,4 +180,4 @@ TEST(ByteStreamContract, finds_a_send_to_nobody_that_succeeds) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::byte_stream_contract_test

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::channel_contract_test {
 namespace {
 
 struct weir_channels {
@@ -256,4 +256,4 @@ struct more_channels : weir_channels {};
 TWO_CONTRACTS(more_channels<1>, more_channels<2>);
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::channel_contract_test

@@ -16,7 +16,7 @@
 #include <unordered_map>
 #include <utility>
 
-namespace weir {
+namespace weir::driver_contract_test {
 namespace {
 
 // [kit]
@@ -283,4 +283,4 @@ TEST(DriverContract, asks_nothing_of_files_where_there_are_none) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::driver_contract_test

@@ -36,7 +36,7 @@
 #include <string>
 #include <thread>
 
-namespace weir::testing {
+namespace weir::testing::escape_guard_test {
 namespace {
 
 constexpr const char* need_the_guard = "the sanitizers stand before these functions themselves";
@@ -374,4 +374,4 @@ TEST(EscapeGuards, leave_the_times_of_the_log_alone) {
 }
 
 }  // namespace
-}  // namespace weir::testing
+}  // namespace weir::testing::escape_guard_test

@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-namespace weir {
+namespace weir::fake_name_server_test {
 namespace {
 
 using namespace weir::literals;
@@ -142,4 +142,4 @@ WEIR_TEST_ON_BOTH("answers to other questions and second answers are passed over
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::fake_name_server_test

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::fake_peer_test {
 namespace {
 
 using namespace weir::literals;
@@ -210,4 +210,4 @@ TEST(HexDifference, shows_the_lines_around_the_first_difference) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::fake_peer_test

@@ -9,7 +9,7 @@
 #include <string>
 #include <utility>
 
-namespace weir {
+namespace weir::fault_points_test {
 namespace {
 
 // A file of two records; true when both are there for good.
@@ -59,4 +59,4 @@ TEST(ForEachFault, names_a_file_that_a_static_variable_keeps_and_lets_it_be_clos
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::fault_points_test

@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-namespace weir::testing::detail {
+namespace weir::testing::detail::forked_trials_test {
 namespace {
 
 // The order in which three tasks come decides: "acb" aborts, "bac" has no end, "cab" exits.
@@ -142,4 +142,4 @@ TEST(ChildEnd, is_waited_for_no_longer_than_said) {
 }
 
 }  // namespace
-}  // namespace weir::testing::detail
+}  // namespace weir::testing::detail::forked_trials_test

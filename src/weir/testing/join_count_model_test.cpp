@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::join_count_model_test {
 namespace {
 
 using model::operation;
@@ -108,4 +108,4 @@ TEST(JoinCountModel, each_order_is_needed) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::join_count_model_test

@@ -20,7 +20,7 @@
 #include <string>
 #include <utility>
 
-namespace weir {
+namespace weir::lock_contract_test {
 namespace {
 
 // What may be wrong with a lock.
@@ -312,4 +312,4 @@ TEST(SemaphoreContract, finds_permits_that_let_in_too_few_by_that_rule_alone) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::lock_contract_test

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::marbles_test {
 namespace {
 
 using namespace weir::literals;
@@ -333,4 +333,4 @@ TEST(Marbles, that_have_no_value_or_no_place_in_a_channel_are_refused) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::marbles_test

@@ -8,7 +8,7 @@
 #include <set>
 #include <vector>
 
-namespace weir {
+namespace weir::model_atomic_test {
 namespace {
 
 using outcome = std::vector<int>;
@@ -374,4 +374,4 @@ TEST(MemoryModel, no_load_reads_what_is_stored_later) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::model_atomic_test

@@ -13,7 +13,7 @@
 #include <mutex>
 #include <optional>
 
-namespace weir {
+namespace weir::model_checker_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -392,4 +392,4 @@ TEST(ModelChecker, a_weakening_strikes_one_operation_of_one_function_and_must_me
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::model_checker_test

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::offer_deque_model_test {
 namespace {
 
 using model::operation;
@@ -181,4 +181,4 @@ TEST(OfferDequeModel, each_order_is_needed_but_these) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::offer_deque_model_test

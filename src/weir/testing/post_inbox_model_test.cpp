@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::post_inbox_model_test {
 namespace {
 
 using model::operation;
@@ -175,4 +175,4 @@ TEST(PostInboxModel, a_loop_that_looks_before_it_says_that_it_sleeps_is_found) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::post_inbox_model_test

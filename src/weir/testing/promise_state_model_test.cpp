@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::promise_state_model_test {
 namespace {
 
 using detail::settled_as;
@@ -124,4 +124,4 @@ TEST(PromiseStateModel, each_order_is_needed_but_these) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::promise_state_model_test

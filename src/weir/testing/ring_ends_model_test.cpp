@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::ring_ends_model_test {
 namespace {
 
 using model::operation;
@@ -247,4 +247,4 @@ TEST(RingEndsModel, a_receiver_that_says_that_it_waits_under_one_lock_is_found) 
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::ring_ends_model_test

@@ -18,7 +18,7 @@
 #include <optional>
 #include <string>
 
-namespace weir {
+namespace weir::run_schedules_test {
 namespace {
 
 using namespace weir::literals;
@@ -278,7 +278,8 @@ TEST(Report, of_two_runs_of_different_length_has_the_stack_where_the_longer_one_
   const std::string text = report_of(&is_longer_each_other_time);
   EXPECT_NE(text.find(" steps\n  the longer one goes on: task 1, spawned at"), std::string::npos)
       << text;
-  EXPECT_NE(text.find("in task<> weir::(anonymous namespace)::is_longer_each_other_time() at"),
+  EXPECT_NE(text.find("in task<> weir::run_schedules_test::(anonymous "
+                      "namespace)::is_longer_each_other_time() at"),
             std::string::npos)
       << text;
 }
@@ -394,4 +395,4 @@ TEST(DeathTest, a_log_of_any_length_is_named_as_it_is) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::run_schedules_test

@@ -27,7 +27,7 @@
 #include <string>
 #include <string_view>
 
-namespace weir {
+namespace weir::second_look_test {
 namespace {
 
 using namespace weir::literals;
@@ -239,4 +239,4 @@ TEST(DeathTest, in_a_body_still_works) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::second_look_test

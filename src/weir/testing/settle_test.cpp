@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir {
+namespace weir::settle_test {
 namespace {
 
 using namespace weir::literals;
@@ -264,7 +264,7 @@ TEST(Settle, of_tasks_that_are_never_quiet_says_who_they_are) {
                                 co_await advance(length);
                               });
                             }(by)),
-                            "in task<> weir::(anonymous namespace)::never_quiet()");
+                            "in task<> weir::settle_test::(anonymous namespace)::never_quiet()");
   }
 }
 
@@ -318,4 +318,4 @@ TEST(SettleDeathTest, an_advance_into_the_past_is_refused) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::settle_test

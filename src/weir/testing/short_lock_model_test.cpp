@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::short_lock_model_test {
 namespace {
 
 using model::operation;
@@ -56,4 +56,4 @@ TEST(ShortLockModel, each_order_that_is_made_weaker_is_found) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::short_lock_model_test

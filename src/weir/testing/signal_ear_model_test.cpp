@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::signal_ear_model_test {
 namespace {
 
 using model::require;
@@ -100,4 +100,4 @@ TEST(SignalEarModel, each_order_is_needed) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::signal_ear_model_test

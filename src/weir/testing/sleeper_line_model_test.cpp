@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::sleeper_line_model_test {
 namespace {
 
 using model::operation;
@@ -143,4 +143,4 @@ TEST(SleeperLineModel, each_order_is_needed) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::sleeper_line_model_test

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::test_on_nodes_test {
 namespace {
 
 using namespace weir::literals;
@@ -495,4 +495,4 @@ TEST(OnNodes, a_body_that_throws_fails_its_run_and_is_replayed) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::test_on_nodes_test

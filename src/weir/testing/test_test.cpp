@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::test_test {
 namespace {
 
 using namespace weir::literals;
@@ -125,4 +125,4 @@ WEIR_TEST("expect_raises passes for the error that was raised") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::test_test

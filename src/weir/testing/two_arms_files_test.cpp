@@ -19,7 +19,7 @@
 #include <string>
 #include <utility>
 
-namespace weir {
+namespace weir::two_arms_files_test {
 namespace {
 
 // A new folder in the world that the test runs in.
@@ -163,4 +163,4 @@ WEIR_TEST_ON_BOTH("no datagram goes to port 0") {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::two_arms_files_test

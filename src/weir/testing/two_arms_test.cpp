@@ -21,7 +21,7 @@
 #include <string>
 #include <utility>
 
-namespace weir {
+namespace weir::two_arms_test {
 namespace {
 
 using namespace weir::literals;
@@ -164,4 +164,4 @@ TEST(KernelArm, passes_what_is_right_and_lets_expectations_speak) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::two_arms_test

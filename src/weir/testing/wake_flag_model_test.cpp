@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::wake_flag_model_test {
 namespace {
 
 using model::operation;
@@ -134,4 +134,4 @@ TEST(WakeFlagModel, each_order_is_needed_but_these) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::wake_flag_model_test

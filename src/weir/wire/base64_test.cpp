@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::base64_test {
 namespace {
 
 using namespace std::string_view_literals;
@@ -49,4 +49,4 @@ TEST(base64, the_bound_is_on_the_decoded_bytes) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::base64_test

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::framed_stream_test {
 namespace {
 
 using namespace weir::literals;
@@ -113,4 +113,4 @@ TEST(FramedStream, a_read_of_a_frame_cancelled_at_any_point_has_taken_it_or_noth
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::framed_stream_test

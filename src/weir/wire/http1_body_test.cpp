@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace weir {
+namespace weir::http1_body_test {
 namespace {
 
 // Feeds everything and gives what came out; the rest of the input stays in `input`.
@@ -122,4 +122,4 @@ TEST(http1_body, a_body_until_close_stops_at_its_limit) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::http1_body_test

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::http1_parser_test {
 namespace {
 
 // A parser fed with a buffer that is exactly as large as its bytes (so that the address sanitizer
@@ -312,4 +312,4 @@ TEST(http1_parser, every_status_that_the_parsers_answer_has_a_phrase) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::http1_parser_test

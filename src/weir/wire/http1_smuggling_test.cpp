@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace weir {
+namespace weir::http1_smuggling_test {
 namespace {
 
 using namespace std::string_view_literals;
@@ -333,4 +333,4 @@ TEST(http1_smuggling, an_accepted_request_takes_its_own_bytes_and_no_more) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::http1_smuggling_test

@@ -7,7 +7,7 @@
 #include <ctime>
 #include <string>
 
-namespace weir {
+namespace weir::http1_writer_test {
 namespace {
 
 using namespace std::string_view_literals;
@@ -109,4 +109,4 @@ TEST(http1_writer, dates_are_those_of_the_c_library) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::http1_writer_test

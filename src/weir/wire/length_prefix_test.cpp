@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace weir {
+namespace weir::length_prefix_test {
 namespace {
 
 using namespace std::string_view_literals;
@@ -99,4 +99,4 @@ TEST(LengthPrefix, a_varint_that_is_none_is_malformed) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::length_prefix_test

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace weir {
+namespace weir::line_frames_test {
 namespace {
 
 TEST(LineFrames, lines_are_found_without_their_ends) {
@@ -43,4 +43,4 @@ TEST(LineFrames, the_chosen_end_is_written_and_a_text_that_is_no_line_is_refused
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::line_frames_test

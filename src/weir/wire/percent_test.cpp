@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::percent_test {
 namespace {
 
 using namespace std::string_view_literals;
@@ -80,4 +80,4 @@ TEST(percent, an_ambiguous_broken_or_endless_query_is_refused) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::percent_test

@@ -6,7 +6,7 @@
 #include <boost/json/value.hpp>
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::problem_test {
 namespace {
 
 TEST(problem, the_document_has_its_members_in_a_stable_order) {
@@ -33,4 +33,4 @@ TEST(problem, a_status_without_a_phrase_still_has_a_title) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::problem_test

@@ -6,7 +6,7 @@
 
 #include <string>
 
-namespace weir {
+namespace weir::sse_test {
 namespace {
 
 using namespace std::string_view_literals;
@@ -57,4 +57,4 @@ TEST(sse, retry_and_keep_alive_are_events_of_their_own) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::sse_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weir {
+namespace weir::url_test {
 namespace {
 
 using namespace std::string_view_literals;
@@ -122,4 +122,4 @@ TEST(url, sizes_are_bounded) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::url_test

@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace weir {
+namespace weir::utf8_test {
 namespace {
 
 using namespace std::string_view_literals;
@@ -60,4 +60,4 @@ TEST(utf8, repair_keeps_what_is_well_formed_and_replaces_each_other_byte) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::utf8_test

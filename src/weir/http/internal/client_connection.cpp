@@ -22,7 +22,7 @@ namespace weir::http::detail {
 namespace {
 
 constexpr std::size_t interims_max = 16;
-constexpr std::size_t joined_body_max = 4 * 1024;
+constexpr std::size_t joined_request_max = 4 * 1024;
 constexpr std::string_view slow_answer = "the server did not answer in time";
 
 // What the client itself says of a request: a second value could send it elsewhere.
@@ -98,7 +98,7 @@ void client_connection::write_head(const client_request& what, const url& to, ti
 task<errc> client_connection::send_request(std::string_view body) {
   io_slice pieces[2];
   std::size_t count = 1;
-  if (body.size() <= joined_body_max) {
+  if (body.size() <= joined_request_max) {
     out_ += body;
   } else {
     pieces[1] = {body.data(), body.size()};
@@ -164,7 +164,7 @@ task<response_head> client_connection::exchange(const client_request& what, cons
   inbound_.begin_head();
   interims_ = 0;
   upload one;
-  if (what.body.size() <= joined_body_max) {
+  if (what.body.size() <= joined_request_max) {
     one.sent = co_await send_request(what.body);
   } else {
     co_await send_and_hear(what.body, request, &one);
@@ -176,7 +176,7 @@ task<response_head> client_connection::exchange(const client_request& what, cons
     if (one.sent == errc::timed_out) {
       raise(error(errc::timed_out, "the server did not take the request in time"));
     }
-    if (what.body.size() > joined_body_max) raise(error(errc::timed_out, slow_answer));
+    if (what.body.size() > joined_request_max) raise(error(errc::timed_out, slow_answer));
     co_await receive_head(request, loop::current()->now() + pool_.options().response_timeout);
   }
   const http_response_head& head = parser_.head();

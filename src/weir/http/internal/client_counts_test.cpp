@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-namespace weir::http::detail {
+namespace weir::http::detail::client_counts_test {
 namespace {
 
 address at(std::string_view host) { return address::parse(host, 1).value(); }
@@ -45,4 +45,4 @@ TEST(client_counts, clients_on_this_machine_are_not_counted) {
 }
 
 }  // namespace
-}  // namespace weir::http::detail
+}  // namespace weir::http::detail::client_counts_test

@@ -16,7 +16,7 @@ namespace weir::http::detail {
 
 namespace {
 
-constexpr std::size_t joined_body_max = 4 * 1024;  // smaller bodies are copied behind their head
+constexpr std::size_t joined_answer_max = 4 * 1024;  // smaller bodies are copied behind their head
 constexpr std::size_t out_kept_max = 16 * 1024;
 constexpr std::size_t held_max = 8 * 1024;  // then held answers leave, whatever comes behind them
 
@@ -202,13 +202,13 @@ task<> connection::send_whole(int status, std::string_view content_type, std::st
   if (waits) co_await leave_.ended.wait();
   require_client();
   const bool is_short =
-      body.size() > joined_body_max && is_planted("http: counts large bodies short");
+      body.size() > joined_answer_max && is_planted("http: counts large bodies short");
   write_head(status, content_type, body_framing::length, body.size() - (is_short ? 1 : 0));
   answer_ = answer_state::done;  // (1)
   io_slice pieces[2];
   std::size_t count = 1;
   if (leaves_out_body_ || body.empty()) {
-  } else if (body.size() <= joined_body_max) {
+  } else if (body.size() <= joined_answer_max) {
     out_ += body;
   } else {
     pieces[1] = {body.data(), body.size()};
@@ -267,7 +267,7 @@ task<bool> connection::transmit_chunk(std::string_view text) {
     co_return sent;
   }
   std::optional<answer_hold> counted;
-  if (text.size() > joined_body_max) counted.emplace(core_, *this, text.size());
+  if (text.size() > joined_answer_max) counted.emplace(core_, *this, text.size());
   const bool is_chunked = framing_ == body_framing::chunked;
   if (is_chunked) append_chunk_head(out_, text.size());
   const io_slice pieces[] = {{out_.data(), out_.size()},

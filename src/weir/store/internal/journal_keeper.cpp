@@ -148,7 +148,7 @@ void look_later(journal_state& state, segment_state& segment) {
 
 /// False: it is to be looked at again in a while.
 task<bool> compact(journal_state& state, segment_state& segment) {
-  const reading hold(segment);
+  const segment_hold hold(segment);
   const std::shared_ptr<file> from = co_await state.file_of(segment);
   segment_reader reader(*from, segment.capacity,
                         path_in(state.folder, segment_name(segment.number)),
@@ -164,7 +164,7 @@ task<bool> compact(journal_state& state, segment_state& segment) {
   bool has_skipped = false;
   while (state.client.live_bytes(segment.number) != 0) {
     const parsed_batch batch = co_await reader.batch_at(at);
-    const bool is_next = batch.state == parse_state::whole && batch.header.epoch == segment.epoch &&
+    const bool is_next = batch.state == batch_state::whole && batch.header.epoch == segment.epoch &&
                          batch.header.lsn_first <= segment.lsn_last + 1;
     if (is_next) {
       const auto moved = co_await as_result(relocate_batch(state, batch, segment.number));

@@ -140,7 +140,7 @@ task<std::uint64_t> journal_scan::take_batches(segment_reader& reader, std::uint
                                                std::uint64_t offset) {
   for (;;) {
     const parsed_batch batch = co_await reader.batch_at(offset);
-    if (batch.state != parse_state::whole || !chain_.takes(batch.header)) {
+    if (batch.state != batch_state::whole || !chain_.takes(batch.header)) {
       const bool is_begun = batch.header.offset == offset && batch.header.epoch == chain_.epoch &&
                             batch.header.lsn_first == chain_.lsn_next;
       torn_bytes_ = is_begun ? batch.header.length : 0;
@@ -197,7 +197,7 @@ task<> journal_scan::scan_batches(segment_reader& reader, const found_segment& s
       offset = behind.first_offset;
       // The batch that was found must be taken now, or the same place would be found for ever.
       const parsed_batch first = co_await reader.batch_at(offset);
-      if (first.state != parse_state::whole || !chain_.takes(first.header)) co_return;
+      if (first.state != batch_state::whole || !chain_.takes(first.header)) co_return;
       continue;
     }
     // With a segment in between that can't be read, that one is to blame: enter() says so.
@@ -275,14 +275,14 @@ task<> journal_scan::check_unused(const found_segment& segment, bool may_be_begu
   segment_reader whole(from, size, path, unreadable_bytes::noted);
   const parsed_batch first = co_await whole.batch_at(segment_header::size);
   const bool is_begun =
-      first.state == parse_state::whole && first.header.lsn_first >= chain_.lsn_next;
+      first.state == batch_state::whole && first.header.lsn_first >= chain_.lsn_next;
   // A header that was wiped looks like one that was never written, so a part is looked through in
   // any case. Record numbers only grow: what is left of an earlier use is older than what is
   // sought. But there lies what clients sent then, too, which may look like any batch. No client's
   // bytes are at the first batch's place, so its epoch is to be trusted. Without it a file with the
   // whole header of an earlier use needs more to be suspected: the run of the last batch.
   batch_search what{.lsn_min = chain_.lsn_next};
-  if (first.state == parse_state::whole) what.epoch = first.header.epoch;
+  if (first.state == batch_state::whole) what.epoch = first.header.epoch;
   if (segment.state == header_state::stale && !is_begun) {
     if (chain_.run == 0) co_return;
     what.epoch = 0;

@@ -116,12 +116,12 @@ struct journal_state {
 };
 
 /// Keeps a segment from being given up while it is read.
-class reading {
+class segment_hold {
  public:
-  explicit reading(segment_state& segment) noexcept : segment_(segment) { ++segment_.readers; }
-  reading(const reading&) = delete;
-  reading& operator=(const reading&) = delete;
-  ~reading() { --segment_.readers; }
+  explicit segment_hold(segment_state& segment) noexcept : segment_(segment) { ++segment_.readers; }
+  segment_hold(const segment_hold&) = delete;
+  segment_hold& operator=(const segment_hold&) = delete;
+  ~segment_hold() { --segment_.readers; }
 
  private:
   segment_state& segment_;

@@ -96,13 +96,13 @@ std::string segment_reader::unreadable_text(std::uint64_t from, std::uint64_t en
 task<parsed_batch> segment_reader::batch_at(std::uint64_t offset) {
   parsed_batch parsed =
       parse_batch(co_await bytes_at(offset, batch_header::size), offset, capacity_);
-  if (parsed.state != parse_state::partial) co_return parsed;
+  if (parsed.state != batch_state::partial) co_return parsed;
   // Its length is known now; at most the second look is final unless the file itself is cut.
   parsed = parse_batch(co_await bytes_at(offset, parsed.wanted), offset, capacity_);
-  if (parsed.state == parse_state::partial) {
+  if (parsed.state == batch_state::partial) {
     parsed = parse_batch(co_await bytes_at(offset, parsed.wanted), offset, capacity_);
   }
-  if (parsed.state == parse_state::partial) parsed.reason = "the file is too short";
+  if (parsed.state == batch_state::partial) parsed.reason = "the file is too short";
   co_return parsed;
 }
 
@@ -123,7 +123,7 @@ task<batches_behind> segment_reader::look_behind(std::uint64_t offset, batch_sea
     if (skip + batch_header::size > here.size()) continue;
     const parsed_batch parsed = co_await batch_at(at);
     const batch_header& header = parsed.header;
-    if (parsed.state != parse_state::whole) {
+    if (parsed.state != batch_state::whole) {
       at += batch_align;
       continue;
     }
