@@ -1,4 +1,4 @@
-"""The rules that need clang 19: headers compile alone, header weight, layout, clang-tidy.
+"""The rules that need clang 19: headers compile alone and together, header weight, layout, clang-tidy.
 
 All are slow, so each answer is kept by the hash of everything that it depends on: the file, all project headers it
 includes (found by text, transitively), the options and the compiler's version. Only clean answers are kept.
@@ -127,6 +127,25 @@ def rule_headers_alone(tree, cache, jobs):
         yield Finding(file.path, 1, "headers-alone", f"the header does not compile alone: {first}")
 
 
+def rule_headers_together(tree, cache, jobs):
+    """Two headers with one name for two things: each compiles alone, and a program of both breaks, or links and goes wrong."""
+    del jobs
+    files = sorted((file for file in tree.cpp() if file.is_header and file.path.startswith("src/")), key=lambda file: file.path)
+    digest = hashlib.sha256("\0".join((*FLAGS, version(CXX), *(f"{file.path}\0{file.text}" for file in files))).encode())
+    key = "together-" + digest.hexdigest()
+    if cache.has(key):
+        return
+    text = "".join(f"#include <{file.path.removeprefix('src/')}>\n" for file in files)
+    command = (CXX, *FLAGS, "-ferror-limit=1", "-fsyntax-only", "-x", "c++", "-")
+    done = subprocess.run(command, cwd=tree.root, input=text, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        cache.add(key)
+        return
+    found = re.search(r"^(?:\./)?(src/[^:\n]+):(\d+):\d+: (?:fatal )?error: (.*)$", done.stderr, re.M)
+    path, line, why = (found.group(1), int(found.group(2)), found.group(3)) if found else ("src", 1, done.stderr.strip()[-300:])
+    yield Finding(path, line, "headers-together", f"the headers do not compile together: {why}")
+
+
 def weigh(root, path):
     """Preprocessed lines of a unit that includes the header (or of a source), and user seconds of compiling it."""
     text = (root / path).read_text(encoding="utf-8") if path.endswith(".cpp") else f"#include <{path.removeprefix('src/')}>\n"
@@ -194,10 +213,10 @@ def format_all(tree):
 
 
 def rule_clang_tidy(tree, cache, jobs):
-    """Needs build/dev/compile_commands.json, which configuring the dev preset writes."""
-    commands = tree.root / "build" / "dev" / "compile_commands.json"
+    """Needs build/tidy/compile_commands.json, which configuring the dev preset without units writes: `./dev tidy` does."""
+    commands = tree.root / "build" / "tidy" / "compile_commands.json"
     if not commands.exists():
-        yield Finding("CMakePresets.json", 1, "clang-tidy", "configure first: cmake --preset dev")
+        yield Finding("CMakePresets.json", 1, "clang-tidy", "configure first: cmake --preset dev -B build/tidy -DWEIR_UNIT_SOURCES=1")
         return
     known = commands.read_text(encoding="utf-8")
     # Fuzzers and the consumer project are not part of the preset; peers are, when their libraries are installed.
@@ -208,7 +227,7 @@ def rule_clang_tidy(tree, cache, jobs):
 
     def command(file):
         own = () if f"/{file.path}\"" in known else ("--", *FLAGS)
-        return (CLANG_TIDY, "-p", "build/dev", "--quiet", "--warnings-as-errors=*", file.path, *own)
+        return (CLANG_TIDY, "-p", "build/tidy", "--quiet", "--warnings-as-errors=*", file.path, *own)
 
     for file, output in each(
         tree, cache, jobs, "clang-tidy", files, (tree.read(".clang-tidy"), version(CLANG_TIDY)), command
@@ -224,4 +243,4 @@ def rule_clang_tidy(tree, cache, jobs):
             yield Finding(file.path, 1, "clang-tidy", output.strip()[-300:])
 
 
-RULES = (rule_format, rule_headers_alone, rule_weight)
+RULES = (rule_format, rule_headers_alone, rule_headers_together, rule_weight)

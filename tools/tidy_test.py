@@ -179,6 +179,20 @@ class Names(TidyTest):
         self.assert_one(self.found(tidy_rules.rule_unique_names), "is taken by src/weir/base/a.hpp")
 
 
+    def test_a_test_whose_names_are_not_its_own_is_found(self):
+        for text in (
+            "namespace weir {\nnamespace {\n}\n}\n",
+            "namespace weir::b_test {\n}\n",
+            "TEST(a, b) {}\n",
+            "namespace weir::a_test {\n}\nnamespace weir {\n}\n",
+        ):
+            self.write("src/weir/base/a_test.cpp", text)
+            self.assert_one(self.found(tidy_rules.rule_own_namespace), "namespace weir::a_test")
+        for text in ("namespace weir::a_test {\n}\n", "namespace weir::http::a_test {\nnamespace {\n}\n}\n"):
+            self.write("src/weir/base/a_test.cpp", text)
+            self.assertEqual(self.found(tidy_rules.rule_own_namespace), [])
+
+
 class Cards(TidyTest):
     def check(self, text, part, path="src/weir/base/a.hpp"):
         self.write(path, f"namespace weir {{\n{text}\n}}\n")
@@ -612,6 +626,13 @@ class Clang(TidyTest):
             found = [one for one in self.clang(tidy_clang.rule_headers_alone) if f"/{floor}/" in str(one)]
             self.assertEqual(len(found), count, floor)
 
+    def test_a_name_that_two_headers_have_is_found(self):
+        self.write("src/weir/base/a.hpp", "#pragma once\nclass window {};\n")
+        self.write("src/weir/core/b.hpp", "#pragma once\nnamespace other {\nclass window {};\n}\n")
+        self.assertEqual(self.clang(tidy_clang.rule_headers_together), [])
+        self.write("src/weir/core/b.hpp", "#pragma once\n\nclass window { int a; };\n")
+        self.assert_one(self.clang(tidy_clang.rule_headers_together), "src/weir/core/b.hpp:3 the headers do not compile together: redefinition of 'window'")
+
     def test_a_clean_answer_is_forgotten_when_a_header_below_changes(self):
         self.write("src/weir/base/a.hpp", "#pragma once\n#include <weir/base/b.hpp>\nusing c = b;\n")
         self.write("src/weir/base/b.hpp", "#pragma once\nstruct b {};\n")
@@ -642,14 +663,14 @@ class Clang(TidyTest):
         source = self.root / "src/weir/base/a.cpp"
         self.write("src/weir/base/a.cpp", "int f(int a) { return sizeof(sizeof(a)); }\n")
         self.write(
-            "build/dev/compile_commands.json",
+            "build/tidy/compile_commands.json",
             f'[{{"directory": "{self.root}", "command": "clang++-19 -c {source}", "file": "{source}"}}]',
         )
         self.assert_one(self.clang(tidy_clang.rule_clang_tidy), "src/weir/base/a.cpp:1 suspicious usage")
 
     def test_clang_tidy_reads_files_that_the_preset_does_not_compile(self):
         self.write(".clang-tidy", "Checks: '-*,bugprone-sizeof-expression'\n")
-        self.write("build/dev/compile_commands.json", "[]")
+        self.write("build/tidy/compile_commands.json", "[]")
         self.write("src/weir/base/a_fuzz.cpp", "int f(int a) { return sizeof(sizeof(a)); }\n")
         self.assert_one(self.clang(tidy_clang.rule_clang_tidy), "src/weir/base/a_fuzz.cpp:1 suspicious usage")
 

@@ -39,8 +39,7 @@ std::string tree() {
       std::regex_replace(plain_tree(), std::regex(R"([./\w]*\w+\.[ch]pp:\d+)"), "PLACE");
   text = std::regex_replace(
       text,
-      std::regex(
-          R"(in task<[^\n]*weir::dump_test::\(anonymous namespace\)::(\w+)[^\n]*?(, last wait)? at PLACE)"),
+      std::regex(R"(in task<[^\n]*dump_test::\([^)]*\)::(\w+)[^\n]*?(, last wait)? at PLACE)"),
       "in $1$2 at PLACE");
   return std::regex_replace(
       text,
