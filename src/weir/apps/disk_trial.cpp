@@ -30,8 +30,6 @@ class no_state final : public journal_client {
   result<> relocate(const record_view&, location) override { return {}; }
 };
 
-time_point disk_now() noexcept { return loop::current()->now(); }
-
 /// What nobody can be faster than on this disk: one write and sync into a file of zeros.
 task<trial_row> write_plainly(std::string path, const disk_trial& plan) {
   trial_row row{.name = "write and sync, by hand, one at a time", .spent = {}, .latencies = {}};
@@ -43,17 +41,17 @@ task<trial_row> write_plainly(std::string path, const disk_trial& plan) {
   co_await to.sync();
   const std::string body(plan.message_bytes, 'x');
   std::uint64_t at = 0;
-  const time_point begun = disk_now();
-  while (disk_now() - begun < plan.phase) {
+  const time_point begun = trial_now();
+  while (trial_now() - begun < plan.phase) {
     if (at + body.size() > plain_bytes) at = 0;
-    const time_point before = disk_now();
+    const time_point before = trial_now();
     co_await to.write_at(at, body);
     co_await to.sync_data();
-    row.latencies.add(disk_now() - before);
+    row.latencies.add(trial_now() - before);
     ++row.count;
     at += body.size();
   }
-  row.spent = disk_now() - begun;
+  row.spent = trial_now() - begun;
   co_return row;
 }
 
@@ -64,14 +62,14 @@ struct append_plan {
 };
 
 task<> append_until(const append_plan* plan, trial_row* row) {
-  while (disk_now() < plan->end) {
-    const time_point before = disk_now();
+  while (trial_now() < plan->end) {
+    const time_point before = trial_now();
     const record_view record{1, plan->body};
     location place;
     const std::uint64_t lsn =
         co_await plan->log.append({&record, 1}, append_class::intake, {&place, 1});
     co_await plan->log.wait_durable(lsn);
-    row->latencies.add(disk_now() - before);
+    row->latencies.add(trial_now() - before);
     ++row->count;
   }
 }
@@ -81,7 +79,7 @@ task<trial_row> append(journal& log, const disk_trial& plan, std::uint32_t write
                                      : fmt::format("journal, {} at once", writers),
                 .spent = {},
                 .latencies = {}};
-  const time_point begun = disk_now();
+  const time_point begun = trial_now();
   const append_plan of_writers{log, std::string(plan.message_bytes, 'x'), begun + plan.phase};
   co_await with_scope({.name = "writers"}, [&](scope& all) -> task<> {
     for (std::uint32_t i = 0; i < writers; ++i) {
@@ -90,7 +88,7 @@ task<trial_row> append(journal& log, const disk_trial& plan, std::uint32_t write
     co_return;
   });
   co_await checkpoint();  // the figures of a phase that was cut short are none
-  row.spent = disk_now() - begun;
+  row.spent = trial_now() - begun;
   co_return row;
 }
 
@@ -123,6 +121,8 @@ task<> remove_all(std::string folder) {
 }
 
 }  // namespace
+
+time_point trial_now() noexcept { return loop::current()->now(); }
 
 task<std::vector<trial_row>> run_disk_trial(disk_trial plan) {
   const std::string folder =

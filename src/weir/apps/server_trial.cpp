@@ -19,8 +19,6 @@ constexpr std::string_view settings =
 constexpr int lease_max = 16;
 constexpr duration cleanup_time = duration::seconds(60);
 
-time_point server_now() noexcept { return loop::current()->now(); }
-
 struct plan_of_phase {
   const server_caller* caller;
   std::string path;  // of the queue
@@ -30,14 +28,14 @@ struct plan_of_phase {
 
 task<> submit_one(const plan_of_phase& plan, trial_row& row) {
   const api_call call{.method = "POST", .path = plan.path + "/messages", .body = plan.body};
-  const time_point before = server_now();
+  const time_point before = trial_now();
   co_await plan.caller->call(call);
-  row.latencies.add(server_now() - before);
+  row.latencies.add(trial_now() - before);
   ++row.count;
 }
 
 task<> submit_until(const plan_of_phase* plan, trial_row* row) {
-  while (server_now() < plan->end) co_await submit_one(*plan, *row);
+  while (trial_now() < plan->end) co_await submit_one(*plan, *row);
 }
 
 /// Takes what is there and acknowledges it, message by message; the time is that of an
@@ -45,7 +43,7 @@ task<> submit_until(const plan_of_phase* plan, trial_row* row) {
 task<> work_until(const plan_of_phase* plan, trial_row* row) {
   const api_call take{.method = "POST",
                       .path = fmt::format("{}/leases?max={}&wait=100ms", plan->path, lease_max)};
-  while (server_now() < plan->end) {
+  while (trial_now() < plan->end) {
     const api_reply taken = co_await plan->caller->call(take);
     std::vector<std::string> receipts;
     read_answer(taken, [&receipts](std::string_view json) {
@@ -56,9 +54,9 @@ task<> work_until(const plan_of_phase* plan, trial_row* row) {
     });
     for (const std::string& receipt : receipts) {
       const api_call ack{.method = "POST", .path = fmt::format("/v1/leases/{}/ack", receipt)};
-      const time_point before = server_now();
+      const time_point before = trial_now();
       co_await plan->caller->call(ack);
-      row->latencies.add(server_now() - before);
+      row->latencies.add(trial_now() - before);
       ++row->count;
     }
   }
@@ -75,7 +73,7 @@ task<trial_row> run_phase(std::string name, plan_of_phase plan, duration length,
                           std::uint32_t count, worker beside) {
   trial_row row{.name = std::move(name), .spent = {}, .latencies = {}};
   trial_row ignored;
-  const time_point begun = server_now();
+  const time_point begun = trial_now();
   plan.end = begun + length;
   co_await with_scope({.name = "clients"}, [&](scope& all) -> task<> {
     for (std::uint32_t i = 0; i < count; ++i) {
@@ -85,7 +83,7 @@ task<trial_row> run_phase(std::string name, plan_of_phase plan, duration length,
     co_return;
   });
   co_await checkpoint();  // the figures of a phase that was cut short are none
-  row.spent = server_now() - begun;
+  row.spent = trial_now() - begun;
   co_return row;
 }
 
