@@ -352,32 +352,6 @@ def rule_columns(tree):
                     yield Finding(file.path, number, "columns", f"{len(line)} columns, {COLUMNS_MAX} are allowed")
 
 
-def rule_unique_names(tree):
-    seen = {}
-    for file in tree.cpp():
-        if not file.path.startswith(("src/", "bench/", "examples/")):
-            continue
-        if file.name in seen:
-            yield Finding(file.path, 1, "unique-names", f"the file name is taken by {seen[file.name]}")
-        else:
-            seen[file.name] = file.path
-
-
-def rule_own_namespace(tree):
-    """Tests are compiled several at once (cmake/weir.cmake, weir_units), and helpers of two may have one name."""
-    for file in tree.cpp():
-        if not (file.path.startswith("src/") and file.name.endswith("_test.cpp")):
-            continue
-        opened = list(re.finditer(r"^namespace (weir(?:::\w+)*) \{", file.code, re.M))
-        strange = [match for match in opened if match.group(1).rsplit("::")[-1] != file.name.removesuffix(".cpp")]
-        if strange or not opened:
-            line = file.code.count("\n", 0, strange[0].start()) + 1 if strange else 1
-            yield Finding(
-                file.path, line, "own-namespace",
-                f"what a test source has stands in a namespace of its own: namespace weir::{file.name.removesuffix('.cpp')}",
-            )
-
-
 CLASS = re.compile(
     r"^[ \t]*(?:template\s*<[^;{]*?>\s*(?:requires[^;{]*?\s)?)?class\s+(?:\[\[[^{;]*?\]\]\s*)*(\w+)(?:\s+final)?\s*(?::[^;{]*)?\{",
     re.M | re.S,
@@ -884,8 +858,6 @@ RULES = (
     rule_include_order,
     rule_length,
     rule_columns,
-    rule_unique_names,
-    rule_own_namespace,
     rule_cards,
     rule_words,
     rule_heavy_includes,

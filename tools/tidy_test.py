@@ -10,6 +10,7 @@ import unittest
 from pathlib import Path
 
 import tidy_clang
+import tidy_names
 import tidy_rules
 
 FLOORS = "0 base\n1 core\n2 io\n3 wire\n3 http wire\n+ sim\n"
@@ -176,8 +177,7 @@ class Names(TidyTest):
     def test_a_file_name_used_twice_is_found(self):
         self.write("src/weir/base/a.hpp", "")
         self.write("src/weir/core/a.hpp", "")
-        self.assert_one(self.found(tidy_rules.rule_unique_names), "is taken by src/weir/base/a.hpp")
-
+        self.assert_one(self.found(tidy_names.rule_unique_names), "is taken by src/weir/base/a.hpp")
 
     def test_a_test_whose_names_are_not_its_own_is_found(self):
         for text in (
@@ -187,10 +187,43 @@ class Names(TidyTest):
             "namespace weir::a_test {\n}\nnamespace weir {\n}\n",
         ):
             self.write("src/weir/base/a_test.cpp", text)
-            self.assert_one(self.found(tidy_rules.rule_own_namespace), "namespace weir::a_test")
+            self.assert_one(self.found(tidy_names.rule_own_namespace), "namespace weir::a_test")
         for text in ("namespace weir::a_test {\n}\n", "namespace weir::http::a_test {\nnamespace {\n}\n}\n"):
             self.write("src/weir/base/a_test.cpp", text)
-            self.assertEqual(self.found(tidy_rules.rule_own_namespace), [])
+            self.assertEqual(self.found(tidy_names.rule_own_namespace), [])
+
+    def one_meaning(self, header, other, path="src/weir/core/b.cpp"):
+        self.write("src/weir/base/a.hpp", f"#pragma once\n{header}\n")
+        self.write(path, other + "\n")
+        return self.found(tidy_names.rule_one_meaning)
+
+    def test_a_name_of_two_namespaces_of_which_one_is_inside_the_other_is_found(self):
+        thing = "namespace weir {\n\nclass thing {\n};\n}"
+        for other in (
+            "namespace weir::detail {\nclass thing final : public base {\n};\n}",
+            "namespace weir::detail {\ntemplate <class T, class U = pair<T, int>>\nstruct thing {\n};\n}",
+            "namespace weir {\nnamespace detail {\nenum class thing : int { a };\n}\n}",
+            "namespace weir::detail {\nnamespace {\nusing thing = int;\n}\n}",
+            "namespace weir {\nnamespace {\ninline constexpr std::size_t thing = 4;\n}\n}",
+            "namespace weir::detail {\nconstexpr char thing[] = {1, 2};\n}",
+            "namespace weir::detail {\nvoid f() { if (g) { h(); } }\n#define A \\\n  {\nthread_local int thing;\n}",
+        ):
+            self.assert_one(self.one_meaning(thing, other), "thing is also a name in src/weir/base/a.hpp:4; which is meant")
+
+    def test_names_that_no_source_can_mix_up_pass(self):
+        thing = "namespace weir {\nnamespace detail {\nclass thing {\n};\n}\n}"
+        for other in (
+            "namespace weir::http {\nclass thing {\n};\n}",
+            "namespace weir::detail {\nclass thing;\nstatic const int thing::kind{3};\nclass thing::part {\n};\n}",
+            "namespace weir::detail {\nclass other {\n  class thing {\n  };\n};\nvoid f() {\n  struct thing {};\n}\n}",
+            "namespace weir::detail {\nint thing(int a);\nint other = thing(3);\n}",
+            "namespace weir {\n// tidy-allow(one-meaning): for a test\nclass thing {\n};\n}",
+        ):
+            self.assertEqual(self.one_meaning(thing, other), [], other)
+        self.assertEqual(self.one_meaning("namespace weir {\nclass thing {};\n}\nnamespace weir::detail {\nclass thing {};\n}", ""), [])
+        test = "namespace weir {\nnamespace b_test {\nclass thing {};\n}\n}"
+        self.assertEqual(self.one_meaning("namespace weir {\nclass thing {};\n}", test, "src/weir/core/b_test.cpp"), [])
+        self.assertEqual(self.one_meaning("namespace weir {\nclass thing {};\n}", "namespace weir::cross {\nclass thing {};\n}"), [])
 
 
 class Cards(TidyTest):
@@ -608,7 +641,7 @@ class Shown(TidyTest):
 class EveryRule(unittest.TestCase):
     def test_has_a_test_that_shows_it_failing(self):
         text = Path(__file__).read_text(encoding="utf-8")
-        for rule in tidy_rules.RULES + tidy_clang.RULES + (tidy_clang.rule_clang_tidy,):
+        for rule in tidy_rules.RULES + tidy_names.RULES + tidy_clang.RULES + (tidy_clang.rule_clang_tidy,):
             self.assertIn(f".{rule.__name__}", text)
 
 

@@ -60,7 +60,7 @@ std::string read_pem(const std::string& path) {
 }
 
 /// Null when nothing is said: the http client then trusts as the system does.
-std::unique_ptr<tls_client> tls_of(const client_options& options) {
+std::unique_ptr<tls_client> tls_of(const caller_options& options) {
   if (options.certificate.empty() != options.certificate_key.empty()) {
     throw command_failure{exit_code::usage,
                           "a server that asks for a certificate needs both: the certificate "
@@ -111,7 +111,7 @@ void raise_unreachable(const std::string& base, const error& failure) {
 
 }  // namespace
 
-void client_options::add_to(command_syntax command) {
+void caller_options::add_to(command_syntax command) {
   url = "http://127.0.0.1:8420";
   command.option("--url", url, "The server (default " + url + ")")
       .or_environment("WEIR_URL")
@@ -135,7 +135,7 @@ void client_options::add_to(command_syntax command) {
   command.flag("--json", json, "For programs: print what the server answers");
 }
 
-server_caller::server_caller(const client_options& options, std::uint32_t connections)
+server_caller::server_caller(const caller_options& options, std::uint32_t connections)
     : base_(options.url) {
   while (base_.ends_with('/')) base_.pop_back();
   if (const auto parsed = parse_url(base_); !parsed) {
@@ -186,8 +186,8 @@ task<api_reply> server_caller::call(const api_call& call) const {
   co_return api_reply{response->status(), std::move(response->body), base_};
 }
 
-api_reply call_server(const client_options& options, const api_call& call) {
-  const auto call_once = [](const client_options* to, const api_call* what) -> task<api_reply> {
+api_reply call_server(const caller_options& options, const api_call& call) {
+  const auto call_once = [](const caller_options* to, const api_call* what) -> task<api_reply> {
     const server_caller caller(*to);
     co_return co_await caller.call(*what);
   };

@@ -17,7 +17,7 @@
 namespace weir {
 
 /// Where the server is and who we are; also --json, which all of these commands have.
-struct client_options {
+struct caller_options {
   std::string url;
   std::string token_file;
   std::string ca;
@@ -62,7 +62,7 @@ class client;
 /// Threads: one loop.
 class server_caller {
  public:
-  explicit server_caller(const client_options& options, std::uint32_t connections = 16);
+  explicit server_caller(const caller_options& options, std::uint32_t connections = 16);
   server_caller(const server_caller&) = delete;
   server_caller& operator=(const server_caller&) = delete;
   ~server_caller();
@@ -80,7 +80,7 @@ class server_caller {
 };
 
 /// Makes one call from outside of tasks.
-api_reply call_server(const client_options& options, const api_call& call);
+api_reply call_server(const caller_options& options, const api_call& call);
 
 /// Waits for longer than servers let one request wait: `ask` gets how long to ask for and says
 /// whether that was all. The last time, when `patience` is over, that is 0.

@@ -75,7 +75,7 @@ void add_disk(command_syntax bench, command_choice& choice) {
 
 void add_server(command_syntax bench, command_choice& choice) {
   struct settings {
-    client_options client;
+    caller_options client;
     server_trial plan;
   };
   const command_syntax command = bench.subcommand(

@@ -15,7 +15,6 @@ namespace weir {
 namespace {
 
 constexpr std::uint64_t plain_bytes = 64u << 20;
-constexpr duration cleanup_time = duration::seconds(60);
 
 /// Keeps nothing and needs nothing back: each segment may go at once.
 class no_state final : public journal_client {

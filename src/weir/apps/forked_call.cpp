@@ -15,12 +15,12 @@ namespace weir::detail {
 
 namespace {
 
-struct pipe_ends {
+struct answer_ends {
   int from = -1;
   int to = -1;
 };
 
-pipe_ends make_ends() {
+answer_ends make_ends() {
   int ends[2];
   if (::pipe(ends) != 0) raise(error::from_os(errno, "make a pipe to a child process"));
   return {ends[0], ends[1]};
@@ -45,7 +45,7 @@ pipe_ends make_ends() {
 }  // namespace
 
 bool call_forked(const std::function<void(void*)>& call, void* answer, std::size_t bytes) {
-  const pipe_ends ends = make_ends();
+  const answer_ends ends = make_ends();
   std::fflush(nullptr);
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();

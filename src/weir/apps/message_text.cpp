@@ -40,7 +40,7 @@ message_end read_message_end(std::string_view json) {
   return end;
 }
 
-exit_code wait_for_end(const client_options& options, std::string_view id, duration patience) {
+exit_code wait_for_end(const caller_options& options, std::string_view id, duration patience) {
   api_reply reply;
   message_end end;
   ask_again_for(patience, [&](duration piece) {

@@ -21,7 +21,7 @@ message_end read_message_end(std::string_view json);
 
 /// Waits in pieces that the server allows until the message has ended or `patience` is over, and
 /// prints the result (or, with --json, the message).
-struct client_options;
-exit_code wait_for_end(const client_options& options, std::string_view id, duration patience);
+struct caller_options;
+exit_code wait_for_end(const caller_options& options, std::string_view id, duration patience);
 
 }  // namespace weir

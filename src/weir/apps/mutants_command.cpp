@@ -37,7 +37,7 @@ constexpr std::uint64_t tries_enough = 300;  // all that can be planted are noti
 double in_seconds(duration length) { return static_cast<double>(length.ns) / 1e9; }
 
 /// A line for each mutant as it ends; on a terminal one more says who is at work.
-class progress_printer final : public drill::mutant_listener {
+class mutant_printer final : public drill::mutant_listener {
  public:
   void controlled(std::uint64_t seeds) override {
     tell(fmt::format("control: {} seeds pass without a defect", seeds));
@@ -54,7 +54,7 @@ class progress_printer final : public drill::mutant_listener {
                  now.data());
     is_line_open_ = true;
   }
-  ~progress_printer() {
+  ~mutant_printer() {
     if (is_line_open_) std::fputs("\r\x1b[K", stderr);
   }
 
@@ -141,7 +141,7 @@ exit_code run_mutants(const mutants_settings& given) {
   plan.control_seeds = std::min<std::uint64_t>(given.control, given.tries);
   plan.workers = given.jobs != 0 ? given.jobs : std::max(1u, std::thread::hardware_concurrency());
   const drill::mutant_report report = [&] {
-    progress_printer progress;
+    mutant_printer progress;
     return drill::try_mutants(*which, plan, progress);
   }();
   if (!report.tried.empty()) print(text_of(report, given.markdown));

@@ -54,7 +54,7 @@ std::string table_of(std::string_view json) {
 void add_queues_command(command_syntax app, command_choice& choice) {
   const command_syntax command =
       app.subcommand("queues", "List the queues with their counts and rates");
-  const auto options = std::make_shared<client_options>();
+  const auto options = std::make_shared<caller_options>();
   options->add_to(command);
   command.when_chosen([&choice, options] {
     choice.run = [options] {

@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t body_bytes_max = 64u << 20;  // the server's own limit is lower by default
 
 struct send_settings {
-  client_options client;
+  caller_options client;
   std::string queue;
   std::string file = "-";
   std::string content_type;

@@ -17,7 +17,6 @@ namespace {
 constexpr std::string_view settings =
     R"({"capacity":{"messages":100000000,"bytes":1099511627776},"ttl":"10m","result_ttl":"0s"})";
 constexpr int lease_max = 16;
-constexpr duration cleanup_time = duration::seconds(60);
 
 struct plan_of_phase {
   const server_caller* caller;
@@ -66,11 +65,11 @@ task<> make_queue(const server_caller* caller, std::string path) {
   co_await caller->call({.method = "PUT", .path = std::move(path), .body = settings});
 }
 
-using worker = task<> (*)(const plan_of_phase*, trial_row*);
+using phase_worker = task<> (*)(const plan_of_phase*, trial_row*);
 
 /// `row` is filled by `count` tasks; `others` run beside them, uncounted, when given.
-task<trial_row> run_phase(std::string name, plan_of_phase plan, duration length, worker what,
-                          std::uint32_t count, worker beside) {
+task<trial_row> run_phase(std::string name, plan_of_phase plan, duration length, phase_worker what,
+                          std::uint32_t count, phase_worker beside) {
   trial_row row{.name = std::move(name), .spent = {}, .latencies = {}};
   trial_row ignored;
   const time_point begun = trial_now();

@@ -132,12 +132,12 @@ struct process_costs {
 
 /// Looks from a thread of its own at the memory of the process: before there are callers, and when
 /// all of them have asked.
-class memory_watch {
+class memory_sampler {
  public:
-  memory_watch() : thread_([this] { watch(); }) { ready_.wait(); }
-  memory_watch(const memory_watch&) = delete;
-  memory_watch& operator=(const memory_watch&) = delete;
-  ~memory_watch() { begin({}); }
+  memory_sampler() : thread_([this] { watch(); }) { ready_.wait(); }
+  memory_sampler(const memory_sampler&) = delete;
+  memory_sampler& operator=(const memory_sampler&) = delete;
+  ~memory_sampler() { begin({}); }
 
   /// The moments are known, and callers will come. The first ones stay.
   void begin(const trial_moments& at) noexcept {
@@ -189,7 +189,7 @@ latency_figure percentile(const caller_book& book, double share, duration least)
 
 /// `before` is what the process had cost when the callers came; now all have ended.
 shape_figures figures_of(program_shape shape, const shape_trial& plan, const caller_book& book,
-                         const process_costs& before, memory_watch& memory) {
+                         const process_costs& before, memory_sampler& memory) {
   const process_costs after = process_costs::now();
   const duration phase = counted_time(plan);
   shape_figures out{.shape = shape, .concurrency = plan.load.concurrency};
@@ -211,7 +211,7 @@ shape_figures figures_of(program_shape shape, const shape_trial& plan, const cal
 shape_figures run_plain(const shape_trial& plan) {
   const std::uint32_t callers = plan.load.concurrency;
   const std::uint64_t rounds = rounds_of(plan);
-  memory_watch memory;
+  memory_sampler memory;
   const std::string held = held_memory(plan.load);
   const process_costs before = process_costs::now();
   const trial_moments at(plan, clock());
@@ -281,7 +281,7 @@ bool start_threads(thread_callers& all, std::vector<caller_book>& books,
 /// Nothing when they could not be started.
 std::optional<shape_figures> try_threads(const shape_trial& plan, std::uint32_t count,
                                          std::uint32_t& started) {
-  memory_watch memory;
+  memory_sampler memory;
   thread_callers all{.plan = plan, .count = count};
   std::vector<caller_book> books(count);
   std::vector<std::jthread> threads;
@@ -364,7 +364,7 @@ task<> call_on_loop(task_callers* all) {
 
 shape_figures run_tasks(program_shape shape, const shape_trial& plan) {
   const unsigned loops = shape == program_shape::loops ? plan.load.cores : 1;
-  memory_watch memory;
+  memory_sampler memory;
   std::optional<pool> computing;
   if (shape == program_shape::tasks_and_pool) {
     computing.emplace(pool_options{.threads = plan.load.cores, .calls_max = plan.load.concurrency});

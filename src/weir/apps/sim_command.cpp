@@ -291,7 +291,7 @@ exit_code run_one(const sim_settings& given, const drill::drill_case& what) {
   return tell_success(report, "all promises were kept\n");
 }
 
-class progress_printer final : public drill::campaign_listener {
+class campaign_printer final : public drill::campaign_listener {
  public:
   void progress(const drill::campaign_totals& so_far) override {
     const bool is_terminal = ::isatty(STDERR_FILENO) == 1;
@@ -319,7 +319,7 @@ exit_code run_campaign_of(const sim_settings& given) {
                             : std::max(1u, std::thread::hardware_concurrency());
   plan.twice_every = given.twice_every.value_or(plan.twice_every);
   print(fmt::format("seeds from {}, {} workers\n", plan.first_seed, plan.workers));
-  progress_printer progress;
+  campaign_printer progress;
   const drill::campaign_totals totals = drill::run_campaign(plan, progress);
   if (::isatty(STDERR_FILENO) == 1) std::fputc('\n', stderr);
   std::string out = drill::summary_of(totals);

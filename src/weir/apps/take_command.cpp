@@ -16,7 +16,7 @@ namespace weir {
 namespace {
 
 struct take_settings {
-  client_options client;
+  caller_options client;
   std::string queue;
   unsigned max = 1;
   duration wait;

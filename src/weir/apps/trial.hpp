@@ -28,6 +28,9 @@ struct trial_row {
 /// By the clock of the loop that measures.
 time_point trial_now() noexcept;
 
+/// What a trial leaves behind is removed within this, or the trial fails.
+inline constexpr duration cleanup_time = duration::seconds(60);
+
 struct disk_trial {
   std::string folder;  // a folder of its own is made in here, and removed
   std::uint32_t message_bytes = 1024;

@@ -12,7 +12,7 @@ namespace weir {
 
 void add_wait_command(command_syntax app, command_choice& choice) {
   struct settings {
-    client_options client;
+    caller_options client;
     std::string id;
     duration timeout = duration::seconds(3'600);
   };

@@ -93,7 +93,7 @@ class seeds_job final : public worker_job {
   time_point until_;
 };
 
-struct worker {
+struct campaign_worker {
   worker_process process;
   std::uint64_t seed = 0;  // the one it is at
   bool is_at_work = false;
@@ -119,7 +119,8 @@ class conductor {
       start(workers_[i], settings_.first_seed + i);
     }
     time_point told = began;
-    while (std::ranges::any_of(workers_, [](const worker& w) { return w.process.is_running(); })) {
+    while (std::ranges::any_of(workers_,
+                               [](const campaign_worker& w) { return w.process.is_running(); })) {
       wait();
       totals_.passed = real_now() - began;
       if (real_now() - told < duration::seconds(1)) continue;
@@ -134,15 +135,15 @@ class conductor {
   /// The lines of one worker.
   class ear final : public worker_listener {
    public:
-    ear(conductor& all, worker& one) noexcept : all_(all), one_(one) {}
+    ear(conductor& all, campaign_worker& one) noexcept : all_(all), one_(one) {}
     void hear(std::string_view line) override { all_.hear(one_, line); }
 
    private:
     conductor& all_;
-    worker& one_;
+    campaign_worker& one_;
   };
 
-  void start(worker& one, std::uint64_t first) {
+  void start(campaign_worker& one, std::uint64_t first) {
     seeds_job job(settings_, first, until_);
     one.is_at_work = false;
     one.process.start(job);
@@ -150,7 +151,7 @@ class conductor {
 
   void wait() {
     std::vector<int> all;
-    for (const worker& one : workers_) all.push_back(one.process.descriptor());
+    for (const campaign_worker& one : workers_) all.push_back(one.process.descriptor());
     for (const std::size_t i : wait_for_words(all)) {
       ear to(*this, workers_[i]);
       workers_[i].process.read(to);
@@ -158,7 +159,7 @@ class conductor {
     }
   }
 
-  void hear(worker& one, std::string_view line) {
+  void hear(campaign_worker& one, std::string_view line) {
     const std::size_t space = std::min(line.find(' '), line.size());
     const std::string_view what = line.substr(0, space);
     line.remove_prefix(std::min(space + 1, line.size()));
@@ -191,7 +192,7 @@ class conductor {
     }
   }
 
-  void end(worker& one) {
+  void end(campaign_worker& one) {
     if (!one.is_at_work) return;
     const std::string& death = one.process.death();
     add({one.seed, "the process " + (death.empty() ? std::string("ended") : death),
@@ -209,7 +210,7 @@ class conductor {
 
   campaign_settings settings_;
   campaign_listener& listener_;
-  std::vector<worker> workers_;
+  std::vector<campaign_worker> workers_;
   time_point until_;
   campaign_totals totals_;
 };

@@ -18,10 +18,10 @@ namespace weir::drill {
 
 namespace {
 
-constexpr std::size_t column = 46;
-constexpr std::size_t time_size = 15;      // "00:03:12.000200"
-constexpr std::size_t lines_max = 10'000;  // of one run that are kept, and decisions
-constexpr std::size_t latest_max = 12;     // of what clients hear, where no message is named
+constexpr std::size_t event_column = 46;
+constexpr std::size_t time_size = 15;            // "00:03:12.000200"
+constexpr std::size_t noted_lines_max = 10'000;  // of one run that are kept, and decisions
+constexpr std::size_t latest_max = 12;           // of what clients hear, where no message is named
 
 std::string_view time_of(std::string_view line) noexcept { return line.substr(0, time_size); }
 std::string_view what_of(std::string_view line) noexcept {
@@ -29,12 +29,12 @@ std::string_view what_of(std::string_view line) noexcept {
 }
 std::string cell(std::string_view line) {
   const std::string_view what = what_of(line);
-  return what.size() <= column ? std::string(what)
-                               : std::string(what.substr(0, column - 3)) + "...";
+  return what.size() <= event_column ? std::string(what)
+                                     : std::string(what.substr(0, event_column - 3)) + "...";
 }
 
 std::string row(std::string_view time, const std::string& plain, const std::string& failing) {
-  return fmt::format("  {:<{}} {:<{}} | {}\n", time, time_size, plain, column, failing);
+  return fmt::format("  {:<{}} {:<{}} | {}\n", time, time_size, plain, event_column, failing);
 }
 
 /// What clients hear that a story shows: what is about these messages, and all from this time on.
@@ -48,7 +48,8 @@ struct wanted_words {
 ///
 /// Cancel:  no waits.
 /// Order:   as it happens.
-/// Bound:   lines_max lines and decisions, the first ones; latest_max words of no named message.
+/// Bound:   noted_lines_max lines and decisions, the first ones; latest_max words of no named
+///          message.
 /// Errors:  none.
 /// Threads: one.
 class hearer final : public drill_listener, public nodes_listener, public choice_listener {
@@ -103,7 +104,7 @@ class hearer final : public drill_listener, public nodes_listener, public choice
   void decided(const choice& what) noexcept override;
 
   void keep(told_line one) {
-    if (lines_.size() < lines_max) lines_.push_back(std::move(one));
+    if (lines_.size() < noted_lines_max) lines_.push_back(std::move(one));
   }
   /// "task 7 (work_always)": the outermost function that has a name.
   std::string task_text() const {
@@ -159,7 +160,7 @@ void hearer::step(virtual_node& on, const detail::task_header& task) noexcept {
 }
 
 void hearer::decided(const choice& what) noexcept {
-  if (decisions_.size() == lines_max) return;
+  if (decisions_.size() == noted_lines_max) return;
   told_decision made{.what = what};
   if (machines_) made.when = clock_text(machines_->elapsed());
   if (what.kind == choice_kind::task) chosen_ = decisions_.size();

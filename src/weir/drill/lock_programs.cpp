@@ -220,8 +220,8 @@ constinit const mutant_program no_work_left{"work that comes while the worker is
                                             &no_work_is_left_lying};
 constinit const mutant_program meeting{"a meeting waits for whoever left in between",
                                        &meeting_needs_everybody};
-constinit const mutant_program connection{"when making a value fails, the next one makes it",
-                                          &connection_is_made_in_the_end};
+constinit const mutant_program making_connection{"when making a value fails, the next one makes it",
+                                                 &connection_is_made_in_the_end};
 
 }  // namespace programs
 }  // namespace weir::drill

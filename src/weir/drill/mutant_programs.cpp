@@ -75,7 +75,7 @@ constexpr runtime_mutant all_runtime_mutants[] = {
     {"flow: a cancelled arrival at a barrier counts", "a meeting begins without somebody",
      &programs::meeting},
     {"flow: a maker that failed leaves the others in line", "all others wait for ever",
-     &programs::connection},
+     &programs::making_connection},
     // calls that may fail
     {"core: the deadlines of outer scopes are not looked at",
      "a retry waits for a moment that does not come", &programs::knows_deadline},
@@ -132,13 +132,13 @@ class explored_body final : public explored_program {
 };
 
 /// No log while it lives: breakers open and close a thousand times.
-class silence {
+class silenced_log {
  public:
-  silence() noexcept
+  silenced_log() noexcept
       : before_(log::set_sink({.write = [](void*, log::level, std::string_view) noexcept {}})) {}
-  silence(const silence&) = delete;
-  silence& operator=(const silence&) = delete;
-  ~silence() { log::set_sink(before_); }
+  silenced_log(const silenced_log&) = delete;
+  silenced_log& operator=(const silenced_log&) = delete;
+  ~silenced_log() { log::set_sink(before_); }
 
  private:
   log::sink before_;
@@ -173,7 +173,7 @@ std::span<const runtime_mutant> runtime_mutants() { return all_runtime_mutants; 
 mutant_verdict try_program(const mutant_program& one, const mutant_budget& budget,
                            try_listener* listener) {
   constexpr std::uint64_t steps_max = 200'000;  // a hundred times what the longest of them takes
-  const silence quiet;
+  const silenced_log quiet;
   explored_body program(one);
   explorer with(program, {});
   with.limit_steps(steps_max);

@@ -108,7 +108,7 @@ template <class Kit>
 struct probed {
   typename Kit::circuit_breaker breaker;
   scripted server;
-  probed(breaker_options options, std::vector<testing::answer> script)
+  probed(breaker_options options, std::vector<testing::scripted_answer> script)
       : breaker(with(options)), server(std::move(script)) {}
   task<> open_and_wait() {
     scripted down({{0_ms, errc::io}});

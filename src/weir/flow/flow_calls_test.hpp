@@ -14,7 +14,7 @@
 namespace weir::testing {
 
 /// One answer: after how long, and with what; an errc{} is a success.
-struct answer {
+struct scripted_answer {
   duration after;
   errc code{};
 };
@@ -23,13 +23,13 @@ struct answer {
 /// number, from 1.
 class scripted {
  public:
-  explicit scripted(std::vector<answer> script) : script_(std::move(script)) {}
+  explicit scripted(std::vector<scripted_answer> script) : script_(std::move(script)) {}
   scripted(const scripted&) = delete;
   scripted& operator=(const scripted&) = delete;
 
   task<int> call() {
     const inside here(*this);
-    const answer mine = script_[std::min(calls++, script_.size() - 1)];
+    const scripted_answer mine = script_[std::min(calls++, script_.size() - 1)];
     const int number = static_cast<int>(calls);
     if (mine.after > duration()) co_await sleep(mine.after);
     ++ended;
@@ -61,7 +61,7 @@ class scripted {
     ~inside() { --of.inside_now; }
   };
 
-  std::vector<answer> script_;
+  std::vector<scripted_answer> script_;
 };
 
 }  // namespace weir::testing

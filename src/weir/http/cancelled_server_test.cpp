@@ -78,8 +78,8 @@ task<> go_on(request& asked, response& answered, handled& kept) {
 enum class before : std::uint8_t { nothing, held };
 
 /// Who asks "/cut": `said` piece by piece, the first together with what comes before; hears.
-task<std::optional<answer>> ask_cut(talker& client, before what, std::vector<std::string> said,
-                                    int status) {
+task<std::optional<heard_answer>> ask_cut(talker& client, before what,
+                                          std::vector<std::string> said, int status) {
   const std::string ahead = get("/large") + get("/small") + get("/small");
   co_await client.say(what == before::held ? ahead + said.front() : said.front());
   co_await sleep(1_ms);
@@ -90,7 +90,7 @@ task<std::optional<answer>> ask_cut(talker& client, before what, std::vector<std
     if (!co_await as_result(client.say(said[i]))) break;
     co_await sleep(1_ms);
   }
-  const answer got = co_await client.hear();
+  const heard_answer got = co_await client.hear();
   if (!got.is_whole) co_return std::nullopt;
   EXPECT_EQ(got.status, status);
   if (!got.closes()) {
@@ -109,7 +109,8 @@ task<> cut_answer(victim& v, before what, cut_handler answers, std::vector<std::
   co_await with_server(limits, answers, [&](server& serves, address at) -> task<> {
     {
       talker client = co_await talker::to(at);
-      const std::optional<answer> heard = co_await ask_cut(client, what, std::move(said), status);
+      const std::optional<heard_answer> heard =
+          co_await ask_cut(client, what, std::move(said), status);
       if (heard) {
         expect(*heard);
       } else {
@@ -147,7 +148,7 @@ TEST(CancelledHandler, a_read_has_taken_what_it_gave_and_no_more) {
   cancel_at_every_point([](victim& v) -> task<> {
     bool was_heard = false;
     co_await cut_answer(v, before::nothing, {&v, read_rest, read_and_send}, text_in_parts(),
-                        [&](const answer& got) {
+                        [&](const heard_answer& got) {
                           EXPECT_EQ(got.body, posted);
                           was_heard = true;
                         });
@@ -165,7 +166,7 @@ TEST(CancelledHandler, a_read_of_chunks_has_taken_what_it_gave_and_no_more) {
   cancel_at_every_point([](victim& v) -> task<> {
     bool was_heard = false;
     co_await cut_answer(v, before::nothing, {&v, read_rest, read_and_send}, chunks_in_parts(),
-                        [&](const answer& got) {
+                        [&](const heard_answer& got) {
                           EXPECT_EQ(got.body, "0123456789");
                           was_heard = true;
                         });
@@ -186,7 +187,7 @@ TEST(CancelledHandler, a_read_of_a_whole_body_drops_what_came_and_the_next_goes_
   shortest = posted.size();
   cancel_at_every_point([](victim& v) -> task<> {
     co_await cut_answer(v, before::nothing, {&v, read_whole, read_more_and_send}, text_in_parts(),
-                        [&](const answer& got) {
+                        [&](const heard_answer& got) {
                           EXPECT_TRUE(posted.ends_with(got.body)) << got.body;
                           if (!v.was_cancelled()) EXPECT_EQ(got.body, posted);
                           shortest = std::min(shortest, got.body.size());
@@ -240,7 +241,7 @@ int heard_again = 0;
 template <std::size_t Size>
 task<> expect_sent(victim& v, before what) {
   co_await cut_answer(v, what, {&v, send_some<Size>, send_if_none}, {get("/cut")},
-                      [&](const answer& got) {
+                      [&](const heard_answer& got) {
                         if (got.body == "again" && v.was_cancelled()) {
                           ++heard_again;
                         } else {
@@ -269,7 +270,7 @@ template <before What>
 task<> expect_problem(victim& v) {
   co_await cut_answer(
       v, What, {&v, send_problem, send_problem_if_none}, {get("/cut")},
-      [&](const answer& got) {
+      [&](const heard_answer& got) {
         if (got.code() == "again" && v.was_cancelled()) {
           ++heard_again;
         } else {
@@ -312,7 +313,7 @@ task<> write_without_flush(request& asked, response& answered, handled& kept) {
 template <handler_part Part>
 task<> expect_stream(victim& v, before what) {
   co_await cut_answer(v, what, {&v, Part, go_on<Part>}, {get("/cut")},
-                      [](const answer& got) { EXPECT_EQ(got.body, "one two three"); });
+                      [](const heard_answer& got) { EXPECT_EQ(got.body, "one two three"); });
 }
 
 TEST(CancelledHandler, a_write_has_sent_all_or_nothing_or_the_answer_is_cut) {
@@ -342,7 +343,7 @@ task<> write_large(request&, response& answered, handled& kept) {
 template <before What>
 task<> expect_large_stream(victim& v) {
   co_await cut_answer(v, What, {&v, write_large, go_on<write_large>}, {get("/cut")},
-                      [](const answer& got) {
+                      [](const heard_answer& got) {
                         EXPECT_TRUE(got.body == "aaa" + std::string(large_body, 'b') + "ccc")
                             << got.body.size() << " bytes";
                       });
@@ -361,7 +362,7 @@ task<> end_stream(request&, response& answered, handled& kept) {
 TEST(CancelledHandler, an_end_has_ended_the_answer_once_or_not) {
   cancel_at_every_point([](victim& v) -> task<> {
     co_await cut_answer(v, before::held, {&v, end_stream, go_on<end_stream>}, {get("/cut")},
-                        [](const answer& got) { EXPECT_EQ(got.body, ""); });
+                        [](const heard_answer& got) { EXPECT_EQ(got.body, ""); });
   });
 }
 
@@ -399,7 +400,7 @@ std::string without_comments(std::string text) {
 template <before What>
 task<> expect_events(victim& v) {
   co_await cut_answer(
-      v, What, {&v, send_events, go_on<send_events>}, {get("/cut")}, [&](const answer& got) {
+      v, What, {&v, send_events, go_on<send_events>}, {get("/cut")}, [&](const heard_answer& got) {
         const std::string events = without_comments(got.body);
         if (v.was_cancelled() && events.empty()) return;  // its beginning was cut
         EXPECT_EQ(events, "retry: 3000\n\ndata: one \n\ndata: two \n\ndata: three\n\n");

@@ -13,7 +13,7 @@
 namespace weir::http {
 
 using detail::client_connection;
-using detail::pool;
+using detail::connection_pool;
 
 namespace {
 
@@ -36,8 +36,9 @@ struct opened {
   std::unique_ptr<client_connection> from;
 };
 
-task<opened> try_once(pool* from, const asked* of, const url* to, bool is_fresh, bool* was_stale) {
-  const pool::visit at(from->host_of(*to));
+task<opened> try_once(connection_pool* from, const asked* of, const url* to, bool is_fresh,
+                      bool* was_stale) {
+  const connection_pool::visit at(from->host_of(*to));
   opened made;
   made.from = co_await from->take(at, *to, is_fresh);
   try {
@@ -50,7 +51,7 @@ task<opened> try_once(pool* from, const asked* of, const url* to, bool is_fresh,
 }
 
 // One request to one URL, sent again once when the pooled connection turns out to be closed.
-task<opened> open_at(pool* from, const asked* of, const url* to) {
+task<opened> open_at(connection_pool* from, const asked* of, const url* to) {
   bool was_stale = false;
   try {
     co_return co_await try_once(from, of, to, false, &was_stale);
@@ -64,7 +65,7 @@ task<opened> open_at(pool* from, const asked* of, const url* to) {
 }
 
 // Follows redirects, which change what is asked.
-task<opened> open_following(pool* from, asked* of) {
+task<opened> open_following(connection_pool* from, asked* of) {
   client_request& what = of->what;
   if (what.method == "CONNECT") {
     raise(error(errc::invalid_argument, "CONNECT makes a tunnel, which this client does not"));
@@ -88,7 +89,7 @@ task<opened> open_following(pool* from, asked* of) {
   }
 }
 
-task<client_response> whole_response(pool* from, asked* of) {
+task<client_response> whole_response(connection_pool* from, asked* of) {
   opened made = co_await open_following(from, of);
   client_response whole{std::move(made.head), {}};
   while (true) {
@@ -107,19 +108,19 @@ task<client_response> whole_response(pool* from, asked* of) {
   raise(error(reason.code(), text).caused_by(reason));
 }
 
-duration timeout_of(const pool& from, const client_request& what) noexcept {
+duration timeout_of(const connection_pool& from, const client_request& what) noexcept {
   return what.timeout > duration(0) ? what.timeout : from.options().timeout;
 }
 
 // The deadline around the caller. Asked only where it is told: it costs a walk up the scopes.
-time_point end_of_wait(const pool& from) noexcept {
+time_point end_of_wait(const connection_pool& from) noexcept {
   const scope* around = from.options().tells_time_left ? scope::current() : nullptr;
   return around ? around->effective_deadline() : time_point::never();
 }
 
 }  // namespace
 
-client::client(client_options options) : pool_(std::make_unique<pool>(options)) {}
+client::client(client_options options) : pool_(std::make_unique<connection_pool>(options)) {}
 client::~client() = default;
 
 client_stats client::stats() const noexcept { return pool_->stats(); }

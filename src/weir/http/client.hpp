@@ -26,7 +26,7 @@ class tls_client;
 namespace weir::http {
 
 namespace detail {
-class pool;
+class connection_pool;
 class client_connection;
 }  // namespace detail
 
@@ -156,7 +156,7 @@ class client {
   client_stats stats() const noexcept;
 
  private:
-  std::unique_ptr<detail::pool> pool_;
+  std::unique_ptr<detail::connection_pool> pool_;
 };
 
 }  // namespace weir::http

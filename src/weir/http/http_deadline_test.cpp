@@ -98,7 +98,7 @@ WEIR_TEST("a handler that is not done at its deadline is cut off, and its client
   co_await with_server({}, oversleep, [](server& serves, address at) -> task<> {
     talker asks = co_await talker::to(at);
     const time_point before = loop::current()->now();
-    const answer got = co_await asks.ask(get_with(" 500"));
+    const heard_answer got = co_await asks.ask(get_with(" 500"));
     EXPECT_EQ(since(before), 500_ms);
     EXPECT_EQ(got.status, 504);
     EXPECT_EQ(got.code(), "deadline_exceeded");
@@ -175,7 +175,7 @@ WEIR_TEST("a stream that is cut off at its deadline does not look as if it had e
   };
   co_await with_server({}, count, [](server& serves, address at) -> task<> {
     talker asks = co_await talker::to(at);
-    const answer got = co_await asks.ask(get_with("2500"));
+    const heard_answer got = co_await asks.ask(get_with("2500"));
     EXPECT_EQ(got.status, 200);
     EXPECT_EQ(got.body, "piecepiecepiece");
     EXPECT_FALSE(got.is_whole);
@@ -190,7 +190,7 @@ WEIR_TEST("errors of a handler with a deadline are answered like those of others
   co_await with_server(
       {.handler_timeout = 5_s}, read_little, [](server& serves, address at) -> task<> {
         talker asks = co_await talker::to(at);
-        const answer got =
+        const heard_answer got =
             co_await asks.ask("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nabcd");
         EXPECT_EQ(got.code(), "body_too_large");
         EXPECT_EQ(serves.stats().handlers_late, 0u);
@@ -205,7 +205,7 @@ WEIR_TEST("an answer that was given in time is whole, whatever its handler does 
   co_await with_server({.handler_timeout = 2_s}, linger, [](server& serves, address at) -> task<> {
     talker asks = co_await talker::to(at);
     for (int i = 0; i < 2; ++i) {
-      const answer got = co_await asks.ask(get_with("0"));
+      const heard_answer got = co_await asks.ask(get_with("0"));
       EXPECT_EQ(got.body, "in time");
       EXPECT_FALSE(got.closes());
     }

@@ -24,7 +24,7 @@ task<> echo(request& asked, response& answered) {
 task<bool> talk(address at) {
   talker client = co_await talker::to(at);
   for (int i = 0; i < 2; ++i) {
-    const answer got = co_await client.ask(
+    const heard_answer got = co_await client.ask(
         "POST /longer-than-a-short-string HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody");
     if (got.status != 200) {
       EXPECT_TRUE(got.status == 0 || got.status == 500) << got.status;  // 0: the connection ended

@@ -29,7 +29,7 @@ WEIR_TEST("events arrive at once, each whole") {
   co_await with_server({}, three, [](server&, address at) -> task<> {
     talker client = co_await talker::to(at);
     const time_point before = loop::current()->now();
-    const answer got = co_await client.ask(get);
+    const heard_answer got = co_await client.ask(get);
     EXPECT_EQ(since(before), 3_s);
     EXPECT_TRUE(got.has("Content-Type: text/event-stream\r\n"));
     EXPECT_TRUE(got.has("Cache-Control: no-store\r\n"));
@@ -49,7 +49,7 @@ WEIR_TEST("a quiet stream is kept alive by comments") {
   };
   co_await with_server({.heartbeat = 10_s}, quiet, [](server&, address at) -> task<> {
     talker client = co_await talker::to(at);
-    const answer got = co_await client.ask(get);
+    const heard_answer got = co_await client.ask(get);
     EXPECT_EQ(got.body, ":\n\n:\n\n:\n\ndata: x\n\n:\n\ndata: y\n\n");
   });
 }
@@ -130,7 +130,7 @@ WEIR_TEST("a drain ends streams of events at once") {
     co_await sleep(3'500_ms);
     const time_point before = loop::current()->now();
     serves.drain();
-    const answer got = co_await client.hear();
+    const heard_answer got = co_await client.hear();
     EXPECT_EQ(since(before), 0_s);
     EXPECT_NE(got.body.find("tick"), std::string::npos);
     EXPECT_TRUE(got.is_whole) << "in order, with the last chunk";
@@ -178,7 +178,7 @@ WEIR_TEST("events for HEAD and for HTTP/1.0 keep their rules") {
     EXPECT_EQ((co_await client.hear(response_to::head)).status, 200);
     EXPECT_EQ((co_await client.ask(get)).body, "data: x\n\n");
     talker old = co_await talker::to(at);
-    const answer got = co_await old.ask("GET / HTTP/1.0\r\n\r\n");
+    const heard_answer got = co_await old.ask("GET / HTTP/1.0\r\n\r\n");
     EXPECT_EQ(got.body, "data: x\n\n");
     EXPECT_TRUE(got.closes());
   });

@@ -79,7 +79,7 @@ task<> expect_refused(address at, const bad_request& one, bool is_slow) {
   talker client = co_await talker::to(at);
   const result<void> said =
       co_await as_result(is_slow ? client.say_slowly(one.text, 1_us) : client.say(one.text));
-  const answer got = co_await client.hear();
+  const heard_answer got = co_await client.hear();
   EXPECT_EQ(got.status, one.status);
   EXPECT_TRUE(got.has("Content-Type: application/problem+json\r\n")) << got.head;
   EXPECT_TRUE(got.closes());
@@ -128,7 +128,7 @@ WEIR_TEST("nothing behind a request that could be read in two ways is taken for 
       SCOPED_TRACE(start);
       talker client = co_await talker::to(at);
       co_await client.say(start + hidden);
-      const answer got = co_await client.hear();
+      const heard_answer got = co_await client.hear();
       EXPECT_GE(got.status, 400);
       EXPECT_TRUE(got.closes());
       EXPECT_EQ(co_await client.rest(), "");
@@ -200,7 +200,7 @@ WEIR_TEST("bodies that together are over the server's memory for them are answer
         co_await announces.say("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
         for (int i = 0; i < 1000 && serves.stats().bodies_bytes < 59'000; ++i) co_await sleep(1_ms);
         EXPECT_LE(serves.stats().bodies_bytes, 60'015u);
-        const answer refused = co_await second.ask(put("/", 50'000));
+        const heard_answer refused = co_await second.ask(put("/", 50'000));
         EXPECT_EQ(refused.status, 503);
         EXPECT_EQ(refused.code(), "busy");
         EXPECT_TRUE(refused.has("\r\nRetry-After: 5\r\n"));
@@ -228,7 +228,7 @@ WEIR_TEST("read_all refuses more than it was told to take") {
                              "PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
                              "chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n"}) {
       talker client = co_await talker::to(at);
-      const answer got = co_await client.ask(text);
+      const heard_answer got = co_await client.ask(text);
       EXPECT_EQ(got.status, 413);
       EXPECT_EQ(got.code(), "body_too_large");
     }
@@ -290,7 +290,7 @@ WEIR_TEST("a body that fails inside a scope of the handler is its client's fault
   };
   co_await with_server({}, reads, [](server& serves, address at) -> task<> {
     talker wrong = co_await talker::to(at);
-    const answer got =
+    const heard_answer got =
         co_await wrong.ask("PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxx\r\n");
     EXPECT_EQ(got.status, 400);
     talker gone = co_await talker::to(at);
@@ -330,7 +330,7 @@ template <class Check>
 task<> asked_once(handler what, Check check) {
   co_await with_server({}, what, [&](server& serves, address at) -> task<> {
     talker client = co_await talker::to(at);
-    const answer got = co_await client.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    const heard_answer got = co_await client.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     co_await client.rest();
     check(got, client);
     EXPECT_EQ(serves.stats().handler_failures, 1u);
@@ -340,7 +340,7 @@ task<> asked_once(handler what, Check check) {
 }
 
 TEST(handler_failure, becomes_500_and_is_reported_with_its_text) {
-  const auto reports = reports_of(asked_once(throws_at_once, [](const answer& got, talker&) {
+  const auto reports = reports_of(asked_once(throws_at_once, [](const heard_answer& got, talker&) {
     EXPECT_EQ(got.status, 500);
     EXPECT_EQ(got.code(), "internal");
     EXPECT_EQ(got.body.find("fire"), std::string::npos) << "no internals for strangers";
@@ -353,7 +353,7 @@ TEST(handler_failure, becomes_500_and_is_reported_with_its_text) {
 
 TEST(handler_failure, in_a_stream_breaks_the_stream) {
   const auto reports =
-      reports_of(asked_once(throws_in_stream, [](const answer& got, const talker& client) {
+      reports_of(asked_once(throws_in_stream, [](const heard_answer& got, const talker& client) {
         EXPECT_EQ(got.status, 200);
         EXPECT_FALSE(got.is_whole);
         EXPECT_TRUE(client.was_reset());
@@ -363,7 +363,7 @@ TEST(handler_failure, in_a_stream_breaks_the_stream) {
 
 TEST(handler_failure, after_the_answer_leaves_the_answer_alone) {
   const auto reports =
-      reports_of(asked_once(throws_after_answer, [](const answer& got, const talker& client) {
+      reports_of(asked_once(throws_after_answer, [](const heard_answer& got, const talker& client) {
         EXPECT_EQ(got.body, "fine");
         EXPECT_FALSE(client.was_reset());
       }));
@@ -372,7 +372,7 @@ TEST(handler_failure, after_the_answer_leaves_the_answer_alone) {
 
 TEST(handler_failure, to_answer_at_all_is_a_failure) {
   const auto reports = reports_of(
-      asked_once(forgets, [](const answer& got, talker&) { EXPECT_EQ(got.status, 500); }));
+      asked_once(forgets, [](const heard_answer& got, talker&) { EXPECT_EQ(got.status, 500); }));
   ASSERT_EQ(reports.size(), 1u);
   EXPECT_NE(reports[0].find("without an answer"), std::string::npos) << reports[0];
 }

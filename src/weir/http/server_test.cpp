@@ -23,7 +23,7 @@ task<> echo(request& asked, response& answered) {
 WEIR_TEST("a request is answered with its status, type, length and date") {
   co_await with_server({}, echo, [](server&, address at) -> task<> {
     talker client = co_await talker::to(at);
-    const answer got = co_await client.ask("GET /a?b HTTP/1.1\r\nHost: x\r\n\r\n");
+    const heard_answer got = co_await client.ask("GET /a?b HTTP/1.1\r\nHost: x\r\n\r\n");
     EXPECT_EQ(got.head,
               "HTTP/1.1 200 OK\r\nDate: Sat, 01 Jan 2000 00:00:00 GMT\r\n"
               "Content-Type: text/plain\r\nContent-Length: 7\r\n\r\n");
@@ -36,7 +36,7 @@ WEIR_TEST("a connection serves one request after the other") {
     talker client = co_await talker::to(at);
     for (int i = 0; i < 20; ++i) {
       const std::string path = "/" + std::to_string(i);
-      const answer got = co_await client.ask("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n");
+      const heard_answer got = co_await client.ask("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n");
       EXPECT_EQ(got.body, "GET " + path + " ");
       EXPECT_FALSE(got.closes());
     }
@@ -114,7 +114,7 @@ WEIR_TEST("HEAD is answered with the head of the GET, whichever way the handler 
     talker client = co_await talker::to(at);
     for (int i = 0; i < 2; ++i) {
       co_await client.say("HEAD /whole HTTP/1.1\r\nHost: x\r\n\r\n");
-      const answer whole = co_await client.hear(response_to::head);
+      const heard_answer whole = co_await client.hear(response_to::head);
       EXPECT_TRUE(whole.has("Content-Length: 5\r\n"));
       co_await client.say("HEAD /stream HTTP/1.1\r\nHost: x\r\n\r\n");
       EXPECT_EQ((co_await client.hear(response_to::head)).status, 200);
@@ -129,7 +129,7 @@ WEIR_TEST("statuses without a body have neither body nor length") {
   };
   co_await with_server({}, none, [](server&, address at) -> task<> {
     talker client = co_await talker::to(at);
-    const answer got = co_await client.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    const heard_answer got = co_await client.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     EXPECT_EQ(got.status, 204);
     EXPECT_FALSE(got.has("Content-Length"));
     EXPECT_EQ((co_await client.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n")).status, 204);
@@ -139,7 +139,7 @@ WEIR_TEST("statuses without a body have neither body nor length") {
 WEIR_TEST("OPTIONS * is answered by the server itself") {
   co_await with_server({}, echo, [](server&, address at) -> task<> {
     talker client = co_await talker::to(at);
-    const answer got = co_await client.ask("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n");
+    const heard_answer got = co_await client.ask("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n");
     EXPECT_EQ(got.status, 204);
     EXPECT_TRUE(got.has("Allow: GET, HEAD, POST"));
     EXPECT_EQ((co_await client.ask("OPTIONS /x HTTP/1.1\r\nHost: x\r\n\r\n")).body, "OPTIONS /x ");
@@ -151,7 +151,7 @@ WEIR_TEST("Connection: close and HTTP/1.0 end the connection after the answer") 
     for (const char* head :
          {"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"}) {
       talker client = co_await talker::to(at);
-      const answer got = co_await client.ask(head);
+      const heard_answer got = co_await client.ask(head);
       EXPECT_EQ(got.status, 200);
       EXPECT_TRUE(got.closes());
       EXPECT_EQ(co_await client.rest(), "");
@@ -159,7 +159,7 @@ WEIR_TEST("Connection: close and HTTP/1.0 end the connection after the answer") 
     }
     talker old = co_await talker::to(at);
     for (int i = 0; i < 2; ++i) {
-      const answer got = co_await old.ask("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+      const heard_answer got = co_await old.ask("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
       EXPECT_TRUE(got.has("\r\nConnection: keep-alive\r\n"));
     }
   });
@@ -173,7 +173,8 @@ WEIR_TEST("a stream for a client of HTTP/1.0 ends with the connection") {
   };
   co_await with_server({}, two, [](server&, address at) -> task<> {
     talker client = co_await talker::to(at);
-    const answer got = co_await client.ask("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    const heard_answer got =
+        co_await client.ask("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     EXPECT_FALSE(got.has("chunked"));
     EXPECT_TRUE(got.closes());
     EXPECT_EQ(got.body, "one two");
@@ -211,10 +212,10 @@ WEIR_TEST("100 Continue is said when the handler first reads, and only then") {
     EXPECT_EQ(co_await client.receive_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
     EXPECT_EQ((co_await client.ask("abc")).body, "abc");
     // The body is there already: nothing to say.
-    const answer both = co_await client.ask(
+    const heard_answer both = co_await client.ask(
         "PUT /yes HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc");
     EXPECT_EQ(both.body, "abc");
-    const answer refused = co_await client.ask(
+    const heard_answer refused = co_await client.ask(
         "PUT /no HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
     EXPECT_EQ(refused.status, 403);
     EXPECT_TRUE(refused.closes()) << "the client may send the body or not";
@@ -251,14 +252,14 @@ WEIR_TEST(
     talker client = co_await talker::to(at);
     const std::string body(100'000, 'x');
     for (int i = 0; i < 2; ++i) {
-      const answer got =
+      const heard_answer got =
           co_await client.ask("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + body);
       EXPECT_FALSE(got.closes());
     }
-    const answer chunked = co_await client.ask(
+    const heard_answer chunked = co_await client.ask(
         "PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n");
     EXPECT_EQ(chunked.status, 204);
-    const answer got = co_await client.ask(
+    const heard_answer got = co_await client.ask(
         "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100001\r\n\r\n" + body + "y");
     EXPECT_TRUE(got.closes());
     EXPECT_EQ(co_await client.rest(), "");
@@ -318,12 +319,12 @@ WEIR_TEST("header fields that would break out of their line or are the server's 
   };
   co_await with_server({}, odd, [&](server&, address at) -> task<> {
     talker client = co_await talker::to(at);
-    const answer got = co_await client.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    const heard_answer got = co_await client.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     EXPECT_EQ(refused, 6);
     EXPECT_EQ(got.head,
               "HTTP/1.1 200 OK\r\nDate: Sat, 01 Jan 2000 00:00:00 GMT\r\n"
               "Content-Type: text/plain\r\nContent-Length: 2\r\nX-Fine: yes\r\n\r\n");
-    const answer again = co_await client.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    const heard_answer again = co_await client.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     EXPECT_EQ(again.head, got.head) << "fields of one answer are not those of the next";
   });
 }
@@ -344,7 +345,7 @@ task<> serve_a_thousand() {
               talker client = co_await talker::to(to);
               const std::string path = "/" + std::to_string(number);
               for (int round = 0; round < 2; ++round) {
-                const answer got =
+                const heard_answer got =
                     co_await client.ask("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n");
                 if (got.body == path) ++*good;
               }

@@ -30,7 +30,7 @@ WEIR_TEST("a head that comes too slowly is answered 408 when header_timeout is o
       s.spawn([&]() -> task<> {  // a byte a second: a slow loris
         std::ignore = co_await as_result(client.say_slowly(std::string(60, 'A'), 1_s));
       });
-      const answer got = co_await client.hear();
+      const heard_answer got = co_await client.hear();
       EXPECT_EQ(got.status, 408);
       EXPECT_EQ(got.code(), "head_timeout");
       EXPECT_EQ(since(before), 10_s);
@@ -187,7 +187,7 @@ WEIR_TEST("one answer may be larger than answers_bytes_max, and pieces of stream
   co_await with_server(
       {.answers_bytes_max = 10'000}, large, [](server& serves, address at) -> task<> {
         talker fast = co_await talker::to(at);
-        const answer whole = co_await fast.ask("GET /whole HTTP/1.1\r\nHost: x\r\n\r\n");
+        const heard_answer whole = co_await fast.ask("GET /whole HTTP/1.1\r\nHost: x\r\n\r\n");
         EXPECT_EQ(whole.body.size(), 1'000'000u);
         talker slow = co_await talker::to(at);
         co_await slow.say("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -344,7 +344,7 @@ WEIR_TEST("a drain answers what is in flight, closes the idle and accepts no mor
     EXPECT_EQ(since(before), 1_s);
     EXPECT_TRUE(one.is_draining());
     co_await weir::testing::expect_raises<errc::refused>(connect(at));
-    const answer got = co_await busy.hear();
+    const heard_answer got = co_await busy.hear();
     EXPECT_EQ(got.body, "done");
     EXPECT_TRUE(got.closes());
     busy.connection().close();

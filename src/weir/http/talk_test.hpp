@@ -20,7 +20,7 @@ namespace weir::http::testing {
 using namespace weir::literals;
 
 /// A response as it came over the wire.
-struct answer {
+struct heard_answer {
   int status = 0;  // 0: the connection ended before there was one
   std::string head;
   std::string body;
@@ -52,9 +52,9 @@ class talker {
     }
   }
   /// The next final response; `request` says whether a body may follow.
-  task<answer> hear(response_to request = response_to::other) {
+  task<heard_answer> hear(response_to request = response_to::other) {
     http1_response_parser parser;
-    answer got;
+    heard_answer got;
     while (true) {
       const parse_state state = parser.parse(received_, request);
       if (state == parse_state::complete) {
@@ -91,7 +91,7 @@ class talker {
     got.is_whole = true;
     co_return got;
   }
-  task<answer> ask(std::string_view text) {
+  task<heard_answer> ask(std::string_view text) {
     co_await say(text);
     co_return co_await hear();
   }

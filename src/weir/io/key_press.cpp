@@ -79,9 +79,9 @@ decoded_key decode_sequence(std::string_view input, bool is_all) {
     return {{.what = key::function, .number = input[3] - 'A' + 1}, 4};
   }
   std::size_t at = 2;
-  while (at < input.size() && at < key_bytes_max && input[at] >= ' ' && input[at] < '@') ++at;
-  if (at == input.size() && !is_all && at < key_bytes_max) return {};
-  if (at == input.size() || at == key_bytes_max) return unknown(input.substr(0, at));
+  while (at < input.size() && at < sequence_bytes_max && input[at] >= ' ' && input[at] < '@') ++at;
+  if (at == input.size() && !is_all && at < sequence_bytes_max) return {};
+  if (at == input.size() || at == sequence_bytes_max) return unknown(input.substr(0, at));
   const char last = input[at];
   const std::string_view whole = input.substr(0, at + 1);
   if (last < '@' || last > '~') return unknown(input.substr(0, at));  // a key of its own follows

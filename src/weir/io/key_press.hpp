@@ -52,7 +52,7 @@ struct key_press {
 
 namespace detail {
 
-inline constexpr std::size_t key_bytes_max = 32;       // a longer sequence is unknown
+inline constexpr std::size_t sequence_bytes_max = 32;  // a longer sequence is unknown
 inline constexpr std::size_t string_bytes_max = 1024;  // what is kept of a control string
 
 struct decoded_key {

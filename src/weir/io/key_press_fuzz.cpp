@@ -15,7 +15,8 @@ void check(std::string_view rest) {
   while (!rest.empty()) {
     const weir::detail::decoded_key whole = decode_key(rest, true);
     WEIR_ASSERT(whole.size != 0 && whole.size <= rest.size());
-    for (std::size_t cut = 0; cut <= rest.size() && cut <= weir::detail::key_bytes_max; ++cut) {
+    for (std::size_t cut = 0; cut <= rest.size() && cut <= weir::detail::sequence_bytes_max;
+         ++cut) {
       const weir::detail::decoded_key part = decode_key(rest.substr(0, cut), false);
       WEIR_ASSERT(part.size == 0 || (part.size == whole.size && part.press == whole.press));
     }

@@ -86,7 +86,7 @@ TEST(KeyPress, other_sequences_are_unknown_as_a_whole_and_end_where_they_end) {
   EXPECT_THAT(keys_of("\x1b[1\ra"), ElementsAre("unknown \x1b[1", "enter", "text a"));
   EXPECT_EQ(keys_of("\x1b[1;99999999999999999999Aa").size(), 2u) << "a number of any length";
   const std::string endless = "\x1b[" + std::string(40, '1');
-  EXPECT_EQ(decode_key(endless, false).size, detail::key_bytes_max);
+  EXPECT_EQ(decode_key(endless, false).size, detail::sequence_bytes_max);
 }
 
 TEST(KeyPress, a_control_string_is_unknown_as_a_whole) {

@@ -13,8 +13,8 @@ namespace weir {
 
 namespace {
 
-constexpr int class_internet = 1;  // RFC 1035, section 3.2.4
-constexpr int type_srv = 33;       // RFC 2782
+constexpr int class_internet = 1;   // RFC 1035, section 3.2.4
+constexpr int query_type_srv = 33;  // RFC 2782
 
 class service_query final : public detail::name_query {
  public:
@@ -27,7 +27,7 @@ class service_query final : public detail::name_query {
   void ask() override {
     found_.clear();
     ares_query(
-        channel(), name_.c_str(), class_internet, type_srv,
+        channel(), name_.c_str(), class_internet, query_type_srv,
         [](void* self, int status, int, unsigned char* answer, int size) {
           static_cast<service_query*>(self)->heard(status, answer, size);
         },

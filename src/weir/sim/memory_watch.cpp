@@ -118,7 +118,7 @@ struct watched_heap {
 
   void look() noexcept { is_heard = watches != 0 || listener; }
 };
-constinit thread_local watched_heap here;
+constinit thread_local watched_heap heap_here;
 
 memory_account* account_here() noexcept {
   const auto* program = detail::program_here;
@@ -134,7 +134,7 @@ bool must_fail(memory_account& by, std::size_t size, bool is_large) noexcept {
 }
 
 bool is_refused(memory_account* by, std::size_t size, bool is_large) noexcept {
-  if (here.listener && !here.listener()) return true;
+  if (heap_here.listener && !heap_here.listener()) return true;
   if (!by || !must_fail(*by, size, is_large)) return false;
   ++by->refused;
   return true;
@@ -151,17 +151,17 @@ void* allocate_plainly(std::size_t size) noexcept { return std::malloc(size == 0
 void* allocate_heard(std::size_t size) noexcept {
   memory_account* const by = account_here();
   const bool is_large = size >= memory_watch::large_min && !detail::is_frame_asked_for();
-  if (is_refused(by, size, is_large) || (by && !here.blocks.prepare())) return nullptr;
+  if (is_refused(by, size, is_large) || (by && !heap_here.blocks.prepare())) return nullptr;
   void* const memory = allocate_plainly(size);
   if (!memory || !by) return memory;
-  here.blocks.add({.at = memory, .owner = by, .size = size, .is_large = is_large});
+  heap_here.blocks.add({.at = memory, .owner = by, .size = size, .is_large = is_large});
   take(*by, size, is_large);
   return memory;
 }
 
 // As the standard wants it: a handler may find memory, or throw.
 void* allocate_or_throw(std::size_t size) {
-  if (here.is_heard) [[unlikely]] {
+  if (heap_here.is_heard) [[unlikely]] {
     if (void* const memory = allocate_heard(size)) return memory;
     throw std::bad_alloc();
   }
@@ -183,16 +183,16 @@ void* allocate(std::size_t size) noexcept {
 }
 
 void give_back(void* memory) noexcept {
-  if (here.is_heard) [[unlikely]]
-    here.blocks.remove(memory);
+  if (heap_here.is_heard) [[unlikely]]
+    heap_here.blocks.remove(memory);
   std::free(memory);
 }
 
 }  // namespace
 
 void detail::set_heap_listener(heap_listener asked) noexcept {
-  here.listener = asked;
-  here.look();
+  heap_here.listener = asked;
+  heap_here.look();
 }
 
 // Frames belong to the program that runs when they are made and freed.
@@ -212,15 +212,15 @@ memory_watch::memory_watch(virtual_world& of, std::uint64_t bytes_max) noexcept
     : frames_(&detail::ask_for_frame), world_(of), account_{.bytes_max = bytes_max} {
   WEIR_ASSERT(!of.program().memory && "one counts");
   of.program().memory = &account_;
-  ++here.watches;
-  here.look();
+  ++heap_here.watches;
+  heap_here.look();
 }
 
 memory_watch::~memory_watch() {
   world_.program().memory = nullptr;
-  here.blocks.forget(&account_);
-  --here.watches;
-  here.look();
+  heap_here.blocks.forget(&account_);
+  --heap_here.watches;
+  heap_here.look();
 }
 
 }  // namespace weir

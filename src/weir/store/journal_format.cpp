@@ -19,7 +19,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the formats are little-endian");
 
 constexpr std::string_view segment_magic = "weirseg1";
-constexpr std::string_view snapshot_magic = "weirsnp1";
+constexpr std::string_view snapshot_file_magic = "weirsnp1";
 
 template <std::unsigned_integral T>
 void put(char* to, std::size_t at, T value) noexcept {
@@ -94,7 +94,7 @@ bool decode(std::string_view from, segment_header& header) noexcept {
 
 std::uint32_t newer_version(std::string_view from) noexcept {
   const bool is_segment = from.starts_with(segment_magic);
-  if (!is_segment && !from.starts_with(snapshot_magic)) return 0;
+  if (!is_segment && !from.starts_with(snapshot_file_magic)) return 0;
   const std::size_t size = is_segment ? segment_header::size : snapshot_header::size;
   if (from.size() < size) return 0;
   const auto crc = get<std::uint32_t>(from, 8);
@@ -201,7 +201,7 @@ bool record_cursor::next(record_view& what, location& where) noexcept {
 
 void encode(const snapshot_header& header, char* to) noexcept {
   std::memset(to, 0, snapshot_header::size);
-  std::memcpy(to, snapshot_magic.data(), snapshot_magic.size());
+  std::memcpy(to, snapshot_file_magic.data(), snapshot_file_magic.size());
   put(to, 12, journal_version);
   put(to, 16, header.lsn);
   put(to, 24, header.segment);
@@ -212,7 +212,7 @@ void encode(const snapshot_header& header, char* to) noexcept {
 bool decode(std::string_view from, snapshot_header& header) noexcept {
   if (from.size() < snapshot_header::size) return false;
   from = from.substr(0, snapshot_header::size);
-  if (!from.starts_with(snapshot_magic)) return false;
+  if (!from.starts_with(snapshot_file_magic)) return false;
   header.crc = get<std::uint32_t>(from, 8);
   if (header.crc != crc32c(from.substr(12))) return false;
   if (get<std::uint32_t>(from, 12) != journal_version) return false;

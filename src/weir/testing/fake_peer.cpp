@@ -19,7 +19,7 @@ namespace weir::testing {
 namespace {
 
 constexpr std::size_t line_bytes = 16;
-constexpr std::size_t shown_max = 256;  // bytes of what came
+constexpr std::size_t shown_bytes_max = 256;  // bytes of what came
 
 int digit_of(char sign) noexcept {
   if (sign >= '0' && sign <= '9') return sign - '0';
@@ -46,11 +46,11 @@ constexpr std::size_t hex_column = 20;  // of the first byte
 
 std::string hex_lines(std::string_view name, std::string_view text) {
   std::string lines;
-  for (std::size_t at = 0; at < std::min(text.size(), shown_max); at += line_bytes) {
+  for (std::size_t at = 0; at < std::min(text.size(), shown_bytes_max); at += line_bytes) {
     lines += hex_line(at == 0 ? name : "", text, at);
   }
-  if (text.size() > shown_max) {
-    lines += fmt::format("  ... and {} bytes more\n", text.size() - shown_max);
+  if (text.size() > shown_bytes_max) {
+    lines += fmt::format("  ... and {} bytes more\n", text.size() - shown_bytes_max);
   }
   return lines;
 }

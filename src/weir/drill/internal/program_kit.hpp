@@ -26,7 +26,7 @@ extern const mutant_program bounded, stages, nobody_listens, producers, shifts, 
     handlers;
 // lock_programs.cpp: tasks that wait for each other
 extern const mutant_program account, walk, freed_places, small_passes, writer_turn, start_signal,
-    no_work_left, meeting, connection;
+    no_work_left, meeting, making_connection;
 // call_programs.cpp: calls that may fail
 extern const mutant_program rate_kept, rate_goes_on, one_probe, late_failure, probe_leaves,
     asks_again, maker_leaves, outdated, loaded_once, line_room, waits_as_asked, knows_deadline;

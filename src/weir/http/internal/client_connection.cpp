@@ -42,7 +42,7 @@ bool says_length(const client_request& what) noexcept {
 
 }  // namespace
 
-client_connection::client_connection(pool& of, pooled_host& host) noexcept
+client_connection::client_connection(connection_pool& of, pooled_host& host) noexcept
     : pool_(of), host_(host), parser_(of.options().message) {
   pool_.note_made(host_);
 }

@@ -15,12 +15,12 @@
 
 namespace weir::http::detail {
 
-class pool;
+class connection_pool;
 struct pooled_host;
 
 class client_connection {
  public:
-  client_connection(pool& of, pooled_host& host) noexcept;
+  client_connection(connection_pool& of, pooled_host& host) noexcept;
   client_connection(const client_connection&) = delete;
   client_connection& operator=(const client_connection&) = delete;
   ~client_connection();
@@ -51,7 +51,7 @@ class client_connection {
   }
   time_point idle_since() const noexcept { return idle_since_; }
   bool is_open() const noexcept { return static_cast<bool>(socket_); }
-  pool& owner() const noexcept { return pool_; }
+  connection_pool& owner() const noexcept { return pool_; }
   pooled_host& host() const noexcept { return host_; }
 
  private:
@@ -65,7 +65,7 @@ class client_connection {
   task<received_outcome> receive_sealed(duration limit);
   response_head take_head() const;
 
-  pool& pool_;
+  connection_pool& pool_;
   pooled_host& host_;
   socket socket_;
   std::unique_ptr<tls_channel> tls_;  // null: plain

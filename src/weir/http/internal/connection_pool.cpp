@@ -9,9 +9,11 @@ namespace weir::http::detail {
 
 // A task that waits for a place; cancelled or not, it leaves the line. One that was woken wakes the
 // next when there is room for both, or when it could not take its place for want of memory.
-class pool::place_in_line {
+class connection_pool::place_in_line {
  public:
-  place_in_line(const pool& of, pooled_host& at) noexcept : of_(of), at_(at) { ++at_.waiting; }
+  place_in_line(const connection_pool& of, pooled_host& at) noexcept : of_(of), at_(at) {
+    ++at_.waiting;
+  }
   place_in_line(const place_in_line&) = delete;
   place_in_line& operator=(const place_in_line&) = delete;
   ~place_in_line() {
@@ -21,16 +23,16 @@ class pool::place_in_line {
   void come_first() noexcept { is_first_ = true; }
 
  private:
-  const pool& of_;
+  const connection_pool& of_;
   pooled_host& at_;
   bool is_first_ = false;
 };
 
-pool::pool(client_options options) noexcept : options_(options) {
+connection_pool::connection_pool(client_options options) noexcept : options_(options) {
   WEIR_ASSERT(options_.connections_per_host_max > 0 && options_.hosts_max > 0);
 }
 
-pool::~pool() {
+connection_pool::~connection_pool() {
   if (expiry_.is_set()) expiry_.on->remove_timer(expiry_);
   for (auto& [key, host] : hosts_) {
     WEIR_ASSERT(host.users == 0 && "the client ends before its requests");
@@ -38,12 +40,12 @@ pool::~pool() {
   }
 }
 
-pool::visit::~visit() {
+connection_pool::visit::~visit() {
   --host_.users;
   host_.last_use = loop::current()->turn_time();
 }
 
-pooled_host& pool::host_of(const url& to) {
+pooled_host& connection_pool::host_of(const url& to) {
   std::string key = to.host;
   (key += to.is_tls() ? " tls " : " ") += std::to_string(to.port);
   const auto found = hosts_.find(key);
@@ -52,14 +54,14 @@ pooled_host& pool::host_of(const url& to) {
   return hosts_[std::move(key)];
 }
 
-tls_client& pool::tls() {
+tls_client& connection_pool::tls() {
   if (options_.tls) return *options_.tls;
   constexpr std::string_view protocol = "http/1.1";
   if (!own_tls_) own_tls_.emplace(tls_client_settings{.protocols = {&protocol, 1}});
   return *own_tls_;
 }
 
-void pool::make_room_for_host() {
+void connection_pool::make_room_for_host() {
   auto oldest = hosts_.end();
   for (auto at = hosts_.begin(); at != hosts_.end(); ++at) {
     if (at->second.users != 0 || at->second.live != at->second.idle.size()) continue;
@@ -72,7 +74,8 @@ void pool::make_room_for_host() {
   hosts_.erase(oldest);
 }
 
-task<std::unique_ptr<client_connection>> pool::take(const visit& at, const url& to, bool is_fresh) {
+task<std::unique_ptr<client_connection>> connection_pool::take(const visit& at, const url& to,
+                                                               bool is_fresh) {
   pooled_host& host = at.host();
   std::unique_ptr<client_connection> taken;
   if (host.waiting != 0 || !has_room(host)) {
@@ -96,7 +99,7 @@ task<std::unique_ptr<client_connection>> pool::take(const visit& at, const url& 
 }
 
 // One that is open and idle, or one that is still to be opened.
-std::unique_ptr<client_connection> pool::pick(pooled_host& host, bool is_fresh) {
+std::unique_ptr<client_connection> connection_pool::pick(pooled_host& host, bool is_fresh) {
   std::unique_ptr<client_connection> taken;
   if (!host.idle.empty() && !is_fresh && !maybe("weir: an idle connection is not used again")) {
     taken = std::move(host.idle.back());
@@ -111,7 +114,7 @@ std::unique_ptr<client_connection> pool::pick(pooled_host& host, bool is_fresh) 
   return taken;
 }
 
-void pool::give_back(std::unique_ptr<client_connection> used) noexcept {
+void connection_pool::give_back(std::unique_ptr<client_connection> used) noexcept {
   if (!used->is_reusable()) return;
   pooled_host& host = used->host();
   used->note_idle(loop::current()->now());
@@ -124,13 +127,13 @@ void pool::give_back(std::unique_ptr<client_connection> used) noexcept {
   host.room.notify_one();  // (2)
 }
 
-void pool::note_made(pooled_host& host) noexcept {
+void connection_pool::note_made(pooled_host& host) noexcept {
   ++host.live;
   ++counts_.connections_live;
   WEIR_ASSERT(host.live <= options_.connections_per_host_max);  // (1)
 }
 
-void pool::note_gone(pooled_host& host) noexcept {
+void connection_pool::note_gone(pooled_host& host) noexcept {
   --host.live;
   --counts_.connections_live;
   host.room.notify_one();  // (2)
@@ -138,7 +141,7 @@ void pool::note_gone(pooled_host& host) noexcept {
 
 // ---- idle connections ----
 
-void pool::set_expiry() noexcept {
+void connection_pool::set_expiry() noexcept {
   if (expiry_.is_set()) return;
   expiry_.of = this;
   expiry_.on = loop::current();
@@ -149,7 +152,7 @@ void pool::set_expiry() noexcept {
   expiry_.on->add_timer(expiry_);
 }
 
-void pool::close_expired() noexcept {
+void connection_pool::close_expired() noexcept {
   const time_point now = expiry_.on->now();
   time_point next = time_point::never();
   for (auto at = hosts_.begin(); at != hosts_.end();) {
@@ -166,7 +169,7 @@ void pool::close_expired() noexcept {
   expiry_.on->add_timer(expiry_);
 }
 
-client_stats pool::stats() const noexcept {
+client_stats connection_pool::stats() const noexcept {
   client_stats now = counts_;
   for (const auto& [key, host] : hosts_) {
     now.connections_idle += static_cast<std::uint32_t>(host.idle.size());

@@ -31,12 +31,12 @@ struct pooled_host {
   std::vector<std::unique_ptr<client_connection>> idle;  // the last one used is at the end
 };
 
-class pool {
+class connection_pool {
  public:
-  explicit pool(client_options options) noexcept;
-  pool(const pool&) = delete;
-  pool& operator=(const pool&) = delete;
-  ~pool();
+  explicit connection_pool(client_options options) noexcept;
+  connection_pool(const connection_pool&) = delete;
+  connection_pool& operator=(const connection_pool&) = delete;
+  ~connection_pool();
 
   /// A request's hold on a host.
   class visit {
@@ -69,7 +69,7 @@ class pool {
   friend class client_connection;
   class place_in_line;
   struct expiry : weir::detail::callback_timer {
-    pool* of = nullptr;
+    connection_pool* of = nullptr;
     loop* on = nullptr;
   };
 

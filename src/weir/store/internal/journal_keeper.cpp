@@ -39,7 +39,7 @@ task<> remove_oldest_snapshot(journal_state& state) {
   co_await remove_path(path);
 }
 
-task<> write_snapshot(journal_state& state, snapshot_writer& writer, snapshot_header from) {
+task<> write_snapshot(journal_state& state, snapshot_file_writer& writer, snapshot_header from) {
   state.boundary = {.is_on = true, .segment = from.segment, .offset = from.offset};
   state.client.begin_snapshot();
   stay_in_place(state);
@@ -67,7 +67,7 @@ task<> take_snapshot(journal_state& state) {
   // On a full disk the older of two makes room for the next.
   if (state.prepare_error && state.snapshots.size() > 1) co_await remove_oldest_snapshot(state);
   const snapshot_header from = state.pending.boundary();
-  snapshot_writer writer(state.folder, from);
+  snapshot_file_writer writer(state.folder, from);
   result<> written;
   try {
     written = co_await as_result(write_snapshot(state, writer, from));

@@ -39,14 +39,14 @@ task<bool> is_whole_by_pieces(segment_reader* reader, std::uint64_t at, std::uin
 
 }  // namespace
 
-snapshot_writer::snapshot_writer(std::string folder, snapshot_header header)
+snapshot_file_writer::snapshot_file_writer(std::string folder, snapshot_header header)
     : folder_(std::move(folder)), header_(header) {}
 
-std::string snapshot_writer::unfinished_path() const {
+std::string snapshot_file_writer::unfinished_path() const {
   return path_in(folder_, snapshot_name(header_.lsn) + ".tmp");
 }
 
-task<> snapshot_writer::begin() {
+task<> snapshot_file_writer::begin() {
   file_ = co_await open_file(unfinished_path(), {.write = true, .create = true, .truncate = true});
   char bytes[snapshot_header::size];
   encode(header_, bytes);
@@ -55,7 +55,7 @@ task<> snapshot_writer::begin() {
   end_ = sizeof bytes;
 }
 
-task<> snapshot_writer::add_chunk(chunk_kind kind, std::string_view data) {
+task<> snapshot_file_writer::add_chunk(chunk_kind kind, std::string_view data) {
   buffer_.assign(chunk_header::size, '\0');
   buffer_.append(data);
   seal_chunk(header_.crc,
@@ -65,11 +65,11 @@ task<> snapshot_writer::add_chunk(chunk_kind kind, std::string_view data) {
   end_ += buffer_.size();
 }
 
-task<> snapshot_writer::add(std::string_view slice) {
+task<> snapshot_file_writer::add(std::string_view slice) {
   co_await add_chunk(chunk_kind::slice, slice);
 }
 
-task<snapshot_info> snapshot_writer::finish(std::uint64_t lsn_end, std::uint32_t prev_crc) {
+task<snapshot_info> snapshot_file_writer::finish(std::uint64_t lsn_end, std::uint32_t prev_crc) {
   char data[end_size];
   std::memcpy(data, &lsn_end, sizeof lsn_end);
   std::memcpy(data + sizeof lsn_end, &prev_crc, sizeof prev_crc);

@@ -19,9 +19,9 @@ struct snapshot_info {
   std::uint64_t bytes = 0;
 };
 
-class snapshot_writer {
+class snapshot_file_writer {
  public:
-  snapshot_writer(std::string folder, snapshot_header header);
+  snapshot_file_writer(std::string folder, snapshot_header header);
 
   task<> begin();
   task<> add(std::string_view slice);
