@@ -201,6 +201,25 @@ class MovedFolder(Case):
             self.loses_its_folder(server, client)
             os.makedirs(server.data, exist_ok=True)  # for its clean-up
 
+    def test_a_server_without_work_notices_it_when_asked_whether_it_is_ready(self):
+        for replaced in (False, True):
+            with self.subTest(replaced=replaced), self.serving("epoll") as (server, _, client):
+                id = submit(client, "kept")[1]
+                self.assertEqual(client.get("/readyz").status, 200)
+                os.rename(server.data, server.data + ".old")
+                if replaced:
+                    os.mkdir(server.data)
+                answer = client.get("/readyz")
+                self.assertEqual((answer.status, answer.json["code"], answer.json["detail"]),
+                                 (503, "not_ready", "the data folder was moved, removed or replaced"))
+                self.assertIn("was moved, removed or replaced while it is in use", self.ends(server))
+                if replaced:
+                    self.assertEqual(os.listdir(server.data), [])
+                    os.rmdir(server.data)
+                os.rename(server.data + ".old", server.data)
+                server.start()
+                self.all_there(server.client(), [id])
+
     def test_a_server_in_its_place_keeps_what_it_confirmed(self):
         with self.serving("epoll") as (old, _, client):
             submit(client, "kept")

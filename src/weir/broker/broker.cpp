@@ -211,6 +211,8 @@ std::string broker::why_not() const {
   return "the journal can't grow: the log says why";
 }
 
+bool broker::check_place() { return core_->log->check_place(); }
+
 time_point broker::wall_now() const { return core_->wall_now(); }
 const journal& broker::log() const noexcept { return *core_->log; }
 std::size_t broker::memory_bytes() const noexcept { return core_->state->memory_bytes(); }

@@ -134,6 +134,9 @@ class broker {
   bool is_accepting() const;
   /// The reason; empty while it accepts.
   std::string why_not() const;
+  /// Looks whether the journal's folder is still in its place. When not, the journal fails, and
+  /// with it run(), as it would at the next write.
+  bool check_place();
   /// Wall time, as the broker sees it.
   time_point wall_now() const;
   const journal& log() const noexcept;

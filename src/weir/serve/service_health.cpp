@@ -70,6 +70,10 @@ void append_front(metrics_text& out, const http::server_stats& front) {
 service::outcome service::healthz() const { return api_answer{.body = "{\"status\":\"ok\"}\n"}; }
 
 service::outcome service::readyz() const {
+  // A server without work would not notice: who asks wants to know before they send some.
+  if (!broker_.check_place()) {
+    return refused(503, "not_ready", "the data folder was moved, removed or replaced");
+  }
   if (broker_.is_accepting()) return api_answer{.body = "{\"status\":\"ready\"}\n"};
   return refused(503, "not_ready", std::string(broker_.why_not()));
 }

@@ -38,6 +38,8 @@ network_sizes draw_sizes(choices& from, const network_sizes& plain) {
     if (!from.is_replay()) {
       random_source& lot = from.stream(choice_kind::size);
       if (lot.below(2) == 1) proposed = 1 + lot.below(one.smaller.size());
+      // What is not smaller here would be told as if it were.
+      if (proposed != 0 && one.smaller[proposed - 1] >= plain.*one.which) proposed = 0;
     }
     const std::uint64_t n = one.smaller.size() + 1;
     const std::uint64_t index = from.decide(choice_kind::size, n, proposed);

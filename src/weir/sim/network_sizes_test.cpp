@@ -7,10 +7,12 @@
 #include <weir/sim/virtual_nodes.hpp>
 #include <weir/sim/virtual_run.hpp>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -18,6 +20,10 @@ namespace weir::network_sizes_test {
 namespace {
 
 using namespace weir::literals;
+using ::testing::AnyOf;
+using ::testing::Each;
+using ::testing::HasSubstr;
+using ::testing::IsSupersetOf;
 
 class program final : public explored_program {
  public:
@@ -138,6 +144,29 @@ TEST(NetworkSizes, are_never_larger_than_the_plain_ones) {
     choices decisions(seed);
     EXPECT_LE(draw_sizes(decisions, {.socket_buffer = 7}).socket_buffer, 7u);
   }
+}
+
+TEST(NetworkSizes, are_told_only_when_they_are_smaller_than_the_plain_ones) {
+  std::set<std::string> told;
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    choices decisions(0);
+    decisions.record_next();
+    decisions.restart(seed);
+    static_cast<void>(draw_sizes(decisions, {.socket_buffer = 64, .accept_queue = 2}));
+    for (const choice& one : decisions.recorded().exceptions) told.insert(size_text(one));
+  }
+  EXPECT_THAT(told, IsSupersetOf({"socket buffers of 1 byte", "accept queues of 1 connection",
+                                  "pipe buffers of 4096 bytes"}));
+  EXPECT_THAT(told, Each(AnyOf("socket buffers of 1 byte", "accept queues of 1 connection",
+                               HasSubstr("pipe buffers"))));
+}
+
+TEST(NetworkSizesDeathTest, cannot_be_drawn_after_the_first_socket) {
+  program late([]() -> task<> {
+    static_cast<void>(co_await connection());
+    world_here().draw_sizes();
+  });
+  EXPECT_DEATH(explore(late), "draw_sizes\\(\\) comes before the first socket, pipe and listener");
 }
 
 constexpr std::size_t much = 1 << 20;

@@ -6,6 +6,7 @@
 //                                                   send() on one end fills the other's inbox
 #pragma once
 
+#include <weir/base/assert.hpp>
 #include <weir/core/driver.hpp>
 #include <weir/sim/choice.hpp>
 #include <weir/sim/network_sizes.hpp>
@@ -85,8 +86,11 @@ class virtual_network {
 
   /// New sockets, pipes and listeners have these from here on, and none is drawn.
   void set_sizes(const network_sizes& sizes) noexcept;
-  /// By lot from here on.
-  void draw_sizes() noexcept { limits_.draws_sizes = true; }
+  /// By lot from here on, when asked; before the first of them.
+  void draw_sizes(bool is_asked) noexcept {
+    WEIR_ASSERT(!sizes_ && "draw_sizes() comes before the first socket, pipe and listener");
+    if (is_asked) limits_.draws_sizes = true;
+  }
   /// What was drawn below the plain sizes, in words; empty: nothing was.
   std::string drawn_sizes() const;
 

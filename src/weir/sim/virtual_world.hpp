@@ -117,11 +117,9 @@ class virtual_world final : private network_host {
   /// What new sockets, pipes and listeners take from here on; nothing of it is drawn then.
   /// set_sizes() before the first of them switches drawing off.
   void set_sizes(const network_sizes& sizes = {}) noexcept { network_.set_sizes(sizes); }
-  /// As virtual_options::draws_sizes has it, before the first socket; not where everything is in
-  /// order.
-  void draw_sizes() noexcept {
-    if (is_explored()) network_.draw_sizes();
-  }
+  /// As virtual_options::draws_sizes has it; not where everything is in order. After the first
+  /// socket it is a failed assertion.
+  void draw_sizes() noexcept { network_.draw_sizes(is_explored()); }
   /// What this run has drawn below the plain sizes, "pipe buffers of 1 byte"; empty: nothing.
   std::string drawn_sizes() const { return network_.drawn_sizes(); }
   /// The machine stops now: every driver made before is dead (its operations fail with EIO),

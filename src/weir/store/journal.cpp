@@ -212,6 +212,12 @@ const error* journal::growth_failure() const noexcept {
   return state_->prepare_error ? &*state_->prepare_error : nullptr;
 }
 
+bool journal::check_place() {
+  auto moved = detail::moved_away(*state_);
+  if (moved) state_->fail_with(std::move(*moved));
+  return !moved;
+}
+
 journal_stats journal::stats() const noexcept {
   journal_stats now = state_->stats;
   now.lsn_appended = state_->pending.lsn_next() - 1;

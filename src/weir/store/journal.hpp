@@ -184,6 +184,9 @@ class journal {
   const error* growth_failure() const noexcept;
   /// The folder.
   const std::string& name() const noexcept;
+  /// Looks whether the folder is still the one that was opened, as each write does. False when it
+  /// was moved, removed or replaced: the journal has failed then. One `stat`.
+  bool check_place();
 
  private:
   explicit journal(std::unique_ptr<detail::journal_state> state) noexcept;

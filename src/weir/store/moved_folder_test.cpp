@@ -80,6 +80,19 @@ WEIR_TEST("after the data folder was renamed nothing more is confirmed") {
   EXPECT_TRUE(model.has(1));
 }
 
+WEIR_TEST("who asks whether the data folder is in its place learns it, and the journal with them") {
+  journal_model model;
+  const std::string ended = co_await life(model, [&](journal& log) -> task<> {
+    co_await put(&model, 1);
+    EXPECT_TRUE(log.check_place());
+    co_await rename_path("/data", "/elsewhere");
+    EXPECT_FALSE(log.check_place());
+    co_await rename_path("/elsewhere", "/data");  // in between, files could have been lost
+    EXPECT_FALSE(co_await as_result(put(&model, 2)));
+  });
+  EXPECT_THAT(ended, HasSubstr("'/data' was moved, removed or replaced while it is in use"));
+}
+
 WEIR_TEST("a file in the data folder's place ends the journal") {
   journal_model model;
   const std::string ended = co_await life(model, [&](journal&) -> task<> {

@@ -67,7 +67,9 @@ std::size_t cancel_at_every_point(task<> (*scenario)(victim&), std::source_locat
       if (::testing::Test::HasFailure()) return cancelled;
       if (point == cancel_points_max) {
         ADD_FAILURE_AT(place.file_name(), static_cast<int>(place.line()))
-            << "the operation has more than " << cancel_points_max << " points: it never ends?";
+            << "the operation has more than " << cancel_points_max
+            << " points: it never ends, or does its work in more steps than can be tried one by "
+               "one; give it less to do (a contract's kit: a smaller bound)";
         return cancelled;
       }
     }

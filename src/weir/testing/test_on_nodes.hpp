@@ -23,6 +23,7 @@ bool add_test(const char* sentence, void (*body)(explored_nodes& nodes),
   [[maybe_unused]] static const bool WEIR_TEST_JOIN(body, _added) = \
       ::weir::testing::add_test(sentence, &body);                   \
   static void body(::weir::explored_nodes& nodes)
-/// A test whose body gets `nodes`, an explored_nodes without machines.
+/// A test whose body gets `nodes`, an explored_nodes without machines. Programs that still run when
+/// it returns end after its locals have gone: what refers to them is stopped before, `stop()`.
 #define WEIR_TEST_ON_NODES(sentence) \
   WEIR_TEST_ON_NODES_NAMED(sentence, WEIR_TEST_JOIN(weir_test_body_, __LINE__))
