@@ -132,8 +132,10 @@ class Books:
             assert shown.json["settings"]["lease"] in self.settings_possible(at), shown.json["settings"]
         states = dict.fromkeys(STATES, 0)
         there = set()
-        for message in list(self.messages.values()):
-            state = self.check_message(message, client.get(f"/v1/messages/{message.id}"), at)
+        messages = list(self.messages.values())
+        answers = client.get_each([f"/v1/messages/{message.id}" for message in messages])
+        for message, answer in zip(messages, answers, strict=True):
+            state = self.check_message(message, answer, at)
             if state is not None:
                 states[state] += 1
                 there.add(message.id)
