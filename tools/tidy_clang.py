@@ -17,6 +17,7 @@ from functools import lru_cache
 from tidy_rules import Finding, includes
 
 CXX = "clang++-19"
+FORMATTED_AT_ONCE = 40  # files: starting the program takes longer than one of them
 FORMAT = "clang-format-19"
 CLANG_TIDY = "clang-tidy-19"
 FLAGS = ("-std=c++23", "-Isrc", "-Wall", "-Wextra", "-Wno-pragma-once-outside-header", "-Wno-unused-const-variable")
@@ -190,20 +191,26 @@ def formatted(tree):
 def rule_format(tree, cache, jobs):
     style = tree.read(".clang-format")
 
-    def one(file):
-        key = "format-" + hashlib.sha256("\0".join((style, version(FORMAT), file.path, file.text)).encode()).hexdigest()
-        if cache.has(key):
-            return None
-        command = (FORMAT, "--dry-run", "-Werror", file.path)
-        done = subprocess.run(command, cwd=tree.root, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            cache.add(key)
-            return None
-        match = re.search(r":(\d+):\d+: (?:error|warning)", done.stderr)
-        return Finding(file.path, int(match.group(1)) if match else 1, "format", "run ./dev tidy --fix")
+    def key(file):
+        return "format-" + hashlib.sha256("\0".join((style, version(FORMAT), file.path, file.text)).encode()).hexdigest()
 
+    def several(files):
+        command = (FORMAT, "--dry-run", "-Werror", *(file.path for file in files))
+        done = subprocess.run(command, cwd=tree.root, capture_output=True, text=True, check=False)
+        places = re.findall(r"^(?:\./)?(\S+):(\d+):\d+: (?:error|warning)", done.stderr, re.M)
+        lines = {path: int(line) for path, line in reversed(places)}
+        if done.returncode != 0 and not lines:
+            return [Finding(files[0].path, 1, "format", f"clang-format failed: {done.stderr.strip()[-300:]}")]
+        for file in files:
+            if file.path not in lines:
+                cache.add(key(file))
+        return [Finding(path, line, "format", "run ./dev tidy --fix") for path, line in lines.items()]
+
+    files = [file for file in formatted(tree) if not cache.has(key(file))]
+    heaps = [files[first : first + FORMATTED_AT_ONCE] for first in range(0, len(files), FORMATTED_AT_ONCE)]
     with ThreadPoolExecutor(jobs) as pool:
-        yield from (found for found in pool.map(one, formatted(tree)) if found)
+        for found in pool.map(several, heaps):
+            yield from found
 
 
 def format_all(tree):
