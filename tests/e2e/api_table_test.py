@@ -14,7 +14,7 @@ import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TABLE = "docs/reference/http-api-tests.md"
-TEST_FILES = [*(f"tests/e2e/{name}_test.py" for name in ("http", "http_refusals", "kill9", "security")), *sorted(
+TEST_FILES = [*(f"tests/e2e/{name}_test.py" for name in ("faults", "http", "http_refusals", "kill9", "security")), *sorted(
     os.path.relpath(path, ROOT) for floor in ("serve", "http", "broker") for path in glob.glob(f"{ROOT}/src/weir/{floor}/*_test.cpp"))]
 
 
