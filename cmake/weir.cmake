@@ -237,8 +237,9 @@ if(WEIR_TESTS AND TARGET weir_app AND NOT WEIR_SANITIZE STREQUAL thread)
   endif()
 endif()
 
-# One seed is one run, in every build. `./dev soak` and `./dev package` ask the release the same.
-if(WEIR_TESTS AND TARGET weir_app)
+# One seed is one run, in every build. `./dev soak` and `./dev package` ask the release the same; a sanitizer looks at drills in the
+# campaigns and in drill_test.
+if(WEIR_TESTS AND TARGET weir_app AND NOT WEIR_SANITIZE)
   find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
   add_test(NAME sim.fingerprints COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tests/sim/fingerprints.py $<TARGET_FILE:weir_app>)
   set_tests_properties(sim.fingerprints PROPERTIES TIMEOUT 300)
@@ -341,10 +342,11 @@ if(NOT WEIR_TESTS)
 endif()
 if(GTest_FOUND AND NOT WEIR_SANITIZE STREQUAL thread)
   file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/corpora/*.cpp)
-  add_executable(corpora_test ${tests})
-  target_link_libraries(corpora_test PRIVATE weir_sim weir_options fmt::fmt GTest::gtest)
-  set_source_files_properties(tests/corpora/explored_fingerprints_test.cpp PROPERTIES
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/tests/corpora/explored_fingerprints_test.cpp PROPERTIES
     COMPILE_DEFINITIONS WEIR_EXPLORED_FINGERPRINTS="${PROJECT_SOURCE_DIR}/tests/corpora/explored_fingerprints.txt")
+  weir_units(units corpora_test ${tests})
+  add_executable(corpora_test ${units})
+  target_link_libraries(corpora_test PRIVATE weir_sim weir_options fmt::fmt GTest::gtest)
   if(NOT WEIR_TESTS)
     set_target_properties(corpora_test PROPERTIES EXCLUDE_FROM_ALL ON)
   else()

@@ -11,6 +11,7 @@
 
 namespace weir::corpora {
 
+namespace in_demos {
 namespace {
 
 // Cargill's puzzle: one condition for "not full" and "not empty", and notify_one, which may wake
@@ -253,7 +254,8 @@ constexpr kernel kernels[] = {
 };
 
 }  // namespace
+}  // namespace in_demos
 
-std::span<const kernel> demos() { return kernels; }
+std::span<const kernel> demos() { return in_demos::kernels; }
 
 }  // namespace weir::corpora

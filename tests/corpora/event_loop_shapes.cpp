@@ -11,6 +11,7 @@
 
 namespace weir::corpora {
 
+namespace in_event_loop_shapes {
 namespace {
 
 // A database or a file: each operation is one await.
@@ -206,7 +207,8 @@ constexpr kernel kernels[] = {
 };
 
 }  // namespace
+}  // namespace in_event_loop_shapes
 
-std::span<const kernel> event_loop_shapes() { return kernels; }
+std::span<const kernel> event_loop_shapes() { return in_event_loop_shapes::kernels; }
 
 }  // namespace weir::corpora

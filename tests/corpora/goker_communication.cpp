@@ -6,6 +6,7 @@
 
 namespace weir::corpora {
 
+namespace in_goker_communication {
 namespace {
 
 constexpr const char* by_broken =
@@ -297,7 +298,8 @@ constexpr kernel kernels[] = {
 };
 
 }  // namespace
+}  // namespace in_goker_communication
 
-std::span<const kernel> goker_communication() { return kernels; }
+std::span<const kernel> goker_communication() { return in_goker_communication::kernels; }
 
 }  // namespace weir::corpora

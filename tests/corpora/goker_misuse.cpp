@@ -10,6 +10,7 @@
 
 namespace weir::corpora {
 
+namespace in_goker_misuse {
 namespace {
 
 constexpr const char* by_error =
@@ -252,7 +253,8 @@ constexpr kernel kernels[] = {
 };
 
 }  // namespace
+}  // namespace in_goker_misuse
 
-std::span<const kernel> goker_misuse() { return kernels; }
+std::span<const kernel> goker_misuse() { return in_goker_misuse::kernels; }
 
 }  // namespace weir::corpora

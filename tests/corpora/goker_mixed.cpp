@@ -7,6 +7,7 @@
 
 namespace weir::corpora {
 
+namespace in_goker_mixed {
 namespace {
 
 // stop() holds the lock and waits for tasks to drain; a task wants the lock to begin.
@@ -325,7 +326,8 @@ constexpr kernel kernels[] = {
 };
 
 }  // namespace
+}  // namespace in_goker_mixed
 
-std::span<const kernel> goker_mixed() { return kernels; }
+std::span<const kernel> goker_mixed() { return in_goker_mixed::kernels; }
 
 }  // namespace weir::corpora

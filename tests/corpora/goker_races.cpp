@@ -12,6 +12,7 @@
 
 namespace weir::corpora {
 
+namespace in_goker_races {
 namespace {
 
 constexpr const char* by_loop =
@@ -384,7 +385,8 @@ constexpr kernel kernels[] = {
 };
 
 }  // namespace
+}  // namespace in_goker_races
 
-std::span<const kernel> goker_races() { return kernels; }
+std::span<const kernel> goker_races() { return in_goker_races::kernels; }
 
 }  // namespace weir::corpora

@@ -5,6 +5,7 @@
 
 namespace weir::corpora {
 
+namespace in_goker_resource {
 namespace {
 
 constexpr const char* by_guard = "a guard unlocks on every way out of its block";
@@ -266,7 +267,8 @@ constexpr kernel kernels[] = {
 };
 
 }  // namespace
+}  // namespace in_goker_resource
 
-std::span<const kernel> goker_resource() { return kernels; }
+std::span<const kernel> goker_resource() { return in_goker_resource::kernels; }
 
 }  // namespace weir::corpora

@@ -8,6 +8,7 @@
 
 namespace weir::corpora {
 
+namespace in_reasons {
 namespace {
 
 // Tasks of one loop meet at awaits only.
@@ -163,7 +164,8 @@ constexpr kernel kernels[] = {
 };
 
 }  // namespace
+}  // namespace in_reasons
 
-std::span<const kernel> reasons() { return kernels; }
+std::span<const kernel> reasons() { return in_reasons::kernels; }
 
 }  // namespace weir::corpora

@@ -9,6 +9,7 @@
 
 namespace weir::corpora {
 
+namespace in_sctbench_lock_free {
 namespace {
 
 // SafeStack (D. Vyukov): a stack of indices whose pops mark the next link of what they take, so
@@ -195,7 +196,8 @@ constexpr kernel kernels[] = {
 };
 
 }  // namespace
+}  // namespace in_sctbench_lock_free
 
-std::span<const kernel> sctbench_lock_free() { return kernels; }
+std::span<const kernel> sctbench_lock_free() { return in_sctbench_lock_free::kernels; }
 
 }  // namespace weir::corpora

@@ -9,6 +9,7 @@
 
 namespace weir::corpora {
 
+namespace in_sctbench_locks {
 namespace {
 
 constexpr const char* by_guard = "a guard unlocks on every way out of its block";
@@ -428,7 +429,8 @@ constexpr kernel kernels[] = {
 };
 
 }  // namespace
+}  // namespace in_sctbench_locks
 
-std::span<const kernel> sctbench_locks() { return kernels; }
+std::span<const kernel> sctbench_locks() { return in_sctbench_locks::kernels; }
 
 }  // namespace weir::corpora
