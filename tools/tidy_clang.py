@@ -201,8 +201,8 @@ def rule_format(tree, cache, jobs):
         lines = {path: int(line) for path, line in reversed(places)}
         if done.returncode != 0 and not lines:
             return [Finding(files[0].path, 1, "format", f"clang-format failed: {done.stderr.strip()[-300:]}")]
-        for file in files:
-            if file.path not in lines:
+        if done.returncode == 0:  # else it may have ended before it came to all of them
+            for file in files:
                 cache.add(key(file))
         return [Finding(path, line, "format", "run ./dev tidy --fix") for path, line in lines.items()]
 

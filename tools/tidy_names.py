@@ -5,19 +5,18 @@ sources that it does not include. What it names must be found in the same place 
 """
 
 import re
-from tidy_rules import Finding
 
-# The same nouns for other worlds, which are always written with their namespace: cross::mutex, model::mutex.
-MIRRORS = ("weir::cross", "weir::model")
+from tidy_rules import Finding
 
 SCOPE = re.compile(r"\b(?:inline\s+)?namespace(?:\s+([\w:]+))?\s*\{|[{};]")
 TYPE = re.compile(
-    r"(?:^|\s)(?:class|struct|union|enum(?:\s+(?:class|struct))?)\s+(?:\[\[[^{;]*?\]\]\s*|alignas\([^)]*\)\s*)*(\w+)(?:\s+final)?\s*"
-    r"(?::(?!:)[^;]*)?$",
-    re.S,
+    r"(?:^|\s)(?:class|struct|union|enum(?:\s+(?:class|struct))?)\s+(?:WEIR_[A-Z_]+\s+)*(\w+)(?:\s+final)?\s*(?::(?!:)[^;]*)?$", re.S
 )
-ALIAS = re.compile(r"^using\s+(\w+)\s*(?:\[\[.*?\]\]\s*)?=", re.S)
-VALUE = re.compile(r"^(?:(?:inline|constexpr|constinit|const|static|thread_local)\s+)+[\w:<>,\s*&]*?(?<!:)\b(\w+)(?:\s*\[[^\]]*\])*\s*(?:=.*)?$", re.S)
+ALIAS = re.compile(r"^(?:using|concept)\s+(\w+)\s*=", re.S)
+VALUE = re.compile(
+    r"^(?:(?:inline|constexpr|constinit|const|static|thread_local)\s+)+[\w:\s*&]*?(?<!:)\b(\w+)(?:\s*\[[^\]]*\])*\s*(?:=.*)?$", re.S
+)
+ATTRIBUTE = re.compile(r"\[\[.*?\]\]|\b(?:alignas|requires)\s*\((?:[^()]|\([^()]*\))*\)", re.S)
 
 
 def rule_unique_names(tree):
@@ -57,7 +56,7 @@ def statements(code):
             if scopes:
                 scopes.pop()
         elif match.group(0).startswith(("namespace", "inline")) and not inside:
-            scopes.append(match.group(1) or "")
+            scopes.append("" if match.group(0).startswith("inline") else match.group(1) or "")
         else:
             if not inside:
                 yield "::".join(name for name in scopes if name), code[start : match.start()], start
@@ -66,28 +65,33 @@ def statements(code):
         start = match.end()
 
 
-def without_templates(text):
+def bare(text):
+    """A declaration without what stands in angle brackets, attributes and alignments."""
+    text = ATTRIBUTE.sub(" ", text)
     while (shorter := re.sub(r"<[^<>{}]*>", " ", text)) != text:
         text = shorter
     return re.sub(r"^\s*(?:template\s+)*", "", text).rstrip()
 
 
 def names(file):
-    """(namespace, name, line) of each type, alias and value that the file defines at namespace scope."""
+    """(namespace, name, line) of each type, alias, concept and constant that the file defines at namespace scope. Functions may be
+    overloaded, and are not asked; nor are variables that no word such as `constinit` announces."""
     code = re.sub(r"^[ \t]*#(?:.*\\\n)*.*$", lambda match: re.sub(r"[^\n]", " ", match.group(0)), file.code, flags=re.M)
     for namespace, text, position in statements(code):
         ends = code[position + len(text)]
-        text = without_templates(text)
-        if "(" in re.sub(r"alignas\([^)]*\)|=.*", "", text, flags=re.S):
+        line = code.count("\n", 0, position + len(text) - len(text.lstrip())) + 1
+        text = bare(text)
+        if "(" in text.split("=")[0]:
             continue
         match = (TYPE.search(text) if ends == "{" else None) or ALIAS.match(text) or VALUE.match(text)
         if match:
-            yield namespace, match.group(1), code.count("\n", 0, position + len(code[position:]) - len(code[position:].lstrip())) + 1
+            yield namespace, match.group(1), line
 
 
 def rule_one_meaning(tree):
     """A name of weir's is not one of weir::detail's, too: which of the two a header in detail means would depend on what a source
-    has read before it, and classes of two sources would differ. Two in one header are read together, always."""
+    has read before it, and classes of two sources would differ. Nor do two files have it in one namespace, unnamed ones included.
+    Two in one header are read together, always."""
     taken = {}
     for file in tree.cpp():
         if not file.path.startswith("src/weir/") or file.name.endswith(("_test.cpp", "_bench.cpp", "_fuzz.cpp")):
@@ -97,9 +101,9 @@ def rule_one_meaning(tree):
     for name, places in taken.items():
         places.sort(key=lambda place: (place[0].count("::"), place[1].path, place[2]))
         for outer, inner in ((a, b) for index, b in enumerate(places) for a in places[:index]):
-            shared = inner[0] == outer[0] or inner[0].startswith(outer[0] + "::") and inner[0] not in MIRRORS
+            is_shared = inner[0] == outer[0] or inner[0].startswith(outer[0] + "::")
             is_allowed = any(file.allows(line, "one-meaning") for _, file, line in (outer, inner))
-            if shared and inner[1] is not outer[1] and not is_allowed:
+            if is_shared and inner[1] is not outer[1] and not is_allowed:
                 message = f"{name} is also a name in {outer[1].path}:{outer[2]}; which is meant would depend on what was read before"
                 yield Finding(inner[1].path, inner[2], "one-meaning", message)
                 break

@@ -3,6 +3,7 @@
 // result too. Where weir's rules (a scope waits for its tasks, halves of channels are counted,
 // guards unlock) take the bug away, the kernel says which rule it is, and no schedule may fail.
 #pragma once
+// Sources are compiled several at once: each has its kernels in a namespace of its own, in_FILE.
 
 #include <weir/core/as_result.hpp>
 #include <weir/core/select.hpp>

@@ -134,7 +134,7 @@ class Books:
         there = set()
         messages = list(self.messages.values())
         answers = client.get_each([f"/v1/messages/{message.id}" for message in messages])
-        for message, answer in zip(messages, answers, strict=True):
+        for message, answer in zip(messages, answers):
             state = self.check_message(message, answer, at)
             if state is not None:
                 states[state] += 1

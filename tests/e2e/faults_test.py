@@ -205,20 +205,32 @@ class MovedFolder(Case):
         for replaced in (False, True):
             with self.subTest(replaced=replaced), self.serving("epoll") as (server, _, client):
                 id = submit(client, "kept")[1]
-                self.assertEqual(client.get("/readyz").status, 200)
-                os.rename(server.data, server.data + ".old")
-                if replaced:
-                    os.mkdir(server.data)
-                answer = client.get("/readyz")
+                answer = None
+                while answer is None:  # what a start still writes may have noticed it first
+                    server.kill()
+                    server.start()
+                    client = server.client()
+                    self.assertEqual(client.get("/readyz").status, 200)
+                    os.rename(server.data, server.data + ".old")
+                    if replaced:
+                        os.mkdir(server.data)
+                    with contextlib.suppress(*BROKEN):
+                        answer = client.get("/readyz")
+                    if answer is None:
+                        self.put_back(server)
                 self.assertEqual((answer.status, answer.json["code"], answer.json["detail"]),
                                  (503, "not_ready", "the data folder was moved, removed or replaced"))
                 self.assertIn("was moved, removed or replaced while it is in use", self.ends(server))
-                if replaced:
-                    self.assertEqual(os.listdir(server.data), [])
-                    os.rmdir(server.data)
-                os.rename(server.data + ".old", server.data)
+                self.put_back(server)
                 server.start()
                 self.all_there(server.client(), [id])
+
+    def put_back(self, server):
+        """The folder comes back, and who stood in its place had nothing put into theirs."""
+        if os.path.exists(server.data):
+            self.assertEqual(os.listdir(server.data), [])
+            os.rmdir(server.data)
+        os.rename(server.data + ".old", server.data)
 
     def test_a_server_in_its_place_keeps_what_it_confirmed(self):
         with self.serving("epoll") as (old, _, client):

@@ -191,7 +191,7 @@ class Kill9(unittest.TestCase):
                 self.assertEqual(name in names, exists, name)
             notes.queues[name] = name in names
         ids = list(ids)
-        for id, answer in zip(ids, client.get_each([f"/v1/messages/{id}" for id in ids]), strict=True):
+        for id, answer in zip(ids, client.get_each([f"/v1/messages/{id}" for id in ids])):
             self.assertEqual(answer.status, 200, f"{id} was confirmed and is lost: {answer}")
             self.compare_message(id, notes.messages[id], answer.json)
         client.close()
@@ -282,6 +282,7 @@ class Kill9(unittest.TestCase):
                 break
             open_ids.difference_update(one["id"] for one in batch)
             ends = client.post("/v1/leases:ack", {"acks": [{"receipt": one["receipt"], "result": "end"} for one in batch]})
+            self.assertEqual(ends.status, 200, ends)
             self.assertEqual([one["status"] for one in ends.json["acks"]], [204] * len(batch))
         ready, out_after = ready_and_out()
         # None is ready after an answer of none, but those whose lease or back-off has ended since.

@@ -66,17 +66,17 @@ task<> watch_dead(const server_caller* caller, std::string path, progress_bar* b
 }
 
 /// What the server answered, and a look at the queue after it; nothing when it has gone meanwhile.
-struct redrive_totals {
+struct redrive_outcome {
   api_reply reply;
   std::optional<look> after;
 };
 
-task<redrive_totals> redrive(const redrive_settings& given) {
+task<redrive_outcome> redrive(const redrive_settings& given) {
   const server_caller caller(given.client);
   const std::string path = fmt::format("/v1/queues/{}", encoded(given.queue));
   const api_call call{.method = "POST", .path = path + "/redrive", .patience = redrive_patience};
   progress_bar bar("moving back", progress_unit::messages);
-  redrive_totals done;
+  redrive_outcome done;
   done.reply = co_await with_scope([&](scope& both) -> task<api_reply> {
     both.spawn(watch_dead, &caller, path, &bar);
     api_reply reply = co_await caller.call(call);
@@ -91,7 +91,7 @@ task<redrive_totals> redrive(const redrive_settings& given) {
   co_return done;
 }
 
-std::string text_of(const redrive_totals& done) {
+std::string text_of(const redrive_outcome& done) {
   const boost::json::value told = boost::json::parse(done.reply.body);
   const auto number = [&](std::string_view name) {
     return told.at(name).to_number<std::uint64_t>();
@@ -132,7 +132,7 @@ void add_redrive_command(command_syntax app, command_choice& choice) {
   command.option("queue", given->queue, "The queue in which the messages died").required();
   command.when_chosen([&choice, given] {
     choice.run = [given] {
-      const redrive_totals done = run_here(redrive(*given));
+      const redrive_outcome done = run_here(redrive(*given));
       std::string text;
       read_answer(done.reply, [&](std::string_view) { text = text_of(done); });
       print(given->client.json ? done.reply.body : text);

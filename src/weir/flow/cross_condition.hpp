@@ -19,7 +19,7 @@ namespace weir::cross {
 /// Bound:   one frame for each wait; waiters are bounded by their scopes.
 /// Errors:  waiting without the mutex, and destroying it while tasks wait, stop the process.
 /// Threads: any; it outlives every call of its own.
-class condition {
+class condition {  // tidy-allow(one-meaning): weir's, for tasks of several loops
  public:
   condition() = default;
   explicit condition(const char* name) noexcept : name_(name) {}

@@ -132,9 +132,9 @@ namespace detail {
 namespace {
 
 // The loops of all cores, to be stopped together.
-class group_of_cores {
+class stoppable_cores {
  public:
-  group_of_cores(unsigned count, std::size_t calls_max)
+  stoppable_cores(unsigned count, std::size_t calls_max)
       : calls(count, {.calls_max = calls_max}), cores_(count) {
     failures_.reserve(std::size_t{2} *
                       count);  // each core may fail inside of its loop, and beside it
@@ -181,7 +181,7 @@ class group_of_cores {
 
  private:
   struct core : post_node {
-    group_of_cores* of = nullptr;
+    stoppable_cores* of = nullptr;
     loop* on = nullptr;
     loop* told = nullptr;  // stays: the loop's end runs what was posted to it
     const char* reason = nullptr;
@@ -217,7 +217,7 @@ class group_of_cores {
 
 class core_stay {
  public:
-  core_stay(group_of_cores& group, unsigned index, loop& on) noexcept
+  core_stay(stoppable_cores& group, unsigned index, loop& on) noexcept
       : group_(group), index_(index) {
     group_.enter(index_, on);
   }
@@ -226,14 +226,14 @@ class core_stay {
   ~core_stay() { group_.leave(index_); }
 
  private:
-  group_of_cores& group_;
+  stoppable_cores& group_;
   const unsigned index_;
 };
 
 task<> start_core(core_program& program) { co_await program.start(); }
 
 // core_group::run makes a group of what fails inside, with the traces that a later report prints.
-task<> run_core(unsigned index, core_program& program, group_of_cores& group) {
+task<> run_core(unsigned index, core_program& program, stoppable_cores& group) {
   try {
     co_await group.calls.run(index, start_core(program));
   } catch (const std::exception&) {
@@ -241,7 +241,7 @@ task<> run_core(unsigned index, core_program& program, group_of_cores& group) {
   }
 }
 
-void run_core_on(unsigned index, core_program& program, group_of_cores& group,
+void run_core_on(unsigned index, core_program& program, stoppable_cores& group,
                  const run_options& options, std::unique_ptr<driver> io) {
   if (!io) io = driver_or_complaint(options.io);
   if (!io) return group.stop_without_driver();
@@ -253,7 +253,7 @@ void run_core_on(unsigned index, core_program& program, group_of_cores& group,
   const stop_signals signals(
       options.stop_on_signals && index == 0, *io,
       [](void* all, const char* signal) noexcept {
-        static_cast<group_of_cores*>(all)->stop(signal);
+        static_cast<stoppable_cores*>(all)->stop(signal);
       },
       &group);
   const core_stay here(group, index, on);
@@ -262,7 +262,7 @@ void run_core_on(unsigned index, core_program& program, group_of_cores& group,
 }
 
 // Errors before there is a loop, such as no descriptor left for its driver, stop the others too.
-void run_core_or_fail(unsigned index, core_program& program, group_of_cores& group,
+void run_core_or_fail(unsigned index, core_program& program, stoppable_cores& group,
                       const run_options& options, std::unique_ptr<driver> io) noexcept {
   try {
     run_core_on(index, program, group, options, std::move(io));
@@ -281,7 +281,7 @@ int run_cores(core_program& program, run_options options) {
   if (!first) return exit_without_driver;
   const crash_dump dumps(options.dump_on_crash);
   const unsigned count = options.cores != 0 ? options.cores : cores_allowed();
-  group_of_cores group(count, options.calls_max);
+  stoppable_cores group(count, options.calls_max);
   std::vector<std::thread> threads;
   for (unsigned i = 1; i < count; ++i) {
     try {

@@ -11,7 +11,7 @@ namespace {
 constexpr detail::json_words config_words{
     .noun = "setting", .code = "invalid_setting", .unknown = "unknown_setting"};
 
-constexpr std::uint32_t segment_setting_min = 64u << 10;
+constexpr std::uint32_t segment_bytes_at_least = 64u << 10;
 constexpr std::uint32_t segment_bytes_step = 4096;
 
 /// A whole number of at least 1.
@@ -85,7 +85,7 @@ answer<server_config> read_config(std::string_view text, const server_config& ba
   if (const boost::json::object* journal = from.object("journal")) {
     detail::json_reader inside = from.child(*journal, "journal");
     read_limit(inside, "segment_bytes", 1u << 30, out.segment_bytes);
-    if (out.segment_bytes < segment_setting_min || out.segment_bytes % segment_bytes_step != 0) {
+    if (out.segment_bytes < segment_bytes_at_least || out.segment_bytes % segment_bytes_step != 0) {
       inside.refuse("segment_bytes", "must be at least 65536, and a multiple of 4096");
     }
     read_limit(inside, "snapshot_bytes", std::uint64_t{1} << 40, out.snapshot_bytes);

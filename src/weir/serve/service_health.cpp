@@ -83,7 +83,7 @@ service::outcome service::metrics() const {
   out.family("weir_build_info", "gauge", "1, with the version as a label.")
       .sample({{"version", version()}}, std::uint64_t(1));
   out.family("weir_ready", "gauge", "1 when messages are accepted.")
-      .sample({}, std::uint64_t(broker_.is_accepting()));
+      .sample({}, std::uint64_t(broker_.check_place() && broker_.is_accepting()));
   append_queues(out, broker_.queues(), broker_.wall_now());
   counters_.append_to(out);
   if (front_) append_front(out, front_->stats());

@@ -52,10 +52,17 @@ detail::buffer_size virtual_network::buffer_of(std::size_t network_sizes::* whic
   return {.first = sizes().*which, .grows_to = limits_.draws_sizes ? limits_.sizes.*which : 0};
 }
 
+void virtual_network::draw_sizes(bool is_explored) noexcept {
+  if (std::exchange(is_to_draw_, true)) return;
+  WEIR_ASSERT(!sizes_ && "draw_sizes() comes before the first socket, pipe and listener");
+  if (is_explored) limits_.draws_sizes = true;
+}
+
 void virtual_network::set_sizes(const network_sizes& sizes) noexcept {
   WEIR_ASSERT(sizes.socket_buffer != 0 && sizes.pipe_buffer != 0 && sizes.accept_queue != 0);
   limits_.sizes = sizes;
   limits_.draws_sizes = false;
+  is_to_draw_ = false;
   sizes_.reset();
 }
 

@@ -6,7 +6,6 @@
 //                                                   send() on one end fills the other's inbox
 #pragma once
 
-#include <weir/base/assert.hpp>
 #include <weir/core/driver.hpp>
 #include <weir/sim/choice.hpp>
 #include <weir/sim/network_sizes.hpp>
@@ -86,11 +85,9 @@ class virtual_network {
 
   /// New sockets, pipes and listeners have these from here on, and none is drawn.
   void set_sizes(const network_sizes& sizes) noexcept;
-  /// By lot from here on, when asked; before the first of them.
-  void draw_sizes(bool is_asked) noexcept {
-    WEIR_ASSERT(!sizes_ && "draw_sizes() comes before the first socket, pipe and listener");
-    if (is_asked) limits_.draws_sizes = true;
-  }
+  /// By lot from here on, where it is explored. Before the first of them, or of those behind
+  /// set_sizes(); a program that starts again may say it again.
+  void draw_sizes(bool is_explored) noexcept;
   /// What was drawn below the plain sizes, in words; empty: nothing was.
   std::string drawn_sizes() const;
 
@@ -163,6 +160,7 @@ class virtual_network {
   choice_stream random_;
   network_limits limits_;
   std::optional<network_sizes> sizes_;  // of this run, once there was a socket
+  bool is_to_draw_ = false;             // draw_sizes() was said, and set_sizes() not behind it
   int next_port_;
   std::unordered_map<io_handle, std::unique_ptr<endpoint>> sockets_;
   std::vector<io_handle> listeners_;

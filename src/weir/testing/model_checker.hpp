@@ -55,7 +55,7 @@ struct check_options {
 };
 
 /// What a check has found.
-struct verdict {
+struct verdict {  // tidy-allow(one-meaning): of a model, which knows no broker
   std::uint64_t runs = 0;
   bool is_complete = false;                    // nothing is left to try
   std::string failure = {};                    // empty: none

@@ -8,7 +8,7 @@
 namespace weir::detail {
 
 namespace {
-constexpr std::size_t host_field_max = 255;  // RFC 1035, 2.3.4
+constexpr std::size_t host_field_bytes_max = 255;  // RFC 1035, 2.3.4
 
 bool is_hex(char c) {
   return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
@@ -42,7 +42,7 @@ bool split_host(std::string_view text, host_parts& parts) noexcept {
   } else {
     const char* begin = text.data();
     name_end = static_cast<std::size_t>(skip_class(in_host, begin, begin + text.size()) - begin);
-    if (name_end > host_field_max) return false;
+    if (name_end > host_field_bytes_max) return false;
     parts.name = text.substr(0, name_end);
   }
   if (name_end == text.size()) return true;
