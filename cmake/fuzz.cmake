@@ -1,6 +1,6 @@
 # One libFuzzer program per x_fuzz.cpp, with a short run of each among the tests: first its corpus (the folder
 # x_corpus beside it, when there is one), then new inputs. `./dev fuzz` runs them for longer.
-set(WEIR_FUZZ_SECONDS 3 CACHE STRING "How long each fuzzer runs as a test")
+set(WEIR_FUZZ_SECONDS 5 CACHE STRING "How long each fuzzer runs as a test")
 file(GLOB fuzzers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/weir/*/*_fuzz.cpp)
 foreach(fuzzer ${fuzzers})
   get_filename_component(name ${fuzzer} NAME_WE)

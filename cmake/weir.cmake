@@ -237,9 +237,8 @@ if(WEIR_TESTS AND TARGET weir_app AND NOT WEIR_SANITIZE STREQUAL thread)
   endif()
 endif()
 
-# One seed is one run, in every build. `./dev soak` and `./dev package` ask the release the same; AddressSanitizer
-# looks at drills in the campaigns and in drill_test, ThreadSanitizer at none: they are one thread.
-if(WEIR_TESTS AND TARGET weir_app AND NOT WEIR_SANITIZE)
+# One seed is one run, in every build. `./dev soak` and `./dev package` ask the release the same.
+if(WEIR_TESTS AND TARGET weir_app)
   find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
   add_test(NAME sim.fingerprints COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tests/sim/fingerprints.py $<TARGET_FILE:weir_app>)
   set_tests_properties(sim.fingerprints PROPERTIES TIMEOUT 300)

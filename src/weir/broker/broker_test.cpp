@@ -347,16 +347,16 @@ WEIR_TEST("a message that nobody takes within its time to live expires") {
   });
 }
 
-WEIR_TEST("redrive moves all dead letters back in ten commands, each once") {
+WEIR_TEST("redrive moves ten thousand dead letters back, each once") {
   auto options = small_broker();
-  options.limits.redrive_max = 100;
+  options.limits.redrive_max = 1'000;
   co_await with_broker(options, [](broker& b) -> task<> {
     co_await b.put_queue("q", {.attempts = 1});
-    const std::vector<new_message> batch(100, new_message{.body = "x"});
+    const std::vector<new_message> batch(1'000, new_message{.body = "x"});
     for (int i = 0; i < 10; ++i) {
       EXPECT_TRUE(co_await b.submit_batch("q", batch));
-      const auto taken = co_await take(b, "q", 100);
-      EXPECT_EQ(taken.size(), 100u);
+      const auto taken = co_await take(b, "q", 1'000);
+      EXPECT_EQ(taken.size(), 1'000u);
       co_await with_scope([&](scope& s) -> task<> {
         for (const taken_message& one : taken) {
           s.spawn(
@@ -368,9 +368,9 @@ WEIR_TEST("redrive moves all dead letters back in ten commands, each once") {
         co_await s.join();
       });
     }
-    EXPECT_EQ(b.queue("q")->dead, 1'000u);
-    EXPECT_EQ((co_await b.redrive("q"))->moved, 1'000u);
-    EXPECT_EQ(b.queue("q")->ready, 1'000u);
+    EXPECT_EQ(b.queue("q")->dead, 10'000u);
+    EXPECT_EQ((co_await b.redrive("q"))->moved, 10'000u);
+    EXPECT_EQ(b.queue("q")->ready, 10'000u);
     EXPECT_EQ(b.queue("q")->dead, 0u);
     EXPECT_EQ((co_await b.redrive("q"))->moved, 0u);
   });
