@@ -54,6 +54,11 @@ struct loop_registry {
 };
 constinit loop* loop_registry::head = nullptr;
 
+struct loop::root_scope : scope_options, scope {
+  explicit root_scope(loop& of) noexcept
+      : scope_options{.name = of.options_.name}, scope(of, nullptr, nullptr, *this) {}
+};
+
 loop::loop(driver& io, loop_options options)
     : driver_(io),
       options_(options),
@@ -64,7 +69,7 @@ loop::loop(driver& io, loop_options options)
       inbox_(nullptr) {
   auto inbox = std::make_unique<detail::post_inbox>();
   detail::error_list_without_memory();  // while there is memory to make it
-  root_ = new scope(*this, nullptr, nullptr, scope_options{.name = options.name});
+  root_ = new root_scope(*this);
   inbox_ = inbox.release();
   loop_registry::add(*this);
 }
@@ -74,7 +79,7 @@ loop::~loop() {
   inbox_->close([] { std::this_thread::yield(); });
   end_what_is_left();
   inbox_->close([] { std::this_thread::yield(); });  // its tasks have perhaps waited for posts
-  delete root_;
+  delete static_cast<root_scope*>(root_);
   delete inbox_;
 }
 

@@ -180,6 +180,8 @@ class loop {
   bool reserve_post() noexcept;
   void give_up_post() noexcept;
 
+  struct root_scope;
+
   static constinit thread_local loop* current_;
 
   driver& driver_;
@@ -194,7 +196,7 @@ class loop {
   std::uint32_t chain_end_ = 0;   // where steps_left_ is when the clock is read next
   time_point turn_time_;
   detail::timer_wheel timers_;
-  scope* root_ = nullptr;
+  scope* root_ = nullptr;  // a root_scope
   scheduling_policy* policy_ = nullptr;
   loop_observer* observer_ = nullptr;
   bool is_watched_ = false;  // there is an observer or a policy: no short cuts

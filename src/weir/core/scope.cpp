@@ -44,7 +44,7 @@ void make_sure_of_thread(const scope& of) noexcept {
 }
 }  // namespace
 
-scope::scope(loop& on, scope* parent, detail::task_header* host, scope_options options) noexcept
+scope::scope(loop& on, scope* parent, detail::task_header* host, scope_options& options) noexcept
     : loop_(&on), parent_(parent), host_(host), options_(options) {
   WEIR_ASSERT(options_.tasks_max != 0 && "a scope lets one task live at least: tasks_max");
   deadline_timer_.due = time_point::never();

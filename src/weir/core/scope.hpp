@@ -167,7 +167,9 @@ class scope {
   friend class detail::start_place;
   friend struct detail::tree_walker;
 
-  scope(loop& on, scope* parent, detail::task_header* host, scope_options options) noexcept;
+  /// The options stay with who owns the scope: to copy them right after they were written would
+  /// wait for the writes.
+  scope(loop& on, scope* parent, detail::task_header* host, scope_options& options) noexcept;
   ~scope();
 
   /// The outermost scope around a task: the one that it was spawned into.
@@ -199,7 +201,7 @@ class scope {
   loop* loop_;
   scope* parent_;
   detail::task_header* host_;  // the task in whose body it is open; null for a loop's root
-  scope_options options_;
+  scope_options& options_;
   scope* first_child_ = nullptr;
   scope* next_sibling_ = nullptr;
   scope* prev_sibling_ = nullptr;

@@ -2,7 +2,7 @@
 
 #include <weir/base/defect.hpp>
 
-#include <algorithm>
+#include <array>
 #include <bit>
 
 namespace weir::detail {
@@ -108,20 +108,34 @@ timer_wheel::timer_wheel(time_point start) noexcept
   }
 }
 
-int timer_wheel::level_of(std::uint64_t differing_bits) noexcept {
-  if (differing_bits == 0) return 0;
-  const int highest = 63 - std::countl_zero(differing_bits);
-  if (highest < wide_levels * wide_bits) return highest / wide_bits;
-  return std::min(wide_levels + (highest - wide_levels * wide_bits) / narrow_bits, level_count - 1);
-}
+/// Which slots a tick has to choose from, by the number of its low bits that the current one does
+/// not share.
+struct timer_wheel::choice {
+  std::uint16_t first;
+  std::uint8_t mask;
+  std::uint8_t shift;
+
+  static constexpr std::array<choice, 65> by_width() noexcept {
+    std::array<choice, 65> all{};
+    int level = 0;
+    for (int width = 0; width <= 64; ++width) {
+      if (level + 1 < level_count && width > shift_of(level + 1)) ++level;
+      all[static_cast<std::size_t>(width)] = {
+          .first = static_cast<std::uint16_t>(first_of(level)),
+          .mask = static_cast<std::uint8_t>((1 << bits_of(level)) - 1),
+          .shift = static_cast<std::uint8_t>(shift_of(level))};
+    }
+    return all;
+  }
+};
 
 void timer_wheel::place(timer& t) noexcept {
   const std::int64_t due = t.due.ns < 0 ? 0 : t.due.ns;
   std::uint64_t tick = static_cast<std::uint64_t>(due) >> tick_shift;
   if (tick < current_) tick = current_;
-  const int level = level_of(tick ^ current_);
-  const std::uint64_t mask = (std::uint64_t{1} << bits_of(level)) - 1;
-  const auto at = static_cast<std::size_t>(first_of(level)) + ((tick >> shift_of(level)) & mask);
+  static constexpr auto by_width = choice::by_width();
+  const choice& among = by_width[static_cast<std::size_t>(std::bit_width(tick ^ current_))];
+  const std::size_t at = among.first + ((tick >> among.shift) & among.mask);
   slot& s = slots_[at];
   // The due time of an empty slot is of the past: looked at first it would be a branch by lot.
   if (is_empty(s.head) ||

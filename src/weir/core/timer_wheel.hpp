@@ -96,11 +96,11 @@ class timer_wheel {
                : (wide_levels << wide_bits) + ((level - wide_levels) << narrow_bits);
   }
 
+  struct choice;
   struct slot {
     timer_link head;  // whose due time is the earliest in the slot (2)
   };
 
-  static int level_of(std::uint64_t differing_bits) noexcept;
   /// The first slot with a timer: false when there is none. Empty slots met on the way lose their
   /// bit.
   bool first_slot(int& level, int& index) const noexcept;

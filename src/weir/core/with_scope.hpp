@@ -44,7 +44,7 @@ class scope_frame : public inner_boundary {
   const char* label() const noexcept final { return options_.name; }
 
  protected:
-  explicit scope_frame(scope_options options) noexcept : options_(options) {}
+  explicit scope_frame(const scope_options& options) noexcept : options_(options) {}
   ~scope_frame() {}
 
   scope& enter() noexcept;
@@ -83,7 +83,8 @@ enum class cut_short : std::uint8_t { tell, raise_error };
 template <class T, class Body, cut_short Cut>
 class scope_awaiter final : public scope_frame {
  public:
-  scope_awaiter(scope_options options, Body body) : scope_frame(options), body_(std::move(body)) {}
+  scope_awaiter(const scope_options& options, Body body)
+      : scope_frame(options), body_(std::move(body)) {}
 
   template <class P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P>) noexcept {
@@ -124,7 +125,7 @@ class scope_awaiter final : public scope_frame {
 /// Children outlive the body's locals: what they refer to stands outside of the body, or is given
 /// to spawn() by value, or the body ends with `co_await s.join()`.
 template <class Body>
-[[nodiscard]] auto with_scope(scope_options options, Body body) {
+[[nodiscard]] auto with_scope(const scope_options& options, Body body) {
   using value = detail::task_value_t<Body, scope&>;
   return detail::scope_awaiter<value, Body, detail::cut_short::tell>(options, std::move(body));
 }

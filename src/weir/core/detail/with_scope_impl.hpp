@@ -32,12 +32,23 @@ task<T> run_bounded(scope_options options, task<T> body, time_point at = time_po
   }
 }
 
+/// run_bounded() with a time-out and nothing else, which is what most scopes are made for: the
+/// options are written once, where they stay.
+template <class T>
+task<T> run_timed(duration length, task<T> body) {
+  try {
+    co_return co_await scope_awaiter<T, given_body<T>, cut_short::raise_error>(
+        {.name = timeout_name, .timeout = length}, given_body<T>{std::move(body)});
+  } catch (const std::exception& e) {
+    rethrow_single(e);
+  }
+}
+
 }  // namespace detail
 
 template <class T>
 WEIR_CORO_WRAPPER task<T> with_timeout(duration length, task<T> body) {
-  return detail::run_bounded(scope_options{.name = detail::timeout_name, .timeout = length},
-                             std::move(body));
+  return detail::run_timed(length, std::move(body));
 }
 
 template <class Leaf>
