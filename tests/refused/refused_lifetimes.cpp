@@ -54,7 +54,8 @@ WEIR_CORO_WRAPPER weir::task<int> passes_on(const std::string& text) { return le
 void scopes(weir::scope& given, weir::loop& on) {
   weir::scope moved = std::move(given);  // expected-error {{call to deleted constructor}}
   weir::scope copied = given;            // expected-error {{call to deleted constructor}}
-  weir::scope made(on, nullptr, nullptr, {});
+  weir::scope_options options;
+  weir::scope made(on, nullptr, nullptr, options);
   // expected-error@-1 {{calling a private constructor}} expected-error@-1 {{private destructor}}
 }
 
