@@ -54,8 +54,8 @@ class local {
 template <class T, class R>
 task<R> with_local(const local<T>& which, std::type_identity_t<T> value, task<R> body) {
   const detail::local_binding binding{.key = &which, .value = &value};
-  co_return co_await detail::run_bounded(scope_options{.name = which.name(), .local = &binding},
-                                         std::move(body));
+  co_return co_await detail::run_bounded(
+      [&] { return scope_options{.name = which.name(), .local = &binding}; }, std::move(body));
 }
 
 }  // namespace weir

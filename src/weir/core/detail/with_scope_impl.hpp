@@ -21,24 +21,13 @@ task<typename Leaf::value_type> awaited(Leaf leaf) {
   co_return co_await static_cast<Leaf&&>(leaf);
 }
 
-template <class T>
-task<T> run_bounded(scope_options options, task<T> body, time_point at = time_point::never()) {
-  if (at != time_point::never()) options.timeout = at - loop::current()->now();
+/// Runs the body in a scope with the options that make() gives. They are written where they stay:
+/// to copy them right after that would wait for the writes.
+template <class T, class Make>
+task<T> run_bounded(Make make, task<T> body) {
   try {
     co_return co_await scope_awaiter<T, given_body<T>, cut_short::raise_error>(
-        options, given_body<T>{std::move(body)});
-  } catch (const std::exception& e) {
-    rethrow_single(e);
-  }
-}
-
-/// run_bounded() with a time-out and nothing else, which is what most scopes are made for: the
-/// options are written once, where they stay.
-template <class T>
-task<T> run_timed(duration length, task<T> body) {
-  try {
-    co_return co_await scope_awaiter<T, given_body<T>, cut_short::raise_error>(
-        {.name = timeout_name, .timeout = length}, given_body<T>{std::move(body)});
+        make(), given_body<T>{std::move(body)});
   } catch (const std::exception& e) {
     rethrow_single(e);
   }
@@ -48,7 +37,9 @@ task<T> run_timed(duration length, task<T> body) {
 
 template <class T>
 WEIR_CORO_WRAPPER task<T> with_timeout(duration length, task<T> body) {
-  return detail::run_timed(length, std::move(body));
+  return detail::run_bounded(
+      [length] { return scope_options{.name = detail::timeout_name, .timeout = length}; },
+      std::move(body));
 }
 
 template <class Leaf>
@@ -64,13 +55,20 @@ WEIR_CORO_WRAPPER task<T> with_timeout(duration length, const spawned<T>& handle
 
 template <class T>
 WEIR_CORO_WRAPPER task<T> with_deadline(time_point at, task<T> body) {
-  return detail::run_bounded(scope_options{.name = "deadline"}, std::move(body), at);
+  return detail::run_bounded(
+      [at] {
+        const bool is_timed = at != time_point::never();
+        return scope_options{.name = "deadline",
+                             .timeout = is_timed ? at - loop::current()->now() : duration::max()};
+      },
+      std::move(body));
 }
 
 template <class T>
 WEIR_CORO_WRAPPER task<T> shield(task<T> body, duration timeout) {
-  return detail::run_bounded(scope_options{.name = "shield", .timeout = timeout, .shield = true},
-                             std::move(body));
+  return detail::run_bounded(
+      [timeout] { return scope_options{.name = "shield", .timeout = timeout, .shield = true}; },
+      std::move(body));
 }
 
 }  // namespace weir
