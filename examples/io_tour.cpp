@@ -27,12 +27,12 @@ namespace {
 
 // [replace]
 weir::task<> replace_durably(std::string folder, std::string_view text) {
-  const std::string path = folder + "/settings";
-  weir::file next = co_await weir::open_file(path + ".new", {.write = true, .create = true});
+  const weir::directory in = co_await weir::open_dir(folder);
+  weir::file next = co_await in.open_file("settings.new", {.write = true, .create = true});
   co_await next.write_at(0, text);
-  co_await next.sync();                             // the bytes are on the disk ...
-  co_await weir::rename_path(path + ".new", path);  // ... before the name says so
-  co_await weir::sync_dir(folder);                  // and now the name is, too
+  co_await next.sync();                            // the bytes are on the disk ...
+  co_await in.rename("settings.new", "settings");  // ... before the name says so
+  co_await in.sync();                              // and now the name is, too
 }
 // [/replace]
 

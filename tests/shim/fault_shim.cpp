@@ -244,29 +244,29 @@ ssize_t around(op kind, int handle, off_t offset, std::size_t size, const struct
 
 /// The same for calls on names.
 template <class Call>
-int around_name(op kind, const char* path, const char* path_to, Call call) {
+int around_name(op kind, const std::string& path, const std::string& to, Call call) {
   if (!is_seen(path)) return call();
   if (const int failure = failure_of(kind, path)) {
     errno = failure;
     return -1;
   }
-  const std::string to = path_to ? path_to : "";
   const struct iovec data{const_cast<char*>(to.data()), to.size()};
   entry what{.kind = kind, .size = to.size()};
-  const std::uint64_t at = note(what, path, path_to ? &data : nullptr, 1);
+  const std::uint64_t at = note(what, path, kind == op::rename ? &data : nullptr, 1);
   const int outcome = call();
   if (outcome == 0) note_done(what, at, path);
   return outcome;
 }
 
-int open_seen(const char* path, int flags, mode_t mode, int (*call)(const char*, int, ...)) {
-  if (!is_seen(path)) return call(path, flags, mode);
+template <class Call>
+int open_seen(const std::string& path, int flags, Call call) {
+  if (!is_seen(path)) return call();
   if (const int failure = failure_of(op::open, path)) {
     errno = failure;
     return -1;
   }
-  const bool was_there = ::access(path, F_OK) == 0;
-  const int outcome = call(path, flags, mode);
+  const bool was_there = ::access(path.c_str(), F_OK) == 0;
+  const int outcome = call();
   if (outcome < 0 || (flags & O_DIRECTORY) != 0) return outcome;
   entry what{.kind = op::open,
              .when = phase::done,
@@ -288,6 +288,12 @@ ssize_t real_fdatasync(int handle) {
   return real(handle);
 }
 
+/// What a name in an open folder means; "" when nobody asks.
+std::string whole(int folder, const char* path) {
+  if (!state().shared) return "";
+  return folder == AT_FDCWD || path[0] == '/' ? path : path_of(folder) + "/" + path;
+}
+
 bool is_folder(int handle) {
   struct stat found;
   return ::fstat(handle, &found) == 0 && S_ISDIR(found.st_mode);
@@ -297,13 +303,30 @@ bool is_folder(int handle) {
 
 extern "C" {
 
+int openat(int folder, const char* path, int flags, ...) {
+  va_list rest;
+  va_start(rest, flags);
+  const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(rest, mode_t) : 0;
+  va_end(rest);
+  static auto* const real = next<int(int, const char*, int, ...)>("openat");
+  return open_seen(whole(folder, path), flags, [&] { return real(folder, path, flags, mode); });
+}
+
+int openat64(int folder, const char* path, int flags, ...) {
+  va_list rest;
+  va_start(rest, flags);
+  const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(rest, mode_t) : 0;
+  va_end(rest);
+  return openat(folder, path, flags, mode);
+}
+
 int open(const char* path, int flags, ...) {
   va_list rest;
   va_start(rest, flags);
   const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(rest, mode_t) : 0;
   va_end(rest);
   static auto* const real = next<int(const char*, int, ...)>("open");
-  return open_seen(path, flags, mode, real);
+  return open_seen(path, flags, [&] { return real(path, flags, mode); });
 }
 
 int open64(const char* path, int flags, ...) {
@@ -312,7 +335,7 @@ int open64(const char* path, int flags, ...) {
   const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(rest, mode_t) : 0;
   va_end(rest);
   static auto* const real = next<int(const char*, int, ...)>("open64");
-  return open_seen(path, flags, mode, real);
+  return open_seen(path, flags, [&] { return real(path, flags, mode); });
 }
 
 ssize_t pread(int handle, void* into, std::size_t size, off_t offset) {
@@ -403,19 +426,21 @@ int ftruncate(int handle, off_t size) noexcept {
 
 int ftruncate64(int handle, off64_t size) noexcept { return ftruncate(handle, size); }
 
-int rename(const char* from, const char* to) noexcept {
-  static auto* const real = next<int(const char*, const char*)>("rename");
-  return around_name(op::rename, from, to, [&] { return real(from, to); });
+int renameat(int folder, const char* from, int to_folder, const char* to) noexcept {
+  static auto* const real = next<int(int, const char*, int, const char*)>("renameat");
+  return around_name(op::rename, whole(folder, from), whole(to_folder, to),
+                     [&] { return real(folder, from, to_folder, to); });
 }
 
-int unlink(const char* path) noexcept {
-  static auto* const real = next<int(const char*)>("unlink");
-  return around_name(op::remove, path, nullptr, [&] { return real(path); });
+int unlinkat(int folder, const char* path, int flags) noexcept {
+  static auto* const real = next<int(int, const char*, int)>("unlinkat");
+  return around_name(op::remove, whole(folder, path), "",
+                     [&] { return real(folder, path, flags); });
 }
 
 int mkdir(const char* path, mode_t mode) noexcept {
   static auto* const real = next<int(const char*, mode_t)>("mkdir");
-  return around_name(op::make_dir, path, nullptr, [&] { return real(path, mode); });
+  return around_name(op::make_dir, path, "", [&] { return real(path, mode); });
 }
 
 int clock_gettime(clockid_t clock, struct timespec* out) noexcept {

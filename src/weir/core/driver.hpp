@@ -55,16 +55,16 @@ enum class io_op : std::uint8_t {
   send,          // handle, slices (flags 1: of the `bytes` at memory) -> count sent (may be fewer)
   shutdown,      // handle, flags (SHUT_RD, SHUT_WR, SHUT_RDWR) -> 0
   close,         // handle -> 0; can't be cancelled
-  open,          // path, flags, mode -> handle
+  open,          // path (in the open directory `handle`, if there is one), flags, mode -> handle
   read_at,       // handle, memory, size, offset -> count (0 at the end)
   write_at,      // handle, slices, offset, flags 1 = durable when it is complete -> count
   sync,          // handle, flags 1 = data only -> 0
   preallocate,   // handle, offset, size: zero-filled space that later writes need not allocate -> 0
   truncate,      // handle, offset = new size -> 0
-  rename,        // path, path_to -> 0
-  remove,        // path (flags 1 = folder) -> 0
+  rename,        // path, path_to (both in `handle`) -> 0
+  remove,        // path (in `handle`; flags 1 = folder) -> 0
   make_dir,      // path, mode -> 0
-  sync_dir,      // path -> 0: makes renames, creations and removals in it durable
+  sync_dir,      // path or handle -> 0: makes renames, creations and removals in it durable
   receive_datagrams,  // handle, memory = io_datagrams, size = how many -> how many came
   send_datagrams,     // the same -> how many were sent; an error is that of the first
   poll,          // handle, flags (POLLIN ...) -> ready flags: for descriptors of other libraries

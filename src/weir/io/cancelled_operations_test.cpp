@@ -193,6 +193,32 @@ TEST(CancelledOperations, a_batch_of_datagrams_tells_how_many_were_sent) {
   });
 }
 
+TEST(CancelledOperations, operations_in_an_open_directory_have_happened_or_not) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    std::string done;
+    co_await v.run([](std::string* log) -> task<> {
+      const directory root = co_await open_dir("/");
+      *log += 'd';
+      file made = co_await root.open_file("a", {.write = true, .create = true});
+      *log += 'o';
+      co_await root.rename("a", "b");
+      *log += 'r';
+      co_await root.sync();
+      *log += 's';
+      co_await root.remove("b");
+      *log += 'x';
+    }(&done));
+    const auto did = [&](char what) { return done.find(what) != std::string::npos; };
+    const bool is_first = path_status("/a").has_value();
+    const bool is_second = path_status("/b").has_value();
+    EXPECT_FALSE(is_first && is_second);
+    if (!did('d')) EXPECT_FALSE(is_first || is_second);
+    if (did('o') && !did('s')) EXPECT_TRUE(is_first || is_second) << done;
+    if (did('r')) EXPECT_FALSE(is_first) << done;
+    if (did('x')) EXPECT_FALSE(is_second) << done;
+  });
+}
+
 TEST(CancelledOperations, operations_on_files_have_happened_or_not) {
   cancel_at_every_point([](victim& v) -> task<> {
     std::string done;

@@ -24,6 +24,7 @@ constexpr wait_kind kind_named(const char* name) noexcept {
 }
 
 constinit const wait_kind open_kind = kind_named<open_wait>("open");
+constinit const wait_kind open_dir_kind = kind_named<open_dir_wait>("open folder");
 constinit const wait_kind read_kind = kind_named<read_wait>("read");
 constinit const wait_kind write_kind = kind_named<write_wait>("write");
 constinit const wait_kind sync_kind = kind_named<done_wait>("sync");
@@ -68,41 +69,82 @@ std::uint32_t open_flags(const open_options& options) noexcept {
 
 }  // namespace
 
+bool request_path::is_refused() const noexcept {
+  if (has_zero(text)) return true;
+  if (begin == 0) return false;
+  const std::string_view name = std::string_view(text).substr(begin);
+  return name == "." || name == ".." || name.find('/') != name.npos;
+}
+
+error request_path::refusal(const char* what, std::source_location at) const noexcept {
+  if (has_zero(text)) return zero_byte(what, text, at);
+  try {
+    return {errc::invalid_argument,
+            fmt::format("{} '{}': the name of an entry of a directory has no / and is not . or ..",
+                        what, text),
+            at};
+  } catch (const std::exception&) {  // no memory for the text
+    return {errc::invalid_argument, at};
+  }
+}
+
 bool done_wait::try_now() noexcept {
-  if (!from_.empty()) path = from_.c_str();
-  if (!to_.empty()) path_to = to_.c_str();
-  if (!has_zero(from_) && !has_zero(to_) && !is_beyond_files(offset, size))
-    return io_wait::try_now();
-  outcome = -EINVAL;
+  path = from_.c_str();
+  path_to = to_.c_str();
+  const bool is_refused = from_.is_refused() || to_.is_refused() || is_beyond_files(offset, size);
+  if (!is_refused && !from_.is_homeless(handle)) return io_wait::try_now();
+  outcome = is_refused ? -EINVAL : -EBADF;
   return true;
 }
 
 result<void> done_wait::take() noexcept {
   if (outcome >= 0) return {};
-  if (has_zero(from_) || has_zero(to_))
-    return fail(zero_byte(kind->name, has_zero(from_) ? from_ : to_, place));
+  if (from_.is_refused()) return fail(from_.refusal(kind->name, place));
+  if (to_.is_refused()) return fail(to_.refusal(kind->name, place));
   if (is_beyond_files(offset, size)) return fail(beyond(kind->name, offset, place));
-  return fail(failed(kind->name));
+  return fail(io_error(outcome, kind->name, path ? from_.text.c_str() : nullptr, place));
 }
 
-open_wait::open_wait(std::string name, open_options options) noexcept
-    : io_wait(open_kind), name_(std::move(name)) {
+open_wait::open_wait(request_path what, open_options options, io_handle in) noexcept
+    : io_wait(open_kind), what_(std::move(what)) {
   op = io_op::open;
+  handle = in;
   flags = open_flags(options);
   mode = options.mode;
 }
 
 bool open_wait::try_now() noexcept {
-  path = name_.c_str();
-  if (!has_zero(name_)) return io_wait::try_now();
-  outcome = -EINVAL;
+  path = what_.text.c_str() + what_.begin;
+  const bool is_refused = what_.is_refused();
+  if (!is_refused && !what_.is_homeless(handle)) return io_wait::try_now();
+  outcome = is_refused ? -EINVAL : -EBADF;
   return true;
 }
 
 result<file> open_wait::take() noexcept {
-  if (has_zero(name_)) return fail(zero_byte(kind->name, name_, place));
-  if (outcome < 0) return fail(failed(kind->name));
+  if (what_.is_refused()) return fail(what_.refusal(kind->name, place));
+  if (outcome < 0) return fail(io_error(outcome, kind->name, what_.text.c_str(), place));
   return file(task->current->on().io(), static_cast<io_handle>(outcome));
+}
+
+open_dir_wait::open_dir_wait(std::string name) noexcept
+    : io_wait(open_dir_kind), what_{std::move(name)} {
+  op = io_op::open;
+  flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+}
+
+bool open_dir_wait::try_now() noexcept {
+  path = what_.text.c_str();
+  if (!what_.is_refused()) return io_wait::try_now();
+  outcome = -EINVAL;
+  return true;
+}
+
+result<directory> open_dir_wait::take() noexcept {
+  if (what_.is_refused()) return fail(what_.refusal(kind->name, place));
+  if (outcome < 0) return fail(failed(kind->name));
+  return directory(task->current->on().io(), static_cast<io_handle>(outcome),
+                   std::move(what_.text));
 }
 
 read_wait::read_wait(io_handle from, std::uint64_t at, char* into, std::size_t length) noexcept
@@ -201,6 +243,42 @@ std::uint64_t file::size() const {
 }
 
 void file::close() noexcept {
+  if (handle_ >= 0) io_->close_now(std::exchange(handle_, -1));
+}
+
+directory::directory(driver& io, io_handle handle, std::string path) noexcept
+    : io_(&io), handle_(handle), path_(std::move(path)) {
+  while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
+}
+
+std::string directory::path_of(std::string_view name) const {
+  return fmt::format("{}{}{}", path_, path_.ends_with('/') ? "" : "/", name);
+}
+
+detail::request_path directory::entry(std::string_view name) const {
+  std::string path = path_of(name);
+  const std::size_t begin = path.size() - name.size();
+  return {.text = std::move(path), .begin = begin};
+}
+
+detail::open_wait directory::open_file(std::string_view name, open_options options) const {
+  return {entry(name), options, detail::handle_here(io_, handle_)};
+}
+
+detail::done_wait directory::rename(std::string_view from, std::string_view to) const {
+  return {detail::rename_kind, io_op::rename, detail::handle_here(io_, handle_), entry(from),
+          entry(to)};
+}
+
+detail::done_wait directory::remove(std::string_view name) const {
+  return {detail::remove_kind, io_op::remove, detail::handle_here(io_, handle_), entry(name)};
+}
+
+detail::done_wait directory::sync() const {
+  return {detail::sync_dir_kind, io_op::sync_dir, detail::handle_here(io_, handle_), entry("")};
+}
+
+void directory::close() noexcept {
   if (handle_ >= 0) io_->close_now(std::exchange(handle_, -1));
 }
 

@@ -1,5 +1,5 @@
-// Files and folders: open, read and write at offsets, sync, rename. Every call that may touch the
-// disk is a wait; each goes through as_result() without a throw. Durability is in the caller's
+// Files and directories: open, read and write at offsets, sync, rename. Every call that may touch
+// the disk is a wait; each goes through as_result() without a throw. Durability is in the caller's
 // hands: data after sync_data(), a new or renamed name after sync_dir() of its folder (see "All
 // File Systems Are Not Created Equal", Pillai et al., 2014).
 #pragma once
@@ -16,6 +16,7 @@
 
 namespace weir {
 
+class directory;
 class file;
 
 struct open_options {
@@ -30,6 +31,20 @@ struct open_options {
 
 namespace detail {
 
+/// What a request is about: a path, or a name in an open directory with that one's path in front,
+/// for messages.
+struct request_path {
+  std::string text = {};
+  std::size_t begin = 0;  // of the name; 0: it is a path
+
+  const char* c_str() const noexcept { return text.empty() ? nullptr : text.c_str() + begin; }
+  /// It has a zero byte, or is a name that leads out of its directory.
+  bool is_refused() const noexcept;
+  error refusal(const char* what, std::source_location place) const noexcept;
+  /// It is a name in a directory that was closed, whose place nothing else may take.
+  bool is_homeless(io_handle directory) const noexcept { return begin != 0 && directory < 0; }
+};
+
 /// A request without a value: sync, rename, remove ... Owns the paths it works on.
 class done_wait final : public io_wait<done_wait, void> {
  public:
@@ -38,7 +53,10 @@ class done_wait final : public io_wait<done_wait, void> {
     handle = on;
   }
   done_wait(const wait_kind& of, io_op what, std::string from, std::string to = {}) noexcept
-      : done_wait(of, what, -1) {
+      : done_wait(of, what, -1, {std::move(from)}, {std::move(to)}) {}
+  done_wait(const wait_kind& of, io_op what, io_handle in, request_path from,
+            request_path to = {}) noexcept
+      : done_wait(of, what, in) {
     from_ = std::move(from);
     to_ = std::move(to);
   }
@@ -56,18 +74,28 @@ class done_wait final : public io_wait<done_wait, void> {
   result<void> take() noexcept;
 
  private:
-  std::string from_;
-  std::string to_;
+  request_path from_;
+  request_path to_;
 };
 
 class open_wait final : public io_wait<open_wait, file> {
  public:
-  open_wait(std::string name, open_options options) noexcept;
+  open_wait(request_path what, open_options options, io_handle in = -1) noexcept;
   bool try_now() noexcept;
   result<file> take() noexcept;
 
  private:
-  std::string name_;
+  request_path what_;
+};
+
+class open_dir_wait final : public io_wait<open_dir_wait, directory> {
+ public:
+  explicit open_dir_wait(std::string name) noexcept;
+  bool try_now() noexcept;
+  result<directory> take() noexcept;
+
+ private:
+  request_path what_;
 };
 
 class read_wait final : public io_wait<read_wait, std::size_t> {
@@ -157,8 +185,60 @@ class [[nodiscard]] file {
   io_handle handle_ = -1;
 };
 
+/// An open directory. A path is walked anew by each call and may lead elsewhere by then; what is
+/// done by a name in an open directory is done there, wherever it was moved and whatever took its
+/// place.
+///
+/// Cancel:  each of its waits happened or did not.
+/// Order:   none between operations in flight at once; await one before the next to order them.
+/// Bound:   one descriptor; the driver's blocking pool.
+/// Errors:  those of the calls on paths, below, with the path that it was opened by in their texts;
+///          `invalid_argument` for a name with a / and for . and ..; `closed` after close().
+/// Threads: one loop.
+class [[nodiscard]] directory {
+ public:
+  directory() = default;
+  /// `path` is for messages.
+  directory(driver& io, io_handle handle, std::string path) noexcept;
+  directory(directory&& other) noexcept
+      : io_(other.io_), handle_(std::exchange(other.handle_, -1)), path_(std::move(other.path_)) {}
+  directory& operator=(directory&& other) noexcept {
+    std::swap(io_, other.io_);
+    std::swap(handle_, other.handle_);
+    std::swap(path_, other.path_);
+    return *this;
+  }
+  ~directory() { close(); }
+
+  [[nodiscard]] detail::open_wait open_file(std::string_view name, open_options options = {}) const;
+  /// Replaces what `to` names, atomically. Durable after sync().
+  [[nodiscard]] detail::done_wait rename(std::string_view from, std::string_view to) const;
+  /// Removes a file.
+  [[nodiscard]] detail::done_wait remove(std::string_view name) const;
+  /// Makes creations, renames and removals in it durable. Opens nothing, as sync_dir() must.
+  [[nodiscard]] detail::done_wait sync() const;
+
+  /// Of an entry of that name, for messages: by the path that the directory was opened by.
+  std::string path_of(std::string_view name) const;
+  void close() noexcept;
+
+  /// False after close() or a move.
+  explicit operator bool() const noexcept { return handle_ >= 0; }
+  io_handle handle() const noexcept { return handle_; }
+
+ private:
+  detail::request_path entry(std::string_view name) const;
+
+  driver* io_ = nullptr;
+  io_handle handle_ = -1;
+  std::string path_;
+};
+
+[[nodiscard]] inline auto open_dir(std::string path) noexcept {
+  return detail::open_dir_wait(std::move(path));
+}
 [[nodiscard]] inline auto open_file(std::string path, open_options options = {}) noexcept {
-  return detail::open_wait(std::move(path), options);
+  return detail::open_wait({std::move(path)}, options);
 }
 /// Replaces what `to` names, atomically. Durable after sync_dir() of the folder.
 [[nodiscard]] detail::done_wait rename_path(std::string from, std::string to) noexcept;

@@ -67,11 +67,13 @@ std::int64_t write_at(const io_request& request) noexcept {
 
 std::int64_t perform_blocking(io_request& request) noexcept {
   const io_handle handle = request.handle;
+  const int folder = handle >= 0 ? handle : AT_FDCWD;
   const auto offset = static_cast<off_t>(request.offset);
   switch (request.op) {
     case io_op::open:
-      return outcome_of(
-          [&] { return ::open(request.path, static_cast<int>(request.flags), request.mode); });
+      return outcome_of([&] {
+        return ::openat(folder, request.path, static_cast<int>(request.flags), request.mode);
+      });
     case io_op::read_at:
       return outcome_of([&] { return ::pread(handle, request.memory, request.size, offset); });
     case io_op::write_at:
@@ -83,14 +85,15 @@ std::int64_t perform_blocking(io_request& request) noexcept {
     case io_op::truncate:
       return outcome_of([&] { return ::ftruncate(handle, offset); });
     case io_op::rename:
-      return outcome_of([&] { return ::rename(request.path, request.path_to); });
+      return outcome_of([&] { return ::renameat(folder, request.path, folder, request.path_to); });
     case io_op::remove:
       return outcome_of(
-          [&] { return request.flags == 1 ? ::rmdir(request.path) : ::unlink(request.path); });
+          [&] { return ::unlinkat(folder, request.path, request.flags == 1 ? AT_REMOVEDIR : 0); });
     case io_op::make_dir:
       return outcome_of([&] { return ::mkdir(request.path, request.mode); });
     case io_op::sync_dir:
-      return sync_folder(request.path);
+      if (handle < 0) return sync_folder(request.path);
+      return outcome_of([&] { return ::fsync(handle); });
     case io_op::run_blocking:
     case io_op::start_child:
       request.function(request.memory);

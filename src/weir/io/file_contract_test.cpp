@@ -203,6 +203,81 @@ TEST_P(file_contract, renaming_replaces_and_removal_removes) {
   });
 }
 
+TEST_P(file_contract, entries_of_an_open_directory_are_its_own_wherever_it_was_moved) {
+  run([&]() -> task<> {
+    co_await make_dir(path("d"));
+    directory d = co_await open_dir(path("d") + "/");
+    co_await rename_path(path("d"), path("moved"));
+    co_await make_dir(path("d"));
+    file made = co_await d.open_file("one", make_new);
+    co_await made.write_at(0, "ours");
+    co_await d.rename("one", "two");
+    co_await d.sync();
+    EXPECT_EQ(co_await read_whole(path("moved/two")), "ours");
+    const file found = co_await d.open_file("two");
+    EXPECT_EQ(found.size(), 4u);
+    co_await d.remove("two");
+    EXPECT_EQ(co_await code_of(d.remove("two")), errc::not_found);
+    EXPECT_THAT(list_dir(path("moved")), ::testing::IsEmpty());
+    EXPECT_THAT(list_dir(path("d")), ::testing::IsEmpty()) << "another's, in its place";
+  });
+}
+
+TEST_P(file_contract, what_fails_in_an_open_directory_is_named_by_its_whole_path) {
+  run([&]() -> task<> {
+    const directory d = co_await open_dir(path(""));
+    const auto missing = co_await as_result(d.open_file("none"));
+    WEIR_REQUIRE(!missing);
+    EXPECT_EQ(missing.error(), errc::not_found);
+    EXPECT_THAT(missing.error().message(), ::testing::HasSubstr("open '" + path("none") + "'"));
+    const auto unnamed = co_await as_result(d.rename("none", "other"));
+    WEIR_REQUIRE(!unnamed);
+    EXPECT_THAT(unnamed.error().message(), ::testing::HasSubstr("rename '" + path("none") + "'"));
+    EXPECT_EQ(co_await code_of(open_dir(path("none"))), errc::not_found);
+    std::ignore = co_await open_file(path("a"), make_new);
+    EXPECT_NE(co_await code_of(open_dir(path("a"))), errc{}) << "a file is none";
+  });
+}
+
+TEST_P(file_contract, a_name_does_not_lead_out_of_an_open_directory) {
+  run([&]() -> task<> {
+    co_await make_dir(path("d"));
+    const directory d = co_await open_dir(path("d"));
+    for (const std::string name : {"/a", "..", ".", "../a", "b/a", "a/"}) {
+      const auto opened = co_await as_result(d.open_file(name, make_new));
+      WEIR_REQUIRE(!opened);
+      EXPECT_EQ(opened.error(), errc::invalid_argument) << name;
+      EXPECT_THAT(opened.error().message(), ::testing::HasSubstr("has no / and is not . or .."))
+          << name;
+      EXPECT_EQ(co_await code_of(d.remove(name)), errc::invalid_argument) << name;
+      EXPECT_EQ(co_await code_of(d.rename(name, "a")), errc::invalid_argument) << name;
+      EXPECT_EQ(co_await code_of(d.rename("a", name)), errc::invalid_argument) << name;
+    }
+    const std::string cut("a\0b", 3);
+    EXPECT_EQ(co_await code_of(d.open_file(cut, make_new)), errc::invalid_argument);
+    EXPECT_EQ(co_await code_of(open_dir(path("d") + cut)), errc::invalid_argument);
+    EXPECT_EQ(co_await code_of(d.open_file("", make_new)), errc::not_found);
+    EXPECT_THAT(list_dir(path("d")), ::testing::IsEmpty());
+  });
+}
+
+TEST_P(file_contract, a_directory_that_was_closed_or_moved_from_does_nothing) {
+  run([&]() -> task<> {
+    co_await make_dir(path("d"));
+    directory d = co_await open_dir(path("d"));
+    directory other = std::move(d);
+    EXPECT_TRUE(other);
+    EXPECT_FALSE(d);  // NOLINT(bugprone-use-after-move): what is left is closed
+    EXPECT_EQ(co_await code_of(d.open_file("a", make_new)), errc::closed);
+    other.close();
+    EXPECT_EQ(co_await code_of(other.open_file("a", make_new)), errc::closed);
+    EXPECT_EQ(co_await code_of(other.rename("a", "b")), errc::closed);
+    EXPECT_EQ(co_await code_of(other.remove("a")), errc::closed);
+    EXPECT_EQ(co_await code_of(other.sync()), errc::closed);
+    EXPECT_THAT(list_dir(path("d")), ::testing::IsEmpty());
+  });
+}
+
 TEST_P(file_contract, folders_are_made_listed_and_removed) {
   run([&]() -> task<> {
     co_await make_dir(path("d"));

@@ -35,7 +35,7 @@ error io_error(std::int64_t outcome, const char* what, const char* about,
 void describe_request(const io_request& request, text_sink& out) noexcept {
   if (request.op == io_op::wait_signal) {
     out.put_number(request.flags);
-  } else if (request.path) {
+  } else if (request.path && *request.path) {
     out.put("'");
     out.put(request.path);
     out.put("'");

@@ -60,6 +60,12 @@ TEST_P(operation_contract, in_a_cancelled_scope_none_of_them_happens_T7) {
     co_await in_cancelled_scope([&] { return remove_dir(path("folder")); }, "remove folder");
     co_await in_cancelled_scope([&] { return make_dir(path("other")); }, "make folder");
     co_await in_cancelled_scope([&] { return sync_dir(path("")); }, "sync folder");
+    const directory here = co_await open_dir(path(""));
+    co_await in_cancelled_scope([&] { return open_dir(path("")); }, "open folder");
+    co_await in_cancelled_scope([&] { return here.open_file("new", make_new); }, "open in it");
+    co_await in_cancelled_scope([&] { return here.rename("a", "b"); }, "rename in it");
+    co_await in_cancelled_scope([&] { return here.remove("a"); }, "remove in it");
+    co_await in_cancelled_scope([&] { return here.sync(); }, "sync it");
     co_await in_cancelled_scope([&]() -> task<socket> { co_return co_await connect(door.local()); },
                                 "connect");
     co_await in_cancelled_scope([&] { return door.accept(); }, "accept");
@@ -73,7 +79,11 @@ TEST_P(operation_contract, in_a_cancelled_scope_none_of_them_happens_T7) {
     EXPECT_FALSE(path_status(path("b")));
     EXPECT_TRUE(path_status(path("folder"))->is_directory);
     EXPECT_EQ(a.size(), 5u);
-    EXPECT_EQ(co_await a.read_at(0, memory), 5u);
+    for (std::size_t at = 0; at < 5;) {
+      const std::size_t count = co_await a.read_at(at, std::span(memory).subspan(at));
+      WEIR_REQUIRE(count != 0);
+      at += count;
+    }
     EXPECT_EQ(std::string(memory.data(), 5), "whole");
     EXPECT_EQ(co_await receive_at_least(pair.server, 4), "kept");
     co_await pair.server.send("still open");

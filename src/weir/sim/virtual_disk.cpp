@@ -52,6 +52,7 @@ struct virtual_disk::node {
   std::set<std::uint64_t> broken;  // pages that can't be read
 
   std::map<std::string, node_ref> entries;
+  bool is_removed = false;  // no name leads to it
 
   ~node() { *used -= size; }
   void set_size(std::uint64_t to) noexcept {
@@ -125,12 +126,20 @@ virtual_disk::node_ref virtual_disk::make_node(int kind) {
   return made;
 }
 
-virtual_disk::place virtual_disk::find(const char* path) const {
+virtual_disk::place virtual_disk::find(const char* path, io_handle in) const {
   const std::string_view whole = path ? path : "";
+  node_ref begin = root_;
+  if (in >= 0 && !whole.starts_with('/')) {
+    const auto found = open_.find(in);
+    if (found == open_.end()) return {.error = -EBADF};
+    begin = found->second.file;
+    if (begin->kind != kind_folder) return {.error = -ENOTDIR};
+    if (begin->is_removed) return {.error = -ENOENT};
+  }
   if (whole.empty()) return {.error = -ENOENT};
   if (whole.size() >= path_max) return {.error = -ENAMETOOLONG};
   std::vector<node_ref> above;  // for ".."
-  place at{.folder = root_, .found = root_};
+  place at{.folder = begin, .found = begin};
   for (std::size_t from = 0; from < whole.size();) {
     const std::size_t slash = std::min(whole.find('/', from), whole.size());
     const std::string_view part = whole.substr(from, slash - from);
@@ -165,7 +174,9 @@ void virtual_disk::set_entry(entry_changes& log, const node_ref& folder, const s
                  .before = found == folder->entries.end() ? nullptr : found->second,
                  .after = to});
   folder->modified_wall_ns = clock_.wall_now().ns;
+  if (found != folder->entries.end()) found->second->is_removed = true;
   if (to) {
+    to->is_removed = false;
     folder->entries[name] = std::move(to);
   } else {
     folder->entries.erase(name);
@@ -177,8 +188,8 @@ void virtual_disk::keep(entry_changes log) {
   if (log_.size() > changes_max) log_.pop_front();
 }
 
-int virtual_disk::open(const char* path, std::uint32_t flags, io_handle as) {
-  place at = find(path);
+int virtual_disk::open(const char* path, std::uint32_t flags, io_handle as, io_handle in) {
+  place at = find(path, in);
   if (at.error) return at.error;
   const bool is_writing = (flags & O_ACCMODE) != O_RDONLY;
   if (!at.found) {
@@ -249,8 +260,8 @@ int virtual_disk::socket_file(const char* path, std::uint64_t& out) const {
   return 0;
 }
 
-int virtual_disk::remove(const char* path, bool is_dir) {
-  const place at = find(path);
+int virtual_disk::remove(const char* path, bool is_dir, io_handle in) {
+  const place at = find(path, in);
   if (at.error) return at.error;
   if (!at.found) return -ENOENT;
   if (const std::string_view dots = dots_at_end(path); !dots.empty())
@@ -271,9 +282,9 @@ bool virtual_disk::is_inside(const node& tree, const node& sought) {
                              [&](const auto& entry) { return is_inside(*entry.second, sought); });
 }
 
-int virtual_disk::rename(const char* from, const char* to) {
-  const place source = find(from);
-  const place target = find(to);
+int virtual_disk::rename(const char* from, const char* to, io_handle in) {
+  const place source = find(from, in);
+  const place target = find(to, in);
   if (source.error) return source.error;
   if (!source.found) return -ENOENT;
   if (target.error) return target.error;
@@ -299,10 +310,19 @@ int virtual_disk::sync_dir(const char* path) {
   const place at = find(path);
   if (at.error) return at.error;
   if (!at.found) return -ENOENT;
-  if (at.found->kind != kind_folder) return -ENOTDIR;
+  return sync_entries(at.found);
+}
+
+int virtual_disk::sync_dir(io_handle handle) {
+  const auto found = open_.find(handle);
+  return found == open_.end() ? -EBADF : sync_entries(found->second.file);
+}
+
+int virtual_disk::sync_entries(const node_ref& folder) {
+  if (folder->kind != kind_folder) return -ENOTDIR;
   std::erase_if(log_, [&](const entry_changes& one) {
     return std::ranges::any_of(
-        one, [&](const entry_change& change) { return change.folder.lock() == at.found; });
+        one, [&](const entry_change& change) { return change.folder.lock() == folder; });
   });
   return 0;
 }
@@ -522,6 +542,7 @@ void virtual_disk::crash(crash_loss loss) {
       if (now != change->after) continue;  // a later change of this name is durable
       if (change->before) {
         folder->entries[change->name] = change->before;
+        change->before->is_removed = false;
       } else {
         folder->entries.erase(change->name);
       }

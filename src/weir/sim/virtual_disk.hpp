@@ -52,12 +52,14 @@ class virtual_disk {
   virtual_disk& operator=(const virtual_disk&) = delete;
   ~virtual_disk();
 
-  // Verbs on paths; relative ones start at "/". 0 or -errno.
-  int open(const char* path, std::uint32_t flags, io_handle as);
+  // Verbs on paths; relative ones start at the open directory `in`, of which ".." is "/", or
+  // without one at "/". 0 or -errno.
+  int open(const char* path, std::uint32_t flags, io_handle as, io_handle in = -1);
   int make_dir(const char* path);
-  int remove(const char* path, bool is_dir);
-  int rename(const char* from, const char* to);
+  int remove(const char* path, bool is_dir, io_handle in = -1);
+  int rename(const char* from, const char* to, io_handle in = -1);
   int sync_dir(const char* path);
+  int sync_dir(io_handle handle);
   int status_of(const char* path, file_status& out) const;
   int status_of(io_handle handle, file_status& out) const;
   /// Names in order, or by lot when `shuffled` is given, since real folders have no order.
@@ -129,7 +131,8 @@ class virtual_disk {
 
   static file_status status_of(const node& one) noexcept;
   static bool is_direct(const open_file& one) noexcept;
-  place find(const char* path) const;
+  place find(const char* path, io_handle in = -1) const;
+  int sync_entries(const node_ref& folder);
   node_ref make_node(int kind);
   void set_entry(entry_changes& log, const node_ref& folder, const std::string& name, node_ref to);
   void keep(entry_changes log);

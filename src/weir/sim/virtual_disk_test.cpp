@@ -43,6 +43,45 @@ TEST_F(VirtualDisk, what_was_written_is_read_at_every_offset_and_over_page_borde
   EXPECT_EQ(disk_.read_at(f, out, 8, 1 << 20), 0);
 }
 
+TEST_F(VirtualDisk, an_open_directory_is_where_it_is_and_not_where_its_path_leads) {
+  EXPECT_EQ(disk_.make_dir("/d"), 0);
+  const io_handle d = open("/d", O_RDONLY | O_DIRECTORY);
+  EXPECT_EQ(disk_.rename("/d", "/e"), 0);
+  EXPECT_EQ(disk_.make_dir("/d"), 0);
+  EXPECT_EQ(disk_.open("a", O_RDWR | O_CREAT, next_++, d), 0);
+  EXPECT_EQ(disk_.rename("a", "b", d), 0);
+  EXPECT_EQ(text("/e/b"), "");
+  EXPECT_EQ(text("/d/b"), "(none)");
+  EXPECT_EQ(disk_.open("/d/c", O_RDWR | O_CREAT, next_++, d), 0) << "a path from the root is one";
+  EXPECT_EQ(text("/d/c"), "");
+  EXPECT_EQ(disk_.remove("b", false, d), 0);
+  EXPECT_EQ(disk_.remove("b", false, d), -ENOENT);
+  EXPECT_EQ(disk_.remove("/e", true), 0);
+  EXPECT_EQ(disk_.open("a", O_RDWR | O_CREAT, next_++, d), -ENOENT) << "nothing is made in it";
+  const io_handle f = open("/f");
+  EXPECT_EQ(disk_.open("a", O_RDWR | O_CREAT, next_++, f), -ENOTDIR);
+  EXPECT_EQ(disk_.open("a", O_RDWR | O_CREAT, next_++, 1'000), -EBADF);
+}
+
+TEST_F(VirtualDisk, a_synced_directory_keeps_its_entries_over_a_crash_by_its_handle) {
+  EXPECT_EQ(disk_.make_dir("/d"), 0);
+  EXPECT_EQ(disk_.sync_dir("/"), 0);
+  const io_handle d = open("/d", O_RDONLY | O_DIRECTORY);
+  EXPECT_EQ(disk_.open("a", O_RDWR | O_CREAT, next_++, d), 0);
+  EXPECT_EQ(disk_.sync_dir(d), 0);
+  EXPECT_EQ(disk_.open("b", O_RDWR | O_CREAT, next_++, d), 0);
+  EXPECT_EQ(disk_.sync_dir(open("/f")), -ENOTDIR);
+  EXPECT_EQ(disk_.sync_dir(io_handle{1'000}), -EBADF);
+  EXPECT_EQ(disk_.remove("/d/a", false), 0);
+  EXPECT_EQ(disk_.remove("/d/b", false), 0);
+  EXPECT_EQ(disk_.remove("/d", true), 0);
+  disk_.crash(crash_loss::all);
+  EXPECT_EQ(text("/d/a"), "");
+  EXPECT_EQ(text("/d/b"), "(none)");
+  const io_handle again = open("/d", O_RDONLY | O_DIRECTORY);
+  EXPECT_EQ(disk_.open("c", O_RDWR | O_CREAT, next_++, again), 0) << "its removal was undone";
+}
+
 TEST_F(VirtualDisk, a_direct_write_without_room_for_all_ends_at_a_sector) {
   constexpr std::uint64_t sector = virtual_disk::sector_size;
   const io_handle f = open("/a", O_RDWR | O_CREAT | O_DIRECT);

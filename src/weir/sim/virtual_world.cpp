@@ -244,7 +244,7 @@ std::int64_t virtual_world::run_on_disk(io_request& request) {
     case io_op::open: {
       if (!has_room()) return -EMFILE;
       const io_handle handle = new_handle();
-      const int error = disk_.open(request.path, request.flags, handle);
+      const int error = disk_.open(request.path, request.flags, handle, request.handle);
       return error ? error : handle;
     }
     case io_op::read_at:
@@ -259,12 +259,13 @@ std::int64_t virtual_world::run_on_disk(io_request& request) {
     case io_op::truncate:
       return disk_.truncate(request.handle, request.offset);
     case io_op::rename:
-      return disk_.rename(request.path, request.path_to);
+      return disk_.rename(request.path, request.path_to, request.handle);
     case io_op::remove:
-      return disk_.remove(request.path, (request.flags & 1) != 0);
+      return disk_.remove(request.path, (request.flags & 1) != 0, request.handle);
     case io_op::make_dir:
       return disk_.make_dir(request.path);
     case io_op::sync_dir:
+      if (request.handle >= 0) return disk_.sync_dir(request.handle);
       return disk_.sync_dir(request.path);
     default:
       return -EINVAL;

@@ -63,7 +63,8 @@ task<std::unique_ptr<journal>> journal::open(std::string folder, journal_options
   while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
   auto state = std::make_unique<detail::journal_state>(folder, options, client);
   co_await detail::make_folder(folder);
-  state->lock = co_await detail::lock_folder(folder);
+  state->files = co_await open_dir(folder);
+  state->lock = co_await detail::lock_folder(folder, state->files);
   const int failed = state->io.status_of(state->lock.handle(), state->lock_status);
   if (failed != 0) raise(error::from_os(-failed, "status of '" + state->lock_file + "'"));
   co_await detail::recover_journal(*state);

@@ -462,17 +462,15 @@ WEIR_TEST("a failed write is an io error by whatever name, and the cause says th
 WEIR_TEST("a lack of descriptors ends no journal: what needs one is tried again") {
   journal_model model;
   co_await life(model, small, [&](journal& log) -> task<> {
-    for (const io_op op : {io_op::sync_dir, io_op::open}) {
-      world().add_fault({.op = op, .code = EMFILE, .count = 3});
-      for (std::uint64_t id = 1; id <= 60; ++id) {
-        const auto done = co_await as_result(model.commit({put(id, std::string(1000, 'x'))}));
-        if (!done) {
-          EXPECT_EQ(done.error(), errc::busy);
-          co_await sleep(5_s);
-        }
+    world().add_fault({.op = io_op::open, .code = EMFILE, .count = 3});
+    for (std::uint64_t id = 1; id <= 60; ++id) {
+      const auto done = co_await as_result(model.commit({put(id, std::string(1000, 'x'))}));
+      if (!done) {
+        EXPECT_EQ(done.error(), errc::busy);
+        co_await sleep(5_s);
       }
-      EXPECT_EQ(world().faults_struck() % 3, 0u);
     }
+    EXPECT_EQ(world().faults_struck(), 3u);
     EXPECT_GT(log.stats().segments, 3u);
   });
 }

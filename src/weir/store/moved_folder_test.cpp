@@ -132,6 +132,29 @@ WEIR_TEST("the folder of another in our folder's place is not written to") {
   EXPECT_GE(again->lsn_durable(), durable);
 }
 
+// At whatever step of a commit, a new segment or a snapshot it happens: what looks at the path
+// before it acts would be too late in some of these runs.
+WEIR_TEST("nothing is ever put into a folder that takes our folder's place") {
+  journal_model model;
+  (void)co_await life(model, [&](journal& log) -> task<> {
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        for (std::uint64_t id = 1; id <= 30; ++id) {
+          if (!co_await as_result(put(&model, id))) co_return;
+          if (id % 10 == 0) co_await log.write_snapshot();
+        }
+      });
+      const std::uint64_t steps = loop::current()->io().random() % 200;
+      for (std::uint64_t step = 0; step < steps; ++step) co_await yield();
+      virtual_disk& disk = testing::world().disk();
+      EXPECT_EQ(disk.rename("/data", "/elsewhere"), 0);
+      EXPECT_EQ(disk.make_dir("/data"), 0);
+      EXPECT_FALSE(co_await as_result(put(&model, 99)));
+    });
+  });
+  EXPECT_THAT(list_dir("/data"), ::testing::IsEmpty());
+}
+
 WEIR_TEST("nothing is removed from the folder of another in our folder's place") {
   journal_model ours;
   journal_model theirs;

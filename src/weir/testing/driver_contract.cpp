@@ -324,8 +324,8 @@ struct file_desk {
 
   std::string path(const char* name) const { return folder + "/" + name; }
   std::int64_t run(io_op op, const std::string& on_path, std::uint32_t flags = 0,
-                   const std::string& to = {}) const {
-    asked& one = on.make(op);
+                   const std::string& to = {}, io_handle in = -1) const {
+    asked& one = on.make(op, in);
     one.path_of_its_own = on_path;
     one.path_to_of_its_own = to;
     one.path = one.path_of_its_own.c_str();
@@ -408,6 +408,28 @@ void files(desk& on) {
   EXPECT_EQ(in.run(io_op::remove, in.folder, 1), 0);
 }
 
+void directories(desk& on) {
+  const file_desk in = new_folder(on);
+  const auto held = static_cast<io_handle>(in.run(io_op::open, in.folder, O_RDONLY | O_DIRECTORY));
+  on.keep(held);
+  const file_desk moved{.on = on, .folder = in.folder + "_moved"};
+  EXPECT_EQ(in.run(io_op::rename, in.folder, 0, moved.folder), 0);
+  EXPECT_EQ(in.run(io_op::make_dir, in.folder), 0) << "another takes its place";
+  const auto file = static_cast<io_handle>(in.run(io_op::open, "a", O_RDWR | O_CREAT, {}, held));
+  on.keep(file);
+  EXPECT_EQ(moved.names(), std::vector<std::string>{"a"});
+  EXPECT_EQ(in.run(io_op::rename, "a", 0, "b", held), 0);
+  EXPECT_EQ(in.run(io_op::sync_dir, held, 0), 0);
+  EXPECT_EQ(moved.names(), std::vector<std::string>{"b"});
+  EXPECT_EQ(in.run(io_op::remove, "a", 0, {}, held), -ENOENT);
+  EXPECT_EQ(in.run(io_op::remove, "b", 0, {}, held), 0);
+  EXPECT_EQ(in.run(io_op::remove, "b", 0, {}, file), -ENOTDIR);
+  EXPECT_EQ(in.run(io_op::remove, moved.folder, 1), 0);
+  EXPECT_EQ(in.run(io_op::open, "a", O_RDWR | O_CREAT, {}, held), -ENOENT) << "it is removed";
+  EXPECT_EQ(in.names(), std::vector<std::string>{}) << "nothing was done by its path";
+  EXPECT_EQ(in.run(io_op::remove, in.folder, 1), 0);
+}
+
 void file_errors(desk& on) {
   const file_desk in = new_folder(on);
   const std::string missing = in.path("missing");
@@ -459,6 +481,8 @@ constexpr driver_rule all_rules[] = {
     {"a pipe takes bytes from one end to the other", &pipes},
     {"a datagram arrives whole and says who sent it", &datagrams},
     {"what was written to a file is read, by whatever name it has", &files, true},
+    {"what is done by a name in an open directory is done there, wherever it went", &directories,
+     true},
     {"errors of files are those of errno", &file_errors, true},
     {"a file is locked by one handle until that is closed", &file_locks, true},
 };

@@ -67,6 +67,7 @@ enum class fault : std::uint8_t {
   cuts_datagrams,
   writes_nothing,
   renames_to_new_names_only,
+  goes_by_paths_only,
   other_file_errors,
   locks_for_all,
 };
@@ -107,6 +108,9 @@ class wrong_driver final : public driver {
       request.outcome = -EEXIST;
       return true;
     }
+    const bool has_path =
+        request.op == io_op::open || request.op == io_op::rename || request.op == io_op::remove;
+    if (planted == fault::goes_by_paths_only && has_path) request.handle = -1;
     if (planted == fault::cuts_datagrams && request.op == io_op::send_datagrams)
       --static_cast<io_datagram*>(request.memory)->piece.size;
     tellers_[&request] = request.on_complete;
@@ -256,6 +260,7 @@ constexpr struct {
     {fault::cuts_datagrams, "a datagram arrives whole"},
     {fault::writes_nothing, "what was written to a file is read"},
     {fault::renames_to_new_names_only, "what was written to a file is read"},
+    {fault::goes_by_paths_only, "what is done by a name in an open directory is done there"},
     {fault::other_file_errors, "errors of files are those of errno"},
     {fault::locks_for_all, "a file is locked by one handle"},
 };
@@ -278,7 +283,7 @@ TEST(DriverContract, asks_nothing_of_files_where_there_are_none) {
   struct without_files {
     static std::unique_ptr<driver> make() { return virtual_drivers::make(); }
   };
-  EXPECT_EQ(testing::driver_contract<without_files>::rules().size() + 3,
+  EXPECT_EQ(testing::driver_contract<without_files>::rules().size() + 4,
             testing::driver_contract<virtual_drivers>::rules().size());
 }
 

@@ -144,10 +144,14 @@ task<> make_folder(std::string folder) {
   if (!synced && !is_foreign) raise(synced.error());
 }
 
-std::string lock_path(const std::string& folder) { return path_in(folder, "lock"); }
+namespace {
+constexpr std::string_view lock_name = "lock";
+}  // namespace
 
-task<file> lock_folder(std::string folder) {
-  file lock = co_await open_file(lock_path(folder), {.write = true, .create = true});
+std::string lock_path(const std::string& folder) { return path_in(folder, lock_name); }
+
+task<file> lock_folder(std::string folder, const directory& files) {
+  file lock = co_await files.open_file(lock_name, {.write = true, .create = true});
   if (!lock.try_lock()) {
     raise(error(errc::busy,
                 fmt::format("the data folder '{0}' is in use by another process (it holds the lock "
@@ -170,17 +174,19 @@ task<std::optional<file>> lock_to_read(std::string folder) {
   co_return std::move(*lock);
 }
 
-task<file> make_blank_file(std::string path, std::uint32_t size, bool writes_zeros) {
+task<file> make_blank_file(const directory& in, std::string name, std::uint32_t size,
+                           bool writes_zeros) {
   constexpr std::size_t piece = std::size_t{1} << 20;
   file made =
-      co_await open_file(path, {.write = true, .create = true, .truncate = true, .mode = 0600});
+      co_await in.open_file(name, {.write = true, .create = true, .truncate = true, .mode = 0600});
   const auto filled = co_await as_result(made.preallocate(0, size));
   if (!filled) {
     // What was reserved in part goes back before anybody else meets the full disk.
     made.close();
-    (void)co_await as_result(remove_path(path));
+    (void)co_await as_result(in.remove(name));
     if (filled.error() == errc::cancelled) co_await checkpoint();  // ends here
-    raise(error(filled.error().code(), fmt::format("can't reserve {} bytes for '{}'", size, path))
+    raise(error(filled.error().code(),
+                fmt::format("can't reserve {} bytes for '{}'", size, in.path_of(name)))
               .caused_by(filled.error()));
   }
   // Blocks that were reserved but never written cost a change of metadata at their first sync. To

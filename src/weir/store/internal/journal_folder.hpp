@@ -59,12 +59,14 @@ task<folder_contents> read_folder(std::string folder);
 /// Makes the folder (mode 0700) when it is missing, and its name durable.
 task<> make_folder(std::string folder);
 std::string lock_path(const std::string& folder);
-/// Takes the folder's lock, which ends with the file; raises `busy` when somebody has it.
-task<file> lock_folder(std::string folder);
+/// Takes the lock of `files`, which is `folder`, and which ends with the file; raises `busy` when
+/// somebody has it.
+task<file> lock_folder(std::string folder, const directory& files);
 /// The same for somebody who only reads, and so makes no file: nothing when there is no lock to
 /// take. Raises `busy` when the folder is in use.
 task<std::optional<file>> lock_to_read(std::string folder);
 /// Makes a synced file of zeros that can become a segment.
-task<file> make_blank_file(std::string path, std::uint32_t size, bool writes_zeros);
+task<file> make_blank_file(const directory& in, std::string name, std::uint32_t size,
+                           bool writes_zeros);
 
 }  // namespace weir::detail

@@ -33,10 +33,10 @@ bool is_snapshot_due(const journal_state& state) {
 }
 
 task<> remove_oldest_snapshot(journal_state& state) {
-  const std::string path = path_in(state.folder, snapshot_name(state.snapshots.front().header.lsn));
+  const std::string name = snapshot_name(state.snapshots.front().header.lsn);
   stay_in_place(state);
   state.snapshots.erase(state.snapshots.begin());
-  co_await remove_path(path);
+  co_await state.files.remove(name);
 }
 
 task<> write_snapshot(journal_state& state, snapshot_file_writer& writer, snapshot_header from) {
@@ -57,7 +57,7 @@ task<> write_snapshot(journal_state& state, snapshot_file_writer& writer, snapsh
   co_await durable_wait(state, lsn_end);
   const std::uint32_t prev_crc = state.boundary.is_on ? state.last_crc : state.boundary.prev_crc;
   const snapshot_info written = co_await writer.finish(lsn_end, prev_crc);
-  co_await publish(state, writer.unfinished_path(), path_in(state.folder, snapshot_name(from.lsn)));
+  co_await publish(state, writer.unfinished_name(), snapshot_name(from.lsn));
   state.snapshots.push_back(written);
 }
 
@@ -67,7 +67,7 @@ task<> take_snapshot(journal_state& state) {
   // On a full disk the older of two makes room for the next.
   if (state.prepare_error && state.snapshots.size() > 1) co_await remove_oldest_snapshot(state);
   const snapshot_header from = state.pending.boundary();
-  snapshot_file_writer writer(state.folder, from);
+  snapshot_file_writer writer(state.files, from);
   result<> written;
   try {
     written = co_await as_result(write_snapshot(state, writer, from));
@@ -82,7 +82,7 @@ task<> take_snapshot(journal_state& state) {
                {{"folder", state.folder}, {"reason", describe(written.error())}});
     state.snapshot_retry_at = state.io.now() + state.options.retry_delay;
     state.is_snapshot_wanted = true;
-    (void)co_await as_result(remove_path(writer.unfinished_path()));
+    (void)co_await as_result(state.files.remove(writer.unfinished_name()));
     co_return;
   }
   ++state.stats.snapshots_written;

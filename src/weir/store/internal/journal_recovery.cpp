@@ -187,9 +187,9 @@ task<> write_again(file& to, std::uint64_t from, std::uint64_t end) {
 
 /// A begun segment without records in the place of one that is lost.
 task<> put_empty_segment(journal_state& state, std::uint32_t number, std::uint64_t lsn_first) {
-  const std::string path = path_in(state.folder, segment_name(number));
+  const std::string name = segment_name(number);
   constexpr auto size = static_cast<std::uint32_t>(segment_bytes_min);
-  file made = co_await make_blank_file(path + ".tmp", size, true);
+  file made = co_await make_blank_file(state.files, name + ".tmp", size, true);
   char header[segment_header::size];
   encode(segment_header{.number = number,
                         .epoch = std::max<std::uint64_t>(state.io.random(), 1),
@@ -198,7 +198,7 @@ task<> put_empty_segment(journal_state& state, std::uint32_t number, std::uint64
          header);
   co_await made.write_at(0, std::string_view(header, sizeof header));
   co_await made.sync();
-  co_await publish(state, path + ".tmp", path);
+  co_await publish(state, name + ".tmp", name);
 }
 
 /// The first number from `number` on without a file.
@@ -242,15 +242,15 @@ task<> accept_losses(journal_state& state, const folder_contents& contents,
            });
   };
   for (const found_segment& one : contents.segments) {
-    const std::string path = path_in(state.folder, segment_name(one.number));
+    const std::string name = segment_name(one.number);
     const bool is_begun = one.state == header_state::valid;
     const bool is_cut = one.state == header_state::cut;
     if (is_begun && one.size != one.header.capacity) {
-      file cut = co_await open_file(path, {.write = true});
+      file cut = co_await state.files.open_file(name, {.write = true});
       co_await cut.truncate(one.header.capacity);
       co_await cut.sync();
     } else if (is_cut || (!is_begun && is_lost(one))) {
-      co_await publish(state, path, path + ".damaged");
+      co_await publish(state, name, name + ".damaged");
     }
   }
   std::vector<std::uint32_t> lost;
@@ -280,8 +280,8 @@ task<> drop_unfit_segments(journal_state& state, folder_contents& contents,
     return one.number > contents.last_begun() && is_unfit;
   });
   for (auto left = all.end() - first; left > 0; --left) {
-    co_await remove_path(path_in(state.folder, segment_name(all.back().number)));
-    co_await sync_dir(state.folder);
+    co_await state.files.remove(segment_name(all.back().number));
+    co_await state.files.sync();
     all.pop_back();
   }
 }
@@ -306,17 +306,16 @@ task<> adopt_segments(journal_state& state, const folder_contents& contents,
   }
   for (const found_segment& one : contents.segments) {
     if (one.number <= contents.last_begun()) continue;
-    const std::string path = path_in(state.folder, segment_name(one.number));
-    state.prepared.push_back(
-        {.number = one.number,
-         .capacity = one.size,
-         .open = std::make_shared<file>(co_await open_file(path, {.write = true}))});
+    state.prepared.push_back({.number = one.number,
+                              .capacity = one.size,
+                              .open = std::make_shared<file>(co_await state.files.open_file(
+                                  segment_name(one.number), {.write = true}))});
   }
   const std::uint32_t last = contents.last_begun();
   if (last == 0) co_return;
   segment_state& current = state.segments.at(last);
-  const std::string path = path_in(state.folder, segment_name(last));
-  current.open = std::make_shared<file>(co_await open_file(path, {.write = true}));
+  current.open =
+      std::make_shared<file>(co_await state.files.open_file(segment_name(last), {.write = true}));
   // What was accepted may only be in the memory of this machine yet. A sync that failed in the life
   // before has even marked it as clean there, so that this one would not write it: the last group,
   // which is the only one that can be meant, is written again.
@@ -338,15 +337,15 @@ task<> adopt_segments(journal_state& state, const folder_contents& contents,
 
 task<> clean_up(journal_state& state, const folder_contents& contents) {
   for (const std::string& name : contents.leftovers) {
-    co_await remove_path(path_in(state.folder, name));
+    co_await state.files.remove(name);
   }
   for (const found_snapshot& one : contents.snapshots) {
     const bool is_kept = std::ranges::any_of(
         state.snapshots, [&](const snapshot_info& kept) { return kept.header.lsn == one.lsn; });
-    if (!is_kept) co_await remove_path(path_in(state.folder, one.name));
+    if (!is_kept) co_await state.files.remove(one.name);
   }
   // Names that were found may not be durable yet: whoever gave them may have died before its sync.
-  co_await sync_dir(state.folder);
+  co_await state.files.sync();
 }
 
 void log_outcome(const journal_state& state, const std::vector<journal_damage>& damages) {

@@ -142,7 +142,7 @@ void journal_state::wake_room() noexcept {
 task<std::shared_ptr<file>> journal_state::file_of(segment_state& segment) {
   segment.used_at = ++use_clock;
   if (segment.open) co_return segment.open;
-  auto found = co_await as_result(open_file(path_in(folder, segment_name(segment.number)), {}));
+  auto found = co_await as_result(files.open_file(segment_name(segment.number)));
   if (!found && found.error() == errc::cancelled) co_await checkpoint();  // ends here
   stay_in_place(*this);
   if (!found) raise(std::move(found.error()));

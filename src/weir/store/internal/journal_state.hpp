@@ -76,6 +76,7 @@ struct journal_state {
   journal_options options;
   journal_client& client;
   driver& io;
+  directory files;  // `folder` itself: whatever its path leads to, nobody else's is touched
   file lock;
   std::string lock_file;  // its path: each group asks for it, and needs no memory to
   file_status lock_status;
@@ -133,10 +134,10 @@ task<> prepare_segments(journal_state* journal);
 task<> keep_journal(journal_state* journal);
 
 task<> recover_journal(journal_state& state);
-/// Why the folder's path does not lead to the folder that is locked, any more: a file that is
-/// opened, renamed or removed by its path would be somebody else's. One `stat`.
+/// Why the folder's path does not lead to the folder that is locked, any more: who starts there
+/// again would not find what is confirmed. One `stat`.
 std::optional<error> moved_away(const journal_state& state);
-/// Ends the journal then, for good, and raises why: before whatever is done by a path.
+/// Ends the journal then, for good, and raises why.
 void stay_in_place(journal_state& state);
 /// Gives a synced file its name, durably; when that can't be known, the journal has failed.
 task<> publish(journal_state& state, std::string from, std::string to);

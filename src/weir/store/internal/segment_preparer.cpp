@@ -59,7 +59,7 @@ class parting {
 
 task<> give_up(journal_state& state, std::uint32_t number) {
   segment_state& segment = state.segments.at(number);
-  const std::string path = path_in(state.folder, segment_name(number));
+  const std::string old_name = segment_name(number);
   const bool is_wanted = state.prepared.size() < prepared_wanted(state) &&
                          segment.capacity == state.options.segment_bytes &&
                          !segment.has_bad_pages && state.number_last < segment_number_max;
@@ -67,19 +67,19 @@ task<> give_up(journal_state& state, std::uint32_t number) {
   if (!is_wanted) {
     stay_in_place(state);
     parting from(state, segment);
-    co_await remove_path(path);
+    co_await state.files.remove(old_name);
     from.finish();
     co_return;
   }
   const std::uint32_t next = state.number_last + 1;
   const std::uint64_t capacity = segment.capacity;
-  auto open = std::make_shared<file>(co_await open_file(path, {.write = true}));
+  auto open = std::make_shared<file>(co_await state.files.open_file(old_name, {.write = true}));
   if (!is_unneeded(state, segment)) co_return;  // somebody has begun to read it meanwhile
   std::list<prepared_segment> made;             // has its memory before the file has its name
   made.push_back({.number = next, .capacity = capacity, .open = std::move(open)});
-  std::string name = path_in(state.folder, segment_name(next));
+  std::string name = segment_name(next);
   parting from(state, segment);
-  co_await publish(state, path, std::move(name));
+  co_await publish(state, old_name, std::move(name));
   from.finish();
   state.number_last = next;
   state.prepared.splice(state.prepared.end(), made);
@@ -128,16 +128,9 @@ void note_failure(journal_state& state, const error& why) {
 // Numbers of segments have no gap: the next is given only after this one's name is durable.
 task<> publish(journal_state& state, std::string from, std::string to) {
   stay_in_place(state);
-  co_await rename_path(std::move(from), std::move(to));
+  co_await state.files.rename(from, to);
   if (is_planted("journal: renames without a sync of the folder")) co_return;
-  auto synced = co_await as_result(sync_dir(state.folder));
-  // The folder was not even opened, so the disk was not asked and may be asked again: a flood of
-  // connections takes descriptors, and must not end the journal. While it is opened there are none.
-  while (!synced && state.is_running &&
-         (synced.error().os_code() == EMFILE || synced.error().os_code() == ENFILE)) {
-    co_await sleep(state.options.retry_delay);
-    synced = co_await as_result(sync_dir(state.folder));
-  }
+  const auto synced = co_await as_result(state.files.sync());
   if (synced) co_return;
   if (synced.error() == errc::cancelled) co_await checkpoint();  // ends here
   // As with data: a later sync that works would prove nothing about this name.
@@ -153,15 +146,15 @@ task<> add_prepared(journal_state& state, bool writes_zeros) {
     raise(error(errc::unsupported, "the numbers of the journal's segments are used up"));
   }
   const std::uint32_t number = state.number_last + 1;
-  const std::string path = path_in(state.folder, segment_name(number));
-  const std::string unfinished = path + ".tmp";
+  std::string name = segment_name(number);
+  const std::string unfinished = name + ".tmp";
   stay_in_place(state);
   auto blank = std::make_shared<file>(
-      co_await make_blank_file(unfinished, state.options.segment_bytes, writes_zeros));
+      co_await make_blank_file(state.files, unfinished, state.options.segment_bytes, writes_zeros));
   std::list<prepared_segment> made;  // has its memory before the file has its name
   made.push_back(
       {.number = number, .capacity = state.options.segment_bytes, .open = std::move(blank)});
-  co_await publish(state, unfinished, path);
+  co_await publish(state, unfinished, std::move(name));
   state.number_last = number;
   state.prepared.splice(state.prepared.end(), made);
   state.wake_room();

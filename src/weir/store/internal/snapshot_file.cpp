@@ -39,15 +39,13 @@ task<bool> is_whole_by_pieces(segment_reader* reader, std::uint64_t at, std::uin
 
 }  // namespace
 
-snapshot_file_writer::snapshot_file_writer(std::string folder, snapshot_header header)
-    : folder_(std::move(folder)), header_(header) {}
-
-std::string snapshot_file_writer::unfinished_path() const {
-  return path_in(folder_, snapshot_name(header_.lsn) + ".tmp");
+std::string snapshot_file_writer::unfinished_name() const {
+  return snapshot_name(header_.lsn) + ".tmp";
 }
 
 task<> snapshot_file_writer::begin() {
-  file_ = co_await open_file(unfinished_path(), {.write = true, .create = true, .truncate = true});
+  file_ =
+      co_await in_.open_file(unfinished_name(), {.write = true, .create = true, .truncate = true});
   char bytes[snapshot_header::size];
   encode(header_, bytes);
   decode({bytes, sizeof bytes}, header_);  // for the checksum

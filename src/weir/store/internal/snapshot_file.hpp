@@ -21,19 +21,20 @@ struct snapshot_info {
 
 class snapshot_file_writer {
  public:
-  snapshot_file_writer(std::string folder, snapshot_header header);
+  snapshot_file_writer(const directory& in, snapshot_header header) noexcept
+      : in_(in), header_(header) {}
 
   task<> begin();
   task<> add(std::string_view slice);
   /// Everything up to lsn_end must be durable. The file is whole and synced then, but still under
   /// its unfinished name.
   task<snapshot_info> finish(std::uint64_t lsn_end, std::uint32_t prev_crc);
-  std::string unfinished_path() const;
+  std::string unfinished_name() const;
 
  private:
   task<> add_chunk(chunk_kind kind, std::string_view data);
 
-  std::string folder_;
+  const directory& in_;
   snapshot_header header_;
   file file_;
   std::uint64_t end_ = 0;
