@@ -1,5 +1,6 @@
 #include <weir/wire/http1_body.hpp>
 
+#include <weir/wire/internal/hex_value.hpp>
 #include <weir/wire/internal/http1_scan.hpp>
 
 #include <algorithm>
@@ -14,13 +15,6 @@ constexpr http_fault bad_trailer{400, "bad_trailer",
                                  "a trailer must be lines of a name, a colon and a value"};
 constexpr http_fault body_too_large{413, "body_too_large", "the body is over its size limit"};
 constexpr std::size_t size_digits_max = 16;  // 64 bits; also bounds leading zeros
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 }  // namespace
 
 http1_body_decoder::http1_body_decoder(body_framing framing, std::uint64_t content_length,
@@ -130,7 +124,7 @@ void http1_body_decoder::step(char c) {
 }
 
 void http1_body_decoder::step_size(char c) noexcept {
-  const int digit = hex_value(c);
+  const int digit = detail::hex_value(c);
   if (digit >= 0) {
     if (state_ == state::size_first) remaining_ = 0, size_digits_ = 0;
     state_ = state::size;

@@ -1,17 +1,12 @@
 #include <weir/wire/percent.hpp>
 
+#include <weir/wire/internal/hex_value.hpp>
+
 #include <algorithm>
 
 namespace weir {
 
 namespace {
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 bool is_unreserved(char c) {  // RFC 3986, 2.3
   return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' ||
          c == '.' || c == '_' || c == '~';
@@ -39,8 +34,8 @@ result<std::string> percent_decode(std::string_view text, plus_rule plus) {
       decoded += text[at];
       continue;
     }
-    const int high = at + 2 < text.size() ? hex_value(text[at + 1]) : -1;
-    const int low = at + 2 < text.size() ? hex_value(text[at + 2]) : -1;
+    const int high = at + 2 < text.size() ? detail::hex_value(text[at + 1]) : -1;
+    const int low = at + 2 < text.size() ? detail::hex_value(text[at + 2]) : -1;
     if (high < 0 || low < 0) {
       return fail(errc::malformed, "a percent sign in a URL must be followed by two hex digits");
     }
