@@ -37,5 +37,8 @@ if(WEIR_SHARED_HEADERS)
   weir_make_shared_headers(weir_covered_headers tests/shared/library_headers.cpp)
   target_include_directories(weir_covered_headers PRIVATE src)
   target_link_libraries(weir_covered_headers PRIVATE weir_options weir_coverage Threads::Threads fmt::fmt Boost::json)
+  if(WEIR_DEFECTS)
+    target_compile_definitions(weir_covered_headers PRIVATE WEIR_DEFECTS)  # as weir
+  endif()
   weir_share_headers(weir_covered_headers tests/shared/library_headers.cpp weir_covered ${programs})
 endif()

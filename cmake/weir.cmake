@@ -154,8 +154,8 @@ set_source_files_properties(src/weir/serve/version.cpp PROPERTIES COMPILE_DEFINI
 # is in units of its own: a member of the library that holds some of it as well would define it twice.
 set(fuzzed ${sources})
 list(FILTER fuzzed INCLUDE REGEX "/src/weir/(base|wire|http|store)/|/flow/cron\\.|/io/(key_press|reader|read_buffer)\\.\
-|/broker/(broker_record|broker_snapshot|broker_state|key_book|message|message_id|message_store|queue_settings|reply_book|text_pool)\\.\
-|/serve/(json_settings|query_params|routes|server_config|submit_fields|token_set)\\.")
+|/broker/(broker_record|broker_snapshot|broker_state|broker_audit|broker_decide|planner|retry_policy|key_book|message|message_id|message_store|queue_settings|reply_book|text_pool)\\.\
+|/serve/(internal/json_reader|json_writer|api_problem|json_settings|query_params|routes|server_config|submit_fields|token_set)\\.")
 list(REMOVE_ITEM sources ${fuzzed})
 weir_library_units(units weir ${sources})
 weir_library_units(units_fuzzed weir_of_fuzzers ${fuzzed})

@@ -434,8 +434,9 @@ int renameat(int folder, const char* from, int to_folder, const char* to) noexce
 
 int unlinkat(int folder, const char* path, int flags) noexcept {
   static auto* const real = next<int(int, const char*, int)>("unlinkat");
-  return around_name(op::remove, whole(folder, path), "",
-                     [&] { return real(folder, path, flags); });
+  const auto call = [&] { return real(folder, path, flags); };
+  return (flags & AT_REMOVEDIR) != 0 ? call()
+                                     : around_name(op::remove, whole(folder, path), "", call);
 }
 
 int mkdir(const char* path, mode_t mode) noexcept {

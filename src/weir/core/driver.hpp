@@ -64,7 +64,8 @@ enum class io_op : std::uint8_t {
   rename,        // path, path_to (both in `handle`) -> 0
   remove,        // path (in `handle`; flags 1 = folder) -> 0
   make_dir,      // path, mode -> 0
-  sync_dir,      // path or handle -> 0: makes renames, creations and removals in it durable
+  sync_dir,      // handle (the path says nothing then) or path -> 0: makes renames, creations and
+                 // removals in it durable
   receive_datagrams,  // handle, memory = io_datagrams, size = how many -> how many came
   send_datagrams,     // the same -> how many were sent; an error is that of the first
   poll,          // handle, flags (POLLIN ...) -> ready flags: for descriptors of other libraries

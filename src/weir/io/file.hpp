@@ -187,13 +187,14 @@ class [[nodiscard]] file {
 
 /// An open directory. A path is walked anew by each call and may lead elsewhere by then; what is
 /// done by a name in an open directory is done there, wherever it was moved and whatever took its
-/// place.
+/// place. A symbolic link among its entries is followed by open_file().
 ///
 /// Cancel:  each of its waits happened or did not.
 /// Order:   none between operations in flight at once; await one before the next to order them.
 /// Bound:   one descriptor; the driver's blocking pool.
 /// Errors:  those of the calls on paths, below, with the path that it was opened by in their texts;
-///          `invalid_argument` for a name with a / and for . and ..; `closed` after close().
+///          `invalid_argument` for a name with a / and for . and ..; `closed` after close(). Each
+///          call makes a text: std::bad_alloc comes from the call itself.
 /// Threads: one loop.
 class [[nodiscard]] directory {
  public:

@@ -14,7 +14,7 @@ namespace weir {
 
 namespace {
 
-void append_escaped(std::string& out, char c) {
+void append_json_char(std::string& out, char c) {
   switch (c) {
     case '"':
       out += "\\\"";
@@ -63,7 +63,7 @@ void append_json_string(std::string& out, std::string_view text) {
     const auto c = static_cast<unsigned char>(text[at]);
     if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) continue;
     out += text.substr(plain, at - plain);
-    append_escaped(out, text[at]);
+    append_json_char(out, text[at]);
     plain = at + 1;
   }
   out += text.substr(plain);

@@ -10,7 +10,7 @@ namespace weir {
 
 namespace {
 
-void append_escaped(std::string& out, std::string_view text, bool is_label) {
+void append_exposition_text(std::string& out, std::string_view text, bool is_label) {
   for (const char c : text) {
     if (c == '\\') {
       out += "\\\\";
@@ -44,7 +44,7 @@ metrics_text& metrics_text::family(std::string_view name, std::string_view type,
                                    std::string_view help) {
   family_ = name;
   out_ += fmt::format("# HELP {} ", name);
-  append_escaped(out_, help, false);
+  append_exposition_text(out_, help, false);
   out_ += fmt::format("\n# TYPE {} {}\n", name, type);
   return *this;
 }
@@ -58,7 +58,7 @@ void metrics_text::line(std::string_view suffix, metric_labels labels, metric_la
     out_ += separator;
     out_ += one.name;
     out_ += "=\"";
-    append_escaped(out_, one.value, true);
+    append_exposition_text(out_, one.value, true);
     out_ += '"';
     separator = ',';
   };

@@ -210,7 +210,9 @@ int virtual_disk::open(const char* path, std::uint32_t flags, io_handle as, io_h
     at.found->cut(0);
     at.found->set_size(0);
   }
-  open_[as] = {.file = at.found, .flags = flags, .path = path};
+  const bool is_name = in >= 0 && *path != '/';
+  std::string whole = is_name ? open_.at(in).path + "/" + path : path;
+  open_[as] = {.file = at.found, .flags = flags, .path = std::move(whole)};
   return 0;
 }
 
@@ -315,7 +317,8 @@ int virtual_disk::sync_dir(const char* path) {
 
 int virtual_disk::sync_dir(io_handle handle) {
   const auto found = open_.find(handle);
-  return found == open_.end() ? -EBADF : sync_entries(found->second.file);
+  if (found == open_.end()) return -EBADF;
+  return found->second.file->kind == kind_folder ? sync_entries(found->second.file) : sync(handle);
 }
 
 int virtual_disk::sync_entries(const node_ref& folder) {

@@ -206,10 +206,9 @@ WEIR_TEST("the folder of another in our folder's place is not read from") {
   EXPECT_GE(refused, 20u);
 }
 
-// Nobody's connections take descriptors then: to try again would be for ever.
 WEIR_TEST("an opening without descriptors ends") {
   journal_model model;
-  testing::world().add_fault({.op = io_op::sync_dir, .code = EMFILE, .count = 1'000'000});
+  testing::world().add_fault({.op = io_op::open, .code = EMFILE, .count = 1'000'000});
   const auto opened = co_await as_result(journal::open("/data", tiny, model));
   WEIR_REQUIRE(!opened);
   EXPECT_THAT(describe(opened.error()), HasSubstr("Too many open files"));

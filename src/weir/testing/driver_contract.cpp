@@ -420,6 +420,7 @@ void directories(desk& on) {
   EXPECT_EQ(moved.names(), std::vector<std::string>{"a"});
   EXPECT_EQ(in.run(io_op::rename, "a", 0, "b", held), 0);
   EXPECT_EQ(in.run(io_op::sync_dir, held, 0), 0);
+  EXPECT_EQ(in.run(io_op::sync_dir, "", 0, {}, held), 0) << "the path says nothing";
   EXPECT_EQ(moved.names(), std::vector<std::string>{"b"});
   EXPECT_EQ(in.run(io_op::remove, "a", 0, {}, held), -ENOENT);
   EXPECT_EQ(in.run(io_op::remove, "b", 0, {}, held), 0);

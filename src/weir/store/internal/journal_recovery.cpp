@@ -369,6 +369,7 @@ task<> recover_journal(journal_state& state) {
   replay player(state.client, start.lsn, meter, state.options.accept_loss);
   journal_scan scan(contents, player, state.options.accept_loss);
   co_await scan.run(start);
+  stay_in_place(state);  // what was read by its path was in our folder: it decides what is changed
   std::vector<journal_damage>& damages = scan.damages();
   std::ranges::move(player.lost(), std::back_inserter(damages));
   check_alive(state, contents, damages);

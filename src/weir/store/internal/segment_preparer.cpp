@@ -11,7 +11,6 @@
 #include <weir/store/internal/journal_folder.hpp>
 #include <weir/store/internal/journal_state.hpp>
 
-#include <cerrno>
 #include <list>
 #include <string>
 #include <utility>
