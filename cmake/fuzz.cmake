@@ -2,7 +2,7 @@
 # x_corpus beside it, when there is one), then new inputs. `./dev fuzz` runs them for longer.
 set(WEIR_FUZZ_SECONDS 5 CACHE STRING "How long each fuzzer runs as a test")
 
-# Coverage makes the tests a fifth to two fifths slower, so that only the fuzzers have it: in their own sources, and in what they
+# Coverage makes the tests a fifth to a half slower, so that only the fuzzers have it: in their own sources, and in what they
 # put their inputs through (cmake/weir.cmake), once more.
 add_library(weir_coverage INTERFACE)
 target_compile_options(weir_coverage INTERFACE -fsanitize=fuzzer-no-link)
