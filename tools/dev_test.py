@@ -112,6 +112,14 @@ class DevTest(unittest.TestCase):
         self.assertIn("FAILED: tests of asan", done.stderr)
         self.assertEqual([call.split()[2] for call in self.calls() if call.startswith("ctest")], ["dev", "asan", "tsan"])
 
+    def test_whole_programs_run_in_shares_and_what_was_named_by_itself(self):
+        (self.root / "installed").write_text("clang-19\nninja-build\npython3\n")
+        self.tool("ctest", f'echo "ctest ${{WEIR_TEST_SHARES-by name}}" >> {self.root}/calls')
+        os.environ.pop("WEIR_TEST_SHARES", None)  # this test may run in a share's environment
+        self.dev("test")
+        self.dev("test", "scope")
+        self.assertEqual([call for call in self.calls() if call.startswith("ctest")], 3 * ["ctest 1"] + ["ctest by name"])
+
     def test_the_new_seeds_of_a_run_are_printed(self):
         (self.root / "installed").write_text("clang-19\nninja-build\npython3\n")
         logs = self.root / "build" / "dev" / "Testing" / "Temporary"

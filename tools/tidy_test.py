@@ -661,6 +661,15 @@ class Clang(TidyTest):
             found = [one for one in self.clang(tidy_clang.rule_headers_alone) if f"/{floor}/" in str(one)]
             self.assertEqual(len(found), count, floor)
 
+    def test_a_header_that_another_begins_with_is_compiled_there_and_one_that_another_goes_on_with_is_not(self):
+        self.write("src/weir/base/a.hpp", "#pragma once\nstd::size_t f();\n")
+        self.write("src/weir/base/b.hpp", "#pragma once\n#include <weir/base/a.hpp>\n\n#include <cstddef>\n")
+        found = self.clang(tidy_clang.rule_headers_alone)
+        self.assert_one(found, "src/weir/base/b.hpp:1 the header does not compile alone")
+        self.assertIn("weir/base/a.hpp:2:", found[0])
+        self.write("src/weir/base/b.hpp", "#pragma once\n#include <cstddef>\n#include <weir/base/a.hpp>\n")
+        self.assert_one(self.clang(tidy_clang.rule_headers_alone), "src/weir/base/a.hpp:1 the header does not compile alone")
+
     def test_a_name_that_two_headers_have_is_found(self):
         self.write("src/weir/base/a.hpp", "#pragma once\nclass window {};\n")
         self.write("src/weir/core/b.hpp", "#pragma once\nnamespace other {\nclass window {};\n}\n")
