@@ -6,6 +6,7 @@
 #include <cctype>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -83,6 +84,20 @@ void check_found(const std::string& set, const kernel& of, std::uint64_t most) {
   table().push_back(made);
 }
 
+// To how many exceptions failures of other campaigns are shrunk, for those who work at shrinking.
+void print_further(explored_kernel& one, std::uint64_t campaigns) {
+  std::map<std::size_t, int> lengths;
+  for (std::uint64_t further = 1; further <= campaigns; ++further) {
+    const exploration seen = explore(one, {.schedules = schedules_rare_max,
+                                           .first_seed = 1 + further * schedules_rare_max,
+                                           .only = strategy::random,
+                                           .twice_every = 0});
+    if (seen.failure) ++lengths[seen.failure->shrunk.exceptions.size()];
+  }
+  for (const auto& [length, count] : lengths)
+    fmt::print("{} failures are shrunk to {} exceptions\n", count, length);
+}
+
 // One campaign of the plainest strategy: the others meet it even less often. What it is shrunk to
 // may only get shorter.
 void check_rare(const std::string& set, const kernel& of) {
@@ -94,6 +109,8 @@ void check_rare(const std::string& set, const kernel& of) {
   const std::size_t shrunk = seen.failure->shrunk.exceptions.size();
   EXPECT_LE(shrunk, of.shrunk_most) << seen.failure->shrunk.text();
   EXPECT_GE(shrunk, of.switches_least) << "fewer switches are enough than is known";
+  if (const char* campaigns = std::getenv("WEIR_RARE_CAMPAIGNS"))
+    print_further(one, std::strtoull(campaigns, nullptr, 10));
   table().push_back({.set = set,
                      .of = &of,
                      .runs = seen.runs * seeds,

@@ -7,6 +7,7 @@
 #include <weir/io/run_program.hpp>
 #include <weir/pool/pool.hpp>
 
+#include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -22,6 +23,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace weir {
@@ -119,17 +121,6 @@ std::uint64_t anonymous_bytes() noexcept {
   return kib * 1024;
 }
 
-struct process_costs {
-  std::int64_t cpu_ns = 0;
-  std::int64_t switches = 0;
-
-  static process_costs now() noexcept {
-    rusage used{};
-    ::getrusage(RUSAGE_SELF, &used);
-    return {read_clock(CLOCK_PROCESS_CPUTIME_ID), used.ru_nvcsw + used.ru_nivcsw};
-  }
-};
-
 /// Looks from a thread of its own at the memory of the process: before there are callers, and when
 /// all of them have asked.
 class memory_sampler {
@@ -137,7 +128,10 @@ class memory_sampler {
   memory_sampler() : thread_([this] { watch(); }) { ready_.wait(); }
   memory_sampler(const memory_sampler&) = delete;
   memory_sampler& operator=(const memory_sampler&) = delete;
-  ~memory_sampler() { begin({}); }
+  ~memory_sampler() {
+    begin({});
+    let_go();
+  }
 
   /// The moments are known, and callers will come. The first ones stay.
   void begin(const trial_moments& at) noexcept {
@@ -148,11 +142,16 @@ class memory_sampler {
   }
   /// What the callers have added, once it was begun and has looked.
   std::uint64_t end() noexcept {
+    let_go();
     thread_.join();
     return with_callers_ - std::min(alone_, with_callers_);
   }
-  /// What looking has cost, after end().
-  std::int64_t cpu_ns() const noexcept { return cpu_ns_; }
+  /// What looking has cost up to now; until end().
+  std::int64_t cpu_ns() noexcept {
+    clockid_t of_thread{};
+    ::pthread_getcpuclockid(thread_.native_handle(), &of_thread);
+    return read_clock(of_thread);
+  }
 
  private:
   void watch() noexcept {
@@ -160,20 +159,36 @@ class memory_sampler {
     alone_ = anonymous_bytes();
     ready_.count_down();
     known_.wait();
-    const std::int64_t before = read_clock(CLOCK_THREAD_CPUTIME_ID);
     wait_plainly(at_.start + at_.spread - clock());
     with_callers_ = anonymous_bytes();
-    cpu_ns_ = read_clock(CLOCK_THREAD_CPUTIME_ID) - before;
+    over_.wait();  // a thread that has ended has no clock
+  }
+  void let_go() noexcept {
+    if (!std::exchange(is_let_go_, true)) over_.count_down();
   }
 
   trial_moments at_;
   bool is_begun_ = false;
+  bool is_let_go_ = false;
   std::uint64_t alone_ = 0;
   std::uint64_t with_callers_ = 0;
-  std::int64_t cpu_ns_ = 0;
   std::latch ready_{1};
   std::latch known_{1};
+  std::latch over_{1};
   std::jthread thread_;
+};
+
+struct process_costs {
+  std::int64_t cpu_ns = 0;
+  std::int64_t switches = 0;
+  std::int64_t looking_ns = 0;  // of cpu_ns the sampler's: its look may come after the callers
+
+  static process_costs now(memory_sampler& memory) noexcept {
+    rusage used{};
+    ::getrusage(RUSAGE_SELF, &used);
+    const std::int64_t cpu_ns = read_clock(CLOCK_PROCESS_CPUTIME_ID);
+    return {cpu_ns, used.ru_nvcsw + used.ru_nivcsw, memory.cpu_ns()};
+  }
 };
 
 /// The latency that `share` of all that were begun did not exceed. Those that have not ended took
@@ -187,17 +202,18 @@ latency_figure percentile(const caller_book& book, double share, duration least)
   return {value, false};
 }
 
-/// `before` is what the process had cost when the callers came; now all have ended.
+/// `before` is from when the callers came; now all have ended.
 shape_figures figures_of(program_shape shape, const shape_trial& plan, const caller_book& book,
                          const process_costs& before, memory_sampler& memory) {
-  const process_costs after = process_costs::now();
+  const std::int64_t looking_ns = memory.cpu_ns() - before.looking_ns;  // first: it may still look
+  const process_costs after = process_costs::now(memory);
   const duration phase = counted_time(plan);
   shape_figures out{.shape = shape, .concurrency = plan.load.concurrency};
   out.per_second = static_cast<double>(book.ended_now) * 1e9 / static_cast<double>(phase.ns);
   out.p50 = percentile(book, 0.5, phase);
   out.p99 = percentile(book, 0.99, phase);
   out.memory_bytes = memory.end();
-  const std::int64_t cpu_ns = after.cpu_ns - before.cpu_ns - memory.cpu_ns();
+  const std::int64_t cpu_ns = after.cpu_ns - before.cpu_ns - looking_ns;
   const auto all = static_cast<double>(std::max<std::uint64_t>(book.ended, 1));
   out.cpu_ns = static_cast<double>(cpu_ns) / all;
   out.switches = static_cast<double>(after.switches - before.switches) / all;
@@ -213,7 +229,7 @@ shape_figures run_plain(const shape_trial& plan) {
   const std::uint64_t rounds = rounds_of(plan);
   memory_sampler memory;
   const std::string held = held_memory(plan.load);
-  const process_costs before = process_costs::now();
+  const process_costs before = process_costs::now(memory);
   const trial_moments at(plan, clock());
   memory.begin(at);
   std::vector<time_point> line(callers);  // a ring: when each of them has asked, the oldest first
@@ -288,7 +304,7 @@ std::optional<shape_figures> try_threads(const shape_trial& plan, std::uint32_t 
   threads.reserve(count);
   all.is_given_up = !start_threads(all, books, threads);
   started = static_cast<std::uint32_t>(threads.size());
-  const process_costs before = process_costs::now();
+  const process_costs before = process_costs::now(memory);
   all.at = trial_moments(plan, clock());
   if (!all.is_given_up) memory.begin(all.at);
   all.known.count_down();
@@ -319,8 +335,9 @@ struct task_callers {
   const shape_trial& plan;
   const trial_moments& at;
   std::vector<caller_book>& books;  // one for each loop
-  pool* computing;                  // null: on the loop
-  process_costs before = {};        // set by the first caller: the loops and their drivers run
+  memory_sampler& memory;
+  pool* computing;            // null: on the loop
+  process_costs before = {};  // set by the first caller: the loops and their drivers run
   std::atomic<std::uint32_t> loops{0};
 };
 
@@ -329,7 +346,7 @@ task<> call_in_task(task_callers* all, caller_book* book, std::uint32_t caller) 
   const std::uint64_t rounds = rounds_of(all->plan);
   const trial_moments& at = all->at;
   co_await sleep(at.start_of(caller, all->plan.load.concurrency) - clock());
-  if (caller == 0) all->before = process_costs::now();
+  if (caller == 0) all->before = process_costs::now(all->memory);
   for (time_point asked = clock(); asked < at.end; asked = clock()) {
     book->begin(at, asked);
     if (all->plan.load.wait > duration()) {
@@ -373,8 +390,11 @@ shape_figures run_tasks(program_shape shape, const shape_trial& plan) {
                          clock() + duration::milliseconds(20) + task_start * plan.load.concurrency);
   memory.begin(at);
   std::vector<caller_book> books(loops);
-  task_callers all{
-      .plan = plan, .at = at, .books = books, .computing = computing ? &*computing : nullptr};
+  task_callers all{.plan = plan,
+                   .at = at,
+                   .books = books,
+                   .memory = memory,
+                   .computing = computing ? &*computing : nullptr};
   const run_options options{.stop_on_signals = false, .cores = loops};
   if (run_on_all_cores(options, call_on_loop, &all) != 0) {
     return {.shape = shape, .gap = shape_gap::no_driver};
