@@ -2,8 +2,8 @@
 // exceptions out of a log (shrink.hpp) makes another run of all that comes behind, and ends where
 // none can go alone. The hard idea: two turns of a task become one when the second is moved to the
 // first, or the first to the second; the other tasks' steps stay in their order, so most of the run
-// is what it was (trace simplification; Jalbert and Sen 2010). Where no two can be joined, turns and
-// steps are moved at random, as long as it fails and is no longer, until two can be.
+// is what it was (trace simplification; Jalbert and Sen 2010). Where no two can be joined, turns
+// and steps are moved at random, as long as it fails and is no longer, until two can be.
 #pragma once
 
 #include <weir/sim/choice.hpp>
