@@ -101,6 +101,7 @@ timer_wheel::timer_wheel(time_point start) noexcept
     : current_(static_cast<std::uint64_t>(start.ns) >> tick_shift) {
   static_assert(shift_of(level_count - 1) + narrow_bits + tick_shift >= 63,
                 "every moment has a slot");
+  make_empty(fresh_);
   make_empty(expired_);
   for (slot& s : slots_) {
     make_empty(s.head);
@@ -146,8 +147,18 @@ void timer_wheel::place(timer& t) noexcept {
 }
 
 void timer_wheel::insert(timer& t) noexcept {
-  place(t);
+  push_back(fresh_, t);
   ++count_;
+}
+
+void timer_wheel::place_fresh() noexcept {
+  timer_link* t = fresh_.next;
+  make_empty(fresh_);
+  while (t != &fresh_) {
+    timer_link* following = t->next;
+    place(timer_of(t));
+    t = following;
+  }
 }
 
 std::uint64_t timer_wheel::start_of(int level, int index) const noexcept {
@@ -157,7 +168,7 @@ std::uint64_t timer_wheel::start_of(int level, int index) const noexcept {
   return above | (static_cast<std::uint64_t>(index) << shift);
 }
 
-bool timer_wheel::first_slot(int& level, int& index) const noexcept {
+bool timer_wheel::first_slot(int& level, int& index) noexcept {
   level = 0;
   for (int word = 0; word < slot_count / 64; ++word) {
     while (used_[word] != 0) {
@@ -174,8 +185,9 @@ bool timer_wheel::first_slot(int& level, int& index) const noexcept {
   return false;
 }
 
-time_point timer_wheel::next_due() const noexcept {
+time_point timer_wheel::next_due() noexcept {
   if (count_ == 0) return time_point::never();
+  place_fresh();
   if (!is_empty(expired_) && !is_planted("core: timers beyond one turn's share are forgotten"))
     return timer_of(expired_.next).due;
   int level = 0;
@@ -238,6 +250,7 @@ void timer_wheel::advance(time_point now, std::size_t fires_max) noexcept {
     current_ = static_cast<std::uint64_t>(now.ns) >> tick_shift;
     return;
   }
+  place_fresh();
   if (is_empty(expired_)) collect(now, fires_max);
   for (; fires_max != 0 && !is_empty(expired_); --fires_max) {
     timer& t = timer_of(expired_.next);

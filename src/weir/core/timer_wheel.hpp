@@ -2,7 +2,8 @@
 // levels of 256 slots hold what is due within 4.3 s, as most timers are, so that these are moved
 // once at most; six levels of 64 slots hold the rest. The hard idea: slots are coarse, but each
 // timer keeps its exact due time, so nothing fires early and virtual time jumps to exact moments;
-// insertion and removal stay a few stores.
+// insertion and removal stay a few stores. A timer gets its slot when somebody looks for what is
+// due: most time-outs of what need not wait are gone by then.
 //
 // Invariants: (1) current_ never passes a non-empty slot's start without that slot having been
 // emptied or sunk;
@@ -69,7 +70,7 @@ class timer_wheel {
   /// A timer set by one that fires is left for a later call, whatever its due time.
   void advance(time_point now, std::size_t fires_max = ~std::size_t{0}) noexcept;
   /// Not later than the due time of the first timer; never() when there is none.
-  time_point next_due() const noexcept;
+  time_point next_due() noexcept;
   std::size_t count() const noexcept { return count_; }
 
  private:
@@ -103,9 +104,11 @@ class timer_wheel {
 
   /// The first slot with a timer: false when there is none. Empty slots met on the way lose their
   /// bit.
-  bool first_slot(int& level, int& index) const noexcept;
+  bool first_slot(int& level, int& index) noexcept;
   std::uint64_t start_of(int level, int index) const noexcept;
   void place(timer& t) noexcept;
+  /// In the order in which they were inserted.
+  void place_fresh() noexcept;
   /// Moves what is due from a level-0 slot to the end of expired_.
   std::size_t collect(slot& s, time_point now) noexcept;
   /// The same for all slots, in their order, until `wanted` or more are collected.
@@ -114,8 +117,9 @@ class timer_wheel {
 
   std::uint64_t current_;  // (1) ticks
   std::size_t count_ = 0;
-  timer_link expired_;                                // what an advance() had no room for
-  mutable std::uint64_t used_[slot_count / 64] = {};  // a bit per slot that may hold timers
+  timer_link fresh_;                          // inserted since the last look
+  timer_link expired_;                        // what an advance() had no room for
+  std::uint64_t used_[slot_count / 64] = {};  // a bit per slot that may hold timers
   slot slots_[slot_count];
 };
 

@@ -117,6 +117,16 @@ TEST_F(TimerWheel, what_an_advance_had_no_room_for_fires_next_in_order_unless_re
   EXPECT_EQ(wheel_.next_due(), time_point::never());
 }
 
+TEST_F(TimerWheel, what_was_removed_before_anybody_looked_wakes_nobody) {
+  const probe& later = add(now_ + duration::seconds(10));
+  probe& earlier = add(later.due - duration::nanoseconds(1));  // in the same slot
+  wheel_.remove(earlier);
+  EXPECT_EQ(wheel_.count(), 1u);
+  EXPECT_EQ(wheel_.next_due(), later.due);
+  wheel_.remove(add(now_));
+  EXPECT_EQ(wheel_.next_due(), later.due);
+}
+
 TEST_F(TimerWheel, removing_twice_or_after_firing_is_harmless) {
   probe& one = add(now_ + duration(10));
   wheel_.remove(one);
