@@ -31,6 +31,7 @@ set(CPACK_DEBIAN_DEVEL_PACKAGE_NAME weir-dev)
 set(CPACK_DEBIAN_DEVEL_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVEL_PACKAGE_DEPENDS
   "libfmt-dev, libspdlog-dev, libssl-dev, libboost-json1.81-dev, liburing-dev, libc-ares-dev, pkg-config")
+set(CPACK_DEBIAN_DEVEL_PACKAGE_RECOMMENDS "libgtest-dev")  # for weir::testing
 set(CPACK_DEBIAN_DEVEL_DESCRIPTION "asynchronous processing for C++: headers and libraries
  Tasks, scopes, channels, sockets, HTTP and the journal of weir, for programs in C++23.")
 set(CPACK_COMPONENT_DEVEL_DESCRIPTION ${CPACK_DEBIAN_DEVEL_DESCRIPTION})

@@ -292,17 +292,23 @@ if(WEIR_EXAMPLES)
 endif()
 
 if(WEIR_TESTS)
-  enable_testing()
   find_package(GTest REQUIRED)
-  include(GoogleTest)
+elseif(WEIR_TESTING OR PROJECT_IS_TOP_LEVEL)
+  find_package(GTest QUIET)
+endif()
+# The test kit, a part of weir-dev: what users test their programs with.
+if(WEIR_TESTS OR (WEIR_TESTING AND GTest_FOUND))
   weir_sources(sources testing)
-  if(sources)
-    weir_library_units(sources weir_testing ${sources})
-    add_library(weir_testing STATIC ${sources})
-    set_target_properties(weir_testing PROPERTIES EXPORT_NAME testing)
-    target_link_libraries(weir_testing PUBLIC weir_memory_watch GTest::gtest ${CMAKE_DL_LIBS} PRIVATE $<BUILD_INTERFACE:weir_options> fmt::fmt)
-    weir_share_library_headers(weir_testing)
-  endif()
+  weir_library_units(sources weir_testing ${sources})
+  add_library(weir_testing STATIC ${sources})
+  set_target_properties(weir_testing PROPERTIES EXPORT_NAME testing)
+  target_link_libraries(weir_testing PUBLIC weir_memory_watch GTest::gtest ${CMAKE_DL_LIBS} PRIVATE $<BUILD_INTERFACE:weir_options> fmt::fmt)
+  weir_share_library_headers(weir_testing)
+endif()
+
+if(WEIR_TESTS)
+  enable_testing()
+  include(GoogleTest)
   set(test_libraries weir weir_memory_watch weir_testing weir_options fmt::fmt spdlog::spdlog OpenSSL::SSL OpenSSL::Crypto
     Boost::json PkgConfig::uring PkgConfig::cares GTest::gtest GTest::gmock)
   # Tests are compiled once and run for milliseconds: without optimisation they compile in half the time.
@@ -360,9 +366,6 @@ endif()
 # Known bugs of concurrent programs, which the explorer must find: `./dev test corpora` prints the table. On one thread, as the floors
 # that ThreadSanitizer does not see. A release, which has no tests, has the program when it is asked for: `./dev soak` and
 # `./dev package` compare its runs with those of the tests.
-if(NOT WEIR_TESTS)
-  find_package(GTest QUIET)
-endif()
 if(GTest_FOUND AND NOT WEIR_SANITIZE STREQUAL thread)
   file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/corpora/*.cpp)
   set_source_files_properties(${PROJECT_SOURCE_DIR}/tests/corpora/explored_fingerprints_test.cpp PROPERTIES

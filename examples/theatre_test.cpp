@@ -66,6 +66,7 @@ WEIR_TEST("a seat is sold once, whenever two buyers come") {
 }
 // [/test]
 
+// [explore]
 // The careless theatre passes when one buyer comes after the other, and most runs are like that.
 class careless final : public weir::explored_program {
  public:
@@ -81,7 +82,6 @@ class careless final : public weir::explored_program {
   int sales_ = 0;
 };
 
-// [explore]
 TEST(Careless, sells_a_seat_twice_in_some_run) {
   careless program;
   const weir::exploration made = weir::explore(program, {.schedules = 1000});

@@ -203,6 +203,15 @@ class DevTest(unittest.TestCase):
             program = self.root / "build" / "release" / name
             program.parent.mkdir(parents=True, exist_ok=True)
             program.symlink_to(self.root / "bin" / name)
+        (self.root / "build" / "release" / "libweir_testing.a").touch()
+
+    def test_a_release_without_the_test_kit_is_not_packed(self):
+        self.fake_release()
+        (self.root / "build" / "release" / "libweir_testing.a").unlink()
+        done = self.dev("package")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("dev: the release has no test kit: CMake did not find GoogleTest", done.stderr)
+        self.assertEqual([call for call in self.calls() if call.startswith("cpack")], [])
 
     def test_a_release_that_explores_other_schedules_than_the_tests_is_not_packed(self):
         self.fake_release(corpora_test=1)

@@ -55,7 +55,19 @@ class PackageTest(unittest.TestCase):
         files = run("dpkg-deb", "--contents", self.packages["weir-dev"])
         self.assertIn("/usr/include/weir/core.hpp", files)
         self.assertIn("/weir-config.cmake", files)
+        self.assertIn("/libweir_testing.a", files)
+        self.assertEqual(run("dpkg-deb", "--field", self.packages["weir-dev"], "Recommends").strip(), "libgtest-dev")
         self.assertNotIn("/internal/", files)
+
+    def test_the_release_from_which_packages_are_made_has_the_test_kit_too(self):
+        source = re.search(r"^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$", (BUILD / "CMakeCache.txt").read_text(), re.MULTILINE)[1]
+        release = self.work / "release"
+        run("cmake", "-S", source, "--preset", "release", "-B", release)
+        installed = (release / "cmake_install.cmake").read_text()
+        self.assertIn("/libweir_testing.a", installed)
+        self.assertNotIn('PATTERN "testing" EXCLUDE', installed.replace("REGEX", "PATTERN"))
+        targets = run("ninja", "-C", release, "-t", "query", "all")
+        self.assertIn("libweir_testing.a", targets)
 
     def test_it_installs_starts_and_goes_without_a_trace_of_its_own(self):
         self.dpkg("--install", self.packages["weir"])

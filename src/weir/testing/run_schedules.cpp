@@ -88,9 +88,9 @@ std::optional<std::string_view> from_environment(const char* name) {
   std::exit(2);
 }
 
-std::uint64_t schedules_wanted() {
+std::optional<std::uint64_t> schedules_wanted() {
   const auto text = from_environment("WEIR_TEST_SCHEDULES");
-  if (!text) return schedules_default;
+  if (!text) return std::nullopt;
   const auto count = parse_number(*text);
   if (!count) refuse("WEIR_TEST_SCHEDULES", *text, "a number");
   if (*count == 0) {
@@ -173,9 +173,10 @@ void check_probes(const std::vector<probe_book::entry>& seen, std::source_locati
 
 explore_options options_of_tests() {
   explore_options options;
-  options.schedules = schedules_wanted();
+  const auto wanted = schedules_wanted();
+  options.schedules = wanted.value_or(schedules_default);
   options.schedules_min = schedules_least;
-  options.steps_max = schedule_steps_max;
+  if (!wanted) options.steps_max = schedule_steps_max;  // what is asked for by number is made
   return options;
 }
 

@@ -1,7 +1,9 @@
 // Planted faults, and what WEIR_TEST says about each.
 #include <weir/base/probe.hpp>
+#include <weir/core/select.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
+#include <weir/flow/event.hpp>
 #include <weir/flow/mutex.hpp>
 #include <weir/io/file.hpp>
 #include <weir/io/socket.hpp>
@@ -14,6 +16,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <optional>
 #include <string>
@@ -154,6 +157,45 @@ TEST(Report, of_what_fails_in_order_too_says_so) {
   EXPECT_NE(text.find("it fails with everything in order"), std::string::npos) << text;
   EXPECT_EQ(text.find("0 switches needed"), std::string::npos) << text;
   EXPECT_NE(text.find("  step this run, in order\n     1 "), std::string::npos) << text;
+}
+
+task<> takes_the_first_of_two_each_time() {
+  event one;
+  event other;
+  one.set();
+  other.set();
+  int firsts = 0;
+  for (int i = 0; i < 8; ++i) {
+    const auto [first, second] = co_await select(one.wait(), other.wait());
+    if (first) ++firsts;
+  }
+  EXPECT_LT(firsts, 8) << "always the first";
+}
+
+TEST(Report,
+     of_what_fails_in_order_with_plain_random_numbers_only_does_not_say_that_the_first_run_failed) {
+  const with_environment enough("WEIR_TEST_SCHEDULES", "10000");
+  const std::string text = report_of(&takes_the_first_of_two_each_time);
+  EXPECT_NE(text.find("when its random numbers are the plain ones"), std::string::npos) << text;
+  EXPECT_NE(text.find("WEIR_REPLAY=log: "), std::string::npos) << text;
+}
+
+int runs_of_sleeps = 0;
+task<> sleeps_often() {
+  for (int i = 0; i < 2'000; ++i) co_await sleep(1_ns);
+  ++runs_of_sleeps;
+}
+
+TEST(Schedules, that_are_asked_for_by_number_are_all_made) {
+  runs_of_sleeps = 0;
+  {
+    const with_environment many("WEIR_TEST_SCHEDULES", "120");
+    EXPECT_EQ(report_of(&sleeps_often), "");
+  }
+  EXPECT_GT(runs_of_sleeps, 120);
+  runs_of_sleeps = 0;
+  EXPECT_EQ(report_of(&sleeps_often), "");
+  EXPECT_LT(runs_of_sleeps, 120) << "otherwise it is enough after so many steps";
 }
 
 task<> fails_twice() {

@@ -25,9 +25,10 @@
 
 namespace weir::testing {
 
-inline constexpr std::uint64_t schedules_default = 100;       // per test, besides the one in order
-inline constexpr std::uint64_t schedules_least = 20;          // also for tests with many steps
-inline constexpr std::uint64_t schedule_steps_max = 200'000;  // of all schedules of one test
+inline constexpr std::uint64_t schedules_default = 100;  // per test, besides the one in order
+inline constexpr std::uint64_t schedules_least = 20;     // also for tests with many steps
+/// Of all schedules of one test, unless WEIR_TEST_SCHEDULES says how many are wanted.
+inline constexpr std::uint64_t schedule_steps_max = 200'000;
 
 using weir::run_outcome;
 using weir::run_outcome_in;
