@@ -28,6 +28,16 @@ function(weir_make_shared_headers name source)
   set_target_properties(${name} PROPERTIES CXX_COMPILER_LAUNCHER "")
 endfunction()
 
+# Those of the library, with the options of the libraries that follow.
+function(weir_make_library_headers name)
+  weir_make_shared_headers(${name} tests/shared/library_headers.cpp)
+  target_include_directories(${name} PRIVATE src)
+  target_link_libraries(${name} PRIVATE weir_options ${ARGN} Threads::Threads fmt::fmt Boost::json)
+  if(WEIR_DEFECTS)
+    target_compile_definitions(${name} PRIVATE WEIR_DEFECTS)  # as weir
+  endif()
+endfunction()
+
 function(weir_share_headers name source)
   set(headers CMakeFiles/${name}.dir/${source}.o)
   foreach(target ${ARGN})
@@ -193,12 +203,7 @@ target_link_libraries(weir PRIVATE $<BUILD_INTERFACE:weir_options> PUBLIC Thread
   PRIVATE fmt::fmt spdlog::spdlog OpenSSL::SSL OpenSSL::Crypto PkgConfig::uring PkgConfig::cares Boost::json)
 
 if(WEIR_SHARED_HEADERS)
-  weir_make_shared_headers(weir_library_headers tests/shared/library_headers.cpp)
-  target_include_directories(weir_library_headers PRIVATE src)
-  target_link_libraries(weir_library_headers PRIVATE weir_options Threads::Threads fmt::fmt Boost::json)
-  if(WEIR_DEFECTS)
-    target_compile_definitions(weir_library_headers PRIVATE WEIR_DEFECTS)  # as weir
-  endif()
+  weir_make_library_headers(weir_library_headers)
 endif()
 weir_share_library_headers(weir)
 
@@ -293,7 +298,7 @@ endif()
 
 if(WEIR_TESTS)
   find_package(GTest REQUIRED)
-elseif(WEIR_TESTING OR PROJECT_IS_TOP_LEVEL)
+else()
   find_package(GTest QUIET)
 endif()
 # The test kit, a part of weir-dev: what users test their programs with.

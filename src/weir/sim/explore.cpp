@@ -298,8 +298,9 @@ found_failure explorer::describe(const run_name& which, std::uint64_t runs) {
     made.shrunk = shrink_from(std::move(made.shrunk), made.shrink_runs);
   }
   // Of a campaign the run in order was the first, and it had passed.
-  if (made.shrunk.exceptions.empty() && !which.log && which.how != strategy::in_order && runs > 1 &&
-      run({}).is_failed) {
+  const bool had_passed_in_order =
+      made.shrunk.exceptions.empty() && !which.log && which.how != strategy::in_order && runs > 1;
+  if (had_passed_in_order && run({}).is_failed) {
     made.outcome = outcome_;
     made.words =
         "  now it fails with everything in order, too, and it had passed so: something outside of "
@@ -324,7 +325,7 @@ found_failure explorer::describe(const run_name& which, std::uint64_t runs) {
   run_story story = story_of(made.shrunk, failing, in_order);
   made.words = std::move(story.words);
   made.timeline = std::move(story.timeline);
-  if (made.shrunk.exceptions.empty() && !which.log && runs > 1) {
+  if (had_passed_in_order) {
     made.words =
         "  it fails with everything in order when its random numbers are the plain ones "
         "(WEIR_REPLAY=log:); the first run, in order, too, drew others and passed\n";

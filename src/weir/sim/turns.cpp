@@ -2,7 +2,6 @@
 
 #include <weir/base/random.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <utility>
@@ -66,8 +65,7 @@ class joiner {
       default:
         break;
     }
-    std::size_t second = first + 1;
-    while (second < turns_.size() && turns_[second].task != turns_[first].task) ++second;
+    const std::size_t second = next_of_its_task(first);
     if (second == turns_.size()) return std::nullopt;
     if (random_.below(2) == 0)
       return joined_at(turns_, first, second,
@@ -106,10 +104,16 @@ class joiner {
     return turns;
   }
 
+  // turns_.size() when there is none.
+  std::size_t next_of_its_task(std::size_t turn) const noexcept {
+    std::size_t at = turn + 1;
+    while (at < turns_.size() && turns_[at].task != turns_[turn].task) ++at;
+    return at;
+  }
+
   bool join_two() {
     for (std::size_t first = 0; first + 1 < turns_.size(); ++first) {
-      std::size_t second = first + 1;
-      while (second < turns_.size() && turns_[second].task != turns_[first].task) ++second;
+      const std::size_t second = next_of_its_task(first);
       if (second == turns_.size()) continue;
       for (std::size_t at = first; at < second; ++at) {
         if (take(joined_at(turns_, first, second, at))) return true;
