@@ -110,7 +110,7 @@ class hearer final : public drill_listener, public nodes_listener, public choice
   std::string task_text() const {
     for (const char* function : functions_) {
       const std::string name = short_name(function);
-      if (!name.empty() && name != "lambda") return fmt::format("task {} ({})", task_, name);
+      if (!name.empty() && !is_lambda(name)) return fmt::format("task {} ({})", task_, name);
     }
     return fmt::format("task {}", task_);
   }
@@ -165,10 +165,7 @@ void hearer::decided(const choice& what) noexcept {
   if (machines_) made.when = clock_text(machines_->elapsed());
   if (what.kind == choice_kind::task) chosen_ = decisions_.size();
   if (what.kind == choice_kind::fault) faults_.push_back(decisions_.size());
-  // Those that the program's code asks for, in a step.
-  const bool is_programs = what.kind == choice_kind::program || what.kind == choice_kind::select ||
-                           what.kind == choice_kind::maybe;
-  if (is_programs && task_ != 0 && what.machine == machine_) made.who = task_text();
+  if (is_of_program(what.kind) && task_ != 0 && what.machine == machine_) made.who = task_text();
   decisions_.push_back(std::move(made));
 }
 

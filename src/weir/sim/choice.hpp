@@ -45,6 +45,10 @@ enum class choice_kind : std::uint8_t {
 };
 inline constexpr std::size_t choice_kinds = 11;
 const char* name(choice_kind kind) noexcept;
+/// Those that a program's code asks for, in a step of a task.
+constexpr bool is_of_program(choice_kind kind) noexcept {
+  return kind == choice_kind::program || kind == choice_kind::select || kind == choice_kind::maybe;
+}
 
 /// One decision that differs from the plain one.
 struct choice {

@@ -59,6 +59,17 @@ class probes_heard {
   probe_listener* outer_;
 };
 
+class decisions_heard {
+ public:
+  decisions_heard(choices& of, choice_listener* by) noexcept : of_(of) { of_.tell(by); }
+  decisions_heard(const decisions_heard&) = delete;
+  decisions_heard& operator=(const decisions_heard&) = delete;
+  ~decisions_heard() { of_.tell(nullptr); }
+
+ private:
+  choices& of_;
+};
+
 // What the exception that is being handled says.
 std::string text_of_thrown() {
   try {
@@ -112,6 +123,7 @@ const virtual_outcome& explorer::run_prepared(strategy how, bool in_order, sched
   probes_.restart();
   {
     const probes_heard hearing(probes_);
+    const decisions_heard noting(choices_, trace && trace->keeps_notes ? trace : nullptr);
     if (alone_) {
       run_alone(in_order, trace);
     } else {
@@ -159,7 +171,6 @@ void explorer::run_alone(bool in_order, schedule_trace* trace) {
 
 void explorer::run_on_nodes(strategy how, schedule_trace* trace) {
   listener_->listen(outcome_);
-  if (trace && trace->keeps_notes) choices_.tell(trace);
   {
     explored_nodes nodes({.decisions = choices_,
                           .outcome = outcome_,
@@ -178,7 +189,6 @@ void explorer::run_on_nodes(strategy how, schedule_trace* trace) {
     machine_steps_ = nodes.steps_by_machine();
     if (!has_learned_) learned_ = nodes.learned();
   }
-  choices_.tell(nullptr);
 }
 
 // What strategies must know comes from one run at random, the same in every campaign and every

@@ -6,8 +6,8 @@
 #include <weir/flow/channel.hpp>
 #include <weir/flow/mutex.hpp>
 #include <weir/io/file.hpp>
+#include <weir/sim/explored_kit_test.hpp>
 #include <weir/sim/internal/no_end.hpp>
-#include <weir/sim/run_story.hpp>
 #include <weir/sim/shrink.hpp>
 
 #include <gtest/gtest.h>
@@ -23,20 +23,7 @@ namespace {
 
 using namespace weir::literals;
 
-// A program made of a function, whose verdict is what the function has written into `wrong`.
-class program final : public explored_program {
- public:
-  explicit program(task<> (*body)(std::string* wrong)) : body_(body) {}
-  WEIR_CORO_WRAPPER task<> body() override {
-    wrong_.clear();
-    return body_(&wrong_);
-  }
-  std::string verdict() override { return wrong_; }
-
- private:
-  task<> (*body_)(std::string*);
-  std::string wrong_;
-};
+using sim_test::program;
 
 task<> append(std::string* to, char what) {
   to->push_back(what);
@@ -501,15 +488,6 @@ TEST(Explore, a_body_that_throws_before_it_is_a_task_leaves_nobody_to_hear_probe
   } program;
   EXPECT_THROW(explore(program), std::runtime_error);
   EXPECT_EQ(set_probe_listener(nullptr), nullptr) << "it would hear the next maybe()";
-}
-
-TEST(ShortName, is_the_function_alone) {
-  EXPECT_EQ(short_name("task<> weir::(anonymous namespace)::producer(int, sender<int> &)"),
-            "producer");
-  EXPECT_EQ(short_name("task<void> work(void (*)(int))"), "work");
-  EXPECT_EQ(short_name("auto f()::(anonymous class)::operator()(scope &) const"), "lambda");
-  EXPECT_EQ(short_name("static task<> weir::weir_test_body_58()"), "the test");
-  EXPECT_EQ(short_name(""), "");
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ std::string_view file_of(const std::source_location& place) noexcept {
 
 std::string doing(const step_note& note) {
   return fmt::format("{} {}:{}", note.is_first ? "begins, spawned at" : "goes on at",
-                     file_of(note.here), note.here.line());
+                     file_of(note.told), note.told.line());
 }
 
 std::string who(const step_note& note, const schedule_trace& trace) {
@@ -38,6 +38,28 @@ std::string switch_text(const step_note& note, const schedule_trace& trace) {
                            doing(note), note.over_task);
 }
 
+// "before step 3", "in step 3, for task 2 (take)"
+std::string when(const event_note& event, const schedule_trace& trace) {
+  const std::vector<step_note>& notes = trace.notes();
+  const std::uint64_t before = event.before_step;
+  const bool is_in_step = event.made && is_of_program(event.made->kind) && before != 0 &&
+                          before <= notes.size() &&
+                          notes[before - 1].machine == event.made->machine;
+  if (is_in_step) return fmt::format("in step {}, for {}", before, who(notes[before - 1], trace));
+  return before == notes.size() ? "after the last step" : fmt::format("before step {}", before + 1);
+}
+
+// "lambda in take" of "auto take(int)::(anonymous class)::operator()".
+std::string name_of_lambda(std::string_view text) {
+  constexpr std::string_view sign = "::(anonymous class)";
+  text = text.substr(0, text.rfind("::"));
+  if (!text.ends_with(sign)) return "lambda";
+  text.remove_suffix(sign.size());
+  if (!text.ends_with(')') || text.ends_with("(anonymous namespace)")) return "lambda";
+  const std::string around = short_name(text);
+  return is_lambda(around) ? around : "lambda in " + around;
+}
+
 constexpr std::size_t column = 46;
 
 std::string cell(const schedule_trace& trace, std::size_t at) {
@@ -45,12 +67,22 @@ std::string cell(const schedule_trace& trace, std::size_t at) {
   if (at > notes.size()) return "";
   if (at == notes.size()) return trace.has_died ? "(the process dies)" : "(end)";
   const step_note& note = notes[at];
-  std::string text = note.machine == 0 ? "" : trace.name_of(note.machine) + ' ';
-  text += fmt::format("{} {}{}:{}", note.task,
-                      *note.function ? short_name(note.function) + " " : "new ", file_of(note.here),
-                      note.here.line());
-  if (text.size() > column) text = text.substr(0, column - 3) + "...";
-  return text;
+  const std::string task =
+      (note.machine == 0 ? "" : trace.name_of(note.machine) + ' ') + std::to_string(note.task);
+  std::string function = *note.function ? short_name(note.function) : "new";
+  std::string place = place_text(note.told);
+  // The place says most, and the end of it more than its beginning.
+  constexpr std::string_view dots = "...";
+  constexpr std::size_t function_least = 12;
+  const auto room_beside = [&](std::size_t other) {
+    const std::size_t taken = task.size() + 2 + other;
+    return std::max(function_least, column - std::min(column, taken));
+  };
+  if (function.size() > room_beside(place.size()))
+    function = function.substr(0, room_beside(place.size()) - dots.size()).append(dots);
+  if (place.size() > room_beside(function.size()))
+    place.replace(0, place.size() - room_beside(function.size()) + dots.size(), dots);
+  return fmt::format("{} {} {}", task, function, place);
 }
 
 bool is_same(const step_note& a, const step_note& b) noexcept {
@@ -66,8 +98,7 @@ std::string row(const schedule_trace& left, const schedule_trace& right, std::si
 
 }  // namespace
 
-std::string short_name(const char* function) {
-  std::string_view text = function;
+std::string short_name(std::string_view text) {
   // The parameters begin at the bracket that the last one closes, "(anonymous namespace)" and
   // function types aside.
   std::size_t end = std::string_view::npos;
@@ -82,11 +113,13 @@ std::string short_name(const char* function) {
   }
   if (end == std::string_view::npos) return std::string(text);
   text = text.substr(0, end);
-  if (text.ends_with("operator()") || text.ends_with("operator")) return "lambda";
+  if (text.ends_with("operator()") || text.ends_with("operator")) return name_of_lambda(text);
   text = text.substr(text.find_last_of(":* &>") + 1);
   if (text.starts_with("weir_test_body_")) return "the test";
   return std::string(text);
 }
+
+bool is_lambda(std::string_view name) noexcept { return name.starts_with("lambda"); }
 
 std::string place_text(const std::source_location& place) {
   return fmt::format("{}:{}", file_of(place), place.line());
@@ -143,10 +176,8 @@ std::string words_of(const choice_log& log, const schedule_trace& trace) {
   const auto tell_events = [&](std::size_t up_to) {
     for (; next < trace.events().size() && trace.events()[next].before_step <= up_to; ++next) {
       const event_note& one = trace.events()[next];
-      const std::string text = one.made ? words_of(*one.made, trace) : one.text;
-      lines.push_back(one.before_step == trace.notes().size()
-                          ? fmt::format("  after the last step: {}\n", text)
-                          : fmt::format("  before step {}: {}\n", one.before_step + 1, text));
+      lines.push_back(fmt::format("  {}: {}\n", when(one, trace),
+                                  one.made ? words_of(*one.made, trace) : one.text));
     }
   };
   for (std::size_t i = 0; i < trace.notes().size(); ++i) {

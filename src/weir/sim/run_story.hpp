@@ -6,6 +6,7 @@
 
 #include <source_location>
 #include <string>
+#include <string_view>
 
 namespace weir {
 
@@ -27,8 +28,11 @@ struct run_story {
 /// Both of a run that fails: with exceptions beside the run in order, else alone.
 run_story story_of(const choice_log& log, const schedule_trace& failing,
                    const schedule_trace& in_order);
-/// "producer" of "task<> weir::(anonymous namespace)::producer(int)".
-std::string short_name(const char* function);
+/// "producer" of "task<> weir::(anonymous namespace)::producer(int)"; "lambda in f" of one that
+/// is written in f().
+std::string short_name(std::string_view function);
+/// Whether a short name is that of a lambda.
+bool is_lambda(std::string_view name) noexcept;
 /// "task 7, spawned at ...", and a line for each coroutine that it is in. It must not run.
 std::string stack_of(const detail::task_header& task);
 /// "queue.cpp:41"

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <string_view>
 #include <utility>
 
 namespace weir {
@@ -14,6 +15,16 @@ namespace weir {
 namespace {
 
 constexpr std::size_t lines_max = 32;
+
+// ".../weir/core/sleep.hpp", ".../weir/core/detail/...": a wait in there is one of whoever calls.
+bool is_header_of_weir(std::string_view path) noexcept {
+  if (!path.ends_with(".hpp")) return false;
+  const auto cut_last = [&] { path = path.substr(0, path.rfind('/')); };
+  cut_last();
+  if (path.ends_with("/detail") || path.ends_with("/internal")) cut_last();
+  cut_last();
+  return path == "weir" || path.ends_with("/weir");
+}
 
 }  // namespace
 
@@ -32,15 +43,18 @@ void schedule_trace::add(const detail::task_header& task, time_point now, std::u
   detail::stack_line lines[lines_max];
   const bool is_noted = keeps_notes && notes_.size() < notes_max;
   const std::size_t count = detail::read_stack(task, lines, is_noted ? lines_max : 2);
+  std::optional<std::source_location> outside;
   for (std::size_t i = count; i-- != 0;) {
     if (lines[i].label) continue;
     if (!*note.function) note.function = lines[i].function;
     innermost = lines[i];
+    if (is_noted && !is_header_of_weir(innermost.here.file_name())) outside = innermost.here;
   }
   if (task.resumes != 0) {
     note.here = innermost.here;
     note.is_first = false;
   }
+  note.told = note.is_first ? note.here : outside.value_or(note.here);
   if (is_noted) notes_.push_back(note);
   hash_ = mix(hash_ ^ task.id ^ (std::uint64_t{note.machine} << 48) ^
               mix(static_cast<std::uint64_t>(now.ns) ^

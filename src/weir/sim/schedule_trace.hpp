@@ -23,6 +23,7 @@ struct step_note {
   std::uint64_t task = 0;
   const char* function = "";       // the task's outermost coroutine; empty before its first step
   std::source_location here = {};  // where it goes on, or where it was spawned
+  std::source_location told = {};  // the same for people: outside of weir's headers where it can be
   bool is_first = false;           // its first step
   time_point at = {};
   std::uint32_t passed_over = 0;  // ready tasks that had waited longer
@@ -74,7 +75,7 @@ class schedule_trace final : public choice_listener {
            const step_note& about);
   /// Something else has happened, in words: a fault of a machine.
   void tell(std::string what, std::optional<choice> made = {});
-  /// Decisions of a run on several machines; switches are told by its steps.
+  /// Switches are told by its steps.
   void decided(const choice& what) noexcept override;
   /// The notes of a run that was made elsewhere, which had so many steps.
   void retell(std::vector<step_note> notes, std::vector<event_note> events, std::uint64_t steps);

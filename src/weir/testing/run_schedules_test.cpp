@@ -262,7 +262,7 @@ task<> fails_when_its_queue_is_full() {
 TEST(Report, of_a_maybe_that_it_takes_names_it) {
   const with_environment enough("WEIR_TEST_SCHEDULES", "100");
   const std::string text = report_of(&fails_when_its_queue_is_full);
-  EXPECT_NE(text.find("  maybe(\"the queue is full\") at run_schedules_test.cpp:"),
+  EXPECT_NE(text.find("): maybe(\"the queue is full\") at run_schedules_test.cpp:"),
             std::string::npos)
       << text;
   EXPECT_NE(text.find(" is true\n"), std::string::npos) << text;
