@@ -670,6 +670,24 @@ class Clang(TidyTest):
         self.write("src/weir/base/b.hpp", "#pragma once\n#include <cstddef>\n#include <weir/base/a.hpp>\n")
         self.assert_one(self.clang(tidy_clang.rule_headers_alone), "src/weir/base/a.hpp:1 the header does not compile alone")
 
+    def test_what_is_parsed_once_for_several_headers_is_there_for_none_that_does_not_include_it_before_its_text(self):
+        parsed = "src/weir/core/scope.hpp"
+        self.write(parsed, "#pragma once\nstruct made {};\n")
+        uses = "made f();\n"
+        cases = {
+            "#pragma once\n#include <cstddef>\n#include <weir/core/scope.hpp>\n\n" + uses: 0,
+            "#pragma once\n#include <cstddef>\n" + uses: 1,
+            "#pragma once\n" + uses + "#include <weir/core/scope.hpp>\n": 1,
+            "#pragma once\n#include <cstddef>\n#include <string>\nusing text = std::string;\n" + uses: 1,
+        }
+        for text, count in cases.items():
+            self.write("src/weir/core/a.hpp", text)
+            self.assertEqual(len(self.clang(tidy_clang.rule_headers_alone)), count, text)
+        self.write("src/weir/core/a.hpp", next(iter(cases)))
+        self.write(parsed, "#pragma once\nusing made = std::size_t;\n")
+        found = self.clang(tidy_clang.rule_headers_alone)
+        self.assert_one(found, f"{parsed}:1 the header does not compile alone")
+
     def test_a_name_that_two_headers_have_is_found(self):
         self.write("src/weir/base/a.hpp", "#pragma once\nclass window {};\n")
         self.write("src/weir/core/b.hpp", "#pragma once\nnamespace other {\nclass window {};\n}\n")
