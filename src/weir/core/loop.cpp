@@ -273,7 +273,8 @@ bool loop::glance_at_inbox(time_point until) noexcept {
 }
 
 void loop::enter() noexcept {
-  WEIR_ASSERT(!current_ && "one loop runs on a thread at a time");
+  WEIR_ASSERT(!current_ &&
+              "one loop runs on a thread at a time: a task can't call what makes runs of its own");
   current_ = this;
   running_leaf_ = &detail::running_leaf;
 }

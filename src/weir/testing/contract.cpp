@@ -2,6 +2,7 @@
 
 #include <weir/testing/detail/stream_steps.hpp>
 #include <weir/testing/detail/test_names.hpp>
+#include <weir/testing/internal/test_register.hpp>
 #include <weir/testing/two_arms.hpp>
 
 #include <algorithm>
@@ -48,10 +49,8 @@ bool add_contract(const char* kit, std::span<const contract_rule> rules, contrac
     const bool is_kernel = arms == contract_arms::kernel;
     if (!is_kernel || rule.of_driver) {
       const std::string suite = (is_kernel ? "kernel/" : "") + detail::suite_of(place.file_name());
-      ::testing::RegisterTest(
-          suite.c_str(), detail::name_of(sentence).c_str(), nullptr, nullptr, place.file_name(),
-          static_cast<int>(place.line()),
-          [rule, place]() -> ::testing::Test* { return new rule_test(rule, place); });
+      detail::register_test(suite, detail::name_of(sentence), place,
+                            [rule, place] { return new rule_test(rule, place); });
     }
     if (arms != contract_arms::virtual_world && rule.body) {
       add_kernel_tests(sentence.c_str(), rule.body, place);

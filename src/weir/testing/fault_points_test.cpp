@@ -12,6 +12,7 @@
 namespace weir::fault_points_test {
 namespace {
 
+// [each]
 // A file of two records; true when both are there for good.
 task<bool> save(bool is_careless) {
   file log = co_await open_file("/log", {.write = true, .create = true});
@@ -27,12 +28,14 @@ void check_saved(bool is_saved) {
 }
 
 task<> saves() { check_saved(co_await save(false)); }
-task<> saves_carelessly() { check_saved(co_await save(true)); }
 
 TEST(ForEachFault, strikes_each_operation_of_its_kind_once) {
   EXPECT_EQ(testing::for_each_fault({.op = io_op::write_at}, &saves), 2u);
   EXPECT_EQ(testing::for_each_fault({.op = io_op::sync, .code = ENOSPC}, &saves), 1u);
 }
+// [/each]
+
+task<> saves_carelessly() { check_saved(co_await save(true)); }
 
 TEST(ForEachFault, finds_the_one_that_is_ignored) {
   EXPECT_NONFATAL_FAILURE(testing::for_each_fault({.op = io_op::write_at}, &saves_carelessly),

@@ -6,6 +6,7 @@
 #include <weir/testing/internal/death_note.hpp>
 #include <weir/testing/internal/forked_trials.hpp>
 #include <weir/testing/internal/second_look.hpp>
+#include <weir/testing/internal/test_register.hpp>
 #include <weir/testing/test_on_nodes.hpp>
 
 #include <errno.h>
@@ -183,6 +184,7 @@ explore_options options_of_tests() {
 // One run, as it was printed: no shrinking, the whole story.
 template <class Tested, class Body>
 void replay(Body body, const run_name& which, std::source_location place) {
+  detail::note_replay();
   std::optional<found_failure> failure;
   choice_log stale;
   std::string divergence;

@@ -11,12 +11,9 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
@@ -31,13 +28,9 @@ namespace weir::second_look_test {
 namespace {
 
 using namespace weir::literals;
+using testing::told;
 using testing::with_environment;
 using testing::word_after;
-
-struct told {
-  std::string text;
-  int status = 0;
-};
 
 // What this test, begun anew in a process of its own, says; nothing in that process: there the body
 // is run.
@@ -47,22 +40,10 @@ std::optional<told> told_by_child(task<> (*body)(), const std::string& before = 
     testing::run_schedules(body, std::source_location::current());
     return std::nullopt;
   }
-  std::array<char, 4096> path{};
-  if (::readlink("/proc/self/exe", path.data(), path.size() - 1) < 0) return told{};
   const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
-  // Not the share of all tests that this process was given.
-  const std::string command = std::string("env -u GTEST_TOTAL_SHARDS -u GTEST_SHARD_INDEX ") +
-                              variable + "=1 WEIR_TEST_SCHEDULES=100 " + before + " " +
-                              path.data() + " --gtest_filter=" + test->test_suite_name() + "." +
-                              test->name() + " 2>&1";
-  told all;
-  FILE* const from = ::popen(command.c_str(), "r");
-  std::array<char, 4096> some{};
-  while (const std::size_t count = ::fread(some.data(), 1, some.size(), from)) {
-    all.text.append(some.data(), count);
-  }
-  all.status = ::pclose(from);
-  return all;
+  return testing::told_by_this_program(
+      std::string(variable) + "=1 WEIR_TEST_SCHEDULES=100 " + before,
+      std::string(test->test_suite_name()) + "." + test->name());
 }
 
 void expect_told(const told& all, std::initializer_list<const char*> parts) {

@@ -3,6 +3,7 @@
 #include <weir/testing/detail/fail_at.hpp>
 #include <weir/testing/detail/test_names.hpp>
 #include <weir/testing/escape_guard.hpp>
+#include <weir/testing/internal/test_register.hpp>
 #include <weir/testing/test_on_nodes.hpp>
 
 #include <fmt/format.h>
@@ -33,10 +34,8 @@ bool add_explored_test(const char* sentence, Body body, std::source_location pla
   static_cast<void>(are_escapes_caught());  // for this call the linker takes the guard
   std::string test = detail::name_of(sentence);
   if (test.empty()) test = fmt::format("line_{}", place.line());
-  ::testing::RegisterTest(
-      detail::suite_of(place.file_name()).c_str(), test.c_str(), nullptr, nullptr,
-      place.file_name(), static_cast<int>(place.line()),
-      [body, place]() -> ::testing::Test* { return new explored_test<Body>(body, place); });
+  detail::register_test(detail::suite_of(place.file_name()), test, place,
+                        [body, place] { return new explored_test<Body>(body, place); });
   return true;
 }
 

@@ -209,6 +209,7 @@ TEST(OnNodes, who_relies_on_a_large_buffer_is_found_and_told_how_small_it_was) {
       << "of one of them they are plain";
 }
 
+// [power]
 // A ledger that answers before it has synced what it has written, and one that does not.
 enum class answers : std::uint8_t { at_once, when_synced };
 
@@ -248,7 +249,6 @@ task<> read_ledger(std::string* into) {
   into->assign(text, count);
 }
 
-// [power]
 void loses_power(explored_nodes& nodes, answers when) {
   bool is_noted = false;
   std::string kept;

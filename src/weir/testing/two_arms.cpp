@@ -7,6 +7,7 @@
 #include <weir/sim/ended_worlds.hpp>
 #include <weir/testing/detail/fail_at.hpp>
 #include <weir/testing/detail/test_names.hpp>
+#include <weir/testing/internal/test_register.hpp>
 
 #include <sys/wait.h>
 
@@ -142,10 +143,8 @@ void run_on_kernel(const char* driver, task<> (*body)(), duration patience,
 bool add_kernel_tests(const char* sentence, task<> (*body)(), std::source_location place) {
   for (const char* driver : kernel_drivers) {
     const std::string name = detail::name_of(std::string(sentence) + " on " + driver);
-    ::testing::RegisterTest(
-        ("kernel/" + detail::suite_of(place.file_name())).c_str(), name.c_str(), nullptr, nullptr,
-        place.file_name(), static_cast<int>(place.line()),
-        [=]() -> ::testing::Test* { return new kernel_test(driver, body, place); });
+    detail::register_test("kernel/" + detail::suite_of(place.file_name()), name, place,
+                          [=] { return new kernel_test(driver, body, place); });
   }
   return true;
 }

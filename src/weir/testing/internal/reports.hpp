@@ -5,6 +5,10 @@
 #include <weir/testing/test.hpp>
 #include <weir/testing/test_on_nodes.hpp>
 
+#include <stdio.h>
+#include <unistd.h>
+
+#include <array>
 #include <cstddef>
 #include <cstdlib>
 #include <optional>
@@ -49,6 +53,28 @@ class with_environment {
   const char* name_;
   std::optional<std::string> before_;
 };
+
+/// What a process has said, and how it ended.
+struct told {
+  std::string text;
+  int status = 0;
+};
+
+/// What this program, begun anew for the tests of a filter, says in all; `before` are variables.
+inline told told_by_this_program(const std::string& before, const std::string& filter) {
+  std::array<char, 4096> some{};
+  if (::readlink("/proc/self/exe", some.data(), some.size() - 1) < 0) return {};
+  // Not the share of all tests that this process was given.
+  const std::string command = "env -u GTEST_TOTAL_SHARDS -u GTEST_SHARD_INDEX " + before + " " +
+                              some.data() + " --gtest_filter=" + filter + " 2>&1";
+  told all;
+  FILE* const from = ::popen(command.c_str(), "r");
+  while (const std::size_t count = ::fread(some.data(), 1, some.size(), from)) {
+    all.text.append(some.data(), count);
+  }
+  all.status = ::pclose(from);
+  return all;
+}
 
 /// The word after `head`; empty when that is not there.
 inline std::string word_after(const std::string& text, const std::string& head) {
