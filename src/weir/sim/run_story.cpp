@@ -3,6 +3,7 @@
 #include <weir/core/dump.hpp>
 #include <weir/core/frame.hpp>
 #include <weir/sim/network_sizes.hpp>
+#include <weir/sim/virtual_clock.hpp>
 
 #include <fmt/format.h>
 
@@ -90,10 +91,20 @@ bool is_same(const step_note& a, const step_note& b) noexcept {
          a.is_first == b.is_first;
 }
 
+// ", at 00:00:02.000000" of the first step after time has passed. Machines have clocks of their
+// own.
+std::string moment(const schedule_trace& trace, std::size_t at) {
+  const std::vector<step_note>& notes = trace.notes();
+  if (at >= notes.size() || notes[at].machine != 0) return "";
+  const time_point before = at == 0 ? virtual_clock::start : notes[at - 1].at;
+  if (notes[at].at == before) return "";
+  return ", at " + clock_text(notes[at].at - virtual_clock::start);
+}
+
 std::string row(const schedule_trace& left, const schedule_trace& right, std::size_t at) {
   const bool has_switch = at < right.notes().size() && right.notes()[at].passed_over != 0;
-  return fmt::format("{:>6} {:<{}} {} {}\n", at + 1, cell(left, at), column, has_switch ? '*' : '|',
-                     cell(right, at));
+  return fmt::format("{:>6} {:<{}} {} {}{}\n", at + 1, cell(left, at), column,
+                     has_switch ? '*' : '|', cell(right, at), moment(right, at));
 }
 
 }  // namespace
@@ -232,7 +243,7 @@ std::string timeline_of(const schedule_trace& run) {
   std::string text = fmt::format("{:>6} this run, in order\n", "step");
   if (first != 0) text += fmt::format("{:>6} ...\n", fmt::format("1-{}", first));
   for (std::size_t at = first; at < count; ++at)
-    text += fmt::format("{:>6} {}\n", at + 1, cell(run, at));
+    text += fmt::format("{:>6} {}{}\n", at + 1, cell(run, at), moment(run, at));
   if (const std::size_t told = run.notes().size(); run.steps() > told)
     text += fmt::format("  ... and {} more steps\n", run.steps() - told);
   return text;

@@ -91,6 +91,15 @@ TEST(RunStory, shows_the_callers_line_of_a_wait_in_a_header_of_the_library) {
   EXPECT_TRUE(has(made.timeline, " at_once run_story_test.cpp:")) << made.timeline;
 }
 
+TEST(RunStory, tells_the_moment_of_the_first_step_after_time_has_passed) {
+  const std::string alone = failure_of(&at_once).timeline;
+  const std::size_t first = alone.find(", at 00:00:00.001000\n");
+  EXPECT_NE(first, std::string::npos) << alone;
+  EXPECT_EQ(alone.find(", at ", first + 1), std::string::npos) << "the body ends at that moment";
+  const std::string beside = failure_of(&draws_two).timeline;
+  EXPECT_TRUE(has(beside, ", at 00:00:00.003000\n")) << beside;
+}
+
 TEST(RunStory, says_in_which_function_a_lambda_is_written) {
   const found_failure made = failure_of(&at_once);
   EXPECT_TRUE(has(made.timeline, " lambda in at_once ")) << made.timeline;
@@ -107,7 +116,7 @@ task<> whose_name_is_so_long_that_it_does_not_fit_beside_a_place(std::string* wr
 TEST(RunStory, cuts_long_names_and_keeps_the_places_line) {
   const std::string text =
       failure_of(&whose_name_is_so_long_that_it_does_not_fit_beside_a_place).timeline;
-  EXPECT_TRUE(has(text, "... run_story_test.cpp:" + std::to_string(line_of_sleep) + "\n")) << text;
+  EXPECT_TRUE(has(text, "... run_story_test.cpp:" + std::to_string(line_of_sleep))) << text;
 }
 
 TEST(ShortName, is_the_function_alone) {
