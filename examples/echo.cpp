@@ -15,11 +15,10 @@ weir::task<> serve(std::uint16_t port) {
   auto listener = co_await weir::listen({.port = port});
   std::printf("listening on %s\n", listener.local().text().c_str());
   std::fflush(stdout);
-  co_await weir::with_scope({.tasks_max = 10'000, .failures = weir::report},
-                            [&](weir::scope& peers) -> weir::task<> {
-                              for (;;)
-                                co_await peers.spawn_when_room(echo, co_await listener.accept());
-                            });
+  co_await weir::with_scope(
+      {.tasks_max = 10'000, .failures = weir::report}, [&](weir::scope& peers) -> weir::task<> {
+        for (;;) co_await peers.spawn_when_room(echo, co_await listener.accept_patiently());
+      });
 }
 
 }  // namespace

@@ -56,7 +56,8 @@ weir::task<> serve(files from, std::uint16_t port) {
   co_await weir::with_scope(
       {.tasks_max = 10'000, .failures = weir::report}, [&](weir::scope& peers) -> weir::task<> {
         peers.spawn(reload, &*server, &from);
-        for (;;) co_await peers.spawn_when_room(echo, &*server, co_await listener.accept());
+        for (;;)
+          co_await peers.spawn_when_room(echo, &*server, co_await listener.accept_patiently());
       });
 }
 

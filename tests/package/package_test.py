@@ -57,7 +57,9 @@ class PackageTest(unittest.TestCase):
         self.assertIn("/weir-config.cmake", files)
         self.assertIn("/libweir_testing.a", files)
         self.assertEqual(run("dpkg-deb", "--field", self.packages["weir-dev"], "Recommends").strip(), "libgtest-dev")
+        self.assertIn("/usr/share/doc/weir-dev/copyright", files)
         self.assertNotIn("/internal/", files)
+        self.assertNotIn("_corpus", files)
 
     def test_the_release_from_which_packages_are_made_has_the_test_kit_too(self):
         source = re.search(r"^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$", (BUILD / "CMakeCache.txt").read_text(), re.MULTILINE)[1]
@@ -73,6 +75,7 @@ class PackageTest(unittest.TestCase):
         self.dpkg("--install", self.packages["weir"])
         self.assertEqual(self.files(), {
             "usr/bin/weir", "usr/lib/systemd/system/weir.service", "usr/lib/sysusers.d/weir.conf",
+            "usr/share/doc/weir/copyright", "usr/share/doc/weir/CHANGELOG.md",
             "usr/share/bash-completion/completions/weir", "usr/share/zsh/vendor-completions/_weir",
             "usr/share/fish/vendor_completions.d/weir.fish"})
         self.assertIn("weir 0", run(self.root / "usr/bin/weir", "version"))

@@ -2,6 +2,10 @@
 // -verify): each refusal stands where the comment says so, and what has no comment is accepted.
 #include <weir/core.hpp>
 #include <weir/flow/mutex.hpp>
+#include <weir/io/datagram_socket.hpp>
+#include <weir/io/file.hpp>
+#include <weir/io/pipe_ends.hpp>
+#include <weir/io/socket.hpp>
 
 #include <coroutine>
 #include <tuple>
@@ -30,10 +34,22 @@ weir::task<> single_use() {
 
 // A task that nobody awaits has not begun; a wait that nobody awaits has not waited; a lock that
 // nobody keeps is not held; a result that nobody looks at is an error that nobody hears.
-weir::task<> dropped(weir::mutex& accounts) {
+weir::task<> dropped(weir::mutex& accounts, weir::socket& peer, weir::listener& door,
+                     weir::file& log, weir::datagram_socket& datagrams, weir::pipe_reader& reader,
+                     weir::pipe_writer& writer, weir::scope& tasks) {
   work();                    // expected-error {{ignoring return value}}
   weir::sleep(1_ms);         // expected-error {{ignoring return value}}
   co_await accounts.lock();  // expected-error {{ignoring return value}}
+  peer.send("hello");        // expected-error {{ignoring return value}}
+  peer.receive();            // expected-error {{ignoring return value}}
+  peer.shutdown_send();      // expected-error {{ignoring return value}}
+  door.accept();             // expected-error {{ignoring return value}}
+  log.write_at(0, "line");   // expected-error {{ignoring return value}}
+  log.sync();                // expected-error {{ignoring return value}}
+  datagrams.receive();       // expected-error {{ignoring return value}}
+  reader.receive();          // expected-error {{ignoring return value}}
+  writer.send("hello");      // expected-error {{ignoring return value}}
+  tasks.join();              // expected-error {{ignoring return value}}
   weir::with_scope([](weir::scope&) -> weir::task<> { co_return; });
   // expected-error@-1 {{ignoring return value}}
   auto held = co_await accounts.lock();

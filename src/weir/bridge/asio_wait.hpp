@@ -122,7 +122,9 @@ class asio_part {
 
 /// Waits for the operation's end, whatever becomes of the task: it may use the task's memory.
 template <class T>
-class asio_wait final : public leaf_wait<asio_wait<T>, T>, settle_listener, post_node {
+class [[nodiscard]] asio_wait final : public leaf_wait<asio_wait<T>, T>,
+                                      settle_listener,
+                                      post_node {
   using base = leaf_wait<asio_wait, T>;
 
  public:

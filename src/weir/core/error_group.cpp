@@ -143,6 +143,16 @@ error_group::error_group(const error_group& other) noexcept
   __atomic_add_fetch(&list_->owners, 1u, __ATOMIC_RELAXED);
 }
 
+const error_group* detail::group_in(const std::exception_ptr& failure) noexcept {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const error_group& group) {
+    return &group;
+  } catch (...) {
+    return nullptr;
+  }
+}
+
 error_group error_group::of(const std::exception_ptr* errors, std::size_t count, const char* name) {
   detail::error_list* list = detail::make_error_list();
   if (!list) throw std::bad_alloc();

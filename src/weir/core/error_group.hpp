@@ -45,7 +45,9 @@ class error_group : public std::exception {
   bool is_empty() const noexcept { return size() == 0; }
 
   /// Two groups: the errors that `wanted` says true to, and the rest. The order stays, and so do
-  /// traces; either may be empty. `auto [late, others] = group.split(is_timed_out);`
+  /// traces; either may be empty. `auto [late, others] = group.split(is_timed_out);` A group that
+  /// is one of the errors and is not wanted is looked into: what of it is wanted stands among the
+  /// wanted, and all others of it among the rest.
   template <class Test>
   error_split split(Test wanted) const;
   /// The same by type: `group.split_by<std::bad_alloc>()`.
@@ -58,6 +60,9 @@ class error_group : public std::exception {
   const char* what() const noexcept override;
 
  private:
+  template <class Test>
+  void split_to(error_split& parts, Test& wanted) const;
+
   detail::error_list* list_;
 };
 
@@ -76,12 +81,38 @@ namespace detail {
 void describe_exception(const std::exception_ptr& failure, text_sink& out) noexcept;
 }  // namespace detail
 
+namespace detail {
+/// The group that this error is, as long as the pointer refers to it; null when it is none.
+const error_group* group_in(const std::exception_ptr& failure) noexcept;
+}  // namespace detail
+
+template <class Test>
+void error_group::split_to(error_split& parts, Test& wanted) const {
+  const auto add_to = [](const error_group& to, const error_group& from, std::size_t at) {
+    detail::add_failure(*to.list_, *from.list_, at);
+  };
+  for (std::size_t i = 0; i < size(); ++i) {
+    const bool is_wanted = wanted((*this)[i]);
+    const error_group* const group = is_wanted ? nullptr : detail::group_in((*this)[i]);
+    if (!group) {
+      add_to(is_wanted ? parts.wanted : parts.rest, *this, i);
+      continue;
+    }
+    error_split inside{of(nullptr, 0, ""), of(nullptr, 0, "")};
+    group->split_to(inside, wanted);
+    if (inside.wanted.is_empty()) {
+      add_to(parts.rest, *this, i);  // whole
+      continue;
+    }
+    for (std::size_t j = 0; j < inside.wanted.size(); ++j) add_to(parts.wanted, inside.wanted, j);
+    for (std::size_t j = 0; j < inside.rest.size(); ++j) add_to(parts.rest, inside.rest, j);
+  }
+}
+
 template <class Test>
 error_split error_group::split(Test wanted) const {
   error_split parts{of(nullptr, 0, ""), of(nullptr, 0, "")};
-  for (std::size_t i = 0; i < size(); ++i) {
-    detail::add_failure(*(wanted((*this)[i]) ? parts.wanted : parts.rest).list_, *list_, i);
-  }
+  split_to(parts, wanted);
   return parts;
 }
 

@@ -139,6 +139,27 @@ TEST(ErrorGroup, is_split_by_a_question_or_by_type_and_keeps_order_and_traces) {
   EXPECT_TRUE(all.split([](const auto&) { return false; }).wanted.is_empty());
 }
 
+TEST(ErrorGroup, is_split_with_all_groups_that_are_in_it) {
+  const std::exception_ptr bug = std::make_exception_ptr(std::runtime_error("bug"));
+  const std::exception_ptr deep[] = {made("a"), bug};
+  const std::exception_ptr middle[] = {std::make_exception_ptr(error_group::of(deep, 2, "deep")),
+                                       made("b")};
+  const std::exception_ptr bugs[] = {bug, bug};
+  const std::exception_ptr outer[] = {std::make_exception_ptr(error_group::of(middle, 2, "middle")),
+                                      std::make_exception_ptr(error_group::of(bugs, 2, "bugs")),
+                                      made("c")};
+  const error_group all = error_group::of(outer, 3, "outer");
+  const auto [ours, others] = all.split_by<exception>();
+  ASSERT_EQ(ours.size(), 3u);
+  EXPECT_EQ(ours[0], deep[0]);
+  EXPECT_EQ(ours[1], middle[1]);
+  EXPECT_EQ(ours[2], outer[2]);
+  ASSERT_EQ(others.size(), 2u) << "a group with nothing that is wanted stays whole";
+  EXPECT_EQ(others[0], bug);
+  EXPECT_EQ(others[1], outer[1]);
+  EXPECT_EQ(all.split_by<error_group>().wanted.size(), 2u) << "one that is wanted is not opened";
+}
+
 TEST(ErrorGroup, is_raised_whole_or_as_its_only_error_or_not_at_all) {
   const std::exception_ptr errors[] = {made("a"), std::make_exception_ptr(std::runtime_error("b"))};
   error_group::of(errors, 0, "by hand").raise_if_any();

@@ -120,8 +120,9 @@ namespace detail {
 enum class select_order : std::uint8_t { by_lot, as_given };
 
 template <select_order Order, class... Leaf>
-class select_wait final : public leaf_wait<select_wait<Order, Leaf...>,
-                                           std::tuple<selected<typename Leaf::value_type>...>> {
+class [[nodiscard]] select_wait final
+    : public leaf_wait<select_wait<Order, Leaf...>,
+                       std::tuple<selected<typename Leaf::value_type>...>> {
   static constexpr std::uint32_t count = sizeof...(Leaf);
   static_assert(count > 0, "select needs something to wait for");
 

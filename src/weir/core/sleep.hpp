@@ -10,7 +10,7 @@ namespace weir {
 namespace detail {
 
 /// A wait for a moment.
-class sleep_wait final : public leaf_wait<sleep_wait, void, timer> {
+class [[nodiscard]] sleep_wait final : public leaf_wait<sleep_wait, void, timer> {
  public:
   explicit sleep_wait(time_point until) noexcept : leaf_wait(kind_) {
     due = until.ns < 0 ? time_point(0) : until;
@@ -30,7 +30,7 @@ class sleep_wait final : public leaf_wait<sleep_wait, void, timer> {
   static const wait_kind kind_;
 };
 
-class yield_wait final : public leaf_wait<yield_wait, void> {
+class [[nodiscard]] yield_wait final : public leaf_wait<yield_wait, void> {
  public:
   yield_wait() noexcept : leaf_wait(kind_) {}
   bool try_now() noexcept { return false; }
@@ -41,7 +41,7 @@ class yield_wait final : public leaf_wait<yield_wait, void> {
   static constexpr wait_kind kind_{"its turn", nullptr};
 };
 
-class checkpoint_wait final : public leaf_wait<checkpoint_wait, void> {
+class [[nodiscard]] checkpoint_wait final : public leaf_wait<checkpoint_wait, void> {
  public:
   checkpoint_wait() noexcept : leaf_wait(kind_) {}
   bool try_now() noexcept { return true; }

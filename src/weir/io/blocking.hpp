@@ -14,7 +14,7 @@ namespace weir {
 
 namespace detail {
 
-class blocking_wait final : public io_wait<blocking_wait, void> {
+class [[nodiscard]] blocking_wait final : public io_wait<blocking_wait, void> {
  public:
   blocking_wait(void (*call)(void*), void* state) noexcept : io_wait(kind_) {
     op = io_op::run_blocking;

@@ -14,6 +14,7 @@
 #include <weir/testing/fake_name_server.hpp>
 #include <weir/testing/test.hpp>
 
+#include <errno.h>
 #include <gtest/gtest.h>
 
 #include <csignal>
@@ -115,6 +116,21 @@ TEST(CancelledOperations, an_accept_has_taken_a_connection_or_left_it) {
       co_await testing::expect_raises<errc::timed_out>(with_timeout(1_s, door.accept()));
       s.cancel();
     });
+  });
+}
+
+TEST(CancelledOperations, a_patient_accept_has_taken_a_connection_or_left_it) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    listener door = co_await listen({});
+    const socket first = co_await connect(door.local());
+    const socket second = co_await connect(door.local());
+    int accepted = 0;
+    testing::world().add_fault({.op = io_op::accept, .code = EMFILE});
+    co_await v.run([](listener* at, int* count) -> task<> {
+      const socket taken = co_await at->accept_patiently();
+      ++*count;
+    }(&door, &accepted));
+    for (; accepted < 2; ++accepted) const socket left = co_await door.accept_patiently();
   });
 }
 

@@ -23,7 +23,7 @@ datagram datagram_of(std::string_view data) noexcept;
 
 namespace detail {
 
-class receive_datagram_wait final : public io_wait<receive_datagram_wait, datagram> {
+class [[nodiscard]] receive_datagram_wait final : public io_wait<receive_datagram_wait, datagram> {
  public:
   explicit receive_datagram_wait(io_handle from) noexcept;
   bool try_now() noexcept;
@@ -34,7 +34,8 @@ class receive_datagram_wait final : public io_wait<receive_datagram_wait, datagr
   datagram one_;
 };
 
-class receive_datagrams_wait final : public io_wait<receive_datagrams_wait, std::size_t> {
+class [[nodiscard]] receive_datagrams_wait final
+    : public io_wait<receive_datagrams_wait, std::size_t> {
  public:
   receive_datagrams_wait(io_handle from, std::span<datagram> into) noexcept;
   bool try_now() noexcept;
@@ -44,7 +45,7 @@ class receive_datagrams_wait final : public io_wait<receive_datagrams_wait, std:
   static const wait_kind kind_;
 };
 
-class send_datagram_wait final : public io_wait<send_datagram_wait, void> {
+class [[nodiscard]] send_datagram_wait final : public io_wait<send_datagram_wait, void> {
  public:
   send_datagram_wait(io_handle over, const datagram& what) noexcept;
   bool try_now() noexcept;
@@ -56,7 +57,7 @@ class send_datagram_wait final : public io_wait<send_datagram_wait, void> {
 };
 
 /// All of them, however many system calls that takes.
-class send_datagrams_wait final : public io_wait<send_datagrams_wait, void> {
+class [[nodiscard]] send_datagrams_wait final : public io_wait<send_datagrams_wait, void> {
  public:
   send_datagrams_wait(io_handle over, std::span<datagram> what, std::size_t* sent) noexcept;
   bool try_now() noexcept;
@@ -69,7 +70,7 @@ class send_datagrams_wait final : public io_wait<send_datagrams_wait, void> {
   std::size_t* sent_;
 };
 
-class connect_datagrams_wait final : public io_wait<connect_datagrams_wait, void> {
+class [[nodiscard]] connect_datagrams_wait final : public io_wait<connect_datagrams_wait, void> {
  public:
   connect_datagrams_wait(io_handle from, const weir::address& to) noexcept;
   bool try_now() noexcept;

@@ -46,7 +46,7 @@ struct request_path {
 };
 
 /// A request without a value: sync, rename, remove ... Owns the paths it works on.
-class done_wait final : public io_wait<done_wait, void> {
+class [[nodiscard]] done_wait final : public io_wait<done_wait, void> {
  public:
   done_wait(const wait_kind& of, io_op what, io_handle on) noexcept : io_wait(of) {
     op = what;
@@ -78,7 +78,7 @@ class done_wait final : public io_wait<done_wait, void> {
   request_path to_;
 };
 
-class open_wait final : public io_wait<open_wait, file> {
+class [[nodiscard]] open_wait final : public io_wait<open_wait, file> {
  public:
   open_wait(request_path what, open_options options, io_handle in = -1) noexcept;
   bool try_now() noexcept;
@@ -88,7 +88,7 @@ class open_wait final : public io_wait<open_wait, file> {
   request_path what_;
 };
 
-class open_dir_wait final : public io_wait<open_dir_wait, directory> {
+class [[nodiscard]] open_dir_wait final : public io_wait<open_dir_wait, directory> {
  public:
   explicit open_dir_wait(std::string name) noexcept;
   bool try_now() noexcept;
@@ -98,14 +98,14 @@ class open_dir_wait final : public io_wait<open_dir_wait, directory> {
   request_path what_;
 };
 
-class read_wait final : public io_wait<read_wait, std::size_t> {
+class [[nodiscard]] read_wait final : public io_wait<read_wait, std::size_t> {
  public:
   read_wait(io_handle from, std::uint64_t at, char* into, std::size_t length) noexcept;
   result<std::size_t> take() noexcept;
 };
 
 /// Writes all of it, however many system calls that takes.
-class write_wait final : public io_wait<write_wait, void> {
+class [[nodiscard]] write_wait final : public io_wait<write_wait, void> {
  public:
   write_wait(io_handle to, std::uint64_t at, slice_cursor what, bool is_durable = false) noexcept;
   bool try_now() noexcept;

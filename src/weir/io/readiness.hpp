@@ -9,7 +9,7 @@ namespace weir {
 
 namespace detail {
 
-class ready_wait final : public io_wait<ready_wait, int> {
+class [[nodiscard]] ready_wait final : public io_wait<ready_wait, int> {
  public:
   ready_wait(int of, int wanted) noexcept : io_wait(kind_) {
     op = io_op::poll;

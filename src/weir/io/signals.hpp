@@ -7,7 +7,7 @@ namespace weir {
 
 namespace detail {
 
-class signal_wait final : public io_wait<signal_wait, void> {
+class [[nodiscard]] signal_wait final : public io_wait<signal_wait, void> {
  public:
   explicit signal_wait(int number) noexcept : io_wait(kind_) {
     op = io_op::wait_signal;

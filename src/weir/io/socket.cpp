@@ -1,6 +1,8 @@
 #include <weir/io/socket.hpp>
 
 #include <weir/base/defect.hpp>
+#include <weir/base/log.hpp>
+#include <weir/base/text.hpp>
 #include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/io/internal/file_sends.hpp>
@@ -13,6 +15,7 @@
 #include <algorithm>
 #include <exception>
 #include <limits>
+#include <utility>
 
 namespace weir {
 
@@ -180,6 +183,25 @@ void socket::reset() noexcept {
   if (handle_ < 0) return;
   io_->set_option(handle_, SOL_SOCKET, SO_LINGER, 0);
   close();
+}
+
+namespace {
+constexpr duration full_pause = duration::milliseconds(100);
+}  // namespace
+
+task<socket> listener::accept_patiently() {
+  for (bool has_told = false;;) {
+    result<socket> arrived = co_await as_result(accept());
+    if (arrived) co_return std::move(*arrived);
+    co_await checkpoint();
+    const errc code = arrived.error().code();
+    if (code == errc::broken) continue;
+    if (code != errc::full) raise(arrived.error());
+    if (!std::exchange(has_told, true))
+      log::warn("connections stay in line",
+                {{"error", std::string_view(describe(arrived.error()))}});
+    co_await sleep(full_pause);
+  }
 }
 
 task<listener> listen_at(address where, listen_options options) {

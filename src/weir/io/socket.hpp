@@ -25,7 +25,7 @@ class socket;
 
 namespace detail {
 
-class receive_wait final : public io_wait<receive_wait, bytes> {
+class [[nodiscard]] receive_wait final : public io_wait<receive_wait, bytes> {
  public:
   explicit receive_wait(io_handle from) noexcept;
   result<bytes> take() noexcept;
@@ -34,7 +34,7 @@ class receive_wait final : public io_wait<receive_wait, bytes> {
   static const wait_kind kind_;
 };
 
-class receive_into_wait final : public io_wait<receive_into_wait, std::size_t> {
+class [[nodiscard]] receive_into_wait final : public io_wait<receive_into_wait, std::size_t> {
  public:
   receive_into_wait(io_handle from, char* into, std::size_t length) noexcept;
   result<std::size_t> take() noexcept;
@@ -44,7 +44,7 @@ class receive_into_wait final : public io_wait<receive_into_wait, std::size_t> {
 };
 
 /// Sends all of it, however many system calls that takes.
-class send_wait final : public io_wait<send_wait, void> {
+class [[nodiscard]] send_wait final : public io_wait<send_wait, void> {
  public:
   send_wait(io_handle to, slice_cursor what, std::size_t* sent) noexcept;
   bool try_now() noexcept;
@@ -58,7 +58,7 @@ class send_wait final : public io_wait<send_wait, void> {
   std::size_t* sent_;
 };
 
-class shutdown_wait final : public io_wait<shutdown_wait, void> {
+class [[nodiscard]] shutdown_wait final : public io_wait<shutdown_wait, void> {
  public:
   explicit shutdown_wait(io_handle of) noexcept;
   result<void> take() noexcept;
@@ -67,7 +67,7 @@ class shutdown_wait final : public io_wait<shutdown_wait, void> {
   static const wait_kind kind_;
 };
 
-class accept_wait final : public io_wait<accept_wait, socket> {
+class [[nodiscard]] accept_wait final : public io_wait<accept_wait, socket> {
  public:
   explicit accept_wait(io_handle on) noexcept;
   result<socket> take() noexcept;
@@ -166,14 +166,16 @@ class [[nodiscard]] socket : public detail::socket_owner {
 /// Cancel:  a cancelled accept has taken no connection.
 /// Order:   connections in the order in which the kernel completed them.
 /// Bound:   `backlog` connections wait in the kernel.
-/// Errors:  `full` when the process has no descriptor left: the connection stays, close something
-///          and accept again.
+/// Errors:  `full` when the process has no descriptor left: the connection stays in line.
 /// Threads: one loop.
 class [[nodiscard]] listener : public detail::socket_owner {
  public:
   using socket_owner::socket_owner;
 
   auto accept() noexcept { return detail::accept_wait(handle_here()); }
+  /// The same for servers, which go on whatever a connection meets: without a descriptor it waits
+  /// and looks again, every 100 ms, and says so in the log; a client that left in line is passed.
+  [[nodiscard]] task<socket> accept_patiently();
 };
 
 /// Where to listen. Without a word about it only this machine can connect.

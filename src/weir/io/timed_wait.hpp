@@ -88,7 +88,7 @@ class timed_wait : public io_wait<Derived, T> {
   wait_timer timer_;
 };
 
-class timed_receive final : public timed_wait<timed_receive, received_outcome> {
+class [[nodiscard]] timed_receive final : public timed_wait<timed_receive, received_outcome> {
  public:
   timed_receive(io_handle from, duration limit) noexcept;
   result<received_outcome> take() noexcept;
@@ -99,7 +99,7 @@ class timed_receive final : public timed_wait<timed_receive, received_outcome> {
 
 /// Sends all of the pieces; `limit` counts anew whenever the peer has taken something. What it has
 /// taken is added to `sent`, which is right after a cancellation as well.
-class timed_send final : public timed_wait<timed_send, sent_outcome> {
+class [[nodiscard]] timed_send final : public timed_wait<timed_send, sent_outcome> {
  public:
   timed_send(io_handle to, std::span<const io_slice> pieces, duration limit,
              std::size_t* sent = nullptr) noexcept;

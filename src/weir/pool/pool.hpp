@@ -73,7 +73,7 @@ struct pool_work : post_node {
   }
 };
 
-class pool_wait final : public leaf_wait<pool_wait, void>, public pool_work {
+class [[nodiscard]] pool_wait final : public leaf_wait<pool_wait, void>, public pool_work {
  public:
   pool_wait(pool_core& in, job_frame* owned, priority p) noexcept
       : leaf_wait(kind_), pool_work(in, owned, p) {}

@@ -86,7 +86,7 @@ namespace detail {
 struct journal_state;
 
 /// A wait for a record to be durable.
-class durable_wait final : public leaf_wait<durable_wait, void>, public list_hook<> {
+class [[nodiscard]] durable_wait final : public leaf_wait<durable_wait, void>, public list_hook<> {
  public:
   durable_wait(journal_state& of, std::uint64_t number) noexcept;
   durable_wait(durable_wait&& other) noexcept
@@ -105,7 +105,8 @@ class durable_wait final : public leaf_wait<durable_wait, void>, public list_hoo
 };
 
 /// A wait until an append would not be refused as `full`.
-class append_room_wait final : public leaf_wait<append_room_wait, void>, public list_hook<> {
+class [[nodiscard]] append_room_wait final : public leaf_wait<append_room_wait, void>,
+                                             public list_hook<> {
  public:
   append_room_wait(journal_state& of, std::size_t size, append_class who) noexcept;
   append_room_wait(append_room_wait&& other) noexcept

@@ -27,8 +27,9 @@ inline constexpr std::uint64_t settle_steps_max = 200'000;
 namespace detail {
 
 /// A wait for the end of all that happens at a moment, `by` from now.
-class settle_wait final : public weir::detail::leaf_wait<settle_wait, void, weir::detail::timer>,
-                          public weir::detail::quiet_listener {
+class [[nodiscard]] settle_wait final
+    : public weir::detail::leaf_wait<settle_wait, void, weir::detail::timer>,
+      public weir::detail::quiet_listener {
   using base = weir::detail::leaf_wait<settle_wait, void, weir::detail::timer>;
 
  public:

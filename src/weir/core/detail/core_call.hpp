@@ -31,7 +31,9 @@ namespace weir::detail {
 
 class core_state;
 
-class core_call : public leaf_wait<core_call, void>, public list_hook<>, private post_node {
+class [[nodiscard]] core_call : public leaf_wait<core_call, void>,
+                                public list_hook<>,
+                                private post_node {
  public:
   core_call(core_state& on, std::source_location place);
   core_call(const core_call&) = delete;

@@ -20,7 +20,7 @@ struct given_task {
 
 /// A wait for the end of a scope's tasks, or for a place among them, which is then kept for the
 /// waiter.
-struct room_wait final : leaf_wait<room_wait, void>, list_hook<> {
+struct [[nodiscard]] room_wait final : leaf_wait<room_wait, void>, list_hook<> {
   scope* of;
   bool is_for_end;
 

@@ -61,7 +61,7 @@ class calls_inside {
 };
 
 /// A checkpoint with a value, for policies that let a call in at once or not at all.
-class turn_wait final : public leaf_wait<turn_wait, unit> {
+class [[nodiscard]] turn_wait final : public leaf_wait<turn_wait, unit> {
  public:
   turn_wait() noexcept : leaf_wait(kind_) {}
   bool try_now() noexcept { return true; }

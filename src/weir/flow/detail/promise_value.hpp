@@ -177,7 +177,8 @@ void resolve_claimed(promise_core& which, V&&... with) noexcept {
 
 /// Waits for the outcome of a future's source. A cancelled one leaves the future as it was.
 template <class T, reading How>
-class future_wait final : public line_wait<future_wait<T, How>, T, promise_core, many_loops> {
+class [[nodiscard]] future_wait final
+    : public line_wait<future_wait<T, How>, T, promise_core, many_loops> {
   using base = line_wait<future_wait, T, promise_core, many_loops>;
   using gives = std::conditional_t<How == reading::only || std::is_void_v<T>, T,
                                    std::add_lvalue_reference_t<const T>>;
