@@ -79,9 +79,6 @@ std::string describe(const std::exception_ptr& failure);
 namespace detail {
 /// The same without memory.
 void describe_exception(const std::exception_ptr& failure, text_sink& out) noexcept;
-}  // namespace detail
-
-namespace detail {
 /// The group that this error is, as long as the pointer refers to it; null when it is none.
 const error_group* group_in(const std::exception_ptr& failure) noexcept;
 }  // namespace detail

@@ -20,8 +20,8 @@ std::string_view file_of(const std::source_location& place) noexcept {
 }
 
 std::string doing(const step_note& note) {
-  return fmt::format("{} {}:{}", note.is_first ? "begins, spawned at" : "goes on at",
-                     file_of(note.told), note.told.line());
+  return fmt::format("{} {}", note.is_first ? "begins, spawned at" : "goes on at",
+                     place_text(note.told));
 }
 
 std::string who(const step_note& note, const schedule_trace& trace) {
@@ -130,7 +130,9 @@ std::string short_name(std::string_view text) {
   return std::string(text);
 }
 
-bool is_lambda(std::string_view name) noexcept { return name.starts_with("lambda"); }
+bool is_lambda(std::string_view name) noexcept {
+  return name == "lambda" || name.starts_with("lambda in ");
+}
 
 std::string place_text(const std::source_location& place) {
   return fmt::format("{}:{}", file_of(place), place.line());

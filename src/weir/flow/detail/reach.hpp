@@ -110,7 +110,7 @@ inline constexpr bool may_be_shared = !Reach::is_shared || !std::is_same_v<T, by
 /// may offer `left(wakes&)`: it has left the line undecided, and `stood()`: it has taken its place.
 /// Object offers `lock_`.
 template <class Derived, class T, class Object, class Reach>
-class [[nodiscard]] line_wait : public leaf_wait<Derived, T>, public Reach::place {
+class line_wait : public leaf_wait<Derived, T>, public Reach::place {
  public:
   line_wait(const wait_kind& kind, Object* of) noexcept : leaf_wait<Derived, T>(kind), of_(of) {}
   line_wait(line_wait&& other) noexcept = default;
@@ -199,7 +199,7 @@ struct counted_state {
 /// A line_wait on a counted_state, or on none when its half was closed before: then try_now asks
 /// Derived to `fail_closed()`. Keeps: the state is kept while the wait exists.
 template <class Derived, class T, class State, class Reach, bool Keeps = Reach::is_shared>
-class [[nodiscard]] counted_wait : public line_wait<Derived, T, State, Reach> {
+class counted_wait : public line_wait<Derived, T, State, Reach> {
   using base = line_wait<Derived, T, State, Reach>;
 
  public:
