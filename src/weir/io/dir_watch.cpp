@@ -152,6 +152,7 @@ task<dir_event> dir_watch::next() {
           tree->tell(std::move(*heard));
           continue;
         }
+        if (!half_ && tree->is_gone()) one = {.what = dir_change::gone};
       }
     } else {
       one = take_event();

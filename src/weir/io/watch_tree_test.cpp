@@ -33,6 +33,7 @@ using namespace weir::literals;
 using namespace weir::contract;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsSupersetOf;
 using ::testing::UnorderedElementsAre;
 
 class tree_watch : public contract::fixture {
@@ -367,6 +368,22 @@ TEST_P(tree_watch, ends_when_the_root_is_gone_also_with_the_folder_above_it) {
     make("elsewhere/root/new");
     EXPECT_THAT(co_await take(lower, 2), ElementsAre("created new/", "gone"));
     EXPECT_EQ(co_await code_of(lower.next()), errc::closed);
+  });
+}
+
+TEST_P(tree_watch, tells_what_happened_before_the_root_went_and_then_that_it_is_gone) {
+  run([&]() -> task<> {
+    make("d/old");
+    dir_watch watch = co_await watch_tree(path("d"));
+    touch(in("file"));
+    make("d/new/deep");
+    move(in("file"), in("old/file"));
+    std::filesystem::remove_all(path("d"));
+    std::vector<std::string> all;
+    while (all.empty() || all.back() != "gone") all.push_back(text_of(co_await watch.next()));
+    EXPECT_THAT(all, IsSupersetOf({"created file", "created new/", "renamed file -> old/file",
+                                   "removed old/file", "removed old/", "removed new/"}));
+    EXPECT_EQ(co_await code_of(watch.next()), errc::closed);
   });
 }
 

@@ -270,19 +270,20 @@ void watched_tree::move(int from, const std::string& old_name, int to, const std
 
 void watched_tree::look_around(std::size_t unread) {
   const change begun(*this);
+  unread_ = unread;
   for (std::size_t i = 0; i < looks_at_once && has_to_look(); ++i) {
     const look place = std::move(to_look_.front());
     to_look_.pop_front();
-    look_at(place, unread);
+    look_at(place);
   }
   if (!to_look_.empty()) return;
   for (const int number : stale_) ::inotify_rm_watch(inotify_, number);
   stale_.clear();
 }
 
-void watched_tree::look_at(const look& place, std::size_t unread) {
+void watched_tree::look_at(const look& place) {
   if (!folders_.contains(place.parent)) return;  // its event tells, or has told
-  if (place.name.empty()) return list(place.parent, place.is_silent, unread);
+  if (place.name.empty()) return list(place.parent, place.is_silent);
   const std::string path = path_of(place.parent, place.name);
   const int number = watch(root_path_ + '/' + path, IN_DONT_FOLLOW);
   // What is asked afterwards: another folder may be there by now, or a link to one.
@@ -302,7 +303,7 @@ void watched_tree::look_at(const look& place, std::size_t unread) {
       return tell_failure(path, ENOSPC);
     }
     attach(number, place.parent, place.name);
-    return list(number, place.is_silent, unread);
+    return list(number, place.is_silent);
   }
   if (known->second.parent == place.parent && known->second.name == place.name) return;
   if (!is_below(place.parent, number))  // it has moved since; that event is to come
@@ -313,7 +314,7 @@ void watched_tree::look_at(const look& place, std::size_t unread) {
   tell({.what = dir_change::lost});
 }
 
-void watched_tree::list(int number, bool is_silent, std::size_t unread) {
+void watched_tree::list(int number, bool is_silent) {
   const std::string path = path_of(number);
   open_folder from(root_path_ + '/' + path, number == root_ ? 0 : O_NOFOLLOW);
   const int failure = from.stream ? 0 : errno;
@@ -349,10 +350,15 @@ void watched_tree::list(int number, bool is_silent, std::size_t unread) {
       tell({.what = dir_change::lost, .name = path});
     }
   }
+  in.found_until = end_of_events();
+  if (in.found_until == heard_bytes_) in.found.clear();  // no event of before is to come
+}
+
+// Where the stream of events will be when all is heard that has happened by now.
+std::uint64_t watched_tree::end_of_events() const noexcept {
   int queued = 0;
   ::ioctl(inotify_, FIONREAD, &queued);
-  in.found_until = heard_bytes_ + unread + static_cast<std::size_t>(queued);
-  if (in.found_until == heard_bytes_) in.found.clear();  // no event of before is to come
+  return heard_bytes_ + unread_ + static_cast<std::size_t>(queued);
 }
 
 // 0: a known folder is where it is said to be; ENOENT: it is not; or why that can't be asked. Of
@@ -370,7 +376,7 @@ int watched_tree::why_not_in_place(int number) const {
 void watched_tree::tell_failure(const std::string& path, int number) {
   if (number == ENOENT || number == ENOTDIR || number == ELOOP) {
     // Gone again, or a link now. When a folder above the root was renamed, no event says so.
-    if (why_not_in_place(root_) != 0) tell({.what = dir_change::gone});
+    if (gone_at_ == UINT64_MAX && why_not_in_place(root_) != 0) gone_at_ = end_of_events();  // (4)
     return;
   }
   if (number == ENOSPC) was_full_ = true;

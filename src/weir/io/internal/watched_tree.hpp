@@ -15,7 +15,9 @@
 //                 so may what a new folder has that moves on before it is listed);
 //             (3) a look that found nothing, or another folder's entry, waits in `missed` of the
 //                 folder in which it was to be, until that one or one above it is where it is
-//                 known to be, or its entry goes.
+//                 known to be, or its entry goes;
+//             (4) a root that a look did not find is told as gone after the events of before, if
+//                 none of them tells it.
 #pragma once
 
 #include <weir/io/dir_watch.hpp>
@@ -78,6 +80,8 @@ class watched_tree {
 
   void tell(dir_event one);
   std::optional<dir_event> next_told();
+  /// The root is not where it was, and all that happened before that was noticed has been told.
+  bool is_gone() const noexcept { return told_.empty() && heard_bytes_ >= gone_at_; }
 
   /// There are places to look at, and room for what is found.
   bool has_to_look() const noexcept {
@@ -119,8 +123,9 @@ class watched_tree {
   void put(int number, int parent, const std::string& name);
   void miss(const look& place);
   void drop(int number);
-  void look_at(const look& place, std::size_t unread);
-  void list(int number, bool is_silent, std::size_t unread);
+  void look_at(const look& place);
+  void list(int number, bool is_silent);
+  std::uint64_t end_of_events() const noexcept;
   void tell_failure(const std::string& path, int number);
   bool is_told_already(int number, const watch_event& raw);
 
@@ -133,7 +138,9 @@ class watched_tree {
   std::deque<look> to_look_;
   std::deque<dir_event> told_;
   std::uint64_t heard_bytes_ = 0;
-  bool is_broken_ = false;  // a change of the books was not carried to its end
+  std::size_t unread_ = 0;              // as look_around() was told
+  std::uint64_t gone_at_ = UINT64_MAX;  // (4): in the stream of events
+  bool is_broken_ = false;              // a change of the books was not carried to its end
   bool was_full_ = false;
   int list_failure_ = 0;
 };
