@@ -32,6 +32,17 @@ weir::task<> single_use() {
   co_await std::move(copy);
 }
 
+// What is spawned is called with the arguments that are given, and gives a task.
+weir::task<> of_number(int) { co_return; }
+void gives_nothing(int) {}
+void spawned(weir::scope& tasks) {
+  tasks.spawn(of_number, 5);
+  tasks.spawn(of_number, 5, 6);    // expected-error {{no matching member function for call to}}
+  tasks.spawn(of_number, "five");  // expected-error {{no matching member function for call to}}
+  tasks.spawn(gives_nothing, 5);   // expected-error {{no matching member function for call to}}
+  tasks.spawn(work());             // expected-error {{no matching member function for call to}}
+}
+
 // A task that nobody awaits has not begun; a wait that nobody awaits has not waited; a lock that
 // nobody keeps is not held; a result that nobody looks at is an error that nobody hears.
 weir::task<> dropped(weir::mutex& accounts, weir::socket& peer, weir::listener& door,
@@ -92,7 +103,7 @@ weir::task<> selects() {
 
 [[maybe_unused]] auto uses() {
   return std::make_tuple(&single_use, &dropped, &foreign_awaitable, &plain_function, &unmarked,
-                         &marked, &selects, sizeof(waits_at_its_end));
+                         &marked, &selects, &spawned, sizeof(waits_at_its_end));
 }
 
 }  // namespace

@@ -82,6 +82,10 @@ void start_task(scope& in, task_header& made, frame_base* body);
 /// The value type of the task that f(args...) returns.
 template <class F, class... A>
 using task_value_t = typename std::invoke_result_t<F&, A...>::value_type;
+/// f(args...) can be called, and gives a task. spawn() asks before its body is looked at, so that
+/// the compiler speaks of the caller's line.
+template <class F, class... A>
+concept gives_task = requires { typename task_value_t<F, A...>; };
 }  // namespace detail
 
 /// The owner of tasks.
@@ -103,18 +107,22 @@ class scope {
   /// reference can: the locals of a scope's body are gone when it returns, and its children may
   /// live on. The handle may be dropped: the scope owns the child, not the handle.
   template <class F>
+    requires detail::gives_task<F>
   auto spawn(F f, std::source_location place = std::source_location::current()) {
     return spawn_at(place, std::move(f));
   }
   template <class F, class A>
+    requires detail::gives_task<F, A>
   auto spawn(F f, A a, std::source_location place = std::source_location::current()) {
     return spawn_at(place, std::move(f), std::move(a));
   }
   template <class F, class A, class B>
+    requires detail::gives_task<F, A, B>
   auto spawn(F f, A a, B b, std::source_location place = std::source_location::current()) {
     return spawn_at(place, std::move(f), std::move(a), std::move(b));
   }
   template <class F, class A, class B, class C>
+    requires detail::gives_task<F, A, B, C>
   auto spawn(F f, A a, B b, C c, std::source_location place = std::source_location::current()) {
     return spawn_at(place, std::move(f), std::move(a), std::move(b), std::move(c));
   }

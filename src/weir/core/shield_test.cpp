@@ -36,6 +36,19 @@ WEIR_TEST("a shield keeps outer cancellations out until its end (T2, T6)") {
   EXPECT_EQ(elapsed(), 5_ms);
 }
 
+WEIR_TEST("a single wait is shielded as a task is, with a deadline of its own") {
+  bool is_done = false;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.cancel();
+    co_await shield(sleep(1_ms));
+    is_done = true;
+    co_await expect_raises<errc::timed_out>(
+        []() -> task<> { co_await shield(sleep_until(time_point::never()), 2_ms); }());
+  });
+  EXPECT_TRUE(is_done);
+  EXPECT_EQ(elapsed(), 3_ms);
+}
+
 WEIR_TEST("a shield entered in a cancelled scope is not cancelled") {
   bool is_done = false;
   co_await with_scope([&](scope& s) -> task<> {

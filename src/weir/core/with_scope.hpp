@@ -153,6 +153,10 @@ template <class T>
 /// `timeout` bounds it.
 template <class T>
 [[nodiscard]] WEIR_CORO_WRAPPER task<T> shield(task<T> body, duration timeout = duration::max());
+/// The same for a single wait: `co_await shield(sleep(1_s))`.
+template <class Leaf>
+  requires std::is_base_of_v<detail::wait, Leaf>
+[[nodiscard]] WEIR_CORO_WRAPPER auto shield(Leaf&& leaf, duration timeout = duration::max());
 
 }  // namespace weir
 

@@ -6,8 +6,7 @@
 namespace weir {
 namespace detail {
 
-/// The only error of a scope that had a single body: unwrapped from its group.
-[[noreturn]] void rethrow_single(const std::exception& group);
+[[noreturn]] void rethrow_single(const std::exception& group);  // error_group.hpp
 
 template <class T>
 struct given_body {
@@ -69,6 +68,12 @@ WEIR_CORO_WRAPPER task<T> shield(task<T> body, duration timeout) {
   return detail::run_bounded(
       [timeout] { return scope_options{.name = "shield", .timeout = timeout, .shield = true}; },
       std::move(body));
+}
+
+template <class Leaf>
+  requires std::is_base_of_v<detail::wait, Leaf>
+WEIR_CORO_WRAPPER auto shield(Leaf&& leaf, duration timeout) {
+  return shield(detail::awaited<Leaf>(static_cast<Leaf&&>(leaf)), timeout);
 }
 
 }  // namespace weir
