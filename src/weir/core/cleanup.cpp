@@ -14,6 +14,10 @@
 
 namespace weir {
 
+namespace {
+constexpr const char scope_name[] = "with_cleanups";
+}
+
 /// The scope around one cleanup: as with_scope(), without a frame of its own, which a cleanup must
 /// not need memory for. Its deadline counts also where it was cut short in nothing, as under a
 /// shield; its own cancellation, as of a task that it needs no more, only where it ended the body.
@@ -67,13 +71,26 @@ cleanups::step* cleanups::take_last() noexcept {
   return last;
 }
 
-void cleanups::note_failure(std::exception_ptr what) noexcept {
+void cleanups::note_failure_of_body(std::exception_ptr what) noexcept {
+  if (!failures_) failures_ = detail::make_error_list();
   if (failures_)
-    failures_->add({.what = std::move(what), .spawned_at = {}, .scope = "with_cleanups"});
+    failures_->add(detail::failure_of(*detail::running_task, std::move(what), scope_name));
 }
 
-// What a cleanup's scope has raised, as it is told. Its own time-outs come before the deadline.
-std::exception_ptr cleanups::failure_of(const step& one, time_point due) noexcept {
+// What a cleanup's scope has raised and is handled.
+void cleanups::note_failure_of(const step& one, time_point due) noexcept {
+  const std::exception_ptr raised = std::current_exception();
+  std::exception_ptr told = told_of(one, due);
+  const error_group* const group = detail::group_in(raised);
+  if (group && group->size() == 1 && group->first() == told) {
+    detail::add_failure(*failures_, group->list(), 0);
+  } else {
+    failures_->add(detail::failure_of(*detail::running_task, std::move(told), scope_name));
+  }
+}
+
+// Its own time-outs come before the deadline.
+std::exception_ptr cleanups::told_of(const step& one, time_point due) noexcept {
   try {
     try {
       throw;
@@ -104,15 +121,17 @@ task<> cleanups::run() {
     try {
       co_await step_call(*last, length);
     } catch (...) {
-      note_failure(failure_of(*last, due));
+      note_failure_of(*last, due);
       if (is_planted("core: a cleanup that fails is the last one")) co_return;
     }
   }
 }
 
 void cleanups::raise_failures(const std::exception_ptr& of_body) {
-  if (of_body && (!failures_ || failures_->count + failures_->dropped == 1))
+  if (of_body && (!failures_ || failures_->count + failures_->dropped == 1)) {
+    if (failures_) detail::climb_on((*failures_)[0]);
     std::rethrow_exception(of_body);
+  }
   if (failures_ && failures_->count != 0) throw error_group(std::exchange(failures_, nullptr));
 }
 

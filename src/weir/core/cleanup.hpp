@@ -46,7 +46,7 @@ class cleanups {
   std::size_t size() const noexcept { return size_; }
 
   // For with_cleanups.
-  void note_failure(std::exception_ptr what) noexcept;
+  void note_failure_of_body(std::exception_ptr what) noexcept;
   /// Made before the body, so that no memory has to be found after it.
   task<> run();
   /// Throws what was noted: the body's alone as it is.
@@ -75,7 +75,8 @@ class cleanups {
   void make_sure_of_room();
   void add(step& last) noexcept;
   step* take_last() noexcept;
-  static std::exception_ptr failure_of(const step& one, time_point due) noexcept;
+  void note_failure_of(const step& one, time_point due) noexcept;
+  static std::exception_ptr told_of(const step& one, time_point due) noexcept;
 
   step* last_ = nullptr;
   std::size_t size_ = 0;

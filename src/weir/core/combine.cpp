@@ -1,27 +1,26 @@
 #include <weir/core/combine.hpp>
 
+#include <weir/core/error_group.hpp>
 #include <weir/core/error_trace.hpp>
 
-#include <new>
+#include <utility>
 
 namespace weir::detail {
 
-namespace {
-error_list& new_list() {
-  error_list* made = make_error_list();
-  if (!made) throw std::bad_alloc();
-  return *made;
-}
-}  // namespace
-
-failed_branches::failed_branches() : list_(&new_list()), group_(list_) {}
-
-void failed_branches::add(const std::exception_ptr& failure) noexcept {
-  if (!failure) return;
-  list_->add({.what = failure, .spawned_at = {}, .scope = "first_success"});
+failed_branches::~failed_branches() {
+  if (list_) const error_group taken(list_);
 }
 
-void failed_branches::raise() { throw error_group(group_); }
+void failed_branches::add_current() noexcept {
+  if (!list_) list_ = make_error_list();
+  if (!list_) list_ = error_list_without_memory();
+  list_->add(failure_of(*running_task, std::current_exception(), "first_success"));
+}
+
+void failed_branches::raise() {
+  list_->sort_by_task();
+  throw error_group(std::exchange(list_, nullptr));
+}
 
 void raise_first_of_none() { raise(error(errc::invalid_argument, "the first of no tasks")); }
 

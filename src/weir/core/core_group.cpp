@@ -1,6 +1,7 @@
 #include <weir/core/core_group.hpp>
 
 #include <weir/base/assert.hpp>
+#include <weir/core/error_group.hpp>
 #include <weir/core/local.hpp>
 #include <weir/core/loop.hpp>
 
@@ -247,11 +248,7 @@ task<> core_state::serve(answer to) {
     });
     one.is_late_ = end.reason.kind == cancel_kind::deadline;
   } catch (const std::exception& group) {
-    try {
-      rethrow_single(group);
-    } catch (...) {
-      one.failure_ = std::current_exception();
-    }
+    one.failure_ = single_error(group);  // without a trace, which would share it with this core
   }
 }
 

@@ -45,8 +45,14 @@ void error_list::add(failure one) noexcept {
     free_error_trace(one.trace);
     return;
   }
-  (count == 0 ? first : others[count - 1]) = std::move(one);
+  at(count) = std::move(one);
   ++count;
+}
+
+void error_list::sort_by_task() noexcept {
+  for (std::size_t i = 1; i < count; ++i) {
+    for (std::size_t j = i; j > 0 && at(j).task < at(j - 1).task; --j) std::swap(at(j), at(j - 1));
+  }
 }
 
 error_list* error_list_without_memory() noexcept {
@@ -59,6 +65,23 @@ error_list* error_list_without_memory() noexcept {
     return made;
   }();
   return shared;
+}
+
+failure failure_of(task_header& task, std::exception_ptr what, const char* scope) noexcept {
+  const bool is_traced = task.trace && task.trace->climbing == what;
+  return {.what = std::move(what),
+          .trace = is_traced ? std::exchange(task.trace, nullptr) : nullptr,
+          .task = task.id,
+          .spawned_at = task.here,
+          .scope = scope};
+}
+
+void climb_on(const failure& one) noexcept {
+  if (!running_task || !one.trace) return;
+  error_trace* const copy = new (std::nothrow) error_trace(*one.trace);
+  if (!copy) return;
+  copy->expected = reinterpret_cast<const frame_base*>(running_leaf & ~frame_base::bits);
+  free_error_trace(std::exchange(running_task->trace, copy));
 }
 
 void report_failure(failure one) noexcept {
@@ -164,8 +187,28 @@ error_group error_group::of(const std::exception_ptr* errors, std::size_t count,
 
 void error_group::raise_if_any() const {
   if (is_empty()) return;
-  if (size() == 1 && dropped() == 0) std::rethrow_exception(first());
+  if (size() == 1 && dropped() == 0) {
+    detail::climb_on((*list_)[0]);
+    std::rethrow_exception(first());
+  }
   throw error_group(*this);
+}
+
+namespace {
+const detail::failure* only_failure_in(const std::exception& group) noexcept {
+  const auto* errors = dynamic_cast<const error_group*>(&group);
+  return errors && errors->size() == 1 ? &errors->list()[0] : nullptr;
+}
+}  // namespace
+
+std::exception_ptr detail::single_error(const std::exception& group) noexcept {
+  const failure* const only = only_failure_in(group);
+  return only ? only->what : std::current_exception();
+}
+
+void detail::rethrow_single(const std::exception& group) {
+  if (const failure* const only = only_failure_in(group)) climb_on(*only);
+  std::rethrow_exception(single_error(group));
 }
 
 error_group::~error_group() {

@@ -15,6 +15,10 @@ struct error_split;
 namespace detail {
 struct error_list;
 error_list* make_error_list() noexcept;
+/// Of a group with one error that error, else the exception itself. Called while it is handled.
+std::exception_ptr single_error(const std::exception& group) noexcept;
+/// Throws it, with the trace that the group knows.
+[[noreturn]] void rethrow_single(const std::exception& group);
 /// Adds an error of one list to another, with all that is known about it.
 void add_failure(error_list& to, const error_list& from, std::size_t at) noexcept;
 }  // namespace detail
@@ -59,6 +63,9 @@ class error_group : public std::exception {
   /// "2 errors: [1] not_found: ...; [2] ...", with the async stack of each on lines of its own.
   const char* what() const noexcept override;
 
+  // For those who know what is known of each error.
+  const detail::error_list& list() const noexcept { return *list_; }
+
  private:
   template <class Test>
   void split_to(error_split& parts, Test& wanted) const;
@@ -86,7 +93,7 @@ const error_group* group_in(const std::exception_ptr& failure) noexcept;
 template <class Test>
 void error_group::split_to(error_split& parts, Test& wanted) const {
   const auto add_to = [](const error_group& to, const error_group& from, std::size_t at) {
-    detail::add_failure(*to.list_, *from.list_, at);
+    detail::add_failure(*to.list_, from.list(), at);
   };
   for (std::size_t i = 0; i < size(); ++i) {
     const bool is_wanted = wanted((*this)[i]);

@@ -52,6 +52,12 @@ struct failure {
   const char* scope = "";
 };
 
+/// An error that a task has ended with or takes, for the list of `scope`. It takes the trace of the
+/// task's last climb, if that was this error's.
+failure failure_of(task_header& task, std::exception_ptr what, const char* scope) noexcept;
+/// The error is about to be thrown once more, by the frame that runs: there its climb goes on.
+void climb_on(const failure& one) noexcept;
+
 /// Shared by the copies of an error_group. Nearly always there is one failure, which has its room
 /// in here; a block for the others comes with the second.
 struct error_list {
@@ -74,8 +80,11 @@ struct error_list {
   bool has(const std::exception_ptr& what) const noexcept;
   /// Beyond size_max, or when there is no memory, it is counted only.
   void add(failure one) noexcept;
+  /// Into the order of the spawns.
+  void sort_by_task() noexcept;
 
  private:
+  failure& at(std::size_t index) noexcept { return index == 0 ? first : others[index - 1]; }
   bool has_room() noexcept;
 };
 

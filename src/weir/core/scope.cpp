@@ -165,11 +165,7 @@ void scope::take_failure(detail::task_header& from, std::exception_ptr failure,
   if (errors_ && is_planted("core: a scope keeps its first error only")) return;
   // The body may have awaited a child by its handle: the child's error is in the group already.
   if (policy == collect && &from == host_ && errors_ && errors_->has(failure)) return;
-  detail::failure one{.what = std::move(failure),
-                      .trace = std::exchange(from.trace, nullptr),
-                      .task = from.id,
-                      .spawned_at = from.here,
-                      .scope = options_.name};
+  detail::failure one = detail::failure_of(from, std::move(failure), options_.name);
   if (policy == failure_policy::report) {
     detail::report_failure(std::move(one));
     return;
@@ -560,14 +556,6 @@ void raise_cut_short(const cancel_reason& reason, const scope_options& of) {
   if (reason.task != 0) (text += " by task ") += std::to_string(reason.task);
   if (reason.text && *reason.text) (text += ": ") += reason.text;
   raise(error(errc::cancelled, text, reason.place));
-}
-
-void rethrow_single(const std::exception& group) {
-  if (const auto* errors = dynamic_cast<const error_group*>(&group);
-      errors && errors->size() == 1) {
-    std::rethrow_exception(errors->first());
-  }
-  throw;  // NOLINT: called while the exception is handled
 }
 
 }  // namespace detail

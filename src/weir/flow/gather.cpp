@@ -1,5 +1,7 @@
 #include <weir/flow/gather.hpp>
 
+#include <weir/core/error_group.hpp>
+
 #include <exception>
 #include <vector>
 

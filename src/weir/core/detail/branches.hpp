@@ -5,7 +5,7 @@
 #pragma once
 
 #include <weir/core/detail/awaited_at.hpp>
-#include <weir/core/error_group.hpp>
+#include <weir/core/error_group.hpp>  // what combinations raise
 #include <weir/core/select.hpp>
 #include <weir/core/with_scope.hpp>
 
@@ -171,35 +171,42 @@ task<typename Branches::ends> race_of(Branches branches) {
   co_return ends;
 }
 
+/// The errors of branches that all failed, as a group.
+class failed_branches {
+ public:
+  failed_branches() = default;
+  failed_branches(const failed_branches&) = delete;
+  failed_branches& operator=(const failed_branches&) = delete;
+  ~failed_branches();
+  /// The error that the running task, a branch, is handling.
+  void add_current() noexcept;
+  bool is_empty() const noexcept { return !list_; }
+  /// In the order of the branches, which is that of their spawns.
+  [[noreturn]] void raise();
+
+ private:
+  error_list* list_ = nullptr;  // made with the first error
+};
+
 /// What the branches of a first_success share.
 struct success_state {
   scope* around = nullptr;
   const void* winner = nullptr;  // its end
+  failed_branches failed;
 };
 
 template <class T>
 task<> success_branch(task<T> body, selected<T>* into, success_state* state) {
-  co_await keep_outcome(std::move(body), into);
-  if (into->failure() || state->winner) co_return;
+  try {
+    co_await keep_value(std::move(body), into);
+  } catch (...) {
+    state->failed.add_current();
+    co_return;
+  }
+  if (state->winner) co_return;
   state->winner = into;
   state->around->cancel("another branch of first_success was first");
 }
-
-/// Collects the errors of branches that all failed, as a group.
-class failed_branches {
- public:
-  failed_branches();
-  failed_branches(const failed_branches&) = delete;
-  failed_branches& operator=(const failed_branches&) = delete;
-  /// Null: the branch has ended without one.
-  void add(const std::exception_ptr& failure) noexcept;
-  bool is_empty() const noexcept { return group_.is_empty(); }
-  [[noreturn]] void raise();
-
- private:
-  error_list* list_;  // owned by the group
-  error_group group_;
-};
 
 template <class Branches>
 task<typename Branches::one_of> success_of(Branches branches) {
@@ -220,12 +227,8 @@ task<typename Branches::one_of> success_of(Branches branches) {
     auto& one = place.of(ends);
     if (&one == state.winner) first.emplace(place.template result_of<one_of>(std::move(*one)));
   });
-  if (!first) {
-    failed_branches all;
-    branches.each_end(ends, [&](const auto& one) { all.add(one.failure()); });
-    if (all.is_empty()) raise_cut_short(end.reason);
-    all.raise();
-  }
+  if (!first && !state.failed.is_empty()) state.failed.raise();
+  if (!first) raise_cut_short(end.reason);
   co_return std::move(*first);
 }
 

@@ -47,7 +47,7 @@ task<detail::task_value_t<Body, cleanups&>> with_cleanups(Body body) {
   // keep_outcome takes every exception, so all that can be left is a cancellation.
   const bool is_stopped =
       !co_await as_result(detail::keep_outcome(detail::body_with(&body, &after), &outcome));
-  if (outcome.failure()) after.note_failure(outcome.failure());
+  if (outcome.failure()) after.note_failure_of_body(outcome.failure());
   co_await std::move(ending);
   after.raise_failures(outcome.failure());
   if (is_stopped) co_await detail::unwinding();
