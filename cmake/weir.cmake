@@ -28,9 +28,9 @@ function(weir_make_shared_headers name source)
   set_target_properties(${name} PROPERTIES CXX_COMPILER_LAUNCHER "")
 endfunction()
 
-# Those of the library, with the options of the libraries that follow.
-function(weir_make_library_headers name)
-  weir_make_shared_headers(${name} tests/shared/library_headers.cpp)
+# Those of a library's sources, with the options of the libraries that follow.
+function(weir_make_library_headers name source)
+  weir_make_shared_headers(${name} ${source})
   target_include_directories(${name} PRIVATE src)
   target_link_libraries(${name} PRIVATE weir_options ${ARGN} Threads::Threads fmt::fmt Boost::json)
   if(WEIR_DEFECTS)
@@ -47,10 +47,17 @@ function(weir_share_headers name source)
   endforeach()
 endfunction()
 
-# What is not a test has parsed headers, but where checks are asked for (dev) the library, which others build, has none: a missing
-# #include must show.
+# What is not a test has parsed headers. Where checks are asked for (dev) the library, which others build without, has the standard
+# library's alone: a missing #include of weir's or of another library must show, and of the standard library's it is a
+# finding of tidy (rule std-includes).
 function(weir_share_library_headers target)
-  if(WEIR_SHARED_HEADERS AND NOT (WEIR_CHECKS AND target MATCHES "^weir(_sim|_memory_watch|_testing)?$"))
+  if(WEIR_CHECKS AND target MATCHES "^weir(_sim|_memory_watch|_testing)?$")
+    # The addon of Node.js needs it (cmake/client.cmake), and parsed headers must be as those who share them.
+    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+    if(WEIR_SHARED_HEADERS)
+      weir_share_headers(weir_standard_headers tests/shared/standard_headers.cpp ${target})
+    endif()
+  elseif(WEIR_SHARED_HEADERS)
     weir_share_headers(weir_library_headers tests/shared/library_headers.cpp ${target})
   endif()
 endfunction()
@@ -196,14 +203,15 @@ target_compile_features(weir PUBLIC cxx_std_23)
 if(WEIR_DEFECTS)
   target_compile_definitions(weir PUBLIC WEIR_DEFECTS)  # base/defect.hpp: whoever includes weir must see the same
 endif()
-if(WEIR_CHECKS)
-  set_target_properties(weir PROPERTIES POSITION_INDEPENDENT_CODE ON)  # for the addon of Node.js: cmake/client.cmake
-endif()
 target_link_libraries(weir PRIVATE $<BUILD_INTERFACE:weir_options> PUBLIC Threads::Threads
   PRIVATE fmt::fmt spdlog::spdlog OpenSSL::SSL OpenSSL::Crypto PkgConfig::uring PkgConfig::cares Boost::json)
 
 if(WEIR_SHARED_HEADERS)
-  weir_make_library_headers(weir_library_headers)
+  weir_make_library_headers(weir_library_headers tests/shared/library_headers.cpp)
+  if(WEIR_CHECKS)
+    weir_make_library_headers(weir_standard_headers tests/shared/standard_headers.cpp)
+    set_target_properties(weir_standard_headers PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  endif()
 endif()
 weir_share_library_headers(weir)
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import tidy_clang
+import tidy_includes
 import tidy_names
 import tidy_rules
 
@@ -35,7 +36,7 @@ def main():
             tree = tidy_rules.Tree(options.root)
             tidy_rules.lower_ratchet(tree)
             tree = tidy_rules.Tree(options.root)
-        for rule in tidy_rules.RULES + tidy_names.RULES:
+        for rule in tidy_rules.RULES + tidy_names.RULES + tidy_includes.RULES:
             findings += rule(tree)
         if not options.text_only:
             rules = tidy_clang.RULES + ((tidy_clang.rule_clang_tidy,) if options.clang_tidy else ())

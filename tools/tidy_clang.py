@@ -115,7 +115,8 @@ def each(tree, cache, jobs, kind, files, extra, command):
 
 def is_alone_in_its_source(tree, file):
     """Whether the dev build compiles it alone already: the library's sources include their own header first (rule
-    include-order), and dev parses no headers before. It does for the commands and the drill: cmake/weir.cmake."""
+    include-order), and dev parses none but the standard library's before, which rule std-includes asks for. It does for the commands and the
+    drill: cmake/weir.cmake."""
     source = tree.root / file.path.replace(".hpp", ".cpp")
     return not file.path.startswith(("src/weir/apps/", "src/weir/drill/")) and source.exists()
 

@@ -10,6 +10,7 @@ import unittest
 from pathlib import Path
 
 import tidy_clang
+import tidy_includes
 import tidy_names
 import tidy_rules
 
@@ -640,10 +641,43 @@ class Shown(TidyTest):
         self.assertEqual(self.check(header + "// tidy-allow(shown): of the kernel\nint g();", ""), [])
 
 
+class StandardIncludes(TidyTest):
+    def check(self, text, path="src/weir/base/a.cpp"):
+        self.write("src/weir/base/b.hpp", "#pragma once\n#include <string>\n")
+        self.write(path, text + "\n")
+        return self.found(tidy_includes.rule_std_includes)
+
+    def test_a_name_whose_header_is_not_included_is_found(self):
+        self.assert_one(self.check("#include <string>\n\nstd::vector<int> a;\nstd::vector<int> b;"), "a.cpp:3 std::vector needs #include <vector>")
+        self.assert_one(self.check("int a = std::max(1, 2);"), "std::max needs #include <algorithm>")
+
+    def test_headers_and_examples_are_asked_too(self):
+        for path in ("src/weir/base/a.hpp", "examples/a.cpp"):
+            self.assert_one(self.check("std::vector<int> a;", path), f"{path}:1 std::vector needs")
+            (self.root / path).unlink()
+
+    def test_a_name_that_the_table_does_not_know_is_found(self):
+        self.assert_one(self.check("std::flat_map<int, int> a;"), "std::flat_map has no row")
+
+    def test_what_is_included_passes_directly_or_through_a_header_of_weir(self):
+        self.assertEqual(self.check("#include <string>\nstd::string a;"), [])
+        self.assertEqual(self.check("#include <weir/base/b.hpp>\nstd::string a;\nstd::size_t b = std::size(a);"), [])
+
+    def test_other_names_and_comments_pass(self):
+        self.assertEqual(self.check("// std::vector\nother::std::vector a;\nconst char* b = \"std::vector\";"), [])
+
+    def test_a_line_may_say_why_a_declaration_is_enough(self):
+        self.assertEqual(self.check("std::string f();  // tidy-allow(std-includes): declared"), [])
+
+    def test_tests_and_benchmarks_are_not_asked(self):
+        for path in ("src/weir/base/a_test.cpp", "src/weir/base/a_fuzz.cpp", "bench/a_bench.cpp"):
+            self.assertEqual(self.check("std::vector<int> a;", path), [])
+
+
 class EveryRule(unittest.TestCase):
     def test_has_a_test_that_shows_it_failing(self):
         text = Path(__file__).read_text(encoding="utf-8")
-        for rule in tidy_rules.RULES + tidy_names.RULES + tidy_clang.RULES + (tidy_clang.rule_clang_tidy,):
+        for rule in tidy_rules.RULES + tidy_names.RULES + tidy_includes.RULES + tidy_clang.RULES + (tidy_clang.rule_clang_tidy,):
             self.assertIn(f".{rule.__name__}", text)
 
 

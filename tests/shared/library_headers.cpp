@@ -1,5 +1,5 @@
-// What nearly every source of the library includes, parsed once in all presets but dev:
-// cmake/weir.cmake.
+// What nearly every source of the library includes, parsed once: cmake/weir.cmake. The library
+// itself has standard_headers.cpp in dev.
 #include <weir/core.hpp>
 #include <weir/io/file.hpp>
 #include <weir/io/socket.hpp>

@@ -1,8 +1,10 @@
 // Aligned columns for people. Programs ask for --json instead, so this may change at any time.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace weir {

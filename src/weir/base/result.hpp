@@ -6,6 +6,7 @@
 #include <weir/base/error.hpp>
 
 #include <expected>
+#include <type_traits>
 #include <utility>
 
 namespace weir {

@@ -1,6 +1,7 @@
 #include <weir/base/text.hpp>
 
 #include <charconv>
+#include <system_error>
 
 namespace weir {
 

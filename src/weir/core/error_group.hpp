@@ -81,7 +81,7 @@ struct error_split {
 
 /// What an exception says of itself, and where, if it is one of weir's:
 /// "not_found: queue 'x' [mails.cpp:12:3]".
-std::string describe(const std::exception_ptr& failure);
+std::string describe(const std::exception_ptr& failure);  // tidy-allow(std-includes): declared
 
 namespace detail {
 /// The same without memory.

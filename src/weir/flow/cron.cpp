@@ -2,6 +2,7 @@
 
 #include <weir/base/text.hpp>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>

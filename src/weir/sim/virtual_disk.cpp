@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <set>
+#include <iterator>
 #include <string_view>
 #include <utility>
 

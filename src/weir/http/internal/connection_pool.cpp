@@ -3,6 +3,7 @@
 #include <weir/base/probe.hpp>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace weir::http::detail {

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <ios>
 #include <iterator>
 #include <string_view>
 
