@@ -70,8 +70,8 @@ function(weir_prefer_library program)
 endfunction()
 
 # Sources that are compiled together, WEIR_UNIT_SOURCES in each unit: what their headers and templates cost is paid once a unit
-# (figures: docs/design/ARCHITECTURE.md, Tests are compiled in units). A unit includes its sources by the path that headers have, so that places read the same and
-# another clone finds it in the compiler cache. A source with definitions of its own stays alone.
+# (figures: docs/design/ARCHITECTURE.md, Tests are compiled in units). A unit includes its sources by the path that headers have, so that places read the same
+# in each clone. A source with definitions of its own stays alone.
 function(weir_units out target)
   set(alone)
   set(together)
