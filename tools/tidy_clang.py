@@ -65,6 +65,11 @@ def closure(tree, file):
     return sorted(seen)
 
 
+def all_included(tree, file):
+    """What the file and all project headers below it include, by the names there."""
+    return {target for path in closure(tree, file) for _, _, target in includes(tree.by_path[path])}
+
+
 def key_of(tree, file, *more):
     digest = hashlib.sha256("\0".join(str(item) for item in more).encode())
     for path in closure(tree, file):
@@ -157,7 +162,7 @@ class ParsedHeaders:
     def options_for(self, file):
         if not has_includes_first(file):
             return ()
-        included = {target for path in closure(self.tree, file) for _, _, target in includes(self.tree.by_path[path])}
+        included = all_included(self.tree, file)
         for number, group in enumerate(self.GROUPS):
             if not included.issuperset(group):
                 continue

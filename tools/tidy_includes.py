@@ -6,8 +6,8 @@
 
 import re
 
-from tidy_clang import closure
-from tidy_rules import Finding, includes
+from tidy_clang import all_included
+from tidy_rules import Finding
 
 CONTAINERS = "array deque list map set span string string_view unordered_map unordered_set vector".split()
 # Which header gives which names, as the standard has it. A name in several rows comes from any of them.
@@ -22,6 +22,7 @@ cctype: isalnum isprint toupper
 charconv: from_chars to_chars
 chrono: chrono
 cmath: abs ceil exp round sqrt
+compare: <=>
 concepts: constructible_from derived_from floating_point integral same_as signed_integral unsigned_integral
 condition_variable: condition_variable
 coroutine: coroutine_handle noop_coroutine suspend_always suspend_never
@@ -74,6 +75,7 @@ utility: make_index_sequence move pair swap unreachable
 variant: get variant
 vector: vector
 """
+USE = re.compile(r"(?<![\w:])std::(\w+)|(<=>)")
 EVERYWHERE = ("size_t", "ptrdiff_t")  # no header of the standard library does without
 
 
@@ -93,10 +95,10 @@ def rule_std_includes(tree):
     for file in tree.cpp():
         if not file.path.startswith(("src/weir/", "examples/")) or file.name.endswith(("_test.cpp", "_test.hpp", "_fuzz.cpp")):
             continue
-        included = {target for path in closure(tree, file) for _, _, target in includes(tree.by_path[path])}
+        included = all_included(tree, file)
         first_uses = {}
-        for match in re.finditer(r"(?<![\w:])std::(\w+)", file.code):
-            first_uses.setdefault(match.group(1), match.start())
+        for match in USE.finditer(file.code):
+            first_uses.setdefault(match.group(1) or match.group(2), match.start())
         for name, position in first_uses.items():
             if name in EVERYWHERE or included.intersection(given.get(name, ())):
                 continue
@@ -104,7 +106,7 @@ def rule_std_includes(tree):
             if file.allows(line, "std-includes"):
                 continue
             needed = f"needs #include <{given[name][0]}>" if name in given else "has no row in tools/tidy_includes.py yet: say which header gives it"
-            yield Finding(file.path, line, "std-includes", f"std::{name} {needed}")
+            yield Finding(file.path, line, "std-includes", f"{name if name == '<=>' else 'std::' + name} {needed}")
 
 
 RULES = (rule_std_includes,)

@@ -651,6 +651,11 @@ class StandardIncludes(TidyTest):
         self.assert_one(self.check("#include <string>\n\nstd::vector<int> a;\nstd::vector<int> b;"), "a.cpp:3 std::vector needs #include <vector>")
         self.assert_one(self.check("int a = std::max(1, 2);"), "std::max needs #include <algorithm>")
 
+    def test_a_comparison_needs_its_header_too(self):
+        defaulted = "auto operator<=>(const a&) const = default;"
+        self.assert_one(self.check(defaulted), "<=> needs #include <compare>")
+        self.assertEqual(self.check("#include <compare>\n" + defaulted), [])
+
     def test_headers_and_examples_are_asked_too(self):
         for path in ("src/weir/base/a.hpp", "examples/a.cpp"):
             self.assert_one(self.check("std::vector<int> a;", path), f"{path}:1 std::vector needs")

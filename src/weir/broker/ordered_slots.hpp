@@ -14,6 +14,7 @@
 #include <weir/base/hash.hpp>
 #include <weir/broker/slab.hpp>
 
+#include <compare>
 #include <cstdint>
 
 namespace weir::detail {

@@ -19,6 +19,7 @@
 #include <weir/base/random.hpp>
 
 #include <array>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
