@@ -52,9 +52,7 @@ function(weir_bench_program source)
   add_executable(${name} ${source})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${weir_bench_folder})
   target_link_libraries(${name} PRIVATE ${ARGN})
-  if(NOT CMAKE_BUILD_TYPE STREQUAL "Release")
-    target_compile_options(${name} PRIVATE -O0)  # as the tests that they are there
-  endif()
+  weir_compile_as_test(${name})
 endfunction()
 
 file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/*.cpp ${PROJECT_SOURCE_DIR}/src/weir/*/*_bench.cpp)

@@ -62,6 +62,19 @@ function(weir_share_library_headers target)
   endif()
 endfunction()
 
+# Examples and benchmarks: but for a release, they are there as tests, and compiled like them. The parsed headers that they share are
+# the standard library's (rule std-includes), for those of weir are what an example shows, and ask for C++23, as weir_options do.
+function(weir_compile_as_test program)
+  if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    return()
+  endif()
+  target_compile_options(${program} PRIVATE -O0)
+  get_target_property(libraries ${program} LINK_LIBRARIES)
+  if(TARGET weir_plain_headers AND weir_options IN_LIST libraries)
+    weir_share_headers(weir_plain_headers tests/shared/standard_headers.cpp ${program})
+  endif()
+endfunction()
+
 # A test's source is compiled without optimisation, and so are the inline functions and templates of weir that it uses. Of
 # equal ones a linker takes the first, for the library, too: its own, which are optimised, come in front of the test's.
 function(weir_prefer_library program)
@@ -115,6 +128,20 @@ function(weir_sources out)
     file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/weir/${floor}/*.cpp ${PROJECT_SOURCE_DIR}/src/weir/${floor}/internal/*.cpp)
     list(FILTER sources EXCLUDE REGEX "_(test|bench|fuzz)\\.cpp$")
     list(APPEND found ${sources})
+  endforeach()
+  set(${out} ${found} PARENT_SCOPE)
+endfunction()
+
+# Those of the sources that name what begins a thread: ThreadSanitizer has nothing to see on one. Of the floors whose tests have but
+# one (http, broker and others) it sees the server, which tests/e2e run.
+function(weir_with_threads out)
+  set(found)
+  foreach(source ${ARGN})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
+    file(STRINGS ${source} lines REGEX "std::(jthread|thread|async)|(^|[^a-z_])(cores|pool|blocking|sharded)([^a-z_]|$)|^// Needs the kernel: ")
+    if(lines)
+      list(APPEND found ${source})
+    endif()
   endforeach()
   set(${out} ${found} PARENT_SCOPE)
 endfunction()
@@ -211,6 +238,8 @@ if(WEIR_SHARED_HEADERS)
   if(WEIR_CHECKS)
     weir_make_library_headers(weir_standard_headers tests/shared/standard_headers.cpp)
     set_target_properties(weir_standard_headers PROPERTIES POSITION_INDEPENDENT_CODE ON)
+    weir_make_library_headers(weir_plain_headers tests/shared/standard_headers.cpp)
+    target_compile_options(weir_plain_headers PRIVATE -O0)
   endif()
 endif()
 weir_share_library_headers(weir)
@@ -278,8 +307,8 @@ if(WEIR_TESTS AND TARGET weir_app AND NOT WEIR_SANITIZE STREQUAL thread)
   endif()
 endif()
 
-# One seed is one run, in every build. `./dev soak` and `./dev package` ask the release the same.
-if(WEIR_TESTS AND TARGET weir_app)
+# One seed is one run, in every build. `./dev soak` and `./dev package` ask the release the same; under a sanitizer the campaigns run.
+if(WEIR_TESTS AND TARGET weir_app AND NOT WEIR_SANITIZE)
   find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
   add_test(NAME sim.fingerprints COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tests/sim/fingerprints.py $<TARGET_FILE:weir_app>)
   set_tests_properties(sim.fingerprints PROPERTIES TIMEOUT 300)
@@ -293,9 +322,7 @@ if(WEIR_EXAMPLES)
     add_executable(example_${name} ${example})
     set_target_properties(example_${name} PROPERTIES OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/examples)
     target_link_libraries(example_${name} PRIVATE weir weir_options)
-    if(NOT CMAKE_BUILD_TYPE STREQUAL "Release")
-      target_compile_options(example_${name} PRIVATE -O0)  # as the tests that most of them are there
-    endif()
+    weir_compile_as_test(example_${name})
     # An example that ends by itself has its output beside it, and is a test.
     if(WEIR_TESTS AND EXISTS ${PROJECT_SOURCE_DIR}/examples/${name}.out)
       add_test(NAME example.${name} COMMAND sh -c "'$<TARGET_FILE:example_${name}>' | diff '${PROJECT_SOURCE_DIR}/examples/${name}.out' -")
@@ -324,8 +351,16 @@ if(WEIR_TESTS)
   include(GoogleTest)
   set(test_libraries weir weir_memory_watch weir_testing weir_options fmt::fmt spdlog::spdlog OpenSSL::SSL OpenSSL::Crypto
     Boost::json PkgConfig::uring PkgConfig::cares GTest::gtest GTest::gmock)
-  # Tests are compiled once and run for milliseconds: without optimisation they compile in half the time.
+  # Tests are compiled once and run for milliseconds: without optimisation they compile in half the time. A sanitizer's take a third
+  # less again (docs/design/ARCHITECTURE.md, Tests are compiled in units) without the lines of their own code in its reports, which name
+  # the functions, and without checks that the library has, and that AddressSanitizer makes by other means.
   set(test_options -O0)
+  if(WEIR_SANITIZE AND NOT WEIR_TEST_LINES)
+    list(APPEND test_options -g0)
+  endif()
+  if(WEIR_SANITIZE MATCHES undefined)
+    list(APPEND test_options -fno-sanitize=null,alignment,vptr,object-size)
+  endif()
   if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
     weir_make_shared_headers(weir_test_headers tests/shared/shared_headers.cpp)
     target_compile_options(weir_test_headers PRIVATE ${test_options})
@@ -334,11 +369,15 @@ if(WEIR_TESTS)
   set_source_files_properties(src/weir/serve/limits_test.cpp PROPERTIES COMPILE_DEFINITIONS WEIR_LIMITS_PAGE="${PROJECT_SOURCE_DIR}/docs/reference/limits.md")
   set(tested_floors ${weir_floors} apps sim drill testing)
   if(WEIR_SANITIZE STREQUAL thread)
-    # These run on one thread in their own tests; the tests of the whole server have ThreadSanitizer look at them, too.
-    list(REMOVE_ITEM tested_floors wire http broker apps sim drill testing)
+    list(REMOVE_ITEM tested_floors wire http broker serve apps sim drill testing)  # on one thread
   endif()
   foreach(floor ${tested_floors})
     file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/weir/${floor}/*_test.cpp ${PROJECT_SOURCE_DIR}/src/weir/${floor}/internal/*_test.cpp)
+    if(WEIR_SANITIZE STREQUAL thread)
+      weir_with_threads(tests ${tests})
+    elseif(WEIR_SANITIZE)
+      list(FILTER tests EXCLUDE REGEX "/testing/[a-z_]*_model_test\\.cpp$")  # all orders of a few steps, which dev tries
+    endif()
     if(tests)
       weir_units(units ${floor}_test ${tests})
       add_executable(${floor}_test ${units})
@@ -358,8 +397,11 @@ if(WEIR_TESTS)
       weir_add_tests(${floor} ${floor}_test ${tests})
     endif()
   endforeach()
-  # Examples that are tests.
+  # Examples that are tests, on one thread.
   file(GLOB examples CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/examples/*_test.cpp)
+  if(WEIR_SANITIZE STREQUAL thread)
+    set(examples)
+  endif()
   foreach(example ${examples})
     get_filename_component(name ${example} NAME_WE)
     add_executable(example_${name} ${example})
@@ -376,10 +418,10 @@ if(WEIR_TESTS)
   endif()
 endif()
 
-# Known bugs of concurrent programs, which the explorer must find: `./dev test corpora` prints the table. On one thread, as the floors
-# that ThreadSanitizer does not see. A release, which has no tests, has the program when it is asked for: `./dev soak` and
-# `./dev package` compare its runs with those of the tests.
-if(GTest_FOUND AND NOT WEIR_SANITIZE STREQUAL thread)
+# Known bugs of concurrent programs, which the explorer must find: `./dev test corpora` prints the table. Not under a sanitizer: they
+# are other programs' bugs, and the explorer that finds them has tests of its own. A release, which has no tests, has the program
+# when it is asked for: `./dev soak` and `./dev package` compare its runs with those of the tests.
+if(GTest_FOUND AND NOT WEIR_SANITIZE)
   file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/corpora/*.cpp)
   set_source_files_properties(${PROJECT_SOURCE_DIR}/tests/corpora/explored_fingerprints_test.cpp PROPERTIES
     COMPILE_DEFINITIONS WEIR_EXPLORED_FINGERPRINTS="${PROJECT_SOURCE_DIR}/tests/corpora/explored_fingerprints.txt")
