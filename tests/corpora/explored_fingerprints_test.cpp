@@ -1,5 +1,5 @@
 // One seed of an explored program is one run, in every build: what is decided in some runs is held
-// against explored_fingerprints.txt, a line for each program. Dev and asan have this test, and
+// against explored_fingerprints.txt, a line for each program. Dev has this test, and
 // `./dev soak` and `./dev package` ask the release. As tests/sim/fingerprints.py does for drills.
 #include <weir/base/hash.hpp>
 #include <weir/io/socket.hpp>
