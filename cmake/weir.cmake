@@ -376,13 +376,7 @@ endif()
 if(WEIR_TESTS)
   enable_testing()
   include(GoogleTest)
-  # A sanitizer's tests have not the checks that the library has and AddressSanitizer makes by other means, which take a fourth of their
-  # time. As a library of options, so that it comes behind those that ask for all.
-  add_library(weir_fewer_checks INTERFACE)
-  if(WEIR_SANITIZE MATCHES undefined)
-    target_compile_options(weir_fewer_checks INTERFACE -fno-sanitize=null,alignment,vptr,object-size)
-  endif()
-  set(test_libraries weir weir_memory_watch weir_testing weir_options weir_fewer_checks fmt::fmt spdlog::spdlog OpenSSL::SSL OpenSSL::Crypto
+  set(test_libraries weir weir_memory_watch weir_testing weir_options fmt::fmt spdlog::spdlog OpenSSL::SSL OpenSSL::Crypto
     Boost::json PkgConfig::uring PkgConfig::cares GTest::gtest GTest::gmock)
   if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
     weir_make_shared_headers(weir_test_headers tests/shared/shared_headers.cpp)
