@@ -4,6 +4,7 @@
 #include "measure.hpp"
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <string_view>
 

@@ -5,6 +5,9 @@
 // their own protocols, with as much in flight.
 #include "weir_conversations.hpp"
 
+#include <cstdint>
+#include <string>
+
 namespace {
 
 template <class Talk>

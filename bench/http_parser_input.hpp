@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <ratio>
 #include <string_view>
 
 namespace bench {

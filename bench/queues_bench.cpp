@@ -2,6 +2,11 @@
 // is submitted, taken and acknowledged one by one, and goes to the next queue.
 #include "weir_conversations.hpp"
 
+#include <cstdint>
+#include <fstream>
+#include <string>
+#include <vector>
+
 namespace {
 
 using bench::http::weir_server;

@@ -12,8 +12,12 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <deque>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace {

@@ -6,6 +6,14 @@
 #include "server_process.hpp"
 
 #include <charconv>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 namespace bench::http {
 

@@ -7,7 +7,7 @@ target_link_libraries(weir_fault_shim PRIVATE PkgConfig::uring ${CMAKE_DL_LIBS})
 find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
 file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/e2e/*_test.py)
 if(WEIR_SANITIZE STREQUAL thread)
-  # ThreadSanitizer looks at the server; of the commands one has threads (advise), which those of pool are.
+  # ThreadSanitizer looks at the server; of the commands one has threads.
   list(FILTER tests EXCLUDE REGEX "/(cli|documents|examples|unit_file)_test\\.py$")
 endif()
 foreach(test ${tests})
@@ -17,6 +17,10 @@ foreach(test ${tests})
   set_tests_properties(e2e.${name} PROPERTIES TIMEOUT 600 COST 100 LABELS alone
     ENVIRONMENT "WEIR_APP=$<TARGET_FILE:weir_app>;WEIR_SHIM_LIBRARY=$<TARGET_FILE:weir_fault_shim>")
 endforeach()
+if(WEIR_SANITIZE STREQUAL thread)
+  add_test(NAME e2e.cli_advise COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tests/e2e/cli_test.py -k advi -k workload -k threads)
+  set_tests_properties(e2e.cli_advise PROPERTIES TIMEOUT 600 COST 100 LABELS alone ENVIRONMENT "WEIR_APP=$<TARGET_FILE:weir_app>")
+endif()
 set_tests_properties(e2e.kill9_test PROPERTIES COST 200)
 # These draw faults and keep books: a failure is a find, whatever the next draw brings.
 set_tests_properties(e2e.kill9_test e2e.power_cut_test e2e.soak_test PROPERTIES LABELS books)

@@ -90,10 +90,10 @@ def headers_of_names():
 
 
 def rule_std_includes(tree):
-    """Tests have the headers of all tests in front of them, and benchmarks those of their peers: neither is asked."""
+    """Tests have the headers of all tests in front of them, and are not asked."""
     given = headers_of_names()
     for file in tree.cpp():
-        if not file.path.startswith(("src/weir/", "examples/")) or file.name.endswith(("_test.cpp", "_test.hpp", "_fuzz.cpp")):
+        if not file.path.startswith(("src/weir/", "examples/", "bench/")) or file.name.endswith(("_test.cpp", "_test.hpp", "_fuzz.cpp")):
             continue
         included = all_included(tree, file)
         first_uses = {}

@@ -674,9 +674,14 @@ class StandardIncludes(TidyTest):
     def test_a_line_may_say_why_a_declaration_is_enough(self):
         self.assertEqual(self.check("std::string f();  // tidy-allow(std-includes): declared"), [])
 
-    def test_tests_and_benchmarks_are_not_asked(self):
-        for path in ("src/weir/base/a_test.cpp", "src/weir/base/a_fuzz.cpp", "bench/a_bench.cpp"):
+    def test_tests_are_not_asked(self):
+        for path in ("src/weir/base/a_test.cpp", "src/weir/base/a_fuzz.cpp"):
             self.assertEqual(self.check("std::vector<int> a;", path), [])
+
+    def test_benchmarks_and_their_peers_are_asked(self):
+        for path in ("bench/a_bench.cpp", "bench/peers/a_libuv.cpp", "src/weir/base/a_bench.cpp"):
+            self.assertEqual(self.check("std::vector<int> a;", path), [f"{path}:1 std::vector needs #include <vector>"])
+            (self.root / path).unlink()
 
 
 class EveryRule(unittest.TestCase):

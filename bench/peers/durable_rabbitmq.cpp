@@ -9,8 +9,16 @@
 #include <amqp_tcp_socket.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
+#include <cstdio>
 #include <deque>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace {
 

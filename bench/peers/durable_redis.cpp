@@ -4,7 +4,14 @@
 #include "../conversations.hpp"
 #include "../server_process.hpp"
 
+#include <cstdint>
+#include <cstdlib>
 #include <initializer_list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 namespace {
 

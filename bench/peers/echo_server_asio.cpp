@@ -3,6 +3,7 @@
 #include <boost/asio.hpp>
 
 #include <memory>
+#include <utility>
 
 namespace asio = boost::asio;
 using asio::use_awaitable;

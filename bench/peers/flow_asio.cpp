@@ -4,6 +4,9 @@
 #include <boost/asio.hpp>
 #include <boost/asio/experimental/channel.hpp>
 
+#include <cstdint>
+#include <exception>
+
 namespace asio = boost::asio;
 using asio::awaitable;
 using asio::use_awaitable;

@@ -4,6 +4,9 @@
 #include <tbb/task_arena.h>
 #include <tbb/task_group.h>
 
+#include <array>
+#include <cstdint>
+
 namespace {
 
 using bench::block;

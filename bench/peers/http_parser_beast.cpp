@@ -4,6 +4,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/basic_parser.hpp>
 
+#include <cstdint>
 #include <string_view>
 #include <utility>
 #include <vector>

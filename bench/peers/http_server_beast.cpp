@@ -5,6 +5,9 @@
 #include <boost/asio.hpp>
 #include <boost/beast/core.hpp>
 
+#include <chrono>
+#include <utility>
+
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using asio::use_awaitable;

@@ -4,6 +4,7 @@
 #include <uv.h>
 
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 
 namespace {

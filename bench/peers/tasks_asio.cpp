@@ -3,6 +3,9 @@
 #include <boost/asio.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
+#include <cstdint>
+#include <exception>
+
 namespace asio = boost::asio;
 using asio::awaitable;
 using asio::use_awaitable;

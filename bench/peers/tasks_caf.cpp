@@ -4,6 +4,7 @@
 #include <caf/all.hpp>
 
 #include <atomic>
+#include <cstdint>
 
 namespace {
 

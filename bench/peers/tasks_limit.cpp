@@ -3,6 +3,7 @@
 #include "../measure.hpp"
 
 #include <coroutine>
+#include <cstdint>
 #include <exception>
 #include <utility>
 #include <vector>

@@ -3,6 +3,7 @@
 #include <boost/asio.hpp>
 
 #include <atomic>
+#include <cstdint>
 #include <thread>
 
 namespace asio = boost::asio;

@@ -3,6 +3,7 @@
 #include <uv.h>
 
 #include <atomic>
+#include <cstdint>
 #include <thread>
 
 namespace {

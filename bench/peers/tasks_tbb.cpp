@@ -4,6 +4,8 @@
 #include <tbb/global_control.h>
 #include <tbb/task_group.h>
 
+#include <cstdint>
+
 namespace {
 
 std::uint64_t spawn_and_await(std::int64_t count) {

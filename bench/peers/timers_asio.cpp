@@ -3,6 +3,12 @@
 #include <boost/asio.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <tuple>
+#include <utility>
+
 namespace asio = boost::asio;
 using asio::awaitable;
 using asio::use_awaitable;

@@ -2,6 +2,7 @@
 #include "../measure.hpp"
 #include <uv.h>
 
+#include <cstdint>
 #include <vector>
 
 namespace {

@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <string_view>

@@ -5,6 +5,7 @@
 // that saves: docs/design/ARCHITECTURE.md, Tests are compiled in units.
 #include <llvm/IR/Constants.h>
 #include <llvm/IR/Instructions.h>
+#include <llvm/IR/IntrinsicInst.h>
 #include <llvm/IR/Module.h>
 #include <llvm/Passes/PassBuilder.h>
 #include <llvm/Passes/PassPlugin.h>
@@ -15,11 +16,38 @@
 
 namespace {
 
-/// A function that only says true or false, as the await_ready() of most awaiters does.
+/// What stands in a function that does nothing: its argument is put into a variable and read from
+/// there, and perhaps a sanitizer asks whether it is null.
+bool does_nothing(const llvm::Instruction& step) {
+  if (const auto* store = llvm::dyn_cast<llvm::StoreInst>(&step))
+    return llvm::isa<llvm::Argument>(store->getValueOperand()) &&
+           llvm::isa<llvm::AllocaInst>(store->getPointerOperand());
+  if (const auto* load = llvm::dyn_cast<llvm::LoadInst>(&step))
+    return !load->isVolatile() && llvm::isa<llvm::AllocaInst>(load->getPointerOperand());
+  if (const auto* call = llvm::dyn_cast<llvm::CallInst>(&step)) {
+    const llvm::Function* called = call->getCalledFunction();
+    return called && (called->getName().starts_with("__ubsan_handle_") ||
+                      llvm::isa<llvm::DbgInfoIntrinsic>(call));
+  }
+  return llvm::isa<llvm::AllocaInst, llvm::BranchInst, llvm::CmpInst, llvm::BinaryOperator,
+                   llvm::PtrToIntInst, llvm::UnreachableInst>(step);
+}
+
+/// A function that says true or false and does nothing else, as the await_ready() of most awaiters.
 bool is_constant(const llvm::Function& one) {
-  if (one.size() != 1) return false;  // a declaration has no blocks
-  const auto* end = llvm::dyn_cast<llvm::ReturnInst>(one.front().getTerminator());
-  return end && llvm::isa_and_nonnull<llvm::ConstantInt>(end->getReturnValue());
+  if (one.isDeclaration() || one.isInterposable()) return false;
+  const llvm::Value* said = nullptr;
+  for (const llvm::BasicBlock& block : one) {
+    for (const llvm::Instruction& step : block) {
+      if (const auto* end = llvm::dyn_cast<llvm::ReturnInst>(&step)) {
+        if (said) return false;
+        said = end->getReturnValue();
+      } else if (!does_nothing(step)) {
+        return false;
+      }
+    }
+  }
+  return llvm::isa_and_nonnull<llvm::ConstantInt>(said);
 }
 
 /// Before coroutines are taken apart: then the call knows that it suspends at once.
