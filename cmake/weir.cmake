@@ -419,6 +419,23 @@ if(WEIR_TESTS)
       weir_add_tests(${floor} ${floor}_test ${tests})
     endif()
   endforeach()
+  # A sanitizer that finds nothing must have been able to find something.
+  if(WEIR_SANITIZE)
+    add_executable(planted_errors tests/planted/planted_errors.cpp)
+    weir_compile_unoptimised(planted_errors)
+    target_link_libraries(planted_errors PRIVATE weir_options)
+    set(planted race "data race" "race\\(\\)")
+    if(NOT WEIR_SANITIZE STREQUAL thread)
+      set(planted after_free heap-use-after-free "after_free\\(int const\\*\\)" after_return stack-use-after-return "after_return\\(\\)"
+        of_nobody "member call on null pointer" "of_nobody\\(" overflow "signed integer overflow" "overflow\\(int\\)")
+    endif()
+    while(planted)
+      list(POP_FRONT planted error report function)
+      add_test(NAME planted.${error} COMMAND planted_errors ${error})
+      set_tests_properties(planted.${error} PROPERTIES PASS_REGULAR_EXPRESSION "${report}.*${function}.*planted_errors\\.cpp:[0-9]+"
+        ENVIRONMENT "ASAN_OPTIONS=detect_stack_use_after_return=1")
+    endwhile()
+  endif()
   # Examples that are tests, on one thread.
   file(GLOB examples CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/examples/*_test.cpp)
   if(WEIR_SANITIZE STREQUAL thread)
