@@ -28,6 +28,9 @@ class settings_reader {
       whole(inside, "messages", out_.capacity_messages, defaults_.capacity_messages);
       whole(inside, "bytes", out_.capacity_bytes, defaults_.capacity_bytes);
       inside.finish();
+      // What is told is what holds: settings_json() has no larger number.
+      out_.capacity_messages = std::min(out_.capacity_messages, capacity_unlimited);
+      out_.capacity_bytes = std::min(out_.capacity_bytes, capacity_unlimited);
     } else if (from.is_null("capacity")) {
       out_.capacity_messages = defaults_.capacity_messages;
       out_.capacity_bytes = defaults_.capacity_bytes;

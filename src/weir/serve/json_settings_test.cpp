@@ -131,6 +131,16 @@ TEST(json_settings, a_capacity_without_limit_is_a_number_that_a_double_holds) {
   EXPECT_EQ(settings_json(old), settings_json(letters));
 }
 
+TEST(json_settings, a_larger_capacity_is_taken_as_none_so_that_what_is_told_is_what_holds) {
+  const queue_settings large =
+      read(R"({"capacity":{"messages":9007199254740992,"bytes":18446744073709551615}})");
+  EXPECT_EQ(large.capacity_messages, capacity_unlimited);
+  EXPECT_EQ(large.capacity_bytes, capacity_unlimited);
+  EXPECT_EQ(read(settings_json(large)), large);
+  EXPECT_EQ(read(R"({"capacity":{"messages":9007199254740990}})").capacity_messages,
+            capacity_unlimited - 1);
+}
+
 TEST(json_settings, a_setting_that_is_there_twice_is_refused_by_path) {
   const struct {
     std::string_view json;
