@@ -433,7 +433,7 @@ if(WEIR_TESTS)
       list(POP_FRONT planted error report)  # the error is in the function of its name
       add_test(NAME planted.${error} COMMAND planted_errors ${error})
       set_tests_properties(planted.${error} PROPERTIES PASS_REGULAR_EXPRESSION "${report}.*${error}\\(.*planted_errors\\.cpp:[0-9]+"
-        ENVIRONMENT "ASAN_OPTIONS=detect_stack_use_after_return=1")
+        ENVIRONMENT "ASAN_OPTIONS=detect_stack_use_after_return=1;UBSAN_OPTIONS=print_stacktrace=1")
     endwhile()
   endif()
   # Examples that are tests, on one thread.

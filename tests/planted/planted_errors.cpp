@@ -26,7 +26,6 @@ struct started {
 };
 
 struct counter {
-  int value = 1;
   int one() { return 1; }  // NOLINT(readability-convert-member-functions-to-static)
 };
 
