@@ -39,13 +39,9 @@ class random_source {
   /// A number of [0, n), without bias (Lemire 2019: one multiplication, hardly ever a division).
   constexpr std::uint64_t below(std::uint64_t n) noexcept {
     WEIR_ASSERT(n > 0);
-    unsigned __int128 product = static_cast<unsigned __int128>(next()) * n;
-    if (static_cast<std::uint64_t>(product) < n) {
-      const std::uint64_t uneven = (0 - n) % n;
-      while (static_cast<std::uint64_t>(product) < uneven) {
-        product = static_cast<unsigned __int128>(next()) * n;
-      }
-    }
+    const unsigned __int128 product = static_cast<unsigned __int128>(next()) * n;
+    if (static_cast<std::uint64_t>(product) < n) [[unlikely]]
+      return evened(product, n);
     return static_cast<std::uint64_t>(product >> 64);
   }
 
@@ -77,6 +73,14 @@ class random_source {
   constexpr random_source split() noexcept { return random_source(next()); }
 
  private:
+  // The numbers that would make some answers likelier than others are drawn again.
+  constexpr std::uint64_t evened(unsigned __int128 product, std::uint64_t n) noexcept {
+    const std::uint64_t uneven = (0 - n) % n;
+    while (static_cast<std::uint64_t>(product) < uneven) {
+      product = static_cast<unsigned __int128>(next()) * n;
+    }
+    return static_cast<std::uint64_t>(product >> 64);
+  }
   static constexpr std::uint64_t rotated(std::uint64_t word, int by) noexcept {
     return (word << by) | (word >> (64 - by));
   }

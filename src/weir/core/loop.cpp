@@ -101,22 +101,6 @@ loop_stats loop::stats() const noexcept {
   return now;
 }
 
-detail::task_header* loop::first_ready() noexcept {
-  detail::task_header* first = ready_head_;
-  ready_head_ = first->next_ready;
-  if (!ready_head_) ready_tail_ = nullptr;
-  --ready_count_;
-  return first;
-}
-
-// First in, first out; or the one that the policy chooses.
-detail::task_header* loop::next_ready() noexcept {
-  if (!policy_) [[likely]]
-    return first_ready();
-  --ready_count_;
-  return &policy_->take();
-}
-
 namespace {
 // What the step after the next will touch, asked for in time: where it resumes, its neighbours in
 // its scope, which it leaves when it ends, and who comes after it. With fewer that are ready all is
@@ -131,8 +115,27 @@ void prefetch_after(const detail::task_header& next) noexcept {
 }
 }  // namespace
 
+detail::task_header* loop::first_ready() noexcept {
+  detail::task_header* first = ready_head_;
+  ready_head_ = first->next_ready;
+  if (ready_head_) {
+    prefetch_after(*ready_head_);
+  } else {
+    ready_tail_ = nullptr;
+  }
+  --ready_count_;
+  return first;
+}
+
+// First in, first out; or the one that the policy chooses.
+detail::task_header* loop::next_ready() noexcept {
+  if (!policy_) [[likely]]
+    return first_ready();
+  --ready_count_;
+  return &policy_->take();
+}
+
 std::coroutine_handle<> loop::begin_step(detail::task_header& task) noexcept {
-  if (ready_head_) prefetch_after(*ready_head_);
   ++stats_.steps;
   detail::running_task = &task;
   detail::running_leaf = task.leaf;
@@ -149,12 +152,23 @@ std::coroutine_handle<> loop::begin_step(detail::task_header& task) noexcept {
   return detail::handle_of(reinterpret_cast<detail::frame_base*>(task.leaf));
 }
 
-// A chain is as long as the clock may be left alone. Where somebody watches or chooses, each step
-// is a chain of its own.
+// A chain is as long as the clock may be left alone. Where somebody watches, each step is a chain
+// of its own.
 std::coroutine_handle<> loop::next_step() noexcept {
-  if (!ready_head_ || steps_left_ == chain_end_ || is_watched_) return std::noop_coroutine();
+  if (is_watched_) [[unlikely]]
+    return next_chosen_step();
+  if (!ready_head_ || steps_left_ == chain_end_) return std::noop_coroutine();
   --steps_left_;
   return begin_step(*first_ready());
+}
+
+std::coroutine_handle<> loop::next_chosen_step() noexcept {
+  if (observer_) return std::noop_coroutine();
+  if (ready_count_ == 0 || steps_left_ == chain_end_) return std::noop_coroutine();
+  --steps_left_;
+  --ready_count_;
+  detail::running_task = nullptr;  // it waits or has ended: nobody runs while the policy chooses
+  return begin_step(policy_->take());
 }
 
 void loop::step(detail::task_header& task) noexcept {

@@ -171,6 +171,7 @@ class loop {
   void run_ready() noexcept;
   void step(detail::task_header& task) noexcept;
   std::coroutine_handle<> begin_step(detail::task_header& task) noexcept;
+  std::coroutine_handle<> next_chosen_step() noexcept;
   detail::task_header* first_ready() noexcept;
   detail::task_header* next_ready() noexcept;
   void drain_posts() noexcept;

@@ -24,8 +24,9 @@ struct explorer::machine {
 
   /// The next run can have it, as a new one.
   bool is_as_new() noexcept {
-    return world.is_untouched() && !on->root().is_cancelled() && on->stats().tasks_live == 0 &&
-           on->stats().timers_live == 0;
+    const loop_stats now = on->stats();
+    return world.is_untouched() && !on->root().is_cancelled() && now.tasks_live == 0 &&
+           now.timers_live == 0;
   }
 
   bool in_order;
@@ -119,7 +120,7 @@ void explorer::end_machine() {
 }
 
 const virtual_outcome& explorer::run_prepared(strategy how, bool in_order, schedule_trace* trace) {
-  outcome_ = {};
+  outcome_.clear();
   probes_.restart();
   {
     const probes_heard hearing(probes_);

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
+#include <utility>
 
 namespace weir {
 
@@ -20,8 +22,9 @@ std::uint64_t site_of(const detail::task_header& task) noexcept {
              (std::uint64_t{task.here.line()} << 32) ^ task.here.column());
 }
 
-constexpr std::size_t spent_max = 1024;  // entries before the first one
-constexpr std::size_t tasks_expected = 1024;
+constexpr std::size_t line_expected = 1024;
+constexpr std::size_t room_in_front = 64;  // of a line, for tasks that go on
+constexpr std::size_t tasks_expected = 256;
 constexpr std::uint32_t change_points_most = 2;
 constexpr std::uint32_t priority_yielded = 1'000'000;    // pct: below it come the lowered ones
 constexpr std::uint32_t priority_first = 2'000'000'000;  // and above this the drawn ones
@@ -39,30 +42,25 @@ void explored_schedule::restart(strategy how, const schedule_knowledge* known) {
   wished_.clear();
   begin_loop();
   // Programs count their own allocations: they should see none of ours.
-  entries_.reserve(4 * spent_max);
-  tasks_.reserve(tasks_expected);
+  if (line_.size() < line_expected) line_.resize(line_expected);
+  if (tasks_.size() < tasks_expected) tasks_.resize(tasks_expected);
   if (how_ == strategy::pct2 || how_ == strategy::pct3) draw_change_points();
 }
 
 void explored_schedule::begin_loop() noexcept {
-  entries_.clear();
-  first_ = 0;
-  tasks_.clear();
+  first_ = end_ = room_in_front;
+  tasks_met_ = 0;
   last_is_tired_ = false;
   waits_in_a_row_ = 0;
 }
 
-std::size_t explored_schedule::eligible() const noexcept {
-  const std::size_t count = ready();
-  return std::min(count - (last_is_tired_ && count > 1 ? 1 : 0), window_max);
+inline explored_schedule::known_task& explored_schedule::of(
+    const detail::task_header& task) noexcept {
+  return tasks_[static_cast<std::size_t>(task.id)];
 }
-
-explored_schedule::known_task& explored_schedule::at(std::uint64_t id) {
-  if (id >= tasks_.size()) {
-    const detail::world_runs growing;
-    tasks_.resize(static_cast<std::size_t>(id) + 1);
-  }
-  return tasks_[static_cast<std::size_t>(id)];
+inline const explored_schedule::known_task& explored_schedule::of(
+    const detail::task_header& task) const noexcept {
+  return tasks_[static_cast<std::size_t>(task.id)];
 }
 
 // How many steps a task of this place takes, with those that it spawns.
@@ -77,8 +75,12 @@ void explored_schedule::meet(detail::task_header& task) {
   const loop* const on = loop::current();
   const detail::task_header* const spawner = on ? on->running() : nullptr;
   const auto parent = static_cast<std::uint32_t>(spawner ? spawner->id : 0);
-  known_task& one = at(task.id);
-  one = {.parent = parent};
+  const auto id = static_cast<std::size_t>(task.id);
+  if (id >= tasks_.size()) [[unlikely]]
+    know_more(id + 1);
+  for (; tasks_met_ <= id; ++tasks_met_) tasks_[tasks_met_] = {};
+  known_task& one = tasks_[id];
+  one.parent = parent;
   if (!known_) {
     one.site = site_of(task);  // to learn
   } else if (how_ == strategy::urw) {
@@ -90,53 +92,84 @@ void explored_schedule::meet(detail::task_header& task) {
   }
 }
 
+void explored_schedule::know_more(std::size_t tasks) {
+  const detail::world_runs growing;
+  tasks_.resize(std::max(tasks, 2 * tasks_.size()));
+}
+
+// Whether a task that need not wait stays the first in line.
+bool explored_schedule::may_go_on() noexcept {
+  // In order the loop itself counts what is ready at once: who comes here has spent it all.
+  const bool is_spent = how_ == strategy::in_order && !choices_.is_replay();
+  if (!is_spent && ++waits_in_a_row_ < waits_in_a_row_max) return true;
+  waits_in_a_row_ = 0;
+  last_is_tired_ = true;
+  return false;
+}
+
+// pos: a number for each step.
+inline void explored_schedule::draw_priority(known_task& of) noexcept {
+  if (choices_.is_replay()) return;
+  of.priority = static_cast<std::uint32_t>(choices_.stream(choice_kind::task).next() >> 32);
+}
+
+// pct: a task that yields, or has spent its budget, lets others have their turn.
+[[gnu::noinline]] void explored_schedule::lower_if_it_yields(
+    const detail::task_header& task) noexcept {
+  const loop* const on = loop::current();
+  if (!on || on->running() != &task) return;
+  if (task.state != detail::task_state::waiting && !last_is_tired_) return;
+  of(task).priority = --priorities_below_ > priority_yielded ? priorities_below_ : priority_yielded;
+}
+
 void explored_schedule::add(detail::task_header& task, bool goes_on) noexcept {
   if (goes_on) {
-    // In order the loop itself counts what is ready at once: who comes here has spent it all.
-    const bool is_spent = how_ == strategy::in_order && !choices_.is_replay();
-    if (is_spent || ++waits_in_a_row_ >= waits_in_a_row_max) {
-      goes_on = false;
-      waits_in_a_row_ = 0;
-      last_is_tired_ = true;
-    }
+    goes_on = may_go_on();
   } else {
     last_is_tired_ = false;  // it is not the last one any more
   }
-  const auto slot = static_cast<std::uint32_t>(task.id & 0x7fff'ffff);
   if (task.resumes == 0) meet(task);
-  entry one{.task = &task, .priority = 0, .slot = slot, .goes_on = goes_on};
+  known_task& one = of(task);
+  one.goes_on = goes_on;
   if (how_ == strategy::pos) {
-    if (!choices_.is_replay()) {
-      one.priority = static_cast<std::uint32_t>(choices_.stream(choice_kind::task).next() >> 32);
-    }
-  } else if (how_ == strategy::pct2 || how_ == strategy::pct3) {
-    // A task that yields, or has spent its budget, lets others have their turn.
-    const loop* const on = loop::current();
-    if (!goes_on && on && on->running() == &task &&
-        (task.state == detail::task_state::waiting || last_is_tired_)) {
-      tasks_[slot].priority =
-          --priorities_below_ > priority_yielded ? priorities_below_ : priority_yielded;
-    }
-    one.priority = tasks_[slot].priority;
+    draw_priority(one);
+  } else if (!goes_on && (how_ == strategy::pct2 || how_ == strategy::pct3)) {
+    lower_if_it_yields(task);
   }
-  if (entries_.size() == entries_.capacity()) [[unlikely]] {
-    const detail::world_runs growing;
-    entries_.reserve(2 * entries_.size() + spent_max);
-  }
-  if (!goes_on) {
-    entries_.push_back(one);
-  } else if (first_ != 0) {
-    entries_[--first_] = one;
+  if (goes_on) {
+    line_[--first_] = &task;
+    if (first_ == 0) [[unlikely]]
+      make_room();
   } else {
-    entries_.insert(entries_.begin(), one);
+    line_[end_++] = &task;
+    if (end_ == line_.size()) [[unlikely]]
+      make_room();
   }
 }
 
-std::size_t explored_schedule::highest(std::size_t count) const noexcept {
-  const entry* const from = entries_.data() + first_;
+// At both ends, where add() expects a place.
+void explored_schedule::make_room() {
+  const std::size_t count = ready();
+  if (line_.size() < 2 * (count + room_in_front)) {
+    const detail::world_runs growing;
+    line_.resize(std::max(line_expected, 2 * line_.size()));
+  }
+  detail::task_header** const to = line_.data() + room_in_front;
+  std::memmove(to, line_.data() + first_, count * sizeof *to);
+  first_ = room_in_front;
+  end_ = first_ + count;
+}
+
+// The longer proposals are calls: a step at random need not save registers for them.
+[[gnu::noinline]] std::size_t explored_schedule::highest(std::size_t count) const noexcept {
+  detail::task_header* const* const from = line_.data() + first_;
   std::size_t best = 0;
+  std::uint32_t highest = of(*from[0]).priority;
   for (std::size_t i = 1; i < count; ++i) {
-    if (from[i].priority > from[best].priority) best = i;
+    const std::uint32_t priority = of(*from[i]).priority;
+    if (priority <= highest) continue;
+    highest = priority;
+    best = i;
   }
   return best;
 }
@@ -151,17 +184,15 @@ void explored_schedule::draw_change_points() {
 
 std::size_t explored_schedule::propose_pct(std::size_t count) noexcept {
   for (std::uint32_t i = 0; i < change_points_most; ++i) {
-    if (steps_ != change_points_[i]) continue;
-    entry& one = entries_[first_ + highest(count)];
-    one.priority = tasks_[one.slot].priority = i;
+    if (steps_ == change_points_[i]) of(*line_[first_ + highest(count)]).priority = i;
   }
   return highest(count);
 }
 
-std::size_t explored_schedule::propose_urw(std::size_t count) noexcept {
-  const entry* const from = entries_.data() + first_;
+[[gnu::noinline]] std::size_t explored_schedule::propose_urw(std::size_t count) noexcept {
+  detail::task_header* const* const from = line_.data() + first_;
   const auto weight = [&](std::size_t i) {
-    return static_cast<std::uint64_t>(std::max<std::int64_t>(tasks_[from[i].slot].steps_left, 1));
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(of(*from[i]).steps_left, 1));
   };
   std::uint64_t sum = 0;
   for (std::size_t i = 0; i < count; ++i) sum += weight(i);
@@ -172,19 +203,20 @@ std::size_t explored_schedule::propose_urw(std::size_t count) noexcept {
 }
 
 std::size_t explored_schedule::propose_wished(std::size_t count) const noexcept {
-  const entry* const from = entries_.data() + first_;
+  detail::task_header* const* const from = line_.data() + first_;
   for (const std::uint64_t id : wished_) {
-    const entry* const found =
-        std::find_if(from, from + count, [id](const entry& one) { return one.task->id == id; });
+    const auto found = std::find_if(from, from + count,
+                                    [id](const detail::task_header* one) { return one->id == id; });
     if (found != from + count) return static_cast<std::size_t>(found - from);
   }
   return 0;
 }
 
-std::uint64_t explored_schedule::propose() noexcept {
-  const std::size_t count = eligible();
-  if (!wished_.empty()) return propose_wished(count);
-  if (choices_.is_replay() || steps_ >= fair_after) return 0;
+std::uint64_t explored_schedule::propose(std::size_t count) noexcept {
+  if (!wished_.empty()) [[unlikely]]
+    return propose_wished(count);
+  if (choices_.is_replay() || steps_ >= fair_after) [[unlikely]]
+    return 0;
   switch (how_) {
     case strategy::in_order:
       return 0;
@@ -201,43 +233,50 @@ std::uint64_t explored_schedule::propose() noexcept {
   return 0;
 }
 
+// How many of those in line are passed over.
+std::size_t explored_schedule::choose() noexcept {
+  const std::size_t count = std::min(ready() - (last_is_tired_ ? 1 : 0), window_max);
+  if (count == 1) return 0;
+  return static_cast<std::size_t>(choices_.decide(choice_kind::task, count, propose(count)));
+}
+
 detail::task_header& explored_schedule::take() noexcept {
-  if (++steps_ > steps_max_) [[unlikely]] {
-    if (steps_ == steps_max_ + 1) detail::note_no_end({steps_max_});
-    if (detail::is_beyond(steps_, steps_max_)) detail::die_without_end({steps_});
-  }
-  std::size_t rank = 0;
-  if (const std::size_t count = eligible(); count > 1) {
-    rank = static_cast<std::size_t>(choices_.decide(choice_kind::task, count, propose()));
-  }
+  if (++steps_ > steps_max_) [[unlikely]]
+    take_many_steps();
+  const std::size_t rank = ready() > 1 ? choose() : 0;
   last_is_tired_ = false;
-  const entry chosen = entries_[first_ + rank];
-  if (!wished_.empty()) [[unlikely]] {
-    const auto mentioned = std::find(wished_.begin(), wished_.end(), chosen.task->id);
-    if (mentioned != wished_.end()) wished_.erase(mentioned);
-  }
-  if (!chosen.goes_on) waits_in_a_row_ = 0;
-  if (trace_) [[unlikely]] {
-    const entry& over = entries_[first_];
-    step_note note{.passed_over = static_cast<std::uint32_t>(rank), .machine = choices_.machine()};
-    if (rank != 0) {
-      note.over_task = over.task->id;
-      note.over_goes_on = over.goes_on;
-    }
-    trace_->add(*chosen.task, loop::current()->now(), rank, ready(), note);
-  }
-  for (std::size_t i = first_ + rank; i > first_; --i) entries_[i] = entries_[i - 1];
-  if (++first_ == entries_.size()) {
-    entries_.clear();
-    first_ = 0;
-  } else if (first_ >= spent_max) {
-    entries_.erase(entries_.begin(), entries_.begin() + static_cast<std::ptrdiff_t>(first_));
-    first_ = 0;
-  }
-  known_task& one = tasks_[chosen.slot];
+  detail::task_header** const from = line_.data() + first_;
+  detail::task_header* const chosen = from[rank];
+  if (trace_ || !wished_.empty()) [[unlikely]]
+    tell(*chosen, rank);
+  detail::task_header* moved = *from;
+#pragma clang loop vectorize(disable) unroll(disable)  // they are few as a rule
+  for (std::size_t i = 1; i <= rank; ++i) moved = std::exchange(from[i], moved);
+  if (++first_ == end_) first_ = end_ = room_in_front;
+  known_task& one = of(*chosen);
+  if (!one.goes_on) waits_in_a_row_ = 0;
   ++one.steps;
   --one.steps_left;
-  return *chosen.task;
+  return *chosen;
+}
+
+void explored_schedule::take_many_steps() noexcept {
+  if (steps_ == steps_max_ + 1) detail::note_no_end({steps_max_});
+  if (detail::is_beyond(steps_, steps_max_)) detail::die_without_end({steps_});
+}
+
+// Whom somebody wished for has had that turn; and what a trace notes of a step.
+void explored_schedule::tell(const detail::task_header& chosen, std::size_t rank) noexcept {
+  const auto mentioned = std::find(wished_.begin(), wished_.end(), chosen.id);
+  if (mentioned != wished_.end()) wished_.erase(mentioned);
+  if (!trace_) return;
+  step_note note{.passed_over = static_cast<std::uint32_t>(rank), .machine = choices_.machine()};
+  if (rank != 0) {
+    const detail::task_header& over = *line_[first_];
+    note.over_task = over.id;
+    note.over_goes_on = of(over).goes_on;
+  }
+  trace_->add(chosen, loop::current()->now(), rank, ready(), note);
 }
 
 std::uint32_t explored_schedule::lot(std::uint32_t count) noexcept {
@@ -246,10 +285,10 @@ std::uint32_t explored_schedule::lot(std::uint32_t count) noexcept {
 
 schedule_knowledge explored_schedule::learned() const {
   schedule_knowledge known{.steps = steps_, .steps_by_site = {}};
-  std::vector<std::uint64_t> whole(tasks_.size());
+  std::vector<std::uint64_t> whole(tasks_met_);
   std::unordered_map<std::uint64_t, std::uint64_t> tasks_by_site;
   std::unordered_map<std::uint64_t, std::uint64_t> steps_by_site;
-  for (std::size_t id = tasks_.size(); id-- > 1;) {  // children come after their parents
+  for (std::size_t id = tasks_met_; id-- > 1;) {  // children come after their parents
     whole[id] += tasks_[id].steps;
     if (tasks_[id].parent < id) whole[tasks_[id].parent] += whole[id];
     ++tasks_by_site[tasks_[id].site];

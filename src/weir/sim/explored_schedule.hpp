@@ -76,46 +76,50 @@ class explored_schedule final : public scheduling_policy {
   std::uint32_t lot(std::uint32_t count) noexcept override;
 
  private:
-  struct entry {
-    detail::task_header* task;
-    std::uint32_t priority;
-    std::uint32_t slot : 31;  // in tasks_
-    std::uint32_t goes_on : 1;
-  };
   struct known_task {
     std::uint64_t site = 0;
-    std::uint32_t parent = 0;  // a slot
-    std::uint32_t steps = 0;
-    std::uint32_t priority = 0;   // pct
     std::int64_t steps_left = 0;  // urw
+    std::uint32_t parent = 0;     // its id
+    std::uint32_t steps = 0;
+    std::uint32_t priority = 0;  // pct; pos: of its next step
+    bool goes_on = false;        // while it is ready
   };
 
-  known_task& at(std::uint64_t id);
+  known_task& of(const detail::task_header& task) noexcept;
+  const known_task& of(const detail::task_header& task) const noexcept;
   void meet(detail::task_header& task);
   std::uint32_t expected(std::uint64_t site) const noexcept;
-  std::size_t ready() const noexcept { return entries_.size() - first_; }
-  /// Among how many entries, from the first, the next one is chosen.
-  std::size_t eligible() const noexcept;
-  std::uint64_t propose() noexcept;
+  std::size_t ready() const noexcept { return end_ - first_; }
+  bool may_go_on() noexcept;
+  void know_more(std::size_t tasks);
+  void draw_priority(known_task& of) noexcept;
+  void lower_if_it_yields(const detail::task_header& task) noexcept;
+  void make_room();
+  std::size_t choose() noexcept;
+  std::uint64_t propose(std::size_t count) noexcept;
   std::size_t propose_wished(std::size_t count) const noexcept;
   std::size_t highest(std::size_t count) const noexcept;
   std::size_t propose_pct(std::size_t count) noexcept;
   std::size_t propose_urw(std::size_t count) noexcept;
   void draw_change_points();
+  void take_many_steps() noexcept;
+  void tell(const detail::task_header& chosen, std::size_t rank) noexcept;
 
   choices& choices_;
   strategy how_ = strategy::in_order;
   bool last_is_tired_ = false;        // the last entry has had its turn: others come first
   std::uint16_t waits_in_a_row_ = 0;  // that the running task did not have to wait for
+  std::uint64_t steps_ = 0;
+  std::uint64_t steps_max_ = steps_max_default;
+  std::vector<detail::task_header*> line_;  // the ready ones, in the order of their turns,
+  std::size_t first_ = 0;                   // from here
+  std::size_t end_ = 0;                     // to here
+  std::vector<known_task> tasks_;           // by id,
+  std::size_t tasks_met_ = 0;               // up to here
   const schedule_knowledge* known_ = nullptr;
-  std::vector<entry> entries_;  // in the order of their turns, from first_ on
-  std::size_t first_ = 0;
-  std::vector<known_task> tasks_;        // by id
   std::vector<std::uint64_t> wished_;    // ids, each for a step that is still to come
   std::uint64_t change_points_[2] = {};  // pct; steps
   std::uint32_t priorities_below_ = 0;   // pct; what was given to tasks that yielded
-  std::uint64_t steps_ = 0;
-  std::uint64_t steps_max_ = steps_max_default;
   schedule_trace* trace_ = nullptr;
 };
 

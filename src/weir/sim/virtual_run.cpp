@@ -106,6 +106,16 @@ const char* name(run_failure how) noexcept {
 }
 
 // The first failure is the one that counts: what follows may be its consequence.
+void virtual_outcome::clear() {
+  if (is_failed || !failure.empty() || !reports.empty() || !left.empty() || !sizes.empty()) {
+    *this = {};
+    return;
+  }
+  may_leave_messages = false;
+  stats = {};
+  passed = {};
+}
+
 void virtual_outcome::fail(run_failure in, std::string text) {
   if (is_failed && how != run_failure::left_behind) return;
   if (is_failed) text = failure + "\n" + text;

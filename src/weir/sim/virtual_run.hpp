@@ -44,6 +44,8 @@ struct virtual_outcome {
   duration passed;  // virtual time
 
   void fail(run_failure in, std::string text);
+  /// For the next run. Texts that are empty, as after most runs, are left alone.
+  void clear();
 };
 
 /// Runs a task to its end in a world of its own and says what came of it.
