@@ -40,9 +40,10 @@ std::int64_t datagram_memory::receive_now(io_request& request, receive_arena& ar
   if (!room_) return -ENOMEM;
   auto* wanted = static_cast<io_datagram*>(request.memory);
   const std::size_t count = std::min(request.size, batch_max);
-  struct mmsghdr heads[batch_max] = {};
+  struct mmsghdr heads[batch_max];
   struct iovec places[batch_max];
   for (std::size_t i = 0; i < count; ++i) {
+    heads[i] = {};
     places[i] = {.iov_base = &room_[i * bytes_max], .iov_len = bytes_max};
     heads[i].msg_hdr.msg_iov = &places[i];
     heads[i].msg_hdr.msg_iovlen = 1;

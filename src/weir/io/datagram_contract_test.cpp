@@ -357,6 +357,28 @@ TEST_P(datagram_contract, a_unix_receiver_without_room_makes_a_connected_sender_
   });
 }
 
+TEST_P(datagram_contract, who_has_waited_for_a_datagram_waits_for_room_too) {
+  run([&]() -> task<> {
+    auto server = bind_datagrams({.path = path("server")});
+    auto client = bind_datagrams({.path = path("client")});
+    co_await client.connect(server.local());
+    constexpr int count = 2'000;  // more than any queue of the kernel
+    int sent = 0;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        EXPECT_EQ((co_await client.receive()).text(), "begin");
+        for (; sent < count; ++sent) co_await client.send("x");
+      });
+      co_await sleep(2_ms);
+      co_await server.send_to(client.local().raw(), "begin");
+      co_await sleep(2_ms);
+      EXPECT_LT(sent, count) << "the sender waits";
+      for (int i = 0; i < count; ++i) EXPECT_EQ((co_await server.receive()).text(), "x");
+    });
+    EXPECT_EQ(sent, count);
+  });
+}
+
 TEST_P(datagram_contract, in_a_cancelled_scope_none_of_them_happens) {
   run([]() -> task<> {
     two pair = co_await make_two();

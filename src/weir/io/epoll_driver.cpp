@@ -100,24 +100,30 @@ bool epoll_driver::start(io_request& request) noexcept {
     full_.push_back(request);
     return false;
   }
-  // A descriptor that is only polled belongs to somebody else, who may have closed it and opened
-  // another with its number: it is registered anew each time.
-  if (const int outcome = watch(request.handle, request.op == io_op::poll); outcome < 0)
-    return ended(request, outcome);
+  if (const int outcome = watch(request); outcome < 0) return ended(request, outcome);
   waiting.push_back(request);
   return false;
 }
 
-int epoll_driver::watch(io_handle handle, bool again) noexcept {
-  descriptor& on = descriptors_[static_cast<std::size_t>(handle)];
-  if (on.is_registered && !again) return 0;
-  struct epoll_event edges{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET,
-                           .data = {.fd = handle}};
-  if (!again || ::epoll_ctl(epoll_, EPOLL_CTL_MOD, handle, &edges) != 0) {
-    if (again && errno != ENOENT) return -errno;
-    if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, handle, &edges) != 0) return -errno;
+// A socket of datagrams has an edge of room for each that has left its buffer: who only receives is
+// not told of them.
+int epoll_driver::watch(const io_request& request) noexcept {
+  descriptor& on = descriptors_[static_cast<std::size_t>(request.handle)];
+  // A descriptor that is only polled belongs to somebody else, who may have closed it and opened
+  // another with its number: it is registered anew each time.
+  const bool again = request.op == io_op::poll;
+  const bool hears_room = on.hears_room || request.op != io_op::receive_datagrams;
+  if (on.is_registered && on.hears_room == hears_room && !again) return 0;
+  struct epoll_event edges{.events = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET,
+                           .data = {.fd = request.handle}};
+  if (hears_room) edges.events |= EPOLLOUT;
+  const bool may_be_there = again || on.is_registered;
+  if (!may_be_there || ::epoll_ctl(epoll_, EPOLL_CTL_MOD, request.handle, &edges) != 0) {
+    if (may_be_there && errno != ENOENT) return -errno;
+    if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, request.handle, &edges) != 0) return -errno;
   }
   on.is_registered = true;
+  on.hears_room = hears_room;
   return 0;
 }
 
@@ -314,7 +320,7 @@ void epoll_driver::feed_starved() noexcept {
     } else if (request.driver_data == &starved_) {
       starved_.push_back(request);
       return;
-    } else if (const int outcome = watch(request.handle, false); outcome < 0) {
+    } else if (const int outcome = watch(request); outcome < 0) {
       finish(request, outcome);
     } else {
       on.readers.push_back(request);

@@ -58,6 +58,7 @@ class epoll_driver final : public kernel_driver {
     request_list writers;  // send, send_datagrams, connect
     request_list polls;    // poll: asks the kernel again at each edge
     bool is_registered = false;
+    bool hears_room = false;  // registered for the edges of a writer, too
     bool is_readable = true;
     bool is_writable = true;
     bool is_ended = false;
@@ -66,8 +67,8 @@ class epoll_driver final : public kernel_driver {
 
   descriptor& at(io_handle handle);
   request_list& list_of(io_request& request) noexcept;
-  /// 0, or -errno; makes edges of the descriptor heard.
-  int watch(io_handle handle, bool again) noexcept;
+  /// 0, or -errno; makes the edges heard that the request waits for.
+  int watch(const io_request& request) noexcept;
   bool try_request(io_request& request, descriptor& on) noexcept;
   bool try_accept(io_request& request, descriptor& on) noexcept;
   bool try_receive(io_request& request, descriptor& on) noexcept;
