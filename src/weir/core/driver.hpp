@@ -210,6 +210,11 @@ class driver {  // tidy-allow(shown): weir brings the worlds
   virtual int status_of(const char* path, file_status& out) noexcept = 0;
   /// The same of an open file.
   virtual int status_of(io_handle handle, file_status& out) noexcept = 0;
+  /// Writes the path of an open file, for the text of an error: its length, at most `size`; 0: it
+  /// is not known.
+  virtual std::size_t path_of(io_handle /*handle*/, char* /*out*/, std::size_t /*size*/) noexcept {
+    return 0;
+  }
   /// Calls `visit(context, name)` for each entry of a folder but . and .. : 0 or -errno.
   virtual int list_dir(const char* path, void (*visit)(void*, const char* name),
                        void* context) noexcept = 0;

@@ -42,6 +42,38 @@ bool is_open_for_less(driver& io, const io_request& request) noexcept {
          io.status_of(request.handle, status) >= 0;
 }
 
+// A file does not keep its name: which one it was is asked when something has failed.
+class file_name {
+ public:
+  file_name(driver& io, const io_request& request) noexcept {
+    if (request.outcome == -ECANCELED) return;  // it may be closed
+    text_[io.path_of(request.handle, text_, sizeof text_ - 1)] = '\0';
+  }
+  const char* or_null() const noexcept { return *text_ ? text_ : nullptr; }
+  /// " 'a/b'", or nothing.
+  std::string quoted() const { return *text_ ? fmt::format(" '{}'", text_) : std::string(); }
+
+ private:
+  char text_[4096] = "";
+};
+
+error failed_at(driver& io, const io_request& request, const char* what,
+                std::source_location place) noexcept {
+  return io_error(request.outcome, what, file_name(io, request).or_null(), place);
+}
+
+error not_opened_for(const char* purpose, driver& io, const io_request& request, const char* what,
+                     std::source_location place) noexcept {
+  try {
+    return {errc::permission_denied,
+            fmt::format("{}{}: the file was not opened for {}", what,
+                        file_name(io, request).quoted(), purpose),
+            place};
+  } catch (const std::exception&) {  // no memory for the text
+    return {errc::permission_denied, place};
+  }
+}
+
 error beyond(const char* what, std::uint64_t offset, std::source_location place) noexcept {
   try {
     return {errc::invalid_argument,
@@ -102,7 +134,8 @@ result<void> done_wait::take() noexcept {
   if (from_.is_refused()) return fail(from_.refusal(kind->name, place));
   if (to_.is_refused()) return fail(to_.refusal(kind->name, place));
   if (is_beyond_files(offset, size)) return fail(beyond(kind->name, offset, place));
-  return fail(io_error(outcome, kind->name, path ? from_.text.c_str() : nullptr, place));
+  if (!path) return fail(failed_at(task->current->on().io(), *this, kind->name, place));
+  return fail(io_error(outcome, kind->name, from_.text.c_str(), place));
 }
 
 open_wait::open_wait(request_path what, open_options options, io_handle in) noexcept
@@ -158,10 +191,11 @@ read_wait::read_wait(io_handle from, std::uint64_t at, char* into, std::size_t l
 
 result<std::size_t> read_wait::take() noexcept {
   if (is_beyond_files(offset)) return fail(beyond("read", offset, place));
-  if (is_open_for_less(task->current->on().io(), *this))
-    return fail(error(errc::permission_denied, "read: the file was not opened for reading", place));
-  if (outcome < 0) return fail(failed(kind->name));
-  return static_cast<std::size_t>(outcome);
+  if (outcome >= 0) return static_cast<std::size_t>(outcome);
+  driver& io = task->current->on().io();
+  if (is_open_for_less(io, *this))
+    return fail(not_opened_for("reading", io, *this, kind->name, place));
+  return fail(failed_at(io, *this, kind->name, place));
 }
 
 write_wait::write_wait(io_handle to, std::uint64_t at, slice_cursor what, bool is_durable) noexcept
@@ -192,14 +226,16 @@ bool write_wait::goes_on() noexcept {
 result<void> write_wait::take() noexcept {
   if (outcome >= 0) return {};
   if (is_beyond_files(offset)) return fail(beyond("write", offset, place));
-  if (is_open_for_less(task->current->on().io(), *this))
-    return fail(
-        error(errc::permission_denied, "write: the file was not opened for writing", place));
-  if (written_ == 0) return fail(failed(kind->name));
+  driver& io = task->current->on().io();
+  if (is_open_for_less(io, *this))
+    return fail(not_opened_for("writing", io, *this, kind->name, place));
+  if (written_ == 0) return fail(failed_at(io, *this, kind->name, place));
   try {
-    return fail(failed(fmt::format("write failed after {} bytes", written_).c_str()));
+    const std::string what =
+        fmt::format("write{} failed after {} bytes", file_name(io, *this).quoted(), written_);
+    return fail(failed(what.c_str()));
   } catch (const std::exception&) {  // no memory for the text
-    return fail(failed(kind->name));
+    return fail(failed_at(io, *this, kind->name, place));
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -125,6 +126,13 @@ int handle_status_now(io_handle handle, file_status& out) noexcept {
   if (::fstat(handle, &found) != 0) return -errno;
   fill(out, found);
   return 0;
+}
+
+std::size_t handle_path_now(io_handle handle, char* out, std::size_t size) noexcept {
+  char link[32] = {};
+  fmt::format_to_n(link, sizeof link - 1, "/proc/self/fd/{}", handle);
+  const ssize_t length = ::readlink(link, out, size);
+  return length > 0 ? static_cast<std::size_t>(length) : 0;
 }
 
 int list_dir_now(const char* path, void (*visit)(void*, const char*), void* context) noexcept {

@@ -140,11 +140,13 @@ TEST_P(file_contract, a_file_does_what_it_was_opened_for_and_says_so) {
     file from = co_await open_file(path("a"), {.write = true, .create = true});
     from = co_await open_file(path("a"));
     EXPECT_EQ(co_await text_of(errc::permission_denied, from.write_at(0, "x")),
-              "write: the file was not opened for writing");
+              "write '" + path("a") + "': the file was not opened for writing");
     file to = co_await open_file(path("a"), {.read = false, .write = true});
     char one = 0;
     EXPECT_EQ(co_await text_of(errc::permission_denied, to.read_at(0, {&one, 1})),
-              "read: the file was not opened for reading");
+              "read '" + path("a") + "': the file was not opened for reading");
+    EXPECT_EQ(co_await text_of(errc::invalid_argument, from.truncate(1)),
+              "truncate '" + path("a") + "'");
     to.close();
     EXPECT_EQ(co_await text_of(errc::closed, to.write_at(0, "x")), "write");
   });

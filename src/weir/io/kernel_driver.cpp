@@ -388,6 +388,9 @@ int kernel_driver::status_of(const char* path, file_status& out) noexcept {
 int kernel_driver::status_of(io_handle handle, file_status& out) noexcept {
   return handle_status_now(handle, out);
 }
+std::size_t kernel_driver::path_of(io_handle handle, char* out, std::size_t size) noexcept {
+  return handle_path_now(handle, out, size);
+}
 int kernel_driver::list_dir(const char* path, void (*visit)(void*, const char* name),
                             void* context) noexcept {
   return list_dir_now(path, visit, context);

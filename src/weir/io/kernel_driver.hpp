@@ -86,6 +86,7 @@ class kernel_driver : public driver {
   int set_option(io_handle handle, int level, int option, int value) noexcept final;
   int status_of(const char* path, file_status& out) noexcept final;
   int status_of(io_handle handle, file_status& out) noexcept final;
+  std::size_t path_of(io_handle handle, char* out, std::size_t size) noexcept final;
   int list_dir(const char* path, void (*visit)(void*, const char* name),
                void* context) noexcept final;
   int lock_file(io_handle handle) noexcept final;

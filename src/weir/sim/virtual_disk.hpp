@@ -62,6 +62,11 @@ class virtual_disk {
   int sync_dir(io_handle handle);
   int status_of(const char* path, file_status& out) const;
   int status_of(io_handle handle, file_status& out) const;
+  /// By which it was opened; empty: no such file.
+  std::string_view path_of(io_handle handle) const noexcept {
+    const auto found = open_.find(handle);
+    return found == open_.end() ? std::string_view() : found->second.path;
+  }
   /// Names in order, or by lot when `shuffled` is given, since real folders have no order.
   int list_dir(const char* path, std::vector<std::string>& out, bool shuffled);
   /// A socket's name in a folder; its number, which is never used again, in `out`. One whose socket

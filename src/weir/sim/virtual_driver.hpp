@@ -122,6 +122,9 @@ class virtual_driver final : public driver, private child_host {
   int set_option(io_handle handle, int level, int option, int value) noexcept override;
   int status_of(const char* path, file_status& out) noexcept override;
   int status_of(io_handle handle, file_status& out) noexcept override;
+  std::size_t path_of(io_handle handle, char* out, std::size_t size) noexcept override {
+    return world_.disk().path_of(handle).copy(out, size);
+  }
   int list_dir(const char* path, void (*visit)(void*, const char* name),
                void* context) noexcept override;
   int lock_file(io_handle handle) noexcept override;
