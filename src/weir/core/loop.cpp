@@ -152,8 +152,8 @@ std::coroutine_handle<> loop::begin_step(detail::task_header& task) noexcept {
   return detail::handle_of(reinterpret_cast<detail::frame_base*>(task.leaf));
 }
 
-// A chain is as long as the clock may be left alone. Where somebody watches, each step is a chain
-// of its own.
+// A chain is as long as the clock may be left alone. Where an observer listens, each step is a
+// chain of its own; where a policy chooses, it is asked who is next in the chain.
 std::coroutine_handle<> loop::next_step() noexcept {
   if (is_watched_) [[unlikely]]
     return next_chosen_step();

@@ -37,7 +37,7 @@ struct loop_stats {
 /// Hears what a loop does: for tests, tracers and consoles.
 ///
 /// Cancel:  no waits.
-/// Order:   calls come in the order of what they tell.
+/// Order:   calls come in the order of what they tell; set in a step, it may hear another's end.
 /// Bound:   one observer a loop; a call must be short, for the loop stands still meanwhile.
 /// Errors:  none; calls must not throw.
 /// Threads: the loop's.
@@ -200,7 +200,7 @@ class loop {
   scope* root_ = nullptr;  // a root_scope
   scheduling_policy* policy_ = nullptr;
   loop_observer* observer_ = nullptr;
-  bool is_watched_ = false;  // there is an observer or a policy: no short cuts
+  bool is_watched_ = false;  // there is an observer, or a policy that says who is next
   detail::post_inbox* inbox_;
   std::size_t ended_posts_ = 0;     // run, but not yet taken from the number of waiting ones
   std::uint32_t glances_left_ = 0;  // at the inbox, before the loop sleeps

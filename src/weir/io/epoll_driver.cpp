@@ -105,8 +105,8 @@ bool epoll_driver::start(io_request& request) noexcept {
   return false;
 }
 
-// A socket of datagrams has an edge of room for each that has left its buffer: who only receives is
-// not told of them.
+// A socket of datagrams has an edge of room for each that has left its buffer: until somebody waits
+// for room, it hears of none.
 int epoll_driver::watch(const io_request& request) noexcept {
   descriptor& on = descriptors_[static_cast<std::size_t>(request.handle)];
   // A descriptor that is only polled belongs to somebody else, who may have closed it and opened
@@ -123,7 +123,7 @@ int epoll_driver::watch(const io_request& request) noexcept {
     if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, request.handle, &edges) != 0) return -errno;
   }
   on.is_registered = true;
-  on.hears_room = hears_room;
+  on.hears_room = hears_room;  // (3)
   return 0;
 }
 

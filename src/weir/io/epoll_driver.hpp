@@ -1,15 +1,16 @@
-// The driver over epoll. The hard idea: each socket is registered once, edge-triggered, and every
-// request first tries its system call; only one that would block waits for the next edge. A short
-// read says that the socket is drained, so the usual request costs one wait, one receive and one
-// send, as in a program written by hand. Files go to the blocking pool: for epoll they are always
-// ready.
+// The driver over epoll. The hard idea: a socket is registered, edge-triggered, when somebody first
+// has to wait, and every request first tries its system call; only one that would block waits for
+// the next edge. A short read says that the socket is drained, so the usual request costs one wait,
+// one receive and one send, as in a program written by hand. Files go to the blocking pool: for
+// epoll they are always ready.
 //
 // Invariants: (1) is_readable is false only when the last try would have blocked or read less than
 //                 it had room for, and no edge has come since; the same for writing and
 //                 is_writable;
 //             (2) a peer's end or an error stays noted (is_ended) until the socket is closed, for
-//             it
-//                 may have come with the edge of the data before it.
+//                 it may have come with the edge of the data before it;
+//             (3) a writer or a poll waits only where hears_room is true: what makes it true asks
+//                 the kernel anew, so room that came before is told.
 #pragma once
 
 #include <weir/io/kernel_driver.hpp>
@@ -58,7 +59,7 @@ class epoll_driver final : public kernel_driver {
     request_list writers;  // send, send_datagrams, connect
     request_list polls;    // poll: asks the kernel again at each edge
     bool is_registered = false;
-    bool hears_room = false;  // registered for the edges of a writer, too
+    bool hears_room = false;  // registered for edges of room, too (3)
     bool is_readable = true;
     bool is_writable = true;
     bool is_ended = false;

@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -143,6 +144,35 @@ TEST(Explore, finds_each_fault_with_each_strategy_but_the_one_in_order) {
       ASSERT_TRUE(made.failure) << name(only);
       EXPECT_TRUE(made.failure->has_repeated);
     }
+  }
+}
+
+constexpr int crowd_size = 1'500;
+
+task<> go_thrice(int* turns) {
+  for (int i = 0; i < 3; ++i) {
+    ++*turns;
+    co_await checkpoint();
+    co_await yield();
+  }
+}
+
+task<> crowd(std::string* wrong) {
+  std::vector<int> turns(crowd_size);
+  co_await with_scope([&](scope& s) -> task<> {
+    for (int& mine : turns) s.spawn(go_thrice, &mine);
+    co_await s.join();
+  });
+  if (std::ranges::count(turns, 3) != crowd_size) *wrong = "somebody had no turn";
+}
+
+TEST(Explore, has_room_for_more_ready_tasks_than_its_line_begins_with) {
+  program one(&crowd);
+  explorer with(one, {});
+  for (std::size_t i = 0; i < strategy_count; ++i) {
+    const run_name which{.how = static_cast<strategy>(i), .seed = 7};
+    EXPECT_FALSE(with.run(which).is_failed) << which.text();
+    EXPECT_EQ(with.part_of_two(which), "");
   }
 }
 

@@ -78,9 +78,10 @@ void explored_schedule::meet(detail::task_header& task) {
   const auto id = static_cast<std::size_t>(task.id);
   if (id >= tasks_.size()) [[unlikely]]
     know_more(id + 1);
-  for (; tasks_met_ <= id; ++tasks_met_) tasks_[tasks_met_] = {};
+  for (; tasks_met_ < id; ++tasks_met_) tasks_[tasks_met_] = {};  // who has not been ready yet
+  tasks_met_ = std::max(tasks_met_, id + 1);
   known_task& one = tasks_[id];
-  one.parent = parent;
+  one = {.parent = parent};
   if (!known_) {
     one.site = site_of(task);  // to learn
   } else if (how_ == strategy::urw) {
@@ -97,8 +98,8 @@ void explored_schedule::know_more(std::size_t tasks) {
   tasks_.resize(std::max(tasks, 2 * tasks_.size()));
 }
 
-// Whether a task that need not wait stays the first in line.
-bool explored_schedule::may_go_on() noexcept {
+// Counts an await that need not wait. True: its task stays the first in line.
+bool explored_schedule::spend_wait() noexcept {
   // In order the loop itself counts what is ready at once: who comes here has spent it all.
   const bool is_spent = how_ == strategy::in_order && !choices_.is_replay();
   if (!is_spent && ++waits_in_a_row_ < waits_in_a_row_max) return true;
@@ -108,9 +109,9 @@ bool explored_schedule::may_go_on() noexcept {
 }
 
 // pos: a number for each step.
-inline void explored_schedule::draw_priority(known_task& of) noexcept {
+inline void explored_schedule::draw_priority(known_task& one) noexcept {
   if (choices_.is_replay()) return;
-  of.priority = static_cast<std::uint32_t>(choices_.stream(choice_kind::task).next() >> 32);
+  one.priority = static_cast<std::uint32_t>(choices_.stream(choice_kind::task).next() >> 32);
 }
 
 // pct: a task that yields, or has spent its budget, lets others have their turn.
@@ -124,7 +125,7 @@ inline void explored_schedule::draw_priority(known_task& of) noexcept {
 
 void explored_schedule::add(detail::task_header& task, bool goes_on) noexcept {
   if (goes_on) {
-    goes_on = may_go_on();
+    goes_on = spend_wait();
   } else {
     last_is_tired_ = false;  // it is not the last one any more
   }
@@ -164,11 +165,11 @@ void explored_schedule::make_room() {
 [[gnu::noinline]] std::size_t explored_schedule::highest(std::size_t count) const noexcept {
   detail::task_header* const* const from = line_.data() + first_;
   std::size_t best = 0;
-  std::uint32_t highest = of(*from[0]).priority;
+  std::uint32_t best_priority = of(*from[0]).priority;
   for (std::size_t i = 1; i < count; ++i) {
     const std::uint32_t priority = of(*from[i]).priority;
-    if (priority <= highest) continue;
-    highest = priority;
+    if (priority <= best_priority) continue;
+    best_priority = priority;
     best = i;
   }
   return best;
@@ -250,7 +251,9 @@ detail::task_header& explored_schedule::take() noexcept {
   if (trace_ || !wished_.empty()) [[unlikely]]
     tell(*chosen, rank);
   detail::task_header* moved = *from;
-#pragma clang loop vectorize(disable) unroll(disable)  // they are few as a rule
+#ifdef __clang__  // they are few as a rule
+#pragma clang loop vectorize(disable) unroll(disable)
+#endif
   for (std::size_t i = 1; i <= rank; ++i) moved = std::exchange(from[i], moved);
   if (++first_ == end_) first_ = end_ = room_in_front;
   known_task& one = of(*chosen);

@@ -90,9 +90,9 @@ class explored_schedule final : public scheduling_policy {
   void meet(detail::task_header& task);
   std::uint32_t expected(std::uint64_t site) const noexcept;
   std::size_t ready() const noexcept { return end_ - first_; }
-  bool may_go_on() noexcept;
+  bool spend_wait() noexcept;
   void know_more(std::size_t tasks);
-  void draw_priority(known_task& of) noexcept;
+  void draw_priority(known_task& one) noexcept;
   void lower_if_it_yields(const detail::task_header& task) noexcept;
   void make_room();
   std::size_t choose() noexcept;
@@ -107,7 +107,7 @@ class explored_schedule final : public scheduling_policy {
 
   choices& choices_;
   strategy how_ = strategy::in_order;
-  bool last_is_tired_ = false;        // the last entry has had its turn: others come first
+  bool last_is_tired_ = false;        // the last in line has had its turn: others come first
   std::uint16_t waits_in_a_row_ = 0;  // that the running task did not have to wait for
   std::uint64_t steps_ = 0;
   std::uint64_t steps_max_ = steps_max_default;

@@ -105,7 +105,6 @@ const char* name(run_failure how) noexcept {
   return "?";
 }
 
-// The first failure is the one that counts: what follows may be its consequence.
 void virtual_outcome::clear() {
   if (is_failed || !failure.empty() || !reports.empty() || !left.empty() || !sizes.empty()) {
     *this = {};
@@ -116,6 +115,7 @@ void virtual_outcome::clear() {
   passed = {};
 }
 
+// The first failure is the one that counts: what follows may be its consequence.
 void virtual_outcome::fail(run_failure in, std::string text) {
   if (is_failed && how != run_failure::left_behind) return;
   if (is_failed) text = failure + "\n" + text;
