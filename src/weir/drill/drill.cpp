@@ -203,6 +203,7 @@ class run final : public chaos_host {
   void note(std::string_view who, std::string_view what);
   bool is_over() const noexcept { return !book_.violation().empty(); }
   void go_until(time_point until);
+  duration server_clock_lead();
   template <class Done>
   void go_until_done(duration patience, const char* wanted, Done done);
   void look_at_disk();
@@ -229,6 +230,7 @@ class run final : public chaos_host {
   time_point restart_at_ = time_point::never();
   time_point renew_at_ = time_point::never();
   time_point certify_at_ = time_point::never();
+  duration server_clock_lead_most_;  // when it was set, and at the beginning
   std::uint64_t renewed_start_ = 0;  // which start of the server was asked to end
   drill_report report_;
   std::uint64_t print_ = 0;
@@ -271,7 +273,16 @@ run::run(const drill_settings& settings, choices& decisions, drill_listener* lis
   if (!chaos_->may_strike(chaos_kind::clock)) book_.trust_clocks();
 }
 
+// Of its wall clock, before the true time.
+duration run::server_clock_lead() {
+  const time_point shown = nodes_.at(0).world().clock().wall_now();
+  return shown - virtual_clock::wall_start - nodes_.elapsed();
+}
+
 void run::struck(chaos_kind kind, virtual_node* on, const std::string& how) {
+  if (kind == chaos_kind::clock) {  // it is about to be set
+    server_clock_lead_most_ = std::max(server_clock_lead_most_, server_clock_lead());
+  }
   if (kind == chaos_kind::disk_error) {
     book_.allow_early_deaths();
     orders_.may_fail_inside = true;
@@ -394,8 +405,10 @@ void run::go_until(time_point until) {
   }
 }
 
+// What is due is so by the server's wall clock: by what that was set back since, all comes later.
 template <class Done>
 void run::go_until_done(duration patience, const char* wanted, Done done) {
+  patience += std::max(server_clock_lead_most_ - server_clock_lead(), duration());
   const time_point limit = nodes_.now() + patience;
   while (!done() && !is_over()) {
     if (nodes_.now() >= limit) {
