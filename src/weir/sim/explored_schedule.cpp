@@ -58,10 +58,6 @@ inline explored_schedule::known_task& explored_schedule::of(
     const detail::task_header& task) noexcept {
   return tasks_[static_cast<std::size_t>(task.id)];
 }
-inline const explored_schedule::known_task& explored_schedule::of(
-    const detail::task_header& task) const noexcept {
-  return tasks_[static_cast<std::size_t>(task.id)];
-}
 
 // How many steps a task of this place takes, with those that it spawns.
 std::uint32_t explored_schedule::expected(std::uint64_t site) const noexcept {
@@ -162,7 +158,7 @@ void explored_schedule::make_room() {
 }
 
 // The longer proposals are calls: a step at random need not save registers for them.
-[[gnu::noinline]] std::size_t explored_schedule::highest(std::size_t count) const noexcept {
+[[gnu::noinline]] std::size_t explored_schedule::highest(std::size_t count) noexcept {
   detail::task_header* const* const from = line_.data() + first_;
   std::size_t best = 0;
   std::uint32_t best_priority = of(*from[0]).priority;

@@ -86,7 +86,6 @@ class explored_schedule final : public scheduling_policy {
   };
 
   known_task& of(const detail::task_header& task) noexcept;
-  const known_task& of(const detail::task_header& task) const noexcept;
   void meet(detail::task_header& task);
   std::uint32_t expected(std::uint64_t site) const noexcept;
   std::size_t ready() const noexcept { return end_ - first_; }
@@ -98,7 +97,7 @@ class explored_schedule final : public scheduling_policy {
   std::size_t choose() noexcept;
   std::uint64_t propose(std::size_t count) noexcept;
   std::size_t propose_wished(std::size_t count) const noexcept;
-  std::size_t highest(std::size_t count) const noexcept;
+  std::size_t highest(std::size_t count) noexcept;
   std::size_t propose_pct(std::size_t count) noexcept;
   std::size_t propose_urw(std::size_t count) noexcept;
   void draw_change_points();
