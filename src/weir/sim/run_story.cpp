@@ -239,10 +239,10 @@ std::string timeline_of(const schedule_trace& in_order, const schedule_trace& fa
   return text;
 }
 
-std::string timeline_of(const schedule_trace& run) {
+std::string timeline_of(const schedule_trace& run, std::string_view title) {
   const std::size_t count = run.notes().size() + (run.has_died ? 1 : 0);
   const std::size_t first = count > story_lines_max ? count - story_lines_max : 0;
-  std::string text = fmt::format("{:>6} this run, in order\n", "step");
+  std::string text = fmt::format("{:>6} {}\n", "step", title);
   if (first != 0) text += fmt::format("{:>6} ...\n", fmt::format("1-{}", first));
   for (std::size_t at = first; at < count; ++at)
     text += fmt::format("{:>6} {}{}\n", at + 1, cell(run, at), moment(run, at));
@@ -254,9 +254,9 @@ std::string timeline_of(const schedule_trace& run) {
 run_story story_of(const choice_log& log, const schedule_trace& failing,
                    const schedule_trace& in_order) {
   // A run without end is long enough alone.
-  return {
-      .words = words_of(log, failing),
-      .timeline = log.exceptions.empty() ? timeline_of(failing) : timeline_of(in_order, failing)};
+  return {.words = words_of(log, failing),
+          .timeline = log.exceptions.empty() ? timeline_of(failing, "this run, in order")
+                                             : timeline_of(in_order, failing)};
 }
 
 }  // namespace weir

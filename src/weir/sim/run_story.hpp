@@ -19,8 +19,8 @@ std::string words_of(const choice& one, const schedule_trace& trace);
 std::string words_of(const choice_log& log, const schedule_trace& trace);
 /// Two columns: the run in order and this one, step by step, from where they part.
 std::string timeline_of(const schedule_trace& in_order, const schedule_trace& failing);
-/// One column: the last steps of a run in order.
-std::string timeline_of(const schedule_trace& run);
+/// One column: the last steps of a run.
+std::string timeline_of(const schedule_trace& run, std::string_view title);
 struct run_story {
   std::string words = {};
   std::string timeline = {};

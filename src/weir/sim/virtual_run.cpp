@@ -253,6 +253,7 @@ virtual_outcome run_over(virtual_world& world, virtual_driver& driver, task<> bo
     detail::outcome_listener listener;
     listener.listen(outcome, world);
     loop on(driver, options.loop);
+    on.observe(options.observer);
     on.root().spawn(detail::given_task<void>{std::move(body)});
     {
       const detail::program_runs running(&world.program());

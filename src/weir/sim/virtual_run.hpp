@@ -17,6 +17,8 @@ struct virtual_run_options {
   virtual_options world = {};
   loop_options loop = {};
   bool may_leave_handles = false;  // true: sockets and files may stay open
+  /// Of the run's loop; a program may put another in its place.
+  loop_observer* observer = nullptr;
 };
 
 /// In which way a run failed.

@@ -1,6 +1,7 @@
 #include <weir/testing/cancel_points.hpp>
 
 #include <weir/core/with_scope.hpp>
+#include <weir/testing/internal/noted_steps.hpp>
 
 #include <fmt/format.h>
 
@@ -15,14 +16,18 @@ struct victim::watcher final : loop_observer {
   }
   watcher(const watcher&) = delete;
   watcher& operator=(const watcher&) = delete;
-  ~watcher() override { loop::current()->observe(nullptr); }
+  ~watcher() override { loop::current()->observe(of_.steps_); }
 
-  void before_step(std::uint64_t) noexcept override { pass(); }
-  void after_step(std::uint64_t) noexcept override { pass(); }
+  void before_step(std::uint64_t id) noexcept override {
+    if (of_.steps_) of_.steps_->before_step(id);
+    pass("before");
+  }
+  void after_step(std::uint64_t) noexcept override { pass("after"); }
 
  private:
-  void pass() noexcept {
+  void pass(const char* when) noexcept {
     if (++passed_ != of_.point_) return;
+    if (of_.steps_) of_.steps_->mark(when);
     of_.was_cancelled_ = true;
     around_.cancel("the point of this run");
   }
@@ -49,9 +54,13 @@ bool run_until(std::uint64_t point, std::uint64_t seed, task<> (*scenario)(victi
   const ::testing::ScopedTrace trace(
       place.file_name(), static_cast<int>(place.line()),
       fmt::format("cancelled at point {} of schedule {}", point, seed));
-  victim one(point);
+  noted_steps steps;
+  victim one(point, &steps);
   run_virtual(scenario(one),
-              {.world = seed == 0 ? virtual_options{} : virtual_options::explored(seed)}, place);
+              {.world = seed == 0 ? virtual_options{} : virtual_options::explored(seed),
+               .observer = &steps},
+              place);
+  if (::testing::Test::HasFailure()) steps.print("it was cancelled");
   cancelled += one.was_cancelled() ? 1 : 0;
   return !one.was_cancelled();
 }

@@ -15,6 +15,8 @@ namespace weir::testing {
 inline constexpr std::uint64_t cancel_points_max = 10'000;    // of one scenario and schedule
 inline constexpr std::uint64_t cancel_schedules_default = 8;  // seeds, besides the one in order
 
+class noted_steps;
+
 /// The part of a scenario that is cancelled.
 ///
 /// Cancel:  the n-th point after its beginning cancels what it runs, and nothing else.
@@ -24,7 +26,8 @@ inline constexpr std::uint64_t cancel_schedules_default = 8;  // seeds, besides 
 /// Threads: one loop.
 class victim {
  public:
-  explicit victim(std::uint64_t point) noexcept : point_(point) {}
+  explicit victim(std::uint64_t point, noted_steps* steps = nullptr) noexcept
+      : point_(point), steps_(steps) {}
   victim(const victim&) = delete;
   victim& operator=(const victim&) = delete;
 
@@ -38,6 +41,7 @@ class victim {
  private:
   struct watcher;
   std::uint64_t point_;
+  noted_steps* steps_;
   bool was_cancelled_ = false;
   bool has_run_ = false;
 };

@@ -2,6 +2,7 @@
 
 #include <weir/sim/ended_worlds.hpp>
 #include <weir/testing/detail/fail_at.hpp>
+#include <weir/testing/internal/noted_steps.hpp>
 
 #include <fmt/format.h>
 
@@ -21,10 +22,15 @@ std::size_t for_each_fault(fault_kind kind, task<> (*scenario)(), std::source_lo
                           .code = kind.code,
                           .count = kind.count,
                           .partial = kind.partial});
-    detail::check_outcome(weir::detail::run_outcome_on(*own, scenario(), {}), place);
+    noted_steps steps;
+    const virtual_run_options noted = {.observer = &steps};
+    detail::check_outcome(weir::detail::run_outcome_on(*own, scenario(), noted), place);
     const bool has_struck = own->world.faults_struck() != 0;
     weir::detail::end_machine(own);
-    if (::testing::Test::HasFailure()) return nth - 1;
+    if (::testing::Test::HasFailure()) {
+      steps.print("the fault struck");
+      return nth - 1;
+    }
     if (has_struck) continue;
     if (nth == 1) {
       ADD_FAILURE_AT(place.file_name(), line)

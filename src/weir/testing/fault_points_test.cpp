@@ -1,6 +1,8 @@
 #include <weir/testing/fault_points.hpp>
 
+#include <weir/core/sleep.hpp>
 #include <weir/io/file.hpp>
+#include <weir/testing/internal/reports.hpp>
 
 #include <errno.h>
 #include <gtest/gtest-spi.h>
@@ -40,6 +42,27 @@ task<> saves_carelessly() { check_saved(co_await save(true)); }
 TEST(ForEachFault, finds_the_one_that_is_ignored) {
   EXPECT_NONFATAL_FAILURE(testing::for_each_fault({.op = io_op::write_at}, &saves_carelessly),
                           "the fault strikes operation 2");
+}
+
+task<> saves_late() {
+  using namespace weir::literals;
+  co_await sleep(2_s);
+  check_saved(co_await save(true));
+}
+
+// In a process of its own, where it fails.
+TEST(ForEachFault, shows_the_steps_of_the_run_that_failed_and_in_which_the_fault_struck) {
+  const auto all = testing::told_by_this_test("WEIR_FAULT_POINTS_TEST");
+  if (!all) {
+    testing::for_each_fault({.op = io_op::write_at}, &saves_late);
+    return;
+  }
+  EXPECT_NE(all->status, 0);
+  const std::size_t title = all->text.find("  step this run; the fault struck in step 2\n");
+  ASSERT_NE(title, std::string::npos) << all->text;
+  const std::size_t step = all->text.find("\n     2 1 saves_late fault_points_test.cpp:", title);
+  ASSERT_NE(step, std::string::npos) << all->text;
+  EXPECT_NE(all->text.find(", at 00:00:02.000000\n", step), std::string::npos) << all->text;
 }
 
 TEST(ForEachFault, fails_when_there_is_nothing_to_strike) {

@@ -35,15 +35,10 @@ using testing::word_after;
 // What this test, begun anew in a process of its own, says; nothing in that process: there the body
 // is run.
 std::optional<told> told_by_child(task<> (*body)(), const std::string& before = {}) {
-  constexpr const char* variable = "WEIR_SECOND_LOOK_TEST";
-  if (std::getenv(variable)) {
-    testing::run_schedules(body, std::source_location::current());
-    return std::nullopt;
-  }
-  const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
-  return testing::told_by_this_program(
-      std::string(variable) + "=1 WEIR_TEST_SCHEDULES=100 " + before,
-      std::string(test->test_suite_name()) + "." + test->name());
+  auto all =
+      testing::told_by_this_test("WEIR_SECOND_LOOK_TEST", "WEIR_TEST_SCHEDULES=100 " + before);
+  if (!all) testing::run_schedules(body, std::source_location::current());
+  return all;
 }
 
 void expect_told(const told& all, std::initializer_list<const char*> parts) {

@@ -76,6 +76,15 @@ inline told told_by_this_program(const std::string& before, const std::string& f
   return all;
 }
 
+/// What the test that runs says in a process of its own, which has the variable `here` and `before`
+/// in its environment; nothing in that process.
+inline std::optional<told> told_by_this_test(const char* here, const std::string& before = {}) {
+  if (std::getenv(here)) return std::nullopt;
+  const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
+  return told_by_this_program(std::string(here) + "=1 " + before,
+                              std::string(test->test_suite_name()) + "." + test->name());
+}
+
 /// The word after `head`; empty when that is not there.
 inline std::string word_after(const std::string& text, const std::string& head) {
   const std::size_t begin = text.find(head);
