@@ -16,10 +16,10 @@ struct victim::watcher final : loop_observer {
   }
   watcher(const watcher&) = delete;
   watcher& operator=(const watcher&) = delete;
-  ~watcher() override { loop::current()->observe(of_.steps_); }
+  ~watcher() override { loop::current()->observe(&of_.steps_); }
 
   void before_step(std::uint64_t id) noexcept override {
-    if (of_.steps_) of_.steps_->before_step(id);
+    of_.steps_.before_step(id);
     pass("before");
   }
   void after_step(std::uint64_t) noexcept override { pass("after"); }
@@ -27,7 +27,7 @@ struct victim::watcher final : loop_observer {
  private:
   void pass(const char* when) noexcept {
     if (++passed_ != of_.point_) return;
-    if (of_.steps_) of_.steps_->mark(when);
+    of_.steps_.mark(when);
     of_.was_cancelled_ = true;
     around_.cancel("the point of this run");
   }
@@ -55,7 +55,7 @@ bool run_until(std::uint64_t point, std::uint64_t seed, task<> (*scenario)(victi
       place.file_name(), static_cast<int>(place.line()),
       fmt::format("cancelled at point {} of schedule {}", point, seed));
   noted_steps steps;
-  victim one(point, &steps);
+  victim one(point, steps);
   run_virtual(scenario(one),
               {.world = seed == 0 ? virtual_options{} : virtual_options::explored(seed),
                .observer = &steps},

@@ -26,8 +26,7 @@ class noted_steps;
 /// Threads: one loop.
 class victim {
  public:
-  explicit victim(std::uint64_t point, noted_steps* steps = nullptr) noexcept
-      : point_(point), steps_(steps) {}
+  victim(std::uint64_t point, noted_steps& steps) noexcept : point_(point), steps_(steps) {}
   victim(const victim&) = delete;
   victim& operator=(const victim&) = delete;
 
@@ -41,7 +40,7 @@ class victim {
  private:
   struct watcher;
   std::uint64_t point_;
-  noted_steps* steps_;
+  noted_steps& steps_;
   bool was_cancelled_ = false;
   bool has_run_ = false;
 };

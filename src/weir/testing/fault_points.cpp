@@ -22,7 +22,7 @@ std::size_t for_each_fault(fault_kind kind, task<> (*scenario)(), std::source_lo
                           .code = kind.code,
                           .count = kind.count,
                           .partial = kind.partial});
-    noted_steps steps;
+    noted_steps steps(&own->world);
     const virtual_run_options noted = {.observer = &steps};
     detail::check_outcome(weir::detail::run_outcome_on(*own, scenario(), noted), place);
     const bool has_struck = own->world.faults_struck() != 0;

@@ -2,7 +2,6 @@
 
 #include <weir/base/program_here.hpp>
 #include <weir/sim/run_story.hpp>
-#include <weir/testing/test.hpp>
 
 #include <fmt/format.h>
 
@@ -17,7 +16,7 @@ void noted_steps::before_step(std::uint64_t) noexcept {
 }
 
 void noted_steps::after_step(std::uint64_t) noexcept {
-  if (!marked_ && world().faults_struck() != 0) mark("in");
+  if (faults_ && !marked_ && faults_->faults_struck() != 0) mark("in");
 }
 
 void noted_steps::mark(const char* when) noexcept {

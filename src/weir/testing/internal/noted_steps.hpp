@@ -4,6 +4,7 @@
 
 #include <weir/core/loop.hpp>
 #include <weir/sim/schedule_trace.hpp>
+#include <weir/sim/virtual_world.hpp>
 
 #include <cstdint>
 #include <string>
@@ -19,7 +20,10 @@ namespace weir::testing {
 /// Threads: the loop's.
 class noted_steps final : public loop_observer {
  public:
-  noted_steps() noexcept { trace_.keeps_notes = true; }
+  /// `faults`: the world whose first fault is marked when it strikes.
+  explicit noted_steps(const virtual_world* faults = nullptr) noexcept : faults_(faults) {
+    trace_.keeps_notes = true;
+  }
 
   void before_step(std::uint64_t id) noexcept override;
   void after_step(std::uint64_t id) noexcept override;
@@ -30,6 +34,7 @@ class noted_steps final : public loop_observer {
 
  private:
   schedule_trace trace_;
+  const virtual_world* faults_;
   const char* marked_ = nullptr;
   std::uint64_t marked_step_ = 0;
 };
