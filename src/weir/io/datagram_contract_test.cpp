@@ -121,6 +121,28 @@ TEST_P(datagram_contract, many_go_and_come_with_one_wait) {
   });
 }
 
+// A driver may wait without a look where its looks have found nothing.
+TEST_P(datagram_contract, what_is_there_is_had_also_after_many_that_were_waited_for) {
+  run([]() -> task<> {
+    two pair = co_await make_two();
+    const auto give_back = [](datagram_socket* at, int count) -> task<> {
+      for (int i = 0; i < count; ++i) co_await at->send((co_await at->receive()).text());
+    };
+    for (int talk = 1; talk <= 20; ++talk) {
+      co_await with_scope([&](scope& others) -> task<> {
+        others.spawn(give_back, &pair.b, talk);
+        for (int i = 0; i < talk; ++i) {
+          co_await pair.a.send(std::to_string(i));
+          EXPECT_EQ((co_await pair.a.receive()).text(), std::to_string(i));
+        }
+        co_await others.join();
+      });
+      for (int i = 0; i < 10; ++i) co_await pair.a.send(std::to_string(i));
+      for (int i = 0; i < 10; ++i) EXPECT_EQ((co_await pair.b.receive()).text(), std::to_string(i));
+    }
+  });
+}
+
 TEST_P(datagram_contract, a_batch_that_fails_on_its_way_says_how_many_were_sent) {
   run([]() -> task<> {
     two pair = co_await make_two();

@@ -183,7 +183,7 @@ bool uring_driver::start_when_ready(io_request& request, descriptor& on) noexcep
   io_request*& waiting = is_send(request.op) ? on.sender : on.receiver;
   WEIR_ASSERT(!waiting && "a socket has one receive and one send at a time");
   if (on.is_piped) request.flags = 0;  // it shares nothing
-  request.outcome = shared_sends::asks(request) ? -EAGAIN : call_now(request, on.is_piped);
+  request.outcome = try_now(request, on);
   if (request.outcome != -EAGAIN && request.outcome != no_room) return true;
   waiting = &request;
   ++on.pending;
@@ -194,6 +194,22 @@ bool uring_driver::start_when_ready(io_request& request, descriptor& on) noexcep
     queue(request);
   }
   return false;
+}
+
+// Where datagrams come one by one, each as an answer, the look before the wait finds nothing, again
+// and again: after such a look 1, 3 and then 7 receives wait without one, until a look finds some.
+std::int64_t uring_driver::try_now(io_request& request, descriptor& on) noexcept {
+  if (shared_sends::asks(request)) return -EAGAIN;
+  if (request.op != io_op::receive_datagrams) return call_now(request, on.is_piped);
+  if (on.looks_spared != 0) {
+    --on.looks_spared;
+    return -EAGAIN;
+  }
+  const std::int64_t outcome = call_now(request, false);
+  constexpr std::uint8_t spared_max = 7;
+  const int more = outcome == -EAGAIN ? 2 * on.looks_to_spare + 1 : 0;
+  on.looks_spared = on.looks_to_spare = static_cast<std::uint8_t>(std::min<int>(more, spared_max));
+  return outcome;
 }
 
 bool uring_driver::start_receive(io_request& request, descriptor& on) noexcept {

@@ -83,6 +83,8 @@ class uring_driver final : public kernel_driver {
     bool is_armed = false;            // the kernel receives
     bool is_stopping = false;         // and was told to end that
     bool is_piped = false;            // no socket: it is read and written
+    std::uint8_t looks_spared = 0;    // receives of datagrams that still wait without a look
+    std::uint8_t looks_to_spare = 0;  // so many after the next look that finds nothing
     piece* first = nullptr;
     piece* last = nullptr;
     io_request* receiver = nullptr;
@@ -113,6 +115,7 @@ class uring_driver final : public kernel_driver {
   }
   bool is_streamed(const io_request& request) const noexcept;
   bool start_when_ready(io_request& request, descriptor& on) noexcept;
+  std::int64_t try_now(io_request& request, descriptor& on) noexcept;
   bool start_receive(io_request& request, descriptor& on) noexcept;
   void watch_wake_fd() noexcept;
   void submit_queued() noexcept;
