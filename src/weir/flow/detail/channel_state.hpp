@@ -95,6 +95,10 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
     const guard held(this->lock_);
     return admit(one, woken);
   }
+  /// Between loops: a moment in which items gather, for whoever has nothing else to do.
+  void lets_gather() noexcept {
+    ring_.lets_gather([] { return loop::current()->may_look_out(); });
+  }
   /// Between loops: true when an item has come in a moment, for whoever has nothing else to do.
   bool looks_out() noexcept { return loop::current()->may_look_out() && ring_.looks_out(); }
   /// errc{} when the item was taken or a policy has dealt with it.

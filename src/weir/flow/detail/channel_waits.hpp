@@ -72,6 +72,9 @@ class channel_receive_wait final
 
   // A plain await only: a select has others to look at.
   bool await_ready() noexcept {
+    if constexpr (Reach::is_shared) {
+      if (this->of_) this->of_->lets_gather();
+    }
     if (base::await_ready()) return true;
     if constexpr (Reach::is_shared) {
       const bool may_come = this->task->found == await_outcome::must_wait;

@@ -1,9 +1,9 @@
 // How long a receiver looks for the next item before it stands in line, between loops. The hard
 // idea: to stand in line and to be told of an item costs a post and a turn of the loop, some 250
 // ns; an answer that is on its way is there in half of that. But who looks at once takes the items
-// of a stream one by one, and each look takes the line of the cache away from the sender. So the
-// first look comes later while more than one item has gathered by then, and sooner while it was
-// one: a stream is taken in heaps, an answer when it comes.
+// of a stream one by one, and each look takes the line of the cache away from the sender. So a look
+// comes later while more than one item has gathered by then, and sooner while it was one or none: a
+// stream is taken in heaps, an answer when it comes.
 #pragma once
 
 #include <weir/base/pause_processor.hpp>
@@ -19,6 +19,14 @@ namespace weir::detail {
 /// nothing but a look too many.
 class item_lookout {
  public:
+  /// Where items come in heaps: lets one gather, if `may_wait`, before the look that follows.
+  template <class Count, class MayWait>
+  void lets_gather(Count count, MayWait may_wait) noexcept {
+    const int first = first_.load(std::memory_order_relaxed);
+    if (first != 1 && !may_wait()) return;
+    for (int i = 1; i != first; ++i) pause_processor();
+    note_heap(first, count());
+  }
   /// True when `count` told of an item within a moment. Where it hardly ever does, it is not asked.
   template <class Count>
   bool finds(Count count) noexcept {
@@ -30,7 +38,7 @@ class item_lookout {
       waited += pauses;
       const std::size_t there = count();
       if (there == 0) continue;
-      note(first_, there == 1 ? std::max(first / 2, 1) : std::min(first * 2, first_max));
+      note_heap(first, there);
       note(trust_, std::min(trust + 2, trust_max));
       return true;
     }
@@ -40,12 +48,17 @@ class item_lookout {
 
  private:
   static constexpr int pauses_max = 48;  // one or two microseconds
-  static constexpr int first_max = 16;
+  static constexpr int first_max = 32;
   static constexpr int trust_max = 8;
   static constexpr std::uint32_t tries_every = 64;
 
+  // Senders read what stands beside it: a line that is written has to go over again.
   static void note(std::atomic<std::uint8_t>& in, int value) noexcept {
-    in.store(static_cast<std::uint8_t>(value), std::memory_order_relaxed);
+    const auto fresh = static_cast<std::uint8_t>(value);
+    if (in.load(std::memory_order_relaxed) != fresh) in.store(fresh, std::memory_order_relaxed);
+  }
+  void note_heap(int first, std::size_t there) noexcept {
+    note(first_, there > 1 ? std::min(first * 2, first_max) : std::max(first / 2, 1));
   }
   bool is_due() noexcept {
     const std::uint32_t skipped = skipped_.load(std::memory_order_relaxed) + 1;

@@ -1,9 +1,11 @@
 // The two ends of a ring of items, for senders and receivers that run at the same time. The hard
 // idea: each end has a lock, a position and a note of where the other end was when it last looked.
-// So a send and a receive share nothing while there is room and there are items: each end's line of
-// the caches stays where it is used, and goes over once for many items. What both ends must agree
-// on (who waits, who has gone) is changed under both locks, so that either lock is enough to read
-// it: nobody goes to wait, and no wake-up is lost, in the middle of a send or a receive.
+// So a send and a receive share nothing while there is room and there are items: each end's lines
+// of the caches stay where they are used. That of the position goes over once for many items; that
+// of the lock does not, or each look of the other end would keep the next lock waiting. What both
+// ends must agree on (who waits, who has gone) is changed under both locks, so that either lock is
+// enough to read it: nobody goes to wait, and no wake-up is lost, in the middle of a send or a
+// receive.
 //
 //            front.at          back.at
 //               v                 v
@@ -40,11 +42,15 @@ struct short_locks : std_memory {
 ///          What was done before has_put() happens before what is done after has_items().
 template <class Threads = short_locks>
 class ring_ends {
+  // Not alignas: frames, from which channels are made, are aligned to 16.
+  static constexpr std::size_t apart = 64;
+
  public:
   struct end {
     typename Threads::mutex lock;
+    typename Threads::template atomic<std::size_t> other_seen{0};  // (2)
+    [[maybe_unused]] char before_at[apart];
     typename Threads::template atomic<std::size_t> at{0};
-    std::size_t other_seen = 0;  // (2)
   };
 
   void lock() noexcept {
@@ -62,12 +68,20 @@ class ring_ends {
                     back.at.load(std::memory_order_relaxed), capacity);
   }
 
+  /// Without a lock as well: whether those who take seem to know of items, without a look.
+  bool knows_items() const noexcept {
+    return front.other_seen.load(std::memory_order_relaxed) !=
+           front.at.load(std::memory_order_relaxed);
+  }
+
   // With the lock of the back.
   bool has_room(std::size_t capacity) noexcept {
     const std::size_t at = back.at.load(std::memory_order_relaxed);
-    if (distance(back.other_seen, at, capacity) != capacity) return true;
-    back.other_seen = front.at.load(std::memory_order_acquire);
-    return distance(back.other_seen, at, capacity) != capacity;
+    if (distance(back.other_seen.load(std::memory_order_relaxed), at, capacity) != capacity)
+      return true;
+    const std::size_t seen = front.at.load(std::memory_order_acquire);
+    back.other_seen.store(seen, std::memory_order_relaxed);
+    return distance(seen, at, capacity) != capacity;
   }
   /// Where the next item is put.
   std::size_t free_slot(std::size_t capacity) noexcept {
@@ -81,10 +95,9 @@ class ring_ends {
 
   // With the lock of the front.
   bool has_items() noexcept {
-    const std::size_t at = front.at.load(std::memory_order_relaxed);
-    if (front.other_seen != at) return true;
-    front.other_seen = back.at.load(std::memory_order_acquire);
-    return front.other_seen != at;
+    if (knows_items()) return true;
+    front.other_seen.store(back.at.load(std::memory_order_acquire), std::memory_order_relaxed);
+    return knows_items();
   }
   /// Where the next item is taken from.
   std::size_t used_slot(std::size_t capacity) noexcept {
@@ -103,8 +116,9 @@ class ring_ends {
     return slot(front.at.load(std::memory_order_relaxed), capacity);
   }
   void forget_all() noexcept {
-    front.other_seen = back.at.load(std::memory_order_relaxed);
-    front.at.store(front.other_seen, std::memory_order_relaxed);
+    const std::size_t at = back.at.load(std::memory_order_relaxed);
+    front.other_seen.store(at, std::memory_order_relaxed);
+    front.at.store(at, std::memory_order_relaxed);
   }
 
  private:
@@ -117,8 +131,6 @@ class ring_ends {
   static std::size_t distance(std::size_t from, std::size_t to, std::size_t capacity) noexcept {
     return to >= from ? to - from : to + 2 * capacity - from;
   }
-  // Not alignas: frames, from which channels are made, are aligned to 16.
-  static constexpr std::size_t apart = 64;
 
   [[maybe_unused]] char before_back_[apart];
 

@@ -29,6 +29,12 @@ class shared_ring {
   ~shared_ring() { static_cast<void>(take_rest()); }
 
   std::size_t capacity() const noexcept { return capacity_; }
+  /// Without a lock: where items come in heaps and none is known, a moment in which one gathers.
+  template <class MayWait>
+  void lets_gather(MayWait may_wait) noexcept {
+    if (!ends_.knows_items())
+      lookout_.lets_gather([this] { return ends_.seen_size(capacity_); }, may_wait);
+  }
   /// Without a lock: true when there seems to be an item, now or in a moment.
   bool looks_out() noexcept {
     return lookout_.finds([this] { return ends_.seen_size(capacity_); });
