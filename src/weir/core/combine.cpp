@@ -12,9 +12,7 @@ failed_branches::~failed_branches() {
 }
 
 void failed_branches::add_current() noexcept {
-  if (!list_) list_ = make_error_list();
-  if (!list_) list_ = error_list_without_memory();
-  list_->add(failure_of(*running_task, std::current_exception(), "first_success"));
+  ensured(list_).add(failure_of(*running_task, std::current_exception(), "first_success"));
 }
 
 void failed_branches::raise() {

@@ -67,6 +67,12 @@ error_list* error_list_without_memory() noexcept {
   return shared;
 }
 
+error_list& ensured(error_list*& list) noexcept {
+  if (!list) list = make_error_list();
+  if (!list) list = error_list_without_memory();
+  return *list;
+}
+
 failure failure_of(task_header& task, std::exception_ptr what, const char* scope) noexcept {
   const bool is_traced = task.trace && task.trace->climbing == what;
   return {.what = std::move(what),

@@ -93,6 +93,8 @@ error_list* make_error_list() noexcept;
 /// The list of those who get none: it has std::bad_alloc, tells that others were dropped, and stays
 /// so. The first call makes it, as each loop does when it begins.
 error_list* error_list_without_memory() noexcept;
+/// `list`, made now where there is none: that of those who get none, when there is no memory.
+error_list& ensured(error_list*& list) noexcept;
 /// Tells the unhandled-error handler, in a report.
 void report_failure(failure one) noexcept;
 void print_failure(const failure& one, text_sink& out) noexcept;

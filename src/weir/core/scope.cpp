@@ -170,9 +170,7 @@ void scope::take_failure(detail::task_header& from, std::exception_ptr failure,
     detail::report_failure(std::move(one));
     return;
   }
-  if (!errors_) errors_ = detail::make_error_list();
-  if (!errors_) errors_ = detail::error_list_without_memory();
-  errors_->add(std::move(one));
+  detail::ensured(errors_).add(std::move(one));
   if (policy == failure_policy::collect) return;
   cancel({.kind = cancel_kind::sibling,
           .text = "a task of the scope failed",
