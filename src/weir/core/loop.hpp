@@ -138,8 +138,9 @@ class loop {
   /// a turn is a chain of transfers. A no-op when it is time to look at the clock.
   std::coroutine_handle<> next_step() noexcept;
   /// The running task may look a moment, of a microsecond or two, for what another loop is about to
-  /// send, before it waits: there is nothing else to do, and here such moments are worth their
-  /// time. It pays with its step's budget, so that sockets and timers are looked at soon enough.
+  /// send, before it waits or takes: there is nothing else to do, and here such moments are worth
+  /// their time. It pays with its step's budget, so that sockets and timers are looked at soon
+  /// enough.
   bool may_look_out() noexcept;
   /// Takes one from the step's budget; false: the task should go back to the queue first.
   bool spend() noexcept { return step_budget_ != 0 && step_budget_-- != 0; }

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
-#include <utility>
 
 namespace weir::item_lookout_test {
 namespace {
@@ -47,36 +46,34 @@ TEST(item_lookout, gives_up_after_as_many_misses_as_it_trusts) {
 TEST(item_lookout, looks_later_while_items_gather_and_sooner_where_one_comes) {
   item_lookout on;
   times_until_it_looks(on, 1);
-  const int at_once = looks_in_vain(on);
-  for (int i = 0; i != 10; ++i) EXPECT_TRUE(on.finds([] { return std::size_t{2}; }));
-  EXPECT_EQ(looks_in_vain(on), at_once - 31);  // the first look is worth 32 now
-  EXPECT_TRUE(on.finds([] { return std::size_t{1}; }));
-  EXPECT_EQ(looks_in_vain(on), at_once - 15);
   for (int i = 0; i != 10; ++i) EXPECT_TRUE(on.finds([] { return std::size_t{1}; }));
-  EXPECT_EQ(looks_in_vain(on), at_once);
+  const int at_once = looks_in_vain(on);
+  for (int i = 0; i != 10; ++i) on.note_heap(2);
+  EXPECT_EQ(looks_in_vain(on), at_once - 31);  // the first look is worth 32 now
+  on.note_heap(1);
+  EXPECT_EQ(looks_in_vain(on), at_once - 15);
+  on.note_heap(0);
+  EXPECT_EQ(looks_in_vain(on), at_once - 7);
+  on.note_heap(31);
+  EXPECT_EQ(looks_in_vain(on), at_once - 15);
+  on.note_heap(32);  // many, whose receiver has better things to do
+  EXPECT_EQ(looks_in_vain(on), at_once - 7);
 }
 
-TEST(item_lookout, lets_items_gather_where_they_come_in_heaps) {
+TEST(item_lookout, asks_whether_it_may_wait_for_heaps_that_are_worth_it) {
   item_lookout on;
-  times_until_it_looks(on, 1);
-  for (int i = 0; i != 10; ++i) EXPECT_TRUE(on.finds([] { return std::size_t{1}; }));
-  const int at_once = looks_in_vain(on);
-  const auto gathers = [&](std::size_t there, bool may_wait) {
-    int looks = 0;
-    int times_asked = 0;
-    on.lets_gather([&] { return ++looks, there; }, [&] { return ++times_asked, may_wait; });
-    return std::pair(looks, times_asked);
-  };
-  EXPECT_EQ(gathers(1, true), std::pair(1, 0));  // a look at once takes no time to ask for
-  EXPECT_EQ(looks_in_vain(on), at_once);
-  EXPECT_EQ(gathers(2, true), std::pair(1, 0));
-  EXPECT_EQ(gathers(2, true), std::pair(1, 1));
-  EXPECT_EQ(looks_in_vain(on), at_once - 3);
-  EXPECT_EQ(gathers(2, false), std::pair(0, 1));  // nothing is learnt without a look
-  EXPECT_EQ(looks_in_vain(on), at_once - 3);
-  EXPECT_EQ(gathers(0, true), std::pair(1, 1));
-  EXPECT_EQ(gathers(0, true), std::pair(1, 1));
-  EXPECT_EQ(looks_in_vain(on), at_once);
+  int asked = 0;
+  const auto may_wait = [&] { return ++asked != 0; };
+  for (const int expected : {0, 0, 0, 1, 2, 3}) {  // 1, 2 and 4 pauses are not, 8 are
+    on.lets_gather(may_wait);
+    EXPECT_EQ(asked, expected);
+    on.note_heap(2);
+  }
+  on.note_heap(1);
+  on.note_heap(1);
+  on.note_heap(1);
+  on.lets_gather(may_wait);
+  EXPECT_EQ(asked, 3);
 }
 
 }  // namespace

@@ -121,25 +121,47 @@ TEST_P(datagram_contract, many_go_and_come_with_one_wait) {
   });
 }
 
+// Questions and answers, one by one.
+task<> talk(two* pair, int count) {
+  co_await with_scope([=](scope& others) -> task<> {
+    const auto give_back = [](datagram_socket* at, int times) -> task<> {
+      for (int i = 0; i < times; ++i) co_await at->send((co_await at->receive()).text());
+    };
+    others.spawn(give_back, &pair->b, count);
+    for (int i = 0; i < count; ++i) {
+      co_await pair->a.send(std::to_string(i));
+      EXPECT_EQ((co_await pair->a.receive()).text(), std::to_string(i));
+    }
+    co_await others.join();
+  });
+}
+task<> send_numbers(two* pair, int count) {
+  for (int i = 0; i < count; ++i) co_await pair->a.send(std::to_string(i));
+}
+task<> expect_numbers(two* pair, int count) {
+  for (int i = 0; i < count; ++i) EXPECT_EQ((co_await pair->b.receive()).text(), std::to_string(i));
+}
+
 // A driver may wait without a look where its looks have found nothing.
 TEST_P(datagram_contract, what_is_there_is_had_also_after_many_that_were_waited_for) {
   run([]() -> task<> {
     two pair = co_await make_two();
-    const auto give_back = [](datagram_socket* at, int count) -> task<> {
-      for (int i = 0; i < count; ++i) co_await at->send((co_await at->receive()).text());
-    };
-    for (int talk = 1; talk <= 20; ++talk) {
-      co_await with_scope([&](scope& others) -> task<> {
-        others.spawn(give_back, &pair.b, talk);
-        for (int i = 0; i < talk; ++i) {
-          co_await pair.a.send(std::to_string(i));
-          EXPECT_EQ((co_await pair.a.receive()).text(), std::to_string(i));
-        }
-        co_await others.join();
-      });
-      for (int i = 0; i < 10; ++i) co_await pair.a.send(std::to_string(i));
-      for (int i = 0; i < 10; ++i) EXPECT_EQ((co_await pair.b.receive()).text(), std::to_string(i));
+    for (int times = 1; times <= 20; ++times) {
+      co_await talk(&pair, times);
+      co_await send_numbers(&pair, 10);
+      co_await expect_numbers(&pair, 10);
     }
+  });
+}
+
+TEST_P(datagram_limits, of_many_that_are_there_three_at_most_are_waited_for) {
+  run([]() -> task<> {
+    two pair = co_await make_two();
+    co_await talk(&pair, 20);
+    co_await send_numbers(&pair, 10);
+    const std::uint64_t turns = loop::current()->stats().turns;
+    co_await expect_numbers(&pair, 10);
+    EXPECT_LE(loop::current()->stats().turns - turns, 3U);
   });
 }
 

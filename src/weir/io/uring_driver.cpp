@@ -174,7 +174,8 @@ bool uring_driver::start(io_request& request) noexcept {
 }
 
 // A receive of a socket, for which the kernel has a buffer when it comes to that. Others that wait
-// for readiness are tried at once; one that would block waits with a poll and is tried again.
+// for readiness are tried at once, but for receives of datagrams where that is in vain; one that
+// would block waits with a poll and is tried again.
 bool uring_driver::is_streamed(const io_request& request) const noexcept {
   return is_receive(request.op) && !is_piped(request);
 }
@@ -197,7 +198,8 @@ bool uring_driver::start_when_ready(io_request& request, descriptor& on) noexcep
 }
 
 // Where datagrams come one by one, each as an answer, the look before the wait finds nothing, again
-// and again: after such a look 1, 3 and then 7 receives wait without one, until a look finds some.
+// and again: after such a look 1 and then 3 receives wait without one. What is there is told by the
+// poll as well, but a turn later: of many that come at once three at most are taken so.
 std::int64_t uring_driver::try_now(io_request& request, descriptor& on) noexcept {
   if (shared_sends::asks(request)) return -EAGAIN;
   if (request.op != io_op::receive_datagrams) return call_now(request, on.is_piped);
@@ -206,9 +208,9 @@ std::int64_t uring_driver::try_now(io_request& request, descriptor& on) noexcept
     return -EAGAIN;
   }
   const std::int64_t outcome = call_now(request, false);
-  constexpr std::uint8_t spared_max = 7;
+  constexpr int spared_max = 3;
   const int more = outcome == -EAGAIN ? 2 * on.looks_to_spare + 1 : 0;
-  on.looks_spared = on.looks_to_spare = static_cast<std::uint8_t>(std::min<int>(more, spared_max));
+  on.looks_spared = on.looks_to_spare = static_cast<std::uint8_t>(std::min(more, spared_max));
   return outcome;
 }
 
@@ -509,6 +511,10 @@ void uring_driver::heard_request(io_request& request, std::int64_t outcome) noex
     outcome = shared_sends::judge(request, outcome);  // of a closed socket as well: it may be done
   } else if (is_called_when_ready(request.op) && outcome >= 0)
     outcome = is_closed ? -ECANCELED : call_now(request, is_piped(request));
+  if (request.op == io_op::receive_datagrams && outcome > 1) {  // they come in batches
+    descriptor& on = descriptors_[static_cast<std::size_t>(request.handle)];
+    on.looks_spared = on.looks_to_spare = 0;
+  }
   if (outcome == no_room && is_over) outcome = -ECANCELED;
   if (outcome == no_room) {
     request.driver_data = is_starved;

@@ -84,7 +84,7 @@ class uring_driver final : public kernel_driver {
     bool is_stopping = false;         // and was told to end that
     bool is_piped = false;            // no socket: it is read and written
     std::uint8_t looks_spared = 0;    // receives of datagrams that still wait without a look
-    std::uint8_t looks_to_spare = 0;  // so many after the next look that finds nothing
+    std::uint8_t looks_to_spare = 0;  // so many after the last look, which found nothing
     piece* first = nullptr;
     piece* last = nullptr;
     io_request* receiver = nullptr;

@@ -180,6 +180,19 @@ void what_was_not_taken_is_forgotten() {
   require(on.try_take() == 0, "once");
 }
 
+// As a receiver does before it takes, and one that looks out.
+void looks_without_a_lock_disturb_nobody() {
+  numbers<1> on;
+  int put = 0;
+  int taken = 0;
+  model::parallel([&] { put = put_some(on, 2); }, [&] { taken = on.try_take(); },
+                  [&] {
+                    static_cast<void>(on.ends.knows_items());
+                    static_cast<void>(on.ends.seen_size(1));
+                  });
+  require(take_some(on, 2, taken) == put, "what was put is had");
+}
+
 void who_waits_is_told() {
   numbers<2> on;
   model::parallel(
@@ -199,6 +212,7 @@ constexpr void (*bodies[])() = {&numbers_pass<1>,
                                 &one_puts_and_two_take,
                                 &the_oldest_is_dropped_under_both_locks,
                                 &what_was_not_taken_is_forgotten,
+                                &looks_without_a_lock_disturb_nobody,
                                 &who_waits_is_told};
 
 TEST(RingEndsModel, nothing_is_lost_had_twice_or_slept_over) {

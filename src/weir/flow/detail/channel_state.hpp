@@ -183,7 +183,7 @@ class channel_state final : public counted_state<channel_state<T, Reach>, Reach>
   }
   ring make_ring(std::size_t capacity) {
     if constexpr (Reach::is_shared) {
-      return ring(capacity, this->lock_);
+      return ring(capacity, when_full_ != overflow::wait, this->lock_);
     } else {
       return ring(capacity);
     }

@@ -73,7 +73,7 @@ class channel_receive_wait final
   // A plain await only: a select has others to look at.
   bool await_ready() noexcept {
     if constexpr (Reach::is_shared) {
-      if (this->of_) this->of_->lets_gather();
+      if (this->of_ && !this->task->is_cancelled()) this->of_->lets_gather();
     }
     if (base::await_ready()) return true;
     if constexpr (Reach::is_shared) {

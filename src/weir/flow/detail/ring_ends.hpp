@@ -99,6 +99,11 @@ class ring_ends {
     front.other_seen.store(back.at.load(std::memory_order_acquire), std::memory_order_relaxed);
     return knows_items();
   }
+  /// How many items has_items() has found, less those that were taken since.
+  std::size_t known_size(std::size_t capacity) const noexcept {
+    return distance(front.at.load(std::memory_order_relaxed),
+                    front.other_seen.load(std::memory_order_relaxed), capacity);
+  }
   /// Where the next item is taken from.
   std::size_t used_slot(std::size_t capacity) noexcept {
     WEIR_ASSERT(has_items());  // (2)

@@ -22,8 +22,12 @@ struct both_ends : many_loops {
 template <class T>
 class shared_ring {
  public:
-  shared_ring(std::size_t capacity, ring_ends<>& ends)
-      : ends_(ends), capacity_(capacity), items_(item_ring<T>::allocate(capacity)) {}
+  /// `loses_items`: when it is full, so that nothing may gather in it.
+  shared_ring(std::size_t capacity, bool loses_items, ring_ends<>& ends)
+      : ends_(ends),
+        capacity_(capacity),
+        loses_items_(loses_items),
+        items_(item_ring<T>::allocate(capacity)) {}
   shared_ring(const shared_ring&) = delete;
   shared_ring& operator=(const shared_ring&) = delete;
   ~shared_ring() { static_cast<void>(take_rest()); }
@@ -32,8 +36,7 @@ class shared_ring {
   /// Without a lock: where items come in heaps and none is known, a moment in which one gathers.
   template <class MayWait>
   void lets_gather(MayWait may_wait) noexcept {
-    if (!ends_.knows_items())
-      lookout_.lets_gather([this] { return ends_.seen_size(capacity_); }, may_wait);
+    if (!ends_.knows_items()) lookout_.lets_gather(may_wait);
   }
   /// Without a lock: true when there seems to be an item, now or in a moment.
   bool looks_out() noexcept {
@@ -46,7 +49,14 @@ class shared_ring {
     ends_.has_put(capacity_);
   }
   // With the lock of the front.
-  bool is_empty() noexcept { return !ends_.has_items(); }
+  bool is_empty() noexcept {
+    if (ends_.knows_items()) return false;
+    const bool is_none = !ends_.has_items();
+    // Half full it has no room for larger heaps: those who send would wait.
+    const std::size_t there = ends_.known_size(capacity_);
+    if (!loses_items_) lookout_.note_heap(2 * there < capacity_ ? there : 1);
+    return is_none;
+  }
   T pop() noexcept {
     T* at = items_ + ends_.used_slot(capacity_);
     T item = std::move(*at);
@@ -67,6 +77,7 @@ class shared_ring {
  private:
   ring_ends<>& ends_;
   const std::size_t capacity_;
+  const bool loses_items_;
   T* items_;
   item_lookout lookout_;
 };
