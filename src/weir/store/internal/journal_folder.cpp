@@ -13,7 +13,7 @@ namespace weir::detail {
 
 namespace {
 
-constexpr std::string_view unfinished = ".tmp";
+constexpr std::string_view unfinished_suffix = ".tmp";
 
 task<found_segment> look_at(std::string path, std::uint32_t number) {
   file segment = co_await open_file(path, {});
@@ -118,7 +118,7 @@ task<folder_contents> read_folder(std::string folder) {
       contents.segments.push_back(co_await look_at_named(path_in(folder, name), number));
     } else if (snapshot_lsn_of(name, lsn)) {
       contents.snapshots.push_back({lsn, name});
-    } else if (name.ends_with(unfinished)) {
+    } else if (name.ends_with(unfinished_suffix)) {
       contents.leftovers.push_back(name);
     }
   }
