@@ -152,7 +152,8 @@ void explored_schedule::make_room() {
     line_.resize(std::max(line_expected, 2 * line_.size()));
   }
   detail::task_header** const to = line_.data() + room_in_front;
-  std::memmove(to, line_.data() + first_, count * sizeof *to);
+  std::memmove(static_cast<void*>(to), static_cast<const void*>(line_.data() + first_),
+               count * sizeof *to);
   first_ = room_in_front;
   end_ = first_ + count;
 }

@@ -42,9 +42,11 @@
 // A program may be compiled with a sanitizer where this library was not. Its runtime makes calls of
 // its own from the program: UBSan looks at an object by way of a pipe.
 extern "C" {
+// NOLINTBEGIN(bugprone-reserved-identifier): theirs
 [[gnu::weak]] void __asan_init();
 [[gnu::weak]] void __tsan_init();
 [[gnu::weak]] void __ubsan_handle_type_mismatch_v1();
+// NOLINTEND(bugprone-reserved-identifier)
 }
 
 namespace weir::testing {

@@ -100,7 +100,7 @@ namespace {
 
 task<found_segment> look_at_named(std::string path, std::uint32_t number) {
   auto found = co_await as_result(look_at(path, number));
-  if (found) co_return std::move(*found);
+  if (found) co_return *found;
   if (found.error() == errc::cancelled) co_await checkpoint();  // ends here
   const auto status = path_status(path);
   if (!status || !status->is_directory) raise(found.error());
