@@ -80,6 +80,7 @@ WEIR_TEST_ON_BOTH("a child is not started over a pipe or a file that is closed")
   };
   EXPECT_EQ(co_await refusal(command("cat").input(child_stream::of(reader))),
             "start 'cat': the file or pipe for its input is closed");
+  // NOLINTNEXTLINE(bugprone-use-after-move): that is what is refused
   EXPECT_EQ(co_await refusal(command("cat").output(child_stream::of(writer))),
             "start 'cat': the file or pipe for its output is closed");
   EXPECT_EQ(co_await refusal(command("cat").errors(child_stream::of(none))),
