@@ -2,18 +2,16 @@
 
 #include <gtest/gtest.h>
 
-#include <cstddef>
-
 namespace weir::item_lookout_test {
 namespace {
 
 using detail::item_lookout;
 
 /// Asked for an item until one is looked for: it is new, or trusts no more.
-int times_until_it_looks(item_lookout& on, std::size_t there) {
+int times_until_it_looks(item_lookout& on, bool is_there) {
   int times = 0;
   for (bool has_looked = false; !has_looked; ++times) {
-    static_cast<void>(on.finds([&] { return has_looked = true, there; }));
+    static_cast<void>(on.finds([&] { return has_looked = true, is_there; }));
   }
   return times;
 }
@@ -21,32 +19,32 @@ int times_until_it_looks(item_lookout& on, std::size_t there) {
 /// How often it looks where nothing comes: less often, the later the first look is.
 int looks_in_vain(item_lookout& on) {
   int looks = 0;
-  EXPECT_FALSE(on.finds([&] { return ++looks, std::size_t{0}; }));
+  EXPECT_FALSE(on.finds([&] { return ++looks, false; }));
   return looks;
 }
 
 TEST(item_lookout, tries_one_time_in_64_until_an_item_came) {
   item_lookout on;
-  EXPECT_EQ(times_until_it_looks(on, 0), 64);
-  EXPECT_EQ(times_until_it_looks(on, 0), 64);
-  EXPECT_EQ(times_until_it_looks(on, 1), 64);
-  EXPECT_EQ(times_until_it_looks(on, 1), 1);
+  EXPECT_EQ(times_until_it_looks(on, false), 64);
+  EXPECT_EQ(times_until_it_looks(on, false), 64);
+  EXPECT_EQ(times_until_it_looks(on, true), 64);
+  EXPECT_EQ(times_until_it_looks(on, true), 1);
 }
 
 TEST(item_lookout, gives_up_after_as_many_misses_as_it_trusts) {
   item_lookout on;
-  times_until_it_looks(on, 1);
-  for (int i = 0; i != 10; ++i) EXPECT_TRUE(on.finds([] { return std::size_t{1}; }));
+  times_until_it_looks(on, true);
+  for (int i = 0; i != 10; ++i) EXPECT_TRUE(on.finds([] { return true; }));
   int misses = 0;
   while (looks_in_vain(on) != 0) ++misses;
   EXPECT_EQ(misses, 8);
-  EXPECT_EQ(times_until_it_looks(on, 1), 63);  // the call that did not look was counted
+  EXPECT_EQ(times_until_it_looks(on, true), 63);  // the call that did not look was counted
 }
 
 TEST(item_lookout, looks_later_while_items_gather_and_sooner_where_one_comes) {
   item_lookout on;
-  times_until_it_looks(on, 1);
-  for (int i = 0; i != 10; ++i) EXPECT_TRUE(on.finds([] { return std::size_t{1}; }));
+  times_until_it_looks(on, true);
+  for (int i = 0; i != 10; ++i) EXPECT_TRUE(on.finds([] { return true; }));
   const int at_once = looks_in_vain(on);
   for (int i = 0; i != 10; ++i) on.note_heap(2);
   EXPECT_EQ(looks_in_vain(on), at_once - 31);  // the first look is worth 32 now

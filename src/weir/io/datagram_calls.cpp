@@ -33,22 +33,6 @@ bool is_unix(const raw_address& address) noexcept {
   return reinterpret_cast<const struct sockaddr*>(address.storage)->sa_family == AF_UNIX;
 }
 
-// The calls for several cost some 100 ns more when there is one.
-int receive_all(int handle, struct mmsghdr* heads, std::size_t count) noexcept {
-  constexpr int flags = MSG_DONTWAIT | MSG_TRUNC;  // its own length, not that of what fitted
-  if (count != 1) return ::recvmmsg(handle, heads, static_cast<unsigned>(count), flags, nullptr);
-  const ssize_t size = ::recvmsg(handle, &heads->msg_hdr, flags);
-  if (size < 0) return -1;
-  heads->msg_len = static_cast<unsigned>(size);
-  return 1;
-}
-
-int send_all(int handle, struct mmsghdr* heads, std::size_t count) noexcept {
-  constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-  if (count != 1) return ::sendmmsg(handle, heads, static_cast<unsigned>(count), flags);
-  return ::sendmsg(handle, &heads->msg_hdr, flags) < 0 ? -1 : 1;
-}
-
 }  // namespace
 
 std::int64_t datagram_memory::receive_now(io_request& request, receive_arena& arena) noexcept {
@@ -66,7 +50,11 @@ std::int64_t datagram_memory::receive_now(io_request& request, receive_arena& ar
     heads[i].msg_hdr.msg_name = wanted[i].address.storage;
     heads[i].msg_hdr.msg_namelen = sizeof wanted[i].address.storage;
   }
-  const std::int64_t came = outcome_of([&] { return receive_all(request.handle, heads, count); });
+  // MSG_TRUNC: the length is the datagram's own, not that of what fitted.
+  const std::int64_t came = outcome_of([&] {
+    return ::recvmmsg(request.handle, heads, static_cast<unsigned>(count), MSG_DONTWAIT | MSG_TRUNC,
+                      nullptr);
+  });
   for (std::int64_t i = 0; i < came; ++i) {
     io_datagram& one = wanted[i];
     one.address.size = heads[i].msg_hdr.msg_namelen;
@@ -93,7 +81,10 @@ std::int64_t send_datagrams_now(const io_request& request) noexcept {
     heads[i].msg_hdr.msg_name = given[i].address.storage;
     heads[i].msg_hdr.msg_namelen = given[i].address.size;
   }
-  const std::int64_t sent = outcome_of([&] { return send_all(request.handle, heads, count); });
+  const std::int64_t sent = outcome_of([&] {
+    return ::sendmmsg(request.handle, heads, static_cast<unsigned>(count),
+                      MSG_DONTWAIT | MSG_NOSIGNAL);
+  });
   // Readiness tells of the socket's own room and its connected peer's, never of another receiver's:
   // to wait for that would be a wait for nothing, or a busy one.
   if (sent == -EAGAIN && given->address.size != 0 && is_unix(given->address)) return -ENOBUFS;

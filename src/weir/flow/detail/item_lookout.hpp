@@ -33,16 +33,16 @@ class item_lookout {
     const bool is_small_heap = there > 1 && there < heap_enough;
     note(first_, is_small_heap ? std::min(first * 2, first_max) : std::max(first / 2, 1));
   }
-  /// True when `count` told of an item within a moment. Where it hardly ever does, it is not asked.
-  template <class Count>
-  bool finds(Count count) noexcept {
+  /// True when `sees_item` did within a moment. Where it hardly ever does, it is not asked.
+  template <class Look>
+  bool finds(Look sees_item) noexcept {
     const int trust = trust_.load(std::memory_order_relaxed);
     if (trust == 0 && !is_due()) return false;
     const int first = first_.load(std::memory_order_relaxed);
     for (int waited = 0, pauses = first; waited < pauses_max; pauses = 1) {
       for (int i = 0; i != pauses; ++i) pause_processor();
       waited += pauses;
-      if (count() == 0) continue;
+      if (!sees_item()) continue;
       note(trust_, std::min(trust + 2, trust_max));
       return true;
     }

@@ -40,7 +40,7 @@ class shared_ring {
   }
   /// Without a lock: true when there seems to be an item, now or in a moment.
   bool looks_out() noexcept {
-    return lookout_.finds([this] { return ends_.seen_size(capacity_); });
+    return lookout_.finds([this] { return ends_.seen_size(capacity_) != 0; });
   }
   // With the lock of the back.
   bool is_full() noexcept { return !ends_.has_room(capacity_); }
