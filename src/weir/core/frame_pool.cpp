@@ -4,7 +4,9 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <mutex>
 #include <new>
@@ -17,56 +19,210 @@ namespace {
 constexpr std::size_t class_step = frame_class_step;
 constexpr std::size_t class_count = frame_class_count;
 using free_block = free_frame_block;
-constexpr std::size_t slab_bytes = 64 * 1024;
-// A program with many frames takes larger slabs, which the system may back with huge pages: among a
-// million frames nearly each access would miss the table of pages, too.
-constexpr std::size_t large_slab_bytes = 2 * 1024 * 1024;
-constexpr std::size_t small_slabs_total = 8 * 1024 * 1024;
 constexpr std::size_t batch_blocks = frame_cached_max / 2;
+constexpr std::size_t page_bytes = 16 * 1024;
+constexpr std::size_t slab_bytes = 2 * 1024 * 1024;
+constexpr std::size_t slab_pages = slab_bytes / page_bytes;
+// Of a page that was never used no more is written than is soon asked for: a small program has few
+// frames of each size.
+constexpr std::size_t first_bytes = 4096;
 
-constexpr std::size_t block_bytes(std::size_t c) noexcept {
-  constexpr std::size_t least = (sizeof(free_block) + class_step - 1) / class_step * class_step;
-  return (c + 1) * class_step < least ? least : (c + 1) * class_step;
-}
+constexpr std::size_t block_bytes(std::size_t c) noexcept { return (c + 1) * class_step; }
 
-std::atomic<std::size_t> slab_bytes_total{0};
+std::atomic<std::size_t> used_bytes{0};
 
-/// What a thread had left of its last slab when it ended; the next thread that needs one goes on
-/// with it.
-struct slab_rest {
-  slab_rest* next;
-  std::size_t size;
+/// What the depot knows of a page, whose blocks are of one size. It lies at the beginning of the
+/// slab and not in the page: such places are all alike to a cache, which keeps few of them.
+struct frame_page {
+  frame_page* next;
+  frame_page* previous;
+  std::uint32_t per_byte;  // blocks, in 2^26ths, and a bit more than that: so offsets are divided
+  std::uint16_t size;      // in blocks
+  std::uint16_t free_count;
+  std::uint64_t free[page_bytes / class_step / 64];  // a bit for each block
+
+  static frame_page& of(const void* block) noexcept {
+    const auto at = reinterpret_cast<std::uintptr_t>(block);
+    return reinterpret_cast<frame_page*>(at & ~(slab_bytes - 1))[at % slab_bytes / page_bytes];
+  }
+  char* memory() noexcept {
+    const auto at = reinterpret_cast<std::uintptr_t>(this);
+    char* const slab = reinterpret_cast<char*>(at & ~(slab_bytes - 1));
+    return slab + at % slab_bytes / sizeof(frame_page) * page_bytes;
+  }
+
+  void begin(std::size_t c) noexcept {
+    per_byte = static_cast<std::uint32_t>(((1U << 26) - 1) / block_bytes(c) + 1);
+    size = static_cast<std::uint16_t>(page_bytes / block_bytes(c));
+    free_count = size;
+    for (std::uint64_t& word : free) word = 0;
+    for (std::size_t i = 0; i < size; ++i) set(i);
+  }
+  void set(std::size_t number) noexcept { free[number / 64] |= std::uint64_t{1} << (number % 64); }
+  std::size_t number_of(const void* block) const noexcept {
+    return (reinterpret_cast<std::uintptr_t>(block) % page_bytes * per_byte) >> 26;
+  }
+  /// Up to `wanted` blocks of `bytes` in the order of their addresses, linked behind `last`; how
+  /// many.
+  std::size_t take(std::size_t wanted, std::size_t bytes, free_block**& last) noexcept {
+    const std::size_t taken = std::min<std::size_t>(wanted, free_count);
+    char* at = memory();
+    std::size_t left = taken;
+    for (std::size_t w = 0; left != 0; ++w, at += 64 * bytes) {
+      std::uint64_t word = free[w];
+      for (; word != 0 && left != 0; --left, word &= word - 1) {
+        auto* block = reinterpret_cast<free_block*>(at + std::countr_zero(word) * bytes);
+        *last = block;
+        last = &block->next;
+      }
+      free[w] = word;
+    }
+    free_count = static_cast<std::uint16_t>(free_count - taken);
+    return taken;
+  }
+};
+constexpr std::size_t pages_of_notes =
+    (slab_pages * sizeof(frame_page) + page_bytes - 1) / page_bytes;  // at a slab's beginning
+
+struct frame_page_list {
+  frame_page* first = nullptr;
+  frame_page* last = nullptr;
+
+  void push_back(frame_page& one) noexcept {
+    one.next = nullptr;
+    one.previous = last;
+    (last ? last->next : first) = &one;
+    last = &one;
+  }
+  void push_front(frame_page& one) noexcept {
+    one.next = first;
+    one.previous = nullptr;
+    (first ? first->previous : last) = &one;
+    first = &one;
+  }
+  void remove(frame_page& one) noexcept {
+    (one.previous ? one.previous->next : first) = one.next;
+    (one.next ? one.next->previous : last) = one.previous;
+  }
 };
 
-// Batches that threads gave up: on overflow, or at their end.
+/// Null when the system has no more.
+char* map_slab() noexcept {
+  const auto map = [](std::size_t size) noexcept {
+    void* const got =
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return got == MAP_FAILED ? nullptr : static_cast<char*>(got);
+  };
+  char* const got = map(2 * slab_bytes);
+  if (!got) return nullptr;
+  const std::size_t before = -reinterpret_cast<std::uintptr_t>(got) % slab_bytes;
+  if (before != 0) ::munmap(got, before);
+  ::munmap(got + before + slab_bytes, slab_bytes - before);
+  return got + before;
+}
+
+/// Whether the first blocks of a batch lie near each other: then most do, since who ended in order
+/// before them did so, too.
+bool is_in_order(const free_block* batch) noexcept {
+  constexpr int looks = 8;
+  int far_apart = 0;
+  for (int i = 0; i < looks; ++i, batch = batch->next) {
+    const auto here = reinterpret_cast<std::uintptr_t>(batch);
+    const auto next = reinterpret_cast<std::uintptr_t>(batch->next);
+    if (std::max(here, next) - std::min(here, next) > page_bytes) ++far_apart;
+  }
+  return far_apart <= looks / 4;
+}
+
+// What threads gave up: on overflow, or at their end. Blocks that were freed in the order in which
+// they lie stay together. Others go back to their pages, one by one, and are handed out again in
+// the order of their addresses: a task that is made after another lies beside it for as long as the
+// program runs, and who walks through a million of them meets the cache.
 struct depot {
   std::mutex lock;
   free_block* batches[class_count] = {};
-  slab_rest* rests = nullptr;
+  frame_page_list
+      with_free[class_count];  // first in, first out: who waited longest has the most back
+  frame_page_list
+      unused;  // pages of which all is free, for any class: the last one is in the cache yet
+  char* slab = nullptr;
+  std::size_t next_page = slab_pages;  // of the slab, which nobody has had
+  std::size_t slab_count = 0;
 
-  void give_rest(char* from, std::size_t size) noexcept {
-    if (size < sizeof(slab_rest)) return;
+  /// A whole batch of class c.
+  void give_batch(std::size_t c, free_block* batch) noexcept {
+    if (!is_in_order(batch)) return give_each(c, batch);
     const std::lock_guard guard(lock);
-    rests = ::new (static_cast<void*>(from)) slab_rest{rests, size};
-  }
-  slab_rest* take_rest() noexcept {
-    const std::lock_guard guard(lock);
-    slab_rest* rest = rests;
-    if (rest) rests = rest->next;
-    return rest;
+    batch->next_batch = batches[c];
+    batches[c] = batch;
   }
 
-  void give(std::size_t c, free_block* head, std::size_t size) noexcept {
+  void give_each(std::size_t c, free_block* list) noexcept {
     const std::lock_guard guard(lock);
-    head->batch_size = size;
-    head->next_batch = batches[c];
-    batches[c] = head;
+    while (list) {
+      frame_page& to = frame_page::of(list);
+      std::size_t count = 0;
+      for (; list && &frame_page::of(list) == &to; list = list->next, ++count)
+        to.set(to.number_of(list));
+      if (to.free_count == 0) with_free[c].push_back(to);
+      to.free_count = static_cast<std::uint16_t>(to.free_count + count);
+      if (to.free_count != to.size) continue;
+      with_free[c].remove(to);
+      unused.push_front(to);
+    }
   }
-  free_block* take(std::size_t c) noexcept {
+
+  /// A list of at least one block and at most a batch; throws std::bad_alloc.
+  free_block* take(std::size_t c, std::size_t& taken) {
     const std::lock_guard guard(lock);
-    free_block* head = batches[c];
-    if (head) batches[c] = head->next_batch;
-    return head;
+    if (free_block* const whole = batches[c]) {
+      batches[c] = whole->next_batch;
+      taken = batch_blocks;
+      return whole;
+    }
+    free_block* batch = nullptr;
+    free_block** last = &batch;
+    taken = 0;
+    frame_page_list& list = with_free[c];
+    std::size_t wanted = batch_blocks;
+    if (!list.first) {
+      list.push_back(a_page_for(c));
+      wanted = std::max<std::size_t>(first_bytes / block_bytes(c), 1);
+    }
+    while (list.first && taken != wanted) {
+      frame_page& from = *list.first;
+      taken += from.take(wanted - taken, block_bytes(c), last);
+      if (from.free_count == 0) list.remove(from);
+    }
+    *last = nullptr;
+    return batch;
+  }
+
+ private:
+  frame_page& a_page_for(std::size_t c) {
+    frame_page* one = unused.first;
+    if (one) {
+      unused.remove(*one);
+    } else {
+      if (next_page == slab_pages) take_slab();
+      one = reinterpret_cast<frame_page*>(slab) + next_page++;
+      used_bytes.fetch_add(page_bytes, std::memory_order_relaxed);
+    }
+    one->begin(c);
+    return *one;
+  }
+
+  void take_slab() {
+    // A program with many frames gets huge pages where the system has them: among a million frames
+    // nearly each access would miss the table of pages, too. A small one does not pay for them.
+    constexpr std::size_t small_slabs = 4;
+    char* const got = map_slab();
+    if (!got) throw std::bad_alloc();
+    ::madvise(got, slab_bytes, slab_count < small_slabs ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
+    slab = got;
+    ++slab_count;
+    next_page = pages_of_notes;
+    used_bytes.fetch_add(pages_of_notes * page_bytes, std::memory_order_relaxed);
   }
 };
 depot& shared_depot() noexcept {
@@ -76,80 +232,41 @@ depot& shared_depot() noexcept {
   return *instance;
 }
 
-// The rest of a thread's memory, beside its magazines. Neither overflow nor refill ever walks a
-// list, and a thread that swings around the edge of a batch does not meet the depot at each turn.
-struct thread_cache {
-  char* slab = nullptr;
-  std::size_t slab_left = 0;
-
-  void give_up_all() noexcept {
-    for (std::size_t c = 0; c < class_count; ++c) {
-      frame_magazine& m = frame_magazines[c];
-      if (m.loose) shared_depot().give(c, m.loose, m.loose_count);
-      if (m.whole) shared_depot().give(c, m.whole, batch_blocks);
-      m = {};
-    }
-    shared_depot().give_rest(std::exchange(slab, nullptr), std::exchange(slab_left, 0));
-  }
-
-  void* refill(std::size_t c) {
+void give_up_all() noexcept {
+  for (std::size_t c = 0; c < class_count; ++c) {
     frame_magazine& m = frame_magazines[c];
-    if (m.whole) {
-      m.loose = std::exchange(m.whole, nullptr);
-      m.loose_count = batch_blocks;
-    } else if (free_block* batch = shared_depot().take(c)) {
-      m.loose = batch;
-      m.loose_count = batch->batch_size;
-    } else {
-      m.loose_count = 0;
-      return carve(block_bytes(c));
-    }
-    return pop(c);
+    if (m.loose) shared_depot().give_each(c, m.loose);
+    if (m.whole) shared_depot().give_each(c, m.whole);
+    m = {};
   }
-  void* pop(std::size_t c) noexcept {
-    frame_magazine& m = frame_magazines[c];
-    free_block* block = m.loose;
-    m.loose = block->next;
-    --m.loose_count;
-    return block;
-  }
+}
 
-  void take_slab(std::size_t needed) {
-    if (slab_rest* rest = shared_depot().take_rest()) {
-      slab_left = rest->size;
-      slab = reinterpret_cast<char*>(rest);
-      if (slab_left >= needed) return;  // else it is too small for anybody: at most 2 KiB
-    }
-    const bool is_large = slab_bytes_total.load(std::memory_order_relaxed) >= small_slabs_total;
-    const std::size_t size = is_large ? large_slab_bytes : slab_bytes;
-    const std::size_t alignment = is_large ? large_slab_bytes : 64;
-    slab = static_cast<char*>(::operator new(size, std::align_val_t{alignment}));
-    slab_left = size;
-    slab_bytes_total.fetch_add(size, std::memory_order_relaxed);
-    if (is_large) ::madvise(slab, size, MADV_HUGEPAGE);  // a wish: without it, small pages
-  }
+free_block* pop(frame_magazine& m) noexcept {
+  --m.loose_count;
+  return std::exchange(m.loose, m.loose->next);
+}
 
-  void* carve(std::size_t size) {
-    if (slab_left < size) take_slab(size);
-    slab_left -= size;
-    return std::exchange(slab, slab + size);
+void refill(frame_magazine& m, std::size_t c) {
+  if (m.whole) {
+    m.loose = std::exchange(m.whole, nullptr);
+    m.loose_count = batch_blocks;
+  } else {
+    m.loose = shared_depot().take(c, m.loose_count);
   }
+}
 
-  // Before a block joins a full loose list.
-  void rotate(std::size_t c) noexcept {
-    frame_magazine& m = frame_magazines[c];
-    if (m.whole) shared_depot().give(c, m.whole, batch_blocks);
-    m.whole = std::exchange(m.loose, nullptr);
-    m.loose_count = 0;
-  }
-};
+// Before a block joins a full loose list. A thread that swings around the edge of a batch does not
+// meet the depot at each turn.
+void rotate(frame_magazine& m, std::size_t c) noexcept {
+  if (m.whole) shared_depot().give_batch(c, m.whole);
+  m.whole = std::exchange(m.loose, nullptr);
+  m.loose_count = 0;
+}
 
-// Trivially destroyed, so that the fast path has no guard; the first refill of a thread, or its
-// first free, registers the clean-up.
-constinit thread_local thread_cache cache;
+// The first refill of a thread, or its first free, registers the clean-up.
 struct thread_end {
   bool registered = false;
-  ~thread_end() { cache.give_up_all(); }
+  ~thread_end() { give_up_all(); }
 };
 thread_local thread_end at_thread_end;
 
@@ -203,13 +320,15 @@ class magazine_back {
 
 void* take_from_pool(std::size_t c) {
   at_thread_end.registered = true;
-  // Code that was built with AddressSanitizer comes here for every block.
-  return frame_magazines[c].loose ? cache.pop(c) : cache.refill(c);
+  frame_magazine& m = frame_magazines[c];
+  if (!m.loose)
+    refill(m, c);  // code that was built with AddressSanitizer comes here for every block
+  return pop(m);
 }
 void give_to_pool(std::size_t c, void* memory) noexcept {
   at_thread_end.registered = true;
   frame_magazine& m = frame_magazines[c];
-  if (m.loose_count == batch_blocks) cache.rotate(c);
+  if (m.loose_count == batch_blocks) rotate(m, c);
   auto* block = static_cast<free_block*>(memory);
   block->next = m.loose;
   m.loose = block;
@@ -261,7 +380,7 @@ void free_frame_slowly(void* memory, std::size_t size) noexcept {
 #endif
 
 frame_pool_stats frame_pool_statistics() noexcept {
-  return {slab_bytes_total.load(std::memory_order_relaxed)};
+  return {used_bytes.load(std::memory_order_relaxed)};
 }
 
 }  // namespace weir::detail

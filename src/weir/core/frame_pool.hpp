@@ -1,8 +1,9 @@
 // Memory for coroutine frames and task headers: per-thread free lists by size class over slabs. The
 // hard idea: a frame is nearly always freed on the thread that made it, so the fast path is a pop
-// from an unshared list; a block freed elsewhere simply joins that thread's list, and what a thread
-// has too much of goes to a shared depot, in batches. Under AddressSanitizer pooling is off, so
-// that a use after free is seen.
+// from an unshared list; a block freed elsewhere simply joins that thread's list. What a thread has
+// too much of goes to a shared depot, in batches, and comes from there in the order of addresses:
+// where many tasks end in any order, those that are made next lie side by side all the same. Under
+// AddressSanitizer pooling is off, so that a use after free is seen.
 #pragma once
 
 #include <cstddef>
@@ -12,13 +13,11 @@ namespace weir::detail {
 inline constexpr std::size_t frame_size_max = 2048;  // larger blocks are not pooled
 inline constexpr std::size_t frame_alignment = 16;   // of every block, so of all that lies in one
 inline constexpr std::size_t frame_cached_max =
-    4096;  // free blocks per class and thread; more go to the depot, half of it at a time
+    512;  // free blocks per class and thread; more go to the depot, half of it at a time
 
-/// A free block; the first of a batch speaks for all of them.
 struct free_frame_block {
   free_frame_block* next;
-  free_frame_block* next_batch;
-  std::size_t batch_size;
+  free_frame_block* next_batch;  // of the first of a batch in the depot
 };
 /// A thread's free blocks of one size. Two batches, as in Bonwick's magazines: one that is filled
 /// and emptied, and a whole one in reserve.
@@ -77,7 +76,7 @@ inline void free_frame(void* memory, std::size_t size) noexcept {
 
 struct frame_pool_stats {
   std::size_t
-      slab_bytes;  // taken from the system by all threads, never given back: the peak is the bound
+      slab_bytes;  // of slabs that were ever used, by all threads: they are never given back
 };
 frame_pool_stats frame_pool_statistics() noexcept;
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace weir::detail::frame_pool_test {
@@ -67,6 +68,48 @@ TEST(FramePool, random_allocation_keeps_every_block_intact) {
   for (const block& one : held) free_frame(one.memory, one.size);
 }
 
+// A million tasks that end in any order leave their frames in that order; those that are made next
+// lie side by side again, or who walks through them misses the cache at each.
+TEST(FramePool, blocks_that_were_freed_in_any_order_come_back_in_the_order_of_their_addresses) {
+  constexpr std::size_t count = 50 * frame_cached_max;
+  constexpr std::size_t size = 96;
+  const auto make_all = [] {
+    std::vector<char*> made;
+    for (std::size_t i = 0; i < count; ++i)
+      made.push_back(static_cast<char*>(allocate_frame(size)));
+    return made;
+  };
+  std::vector<char*> held = make_all();
+  random_source random(7);
+  for (std::size_t i = count - 1; i != 0; --i) std::swap(held[i], held[random.below(i + 1)]);
+  for (char* one : held) free_frame(one, size);
+  held = make_all();
+  std::size_t neighbours = 0;
+  for (std::size_t i = 1; i < count; ++i) neighbours += held[i] == held[i - 1] + size;
+  EXPECT_GT(neighbours, count * 9 / 10);  // all but what the thread had kept
+  for (char* one : held) free_frame(one, size);
+}
+
+TEST(FramePool, pages_whose_blocks_are_all_free_serve_another_size) {
+  // A thread of its own, which keeps nothing back when it ends.
+  const auto use_and_scatter = [](std::size_t size, std::size_t count) {
+    std::thread brief([size, count] {
+      std::vector<void*> held;
+      for (std::size_t i = 0; i < count; ++i) held.push_back(allocate_frame(size));
+      random_source random(8);
+      for (std::size_t i = count - 1; i != 0; --i) std::swap(held[i], held[random.below(i + 1)]);
+      for (void* one : held) free_frame(one, size);
+    });
+    brief.join();
+  };
+  constexpr std::size_t size = 112;
+  constexpr std::size_t count = 20'000;
+  use_and_scatter(size, count);
+  const std::size_t before = frame_pool_statistics().slab_bytes;
+  use_and_scatter(2 * size, count / 2);
+  EXPECT_LE(frame_pool_statistics().slab_bytes, before + 64 * 1024);
+}
+
 // One thread makes, another frees: blocks must come back by way of the depot, or memory grows.
 TEST(FramePool, blocks_freed_on_another_thread_find_their_way_back) {
   constexpr std::size_t count = 3 * frame_cached_max;
@@ -88,7 +131,7 @@ TEST(FramePool, blocks_freed_on_another_thread_find_their_way_back) {
     ender.join();
     if (round == 0) after_first = frame_pool_statistics().slab_bytes;
   }
-  // Each maker may begin one slab of its own; all else is blocks that were freed before.
+  // Each may begin a few pages more; all else is blocks that were freed before.
   EXPECT_LE(frame_pool_statistics().slab_bytes, after_first + 8 * 64 * 1024);
 }
 
@@ -102,12 +145,12 @@ TEST(FramePool, blocks_that_short_threads_free_find_their_way_back) {
   };
   free_one_elsewhere();
   const std::size_t before = frame_pool_statistics().slab_bytes;
-  for (int i = 0; i < 150; ++i) free_one_elsewhere();  // more than a slab of them
+  for (int i = 0; i < 150; ++i) free_one_elsewhere();  // more than some pages of them
   EXPECT_LE(frame_pool_statistics().slab_bytes, before + 64 * 1024);
 }
 
-// A thread that ends leaves the rest of its slab to the next one.
-TEST(FramePool, short_threads_one_after_the_other_share_a_slab) {
+// A thread that ends leaves what it took to the next one.
+TEST(FramePool, short_threads_one_after_the_other_share_a_page) {
   const auto use_one = [] {
     std::thread brief([] { free_frame(allocate_frame(96), 96); });
     brief.join();
