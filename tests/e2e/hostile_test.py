@@ -3,6 +3,7 @@ beside it is served, and the server's memory stays bounded.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -22,13 +23,21 @@ from shim import seed_of  # noqa: E402
 SEED = seed_of("WEIR_HOSTILE_SEED")
 IS_SLOW = "asan" in APP or "tsan" in APP  # sanitizers: fewer of everything, and memory is theirs
 MIB = 1 << 20
+IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
 
 
 class Raw:
     """One connection that says bytes rather than HTTP."""
 
+    # Each comes from the next of some addresses of loopback: among thousands of one address the kernel looks long for a free port.
+    SOURCES = itertools.cycle(f"127.0.0.{last}" for last in range(1, 17))
+
     def __init__(self, port, timeout=60):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+        self.socket = socket.socket()
+        self.socket.settimeout(timeout)
+        self.socket.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+        self.socket.bind((next(self.SOURCES), 0))
+        self.socket.connect(("127.0.0.1", port))
 
     def say(self, data):
         """False: the server has closed its end."""
