@@ -1,5 +1,6 @@
 #include <weir/core/frame_pool.hpp>
 
+#include <weir/base/intrusive.hpp>
 #include <weir/core/detail/frames_watched.hpp>
 
 #include <sys/mman.h>
@@ -33,9 +34,7 @@ std::atomic<std::size_t> used_bytes{0};
 
 /// What the depot knows of a page, whose blocks are of one size. It lies at the beginning of the
 /// slab and not in the page: such places are all alike to a cache, which keeps few of them.
-struct frame_page {
-  frame_page* next;
-  frame_page* previous;
+struct frame_page : list_hook<> {
   std::uint32_t per_byte;  // blocks, in 2^26ths, and a bit more than that: so offsets are divided
   std::uint16_t size;      // in blocks
   std::uint16_t free_count;
@@ -84,28 +83,6 @@ struct frame_page {
 constexpr std::size_t pages_of_notes =
     (slab_pages * sizeof(frame_page) + page_bytes - 1) / page_bytes;  // at a slab's beginning
 
-struct frame_page_list {
-  frame_page* first = nullptr;
-  frame_page* last = nullptr;
-
-  void push_back(frame_page& one) noexcept {
-    one.next = nullptr;
-    one.previous = last;
-    (last ? last->next : first) = &one;
-    last = &one;
-  }
-  void push_front(frame_page& one) noexcept {
-    one.next = first;
-    one.previous = nullptr;
-    (first ? first->previous : last) = &one;
-    first = &one;
-  }
-  void remove(frame_page& one) noexcept {
-    (one.previous ? one.previous->next : first) = one.next;
-    (one.next ? one.next->previous : last) = one.previous;
-  }
-};
-
 /// Null when the system has no more.
 char* map_slab() noexcept {
   const auto map = [](std::size_t size) noexcept {
@@ -141,10 +118,10 @@ bool is_in_order(const free_block* batch) noexcept {
 struct depot {
   std::mutex lock;
   free_block* batches[class_count] = {};
-  frame_page_list
-      with_free[class_count];  // first in, first out: who waited longest has the most back
-  frame_page_list
-      unused;  // pages of which all is free, for any class: the last one is in the cache yet
+  // First in, first out: who waited longest has the most back.
+  intrusive_list<frame_page> with_free[class_count];
+  // Of which all is free, for any class. Last in, first out: its blocks may lie in the cache yet.
+  intrusive_list<frame_page> unused;
   char* slab = nullptr;
   std::size_t next_page = slab_pages;  // of the slab, which nobody has had
   std::size_t slab_count = 0;
@@ -167,7 +144,7 @@ struct depot {
       if (to.free_count == 0) with_free[c].push_back(to);
       to.free_count = static_cast<std::uint16_t>(to.free_count + count);
       if (to.free_count != to.size) continue;
-      with_free[c].remove(to);
+      with_free[c].erase(to);
       unused.push_front(to);
     }
   }
@@ -183,16 +160,16 @@ struct depot {
     free_block* batch = nullptr;
     free_block** last = &batch;
     taken = 0;
-    frame_page_list& list = with_free[c];
+    intrusive_list<frame_page>& list = with_free[c];
     std::size_t wanted = batch_blocks;
-    if (!list.first) {
+    if (list.is_empty()) {
       list.push_back(a_page_for(c));
       wanted = std::max<std::size_t>(first_bytes / block_bytes(c), 1);
     }
-    while (list.first && taken != wanted) {
-      frame_page& from = *list.first;
+    while (!list.is_empty() && taken != wanted) {
+      frame_page& from = list.front();
       taken += from.take(wanted - taken, block_bytes(c), last);
-      if (from.free_count == 0) list.remove(from);
+      if (from.free_count == 0) list.erase(from);
     }
     *last = nullptr;
     return batch;
@@ -200,16 +177,15 @@ struct depot {
 
  private:
   frame_page& a_page_for(std::size_t c) {
-    frame_page* one = unused.first;
-    if (one) {
-      unused.remove(*one);
-    } else {
-      if (next_page == slab_pages) take_slab();
-      one = reinterpret_cast<frame_page*>(slab) + next_page++;
-      used_bytes.fetch_add(page_bytes, std::memory_order_relaxed);
-    }
-    one->begin(c);
-    return *one;
+    frame_page& one = unused.is_empty() ? fresh_page() : unused.pop_front();
+    one.begin(c);
+    return one;
+  }
+
+  frame_page& fresh_page() {
+    if (next_page == slab_pages) take_slab();
+    used_bytes.fetch_add(page_bytes, std::memory_order_relaxed);
+    return *::new (static_cast<void*>(slab + next_page++ * sizeof(frame_page))) frame_page;
   }
 
   void take_slab() {
