@@ -1,5 +1,6 @@
 #include <weir/core/frame_pool.hpp>
 
+#include <weir/base/assert.hpp>
 #include <weir/base/intrusive.hpp>
 #include <weir/core/detail/frames_watched.hpp>
 
@@ -24,13 +25,14 @@ constexpr std::size_t batch_blocks = frame_cached_max / 2;
 constexpr std::size_t page_bytes = 16 * 1024;
 constexpr std::size_t slab_bytes = 2 * 1024 * 1024;
 constexpr std::size_t slab_pages = slab_bytes / page_bytes;
-// Of a page that was never used no more is written than is soon asked for: a small program has few
-// frames of each size.
+// No more of a page that begins is written than is soon asked for: a small program has few frames
+// of each size.
 constexpr std::size_t first_bytes = 4096;
 
 constexpr std::size_t block_bytes(std::size_t c) noexcept { return (c + 1) * class_step; }
 
-std::atomic<std::size_t> used_bytes{0};
+std::atomic<std::size_t> used_bytes{0};   // of pages that ever had a size, and of the notes
+std::atomic<std::size_t> sized_bytes{0};  // of pages that have one
 
 /// What the depot knows of a page, whose blocks are of one size. It lies at the beginning of the
 /// slab and not in the page: such places are all alike to a cache, which keeps few of them.
@@ -57,7 +59,11 @@ struct frame_page : list_hook<> {
     for (std::uint64_t& word : free) word = 0;
     for (std::size_t i = 0; i < size; ++i) set(i);
   }
-  void set(std::size_t number) noexcept { free[number / 64] |= std::uint64_t{1} << (number % 64); }
+  void set(std::size_t number) noexcept {
+    const std::uint64_t bit = std::uint64_t{1} << (number % 64);
+    WEIR_ASSERT((free[number / 64] & bit) == 0 && "a frame is freed once");
+    free[number / 64] |= bit;
+  }
   std::size_t number_of(const void* block) const noexcept {
     return (reinterpret_cast<std::uintptr_t>(block) % page_bytes * per_byte) >> 26;
   }
@@ -90,11 +96,18 @@ char* map_slab() noexcept {
         ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return got == MAP_FAILED ? nullptr : static_cast<char*>(got);
   };
-  char* const got = map(2 * slab_bytes);
+  const auto misplaced = [](const char* at) noexcept {
+    return reinterpret_cast<std::uintptr_t>(at) % slab_bytes;
+  };
+  char* got = map(slab_bytes);
+  if (!got || misplaced(got) == 0) return got;
+  ::munmap(got, slab_bytes);
+  got = map(2 * slab_bytes);
   if (!got) return nullptr;
-  const std::size_t before = -reinterpret_cast<std::uintptr_t>(got) % slab_bytes;
-  if (before != 0) ::munmap(got, before);
-  ::munmap(got + before + slab_bytes, slab_bytes - before);
+  const std::size_t before =
+      slab_bytes - misplaced(got);  // all of the first half: nothing is amiss
+  ::munmap(got, before);
+  if (before != slab_bytes) ::munmap(got + before + slab_bytes, slab_bytes - before);
   return got + before;
 }
 
@@ -112,9 +125,9 @@ bool is_in_order(const free_block* batch) noexcept {
 }
 
 // What threads gave up: on overflow, or at their end. Blocks that were freed in the order in which
-// they lie stay together. Others go back to their pages, one by one, and are handed out again in
-// the order of their addresses: a task that is made after another lies beside it for as long as the
-// program runs, and who walks through a million of them meets the cache.
+// they lie stay together, and of their size. Others go back to their pages, one by one, and are
+// handed out again in the order of their addresses: a task that is made after another lies beside
+// it for as long as the program runs, and who walks through a million of them meets the cache.
 struct depot {
   std::mutex lock;
   free_block* batches[class_count] = {};
@@ -134,18 +147,20 @@ struct depot {
     batches[c] = batch;
   }
 
+  /// At most a batch.
   void give_each(std::size_t c, free_block* list) noexcept {
+    free_block* blocks[batch_blocks];  // from here to there in the cache: others wait for the lock
+    std::size_t count = 0;
+    for (; list; list = list->next) blocks[count++] = list;
     const std::lock_guard guard(lock);
-    while (list) {
-      frame_page& to = frame_page::of(list);
-      std::size_t count = 0;
-      for (; list && &frame_page::of(list) == &to; list = list->next, ++count)
-        to.set(to.number_of(list));
-      if (to.free_count == 0) with_free[c].push_back(to);
-      to.free_count = static_cast<std::uint16_t>(to.free_count + count);
+    for (std::size_t i = 0; i < count; ++i) {
+      frame_page& to = frame_page::of(blocks[i]);
+      to.set(to.number_of(blocks[i]));
+      if (to.free_count++ == 0) with_free[c].push_back(to);
       if (to.free_count != to.size) continue;
       with_free[c].erase(to);
       unused.push_front(to);
+      sized_bytes.fetch_sub(page_bytes, std::memory_order_relaxed);
     }
   }
 
@@ -179,6 +194,7 @@ struct depot {
   frame_page& a_page_for(std::size_t c) {
     frame_page& one = unused.is_empty() ? fresh_page() : unused.pop_front();
     one.begin(c);
+    sized_bytes.fetch_add(page_bytes, std::memory_order_relaxed);
     return one;
   }
 
@@ -215,28 +231,6 @@ void give_up_all() noexcept {
     if (m.whole) shared_depot().give_each(c, m.whole);
     m = {};
   }
-}
-
-free_block* pop(frame_magazine& m) noexcept {
-  --m.loose_count;
-  return std::exchange(m.loose, m.loose->next);
-}
-
-void refill(frame_magazine& m, std::size_t c) {
-  if (m.whole) {
-    m.loose = std::exchange(m.whole, nullptr);
-    m.loose_count = batch_blocks;
-  } else {
-    m.loose = shared_depot().take(c, m.loose_count);
-  }
-}
-
-// Before a block joins a full loose list. A thread that swings around the edge of a batch does not
-// meet the depot at each turn.
-void rotate(frame_magazine& m, std::size_t c) noexcept {
-  if (m.whole) shared_depot().give_batch(c, m.whole);
-  m.whole = std::exchange(m.loose, nullptr);
-  m.loose_count = 0;
 }
 
 // The first refill of a thread, or its first free, registers the clean-up.
@@ -293,6 +287,28 @@ class magazine_back {
   void swap() noexcept { std::swap(frame_magazines[class_], put_aside[class_]); }
   std::size_t class_;
 };
+
+free_block* pop(frame_magazine& m) noexcept {
+  --m.loose_count;
+  return std::exchange(m.loose, m.loose->next);
+}
+
+void refill(frame_magazine& m, std::size_t c) {
+  if (m.whole) {
+    m.loose = std::exchange(m.whole, nullptr);
+    m.loose_count = batch_blocks;
+  } else {
+    m.loose = shared_depot().take(c, m.loose_count);
+  }
+}
+
+// Before a block joins a full loose list. A thread that swings around the edge of a batch does not
+// meet the depot at each turn.
+void rotate(frame_magazine& m, std::size_t c) noexcept {
+  if (m.whole) shared_depot().give_batch(c, m.whole);
+  m.whole = std::exchange(m.loose, nullptr);
+  m.loose_count = 0;
+}
 
 void* take_from_pool(std::size_t c) {
   at_thread_end.registered = true;
@@ -356,7 +372,8 @@ void free_frame_slowly(void* memory, std::size_t size) noexcept {
 #endif
 
 frame_pool_stats frame_pool_statistics() noexcept {
-  return {used_bytes.load(std::memory_order_relaxed)};
+  return {.slab_bytes = used_bytes.load(std::memory_order_relaxed),
+          .sized_bytes = sized_bytes.load(std::memory_order_relaxed)};
 }
 
 }  // namespace weir::detail

@@ -1,9 +1,9 @@
 // Memory for coroutine frames and task headers: per-thread free lists by size class over slabs. The
 // hard idea: a frame is nearly always freed on the thread that made it, so the fast path is a pop
 // from an unshared list; a block freed elsewhere simply joins that thread's list. What a thread has
-// too much of goes to a shared depot, in batches, and comes from there in the order of addresses:
-// where many tasks end in any order, those that are made next lie side by side all the same. Under
-// AddressSanitizer pooling is off, so that a use after free is seen.
+// too much of goes to a shared depot, in batches. Blocks that were freed in any order are put in
+// order there, page by page: where many tasks end as it happens, those that are made next lie side
+// by side all the same. Under AddressSanitizer pooling is off, so that a use after free is seen.
 #pragma once
 
 #include <cstddef>
@@ -75,8 +75,8 @@ inline void free_frame(void* memory, std::size_t size) noexcept {
 }
 
 struct frame_pool_stats {
-  std::size_t
-      slab_bytes;  // of slabs that were ever used, by all threads: they are never given back
+  std::size_t slab_bytes;  // of pages that were ever used, which are never given back to the system
+  std::size_t sized_bytes;  // of those whose blocks have a size; the others may have any
 };
 frame_pool_stats frame_pool_statistics() noexcept;
 
