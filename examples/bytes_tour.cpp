@@ -10,6 +10,7 @@
 #include <weir/io/shared_send.hpp>
 #include <weir/io/writer.hpp>
 #include <weir/wire/length_prefix.hpp>
+#include <weir/wire/line_frames.hpp>
 
 #include <unistd.h>
 
@@ -111,11 +112,29 @@ weir::task<> print_frames(weir::socket from) {
 }
 // [/frames]
 
+// [line_frames]
+weir::task<> send_notes(weir::socket to) {
+  const weir::line_frames codec(1000, weir::line_end::crlf);
+  weir::writer out(to);
+  for (const std::string_view note : {"milk", "bread"}) co_await out.write_frame(codec, note);
+  co_await out.end();
+}
+weir::task<> print_notes(weir::socket from) {
+  const weir::line_frames codec(1000);  // it reads both ends of lines
+  weir::reader in(from);
+  while (auto note = co_await in.read_frame(codec))
+    std::printf("note: %s\n", std::string(note->text()).c_str());
+}
+// [/line_frames]
+
 weir::task<> frames_tour() {
   connection pair = co_await connect_pair();
+  connection other = co_await connect_pair();
   co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
     s.spawn(send_frames, std::move(pair.client));
     co_await print_frames(std::move(pair.server));
+    s.spawn(send_notes, std::move(other.client));
+    co_await print_notes(std::move(other.server));
   });
 }
 

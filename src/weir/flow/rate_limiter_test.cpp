@@ -223,5 +223,32 @@ TEST(RateLimiter, a_cancelled_acquire_takes_no_token) {
   a_cancelled_acquire_takes_no_token<cross_flow>();
 }
 
+// Of those who come at once one has a token, one waits for the next, and others are refused.
+template <class Kit>
+void a_cancelled_acquire_within_takes_no_token() {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    typename Kit::rate_limiter calls({.tokens = 1000, .per = 1_s, .burst = 1});
+    std::uint64_t taken = 0;
+    const auto take_two = [&]() -> task<> {
+      for (int i = 0; i < 2; ++i) {
+        if (co_await as_result(calls.acquire_within(1_ms))) ++taken;
+      }
+    };
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(take_two);
+      co_await v.run(take_two());
+    });
+    EXPECT_GE(taken, 1u);
+    EXPECT_EQ(calls.stats().admitted, taken);
+    EXPECT_EQ(calls.stats().waiting, 0u);
+    co_await sleep(1_ms);
+    EXPECT_TRUE(calls.try_acquire()) << "who was cancelled has taken none";
+  });
+}
+TEST(RateLimiter, a_cancelled_acquire_within_takes_no_token) {
+  a_cancelled_acquire_within_takes_no_token<local_flow>();
+  a_cancelled_acquire_within_takes_no_token<cross_flow>();
+}
+
 }  // namespace
 }  // namespace weir::rate_limiter_test

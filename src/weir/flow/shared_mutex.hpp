@@ -168,8 +168,9 @@ class basic_shared_mutex {
 /// Order:   first come, first served; readers next to each other in line go in together.
 /// Bound:   nothing is allocated; waiters are bounded by their scopes.
 /// Errors:  destroying it while it is held stops the process, and so does locking it in either mode
-///          in the task that holds it for writing, for that would wait for ever. So does lock() in
-///          a task that reads, but readers are only counted: that one hangs.
+///          in the task that holds it for writing, for that would wait for ever. A task that reads
+///          and calls lock(), or lock_shared() behind one who waits to write, waits for ever, too,
+///          and nothing says so: readers are only counted.
 /// Threads: one loop; cross::shared_mutex is for several.
 class shared_mutex final : public detail::basic_shared_mutex<detail::one_loop> {
  public:
@@ -184,8 +185,9 @@ namespace cross {
 /// Order:   first come, first served; readers next to each other in line go in together.
 /// Bound:   nothing is allocated; waiters are bounded by their scopes.
 /// Errors:  destroying it while it is held stops the process, and so does locking it in either mode
-///          in the task that holds it for writing, for that would wait for ever. So does lock() in
-///          a task that reads, but readers are only counted: that one hangs.
+///          in the task that holds it for writing, for that would wait for ever. A task that reads
+///          and calls lock(), or lock_shared() behind one who waits to write, waits for ever, too,
+///          and nothing says so: readers are only counted.
 /// Threads: any; it outlives every holder.
 class shared_mutex final : public detail::basic_shared_mutex<detail::many_loops> {
  public:

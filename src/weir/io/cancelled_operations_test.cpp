@@ -192,6 +192,34 @@ TEST(CancelledOperations, a_receive_of_a_datagram_has_taken_it_or_left_it) {
   });
 }
 
+TEST(CancelledOperations, a_receive_of_several_datagrams_has_taken_them_or_left_them) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    datagram_socket here = bind_datagrams();
+    datagram_socket there = open_datagrams();
+    std::string got;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        for (const char* word : {"a", "b", "c", "d"}) {
+          if (*word == 'c') co_await sleep(1_ms);
+          co_await there.send_to(here.local(), word);
+        }
+      });
+      co_await v.run([](datagram_socket* from, std::string* into) -> task<> {
+        while (into->size() < 4) {
+          datagram some[3];
+          const std::size_t count = co_await from->receive_batch(some);
+          for (std::size_t i = 0; i < count; ++i) *into += some[i].text();
+        }
+      }(&here, &got));
+    });
+    while (got.size() < 4) {
+      const datagram one = co_await here.receive();
+      got += one.text();
+    }
+    EXPECT_EQ(got, "abcd");
+  });
+}
+
 TEST(CancelledOperations, a_batch_of_datagrams_tells_how_many_were_sent) {
   cancel_at_every_point([](victim& v) -> task<> {
     datagram_socket here = bind_datagrams();

@@ -206,6 +206,28 @@ WEIR_TEST_ON_BOTH("a child has the environment and the folder of its command") {
   EXPECT_EQ((co_await run_process(command("pwd").in_folder("/"))).output, "/\n");
 }
 
+TEST(CancelledProcess, a_wait_for_a_child_leaves_it_alone) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    install_programs_here();
+    bool is_told = false;
+    co_await with_process(
+        command("cat").input(child_stream::piped()), [&](process& child) -> task<> {
+          co_await with_scope([&](scope& s) -> task<> {
+            s.spawn([&]() -> task<> {
+              co_await sleep(1_ms);
+              child.input().close();
+            });
+            co_await v.run([](process* of, bool* done) -> task<> {
+              *done = (co_await of->wait()).is_success();
+            }(&child, &is_told));
+          });
+          EXPECT_TRUE(is_told || v.was_cancelled());
+          EXPECT_TRUE((co_await child.wait()).is_success()) << "its end is told once more";
+        });
+    EXPECT_EQ(testing::world().processes().kept(), 0u);
+  });
+}
+
 TEST(CancelledProcess, a_run_process_has_ended_its_child_and_left_nothing_of_it) {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
     install_programs_here();

@@ -311,6 +311,25 @@ TEST_P(tls_contract, a_session_is_resumed_until_the_certificates_change) {
   });
 }
 
+// Each end trusts somebody else after it: a new handshake fails, and what is open goes on.
+TEST_P(tls_contract, a_connection_that_is_open_keeps_what_it_began_with) {
+  run([]() -> task<> {
+    world_of_trust w;
+    tls_pair pair = co_await shake_well(w.server, w.client);
+    co_await pair.client.send("before, ");
+    const std::string others = certificate_authority("another CA", w.now).certificate();
+    w.server.reload(w.server_settings());
+    w.client.reload({.ca = others});
+    EXPECT_FALSE(*(co_await shake(w.server, w.client)).client);
+    co_await pair.client.send("and after");
+    co_await pair.client.shutdown_send();
+    EXPECT_EQ(co_await all_of(pair.server), "before, and after");
+    co_await pair.server.send("heard");
+    co_await pair.server.shutdown_send();
+    EXPECT_EQ(co_await all_of(pair.client), "heard");
+  });
+}
+
 TEST_P(tls_contract, a_session_of_tls_1_2_is_resumed_again_and_again) {
   run([]() -> task<> {
     world_of_trust w;

@@ -244,6 +244,19 @@ TEST(pool, cancelled_at_any_point_leaves_nothing_behind) {
   });
 }
 
+TEST(pool, cancelled_at_any_point_of_a_join_has_ended_the_jobs_of_its_list) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    pool cpu({.threads = 2});
+    std::vector<int> values;
+    co_await v.run([](pool* on, std::vector<int>* into) -> task<> {
+      *into = co_await on->run(list_of(4));
+    }(&cpu, &values));
+    EXPECT_EQ(cpu.stats().waiting + cpu.stats().begun, 0u);
+    EXPECT_TRUE(values.empty() || values.size() == 4);
+    if (!v.was_cancelled()) EXPECT_THAT(values, ElementsAre(1, 2, 3, 4));
+  });
+}
+
 WEIR_TEST("a cancelled call ends innermost first, and what it had done counts (K7)") {
   pool cpu({.threads = 2});
   int living = 0;

@@ -8,12 +8,16 @@
 #include <weir/flow/thread_loop_test.hpp>
 #include <weir/io/make_driver.hpp>
 #include <weir/pool/fork.hpp>
+#include <weir/pool/parallel_for.hpp>
+#include <weir/pool/parallel_sort.hpp>
 #include <weir/testing/test.hpp>
 
 #include <gmock/gmock.h>
 
 #include <atomic>
 #include <barrier>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <semaphore>
 #include <stdexcept>
@@ -103,6 +107,38 @@ TEST(pool_threads, serve_many_loops_at_once) {
   for (std::thread& one : loops) one.join();
   EXPECT_EQ(sum, 3 * 100 * 21);
   EXPECT_EQ(cpu.stats().ended, 300u);
+}
+
+// Each piece is smaller than what a thread takes at once, so that the others have theirs of it.
+TEST(pool_threads, share_the_pieces_of_a_loop_a_sum_a_sort_and_of_several_calls) {
+  run_here([]() -> task<> {
+    pool cpu({.threads = 4});
+    constexpr int count = 20'000;
+    const parallel_options fine{.grain = 16};
+    std::vector<int> all(count);
+    co_await cpu.run(parallel_for(
+        0, count, [&](int i) { all[static_cast<std::size_t>(i)] = i * 7919 % count; }, fine));
+    co_await cpu.run(parallel_for_each(all, [](int& one) { ++one; }, fine));
+    const std::int64_t sum = co_await cpu.run(parallel_reduce(
+        0, count, std::int64_t{0},
+        [&](int i) { return std::int64_t{all[static_cast<std::size_t>(i)]}; }, std::plus<>(),
+        fine));
+    EXPECT_EQ(sum, std::int64_t{count} * (count + 1) / 2);
+    co_await cpu.run(parallel_sort(all.begin(), all.end(), std::less<>(), fine));
+    for (int i = 0; i < count; ++i) EXPECT_EQ(all[static_cast<std::size_t>(i)], i + 1);
+    int one = 0;
+    int other = 0;
+    co_await cpu.run(parallel_invoke([&] { one = 1; }, [&] { other = 2; }));
+    EXPECT_EQ(one + other, 3);
+    const auto errors = co_await testing::errors_of(cpu.run(parallel_for(
+        0, count,
+        [](int i) {
+          if (i == count / 2) throw std::runtime_error("one piece");
+        },
+        fine)));
+    EXPECT_THAT(errors, UnorderedElementsAre("one piece"));
+    EXPECT_EQ(cpu.stats().begun + cpu.stats().waiting, 0u);
+  }());
 }
 
 struct live {
