@@ -165,6 +165,13 @@ TEST(CancelledOperations, the_end_of_a_stream_is_told_or_not) {
   });
 }
 
+task<> receive_words(datagram_socket* from, std::string* into, std::size_t count) {
+  while (into->size() < count) {
+    const datagram one = co_await from->receive();
+    *into += one.text();
+  }
+}
+
 TEST(CancelledOperations, a_receive_of_a_datagram_has_taken_it_or_left_it) {
   cancel_at_every_point([](victim& v) -> task<> {
     datagram_socket here = bind_datagrams();
@@ -177,17 +184,9 @@ TEST(CancelledOperations, a_receive_of_a_datagram_has_taken_it_or_left_it) {
           co_await there.send_to(here.local(), word);
         }
       });
-      co_await v.run([](datagram_socket* from, std::string* into) -> task<> {
-        while (into->size() < 3) {
-          datagram one = co_await from->receive();
-          *into += one.text();
-        }
-      }(&here, &got));
+      co_await v.run(receive_words(&here, &got, 3));
     });
-    while (got.size() < 3) {
-      const datagram one = co_await here.receive();
-      got += one.text();
-    }
+    co_await receive_words(&here, &got, 3);
     EXPECT_EQ(got, "abc");
   });
 }
@@ -212,10 +211,7 @@ TEST(CancelledOperations, a_receive_of_several_datagrams_has_taken_them_or_left_
         }
       }(&here, &got));
     });
-    while (got.size() < 4) {
-      const datagram one = co_await here.receive();
-      got += one.text();
-    }
+    co_await receive_words(&here, &got, 4);
     EXPECT_EQ(got, "abcd");
   });
 }
