@@ -96,16 +96,13 @@ char* map_slab() noexcept {
         ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return got == MAP_FAILED ? nullptr : static_cast<char*>(got);
   };
-  const auto misplaced = [](const char* at) noexcept {
-    return reinterpret_cast<std::uintptr_t>(at) % slab_bytes;
-  };
   char* got = map(slab_bytes);
-  if (!got || misplaced(got) == 0) return got;
+  const auto misplaced = [&] { return reinterpret_cast<std::uintptr_t>(got) % slab_bytes; };
+  if (misplaced() == 0) return got;  // or null
   ::munmap(got, slab_bytes);
   got = map(2 * slab_bytes);
   if (!got) return nullptr;
-  const std::size_t before =
-      slab_bytes - misplaced(got);  // all of the first half: nothing is amiss
+  const std::size_t before = slab_bytes - misplaced();
   ::munmap(got, before);
   if (before != slab_bytes) ::munmap(got + before + slab_bytes, slab_bytes - before);
   return got + before;

@@ -20,6 +20,7 @@
 #include <csignal>
 #include <span>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -165,55 +166,48 @@ TEST(CancelledOperations, the_end_of_a_stream_is_told_or_not) {
   });
 }
 
-task<> receive_words(datagram_socket* from, std::string* into, std::size_t count) {
+task<> receive_each(datagram_socket* from, std::string* into, std::size_t count) {
   while (into->size() < count) {
     const datagram one = co_await from->receive();
     *into += one.text();
   }
 }
+task<> receive_several(datagram_socket* from, std::string* into, std::size_t count) {
+  while (into->size() < count) {
+    datagram some[3];
+    const std::size_t came = co_await from->receive_batch(some);
+    for (std::size_t i = 0; i < came; ++i) *into += some[i].text();
+  }
+}
 
-TEST(CancelledOperations, a_receive_of_a_datagram_has_taken_it_or_left_it) {
+// A datagram for each letter, of which so many come together: whoever is cancelled, none is lost.
+template <std::size_t count, std::size_t together, auto receive>
+void expect_all_received() {
   cancel_at_every_point([](victim& v) -> task<> {
+    constexpr std::string_view letters = std::string_view("abcd").substr(0, count);
     datagram_socket here = bind_datagrams();
     datagram_socket there = open_datagrams();
     std::string got;
     co_await with_scope([&](scope& s) -> task<> {
       s.spawn([&]() -> task<> {
-        for (const char* word : {"a", "b", "c"}) {
-          co_await sleep(1_ms);
-          co_await there.send_to(here.local(), word);
+        for (std::size_t i = 0; i < count; ++i) {
+          if (i % together == 0) co_await sleep(1_ms);
+          co_await there.send_to(here.local(), letters.substr(i, 1));
         }
       });
-      co_await v.run(receive_words(&here, &got, 3));
+      co_await v.run(receive(&here, &got, count));
     });
-    co_await receive_words(&here, &got, 3);
-    EXPECT_EQ(got, "abc");
+    co_await receive_each(&here, &got, count);
+    EXPECT_EQ(got, letters);
   });
 }
 
+TEST(CancelledOperations, a_receive_of_a_datagram_has_taken_it_or_left_it) {
+  expect_all_received<3, 1, &receive_each>();
+}
+
 TEST(CancelledOperations, a_receive_of_several_datagrams_has_taken_them_or_left_them) {
-  cancel_at_every_point([](victim& v) -> task<> {
-    datagram_socket here = bind_datagrams();
-    datagram_socket there = open_datagrams();
-    std::string got;
-    co_await with_scope([&](scope& s) -> task<> {
-      s.spawn([&]() -> task<> {
-        for (const char* word : {"a", "b", "c", "d"}) {
-          if (*word == 'c') co_await sleep(1_ms);
-          co_await there.send_to(here.local(), word);
-        }
-      });
-      co_await v.run([](datagram_socket* from, std::string* into) -> task<> {
-        while (into->size() < 4) {
-          datagram some[3];
-          const std::size_t count = co_await from->receive_batch(some);
-          for (std::size_t i = 0; i < count; ++i) *into += some[i].text();
-        }
-      }(&here, &got));
-    });
-    co_await receive_words(&here, &got, 4);
-    EXPECT_EQ(got, "abcd");
-  });
+  expect_all_received<4, 2, &receive_several>();
 }
 
 TEST(CancelledOperations, a_batch_of_datagrams_tells_how_many_were_sent) {

@@ -109,7 +109,7 @@ TEST(pool_threads, serve_many_loops_at_once) {
   EXPECT_EQ(cpu.stats().ended, 300u);
 }
 
-// Each piece is smaller than what a thread takes at once, so that the others have theirs of it.
+// In small pieces, of which there are many for each thread.
 TEST(pool_threads, share_the_pieces_of_a_loop_a_sum_a_sort_and_of_several_calls) {
   run_here([]() -> task<> {
     pool cpu({.threads = 4});
