@@ -6,17 +6,15 @@ set -eu
 [ $# -ge 2 ] || { echo "usage: worker.sh QUEUE COMMAND..." >&2 && exit 2; }
 queue=$1 && shift
 url=${WEIR_URL:-http://127.0.0.1:8420}
-work=$(mktemp -d) stop="" asking=""
-trap 'rm -rf "$work"' EXIT
+work=$(mktemp -d) stop="" asking="" && trap 'rm -rf "$work"' EXIT
 trap 'stop=yes; [ -z "$asking" ] || kill "$asking" || true' TERM INT
 # In a file: others see the arguments of a program.
 echo "${WEIR_TOKEN:+Authorization: Bearer $WEIR_TOKEN}" >"$work/head"
 
-field() { # a member of the first message; ids, receipts and base64 have no escapes
-  sed -n "s/.*\"$1\":\"\\([^\"]*\\)\".*/\\1/p" "$work/lease"
-}
-
-settle() { # settle ack|nack ARGUMENTS...: gives the status, 000 without an answer
+# A member of the first message: ids, receipts and base64 have no escapes.
+field() { sed -n "s/.*\"$1\":\"\\([^\"]*\\)\".*/\\1/p" "$work/lease"; }
+# settle ack|nack ARGUMENTS...: gives the status, 000 without an answer.
+settle() {
   curl -sS -X POST -H "@$work/head" -o "$work/answer" -w '%{http_code}' "${@:2}" "$url/v1/leases/$(field receipt)/$1" || true
 }
 
@@ -35,8 +33,7 @@ while [ -z "$stop" ]; do
     status=$(settle ack --data-binary "@$work/result" -H 'Content-Type: text/plain')
     [ "$status" != 413 ] || error="its result is too large"
   else
-    error=$(head -c 500 "$work/error" | tr -cd '[:alnum:] .,:;_-')
-    error=${error:-exit code $code}
+    error=$(head -c 500 "$work/error" | tr -cd '[:alnum:] .,:;_-') && error=${error:-exit code $code}
   fi
   [ -z "$error" ] || { word="failed: $error" && status=$(settle nack -d "{\"error\":\"$error\"}"); }
   # A lease that has run out meanwhile is somebody else's, and we go on.
