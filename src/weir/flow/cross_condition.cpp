@@ -1,18 +1,23 @@
 #include <weir/flow/cross_condition.hpp>
 
 #include <weir/base/assert.hpp>
+#include <weir/base/error.hpp>
 
 namespace weir::cross {
 
 class condition::parked final
-    : public detail::line_wait<parked, void, condition, detail::many_loops> {
+    : public detail::line_wait<parked, bool, condition, detail::many_loops> {
  public:
   parked(condition& of, mutex::guard& held) noexcept : line_wait(kind_, &of), held_(&held) {}
-  bool admit(detail::many_loops::wakes&) noexcept { return false; }
+  bool admit(detail::many_loops::wakes&) noexcept {
+    return of_->is_closed_ && (fail_closed(), true);
+  }
   // Whoever takes the mutex from now on finds this wait in line.
   void stood() noexcept { held_->unlock(); }
   auto& line() noexcept { return of_->line_; }
-  result<void> take() noexcept { return {}; }
+  void fail_closed() noexcept { was_told_ = false; }
+  /// False: the condition was closed.
+  result<bool> take() noexcept { return was_told_; }
 
  private:
   static void describe(const detail::wait& w, detail::text_sink& out) noexcept {
@@ -20,6 +25,7 @@ class condition::parked final
   }
   static constexpr detail::wait_kind kind_{"condition", &leave, &describe};
   mutex::guard* held_;
+  bool was_told_ = true;
 };
 
 bool condition::notify_one() noexcept {
@@ -36,10 +42,17 @@ void condition::notify_all() noexcept {
   while (!line_.is_empty()) woken.add(line_.pop_front());
 }
 
+void condition::close() noexcept {
+  detail::many_loops::wakes woken;
+  const detail::many_loops::guard held(lock_);
+  is_closed_ = true;
+  detail::close_line(line_, woken);
+}
+
 task<> condition::wait(mutex::guard& held) {
   auto* const door = held.held_mutex();
   WEIR_ASSERT(door && "a condition is waited for with the mutex held");
-  co_await parked(*this, held);
+  const bool was_told = co_await parked(*this, held);
   // Told; who is cancelled before the mutex is back leaves the wake-up to the next in line.
   struct owed_wake_up {
     condition& from;
@@ -48,7 +61,8 @@ task<> condition::wait(mutex::guard& held) {
       if (!held.holds()) from.notify_one();
     }
   } const owed{*this, held};
-  held = co_await door->lock();
+  if (!held.holds()) held = co_await door->lock();
+  if (!was_told) raise(error(errc::closed, "wait: the condition was closed"));
 }
 
 line_stats condition::stats() const noexcept {

@@ -17,7 +17,8 @@ namespace weir::cross {
 ///          `holds()` of the guard tells.
 /// Order:   first come, first woken; then they stand in the mutex's line.
 /// Bound:   one frame for each wait; waiters are bounded by their scopes.
-/// Errors:  waiting without the mutex, and destroying it while tasks wait, stop the process.
+/// Errors:  `closed` after close(), with the mutex held again; waiting without the mutex, and
+///          destroying it while tasks wait, stop the process.
 /// Threads: any; it outlives every call of its own.
 class condition {  // tidy-allow(one-meaning): weir's, for tasks of several loops
  public:
@@ -30,6 +31,8 @@ class condition {  // tidy-allow(one-meaning): weir's, for tasks of several loop
   /// Wakes the task that has waited longest; false when none waits. With or without the mutex.
   bool notify_one() noexcept;
   void notify_all() noexcept;
+  /// Nobody will notify any more: all waits, also later ones, fail with `closed`.
+  void close() noexcept;
   /// Gives the mutex up, waits for a notification that comes after that, and takes it again.
   [[nodiscard]] task<> wait(mutex::guard& held);
 
@@ -43,6 +46,7 @@ class condition {  // tidy-allow(one-meaning): weir's, for tasks of several loop
   friend class detail::line_wait;
 
   mutable detail::many_loops::lock lock_;
+  bool is_closed_ = false;
   const char* name_ = "condition";
   intrusive_list<parked> line_;
 };

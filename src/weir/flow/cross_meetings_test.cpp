@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <string>
 #include <thread>
@@ -291,6 +292,43 @@ WEIR_TEST(
   });
   EXPECT_EQ(passed, 3);
   EXPECT_FALSE(changed.notify_one());
+}
+
+TEST(CrossCondition, that_is_closed_ends_the_waits_of_all_loops_with_the_mutex_held) {
+  cross::mutex door;
+  cross::condition changed;
+  int ended = 0;  // guarded by the mutex
+  on_two_loops([&](int t) -> task<> {
+    auto held = co_await door.lock();
+    if (t == 0) {
+      changed.close();
+      held.unlock();
+      held = co_await door.lock();
+    }
+    // Before or after the end: the one is told as the other.
+    co_await testing::expect_raises<errc::closed>(changed.wait(held));
+    EXPECT_TRUE(held.holds());
+    ++ended;
+  });
+  EXPECT_EQ(ended, 2);
+  EXPECT_FALSE(door.is_locked());
+}
+
+WEIR_TEST("close() of a condition between loops gives who waits the mutex back, and its end") {
+  cross::mutex door;
+  cross::condition changed;
+  const auto wait = [&](cross::condition& of) -> task<> {
+    auto held = co_await door.lock();
+    std::exception_ptr failure;
+    try {
+      co_await of.wait(held);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    EXPECT_TRUE(held.holds());
+    if (failure) std::rethrow_exception(failure);
+  };
+  co_await expect_that_close_ends_all(&changed, wait);
 }
 
 TEST(CrossCondition, a_cancelled_wait_takes_no_wake_up_and_leaves_the_mutex_free) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <weir/base/defect.hpp>
+#include <weir/base/error.hpp>
 #include <weir/flow/detail/reach.hpp>
 
 #include <cstddef>
@@ -49,6 +50,14 @@ class basic_event {
     const typename Reach::guard held(lock_);
     is_set_ = false;
   }
+  /// Nobody will set it any more: from now on a wait that finds it unset, also one that stands
+  /// already, fails with `closed`.
+  void close() noexcept {
+    typename Reach::wakes woken;
+    const typename Reach::guard held(lock_);
+    is_closed_ = true;
+    close_line(line_, woken);
+  }
   bool is_set() const noexcept {
     const typename Reach::guard held(lock_);
     return is_set_;
@@ -65,18 +74,23 @@ class basic_event {
    public:
     explicit awaiter(basic_event& of) noexcept : base(kind_, &of) {}
     bool admit(typename Reach::wakes&) noexcept {
-      if (!this->of_->is_set_) return false;
+      if (!this->of_->is_set_) return this->of_->is_closed_ && (fail_closed(), true);
       if constexpr (ResetsItself) this->of_->is_set_ = false;
       return true;
     }
     auto& line() noexcept { return this->of_->line_; }
-    result<void> take() noexcept { return {}; }
+    void fail_closed() noexcept { is_closed_ = true; }
+    result<void> take() noexcept {
+      if (is_closed_) return fail(errc::closed, "wait: the event was closed");
+      return {};
+    }
 
    private:
     static void describe(const wait& w, text_sink& out) noexcept {
       out.put(static_cast<const awaiter&>(w).of_->name_);
     }
     static constexpr wait_kind kind_{"event", &base::leave, &describe};
+    bool is_closed_ = false;
   };
   /// Waits until the event is set; passes at once when it is.
   [[nodiscard]] awaiter wait() noexcept { return awaiter(*this); }
@@ -88,6 +102,7 @@ class basic_event {
 
   [[no_unique_address]] mutable typename Reach::lock lock_;
   bool is_set_ = false;
+  bool is_closed_ = false;
   const char* name_ = ResetsItself ? "auto_event" : "event";
   intrusive_list<awaiter> line_;
 };
@@ -99,7 +114,7 @@ class basic_event {
 /// Cancel:  a cancelled wait leaves the event as it is.
 /// Order:   waiters go on in the order in which they came.
 /// Bound:   nothing is allocated; waiters are bounded by their scopes.
-/// Errors:  destroying it while tasks wait stops the process.
+/// Errors:  `closed` after close(); destroying it while tasks wait stops the process.
 /// Threads: one loop; cross::event is for several.
 class event final : public detail::basic_event<detail::one_loop, false> {
  public:
@@ -112,7 +127,7 @@ class event final : public detail::basic_event<detail::one_loop, false> {
 /// Cancel:  a cancelled wait leaves the event as it is; one that was let pass goes on first.
 /// Order:   who has waited longest passes first.
 /// Bound:   nothing is allocated; at most one pass is kept.
-/// Errors:  destroying it while tasks wait stops the process.
+/// Errors:  `closed` after close(); destroying it while tasks wait stops the process.
 /// Threads: one loop; cross::auto_event is for several.
 class auto_event final : public detail::basic_event<detail::one_loop, true> {
  public:
@@ -126,7 +141,7 @@ namespace cross {
 /// Cancel:  a cancelled wait leaves the event as it is.
 /// Order:   waiters of one loop go on in the order in which they came.
 /// Bound:   nothing is allocated; waiters are bounded by their scopes.
-/// Errors:  destroying it while tasks wait stops the process.
+/// Errors:  `closed` after close(); destroying it while tasks wait stops the process.
 /// Threads: any; it outlives every call of its own.
 class event final : public detail::basic_event<detail::many_loops, false> {
  public:
@@ -138,7 +153,7 @@ class event final : public detail::basic_event<detail::many_loops, false> {
 /// Cancel:  a cancelled wait leaves the event as it is; one that was let pass goes on first.
 /// Order:   who has waited longest passes first.
 /// Bound:   nothing is allocated; at most one pass is kept.
-/// Errors:  destroying it while tasks wait stops the process.
+/// Errors:  `closed` after close(); destroying it while tasks wait stops the process.
 /// Threads: any; it outlives every call of its own.
 class auto_event final : public detail::basic_event<detail::many_loops, true> {
  public:
@@ -154,7 +169,7 @@ class auto_event final : public detail::basic_event<detail::many_loops, true> {
 ///          first.
 /// Order:   first come, first woken.
 /// Bound:   nothing is allocated; waiters are bounded by their scopes.
-/// Errors:  destroying it while tasks wait stops the process.
+/// Errors:  `closed` after close(); destroying it while tasks wait stops the process.
 /// Threads: one loop; cross::condition is for several.
 class condition {
  public:
@@ -174,6 +189,12 @@ class condition {
     while (notify_one()) {
     }
   }
+  /// Nobody will notify any more: all waits, also later ones, fail with `closed`.
+  void close() noexcept {
+    detail::one_loop::wakes woken;
+    is_closed_ = true;
+    detail::close_line(line_, woken);
+  }
   bool has_waiters() const noexcept { return !line_.is_empty(); }
   const char* name() const noexcept { return name_; }
   line_stats stats() const noexcept { return {.waiting = line_.count()}; }
@@ -181,15 +202,22 @@ class condition {
   class awaiter final : public detail::line_wait<awaiter, void, condition, detail::one_loop> {
    public:
     explicit awaiter(condition& of) noexcept : line_wait(kind_, &of) {}
-    bool admit(detail::one_loop::wakes&) noexcept { return false; }
+    bool admit(detail::one_loop::wakes&) noexcept {
+      return of_->is_closed_ && (fail_closed(), true);
+    }
     auto& line() noexcept { return of_->line_; }
-    result<void> take() noexcept { return {}; }
+    void fail_closed() noexcept { is_closed_ = true; }
+    result<void> take() noexcept {
+      if (is_closed_) return fail(errc::closed, "wait: the condition was closed");
+      return {};
+    }
 
    private:
     static void describe(const detail::wait& w, detail::text_sink& out) noexcept {
       out.put(static_cast<const awaiter&>(w).of_->name_);
     }
     static constexpr detail::wait_kind kind_{"condition", &leave, &describe};
+    bool is_closed_ = false;
   };
   /// Waits for a notification that comes after this call.
   [[nodiscard]] awaiter wait() noexcept { return awaiter(*this); }
@@ -199,6 +227,7 @@ class condition {
   friend class detail::line_wait;
 
   [[no_unique_address]] detail::one_loop::lock lock_;
+  bool is_closed_ = false;
   const char* name_ = "condition";
   intrusive_list<awaiter> line_;
 };

@@ -79,6 +79,25 @@ FLOW_CONTRACT("an auto_event in a select that another branch won still has its p
   EXPECT_EQ(passes + (turn.is_set() ? 1 : 0), 1);
 }
 
+FLOW_CONTRACT("close() of an event ends who waits, while what was set before passes still") {
+  const auto wait = [](auto& of) { return of.wait(); };
+  typename Kit::event ready;
+  co_await expect_that_close_ends_all(&ready, wait);
+  typename Kit::auto_event turn;
+  co_await expect_that_close_ends_all(&turn, wait);
+  typename Kit::auto_event kept;
+  kept.set();
+  kept.close();
+  co_await kept.wait();
+  co_await testing::expect_raises<errc::closed>(kept.wait());
+  typename Kit::event was_set;
+  was_set.set();
+  was_set.close();
+  co_await was_set.wait();
+  was_set.reset();
+  co_await testing::expect_raises<errc::closed>(select(was_set.wait(), sleep(1_ms)));
+}
+
 template <class Kit>
 void check_cancelled_wait() {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
@@ -142,6 +161,12 @@ WEIR_TEST("a condition wakes who waits now and keeps nothing for those who come 
   EXPECT_FALSE(changed.notify_one());
   co_await testing::expect_raises<errc::timed_out>(with_timeout(1_ms, changed.wait()));
   EXPECT_FALSE(changed.has_waiters());
+}
+
+WEIR_TEST("close() of a condition ends who waits") {
+  condition changed;
+  co_await expect_that_close_ends_all(&changed, [](condition& of) { return of.wait(); });
+  EXPECT_FALSE(changed.notify_one());
 }
 
 WEIR_TEST("notify_one wakes the task that has waited longest, and a cancelled one takes no turn") {

@@ -123,6 +123,28 @@ struct cross_flow {
   using call_cache = cross::call_cache<Key, Value>;
 };
 
+/// Two tasks that wait for an object hear that it is closed, and so does who comes later.
+template <class Object, class Wait>
+task<> expect_that_close_ends_all(Object* of, Wait wait) {
+  int ended = 0;
+  co_await with_scope([&](scope& s) -> task<> {
+    for (int i = 0; i < 2; ++i) {
+      s.spawn([&]() -> task<> {
+        co_await testing::expect_raises<errc::closed>(wait(*of));
+        ++ended;
+      });
+    }
+    co_await sleep(duration::milliseconds(1));
+    EXPECT_EQ(ended, 0);
+    EXPECT_EQ(of->stats().waiting, 2u);
+    of->close();
+    co_await s.join();
+  });
+  EXPECT_EQ(ended, 2);
+  EXPECT_EQ(of->stats().waiting, 0u);
+  co_await testing::expect_raises<errc::closed>(wait(*of));
+}
+
 inline bool add_for_both(const char* sentence, task<> (*local)(), task<> (*between)(),
                          std::source_location place = std::source_location::current()) {
   testing::add_test(sentence, local, place);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <weir/base/assert.hpp>
+#include <weir/base/error.hpp>
 #include <weir/flow/detail/reach.hpp>
 #include <weir/flow/event.hpp>
 
@@ -36,12 +37,19 @@ class basic_latch {
 
    public:
     explicit awaiter(basic_latch& of) noexcept : base(kind_, &of) {}
-    bool admit(typename Reach::wakes&) noexcept { return this->of_->count_ == 0; }
+    bool admit(typename Reach::wakes&) noexcept {
+      return this->of_->count_ == 0 || (this->of_->is_closed_ && (fail_closed(), true));
+    }
     auto& line() noexcept { return this->of_->line_; }
-    result<void> take() noexcept { return {}; }
+    void fail_closed() noexcept { is_closed_ = true; }
+    result<void> take() noexcept {
+      if (is_closed_) return fail(errc::closed, "wait: the latch was closed");
+      return {};
+    }
 
    private:
     static constexpr wait_kind kind_{"latch", &base::leave};
+    bool is_closed_ = false;
   };
   /// Waits until the count is zero.
   [[nodiscard]] awaiter wait() noexcept { return awaiter(*this); }
@@ -49,6 +57,14 @@ class basic_latch {
   [[nodiscard]] awaiter arrive_and_wait() noexcept {
     count_down();
     return wait();
+  }
+  /// Somebody who had to count it down has gone: unless the count is zero, all waits, also later
+  /// ones, fail with `closed`.
+  void close() noexcept {
+    typename Reach::wakes woken;
+    const typename Reach::guard held(lock_);
+    is_closed_ = true;
+    close_line(line_, woken);
   }
   bool is_reached() const noexcept { return count() == 0; }
   std::size_t count() const noexcept {
@@ -66,6 +82,7 @@ class basic_latch {
   friend class line_wait;
 
   [[no_unique_address]] mutable typename Reach::lock lock_;
+  bool is_closed_ = false;
   std::size_t count_;
   intrusive_list<awaiter> line_;
 };
@@ -86,6 +103,7 @@ class basic_barrier {
    public:
     explicit awaiter(basic_barrier& of) noexcept : base(kind_, &of) {}
     bool admit(typename Reach::wakes& woken) noexcept {
+      if (this->of_->is_closed_) return fail_closed(), true;
       if (this->of_->waiting_ + 1 < this->of_->parties_) return false;
       is_last_ = true;
       this->of_->end_meeting(woken);
@@ -96,11 +114,16 @@ class basic_barrier {
       if (!is_planted("flow: a cancelled arrival at a barrier counts")) --this->of_->waiting_;
     }
     auto& line() noexcept { return this->of_->line_; }
-    result<bool> take() noexcept { return is_last_; }
+    void fail_closed() noexcept { is_closed_ = true; }
+    result<bool> take() noexcept {
+      if (is_closed_) return fail(errc::closed, "arrive_and_wait: the barrier was closed");
+      return is_last_;
+    }
 
    private:
     static constexpr wait_kind kind_{"barrier", &base::leave};
     bool is_last_ = false;
+    bool is_closed_ = false;
   };
   /// Waits for all other parties. True for one of them: the one that came last.
   [[nodiscard]] awaiter arrive_and_wait() noexcept { return awaiter(*this); }
@@ -111,6 +134,14 @@ class basic_barrier {
     WEIR_ASSERT(parties_ > 0 && "more parties dropped than there were");
     --parties_;
     if (waiting_ != 0 && waiting_ == parties_) end_meeting(woken);
+  }
+  /// There will be no meeting any more: all arrivals, also those that wait, fail with `closed`.
+  void close() noexcept {
+    typename Reach::wakes woken;
+    const typename Reach::guard held(lock_);
+    is_closed_ = true;
+    waiting_ = 0;
+    close_line(line_, woken);
   }
   std::uint64_t meetings() const noexcept {
     const typename Reach::guard held(lock_);
@@ -133,6 +164,7 @@ class basic_barrier {
   }
 
   [[no_unique_address]] mutable typename Reach::lock lock_;
+  bool is_closed_ = false;
   std::size_t parties_;
   std::size_t waiting_ = 0;
   std::uint64_t meetings_ = 0;
@@ -146,7 +178,8 @@ class basic_barrier {
 /// Cancel:  a cancelled wait leaves the count as it is.
 /// Order:   waiters go on in the order in which they came.
 /// Bound:   nothing is allocated; waiters are bounded by their scopes.
-/// Errors:  counting below zero stops the process.
+/// Errors:  `closed` after close() before the count was zero; counting below zero, and destroying it
+///          while tasks wait, stop the process.
 /// Threads: one loop; cross::latch is for several.
 class latch final : public detail::basic_latch<detail::one_loop> {
  public:
@@ -158,7 +191,7 @@ class latch final : public detail::basic_latch<detail::one_loop> {
 /// Cancel:  a cancelled arrival is taken back; when the meeting is complete it goes on first.
 /// Order:   a meeting ends for all of its tasks at once; the next begins then.
 /// Bound:   nothing is allocated; waiters are bounded by the number of parties.
-/// Errors:  destroying it while tasks wait stops the process.
+/// Errors:  `closed` after close(); destroying it while tasks wait stops the process.
 /// Threads: one loop; cross::barrier is for several.
 class barrier final : public detail::basic_barrier<detail::one_loop> {
  public:
@@ -172,7 +205,8 @@ namespace cross {
 /// Cancel:  a cancelled wait leaves the count as it is.
 /// Order:   waiters of one loop go on in the order in which they came.
 /// Bound:   nothing is allocated; waiters are bounded by their scopes.
-/// Errors:  counting below zero stops the process.
+/// Errors:  `closed` after close() before the count was zero; counting below zero, and destroying it
+///          while tasks wait, stop the process.
 /// Threads: any; it outlives every call of its own.
 class latch final : public detail::basic_latch<detail::many_loops> {
  public:
@@ -184,7 +218,7 @@ class latch final : public detail::basic_latch<detail::many_loops> {
 /// Cancel:  a cancelled arrival is taken back; when the meeting is complete it goes on first.
 /// Order:   a meeting ends for all of its tasks at once; the next begins then.
 /// Bound:   nothing is allocated; waiters are bounded by the number of parties.
-/// Errors:  destroying it while tasks wait stops the process.
+/// Errors:  `closed` after close(); destroying it while tasks wait stops the process.
 /// Threads: any; it outlives every call of its own.
 class barrier final : public detail::basic_barrier<detail::many_loops> {
  public:

@@ -72,6 +72,16 @@ FLOW_CONTRACT("a party that drops out of a barrier completes the meeting of the 
   EXPECT_EQ(round.meetings(), 1u);
 }
 
+FLOW_CONTRACT("close() of a latch or a barrier ends who waits for somebody that does not come") {
+  typename Kit::latch ready(1);
+  co_await expect_that_close_ends_all(&ready, [](auto& of) { return of.wait(); });
+  ready.count_down();
+  co_await ready.wait();  // it is reached after all
+  typename Kit::barrier round(3);
+  co_await expect_that_close_ends_all(&round, [](auto& of) { return of.arrive_and_wait(); });
+  EXPECT_EQ(round.meetings(), 0u);
+}
+
 template <class Kit>
 void a_cancelled_arrival_is_taken_back() {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {

@@ -67,6 +67,28 @@ task<> read_while_writing() {
   std::ignore = co_await door.lock_shared();
 }
 
+template <class Mutex>
+task<> write_while_reading() {
+  Mutex door;
+  auto held = co_await door.lock_shared();
+  std::ignore = co_await door.lock();
+}
+/// With as many readers inside before as are known but one, and some that have left again.
+template <class Mutex>
+task<> read_behind_a_writer() {
+  Mutex door;
+  std::vector<typename Mutex::guard> others;
+  for (std::size_t i = 0; i < Mutex::known_readers_max; ++i)
+    others.push_back((co_await door.lock_shared()).hand_over());
+  others.pop_back();
+  auto held = co_await door.lock_shared();
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([&]() -> task<> { std::ignore = co_await door.lock(); });
+    co_await yield();
+    std::ignore = co_await door.lock_shared();
+  });
+}
+
 /// Whoever makes a value asks for it.
 template <class Once>
 task<> make_of_itself() {
@@ -226,6 +248,14 @@ constexpr misuse all_misuses[] = {
      &write_twice<cross::shared_mutex>},
     {"a_shared_mutex_between_loops_read_by_its_writer", "this task holds the mutex already",
      &read_while_writing<cross::shared_mutex>},
+    {"a_shared_mutex_locked_by_its_reader", "this task reads under the mutex already",
+     &write_while_reading<shared_mutex>},
+    {"a_shared_mutex_read_again_behind_a_writer", "this task reads under the mutex already",
+     &read_behind_a_writer<shared_mutex>},
+    {"a_shared_mutex_between_loops_locked_by_its_reader", "this task reads under the mutex already",
+     &write_while_reading<cross::shared_mutex>},
+    {"a_shared_mutex_between_loops_read_again_behind_a_writer",
+     "this task reads under the mutex already", &read_behind_a_writer<cross::shared_mutex>},
     {"a_mutex_between_loops_locked_again", "this task holds the mutex already",
      &write_twice<cross::mutex>},
     {"a_once_that_is_made_of_itself", "this task makes the value already",

@@ -71,6 +71,7 @@ class basic_semaphore {
         this->of_->serve(woken);
     }
     auto& line() noexcept { return this->of_->line_; }
+    void fail_closed() noexcept { failed_ = errc::closed; }
     result<permit> take() noexcept {
       if (failed_ == errc{}) return permit(this->of_, count_);
       if (failed_ == errc::closed) return fail(failed_, "acquire: the semaphore was closed");
@@ -113,11 +114,7 @@ class basic_semaphore {
     typename Reach::wakes woken;
     const typename Reach::guard held(lock_);
     is_closed_ = true;
-    while (!line_.is_empty()) {
-      awaiter& one = line_.pop_front();
-      one.failed_ = errc::closed;
-      woken.add(one);
-    }
+    close_line(line_, woken);
   }
   const char* name() const noexcept { return name_; }
   semaphore_stats stats() const noexcept {
@@ -131,7 +128,7 @@ class basic_semaphore {
   friend class line_wait;
 
   bool admit(awaiter& one) noexcept {
-    if (is_closed_) return one.failed_ = errc::closed, true;
+    if (is_closed_) return one.fail_closed(), true;
     if (one.count_ > total_) return one.failed_ = errc::invalid_argument, true;
     if (!line_.is_empty() || one.count_ > free_) return false;
     free_ -= one.count_;

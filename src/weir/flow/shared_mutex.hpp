@@ -1,7 +1,8 @@
 // shared_mutex: many readers or one writer. The hard idea: readers and writers stand in one line,
 // so a stream of readers can't hold off a writer, nor writers a reader.
 //
-// Invariants: (1) a writer holds alone; (2) the first in line can't be let in now.
+// Invariants: (1) a writer holds alone; (2) the first in line can't be let in now; (3) a place of
+//             known_ is taken exactly while the reader that has it is inside.
 #pragma once
 
 #include <weir/base/assert.hpp>
@@ -9,6 +10,8 @@
 #include <weir/flow/detail/reach.hpp>
 #include <weir/flow/event.hpp>
 
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -22,33 +25,39 @@ template <class Reach>
 class basic_shared_mutex {
  public:
   enum class mode : std::uint8_t { exclusive, shared };
+  /// Readers whose tasks are known at a time, so that one that locks again can be told.
+  static constexpr std::size_t known_readers_max = 8;
 
-  /// Holds the lock in its mode until it is destroyed. A writer's stays with the task that locked,
-  /// but by hand_over().
+  /// Holds the lock in its mode until it is destroyed. Stays with the task that locked, but by
+  /// hand_over().
   class [[nodiscard]] guard {
    public:
-    guard(guard&& other) noexcept : of_(std::exchange(other.of_, nullptr)), mode_(other.mode_) {}
+    guard(guard&& other) noexcept
+        : of_(std::exchange(other.of_, nullptr)), mode_(other.mode_), place_(other.place_) {}
     guard& operator=(guard other) noexcept {
       std::swap(of_, other.of_);
       std::swap(mode_, other.mode_);
+      std::swap(place_, other.place_);
       return *this;
     }
     ~guard() { unlock(); }
     /// Lets go before the end of the block; idempotent.
     void unlock() noexcept {
-      if (of_) std::exchange(of_, nullptr)->unlock(mode_);
+      if (of_) std::exchange(of_, nullptr)->unlock(mode_, place_);
     }
-    /// For a task that it goes to, as mutex's: from here on no writer is known.
+    /// For a task that it goes to, as mutex's: from here on its holder is not known.
     [[nodiscard]] guard hand_over() noexcept {
-      if (of_ && mode_ == mode::exclusive) of_->forget_writer();
+      if (of_) of_->forget_holder(mode_, place_);
       return std::move(*this);
     }
 
    private:
     friend class basic_shared_mutex;
-    guard(basic_shared_mutex* of, mode how) noexcept : of_(of), mode_(how) {}
+    guard(basic_shared_mutex* of, mode how, std::uint8_t place) noexcept
+        : of_(of), mode_(how), place_(place) {}
     basic_shared_mutex* of_;
     mode mode_;
+    std::uint8_t place_;  // of known_
   };
 
   basic_shared_mutex() = default;
@@ -69,11 +78,14 @@ class basic_shared_mutex {
                   "this task holds the mutex already");
       const bool overtakes =
           mode_ == mode::shared && is_planted("flow: readers overtake a writer in line");
-      return (overtakes || this->of_->line_.is_empty()) && this->of_->let_in(mode_, this->task);
+      if ((overtakes || this->of_->line_.is_empty()) && this->of_->let_in(*this)) return true;
+      WEIR_ASSERT(!this->of_->is_known_reader(this->task) &&
+                  "this task reads under the mutex already, and would wait for itself");
+      return false;
     }
     void left(typename Reach::wakes& woken) noexcept { this->of_->serve(woken); }
     auto& line() noexcept { return this->of_->line_; }
-    result<guard> take() noexcept { return guard(this->of_, mode_); }
+    result<guard> take() noexcept { return guard(this->of_, mode_, place_); }
 
    private:
     friend class basic_shared_mutex;
@@ -83,11 +95,12 @@ class basic_shared_mutex {
       out.put(self.of_->name_);
     }
     static const task_header* held_by(const wait& w) noexcept {
-      return static_cast<const awaiter&>(w).of_->writer_;  // of readers none is known
+      return static_cast<const awaiter&>(w).of_->writer_;
     }
     static constexpr wait_kind kind_{
         .name = "shared_mutex", .cancel = &base::leave, .describe = &describe, .held_by = &held_by};
     mode mode_;
+    std::uint8_t place_ = unknown;  // written by who lets it in
   };
   /// Waits until nobody else holds it.
   [[nodiscard]] awaiter lock() noexcept { return awaiter(*this, mode::exclusive); }
@@ -116,27 +129,50 @@ class basic_shared_mutex {
   template <class, class, class, class>
   friend class line_wait;
 
-  bool let_in(mode how, task_header* task) noexcept {
+  static constexpr std::uint8_t unknown = known_readers_max;
+
+  bool let_in(awaiter& one) noexcept { return let_in(one.mode_, one.task, one.place_); }
+  bool let_in(mode how, const task_header* task, std::uint8_t& place) noexcept {
     if (has_writer_ || (how == mode::exclusive && readers_ != 0)) return false;  // (1)
     if (how == mode::exclusive) {
       has_writer_ = true;
       writer_ = task;
     } else {
       ++readers_;
+      place = remember(task);
     }
     return true;
+  }
+  std::uint8_t remember(const task_header* task) noexcept {
+    const auto free = static_cast<std::uint8_t>(std::countr_one(taken_));
+    if (free == unknown) return unknown;
+    taken_ |= static_cast<std::uint8_t>(1u << free);
+    known_[free] = task;
+    return free;
+  }
+  // A place that is free keeps its last one.
+  bool is_known_reader(const task_header* task) const noexcept {
+    for (std::size_t i = 0; i < known_readers_max; ++i) {
+      if (known_[i] == task && (taken_ >> i & 1) != 0) return true;
+    }
+    return false;
   }
   std::optional<guard> try_in(mode how) noexcept {
     const typename Reach::guard held(lock_);
     loop* const on = loop::current();
-    if (!line_.is_empty() || !let_in(how, on ? on->running() : nullptr)) return std::nullopt;
-    return guard(this, how);
+    std::uint8_t place = unknown;
+    if (!line_.is_empty() || !let_in(how, on ? on->running() : nullptr, place)) return std::nullopt;
+    return guard(this, how, place);
   }
-  void forget_writer() noexcept {
+  void forget_holder(mode how, std::uint8_t place) noexcept {
     const typename Reach::guard held(lock_);
-    writer_ = nullptr;
+    if (how == mode::exclusive) {
+      writer_ = nullptr;
+    } else if (place != unknown) {
+      known_[place] = nullptr;
+    }
   }
-  void unlock(mode how) noexcept {
+  void unlock(mode how, std::uint8_t place) noexcept {
     typename Reach::wakes woken;
     const typename Reach::guard held(lock_);
     if (how == mode::exclusive) {
@@ -144,18 +180,21 @@ class basic_shared_mutex {
       writer_ = nullptr;
     } else {
       --readers_;
+      if (place != unknown) taken_ &= static_cast<std::uint8_t>(~(1u << place));  // (3)
     }
     serve(woken);
   }
   void serve(typename Reach::wakes& woken) noexcept {
-    while (!line_.is_empty() && let_in(line_.front().mode_, line_.front().task))  // (2)
+    while (!line_.is_empty() && let_in(line_.front()))  // (2)
       woken.add(line_.pop_front());
   }
 
   [[no_unique_address]] mutable typename Reach::lock lock_;
   bool has_writer_ = false;
-  task_header* writer_ = nullptr;  // only compared: it may have ended
+  std::uint8_t taken_ = 0;               // a bit for each of known_
+  const task_header* writer_ = nullptr;  // only compared, as those of known_: they may have ended
   std::size_t readers_ = 0;
+  std::array<const task_header*, known_readers_max> known_ = {};  // (3)
   const char* name_ = "shared_mutex";
   intrusive_list<awaiter> line_;
 };
@@ -167,10 +206,10 @@ class basic_shared_mutex {
 /// Cancel:  a cancelled lock holds nothing; one that was given the lock goes on with it first.
 /// Order:   first come, first served; readers next to each other in line go in together.
 /// Bound:   nothing is allocated; waiters are bounded by their scopes.
-/// Errors:  destroying it while it is held stops the process, and so does locking it in either mode
-///          in the task that holds it for writing, for that would wait for ever. A task that reads
-///          and calls lock(), or lock_shared() behind one who waits to write, waits for ever, too,
-///          and nothing says so: readers are only counted.
+/// Errors:  destroying it while it is held stops the process, and so does locking it in a task that
+///          holds it where that would wait for itself: in either mode for who writes, and for who
+///          reads lock(), or lock_shared() behind one who waits to write. Of more readers at once
+///          than known_readers_max, those that came last are only counted, and not told.
 /// Threads: one loop; cross::shared_mutex is for several.
 class shared_mutex final : public detail::basic_shared_mutex<detail::one_loop> {
  public:
@@ -184,10 +223,10 @@ namespace cross {
 /// Cancel:  a cancelled lock holds nothing; one that was given the lock goes on with it first.
 /// Order:   first come, first served; readers next to each other in line go in together.
 /// Bound:   nothing is allocated; waiters are bounded by their scopes.
-/// Errors:  destroying it while it is held stops the process, and so does locking it in either mode
-///          in the task that holds it for writing, for that would wait for ever. A task that reads
-///          and calls lock(), or lock_shared() behind one who waits to write, waits for ever, too,
-///          and nothing says so: readers are only counted.
+/// Errors:  destroying it while it is held stops the process, and so does locking it in a task that
+///          holds it where that would wait for itself: in either mode for who writes, and for who
+///          reads lock(), or lock_shared() behind one who waits to write. Of more readers at once
+///          than known_readers_max, those that came last are only counted, and not told.
 /// Threads: any; it outlives every holder.
 class shared_mutex final : public detail::basic_shared_mutex<detail::many_loops> {
  public:

@@ -7,7 +7,9 @@
 
 #include <gmock/gmock.h>
 
+#include <cstddef>
 #include <tuple>
+#include <vector>
 
 namespace weir::shared_mutex_test {
 namespace {
@@ -28,7 +30,7 @@ WEIR_SHARED_LOCK_CONTRACT(cross_shared_mutexes);
 
 FLOW_CONTRACT("a shared mutex says who is inside, and a reader's try fails while a writer waits") {
   typename Kit::shared_mutex door;
-  auto reading = co_await door.lock_shared();
+  auto reading = (co_await door.lock_shared()).hand_over();  // this task will read beside it
   co_await with_scope([&](scope& s) -> task<> {
     s.spawn(
         [](typename Kit::shared_mutex* on) -> task<> {
@@ -66,6 +68,25 @@ FLOW_CONTRACT("a writer that has handed its guard over may lock again, and waits
     EXPECT_EQ(door.readers(), 1u);
   });
   EXPECT_EQ(door.readers(), 0u);
+}
+
+FLOW_CONTRACT("a reader may read again where nobody waits, also when more are in than are known") {
+  typename Kit::shared_mutex door;
+  using guard = typename Kit::shared_mutex::guard;
+  std::vector<guard> inside;
+  for (std::size_t i = 0; i < Kit::shared_mutex::known_readers_max + 2; ++i)
+    inside.push_back(co_await door.lock_shared());
+  EXPECT_EQ(door.readers(), Kit::shared_mutex::known_readers_max + 2);
+  inside.erase(inside.begin(), inside.begin() + 3);
+  inside.push_back(co_await door.lock_shared());
+  inside.clear();
+  EXPECT_EQ(door.readers(), 0u);
+  co_await with_scope([&](scope& s) -> task<> {
+    auto writing = co_await door.lock();
+    s.spawn([](guard) -> task<> { co_await sleep(1_ms); }, writing.hand_over());
+    const auto again = co_await door.lock();  // who has read and left may wait
+    EXPECT_EQ(testing::elapsed(), 1_ms);
+  });
 }
 
 task<> write_both(shared_mutex* first, shared_mutex* second, latch* both_inside) {

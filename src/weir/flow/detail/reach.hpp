@@ -163,6 +163,16 @@ class line_wait : public leaf_wait<Derived, T>, public Reach::place {
   }
 };
 
+/// Ends all waits of a line as `closed`: what each offers as `fail_closed()`.
+template <class Line, class Wakes>
+void close_line(Line& line, Wakes& woken) noexcept {
+  while (!line.is_empty()) {
+    auto& one = line.pop_front();
+    one.fail_closed();
+    woken.add(one);
+  }
+}
+
 /// What halves share. It lives until the last of them has gone, and between loops until the last
 /// wait that stood in line, too: a cancelled one looks at the lock even if its place has just been
 /// decided elsewhere. Derived is what is deleted.
