@@ -17,7 +17,7 @@ algorithm: rotate sort upper_bound
 array: array
 atomic: atomic atomic_thread_fence memory_order memory_order_acq_rel memory_order_acquire memory_order_consume memory_order_relaxed
 atomic: memory_order_release memory_order_seq_cst
-bit: bit_cast bit_width countr_zero endian rotl
+bit: bit_cast bit_width countr_one countr_zero endian rotl
 cctype: isalnum isprint toupper
 charconv: from_chars to_chars
 chrono: chrono
@@ -72,7 +72,7 @@ unordered_map: unordered_map
 unordered_set: unordered_set
 utility: as_const declval exchange forward get ignore in_place in_place_index in_place_t index_sequence index_sequence_for
 utility: make_index_sequence move pair swap unreachable
-variant: get variant
+variant: get monostate variant
 vector: vector
 """
 USE = re.compile(r"(?<![\w:])std::(\w+)|(<=>)")

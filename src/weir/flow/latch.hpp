@@ -178,8 +178,8 @@ class basic_barrier {
 /// Cancel:  a cancelled wait leaves the count as it is.
 /// Order:   waiters go on in the order in which they came.
 /// Bound:   nothing is allocated; waiters are bounded by their scopes.
-/// Errors:  `closed` after close() before the count was zero; counting below zero, and destroying it
-///          while tasks wait, stop the process.
+/// Errors:  `closed` after close() before the count was zero; counting below zero, and destroying
+///          it while tasks wait, stop the process.
 /// Threads: one loop; cross::latch is for several.
 class latch final : public detail::basic_latch<detail::one_loop> {
  public:
@@ -205,8 +205,8 @@ namespace cross {
 /// Cancel:  a cancelled wait leaves the count as it is.
 /// Order:   waiters of one loop go on in the order in which they came.
 /// Bound:   nothing is allocated; waiters are bounded by their scopes.
-/// Errors:  `closed` after close() before the count was zero; counting below zero, and destroying it
-///          while tasks wait, stop the process.
+/// Errors:  `closed` after close() before the count was zero; counting below zero, and destroying
+///          it while tasks wait, stop the process.
 /// Threads: any; it outlives every call of its own.
 class latch final : public detail::basic_latch<detail::many_loops> {
  public:

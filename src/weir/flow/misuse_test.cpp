@@ -53,26 +53,20 @@ task<> destroy_under_a_wait(std::optional<T>* object, Wait wait) {
   });
 }
 
-/// A task locks what it holds for writing already: once more for writing, or for reading.
-template <class Mutex>
-task<> write_twice() {
+/// A task locks what it holds already, in each mode.
+template <class Mutex, auto First, auto Again>
+task<> lock_twice() {
   Mutex door;
-  auto held = co_await door.lock();
-  std::ignore = co_await door.lock();
+  auto held = co_await (door.*First)();
+  std::ignore = co_await (door.*Again)();
 }
 template <class Mutex>
-task<> read_while_writing() {
-  Mutex door;
-  auto held = co_await door.lock();
-  std::ignore = co_await door.lock_shared();
-}
+constexpr auto write_twice = &lock_twice<Mutex, &Mutex::lock, &Mutex::lock>;
+template <class Mutex>
+constexpr auto read_while_writing = &lock_twice<Mutex, &Mutex::lock, &Mutex::lock_shared>;
+template <class Mutex>
+constexpr auto write_while_reading = &lock_twice<Mutex, &Mutex::lock_shared, &Mutex::lock>;
 
-template <class Mutex>
-task<> write_while_reading() {
-  Mutex door;
-  auto held = co_await door.lock_shared();
-  std::ignore = co_await door.lock();
-}
 /// With as many readers inside before as are known but one, and some that have left again.
 template <class Mutex>
 task<> read_behind_a_writer() {
@@ -241,23 +235,23 @@ constexpr misuse all_misuses[] = {
        object.reset();
      }},
     {"a_shared_mutex_locked_again_by_its_writer", "this task holds the mutex already",
-     &write_twice<shared_mutex>},
+     write_twice<shared_mutex>},
     {"a_shared_mutex_read_by_its_writer", "this task holds the mutex already",
-     &read_while_writing<shared_mutex>},
+     read_while_writing<shared_mutex>},
     {"a_shared_mutex_between_loops_locked_again_by_its_writer", "this task holds the mutex already",
-     &write_twice<cross::shared_mutex>},
+     write_twice<cross::shared_mutex>},
     {"a_shared_mutex_between_loops_read_by_its_writer", "this task holds the mutex already",
-     &read_while_writing<cross::shared_mutex>},
+     read_while_writing<cross::shared_mutex>},
     {"a_shared_mutex_locked_by_its_reader", "this task reads under the mutex already",
-     &write_while_reading<shared_mutex>},
+     write_while_reading<shared_mutex>},
     {"a_shared_mutex_read_again_behind_a_writer", "this task reads under the mutex already",
      &read_behind_a_writer<shared_mutex>},
     {"a_shared_mutex_between_loops_locked_by_its_reader", "this task reads under the mutex already",
-     &write_while_reading<cross::shared_mutex>},
+     write_while_reading<cross::shared_mutex>},
     {"a_shared_mutex_between_loops_read_again_behind_a_writer",
      "this task reads under the mutex already", &read_behind_a_writer<cross::shared_mutex>},
     {"a_mutex_between_loops_locked_again", "this task holds the mutex already",
-     &write_twice<cross::mutex>},
+     write_twice<cross::mutex>},
     {"a_once_that_is_made_of_itself", "this task makes the value already",
      &make_of_itself<once<int>>},
     {"a_once_between_loops_that_is_made_of_itself", "this task makes the value already",
