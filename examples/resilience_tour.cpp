@@ -156,6 +156,17 @@ weir::task<> keep_few(pricing& server) {
 }
 // [/few]
 
+// [cached]
+weir::task<> ask_through_a_cache(pricing& server) {
+  weir::call_cache<std::string, int> quotes({.fresh_for = 1_min});
+  for (const char* item : {"figs", "figs", "nuts"}) {
+    auto through = weir::layers(weir::cached(quotes, item), weir::retry_policy(weir::fixed(1_ms)));
+    co_await through.run([&]() -> weir::task<int> { co_return co_await server.quote(item); });
+  }
+  std::printf("cached: 3 asked, %d hit\n", static_cast<int>(quotes.stats().hits));
+}
+// [/cached]
+
 // [layers]
 weir::task<> all_together(pricing& server) {
   weir::retry_budget budget;  // shared by all calls of the program: retries stay a fifth of them
@@ -327,6 +338,8 @@ weir::task<> tour() {
   co_await ask_together(fine);
   pricing small;
   co_await keep_few(small);
+  pricing through;
+  co_await ask_through_a_cache(through);
   pricing again{.failures_left = 2};
   co_await all_together(again);
   static_cast<void>(co_await weir::as_result(weir::with_timeout(1_ms, clean_up_at_night())));

@@ -54,6 +54,9 @@ class basic_call_cache {
   static_assert(may_be_shared<Key, Reach>, "the count of bytes is not atomic: share std::string");
 
  public:
+  using key_type = Key;
+  using value_type = Value;
+
   /// Raises `invalid_argument` for negative times.
   explicit basic_call_cache(cache_options options = {}) : options_(options) {
     if (options.fresh_for < duration() || options.stale_for < duration()) {
@@ -169,6 +172,35 @@ class call_cache final : public detail::basic_call_cache<Key, Value, Hash, detai
 };
 
 }  // namespace cross
+
+/// A place in a cache as one of layers(): the value of the key is looked up, and the layers inside
+/// make it when it is not there: `layers(cached(quotes, "dates"), time_limit(1_s)).run(load)`.
+///
+/// Cancel:  as get().
+/// Order:   as the cache.
+/// Bound:   the cache's; refers to it.
+/// Errors:  as get().
+/// Threads: those of the cache.
+template <class Cache>
+class cached {
+ public:
+  cached(Cache& of, typename Cache::key_type key) : of_(&of), key_(std::move(key)) {}
+
+  template <class F>
+  WEIR_CORO_WRAPPER task<typename Cache::value_type> run(F call) {
+    static_assert(std::is_same_v<std::remove_cvref_t<std::invoke_result_t<F&>>,
+                                 task<typename Cache::value_type>>,
+                  "the call must give a task of the cache's values");
+    return of_->get(key_, std::move(call));
+  }
+  const char* name() const noexcept { return of_->name(); }
+  cache_stats stats() const noexcept { return of_->stats(); }
+
+ private:
+  Cache* of_;
+  typename Cache::key_type key_;
+};
+
 }  // namespace weir
 
 #include <weir/flow/detail/call_cache_impl.hpp>

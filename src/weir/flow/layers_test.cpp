@@ -57,6 +57,26 @@ FLOW_CONTRACT("everything together, around a call that gives a single wait, too"
   EXPECT_EQ(pool.stats().running, 0u);
 }
 
+FLOW_CONTRACT("a cache around other policies makes a value once, and again for another key") {
+  typename Kit::template call_cache<std::string, int> quotes;
+  scripted server({{5_ms, errc::busy}, {5_ms}, {5_ms}});
+  const auto load = [&]() -> task<int> { co_return co_await server.call(); };
+  const auto ask = [&](const char* item, int expected) -> task<> {
+    auto through = layers(cached(quotes, item), retry_policy(fixed(1_ms)), time_limit(1_s));
+    EXPECT_EQ(co_await through.run(load), expected);
+  };
+  co_await with_scope([&](scope& s) -> task<> {
+    for (int i = 0; i < 3; ++i) s.spawn(ask, "dates", 2);
+    co_await s.join();
+  });
+  EXPECT_EQ(elapsed(), 11_ms) << "one call, and one more after it failed";
+  co_await ask("dates", 2);
+  co_await ask("figs", 3);
+  EXPECT_EQ(elapsed(), 16_ms);
+  EXPECT_EQ(server.calls, 3u);
+  EXPECT_EQ(quotes.stats().entries, 2u);
+}
+
 FLOW_CONTRACT("who would wait too long for a token is told when to come again") {
   typename Kit::rate_limiter bucket({.tokens = 1, .per = 1_s, .burst = 1, .name = "mails"});
   typename Kit::rate_limit patient(bucket, 2_s);
