@@ -355,6 +355,7 @@ task<> find_twice(victim& v, testing::name_trouble trouble, LookUp look_up) {
   testing::set_name_servers(testing::world(), "127.0.0.1");
   testing::fake_name_server names;
   names.add("four.test", "10.0.0.2");
+  names.add("here.test", "127.0.0.1");
   names.add_service("_weir._tcp.test", {.host = "four.test", .port = 1});
   names.set_trouble(trouble);
   co_await with_scope([&](scope& s) -> task<> {
@@ -365,6 +366,7 @@ task<> find_twice(victim& v, testing::name_trouble trouble, LookUp look_up) {
     EXPECT_TRUE(found == 1 || (found == 0 && v.was_cancelled()));
     co_await sleep(100_ms);  // the server closes its streams
     EXPECT_EQ(testing::world().open_handles(), before);
+    found = 0;
     co_await look_up(&found);
     EXPECT_EQ(found, 1u);
     co_await sleep(100_ms);
@@ -382,6 +384,19 @@ TEST(CancelledOperations, a_lookup_of_a_host_leaves_no_handle_and_the_next_one_f
       [](victim& v) -> task<> { co_await find_twice(v, testing::name_trouble::none, find_host); });
   cancel_at_every_point([](victim& v) -> task<> {
     co_await find_twice(v, testing::name_trouble::truncated, find_host);  // goes on by stream
+  });
+}
+
+task<> call_host(std::size_t* count) {
+  const listener door = co_await listen({.port = 80});
+  const socket made = co_await connect("here.test", 80);
+  ++*count;
+}
+TEST(CancelledOperations, a_connect_to_a_host_leaves_no_handle_whatever_it_still_waits_for) {
+  cancel_at_every_point(
+      [](victim& v) -> task<> { co_await find_twice(v, testing::name_trouble::none, call_host); });
+  cancel_at_every_point([](victim& v) -> task<> {
+    co_await find_twice(v, testing::name_trouble::silent_on_ipv6, call_host);
   });
 }
 

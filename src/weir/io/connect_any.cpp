@@ -3,11 +3,18 @@
 #include <weir/core/select.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
+#include <weir/io/address_rules.hpp>
+#include <weir/io/resolve.hpp>
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 
 namespace weir {
@@ -40,6 +47,95 @@ task<> begin_one_after_the_other(attempts* all, const std::vector<address>* cand
   }
 }
 
+/// Section 8 of RFC 8305: an answer with IPv6 addresses may come so much later than the other one.
+constexpr duration resolution_delay = duration::milliseconds(50);
+
+/// What servers say about one family of a host.
+struct family_answer {
+  resolved_families family;
+  bool has_come = false;
+  std::exception_ptr failure = nullptr;
+};
+
+/// Tries of a host's addresses while some of them are still asked for.
+struct host_attempts : attempts {
+  const std::string* host = nullptr;
+  std::uint16_t port = 0;
+  const address_rules* rules = nullptr;
+  family_answer ipv6{.family = resolved_families::ipv6};
+  family_answer ipv4{.family = resolved_families::ipv4};
+  std::vector<address> untried;
+  address_family last_tried = address_family::ipv4;
+
+  bool all_have_come() const noexcept { return ipv6.has_come && ipv4.has_come; }
+  /// The families in turn, IPv6 first.
+  address next() {
+    auto at = std::ranges::find_if(untried,
+                                   [&](const address& one) { return one.family() != last_tried; });
+    if (at == untried.end()) at = untried.begin();
+    const address one = *at;
+    untried.erase(at);
+    last_tried = one.family();
+    return one;
+  }
+};
+
+// The addresses themselves are not told: whoever asked may be a stranger who looks for them.
+void leave_out_denied(std::vector<address>& found, const std::string& host,
+                      const address_rules& rules) {
+  std::string rule;
+  std::erase_if(found, [&](const address& one) {
+    const std::string_view denying = rules.denying(one);
+    if (!denying.empty()) rule = denying;
+    return !denying.empty();
+  });
+  if (!found.empty()) return;
+  raise(error(errc::permission_denied,
+              fmt::format("'{}' is at an address that may not be called: it is denied by the rule "
+                          "'{}'",
+                          host, rule)));
+}
+
+task<> look_up(host_attempts* all, family_answer* answer) {
+  try {
+    std::vector<address> found =
+        co_await resolve(*all->host, all->port, {.families = answer->family});
+    if (all->rules) leave_out_denied(found, *all->host, *all->rules);
+    all->untried.insert(all->untried.end(), found.begin(), found.end());
+  } catch (...) {
+    answer->failure = std::current_exception();
+  }
+  answer->has_come = true;
+}
+
+task<> try_as_they_come(host_attempts* all) {
+  scope& around = *all->around;
+  const spawned<void> ipv6 = around.spawn(look_up, all, &all->ipv6);
+  const spawned<void> ipv4 = around.spawn(look_up, all, &all->ipv4);
+  co_await select(ipv6, ipv4);
+  if (!all->ipv6.has_come) co_await select(ipv6, sleep(resolution_delay));
+  while (!all->untried.empty() || !all->all_have_come()) {
+    if (all->untried.empty()) {
+      co_await (all->ipv6.has_come ? ipv4 : ipv6);  // one of them has come
+      continue;
+    }
+    const spawned<void> newest = around.spawn(attempt, all, all->next());
+    if (all->untried.empty() && all->all_have_come()) co_return;
+    co_await select(newest, sleep(attempt_delay_default));
+  }
+}
+
+/// Why a host has no address: that it is not known says less than any other reason.
+std::exception_ptr why_none(const host_attempts& of) {
+  try {
+    std::rethrow_exception(of.ipv4.failure);
+  } catch (const exception& e) {
+    if (e.reason().code() == errc::not_found) return of.ipv6.failure;
+  } catch (...) {
+  }
+  return of.ipv4.failure;
+}
+
 }  // namespace
 
 std::vector<address> in_turn_by_family(std::vector<address> all) {
@@ -69,6 +165,25 @@ task<socket> connect_any(std::vector<address> candidates, duration attempt_delay
   });
   if (!all.winner) std::rethrow_exception(all.failure);
   co_return std::move(*all.winner);
+}
+
+task<socket> connect(std::string host, std::uint16_t port, const address_rules* rules) {
+  if (address::parse(host, port)) {
+    std::vector<address> itself = co_await resolve(host, port);
+    if (rules) leave_out_denied(itself, host, *rules);
+    co_return co_await connect_any(std::move(itself));
+  }
+  host_attempts all;
+  all.host = &host;
+  all.port = port;
+  all.rules = rules;
+  co_await with_scope({.name = "connect"}, [&](scope& s) -> task<> {
+    all.around = &s;
+    co_await try_as_they_come(&all);
+    co_await s.join();  // as above
+  });
+  if (all.winner) co_return std::move(*all.winner);
+  std::rethrow_exception(all.failure ? all.failure : why_none(all));
 }
 
 }  // namespace weir

@@ -1,8 +1,6 @@
 #include <weir/io/resolve.hpp>
 
 #include <weir/core/sleep.hpp>
-#include <weir/io/address_rules.hpp>
-#include <weir/io/connect_any.hpp>
 #include <weir/io/internal/name_query.hpp>
 
 #include <fmt/format.h>
@@ -18,7 +16,8 @@ namespace {
 
 class host_query final : public detail::name_query {
  public:
-  host_query(std::string host, std::uint16_t port) : host_(std::move(host)), port_(port) {}
+  host_query(std::string host, std::uint16_t port, resolved_families families)
+      : host_(std::move(host)), port_(port), families_(families) {}
   ~host_query() { close(); }
 
   std::vector<address>& found() noexcept { return found_; }
@@ -26,8 +25,11 @@ class host_query final : public detail::name_query {
  private:
   void ask() override {
     found_.clear();
+    if (is_of_the_other_family()) return answered(ARES_ENODATA);
     struct ares_addrinfo_hints hints = {};
-    hints.ai_family = AF_UNSPEC;
+    hints.ai_family = families_ == resolved_families::both   ? AF_UNSPEC
+                      : families_ == resolved_families::ipv6 ? AF_INET6
+                                                             : AF_INET;
     hints.ai_socktype = SOCK_STREAM;
     // c-ares looks for its way to each address with sockets of the kernel.
     if (is_in_world()) hints.ai_flags = ARES_AI_NOSORT;
@@ -38,6 +40,20 @@ class host_query final : public detail::name_query {
           if (found) ares_freeaddrinfo(found);
         },
         this);
+  }
+  // A host of /etc/hosts has the addresses that stand there: no server is asked for those of the
+  // other family.
+  bool is_of_the_other_family() noexcept {
+    if (families_ == resolved_families::both || is_in_world()) return false;
+    const bool wants_ipv6 = families_ == resolved_families::ipv6;
+    return !is_in_hosts_file(wants_ipv6 ? AF_INET6 : AF_INET) &&
+           is_in_hosts_file(wants_ipv6 ? AF_INET : AF_INET6);
+  }
+  bool is_in_hosts_file(int family) noexcept {
+    struct hostent* found = nullptr;
+    const int outcome = ares_gethostbyname_file(channel(), host_.c_str(), family, &found);
+    if (found) ares_free_hostent(found);
+    return outcome == ARES_SUCCESS;
   }
   void heard(int status, const struct ares_addrinfo* found) noexcept {
     answered(status);
@@ -67,24 +83,9 @@ class host_query final : public detail::name_query {
 
   std::string host_;
   std::uint16_t port_ = 0;
+  resolved_families families_;
   std::vector<address> found_;
 };
-
-// The addresses themselves are not told: whoever asked may be a stranger who looks for them.
-void leave_out_denied(std::vector<address>& candidates, const std::string& host,
-                      const address_rules& rules) {
-  std::string rule;
-  std::erase_if(candidates, [&](const address& one) {
-    const std::string_view denying = rules.denying(one);
-    if (!denying.empty()) rule = denying;
-    return !denying.empty();
-  });
-  if (!candidates.empty()) return;
-  raise(error(errc::permission_denied,
-              fmt::format("'{}' is at an address that may not be called: it is denied by the rule "
-                          "'{}'",
-                          host, rule)));
-}
 
 }  // namespace
 
@@ -95,17 +96,11 @@ task<std::vector<address>> resolve(std::string host, std::uint16_t port, resolve
   }
   if (!detail::is_plausible_name(host))
     raise(error(errc::invalid_argument, fmt::format("'{}' is no host name", host)));
-  host_query query(host, port);
+  host_query query(host, port, options.families);
   co_await query.run(options);
   if (query.found().empty())
     detail::raise_unresolved(host, query.status() == ARES_SUCCESS ? ARES_ENODATA : query.status());
   co_return std::move(query.found());
-}
-
-task<socket> connect(std::string host, std::uint16_t port, const address_rules* rules) {
-  std::vector<address> candidates = co_await resolve(host, port);
-  if (rules) leave_out_denied(candidates, host, *rules);
-  co_return co_await connect_any(in_turn_by_family(std::move(candidates)));
 }
 
 }  // namespace weir

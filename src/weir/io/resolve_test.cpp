@@ -12,6 +12,9 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <fstream>
+#include <map>
+#include <sstream>
 #include <string>
 
 namespace weir::resolve_test {
@@ -39,6 +42,58 @@ TEST_P(resolving, numbers_and_localhost_ask_nobody) {
     for (const char* here : {"localhost", "localhost.", "LocalHost.", "api.localhost"}) {
       EXPECT_THAT(texts(co_await resolve(here, 80, options)),
                   ::testing::ElementsAre("127.0.0.1:80"));
+    }
+  });
+  EXPECT_EQ(server.questions(), 0);
+}
+
+TEST_P(resolving, one_family_can_be_asked_for) {
+  name_server server(true);
+  run([&]() -> task<> {
+    const auto ask = [&](const char* host, resolved_families families) -> task<std::string> {
+      const auto found =
+          co_await as_result(resolve(host, 80, {.servers = server.where(), .families = families}));
+      co_return found ? found->front().text() : std::string(name(found.error().code()));
+    };
+    EXPECT_THAT(co_await ask("two.test", resolved_families::ipv4),
+                ::testing::StartsWith("127.0.0."));
+    EXPECT_EQ(co_await ask("two.test", resolved_families::ipv6), "not_found");
+    EXPECT_EQ(co_await ask("six.test", resolved_families::ipv6), "[::1]:80");
+    EXPECT_EQ(co_await ask("six.test", resolved_families::ipv4), "not_found");
+    EXPECT_EQ(server.questions(), 4);
+  });
+}
+
+/// Names of /etc/hosts that have IPv4 addresses only, and are not known without it.
+std::vector<std::string> hosts_with_ipv4_only() {
+  std::map<std::string, bool> has_ipv6;
+  std::ifstream table("/etc/hosts");
+  for (std::string line; std::getline(table, line);) {
+    std::istringstream words(line.substr(0, line.find('#')));
+    std::string where;
+    words >> where;
+    for (std::string host; words >> host;) has_ipv6[host] |= where.contains(':');
+  }
+  std::vector<std::string> found;
+  for (const auto& [host, both] : has_ipv6) {
+    if (!both && !host.contains("localhost")) found.push_back(host);
+  }
+  return found;
+}
+
+TEST_P(resolving, a_host_of_the_machines_table_has_what_stands_there_and_no_server_is_asked) {
+  const std::vector<std::string> known = hosts_with_ipv4_only();
+  if (known.empty()) GTEST_SKIP() << "/etc/hosts has no such host";
+  name_server server(true);
+  run([&]() -> task<> {
+    for (const std::string& host : known) {
+      const auto none = co_await as_result(
+          resolve(host, 80, {.servers = server.where(), .families = resolved_families::ipv6}));
+      EXPECT_FALSE(none) << host;
+      if (!none) EXPECT_EQ(none.error().code(), errc::not_found) << host;
+      const auto all = co_await resolve(
+          host, 80, {.servers = server.where(), .families = resolved_families::ipv4});
+      EXPECT_EQ(all.front().family(), address_family::ipv4) << host;
     }
   });
   EXPECT_EQ(server.questions(), 0);

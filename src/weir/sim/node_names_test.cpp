@@ -1,6 +1,7 @@
 // Names between virtual machines: the code that asks name servers is the one that ships, the server
 // is a program on another machine, and what is between them loses datagrams.
 #include <weir/core.hpp>
+#include <weir/io/address_rules.hpp>
 #include <weir/io/resolve.hpp>
 #include <weir/io/resolve_service.hpp>
 #include <weir/io/socket.hpp>
@@ -61,6 +62,26 @@ class NodeNames : public contract::two_machines {
     expect_ended_well(near);
     return found;
   }
+  void listen_on_both() {
+    start(far, []() -> task<> {
+      listener door = co_await listen({.host = "::", .port = 80});
+      for (;;) std::ignore = co_await door.accept();
+    });
+  }
+  /// Connects; `peer` is where that led, or the error, and `took` how long it was.
+  void call(std::string host, const address_rules* denied = nullptr) {
+    name_asked = std::move(host);
+    rules = denied;
+    start(near, [&]() -> task<> {
+      const duration began = all.elapsed();
+      const auto done = co_await as_result(connect(name_asked, 80, rules));
+      took = all.elapsed() - began;
+      peer = done ? done->peer().text() : std::string(name(done.error().code()));
+    });
+    all.run_for(2_min);
+    expect_ended_well(near);
+    EXPECT_EQ(near.world().open_handles(), 0u);
+  }
   link_conditions& to_names() { return all.links().between(near.host(), third.host()); }
   link_conditions& from_names() { return all.links().between(third.host(), near.host()); }
 
@@ -68,6 +89,8 @@ class NodeNames : public contract::two_machines {
   virtual_node& third = all.add({.name = "third"});
   std::string name_asked;
   resolve_options options;
+  const address_rules* rules = nullptr;
+  std::string peer;
   std::vector<std::string> found;
   std::string why;
   duration took;
@@ -190,28 +213,69 @@ TEST_F(NodeNames, without_a_server_are_refused) {
 }
 
 TEST_F(NodeNames, lead_to_their_machine_by_ipv4_where_ipv6_is_broken) {
-  std::string peer;
-  duration connected;
-  start(far, []() -> task<> {
-    listener door = co_await listen({.host = "::", .port = 80});
-    for (;;) std::ignore = co_await door.accept();
-  });
-  const auto call = [&]() -> task<> {
-    const duration began = all.elapsed();
-    const socket to = co_await connect("both.test", 80);
-    connected = all.elapsed() - began;
-    peer = to.peer().text();
-  };
-  start(near, call);
-  all.run_for(1_s);
+  listen_on_both();
+  call("both.test");
   EXPECT_EQ(peer, "[fd00::a00:2]:80");
   to_far().is_ipv6_cut = true;
-  start(near, call);
-  all.run_for(10_s);
-  expect_ended_well(near);
+  call("both.test");
   EXPECT_EQ(peer, "10.0.0.2:80");
-  EXPECT_GE(connected, 250_ms);
-  EXPECT_LT(connected, 270_ms);
+  EXPECT_GE(took, 250_ms);
+  EXPECT_LT(took, 270_ms);
+}
+
+TEST_F(NodeNames, of_ipv6_that_do_not_come_are_waited_for_50_ms) {
+  listen_on_both();
+  names.set_trouble(name_trouble::silent_on_ipv6);
+  call("both.test");
+  EXPECT_EQ(peer, "10.0.0.2:80");
+  EXPECT_GE(took, 50_ms);
+  EXPECT_LT(took, 60_ms);
+  call("six.test");
+  EXPECT_EQ(peer, "timed_out") << "and not that it has no address of IPv4";
+  names.set_trouble(name_trouble::none);
+  call("four.test");
+  EXPECT_EQ(peer, "10.0.0.2:80");
+  EXPECT_LT(took, 10_ms) << "that there are none of IPv6 is an answer";
+  call("six.test");
+  EXPECT_EQ(peer, "[fd00::a00:2]:80");
+  EXPECT_LT(took, 10_ms);
+  call("none.test");
+  EXPECT_EQ(peer, "not_found");
+  EXPECT_LT(took, 10_ms);
+}
+
+TEST_F(NodeNames, of_ipv6_that_come_late_join_the_tries) {
+  listen_on_both();
+  names.set_trouble(name_trouble::silent_on_ipv6);
+  to_far().is_ipv4_cut = true;
+  start(all.add({.name = "fourth"}), [&]() -> task<> {
+    co_await sleep(1_s);
+    names.set_trouble(name_trouble::none);
+  });
+  call("both.test");
+  EXPECT_EQ(peer, "[fd00::a00:2]:80");
+  EXPECT_GE(took, 2_s) << "the second try of the question";
+  EXPECT_LT(took, 3_s);
+}
+
+TEST_F(NodeNames, whose_addresses_are_tried_before_all_have_come_end_with_the_last_ones_error) {
+  start(far, []() -> task<> { co_await sleep(1_h); });
+  names.set_trouble(name_trouble::silent_on_ipv6);
+  call("both.test");
+  EXPECT_EQ(peer, "refused") << "nobody listens, and IPv6 never came";
+  EXPECT_GE(took, 14_s) << "they were waited for";
+}
+
+TEST_F(NodeNames, whose_addresses_are_denied_are_not_called) {
+  listen_on_both();
+  const std::string denied[] = {"fd00::/8"};
+  const address_rules no_ipv6 = address_rules::parse(denied, {}).value();
+  call("both.test", &no_ipv6);
+  EXPECT_EQ(peer, "10.0.0.2:80");
+  call("six.test", &no_ipv6);
+  EXPECT_EQ(peer, "permission_denied");
+  call(far.ipv6_address(), &no_ipv6);
+  EXPECT_EQ(peer, "permission_denied");
 }
 
 TEST_F(NodeNames, of_services_lead_to_their_targets) {
