@@ -57,6 +57,27 @@ WEIR_TEST("a name server that fails refuses the connection") {
 }
 // [/names]
 
+// [service]
+WEIR_TEST("a service leads to the target that is there, though another one comes first") {
+  weir::testing::fake_name_server names;
+  names.add("main.test", "127.0.0.1");
+  names.add("spare.test", "127.0.0.1");
+  names.add_service("_shop._tcp.test", {.host = "main.test", .port = 80, .priority = 10});
+  names.add_service("_shop._tcp.test", {.host = "spare.test", .port = 81, .priority = 20});
+  weir::testing::set_name_servers(weir::testing::world(), "127.0.0.1");
+  co_await with_scope([&](scope& s) -> task<> {
+    co_await names.start(s, *address::parse("127.0.0.1:53"));
+    const listener spare = co_await listen({.port = 81});  // and nobody at 80
+    const std::vector<service_target> targets = co_await resolve_service("_shop._tcp.test");
+    co_await weir::testing::expect_raises<errc::refused>(
+        connect(targets.at(0).host, targets.at(0).port));
+    const socket found = co_await connect(targets.at(1).host, targets.at(1).port);
+    EXPECT_EQ(found.peer(), spare.local());
+    s.cancel();
+  });
+}
+// [/service]
+
 WEIR_TEST("what is no question gets no answer, and the next one gets its own") {
   fake_name_server names;
   names.add("api.test", "127.0.0.1");
