@@ -18,6 +18,7 @@
 #include <barrier>
 #include <cstdint>
 #include <functional>
+#include <latch>
 #include <memory>
 #include <semaphore>
 #include <stdexcept>
@@ -28,6 +29,7 @@
 namespace weir::pool_threads_test {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
 
@@ -257,6 +259,121 @@ TEST(pool_threads, a_cancelled_call_that_runs_is_awaited_and_can_ask_K8) {
     });
     EXPECT_TRUE(was_told);
     EXPECT_TRUE(was_delivered);
+  }());
+}
+
+// Order and theft, with threads that are kept busy by hand: nobody's speed decides.
+
+/// Keeps a thread of a pool busy until open().
+struct busy_thread {
+  std::binary_semaphore begun{0};
+  std::binary_semaphore gate{0};
+
+  void operator()() {
+    begun.release();
+    gate.acquire();
+  }
+  void open() { gate.release(); }
+};
+
+/// Both threads are busy; then six calls come, those of the background first. One thread serves.
+TEST(pool_threads, that_become_free_take_what_is_normal_before_the_background_that_came_earlier) {
+  run_here([]() -> task<> {
+    pool cpu({.threads = 2});
+    busy_thread first;
+    busy_thread second;
+    std::vector<std::string> began;  // written by the one thread that is free
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> { co_await cpu.run(std::ref(first)); });
+      s.spawn([&]() -> task<> { co_await cpu.run(std::ref(second)); });
+      co_await yield();
+      first.begun.acquire();
+      second.begun.acquire();
+      co_await with_scope([&](scope& calls) -> task<> {
+        for (const auto of : {priority::background, priority::normal}) {
+          for (int i = 0; i < 3; ++i) {
+            calls.spawn(
+                [&](priority mine, int me) -> task<> {
+                  const char* const name = mine == priority::normal ? "normal " : "background ";
+                  co_await cpu.run([&] { began.push_back(name + std::to_string(me)); }, mine);
+                },
+                of, i);
+          }
+          co_await yield();
+        }
+        EXPECT_EQ(cpu.stats().waiting, 6u);
+        second.open();
+        co_await calls.join();
+      });
+      first.open();
+      co_await s.join();
+    });
+    EXPECT_THAT(began, ElementsAre("normal 0", "normal 1", "normal 2", "background 0",
+                                   "background 1", "background 2"));
+  }());
+}
+
+job<> note(std::string& into, char what) {
+  into += what;
+  co_return;
+}
+job<> forks_once_it_may(busy_thread& until, std::string& log) {
+  until();
+  co_await fork(note(log, 'b'), note(log, 'b'));
+  log += 'e';
+}
+TEST(pool_threads, at_work_on_the_background_take_a_normal_call_at_its_next_fork) {
+  run_here([]() -> task<> {
+    pool cpu({.threads = 1});
+    busy_thread until;
+    std::string log;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        co_await cpu.run(forks_once_it_may(until, log), priority::background);
+      });
+      co_await yield();
+      until.begun.acquire();
+      s.spawn([&]() -> task<> { co_await cpu.run(note(log, 'n')); });
+      co_await yield();
+      EXPECT_EQ(cpu.stats().waiting, 1u);
+      until.open();
+      co_await s.join();
+    });
+    EXPECT_EQ(log, "nbbe");
+  }());
+}
+
+struct ran_on {
+  std::thread::id forked;
+  std::thread::id kept;
+  std::thread::id offered;
+};
+job<> kept_until(std::latch& other_ran, std::thread::id& here) {
+  here = std::this_thread::get_id();
+  other_ran.wait();  // its thread can't come to what it has offered
+  co_return;
+}
+job<> offered_to_thieves(std::latch& ran, std::thread::id& here) {
+  here = std::this_thread::get_id();
+  ran.count_down();
+  co_return;
+}
+job<> forks_and_stays_busy(ran_on& where) {
+  where.forked = std::this_thread::get_id();
+  std::latch other_ran(1);
+  co_await fork(kept_until(other_ran, where.kept), offered_to_thieves(other_ran, where.offered));
+}
+// Without a thief this test hangs.
+TEST(pool_threads, take_a_job_from_the_thread_that_forked_it_and_is_busy) {
+  run_here([]() -> task<> {
+    for (const auto of : {priority::normal, priority::background}) {
+      pool cpu({.threads = 2});
+      ran_on where;
+      co_await cpu.run(forks_and_stays_busy(where), of);
+      EXPECT_EQ(where.kept, where.forked) << "the first job of a fork stays where it is";
+      EXPECT_NE(where.offered, where.forked);
+      EXPECT_EQ(cpu.stats().stolen, 1u);
+    }
   }());
 }
 
