@@ -8,8 +8,10 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <latch>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -429,6 +431,79 @@ WEIR_TEST("an error that nobody asked for reaches the handler of unhandled error
     nobody_reads.reject(errc::io);
   }
   EXPECT_EQ(heard_errors::texts.size(), 3u);
+}
+
+WEIR_TEST(
+    "an error that no copy of a shared future asked for is told once, when the last has gone") {
+  const heard_errors heard;
+  promise<int> work;
+  std::vector<shared_future<int>> copies(3, work.get_future());
+  copies.pop_back();
+  EXPECT_TRUE(work.reject(error(errc::no_space, "disk 7")));
+  work = promise<int>();
+  copies.pop_back();
+  EXPECT_TRUE(heard_errors::texts.empty()) << "the last copy may still ask";
+  copies.pop_back();
+  WEIR_REQUIRE(heard_errors::texts.size() == 1u);
+  EXPECT_NE(heard_errors::texts[0].find("disk 7"), std::string::npos);
+  // The error passes by the handlers of two copies: each of their futures has it.
+  {
+    const shared_future<int> failed = rejected_future<int>(errc::io);
+    co_await with_scope([&](scope&) -> task<> {
+      failed.then([](const int&) {});
+      failed.then([](const int&) {});
+      co_return;
+    });
+  }
+  EXPECT_EQ(heard_errors::texts.size(), 3u);
+}
+
+WEIR_TEST("an error that one copy of a shared future heard is told for none of the others") {
+  const heard_errors heard;
+  using copy = shared_future<int>;
+  task<> (*const ways[])(const copy&) = {
+      [](const copy& of) -> task<> { co_await testing::expect_raises<errc::io>(of); },
+      [](const copy& of) -> task<> {
+        EXPECT_TRUE(of.failure());
+        co_return;
+      },
+      [](const copy& of) -> task<> {
+        of.ignore_errors();
+        co_return;
+      },
+      [](const copy& of) -> task<> { co_await of.catch_error([](const error&) {}); },
+      [](const copy& of) -> task<> {
+        EXPECT_THROW(of.get(), exception);
+        co_return;
+      },
+  };
+  for (auto* const hear : ways) {
+    std::vector<copy> copies(3, rejected_future<int>(errc::io));
+    co_await hear(copies.back());
+    while (!copies.empty()) copies.pop_back();
+    EXPECT_TRUE(heard_errors::texts.empty()) << "by way " << &hear - ways;
+  }
+}
+
+TEST(SharedFuture, whose_copies_go_on_several_threads_tells_an_unheard_error_once) {
+  constexpr int threads_count = 4;
+  for (const bool is_heard : {false, true}) {
+    const heard_errors heard;
+    std::vector<std::thread> threads;
+    std::latch all(threads_count);
+    {
+      const shared_future<int> failed = rejected_future<int>(errc::io);
+      for (int i = 0; i < threads_count; ++i) {
+        threads.emplace_back([&all, is_mine = is_heard && i == 0, mine = failed]() mutable {
+          all.arrive_and_wait();
+          if (is_mine) EXPECT_TRUE(mine.failure());
+          mine = shared_future<int>();
+        });
+      }
+    }
+    for (std::thread& one : threads) one.join();
+    EXPECT_EQ(heard_errors::texts.size(), is_heard ? 0u : 1u);
+  }
 }
 
 WEIR_TEST("a broken promise that nobody asked is reported by none of the futures made of it") {
