@@ -1,12 +1,16 @@
 #include <weir/flow/c_callback.hpp>
 
 #include <weir/core.hpp>
+#include <weir/flow/thread_loop_test.hpp>
 #include <weir/testing/cancel_points.hpp>
 #include <weir/testing/test.hpp>
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <latch>
 #include <string>
+#include <thread>
 
 namespace weir::c_callback_test {
 namespace {
@@ -68,6 +72,106 @@ TEST(CCallback, a_wait_that_was_cancelled_leaves_the_function_to_be_called) {
     });
     EXPECT_TRUE(got == "of the caller" || (got.empty() && v.was_cancelled()));
   });
+}
+
+/// A kept argument that knows how many there are, on whichever thread they go.
+struct counted {
+  static inline std::atomic<int> living{0};
+  int number = 0;
+  counted(int n) : number(n) { ++living; }  // NOLINT(google-explicit-constructor): as V of C's int
+  counted(const counted& other) : number(other.number) { ++living; }
+  counted(counted&& other) noexcept : number(other.number) { ++living; }
+  counted& operator=(const counted&) = default;
+  counted& operator=(counted&&) = default;
+  ~counted() { --living; }
+};
+
+/// A C library with a thread of its own, which calls what it was given when it is told to.
+struct c_library {
+  c_first* function = nullptr;
+  void* user = nullptr;
+  int got = 0;  // by whoever waited
+  std::jthread caller;
+
+  void call(int with) {
+    caller = std::jthread([this, with] { function(user, with); });
+  }
+  task<> wait() {
+    const std::thread::id mine = std::this_thread::get_id();
+    const counted came = co_await from_c_callback<c_first, counted>([this](auto* to, void* data) {
+      function = to;
+      user = data;
+    });
+    EXPECT_EQ(std::this_thread::get_id(), mine) << "a task goes on where it waits";
+    got = came.number;
+  }
+  /// Calls then(scope) when a task of that scope waits, and ends with it.
+  template <class F>
+  task<> while_one_waits(F then) {
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> { co_await wait(); });
+      co_await yield();
+      then(s);
+    });
+  }
+};
+
+TEST(CCallback, called_on_another_thread_wakes_the_task_on_its_own) {
+  run_on_thread([]() -> task<> {
+    c_library there;
+    co_await there.while_one_waits([&](scope&) { there.call(7); });
+    EXPECT_EQ(there.got, 7);
+    // And when the call is over before anybody waits.
+    const counted at_once = co_await from_c_callback<c_first, counted>(
+        [](auto* function, void* user) { std::thread([=] { function(user, 8); }).join(); });
+    EXPECT_EQ(at_once.number, 8);
+  }).join();
+  EXPECT_EQ(counted::living, 0);
+}
+
+TEST(CCallback, called_on_another_thread_after_the_wait_was_cancelled_frees_what_it_gives) {
+  run_on_thread([]() -> task<> {
+    c_library there;
+    co_await there.while_one_waits([](scope& s) { s.cancel("not wanted"); });
+    there.call(7);
+    there.caller.join();
+    EXPECT_EQ(there.got, 0);
+  }).join();
+  EXPECT_EQ(counted::living, 0);
+}
+
+TEST(CCallback, that_has_come_is_delivered_though_the_waiter_is_cancelled_before_it_goes_on) {
+  run_on_thread([]() -> task<> {
+    c_library there;
+    co_await there.while_one_waits([&](scope& s) {
+      there.call(7);
+      there.caller.join();
+      s.cancel("too late");
+    });
+    EXPECT_EQ(there.got, 7);
+  }).join();
+  EXPECT_EQ(counted::living, 0);
+}
+
+// Whoever is first: the waiter has all of it or nothing, and nothing is left.
+TEST(CCallback, called_on_another_thread_while_the_waiter_is_cancelled_is_heard_or_freed) {
+  run_on_thread([]() -> task<> {
+    for (int round = 1; round <= 200; ++round) {
+      c_library there;
+      std::latch both(2);
+      co_await there.while_one_waits([&](scope& s) {
+        there.caller = std::jthread([&there, &both, round] {
+          both.arrive_and_wait();
+          there.function(there.user, round);
+        });
+        both.arrive_and_wait();
+        s.cancel("at the same time");
+      });
+      there.caller.join();
+      EXPECT_TRUE(there.got == 0 || there.got == round) << there.got;
+      EXPECT_EQ(counted::living, 0);
+    }
+  }).join();
 }
 
 }  // namespace
