@@ -7,8 +7,11 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdint>
+#include <latch>
 #include <memory>
 #include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -123,6 +126,112 @@ TEST_P(CrossChannel, tells_senders_when_the_receiver_goes_in_the_middle) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Capacity, CrossChannel, ::testing::Values(0, 1, 64));
+
+struct numbered {
+  int from = 0;
+  std::int64_t number = 0;
+};
+
+class CrossOverflow : public ::testing::TestWithParam<overflow> {
+ protected:
+  static constexpr std::size_t capacity = 8;
+  static constexpr std::int64_t burst = 100;  // of each sender, before the receiver begins
+  static constexpr int senders = 2;
+
+  channel_options options() const { return {.capacity = capacity, .when_full = GetParam()}; }
+  /// What the channel holds after the bursts.
+  static std::size_t room() { return GetParam() == overflow::latest ? 1 : capacity; }
+  static bool keeps_newest() {
+    return GetParam() == overflow::drop_oldest || GetParam() == overflow::latest;
+  }
+
+  /// A task that sends `items`, and a thread without a loop that does.
+  void begin(const cross::sender<numbered>& to) {
+    threads.push_back(
+        run_on_thread([this, mine = std::make_shared<cross::sender<numbered>>(to)]() -> task<> {
+          for (std::int64_t i = 0; i < items; ++i) {
+            const auto outcome = co_await as_result(mine->send({.from = 0, .number = i}));
+            if (!outcome) {
+              EXPECT_EQ(outcome.error().code(), errc::full);
+              ++refused;
+            }
+            note_burst(i);
+          }
+          mine->close();
+        }));
+    threads.emplace_back([this, mine = to] {
+      for (std::int64_t i = 0; i < items; ++i) {
+        numbered item{.from = 1, .number = i};
+        if (!mine.try_send(item)) ++refused;
+        note_burst(i);
+      }
+    });
+  }
+  /// Receives all there is, and looks whether the numbers of each sender rise.
+  void receive(cross::receiver<numbered>& from) {
+    threads.push_back(run_on_thread([this, &from]() -> task<> {
+      bursts.wait();
+      EXPECT_EQ(from.stats().queued, room());
+      receives.count_down();
+      while (auto item = co_await from.receive()) {
+        if (received++ == 0) first = *item;
+        last = *item;
+        is_in_order = is_in_order && item->number > newest[item->from];
+        newest[item->from] = item->number;
+      }
+    }));
+  }
+  void join() {
+    for (std::thread& one : threads) one.join();
+  }
+
+  std::vector<std::thread> threads;
+  std::latch bursts{senders};
+  std::latch receives{1};
+  std::atomic<std::int64_t> refused{0};
+  std::int64_t received = 0;
+  std::int64_t newest[senders] = {-1, -1};
+  numbered first;
+  numbered last;
+  bool is_in_order = true;
+
+ private:
+  /// Each waits once until the receiver begins, so that the rest is sent while it receives.
+  void note_burst(std::int64_t sent) {
+    if (sent + 1 != burst) return;
+    bursts.count_down();
+    receives.wait();
+  }
+};
+
+TEST_P(CrossOverflow, accounts_for_each_item_and_keeps_the_order_of_each_sender) {
+  auto [to, from] = cross::channel<numbered>(options());
+  begin(to);
+  receive(from);
+  to.close();
+  join();
+  const auto dropped = static_cast<std::int64_t>(from.stats().dropped);
+  EXPECT_EQ(received + dropped + refused, senders * items);
+  EXPECT_TRUE(is_in_order);
+  // At least what the bursts had no room for, and by the policy that was asked for.
+  const std::int64_t lost = GetParam() == overflow::fail ? refused.load() : dropped;
+  EXPECT_GE(lost, senders * burst - static_cast<std::int64_t>(room()));
+  EXPECT_EQ(GetParam() == overflow::fail ? dropped : refused.load(), 0);
+  if (keeps_newest()) {
+    EXPECT_EQ(last.number, items - 1) << "the newest is never dropped";
+  } else {
+    EXPECT_EQ(first.number, 0) << "what is queued stays";
+  }
+}
+
+std::string policy_name(const ::testing::TestParamInfo<overflow>& policy) {
+  constexpr const char* names[] = {"wait", "fail", "drop_newest", "drop_oldest", "latest"};
+  return names[static_cast<int>(policy.param)];
+}
+INSTANTIATE_TEST_SUITE_P(Policy, CrossOverflow,
+                         ::testing::Values(overflow::fail, overflow::drop_newest,
+                                           overflow::drop_oldest, overflow::latest),
+                         policy_name);
 
 TEST(CrossMutex, lets_one_loop_in_at_a_time) {
   cross::mutex door;
