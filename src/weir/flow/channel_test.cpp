@@ -313,6 +313,52 @@ FLOW_CONTRACT("a select over two channels takes an item from one of them only") 
   EXPECT_EQ(got, 20);
 }
 
+/// Of two channels that are always full: how often a select took from the first. Nothing is lost.
+template <class Kit>
+task<int> taken_from_the_first_of_two_full_channels(int rounds) {
+  auto [to_one, one] = Kit::template channel<int>(2);
+  auto [to_other, other] = Kit::template channel<int>(2);
+  int sent[2] = {};
+  int received[2] = {};
+  const auto fill = [](auto& to, int& next) {
+    for (int item = next; to.try_send(item); item = next) ++next;
+  };
+  const auto hear = [&](int which, auto& branch) {
+    if (branch) EXPECT_EQ(**branch, received[which]++);
+  };
+  for (int i = 0; i < rounds; ++i) {
+    fill(to_one, sent[0]);
+    fill(to_other, sent[1]);
+    EXPECT_EQ(one.stats().queued + other.stats().queued, 4u);
+    auto [a, b] = co_await select(one.receive(), other.receive());
+    EXPECT_NE(static_cast<bool>(a), static_cast<bool>(b)) << "each round takes one item";
+    hear(0, a);
+    hear(1, b);
+  }
+  EXPECT_EQ(received[0] + received[1], rounds);
+  while (auto item = one.try_receive()) EXPECT_EQ(*item, received[0]++);
+  while (auto item = other.try_receive()) EXPECT_EQ(*item, received[1]++);
+  EXPECT_EQ(received[0], sent[0]);
+  EXPECT_EQ(received[1], sent[1]);
+  co_return received[0] - 2;
+}
+
+// A fixed seed: the same lots in each run.
+template <class Kit>
+void check_fairness_of_select() {
+  constexpr int half = 5'000;  // of the rounds of a fair coin: five sigma are 250
+  testing::run_virtual(
+      []() -> task<> {
+        const int first = co_await taken_from_the_first_of_two_full_channels<Kit>(2 * half);
+        EXPECT_NEAR(first, half, 250);
+      }(),
+      {.world = {.seed = 7}});
+}
+TEST(Channel, a_select_over_two_full_channels_takes_of_each_about_as_often) {
+  check_fairness_of_select<local_flow>();
+  check_fairness_of_select<cross_flow>();
+}
+
 FLOW_CONTRACT("a select that sends and receives on one channel ends as one of both") {
   auto [to, from] = Kit::template channel<int>(0);
   auto [sent, received, late] = co_await select(to.send(1), from.receive(), sleep(1_ms));
