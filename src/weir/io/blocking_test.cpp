@@ -3,6 +3,7 @@
 #include <weir/io/blocking.hpp>
 
 #include <weir/io/blocking_pool.hpp>
+#include <weir/io/busy_thread_test.hpp>
 #include <weir/io/contract_test.hpp>
 #include <weir/io/internal/spawn_child.hpp>
 #include <weir/testing/allocations.hpp>
@@ -11,6 +12,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <functional>
 #include <memory>
 #include <semaphore>
 #include <stdexcept>
@@ -85,18 +87,12 @@ TEST_P(blocking_call, many_share_a_few_threads) {
 TEST_P(blocking_call, a_full_queue_refuses) {
   run(
       []() -> task<> {
-        std::binary_semaphore gate(0);
-        std::binary_semaphore begun(0);
+        busy_thread one;
         int refused = 0;
         co_await with_scope([&](scope& s) -> task<> {
-          s.spawn([&]() -> task<> {
-            co_await blocking([&] {
-              begun.release();
-              gate.acquire();
-            });
-          });
+          s.spawn([&]() -> task<> { co_await blocking(std::ref(one)); });
           co_await yield();
-          begun.acquire();
+          one.begun.acquire();
           for (int i = 0; i < 5; ++i) {
             s.spawn([&]() -> task<> {
               refused += co_await code_of(blocking([] { return 1; })) == errc::full;
@@ -104,7 +100,7 @@ TEST_P(blocking_call, a_full_queue_refuses) {
           }
           for (int i = 0; i < 5; ++i) co_await yield();
           EXPECT_EQ(refused, 3);
-          gate.release();
+          one.gate.release();
           co_await s.join();
         });
         EXPECT_EQ(refused, 3);

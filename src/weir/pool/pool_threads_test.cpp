@@ -6,6 +6,7 @@
 #include <weir/core/dump.hpp>
 #include <weir/core/string_sink.hpp>
 #include <weir/flow/thread_loop_test.hpp>
+#include <weir/io/busy_thread_test.hpp>
 #include <weir/io/make_driver.hpp>
 #include <weir/pool/fork.hpp>
 #include <weir/pool/parallel_for.hpp>
@@ -214,23 +215,17 @@ TEST(pool_threads, errors_at_the_same_time_are_one_group) {
 TEST(pool_threads, show_in_the_task_tree_what_they_are_at_work_on) {
   run_here([]() -> task<> {
     pool cpu({.name = "cpu", .threads = 2});
-    std::binary_semaphore begun(0);
-    std::binary_semaphore gate(0);
+    busy_thread one;
     co_await with_scope([&](scope& s) -> task<> {
-      s.spawn([&]() -> task<> {
-        co_await cpu.run([&] {
-          begun.release();
-          gate.acquire();
-        });
-      });
+      s.spawn([&]() -> task<> { co_await cpu.run(std::ref(one)); });
       co_await yield();
-      begun.acquire();
+      one.begun.acquire();
       detail::string_sink out;
       detail::print_task_tree(*loop::current(), out);
       EXPECT_THAT(out.text, HasSubstr("waiting for pool \"cpu\": "));
       EXPECT_THAT(out.text, HasSubstr(" on 1 thread since "));
       EXPECT_EQ(cpu.stats().begun, 1u);
-      gate.release();
+      one.gate.release();
       co_await s.join();
     });
   }());
@@ -264,18 +259,6 @@ TEST(pool_threads, a_cancelled_call_that_runs_is_awaited_and_can_ask_K8) {
 
 // Order and theft, with threads that are kept busy by hand: nobody's speed decides.
 
-/// Keeps a thread of a pool busy until open().
-struct busy_thread {
-  std::binary_semaphore begun{0};
-  std::binary_semaphore gate{0};
-
-  void operator()() {
-    begun.release();
-    gate.acquire();
-  }
-  void open() { gate.release(); }
-};
-
 /// Both threads are busy; then six calls come, those of the background first. One thread serves.
 TEST(pool_threads, that_become_free_take_what_is_normal_before_the_background_that_came_earlier) {
   run_here([]() -> task<> {
@@ -302,10 +285,10 @@ TEST(pool_threads, that_become_free_take_what_is_normal_before_the_background_th
           co_await yield();
         }
         EXPECT_EQ(cpu.stats().waiting, 6u);
-        second.open();
+        second.gate.release();
         co_await calls.join();
       });
-      first.open();
+      first.gate.release();
       co_await s.join();
     });
     EXPECT_THAT(began, ElementsAre("normal 0", "normal 1", "normal 2", "background 0",
@@ -336,7 +319,7 @@ TEST(pool_threads, at_work_on_the_background_take_a_normal_call_at_its_next_fork
       s.spawn([&]() -> task<> { co_await cpu.run(note(log, 'n')); });
       co_await yield();
       EXPECT_EQ(cpu.stats().waiting, 1u);
-      until.open();
+      until.gate.release();
       co_await s.join();
     });
     EXPECT_EQ(log, "nbbe");
