@@ -19,9 +19,11 @@ inline constexpr int std_future_slice_ms = 20;
 
 /// Waits for a std::future on a thread of the blocking pool, which it occupies meanwhile:
 /// `int n = co_await from_std_future(std::async(work));` A cancelled wait ends within
-/// std_future_slice_ms and leaves the work alone. A deferred one (std::launch::deferred) runs on
-/// the pool, and then it has no slices. In a simulated run it is looked at every
-/// std_future_slice_ms of virtual time, and no thread waits.
+/// std_future_slice_ms and leaves the work alone. More of them than the pool has threads take
+/// turns, a slice each, behind which other calls stand in line; raises `full` as blocking() does,
+/// at any slice. A deferred one (std::launch::deferred) runs on the pool, and then it has no
+/// slices. In a simulated run it is looked at every std_future_slice_ms of virtual time, and no
+/// thread waits.
 template <class T>
 [[nodiscard]] task<T> from_std_future(std::future<T> from) {
   using std::chrono::milliseconds;
