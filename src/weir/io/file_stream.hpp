@@ -56,7 +56,8 @@ class file_source {
 ///          too, and is written again by whoever goes on.
 /// Order:   from `offset` on, one send at a time.
 /// Bound:   piece_bytes a write; nothing is buffered.
-/// Errors:  those of the file: `no_space`, `io` ...; nothing is durable before file::sync_data().
+/// Errors:  those of the file: `no_space`, `io` ..., which leave what a cancelled send leaves;
+///          nothing is durable before file::sync_data().
 /// Threads: one loop.
 class file_sink {
  public:

@@ -8,6 +8,7 @@
 #include <weir/io/child_process_test.hpp>
 #include <weir/io/contract_test.hpp>
 #include <weir/io/file.hpp>
+#include <weir/io/lowered_limit_test.hpp>
 #include <weir/io/make_driver.hpp>
 #include <weir/io/receive_arena.hpp>
 #include <weir/io/resolve.hpp>
@@ -63,21 +64,6 @@ WEIR_DRIVER_CONTRACT_ON(kernel, uring_drivers);
 
 class kernel_limits : public contract::fixture {};
 INSTANTIATE_TEST_SUITE_P(drivers, kernel_limits, ::testing::ValuesIn(kernel_drivers()), name_of);
-
-// Lowers a limit of the process for as long as it lives.
-class lowered_limit {
- public:
-  lowered_limit(decltype(RLIMIT_NOFILE) which, rlim_t to) : which_(which) {
-    ::getrlimit(which_, &before_);
-    const rlimit now{to, before_.rlim_max};
-    ::setrlimit(which_, &now);
-  }
-  ~lowered_limit() { ::setrlimit(which_, &before_); }
-
- private:
-  decltype(RLIMIT_NOFILE) which_;
-  rlimit before_{};
-};
 
 TEST_P(kernel_limits, without_descriptors_accept_is_full_and_loses_no_connection) {
 #if __has_feature(undefined_behavior_sanitizer)
