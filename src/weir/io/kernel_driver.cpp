@@ -50,18 +50,19 @@ struct sockaddr* as_sockaddr(raw_address& address) noexcept {
 }
 
 // The file of a Unix socket stays when its process dies. When nobody listens behind it any more, it
-// is in the way and of no use.
-bool remove_dead_unix_path(raw_address& address, int type) noexcept {
+// is in the way and of no use. 0: it is gone; EADDRINUSE: it is needed, or something else; else why
+// that can't be asked.
+int remove_dead_unix_path(raw_address& address, int type) noexcept {
   const auto* path = reinterpret_cast<const struct sockaddr_un*>(address.storage);
-  if (path->sun_family != AF_UNIX || path->sun_path[0] == '\0') return false;
+  if (path->sun_family != AF_UNIX || path->sun_path[0] == '\0') return EADDRINUSE;
   struct stat found;  // connecting to a file of another kind is refused as well
-  if (::lstat(path->sun_path, &found) != 0 || !S_ISSOCK(found.st_mode)) return false;
+  if (::lstat(path->sun_path, &found) != 0 || !S_ISSOCK(found.st_mode)) return EADDRINUSE;
   const int probe = ::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (probe < 0) return false;
+  if (probe < 0) return errno;
   const bool is_dead =
       ::connect(probe, as_sockaddr(address), address.size) != 0 && errno == ECONNREFUSED;
   ::close(probe);
-  return is_dead && ::unlink(path->sun_path) == 0;
+  return is_dead && ::unlink(path->sun_path) == 0 ? 0 : EADDRINUSE;
 }
 
 // Of two who start on one Unix path, one could remove what the other has just made, or take it for
@@ -97,12 +98,8 @@ class path_turn {
 
 int bind_to(int handle, raw_address& address, int type) noexcept {
   if (::bind(handle, as_sockaddr(address), address.size) == 0) return 0;
-  const int failure = errno;
-  if (failure != EADDRINUSE || !remove_dead_unix_path(address, type)) {
-    errno = failure;
-    return -1;
-  }
-  return ::bind(handle, as_sockaddr(address), address.size);
+  if (errno == EADDRINUSE) errno = remove_dead_unix_path(address, type);
+  return errno == 0 ? ::bind(handle, as_sockaddr(address), address.size) : -1;
 }
 
 }  // namespace

@@ -11,7 +11,6 @@
 #include <weir/io/lowered_limit_test.hpp>
 #include <weir/io/make_driver.hpp>
 #include <weir/io/receive_arena.hpp>
-#include <weir/io/resolve.hpp>
 #include <weir/testing/allocations.hpp>
 #include <weir/testing/contracts/driver_contract.hpp>
 
@@ -64,28 +63,6 @@ WEIR_DRIVER_CONTRACT_ON(kernel, uring_drivers);
 
 class kernel_limits : public contract::fixture {};
 INSTANTIATE_TEST_SUITE_P(drivers, kernel_limits, ::testing::ValuesIn(kernel_drivers()), name_of);
-
-TEST_P(kernel_limits, without_descriptors_accept_is_full_and_loses_no_connection) {
-#if __has_feature(undefined_behavior_sanitizer)
-  GTEST_SKIP() << "the sanitizer opens descriptors of its own, and reports it when it can't";
-#endif
-  run([]() -> task<> {
-    listener door = co_await listen({});
-    socket client = co_await connect(door.local());
-    socket spare = co_await connect(door.local());
-    {
-      const lowered_limit none(RLIMIT_NOFILE, 3);
-      EXPECT_EQ(co_await code_of(door.accept()), errc::full);
-      EXPECT_EQ(co_await code_of(connect(door.local())), errc::full);
-      EXPECT_EQ(co_await code_of(open_file("/dev/null")), errc::full);
-      const resolve_options once{.tries = 1, .servers = "127.0.0.1:1"};
-      EXPECT_EQ(co_await code_of(resolve("shop.test", 80, once)), errc::full);
-    }
-    co_await client.send("hello");
-    socket server = co_await door.accept();
-    EXPECT_EQ(co_await receive_at_least(server, 5), "hello");
-  });
-}
 
 // The disk is slow: what it is asked for must not wait until all tasks have had their turn.
 TEST_P(kernel_limits, a_durable_write_begins_beside_the_turn) {
