@@ -24,6 +24,31 @@ func pingPong(count int64) uint64 {
 	return played
 }
 
+// A call of a goroutine on another thread: what is to be run goes there with a channel for its answer. It runs in the goroutine
+// that is called, for one of its own could be on any thread.
+type request struct {
+	run    func() uint64
+	answer chan uint64
+}
+
+func callMany(count int64) uint64 {
+	requests := make(chan request, 4096)
+	go func() {
+		runtime.LockOSThread()
+		for one := range requests {
+			one.answer <- one.run()
+		}
+	}()
+	var sum uint64
+	for i := int64(0); i < count; i++ {
+		one := request{func() uint64 { return 1 }, make(chan uint64, 1)}
+		requests <- one
+		sum += <-one.answer
+	}
+	close(requests)
+	return sum
+}
+
 func postMany(count int64) uint64 {
 	posts, done := make(chan func(), 65536), make(chan int)
 	var received uint64
@@ -49,5 +74,6 @@ func main() {
 		scale = 1000
 	}
 	measureWall("ping_pong", 10000/scale, pingPong)
+	measureWall("call", 10000/scale, callMany)
 	measureWall("post", 1000000/scale, postMany)
 }
