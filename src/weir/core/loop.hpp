@@ -168,6 +168,7 @@ class loop {
   void end_what_is_left();
   void turn();
   void run_due() noexcept;
+  time_point lets_timers_gather(time_point until) noexcept;
   void wait_in_driver(time_point until) noexcept;
   void run_ready() noexcept;
   void step(detail::task_header& task) noexcept;
@@ -197,6 +198,7 @@ class loop {
   std::uint32_t steps_left_ = 0;  // of this turn
   std::uint32_t chain_end_ = 0;   // where steps_left_ is when the clock is read next
   time_point turn_time_;
+  bool timers_are_dense_ = false;  // those that the last turn has fired
   detail::timer_wheel timers_;
   scope* root_ = nullptr;  // a root_scope
   scheduling_policy* policy_ = nullptr;

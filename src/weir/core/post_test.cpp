@@ -1,5 +1,6 @@
 // Work that other threads hand to a loop.
 #include <weir/core/loop.hpp>
+#include <weir/core/plain_driver_test.hpp>
 #include <weir/core/scope.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/core/unhandled.hpp>
@@ -179,41 +180,17 @@ TEST(Post, what_it_spawns_too_late_is_cancelled_when_the_loop_is_destroyed) {
 }
 
 /// A driver whose wake() has not returned when the loop that it has woken goes on.
-class slow_to_wake final : public driver {
+class slow_to_wake final : public contract::plain_driver {
  public:
   const char* name() const noexcept override { return "slow to wake"; }
-  time_point now() noexcept override { return in_.now(); }
-  time_point wall_now() noexcept override { return in_.wall_now(); }
-  std::uint64_t random() noexcept override { return in_.random(); }
-  bool submit(io_request& request) noexcept override { return in_.submit(request); }
-  void cancel(io_request& request) noexcept override { in_.cancel(request); }
-  void wait(time_point until) noexcept override { in_.wait(until); }
   void wake() noexcept override {
-    in_.wake();
+    plain_driver::wake();
     for (int i = 0; i < 5000 && !is_loop_gone; ++i) std::this_thread::yield();
     has_loop_gone_first = is_loop_gone.load();
   }
-  bool is_waiting_for_io() const noexcept override { return in_.is_waiting_for_io(); }
-  bool can_be_woken() const noexcept override { return true; }
-  io_handle make_socket(int) noexcept override { return no_such_call; }
-  io_handle make_listener(raw_address&, const listen_options&) noexcept override {
-    return no_such_call;
-  }
-  int address_of(io_handle, bool, raw_address&) noexcept override { return no_such_call; }
-  int set_option(io_handle, int, int, int) noexcept override { return no_such_call; }
-  int status_of(const char*, file_status&) noexcept override { return no_such_call; }
-  int status_of(io_handle, file_status&) noexcept override { return no_such_call; }
-  int list_dir(const char*, void (*)(void*, const char*), void*) noexcept override {
-    return no_such_call;
-  }
-  int lock_file(io_handle) noexcept override { return no_such_call; }
-  void close_now(io_handle) noexcept override {}
 
   std::atomic<bool> is_loop_gone{false};
   std::atomic<bool> has_loop_gone_first{false};
-
- private:
-  virtual_driver in_{with_threads()};
 };
 
 /// A wait for an answer from another thread, which a cancellation asks for and does not replace.

@@ -245,18 +245,20 @@ void timer_wheel::collect(time_point now, std::size_t wanted) noexcept {
   if (now_tick > current_) current_ = now_tick;
 }
 
-void timer_wheel::advance(time_point now, std::size_t fires_max) noexcept {
+std::size_t timer_wheel::advance(time_point now, std::size_t fires_max) noexcept {
   if (count_ == 0) {
     current_ = static_cast<std::uint64_t>(now.ns) >> tick_shift;
-    return;
+    return 0;
   }
   place_fresh();
   if (is_empty(expired_)) collect(now, fires_max);
-  for (; fires_max != 0 && !is_empty(expired_); --fires_max) {
+  std::size_t fired = 0;
+  for (; fired != fires_max && !is_empty(expired_); ++fired) {
     timer& t = timer_of(expired_.next);
     remove(t);
     t.own_kind().fire(t);
   }
+  return fired;
 }
 
 }  // namespace weir::detail

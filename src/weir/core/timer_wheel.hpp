@@ -66,9 +66,10 @@ class timer_wheel {
     t.next = t.prev = nullptr;
     --count_;
   }
-  /// Fires the timers with due <= now, at most fires_max of them; the rest is due at the next call.
-  /// A timer set by one that fires is left for a later call, whatever its due time.
-  void advance(time_point now, std::size_t fires_max = ~std::size_t{0}) noexcept;
+  /// Fires the timers with due <= now, at most fires_max of them, and says how many; the rest is
+  /// due at the next call. A timer set by one that fires is left for a later call, whatever its due
+  /// time.
+  std::size_t advance(time_point now, std::size_t fires_max = ~std::size_t{0}) noexcept;
   /// Not later than the due time of the first timer; never() when there is none.
   time_point next_due() noexcept;
   std::size_t count() const noexcept { return count_; }
