@@ -5,6 +5,7 @@
 #pragma once
 
 #include <weir/base/program_here.hpp>
+#include <weir/core/as_result.hpp>
 #include <weir/core/sleep.hpp>
 #include <weir/flow/promise.hpp>
 #include <weir/io/blocking.hpp>
@@ -20,10 +21,9 @@ inline constexpr int std_future_slice_ms = 20;
 /// Waits for a std::future on a thread of the blocking pool, which it occupies meanwhile:
 /// `int n = co_await from_std_future(std::async(work));` A cancelled wait ends within
 /// std_future_slice_ms and leaves the work alone. More of them than the pool has threads take
-/// turns, a slice each, behind which other calls stand in line; raises `full` as blocking() does,
-/// at any slice. A deferred one (std::launch::deferred) runs on the pool, and then it has no
-/// slices. In a simulated run it is looked at every std_future_slice_ms of virtual time, and no
-/// thread waits.
+/// turns, a slice each, behind which other calls stand in line. Where that line is full, and in a
+/// simulated run, no thread waits: it is looked at every std_future_slice_ms. A deferred one
+/// (std::launch::deferred) runs on the pool, and then it has no slices and may be `full`.
 template <class T>
 [[nodiscard]] task<T> from_std_future(std::future<T> from) {
   using std::chrono::milliseconds;
@@ -32,11 +32,14 @@ template <class T>
   const auto* const simulated = detail::program_here;
   const bool is_simulated = simulated && !simulated->may_have_threads;
   while (from.wait_for(milliseconds(0)) != std::future_status::ready) {
-    if (is_simulated) {
-      co_await sleep(duration::milliseconds(std_future_slice_ms));
-    } else {
-      co_await blocking([&] { from.wait_for(milliseconds(std_future_slice_ms)); });
+    if (!is_simulated) {
+      const auto waited =
+          co_await as_result(blocking([&] { from.wait_for(milliseconds(std_future_slice_ms)); }));
+      co_await checkpoint();
+      if (waited) continue;
+      if (waited.error().code() != errc::full) raise(waited.error());
     }
+    co_await sleep(duration::milliseconds(std_future_slice_ms));
   }
   co_return from.get();
 }
