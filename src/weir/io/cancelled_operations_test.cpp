@@ -6,6 +6,7 @@
 #include <weir/io/datagram_socket.hpp>
 #include <weir/io/file.hpp>
 #include <weir/io/pipe_ends.hpp>
+#include <weir/io/readiness.hpp>
 #include <weir/io/resolve.hpp>
 #include <weir/io/resolve_service.hpp>
 #include <weir/io/signals.hpp>
@@ -16,6 +17,7 @@
 
 #include <errno.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <csignal>
 #include <span>
@@ -23,6 +25,7 @@
 #include <string_view>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 namespace weir::cancelled_operations_test {
 namespace {
@@ -324,6 +327,58 @@ TEST(CancelledOperations, a_wait_for_a_signal_leaves_the_signal_to_the_next) {
       ++heard;
     }
     EXPECT_EQ(heard, 1);
+  });
+}
+
+TEST(CancelledOperations, a_wait_for_readiness_has_read_nothing_and_accepted_nobody) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    listener door = co_await listen({});
+    datagram_socket box = bind_datagrams();
+    auto [from, to] = make_pipe();
+    int ready = 0;
+    co_await with_scope([&, &source = from, &sink = to](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        co_await sleep(1_ms);
+        co_await sink.send("x");
+        const socket client = co_await connect(door.local());
+        datagram_socket sender = open_datagrams();
+        co_await sender.send_to(box.local(), "x");
+        co_await sleep(1_h);
+      });
+      co_await v.run([](const std::vector<int> handles, int* count) -> task<> {
+        for (const int one : handles) *count += co_await wait_readable(one);
+      }({source.handle(), door.handle(), box.handle()}, &ready));
+      if (!v.was_cancelled()) EXPECT_EQ(ready, 3 * POLLIN);
+      EXPECT_EQ((co_await source.receive()).text(), "x");
+      EXPECT_TRUE(co_await door.accept());
+      EXPECT_EQ((co_await box.receive()).text(), "x");
+      s.cancel();
+    });
+  });
+}
+
+TEST(CancelledOperations, a_wait_for_room_leaves_the_room_to_who_sends) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    connection ends = co_await connect_pair();
+    const std::string text(200'000, 'x');  // more than the way to the peer holds
+    std::size_t sent = 0;
+    std::size_t got = 0;
+    co_await with_scope({.timeout = 1_ms},
+                        [&](scope&) -> task<> { co_await ends.client.send(text, &sent); });
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        co_await sleep(1_ms);
+        got = (co_await receive_to_the_end(ends.server)).size();
+      });
+      int ready = 0;
+      co_await v.run([](int handle, int* flags) -> task<> {
+        *flags = co_await wait_writable(handle);
+      }(ends.client.handle(), &ready));
+      if (!v.was_cancelled()) EXPECT_EQ(ready, POLLOUT);
+      co_await ends.client.send(std::string_view(text).substr(sent));
+      co_await ends.client.shutdown_send();
+    });
+    EXPECT_EQ(got, text.size());
   });
 }
 

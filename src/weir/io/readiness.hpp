@@ -25,7 +25,8 @@ class [[nodiscard]] ready_wait final : public io_wait<ready_wait, int> {
 }  // namespace detail
 
 /// Waits until one of the flags (POLLIN, POLLOUT ...) holds for a descriptor that stays open
-/// meanwhile, and gives those that do, POLLERR and POLLHUP included.
+/// meanwhile, and gives those that do, POLLERR and POLLHUP included; over io_uring also
+/// POLLRDHUP, which ends the wait there.
 [[nodiscard]] inline auto wait_ready(int descriptor, int flags) noexcept {
   return detail::ready_wait(descriptor, flags);
 }

@@ -420,7 +420,7 @@ std::int64_t virtual_datagrams::receive(endpoint& e, io_request& request) {
 
 std::int64_t virtual_datagrams::poll(const endpoint& e, std::uint32_t wanted) const {
   std::uint32_t ready = POLLOUT;
-  if (!e.inbox.empty() || e.error) ready |= POLLIN;
+  if (!e.inbox.empty()) ready |= POLLIN;
   if (e.error) ready |= POLLERR;
   ready &= wanted | POLLERR;
   return ready == 0 ? would_block : static_cast<std::int64_t>(ready);

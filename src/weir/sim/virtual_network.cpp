@@ -193,6 +193,7 @@ int virtual_network::make_pipe(io_handle (&ends)[2]) {
   endpoint& writer = make_endpoint(ends[1] = host_.new_handle(), AF_UNIX);
   reader.is = writer.is = endpoint::kind::connected;
   reader.inbox_size = buffer_of(&network_sizes::pipe_buffer);
+  reader.is_pipe = writer.is_pipe = true;
   reader.peer = writer.handle;
   writer.peer = reader.handle;
   reader.is_send_shut = true;
@@ -444,23 +445,31 @@ std::int64_t virtual_network::shutdown(endpoint& e, std::uint32_t how) {
   return 0;
 }
 
+// As poll(2): of each kind of stream what Linux says of it.
 std::int64_t virtual_network::poll(const endpoint& e, std::uint32_t wanted) const {
   std::uint32_t ready = 0;
+  const endpoint* other = at(e.peer);
+  const bool has_room =
+      e.is_remote() ? e.is_broken || e.room_there() != 0 : !other || other->room() != 0;
   if (e.is == endpoint::kind::listening) {
     if (!e.queue.empty()) ready |= POLLIN;
   } else if (e.is == endpoint::kind::connecting) {
     if (e.error) ready |= POLLERR | POLLHUP;
   } else if (e.is == endpoint::kind::fresh) {
     ready |= POLLOUT | POLLHUP;
+  } else if (e.is_pipe && e.is_send_shut) {  // its end to read from
+    if (e.unread() != 0) ready |= POLLIN;
+    if (!other) ready |= POLLHUP;
+  } else if (e.is_pipe) {
+    if (has_room) ready |= POLLOUT;
+    if (!other) ready |= POLLERR;
   } else {
-    const endpoint* other = at(e.peer);
-    const bool is_ended = e.is_inbox_ended || e.is_receive_shut || e.is_broken;
-    if (e.unread() != 0 || is_ended || e.error) ready |= POLLIN;
-    const bool has_room =
-        e.is_remote() ? e.is_broken || e.room_there() != 0 : !other || other->room() != 0;
+    const bool is_gone = e.is_broken || (e.family == AF_UNIX && !other);
+    const bool is_ended = e.is_inbox_ended || e.is_receive_shut || is_gone;
+    if (e.unread() != 0 || is_ended) ready |= POLLIN;
     if (has_room || e.is_send_shut) ready |= POLLOUT;
     if (e.error) ready |= POLLERR;
-    if (is_ended && (e.is_send_shut || e.is_broken)) ready |= POLLHUP;
+    if (is_ended && (e.is_send_shut || is_gone)) ready |= POLLHUP;
     if (is_ended) ready |= POLLRDHUP;
   }
   ready &= wanted | POLLERR | POLLHUP;

@@ -38,6 +38,7 @@ struct virtual_network::endpoint {
 
   // connected
   io_handle peer = -1;  // -1: the other end is closed
+  bool is_pipe = false;
   std::string inbox;
   std::size_t inbox_read = 0;
   detail::buffer_size inbox_size;
