@@ -202,6 +202,10 @@ class driver {  // tidy-allow(shown): weir brings the worlds
   virtual bool has_descriptors() const noexcept { return false; }
   /// Where child processes are started (io/child_host.hpp); null: this world has none.
   virtual child_host* children() noexcept { return nullptr; }
+  /// Of a terminal, in characters: 0 or -errno (-EIO: it is gone).
+  virtual int terminal_size_of(io_handle /*handle*/, int& /*rows*/, int& /*columns*/) noexcept {
+    return no_such_call;
+  }
   /// The local (or the peer's) address of a socket: 0 or -errno.
   virtual int address_of(io_handle handle, bool peer, raw_address& out) noexcept = 0;
   /// A socket option that holds an int (TCP_NODELAY, SO_LINGER seconds ...): 0 or -errno.

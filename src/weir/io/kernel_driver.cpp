@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -378,6 +379,14 @@ int kernel_driver::set_option(io_handle handle, int level, int option, int value
 }
 
 child_host* kernel_driver::children() noexcept { return &detail::kernel_children(); }
+
+int kernel_driver::terminal_size_of(io_handle handle, int& rows, int& columns) noexcept {
+  struct winsize now = {};
+  if (::ioctl(handle, TIOCGWINSZ, &now) != 0) return -errno;
+  rows = now.ws_row;
+  columns = now.ws_col;
+  return 0;
+}
 
 int kernel_driver::status_of(const char* path, file_status& out) noexcept {
   return path_status_now(path, out);

@@ -154,9 +154,10 @@ int take_slot() {
 }  // namespace
 
 raw_mode::raw_mode(const terminal& of, raw_options options) {
+  if (!of) raise(error(errc::closed, "raw mode of a terminal that is closed"));
+  if (!of.io_->has_descriptors()) return;
   const std::lock_guard guard(change_lock);
   slot_ = take_slot();
-  if (!of) raise(error(errc::closed, "raw mode of a terminal that is closed"));
   const int own = ::fcntl(of.handle(), F_DUPFD_CLOEXEC, 0);
   if (own < 0) raise(error::from_os(errno, "raw mode"));
   slot& one = slots[slot_];
@@ -184,6 +185,7 @@ raw_mode::raw_mode(const terminal& of, raw_options options) {
 }
 
 raw_mode::~raw_mode() {
+  if (slot_ < 0) return;
   const std::lock_guard guard(change_lock);
   if (!leave_to_newer(slots[slot_])) put_back(slots[slot_]);
   slots[slot_].is_taken = false;

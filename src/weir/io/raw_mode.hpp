@@ -17,7 +17,8 @@ struct raw_options {
 };
 
 /// While it lives, keys of a terminal arrive at once, are not echoed, and are nothing but keys:
-/// Ctrl-C too. Output stays as it was: a "\n" begins a new line at its start.
+/// Ctrl-C too. Output stays as it was: a "\n" begins a new line at its start. A terminal of the
+/// virtual world has no other mode.
 ///
 /// Cancel:  no waits; a cancelled task ends it as any end of its block does.
 /// Order:   any: of several on one terminal the last one that ends puts back what was before all.
@@ -35,7 +36,7 @@ class [[nodiscard]] raw_mode {
   ~raw_mode();
 
  private:
-  int slot_;
+  int slot_ = -1;  // -1: there is no mode to put back
 };
 
 }  // namespace weir

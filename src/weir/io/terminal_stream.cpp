@@ -74,13 +74,6 @@ task<std::optional<key_press>> terminal::next_key() {
 
 namespace {
 
-/// 0 or -errno; -EIO: the terminal is gone.
-int look_at_size(io_handle of, terminal_size& into) noexcept {
-  struct winsize now = {};
-  if (::ioctl(of, TIOCGWINSZ, &now) != 0) return -errno;
-  into = {.rows = now.ws_row, .columns = now.ws_col};
-  return 0;
-}
 error size_error(int outcome) {
   if (outcome == -EBADF) return {errc::closed, "size of a terminal that is closed"};
   return error::from_os(-outcome, "size of a terminal");
@@ -88,9 +81,14 @@ error size_error(int outcome) {
 
 }  // namespace
 
+int terminal::look_at_size(terminal_size& into) const noexcept {
+  if (handle_ < 0) return -EBADF;
+  return io_->terminal_size_of(handle_, into.rows, into.columns);
+}
+
 terminal_size terminal::size() const {
   terminal_size now;
-  if (const int outcome = look_at_size(handle_, now); outcome != 0) raise(size_error(outcome));
+  if (const int outcome = look_at_size(now); outcome != 0) raise(size_error(outcome));
   return now;
 }
 
@@ -101,7 +99,7 @@ task<std::optional<terminal_size>> terminal::next_size(terminal_size known) cons
   for (;;) {
     co_await checkpoint();
     terminal_size now = known;
-    const int outcome = look_at_size(handle_here(), now);
+    const int outcome = handle_here() < 0 ? -EBADF : look_at_size(now);
     if (outcome == -EIO) co_return std::nullopt;
     if (outcome != 0) raise(size_error(outcome));
     if (now != known) co_return now;
@@ -118,7 +116,7 @@ task<std::optional<terminal_size>> terminal::next_size(terminal_size known) cons
         }
       });
       co_await yield();
-      if (look_at_size(handle_, now) != 0 || now != known) s.cancel("the size is another");
+      if (look_at_size(now) != 0 || now != known) s.cancel("the size is another");
     });
     if (failure) std::rethrow_exception(failure);
     if (is_gone) co_return std::nullopt;

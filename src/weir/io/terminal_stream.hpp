@@ -73,7 +73,11 @@ class [[nodiscard]] terminal : private detail::socket_owner {
   task<std::optional<terminal_size>> next_size(terminal_size known) const;
 
  private:
+  friend class raw_mode;
+
   void skip_string() noexcept;
+  /// 0 or -errno; -EIO: the terminal is gone.
+  int look_at_size(terminal_size& into) const noexcept;
 
   std::string typed_;  // read, but not a whole key yet
   bool has_paused_ = false;

@@ -430,6 +430,16 @@ int virtual_driver::make_pipe(io_handle (&ends)[2]) noexcept {
   return 0;
 }
 
+int virtual_driver::adopt_stream(io_handle handle) noexcept {
+  const call asked(*this);
+  return world_.network().has(handle) ? 0 : -EBADF;
+}
+
+int virtual_driver::terminal_size_of(io_handle handle, int& rows, int& columns) noexcept {
+  const call asked(*this);
+  return is_dead() ? -EIO : world_.network().terminal_size_of(handle, rows, columns);
+}
+
 int virtual_driver::pid() const noexcept {
   return part_ ? part_->pid : virtual_processes::first_pid;
 }

@@ -117,7 +117,9 @@ class virtual_driver final : public driver, private child_host {
   io_handle make_datagram_socket(int family, raw_address& address,
                                  const listen_options& options) noexcept override;
   int make_pipe(io_handle (&ends)[2]) noexcept override;
+  int adopt_stream(io_handle handle) noexcept override;
   child_host* children() noexcept override { return this; }
+  int terminal_size_of(io_handle handle, int& rows, int& columns) noexcept override;
   int address_of(io_handle handle, bool peer, raw_address& out) noexcept override;
   int set_option(io_handle handle, int level, int option, int value) noexcept override;
   int status_of(const char* path, file_status& out) noexcept override;

@@ -87,6 +87,8 @@ void virtual_network::name_open(std::map<io_handle, std::string>& into) const {
       text = is_named ? "a socket at " + local : "a socket";
     } else if (is_named || one->remote.size > detail::path_offset) {
       text = "a socket from " + local + " to " + address(one->remote).text();
+    } else if (one->is_terminal) {
+      text = "a terminal";
     } else {
       text = "an end of a pipe";
     }
@@ -499,7 +501,7 @@ int virtual_network::close(io_handle handle) {
   }
   if (e->is_remote()) close_there(*e, e->resets_on_close || e->unread() != 0);
   if (endpoint* other = at(e->peer)) {
-    if (e->resets_on_close || e->unread() != 0) {
+    if ((e->resets_on_close || e->unread() != 0) && !other->is_terminal) {
       reset(*other);
     } else {
       other->is_inbox_ended = true;

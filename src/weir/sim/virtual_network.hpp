@@ -80,6 +80,10 @@ class virtual_network {
   io_handle make_listener(raw_address& address, const listen_options& options);
   /// Two ends of which the first only receives and the second only sends.
   int make_pipe(io_handle (&ends)[2]);
+  /// What is sent to the first end is typed; the second one is a program's and knows the size.
+  int make_terminal(io_handle (&ends)[2], int rows, int columns);
+  int set_terminal_size(io_handle handle, int rows, int columns);
+  int terminal_size_of(io_handle handle, int& rows, int& columns) const;
   int address_of(io_handle handle, bool peer, raw_address& out) const;
   int set_option(io_handle handle, int level, int option, int value);
 

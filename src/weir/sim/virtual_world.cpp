@@ -1,11 +1,13 @@
 #include <weir/sim/virtual_world.hpp>
 
+#include <weir/base/error.hpp>
 #include <weir/base/probe.hpp>
 #include <weir/io/detail/file_offset.hpp>
 #include <weir/sim/virtual_driver.hpp>
 #include <weir/sim/virtual_processes.hpp>
 
 #include <errno.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <atomic>
@@ -84,6 +86,17 @@ void virtual_world::raise_signal(int number) {
   if (is_survived || death_ != 0) return;  // the first one counts
   death_ = number;
   if (on_death && !options_.is_led) on_death(on_deadlock_context, number);
+}
+
+virtual_terminal virtual_world::make_terminal(int rows, int columns) {
+  io_handle ends[2];
+  const int outcome = network_.make_terminal(ends, rows, columns);
+  if (outcome != 0) raise(error::from_os(-outcome, "make a virtual terminal"));
+  return {.user = ends[0], .program = ends[1]};
+}
+
+void virtual_world::resize_terminal(const virtual_terminal& of, int rows, int columns) {
+  if (network_.set_terminal_size(of.program, rows, columns) == 0) raise_signal(SIGWINCH);
 }
 
 void virtual_world::add_fault(virtual_fault fault) {

@@ -73,6 +73,13 @@ struct disk_illness {
   double lost_write = 0;     // it lands in the page after its own (misdirected), in silence
 };
 
+/// The handles of a terminal: what is sent to `user` is typed and what the program shows is
+/// received from it; to close it hangs up. `weir::terminal screen(io, ends.program)`.
+struct virtual_terminal {
+  io_handle user = -1;
+  io_handle program = -1;
+};
+
 /// The world outside of one or several loops that run one after the other.
 ///
 /// Cancel:  no waits.
@@ -102,6 +109,11 @@ class virtual_world final : private network_host {
   /// dies of it, which is a failure of a run and the end of what runs on a virtual_node, or
   /// nothing happens; to stop programs is the business of virtual_node::signal().
   void raise_signal(int number);
+  /// A terminal in raw mode, of the first program. Raises `full` as a socket does.
+  virtual_terminal make_terminal(int rows = 24, int columns = 80);
+  /// Its user makes it larger or smaller, and the first program is told by SIGWINCH; nothing
+  /// happens to one that is closed.
+  void resize_terminal(const virtual_terminal& of, int rows, int columns);
   bool is_heard(int number) const noexcept { return signals_.is_heard(number); }
   /// The signal that the first program has died of since it began; 0: none.
   int death() const noexcept { return death_; }

@@ -39,6 +39,9 @@ struct virtual_network::endpoint {
   // connected
   io_handle peer = -1;  // -1: the other end is closed
   bool is_pipe = false;
+  bool is_terminal = false;  // a program's end of one
+  int rows = 0;              // of a terminal
+  int columns = 0;
   std::string inbox;
   std::size_t inbox_read = 0;
   detail::buffer_size inbox_size;
