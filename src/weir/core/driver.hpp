@@ -16,6 +16,7 @@ namespace weir {
 
 class child_host;
 class loop;
+class watch_host;
 namespace detail {
 struct task_header;
 }
@@ -202,6 +203,8 @@ class driver {  // tidy-allow(shown): weir brings the worlds
   virtual bool has_descriptors() const noexcept { return false; }
   /// Where child processes are started (io/child_host.hpp); null: this world has none.
   virtual child_host* children() noexcept { return nullptr; }
+  /// Where folders are watched (io/watch_host.hpp); null: this world has none.
+  virtual watch_host* watches() noexcept { return nullptr; }
   /// Of a terminal, in characters: 0 or -errno (-EIO: it is gone).
   virtual int terminal_size_of(io_handle /*handle*/, int& /*rows*/, int& /*columns*/) noexcept {
     return no_such_call;

@@ -7,10 +7,10 @@
 #include <weir/io/blocking.hpp>
 #include <weir/io/internal/watched_tree.hpp>
 #include <weir/io/internal/zero_byte.hpp>
+#include <weir/io/watch_host.hpp>
 
 #include <fmt/format.h>
 #include <sys/inotify.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -168,26 +168,29 @@ task<dir_event> dir_watch::next() {
 dir_watch watch_dir(const std::string& path) {
   if (detail::has_zero(path)) raise(detail::zero_byte("watch", path));
   driver& io = loop::current()->io();
-  if (!io.has_descriptors()) {
+  watch_host* const host = io.watches();
+  if (!host) {
     raise(error(errc::unsupported,
                 fmt::format("watch '{}': the driver '{}' can't", path, io.name())));
   }
-  const int made = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  if (made < 0) raise(watch_failure(errno, path));
-  int failure = 0;
-  if (::inotify_add_watch(made, path.c_str(), detail::watch_mask) < 0) failure = errno;
-  if (failure == 0) failure = -io.adopt_stream(made);
-  if (failure != 0) {
-    ::close(made);
-    raise(watch_failure(failure, path));
+  const io_handle made = host->make_watcher();
+  if (made < 0) raise(watch_failure(-made, path));
+  int outcome = io.adopt_stream(made);
+  if (outcome == 0) outcome = host->watch(made, path.c_str(), detail::watch_mask);
+  if (outcome < 0) {
+    io.close_now(made);
+    raise(watch_failure(-outcome, path));
   }
   return dir_watch(io, made);
 }
 
 task<dir_watch> watch_tree(std::string path, tree_options options) {
   dir_watch made = watch_dir(path);
-  made.tree_ = std::make_shared<detail::watched_tree>(
-      made.from_.handle(), std::filesystem::absolute(path).string(), options.folders_max);
+  driver& io = loop::current()->io();
+  // A virtual machine's programs have no other folder than "/" to be in.
+  const std::string root = io.has_descriptors() ? std::filesystem::absolute(path).string() : path;
+  made.tree_ = std::make_shared<detail::watched_tree>(*io.watches(), made.from_.handle(), root,
+                                                      options.folders_max);
   const std::shared_ptr<detail::watched_tree> tree = made.tree_;
   while (tree->has_to_look()) {
     co_await blocking([tree] { tree->look_around(0); });

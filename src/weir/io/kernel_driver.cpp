@@ -3,6 +3,7 @@
 #include <weir/base/assert.hpp>
 #include <weir/base/error.hpp>
 #include <weir/io/file_calls.hpp>
+#include <weir/io/internal/kernel_watches.hpp>
 #include <weir/io/internal/spawn_child.hpp>
 #include <weir/io/socket_calls.hpp>
 
@@ -379,6 +380,8 @@ int kernel_driver::set_option(io_handle handle, int level, int option, int value
 }
 
 child_host* kernel_driver::children() noexcept { return &detail::kernel_children(); }
+
+watch_host* kernel_driver::watches() noexcept { return &detail::kernel_watches(); }
 
 int kernel_driver::terminal_size_of(io_handle handle, int& rows, int& columns) noexcept {
   struct winsize now = {};

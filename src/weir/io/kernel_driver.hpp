@@ -82,6 +82,7 @@ class kernel_driver : public driver {
   int adopt_stream(io_handle handle) noexcept final;
   bool has_descriptors() const noexcept final { return true; }
   child_host* children() noexcept final;
+  watch_host* watches() noexcept final;
   int terminal_size_of(io_handle handle, int& rows, int& columns) noexcept final;
   int address_of(io_handle handle, bool peer, raw_address& out) noexcept final;
   int set_option(io_handle handle, int level, int option, int value) noexcept final;

@@ -5,6 +5,7 @@
 #include <weir/io/blocking.hpp>
 #include <weir/io/contract_test.hpp>
 #include <weir/io/dir_watch.hpp>
+#include <weir/io/internal/kernel_watches.hpp>
 #include <weir/io/internal/watched_tree.hpp>
 #include <weir/testing/allocations.hpp>
 #include <weir/testing/test.hpp>
@@ -469,7 +470,7 @@ class WatchedTree : public ::testing::Test {
 };
 
 TEST_F(WatchedTree, tells_an_entry_that_was_found_once_although_its_event_comes_later) {
-  detail::watched_tree books(inotify_, root_, 100);
+  detail::watched_tree books(detail::kernel_watches(), inotify_, root_, 100);
   books.look_around(0);
   std::filesystem::create_directories(root_ + "/new");
   std::ofstream(root_ + "/new/x") << "text";
@@ -484,7 +485,7 @@ TEST_F(WatchedTree, tells_an_entry_that_was_found_once_although_its_event_comes_
 }
 
 TEST_F(WatchedTree, does_not_take_a_later_entry_for_one_that_was_found) {
-  detail::watched_tree books(inotify_, root_, 100);
+  detail::watched_tree books(detail::kernel_watches(), inotify_, root_, 100);
   books.look_around(0);
   std::filesystem::create_directories(root_ + "/new");
   std::ofstream(root_ + "/new/x") << "text";
@@ -498,7 +499,7 @@ TEST_F(WatchedTree, does_not_take_a_later_entry_for_one_that_was_found) {
 }
 
 TEST_F(WatchedTree, of_a_folder_with_more_entries_than_there_is_room_for_says_that_it_is_lost) {
-  detail::watched_tree books(inotify_, root_, 100);
+  detail::watched_tree books(detail::kernel_watches(), inotify_, root_, 100);
   books.look_around(0);
   std::filesystem::create_directories(root_ + "/new/sub");
   EXPECT_TRUE(hear(books, number_of(""), IN_CREATE | IN_ISDIR, "new"));
@@ -531,7 +532,7 @@ TEST_F(WatchedTree, survives_want_of_memory) {
     std::filesystem::remove_all(root_);
     std::filesystem::create_directories(root_ + "/a/b");
     std::filesystem::create_directories(root_ + "/c/d");
-    detail::watched_tree books(inotify_, root_, 100);
+    detail::watched_tree books(detail::kernel_watches(), inotify_, root_, 100);
     while (books.has_to_look()) books.look_around(0);
     std::filesystem::create_directories(root_ + "/n/m");
     std::filesystem::rename(root_ + "/a", root_ + "/n/z");

@@ -3,54 +3,12 @@
 #include <weir/base/assert.hpp>
 #include <weir/base/error.hpp>
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <cerrno>
-#include <cstring>
 #include <exception>
 #include <utility>
 #include <vector>
 
 namespace weir::detail {
-
-namespace {
-
-struct open_folder {
-  DIR* stream = nullptr;
-
-  explicit open_folder(const std::string& path, int flags) noexcept {
-    const int number = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
-    if (number < 0) return;
-    stream = ::fdopendir(number);
-    if (!stream) ::close(number);
-  }
-  open_folder(const open_folder&) = delete;
-  open_folder& operator=(const open_folder&) = delete;
-  ~open_folder() {
-    if (stream) ::closedir(stream);
-  }
-
-  /// The next entry but . and .. ; null at the end.
-  const dirent* next() noexcept {
-    while (const dirent* entry = ::readdir(stream)) {
-      if (std::strcmp(entry->d_name, ".") != 0 && std::strcmp(entry->d_name, "..") != 0)
-        return entry;
-    }
-    return nullptr;
-  }
-  bool is_folder(const dirent& entry) noexcept {
-    if (entry.d_type != DT_UNKNOWN) return entry.d_type == DT_DIR;
-    struct stat found;
-    return ::fstatat(::dirfd(stream), entry.d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
-           S_ISDIR(found.st_mode);
-  }
-};
-
-}  // namespace
 
 // A change of the books. One that finds no memory leaves them broken, and the next makes them anew
 // before it begins.
@@ -73,29 +31,30 @@ class watched_tree::change {
   const int failures_before_;
 };
 
-watched_tree::watched_tree(int inotify, std::string root, std::size_t folders_max)
-    : inotify_(::fcntl(inotify, F_DUPFD_CLOEXEC, 0)),
+watched_tree::watched_tree(watch_host& host, io_handle watcher, std::string root,
+                           std::size_t folders_max)
+    : host_(host),
+      watcher_(host.keep(watcher)),
       root_path_(std::move(root)),
       folders_max_(folders_max) {
-  if (inotify_ < 0) raise(error::from_os(errno, "watch a tree"));
+  if (watcher_ < 0) raise(error::from_os(-watcher_, "watch a tree"));
   root_ = watch(root_path_, 0);
   if (root_ < 0) {
-    ::close(inotify_);
+    host_.drop(watcher_);
     raise(error::from_os(-root_, "watch a tree"));
   }
   try {
     start_over();
   } catch (...) {
-    ::close(inotify_);
+    host_.drop(watcher_);
     throw;
   }
 }
 
-watched_tree::~watched_tree() { ::close(inotify_); }
+watched_tree::~watched_tree() { host_.drop(watcher_); }
 
 int watched_tree::watch(const std::string& path, std::uint32_t extra) const noexcept {
-  const int number = ::inotify_add_watch(inotify_, path.c_str(), watch_mask | extra);
-  return number >= 0 ? number : -errno;
+  return host_.watch(watcher_, path.c_str(), watch_mask | extra);
 }
 
 // What was known may be wrong: all of it is looked at again, silently. Watches that stand keep
@@ -240,7 +199,7 @@ void watched_tree::drop(int number) {
     const auto one = folders_.find(gone.back());
     gone.pop_back();
     for (const auto& [name, child] : one->second.children) gone.push_back(child);
-    ::inotify_rm_watch(inotify_, one->first);
+    host_.unwatch(watcher_, one->first);
     folders_.erase(one);
   }
 }
@@ -277,7 +236,7 @@ void watched_tree::look_around(std::size_t unread) {
     look_at(place);
   }
   if (!to_look_.empty()) return;
-  for (const int number : stale_) ::inotify_rm_watch(inotify_, number);
+  for (const int number : stale_) host_.unwatch(watcher_, number);
   stale_.clear();
 }
 
@@ -291,7 +250,7 @@ void watched_tree::look_at(const look& place) {
   if (number == -ENOENT || elsewhere != 0) {
     miss(place);
     if (number >= 0 && !folders_.contains(number) && !stale_.contains(number))
-      ::inotify_rm_watch(inotify_, number);
+      host_.unwatch(watcher_, number);
     return tell_failure(path, elsewhere != 0 ? elsewhere : ENOENT);
   }
   if (number < 0) return tell_failure(path, -number);
@@ -299,7 +258,7 @@ void watched_tree::look_at(const look& place) {
   const auto known = folders_.find(number);
   if (known == folders_.end()) {
     if (folders_.size() >= folders_max_) {
-      ::inotify_rm_watch(inotify_, number);
+      host_.unwatch(watcher_, number);
       return tell_failure(path, ENOSPC);
     }
     attach(number, place.parent, place.name);
@@ -314,51 +273,63 @@ void watched_tree::look_at(const look& place) {
   tell({.what = dir_change::lost});
 }
 
+// The entries of one folder, as they are read. That it is the one that the books mean is asked once
+// it is open, before the first of them counts.
+struct watched_tree::listing {
+  watched_tree& of;
+  int number;
+  bool is_silent;
+  std::string path = of.path_of(number);
+  std::optional<int> elsewhere = {};  // as why_not_in_place()
+  bool has_room = true;
+  bool is_cut = false;
+
+  bool is_in_place() {
+    if (!elsewhere) elsewhere = of.why_not_in_place(number);
+    return *elsewhere == 0;
+  }
+  void add(const char* name, bool is_directory) {
+    if (!is_in_place()) return;
+    if (is_directory && (of.folders_.size() + of.to_look_.size()) / 2 >= of.folders_max_) {
+      if (!std::exchange(is_cut, true)) of.tell_failure(path, ENOSPC);
+    } else if (is_directory) {
+      of.to_look_.push_back({.parent = number, .name = name, .is_silent = is_silent});
+    }
+    if (is_silent || !has_room) return;
+    has_room = of.told_.size() < told_max;
+    if (!has_room) return of.tell({.what = dir_change::lost, .name = path});
+    of.folders_.at(number).found.insert(name);
+    of.tell({.what = dir_change::created,
+             .name = of.path_of(number, name),
+             .is_directory = is_directory,
+             .is_found = true});
+  }
+};
+
 void watched_tree::list(int number, bool is_silent) {
-  const std::string path = path_of(number);
-  open_folder from(root_path_ + '/' + path, number == root_ ? 0 : O_NOFOLLOW);
-  const int failure = from.stream ? 0 : errno;
-  const int elsewhere = why_not_in_place(number);
-  if (failure == ENOENT || elsewhere != 0) {
+  listing all{.of = *this, .number = number, .is_silent = is_silent};
+  const auto add = [](void* to, const char* name, bool is_directory) {
+    static_cast<listing*>(to)->add(name, is_directory);
+  };
+  const int failure =
+      -host_.list_folder((root_path_ + '/' + all.path).c_str(), number == root_, add, &all);
+  if (!all.is_in_place() || failure == ENOENT) {
     miss({.parent = number, .is_silent = is_silent});
-    return tell_failure(path, elsewhere != 0 ? elsewhere : ENOENT);
+    return tell_failure(all.path, all.is_in_place() ? ENOENT : *all.elsewhere);
   }
   if (failure == EMFILE || failure == ENFILE || failure == ENOMEM) {
     list_failure_ = failure;
-    tell({.what = dir_change::lost, .name = path});
+    tell({.what = dir_change::lost, .name = all.path});
   }
-  if (failure != 0) return tell_failure(path, failure);
+  if (failure != 0) return tell_failure(all.path, failure);
   folder& in = folders_.at(number);
-  bool has_room = true;
-  bool is_cut = false;
-  while (const dirent* entry = from.next()) {
-    const bool is_directory = from.is_folder(*entry);
-    if (is_directory && (folders_.size() + to_look_.size()) / 2 >= folders_max_) {
-      if (!std::exchange(is_cut, true)) tell_failure(path, ENOSPC);
-    } else if (is_directory) {
-      to_look_.push_back({.parent = number, .name = entry->d_name, .is_silent = is_silent});
-    }
-    if (is_silent || !has_room) continue;
-    has_room = told_.size() < told_max;
-    if (has_room) {
-      in.found.insert(entry->d_name);
-      tell({.what = dir_change::created,
-            .name = path_of(number, entry->d_name),
-            .is_directory = is_directory,
-            .is_found = true});
-    } else {
-      tell({.what = dir_change::lost, .name = path});
-    }
-  }
   in.found_until = end_of_events();
   if (in.found_until == heard_bytes_) in.found.clear();  // no event of before is to come
 }
 
 // Where the stream of events will be when all is heard that has happened by now.
 std::uint64_t watched_tree::end_of_events() const noexcept {
-  int queued = 0;
-  ::ioctl(inotify_, FIONREAD, &queued);
-  return heard_bytes_ + unread_ + static_cast<std::size_t>(queued);
+  return heard_bytes_ + unread_ + host_.unread_of(watcher_);
 }
 
 // 0: a known folder is where it is said to be; ENOENT: it is not; or why that can't be asked. Of
@@ -369,7 +340,7 @@ int watched_tree::why_not_in_place(int number) const {
   if (found == number) return 0;
   if (found < 0 && found != -ENOSPC) return -found;
   if (found >= 0 && !folders_.contains(found) && !stale_.contains(found))
-    ::inotify_rm_watch(inotify_, found);
+    host_.unwatch(watcher_, found);
   return ENOENT;
 }
 

@@ -21,6 +21,7 @@
 #pragma once
 
 #include <weir/io/dir_watch.hpp>
+#include <weir/io/watch_host.hpp>
 
 #include <sys/inotify.h>
 
@@ -65,8 +66,8 @@ class watched_tree {
   static constexpr std::size_t told_max = 16'384;   // as the kernel's queue
   static constexpr std::size_t looks_at_once = 64;  // so much a cancel waits for
 
-  /// Keeps a copy of the descriptor. Raises as watch_dir().
-  watched_tree(int inotify, std::string root, std::size_t folders_max);
+  /// Keeps a second handle of the watcher. Raises as watch_dir().
+  watched_tree(watch_host& host, io_handle watcher, std::string root, std::size_t folders_max);
   watched_tree(const watched_tree&) = delete;
   watched_tree& operator=(const watched_tree&) = delete;
   ~watched_tree();
@@ -110,6 +111,7 @@ class watched_tree {
   };
 
   class change;
+  struct listing;
 
   void start_over();
   bool hear_self(int number, std::uint32_t mask, dir_event& one);
@@ -129,7 +131,8 @@ class watched_tree {
   void tell_failure(const std::string& path, int number);
   bool is_told_already(int number, const watch_event& raw);
 
-  int inotify_;
+  watch_host& host_;
+  io_handle watcher_;
   std::string root_path_;
   std::size_t folders_max_;
   int root_ = -1;
