@@ -2,32 +2,26 @@
 
 #include <weir/base/assert.hpp>
 #include <weir/io/detail/file_offset.hpp>
+#include <weir/sim/internal/disk_node.hpp>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/inotify.h>
 
 #include <algorithm>
-#include <array>
-#include <cstring>
 #include <iterator>
 #include <string_view>
 #include <utility>
 
 namespace weir {
 
-namespace {
-using page = std::array<char, virtual_disk::page_size>;
-enum node_kind : int { kind_file, kind_folder, kind_socket };
+using namespace detail;
 
+namespace {
 // A sector is the least that goes to the disk and back without a kernel's memory between.
 bool is_of_parts(std::uint64_t offset, std::size_t size) noexcept {
   return (offset | size) % virtual_disk::sector_size != 0;
 }
-
-struct saved_page {
-  std::unique_ptr<page> content;  // null: zeros
-  bool is_lost = false;           // a failed sync forgot it: only writing it again makes it durable
-};
 
 // "." or ".." when a path ends so: such a name can't be removed or given away.
 std::string_view dots_at_end(std::string_view path) noexcept {
@@ -38,82 +32,12 @@ std::string_view dots_at_end(std::string_view path) noexcept {
 }
 }  // namespace
 
-struct virtual_disk::node {
-  int kind = kind_file;
-  std::uint64_t id = 0;
-  std::int64_t modified_wall_ns = 0;
-  std::shared_ptr<std::uint64_t> used;
-
-  std::uint64_t size = 0;
-  std::map<std::uint64_t, std::unique_ptr<page>> pages;  // absent: zeros
-  std::uint64_t synced_size = 0;
-  std::map<std::uint64_t, saved_page> before;  // (1)
-  io_handle lock = -1;
-  std::set<std::uint64_t> broken;  // pages that can't be read
-
-  std::map<std::string, node_ref> entries;
-  bool is_removed = false;  // no name leads to it
-
-  ~node() { *used -= size; }
-  void set_size(std::uint64_t to) noexcept {
-    *used += to - size;
-    size = to;
-  }
-  void save(std::uint64_t index) {
-    const auto [at, is_new] = before.try_emplace(index);
-    at->second.is_lost = false;
-    if (!is_new) return;
-    if (const auto found = pages.find(index); found != pages.end()) {
-      at->second.content = std::make_unique<page>(*found->second);
-    }
-  }
-  page& writable_page(std::uint64_t index) {
-    save(index);
-    auto& at = pages[index];
-    if (!at) at = std::make_unique<page>();
-    return *at;
-  }
-  void write(std::string_view data, std::uint64_t offset) {
-    while (!data.empty()) {
-      const std::uint64_t in_page = offset % page_size;
-      const std::size_t count = std::min<std::size_t>(data.size(), page_size - in_page);
-      std::memcpy(writable_page(offset / page_size).data() + in_page, data.data(), count);
-      data.remove_prefix(count);
-      offset += count;
-    }
-  }
-  void read(char* into, std::size_t count, std::uint64_t offset) const {
-    while (count != 0) {
-      const std::uint64_t in_page = offset % page_size;
-      const std::size_t part = std::min<std::size_t>(count, page_size - in_page);
-      const auto found = pages.find(offset / page_size);
-      if (found == pages.end()) {
-        std::memset(into, 0, part);
-      } else {
-        std::memcpy(into, found->second->data() + in_page, part);
-      }
-      into += part;
-      offset += part;
-      count -= part;
-    }
-  }
-  // Zeros all from `from` on, so that growing again shows zeros.
-  void cut(std::uint64_t from) {
-    if (from % page_size != 0 && pages.contains(from / page_size)) {
-      page& last = writable_page(from / page_size);
-      std::fill(last.begin() + static_cast<std::ptrdiff_t>(from % page_size), last.end(), '\0');
-    }
-    const std::uint64_t first = (from + page_size - 1) / page_size;
-    for (auto at = pages.lower_bound(first); at != pages.end(); at = pages.erase(at)) {
-      save(at->first);
-    }
-  }
-};
-
 virtual_disk::virtual_disk(const virtual_clock& clock, choice_stream random)
     : clock_(clock), random_(random), used_(std::make_shared<std::uint64_t>(0)) {
   root_ = make_node(kind_folder);
-  root_->entries["tmp"] = make_node(kind_folder);
+  const node_ref made = make_node(kind_folder);
+  made->parent = root_.get();
+  root_->entries["tmp"] = made;
 }
 virtual_disk::~virtual_disk() = default;
 
@@ -134,7 +58,7 @@ virtual_disk::place virtual_disk::find(const char* path, io_handle in) const {
     if (found == open_.end()) return {.error = -EBADF};
     begin = found->second.file;
     if (begin->kind != kind_folder) return {.error = -ENOTDIR};
-    if (begin->is_removed) return {.error = -ENOENT};
+    if (is_removed(*begin)) return {.error = -ENOENT};
   }
   if (whole.empty()) return {.error = -ENOENT};
   if (whole.size() >= path_max) return {.error = -ENAMETOOLONG};
@@ -174,13 +98,45 @@ void virtual_disk::set_entry(entry_changes& log, const node_ref& folder, const s
                  .before = found == folder->entries.end() ? nullptr : found->second,
                  .after = to});
   folder->modified_wall_ns = clock_.wall_now().ns;
-  if (found != folder->entries.end()) found->second->is_removed = true;
+  if (found != folder->entries.end()) found->second->parent = nullptr;
   if (to) {
-    to->is_removed = false;
+    to->parent = folder.get();
     folder->entries[name] = std::move(to);
   } else {
     folder->entries.erase(name);
   }
+}
+
+bool virtual_disk::is_removed(const node& one) const noexcept {
+  return !one.parent && &one != root_.get();
+}
+
+std::uint32_t virtual_disk::kind_bit(const node& one) noexcept {
+  return one.kind == kind_folder ? IN_ISDIR : 0;
+}
+
+void virtual_disk::tell(const node& of, std::uint32_t what, std::string_view name,
+                        std::uint32_t cookie) {
+  if (listener_) listener_->heard(of.id, what, name, cookie);
+}
+
+// Of a change of a file its folder hears as well, by the name that it has by now.
+void virtual_disk::tell_file(const node& file, std::uint32_t what) {
+  if (!listener_ || !file.parent) return;
+  const auto& names = file.parent->entries;
+  const auto own =
+      std::ranges::find_if(names, [&](const auto& one) { return one.second.get() == &file; });
+  WEIR_ASSERT(own != names.end());
+  tell(*file.parent, what, own->first);
+  tell(file, what);
+}
+
+// Once no name leads to it and nobody has it open.
+void virtual_disk::tell_end(const node& one) {
+  if (!listener_ || !is_removed(one)) return;
+  const bool is_open =
+      std::ranges::any_of(open_, [&](const auto& by) { return by.second.file.get() == &one; });
+  if (!is_open) tell(one, IN_DELETE_SELF);
 }
 
 void virtual_disk::keep(entry_changes log) {
@@ -199,6 +155,8 @@ int virtual_disk::open(const char* path, std::uint32_t flags, io_handle as, io_h
     at.found = make_node(kind_file);
     set_entry(log, at.folder, at.name, at.found);
     keep(std::move(log));
+    tell(*at.folder, IN_CREATE, at.name);
+    flags &= ~static_cast<std::uint32_t>(O_TRUNC);
   } else {
     if ((flags & O_CREAT) && (flags & O_EXCL)) return -EEXIST;
     if (at.found->kind == kind_socket) return -ENXIO;
@@ -209,6 +167,7 @@ int virtual_disk::open(const char* path, std::uint32_t flags, io_handle as, io_h
   if (flags & O_TRUNC) {  // of a file that is opened for reading, too, as Linux has it
     at.found->cut(0);
     at.found->set_size(0);
+    tell_file(*at.found, IN_MODIFY);
   }
   const bool is_name = in >= 0 && *path != '/';
   std::string whole = is_name ? open_.at(in).path + "/" + path : path;
@@ -234,6 +193,7 @@ int virtual_disk::make_dir(const char* path) {
   entry_changes log;
   set_entry(log, at.folder, at.name, make_node(kind_folder));
   keep(std::move(log));
+  tell(*at.folder, IN_CREATE | IN_ISDIR, at.name);
   return 0;
 }
 
@@ -244,12 +204,16 @@ int virtual_disk::make_socket_file(const char* path, std::uint64_t& out) {
       at.found && at.found->kind == kind_socket && !live_sockets_.contains(at.found->id);
   if (at.found && !is_dead) return -EADDRINUSE;
   entry_changes log;
-  if (is_dead) set_entry(log, at.folder, at.name, nullptr);
+  if (is_dead) {
+    set_entry(log, at.folder, at.name, nullptr);
+    tell(*at.folder, IN_DELETE, at.name);
+  }
   node_ref made = make_node(kind_socket);
   out = made->id;
   live_sockets_.insert(out);
   set_entry(log, at.folder, at.name, std::move(made));
   keep(std::move(log));
+  tell(*at.folder, IN_CREATE, at.name);
   return 0;
 }
 
@@ -275,6 +239,8 @@ int virtual_disk::remove(const char* path, bool is_dir, io_handle in) {
   entry_changes log;
   set_entry(log, at.folder, at.name, nullptr);
   keep(std::move(log));
+  tell(*at.folder, IN_DELETE | kind_bit(*at.found), at.name);
+  tell_end(*at.found);
   return 0;
 }
 
@@ -305,6 +271,12 @@ int virtual_disk::rename(const char* from, const char* to, io_handle in) {
   set_entry(log, source.folder, source.name, nullptr);
   set_entry(log, target.folder, target.name, source.found);
   keep(std::move(log));
+  const std::uint32_t kind = kind_bit(*source.found);
+  const std::uint32_t cookie = ++renames_;
+  tell(*source.folder, IN_MOVED_FROM | kind, source.name, cookie);
+  tell(*target.folder, IN_MOVED_TO | kind, target.name, cookie);
+  tell(*source.found, IN_MOVE_SELF);
+  if (target.found) tell_end(*target.found);
   return 0;
 }
 
@@ -424,6 +396,7 @@ std::int64_t virtual_disk::write_at(io_handle handle, std::string_view data, std
   file.write(data, offset);
   if (offset + data.size() > file.size) file.set_size(offset + data.size());
   file.modified_wall_ns = clock_.wall_now().ns;
+  if (!data.empty()) tell_file(file, IN_MODIFY);
   return static_cast<std::int64_t>(data.size());
 }
 
@@ -469,7 +442,9 @@ int virtual_disk::preallocate(io_handle handle, std::uint64_t offset, std::uint6
   if (!open) return error;
   if (size == 0 || detail::is_beyond_files(offset) || detail::is_beyond_files(size)) return -EINVAL;
   if (detail::is_beyond_files(offset, size)) return -EFBIG;
-  return offset + size <= open->file->size ? 0 : resize(*open->file, offset + size);
+  if (offset + size > open->file->size) error = resize(*open->file, offset + size);
+  if (error == 0) tell_file(*open->file, IN_MODIFY);
+  return error;
 }
 
 int virtual_disk::truncate(io_handle handle, std::uint64_t size) {
@@ -477,7 +452,9 @@ int virtual_disk::truncate(io_handle handle, std::uint64_t size) {
   int error = 0;
   open_file* open = writable(handle, error);
   if (!open || detail::is_beyond_files(size)) return -EINVAL;  // a reader's, too: not EBADF here
-  return resize(*open->file, size);
+  const int outcome = resize(*open->file, size);
+  if (outcome == 0) tell_file(*open->file, IN_MODIFY);
+  return outcome;
 }
 
 int virtual_disk::lock(io_handle handle) {
@@ -492,69 +469,12 @@ int virtual_disk::lock(io_handle handle) {
 int virtual_disk::close(io_handle handle) {
   const auto found = open_.find(handle);
   if (found == open_.end()) return -EBADF;
-  if (found->second.file->lock == handle) found->second.file->lock = -1;
+  const open_file closed = std::move(found->second);
+  if (closed.file->lock == handle) closed.file->lock = -1;
   open_.erase(found);
+  if ((closed.flags & O_ACCMODE) != O_RDONLY) tell_file(*closed.file, IN_CLOSE_WRITE);
+  tell_end(*closed.file);
   return 0;
-}
-
-void virtual_disk::drop_unsynced(node& file, crash_loss loss) {
-  file.lock = -1;
-  const bool keeps_size = loss == crash_loss::some && random_.chance(0.5);
-  const std::uint64_t size = keeps_size ? file.size : file.synced_size;
-  for (auto& [index, saved] : file.before) {
-    page mixed{};
-    if (saved.content) mixed = *saved.content;
-    if (const auto now = file.pages.find(index);
-        loss == crash_loss::some && !saved.is_lost && now != file.pages.end()) {
-      for (std::size_t at = 0; at < page_size; at += sector_size) {
-        if (random_.chance(0.5)) std::memcpy(&mixed[at], &(*now->second)[at], sector_size);
-      }
-    }
-    file.pages[index] = std::make_unique<page>(mixed);
-  }
-  file.cut(size);
-  file.set_size(size);
-  file.before.clear();
-  file.synced_size = size;
-}
-
-void virtual_disk::collect_files(node& folder, std::vector<node*>& out) {
-  for (auto& [name, entry] : folder.entries) {
-    if (entry->kind == kind_file) out.push_back(entry.get());
-    if (entry->kind == kind_folder) collect_files(*entry, out);
-  }
-}
-
-void virtual_disk::crash(crash_loss loss) {
-  open_.clear();
-  live_sockets_.clear();
-  if (loss == crash_loss::none) {
-    std::vector<node*> files;
-    collect_files(*root_, files);
-    for (node* file : files) file->lock = -1;
-    return;
-  }
-  // A prefix of the changes that were not synced survives, as a journaling file system has it.
-  const std::size_t kept = loss == crash_loss::some ? random_.below(log_.size() + 1) : 0;
-  for (std::size_t i = log_.size(); i > kept; --i) {
-    for (auto change = log_[i - 1].rbegin(); change != log_[i - 1].rend(); ++change) {
-      const node_ref folder = change->folder.lock();
-      if (!folder) continue;
-      const auto at = folder->entries.find(change->name);
-      const node_ref now = at == folder->entries.end() ? nullptr : at->second;
-      if (now != change->after) continue;  // a later change of this name is durable
-      if (change->before) {
-        folder->entries[change->name] = change->before;
-        change->before->is_removed = false;
-      } else {
-        folder->entries.erase(change->name);
-      }
-    }
-  }
-  log_.clear();
-  std::vector<node*> files;
-  collect_files(*root_, files);
-  for (node* file : files) drop_unsynced(*file, loss);
 }
 
 std::unique_ptr<std::string> virtual_disk::content_of(const char* path) const {
@@ -581,8 +501,18 @@ int virtual_disk::put_file(const char* path, std::string_view content) {
     const bool is_last = end == std::string::npos;
     const place at = find(whole.substr(0, end).c_str());
     if (at.error) return at.error;
-    if (!at.found) at.folder->entries[at.name] = make_node(is_last ? kind_file : kind_folder);
-    if (is_last) return set_content(path, content);
+    if (!at.found) {
+      const node_ref made = make_node(is_last ? kind_file : kind_folder);
+      made->parent = at.folder.get();
+      at.folder->entries[at.name] = made;
+      tell(*at.folder, IN_CREATE | kind_bit(*made), at.name);
+    }
+    if (!is_last) continue;
+    if (const int error = set_content(path, content); error != 0) return error;
+    const node_ref file = find(path).found;
+    tell_file(*file, IN_MODIFY);
+    tell_file(*file, IN_CLOSE_WRITE);
+    return 0;
   }
 }
 

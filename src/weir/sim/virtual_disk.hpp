@@ -31,6 +31,23 @@ enum class crash_loss : std::uint8_t {
   none,  // all of it: the process died, the machine did not
 };
 
+/// Who hears what happens on a disk: the events of inotify(7).
+///
+/// Cancel:  no waits.
+/// Order:   as it happened; it has when this is called.
+/// Bound:   the listener's.
+/// Errors:  none.
+/// Threads: the disk's.
+class disk_listener {
+ public:
+  /// Of a file or folder by its number (file_status::inode), or of the entry `name` in it.
+  virtual void heard(std::uint64_t of, std::uint32_t what, std::string_view name,
+                     std::uint32_t cookie) = 0;
+
+ protected:
+  ~disk_listener() = default;
+};
+
 /// Files and folders in memory.
 ///
 /// Cancel:  no waits; every call is done when it returns.
@@ -90,6 +107,10 @@ class virtual_disk {
   int lock(io_handle handle);
   int close(io_handle handle);
 
+  /// From here on `one` hears what happens, and nobody else; null: nobody. A file without a name is
+  /// silent, as IN_EXCL_UNLINK has it, and so is a crash.
+  void listen(disk_listener* one) noexcept { listener_ = one; }
+
   /// Closes all files and drops what was not synced.
   void crash(crash_loss loss);
 
@@ -104,12 +125,14 @@ class virtual_disk {
   void name_open(std::map<io_handle, std::string>& into) const;
   /// For tests that damage or look at files from outside: null when there is no such file.
   std::unique_ptr<std::string> content_of(const char* path) const;
+  /// In silence: nobody who watches hears of it.
   int set_content(const char* path, std::string_view content);
   /// The disk can't read the pages of these bytes any more (EIO). A read that begins in front of
   /// them ends there. A write of a part of such a page fails, as it reads the rest first; a write
   /// of all of it mends it.
   int break_pages(const char* path, std::uint64_t offset, std::uint64_t size);
-  /// As if it had always been there: durable, with the folders that it needs.
+  /// As if it had always been there: durable, with the folders that it needs. Who watches hears
+  /// that it is written.
   int put_file(const char* path, std::string_view content);
 
  private:
@@ -135,6 +158,12 @@ class virtual_disk {
   using entry_changes = std::vector<entry_change>;  // of one operation, which is atomic
 
   static file_status status_of(const node& one) noexcept;
+  static std::uint32_t kind_bit(const node& one) noexcept;
+  bool is_removed(const node& one) const noexcept;
+  void tell(const node& of, std::uint32_t what, std::string_view name = {},
+            std::uint32_t cookie = 0);
+  void tell_file(const node& file, std::uint32_t what);
+  void tell_end(const node& one);
   static bool is_direct(const open_file& one) noexcept;
   place find(const char* path, io_handle in = -1) const;
   int sync_entries(const node_ref& folder);
@@ -152,6 +181,8 @@ class virtual_disk {
   std::shared_ptr<std::uint64_t> used_;
   std::uint64_t quota_ = std::uint64_t{1} << 40;
   std::uint64_t nodes_made_ = 0;
+  std::uint32_t renames_ = 0;
+  disk_listener* listener_ = nullptr;
   std::set<std::uint64_t> live_sockets_;  // their files' numbers
   node_ref root_;
   std::unordered_map<io_handle, open_file> open_;

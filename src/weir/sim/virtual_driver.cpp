@@ -173,6 +173,8 @@ bool virtual_driver::start(io_request& request) {
     default:
       if (world_.datagrams().has(request.handle))
         return world_.datagrams().start(request) && finish(request);
+      if (world_.watches().has(request.handle))
+        return world_.watches().start(request) && finish(request);
       return world_.network().start(request) && finish(request);
   }
 }
@@ -232,7 +234,7 @@ void virtual_driver::cancel(io_request& request) noexcept {
   if (request.driver_state == state_to_sync) return;  // a kernel's worker is not stopped either
   const bool is_in_time = request.driver_state == state_to_run ||
                           world_.network().cancel(request) || world_.datagrams().cancel(request) ||
-                          signals().forget(request);
+                          world_.watches().cancel(request) || signals().forget(request);
   if (is_in_time) {
     request.outcome = -ECANCELED;
   } else if (!keys_.contains(&request)) {
@@ -432,7 +434,7 @@ int virtual_driver::make_pipe(io_handle (&ends)[2]) noexcept {
 
 int virtual_driver::adopt_stream(io_handle handle) noexcept {
   const call asked(*this);
-  return world_.network().has(handle) ? 0 : -EBADF;
+  return world_.network().has(handle) || world_.watches().has(handle) ? 0 : -EBADF;
 }
 
 int virtual_driver::terminal_size_of(io_handle handle, int& rows, int& columns) noexcept {
@@ -478,6 +480,46 @@ bool virtual_driver::signal_child(int pid, io_handle /*end*/, int number) noexce
 bool virtual_driver::signal_group(int pid, int number) noexcept {
   const call asked(*this);
   return !is_dead() && world_.processes().send_to_group(pid, number);
+}
+
+io_handle virtual_driver::make_watcher() noexcept {
+  const call asked(*this);
+  const io_handle made = is_dead() ? -EIO : world_.watches().make_watcher();
+  hold(made);
+  return made;
+}
+
+int virtual_driver::watch(io_handle watcher, const char* path, std::uint32_t mask) noexcept {
+  const call asked(*this);
+  return is_dead() ? -EIO : world_.watches().watch(watcher, path, mask);
+}
+
+void virtual_driver::unwatch(io_handle watcher, int number) noexcept {
+  const call asked(*this);
+  if (!is_dead()) world_.watches().unwatch(watcher, number);
+}
+
+std::size_t virtual_driver::unread_of(io_handle watcher) noexcept {
+  return world_.watches().unread_of(watcher);
+}
+
+// There are no threads: who goes on meets a watcher that is closed.
+io_handle virtual_driver::keep(io_handle watcher) noexcept { return watcher; }
+void virtual_driver::drop(io_handle /*kept*/) noexcept {}
+
+int virtual_driver::list_folder(const char* path, bool /*follows*/,
+                                void (*visit)(void*, const char*, bool), void* context) {
+  const call asked(*this);
+  if (is_dead()) return -EIO;
+  std::vector<std::string> names;
+  const int outcome = world_.disk().list_dir(path, names, world_.options().shuffle);
+  for (const std::string& name : names) {
+    file_status one;
+    world_.disk().status_of((std::string(path) + '/' + name).c_str(), one);
+    const detail::program_runs called(caller_);
+    visit(context, name.c_str(), one.is_directory);
+  }
+  return outcome;
 }
 
 int virtual_driver::address_of(io_handle handle, bool peer, raw_address& out) noexcept {

@@ -8,6 +8,7 @@
 #include <weir/core/driver.hpp>
 #include <weir/core/frame.hpp>
 #include <weir/io/child_host.hpp>
+#include <weir/io/watch_host.hpp>
 #include <weir/sim/virtual_signals.hpp>
 #include <weir/sim/virtual_world.hpp>
 
@@ -67,7 +68,7 @@ struct world_label {
 /// Bound:   by the world's handles and buffers.
 /// Errors:  as the world gives them; EIO for everything after the world has crashed.
 /// Threads: one at a time; wake() from any thread when the world's options say so.
-class virtual_driver final : public driver, private child_host {
+class virtual_driver final : public driver, private child_host, private watch_host {
  public:
   /// A driver in a world of its own.
   explicit virtual_driver(virtual_options options = {});
@@ -119,6 +120,7 @@ class virtual_driver final : public driver, private child_host {
   int make_pipe(io_handle (&ends)[2]) noexcept override;
   int adopt_stream(io_handle handle) noexcept override;
   child_host* children() noexcept override { return this; }
+  watch_host* watches() noexcept override { return this; }
   int terminal_size_of(io_handle handle, int& rows, int& columns) noexcept override;
   int address_of(io_handle handle, bool peer, raw_address& out) noexcept override;
   int set_option(io_handle handle, int level, int option, int value) noexcept override;
@@ -159,6 +161,16 @@ class virtual_driver final : public driver, private child_host {
   void reap_child(int pid) noexcept override;
   bool signal_child(int pid, io_handle end, int number) noexcept override;
   bool signal_group(int pid, int number) noexcept override;
+
+  // watch_host
+  io_handle make_watcher() noexcept override;
+  int watch(io_handle watcher, const char* path, std::uint32_t mask) noexcept override;
+  void unwatch(io_handle watcher, int number) noexcept override;
+  std::size_t unread_of(io_handle watcher) noexcept override;
+  io_handle keep(io_handle watcher) noexcept override;
+  void drop(io_handle kept) noexcept override;
+  int list_folder(const char* path, bool follows, void (*visit)(void*, const char*, bool),
+                  void* context) override;
 
   int pid() const noexcept;
   /// Somebody else gives its loop its turns.

@@ -49,13 +49,15 @@ virtual_processes& virtual_world::processes() {
 }
 
 std::size_t virtual_world::open_handles() const noexcept {
-  return network_.open_sockets() + datagrams_.open_sockets() + disk_.open_files();
+  return network_.open_sockets() + datagrams_.open_sockets() + watches_.open_watchers() +
+         disk_.open_files();
 }
 
 std::vector<std::string> virtual_world::open_names() const {
   std::map<io_handle, std::string> all;
   network_.name_open(all);
   datagrams_.name_open(all);
+  watches_.name_open(all);
   disk_.name_open(all);
   std::vector<std::string> names;
   for (auto& [handle, text] : all) names.push_back(std::move(text));
@@ -114,6 +116,7 @@ void virtual_world::crash(crash_loss loss) {
   crash_at_ = 0;
   network_.crash(loss != crash_loss::none);
   datagrams_.crash();
+  watches_.crash();
   signals_.end_all(EIO);
   if (processes_) processes_->crash();
   shared_.clear();
@@ -292,6 +295,7 @@ int virtual_world::close(io_handle handle, const virtual_driver& by) {
     return 0;
   }
   if (datagrams_.has(handle)) return datagrams_.close(handle);
+  if (watches_.has(handle)) return watches_.close(handle);
   offsets_.erase(handle);
   return network_.has(handle) ? network_.close(handle) : disk_.close(handle);
 }

@@ -14,6 +14,7 @@
 #include <weir/sim/virtual_disk.hpp>
 #include <weir/sim/virtual_network.hpp>
 #include <weir/sim/virtual_signals.hpp>
+#include <weir/sim/virtual_watches.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -145,6 +146,7 @@ class virtual_world final : private network_host {
   virtual_disk& disk() noexcept { return disk_; }
   virtual_network& network() noexcept { return network_; }
   virtual_datagrams& datagrams() noexcept { return datagrams_; }
+  virtual_watches& watches() noexcept { return watches_; }
   /// The programs that can be started as child processes, and those that were.
   virtual_processes& processes();
   bool has_processes() const noexcept { return processes_ != nullptr; }
@@ -229,6 +231,7 @@ class virtual_world final : private network_host {
   virtual_disk disk_;
   virtual_network network_;
   virtual_datagrams datagrams_;
+  virtual_watches watches_{*this, disk_};
   static constexpr io_handle first_handle = 3;
   io_handle next_handle_ = first_handle;
   std::uint64_t operations_ = 0;
