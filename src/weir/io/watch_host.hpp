@@ -34,9 +34,8 @@ class watch_host {  // tidy-allow(shown): drivers have it, programs do not meet 
   virtual io_handle keep(io_handle watcher) noexcept = 0;
   virtual void drop(io_handle kept) noexcept = 0;
   /// Calls `visit(context, name, is_folder)` for each entry of a folder but . and .. : 0 or -errno.
-  /// A symbolic link is no folder, also as the last name of `path` unless it `follows`.
-  virtual int list_folder(const char* path, bool follows,
-                          void (*visit)(void*, const char* name, bool is_folder),
+  /// A symbolic link is no folder, nor as the last name of `path` unless that ends with a slash.
+  virtual int list_folder(const char* path, void (*visit)(void*, const char* name, bool is_folder),
                           void* context) = 0;
 
  protected:

@@ -290,10 +290,10 @@ TEST_P(watch_host_contract, a_folder_is_listed_with_what_is_a_folder) {
     const auto add = [](void* to, const char* name, bool is_folder) {
       static_cast<std::map<std::string, bool>*>(to)->emplace(name, is_folder);
     };
-    EXPECT_EQ(watcher::host().list_folder(path("d").c_str(), false, add, &all), 0);
+    EXPECT_EQ(watcher::host().list_folder(path("d").c_str(), add, &all), 0);
     EXPECT_THAT(all, ElementsAre(std::pair("a", false), std::pair("f", true)));
-    EXPECT_EQ(watcher::host().list_folder(in("a").c_str(), true, add, &all), -ENOTDIR);
-    EXPECT_EQ(watcher::host().list_folder(in("b").c_str(), true, add, &all), -ENOENT);
+    EXPECT_EQ(watcher::host().list_folder(in("a").c_str(), add, &all), -ENOTDIR);
+    EXPECT_EQ(watcher::host().list_folder(in("b").c_str(), add, &all), -ENOENT);
   });
 }
 

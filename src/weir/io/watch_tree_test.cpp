@@ -26,6 +26,7 @@
 #include <fstream>
 #include <new>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace weir::watch_tree_test {
@@ -246,7 +247,7 @@ TEST_P(tree_watch, forgets_removed_folders_and_makes_room_for_others) {
 TEST_P(kernel_tree_watch, does_not_follow_symbolic_links) {
   run([&]() -> task<> {
     co_await make(path("outside/deep"));
-    co_await make(path("real"));
+    co_await make(path("real/sub"));
     ::symlink(path("real").c_str(), path("root").c_str());
     ::symlink(path("outside").c_str(), path("real/before").c_str());
     dir_watch watch = co_await watch_tree(path("root"));
@@ -254,7 +255,9 @@ TEST_P(kernel_tree_watch, does_not_follow_symbolic_links) {
     co_await touch(path("outside/silent"));
     co_await touch(path("outside/deep/silent"));
     co_await touch(path("real/file"));
-    EXPECT_THAT(co_await take(watch, 2), ElementsAre("created later", "created file"))
+    co_await touch(path("real/sub/file"));
+    EXPECT_THAT(co_await take(watch, 3),
+                ElementsAre("created later", "created file", "created sub/file"))
         << "the root itself may be a link";
   });
 }
@@ -471,6 +474,53 @@ TEST_F(WatchedTree, does_not_take_a_later_entry_for_one_that_was_found) {
   const int number = number_of("/new");
   for (int heard = 0; heard <= queued; heard += 32) hear(books, number, IN_MODIFY, "other");
   EXPECT_TRUE(hear(books, number, IN_CREATE, "x")) << "what was found has gone unheard";
+}
+
+/// A kernel on which something happens to a folder just before it is opened.
+class busy_host final : public watch_host {
+ public:
+  explicit busy_host(std::string folder, void (*happens)(const std::string&))
+      : folder_(std::move(folder)), happens_(happens) {}
+
+  io_handle make_watcher() noexcept override { return kernel_.make_watcher(); }
+  int watch(io_handle watcher, const char* path, std::uint32_t mask) noexcept override {
+    return kernel_.watch(watcher, path, mask);
+  }
+  void unwatch(io_handle watcher, int number) noexcept override {
+    kernel_.unwatch(watcher, number);
+  }
+  std::size_t unread_of(io_handle watcher) noexcept override { return kernel_.unread_of(watcher); }
+  io_handle keep(io_handle watcher) noexcept override { return kernel_.keep(watcher); }
+  void drop(io_handle kept) noexcept override { kernel_.drop(kept); }
+  int list_folder(const char* path, void (*visit)(void*, const char*, bool),
+                  void* context) override {
+    if (path == folder_) std::exchange(happens_, [](const std::string&) {})(folder_);
+    return kernel_.list_folder(path, visit, context);
+  }
+
+ private:
+  watch_host& kernel_ = detail::kernel_watches();
+  std::string folder_;
+  void (*happens_)(const std::string& folder);
+};
+
+TEST_F(WatchedTree, tells_nothing_of_a_folder_that_takes_the_place_of_another_before_it_is_opened) {
+  busy_host host(root_ + "/new", [](const std::string& folder) {
+    std::filesystem::rename(folder, folder + "-moved");
+    std::filesystem::create_directories(folder);
+    std::ofstream(folder + "/of the other") << "text";
+  });
+  detail::watched_tree books(host, inotify_, root_, 100);
+  books.look_around(0);
+  std::filesystem::create_directories(root_ + "/new");
+  std::ofstream(root_ + "/new/x") << "text";
+  EXPECT_TRUE(hear(books, number_of(""), IN_CREATE | IN_ISDIR, "new"));
+  books.look_around(0);
+  EXPECT_THAT(told(books), ElementsAre());
+  books.move(number_of(""), "new", number_of(""), "new-moved");
+  books.look_around(0);
+  EXPECT_THAT(told(books),
+              ElementsAre("created new-moved/x (found)", "created new/of the other (found)"));
 }
 
 TEST_F(WatchedTree, of_a_folder_with_more_entries_than_there_is_room_for_says_that_it_is_lost) {

@@ -507,8 +507,8 @@ std::size_t virtual_driver::unread_of(io_handle watcher) noexcept {
 io_handle virtual_driver::keep(io_handle watcher) noexcept { return watcher; }
 void virtual_driver::drop(io_handle /*kept*/) noexcept {}
 
-int virtual_driver::list_folder(const char* path, bool /*follows*/,
-                                void (*visit)(void*, const char*, bool), void* context) {
+int virtual_driver::list_folder(const char* path, void (*visit)(void*, const char*, bool),
+                                void* context) {
   const call asked(*this);
   if (is_dead()) return -EIO;
   std::vector<std::string> names;

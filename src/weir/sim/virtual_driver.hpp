@@ -169,7 +169,7 @@ class virtual_driver final : public driver, private child_host, private watch_ho
   std::size_t unread_of(io_handle watcher) noexcept override;
   io_handle keep(io_handle watcher) noexcept override;
   void drop(io_handle kept) noexcept override;
-  int list_folder(const char* path, bool follows, void (*visit)(void*, const char*, bool),
+  int list_folder(const char* path, void (*visit)(void*, const char*, bool),
                   void* context) override;
 
   int pid() const noexcept;

@@ -17,8 +17,8 @@ namespace {
 struct open_folder {
   DIR* stream = nullptr;
 
-  explicit open_folder(const char* path, int flags) noexcept {
-    const int number = ::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
+  explicit open_folder(const char* path) noexcept {
+    const int number = ::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (number < 0) return;
     stream = ::fdopendir(number);
     if (!stream) ::close(number);
@@ -68,9 +68,9 @@ class kernel_watch_host final : public watch_host {
     return made >= 0 ? made : -errno;
   }
   void drop(io_handle kept) noexcept override { ::close(kept); }
-  int list_folder(const char* path, bool follows, void (*visit)(void*, const char*, bool),
+  int list_folder(const char* path, void (*visit)(void*, const char*, bool),
                   void* context) override {
-    open_folder from(path, follows ? 0 : O_NOFOLLOW);
+    open_folder from(path);
     if (!from.stream) return -errno;
     while (const dirent* entry = from.next()) visit(context, entry->d_name, from.is_folder(*entry));
     return 0;

@@ -311,8 +311,8 @@ void watched_tree::list(int number, bool is_silent) {
   const auto add = [](void* to, const char* name, bool is_directory) {
     static_cast<listing*>(to)->add(name, is_directory);
   };
-  const int failure =
-      -host_.list_folder((root_path_ + '/' + all.path).c_str(), number == root_, add, &all);
+  // The root may be a link: its path ends with a slash.
+  const int failure = -host_.list_folder((root_path_ + '/' + all.path).c_str(), add, &all);
   if (!all.is_in_place() || failure == ENOENT) {
     miss({.parent = number, .is_silent = is_silent});
     return tell_failure(all.path, all.is_in_place() ? ENOENT : *all.elsewhere);
