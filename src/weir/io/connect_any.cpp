@@ -4,6 +4,7 @@
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/io/address_rules.hpp>
+#include <weir/io/internal/name_query.hpp>
 #include <weir/io/resolve.hpp>
 
 #include <fmt/format.h>
@@ -125,15 +126,23 @@ task<> try_as_they_come(host_attempts* all) {
   }
 }
 
-/// Why a host has no address: that it is not known says less than any other reason.
-std::exception_ptr why_none(const host_attempts& of) {
+errc code_of(const std::exception_ptr& failure) noexcept {
   try {
-    std::rethrow_exception(of.ipv4.failure);
+    std::rethrow_exception(failure);
   } catch (const exception& e) {
-    if (e.reason().code() == errc::not_found) return of.ipv6.failure;
+    return e.reason().code();
   } catch (...) {
+    return errc::io;
   }
-  return of.ipv4.failure;
+}
+
+/// Why a host has no address: that one is denied says more than any other reason, that none is
+/// known says less.
+std::exception_ptr why_none(const host_attempts& of) noexcept {
+  const errc ipv6 = code_of(of.ipv6.failure);
+  const bool ipv6_says_more =
+      ipv6 == errc::permission_denied || code_of(of.ipv4.failure) == errc::not_found;
+  return ipv6_says_more ? of.ipv6.failure : of.ipv4.failure;
 }
 
 }  // namespace
@@ -168,10 +177,11 @@ task<socket> connect_any(std::vector<address> candidates, duration attempt_delay
 }
 
 task<socket> connect(std::string host, std::uint16_t port, const address_rules* rules) {
-  if (address::parse(host, port)) {
-    std::vector<address> itself = co_await resolve(host, port);
-    if (rules) leave_out_denied(itself, host, *rules);
-    co_return co_await connect_any(std::move(itself));
+  const bool is_literal = address::parse(host, port).has_value();
+  if (is_literal || !co_await detail::is_asked_as_it_is(&host)) {
+    std::vector<address> found = co_await resolve(host, port);
+    if (rules) leave_out_denied(found, host, *rules);
+    co_return co_await connect_any(in_turn_by_family(std::move(found)));
   }
   host_attempts all;
   all.host = &host;

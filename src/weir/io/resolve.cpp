@@ -25,7 +25,6 @@ class host_query final : public detail::name_query {
  private:
   void ask() override {
     found_.clear();
-    if (is_of_the_other_family()) return answered(ARES_ENODATA);
     struct ares_addrinfo_hints hints = {};
     hints.ai_family = families_ == resolved_families::both   ? AF_UNSPEC
                       : families_ == resolved_families::ipv6 ? AF_INET6
@@ -40,20 +39,6 @@ class host_query final : public detail::name_query {
           if (found) ares_freeaddrinfo(found);
         },
         this);
-  }
-  // A host of /etc/hosts has the addresses that stand there: no server is asked for those of the
-  // other family.
-  bool is_of_the_other_family() noexcept {
-    if (families_ == resolved_families::both || is_in_world()) return false;
-    const bool wants_ipv6 = families_ == resolved_families::ipv6;
-    return !is_in_hosts_file(wants_ipv6 ? AF_INET6 : AF_INET) &&
-           is_in_hosts_file(wants_ipv6 ? AF_INET : AF_INET6);
-  }
-  bool is_in_hosts_file(int family) noexcept {
-    struct hostent* found = nullptr;
-    const int outcome = ares_gethostbyname_file(channel(), host_.c_str(), family, &found);
-    if (found) ares_free_hostent(found);
-    return outcome == ARES_SUCCESS;
   }
   void heard(int status, const struct ares_addrinfo* found) noexcept {
     answered(status);

@@ -3,6 +3,7 @@
 #include <weir/io/resolve.hpp>
 
 #include <weir/io/contract_test.hpp>
+#include <weir/io/internal/name_query.hpp>
 #include <weir/io/name_server_test.hpp>
 #include <weir/io/readiness.hpp>
 #include <weir/io/resolve_service.hpp>
@@ -12,9 +13,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <fstream>
-#include <map>
-#include <sstream>
+#include <cstdlib>
 #include <string>
 
 namespace weir::resolve_test {
@@ -64,39 +63,17 @@ TEST_P(resolving, one_family_can_be_asked_for) {
   });
 }
 
-/// Names of /etc/hosts that have IPv4 addresses only, and are not known without it.
-std::vector<std::string> hosts_with_ipv4_only() {
-  std::map<std::string, bool> has_ipv6;
-  std::ifstream table("/etc/hosts");
-  for (std::string line; std::getline(table, line);) {
-    std::istringstream words(line.substr(0, line.find('#')));
-    std::string where;
-    words >> where;
-    for (std::string host; words >> host;) has_ipv6[host] |= where.contains(':');
-  }
-  std::vector<std::string> found;
-  for (const auto& [host, both] : has_ipv6) {
-    if (!both && !host.contains("localhost")) found.push_back(host);
-  }
-  return found;
-}
-
-TEST_P(resolving, a_host_of_the_machines_table_has_what_stands_there_and_no_server_is_asked) {
-  const std::vector<std::string> known = hosts_with_ipv4_only();
-  if (known.empty()) GTEST_SKIP() << "/etc/hosts has no such host";
-  name_server server(true);
-  run([&]() -> task<> {
-    for (const std::string& host : known) {
-      const auto none = co_await as_result(
-          resolve(host, 80, {.servers = server.where(), .families = resolved_families::ipv6}));
-      EXPECT_FALSE(none) << host;
-      if (!none) EXPECT_EQ(none.error().code(), errc::not_found) << host;
-      const auto all = co_await resolve(
-          host, 80, {.servers = server.where(), .families = resolved_families::ipv4});
-      EXPECT_EQ(all.front().family(), address_family::ipv4) << host;
-    }
+TEST_P(resolving, the_families_of_a_name_are_not_asked_for_apart_where_they_could_be_two_hosts) {
+  ASSERT_EQ(::setenv("LOCALDOMAIN", "prod.test", 1), 0);
+  run([]() -> task<> {
+    const std::string relative = "db";
+    const std::string dotted = "api.shop.test";
+    const std::string whole = "api.shop.test.";
+    EXPECT_FALSE(co_await detail::is_asked_as_it_is(&relative));
+    EXPECT_FALSE(co_await detail::is_asked_as_it_is(&dotted));
+    EXPECT_TRUE(co_await detail::is_asked_as_it_is(&whole));
   });
-  EXPECT_EQ(server.questions(), 0);
+  ::unsetenv("LOCALDOMAIN");
 }
 
 TEST_P(resolving, all_addresses_of_a_name_are_found) {

@@ -196,8 +196,10 @@ struct listen_settings {
 /// Raises `refused` when nobody listens there, `timed_out` when nobody answers.
 [[nodiscard]] task<socket> connect(address to);
 /// Finds the host's addresses and connects to the one that answers first (connect_any.hpp). The
-/// servers are asked for both families at once; where only the IPv4 addresses come, those of IPv6
-/// are waited for 50 ms and then join the tries when they come. Addresses that the rules deny are
+/// servers are asked for both families apart, and those of IPv6 tried first; where only the IPv4
+/// addresses come, they are waited for 50 ms and then join the tries when they come. A name behind
+/// which a search domain may be put is asked for as a whole, as resolve() does, for its families
+/// could be two hosts' else. Addresses that the rules deny are
 /// left out, and `permission_denied` is raised when no other is left; without any address the
 /// errors are those of resolve().
 [[nodiscard]] task<socket> connect(std::string host, std::uint16_t port,

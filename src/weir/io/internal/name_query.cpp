@@ -98,6 +98,42 @@ task<> name_query::run(resolve_options options) {
   if (failure_) std::rethrow_exception(failure_);
 }
 
+namespace {
+
+bool is_in_hosts_file(ares_channel channel, const char* host, int family) noexcept {
+  struct hostent* found = nullptr;
+  const int outcome = ares_gethostbyname_file(channel, host, family, &found);
+  if (found) ares_free_hostent(found);
+  return outcome == ARES_SUCCESS;
+}
+
+bool has_search_domains(ares_channel channel) noexcept {
+  struct ares_options found = {};
+  int which = 0;
+  if (ares_save_options(channel, &found, &which) != ARES_SUCCESS) return true;
+  const bool has_some = found.ndomains != 0;
+  ares_destroy_options(&found);
+  return has_some;
+}
+
+// Without memory or descriptors: no; who resolves it then tells why that can't be done.
+bool look_how_it_is_asked(const std::string& host) noexcept {
+  ares_channel channel = nullptr;
+  if (ares_init(&channel) != ARES_SUCCESS) return false;
+  const bool is_whole = host.ends_with('.') || !has_search_domains(channel);
+  const bool is_asked = is_whole && !is_in_hosts_file(channel, host.c_str(), AF_INET) &&
+                        !is_in_hosts_file(channel, host.c_str(), AF_INET6);
+  ares_destroy(channel);
+  return is_asked;
+}
+
+}  // namespace
+
+task<bool> is_asked_as_it_is(const std::string* host) {
+  if (!loop::current()->io().has_descriptors()) co_return true;
+  co_return co_await blocking([host] { return look_how_it_is_asked(*host); });
+}
+
 // Nothing of the machine on which the world runs comes in: no file, no variable, no search domain.
 int name_query::open_in_world(const char* server) {
   constexpr int never_ms = 24 * 3'600 * 1'000;

@@ -84,6 +84,10 @@ class name_query {
   int status_ = ARES_SUCCESS;
 };
 
+/// Whether servers are asked for this very name, so that its families can be asked for apart and
+/// are those of one host: it is not in /etc/hosts, and no search domain is put behind it.
+task<bool> is_asked_as_it_is(const std::string* host);
+
 /// Letters, digits, '-', '.' and '_', and not a number: anything else no server knows.
 bool is_plausible_name(std::string_view name) noexcept;
 
