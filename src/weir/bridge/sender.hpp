@@ -6,6 +6,7 @@
 #pragma once
 
 #include <weir/base/assert.hpp>
+#include <weir/core/frame_pool.hpp>
 #include <weir/core/wait.hpp>
 #include <weir/flow/callback.hpp>
 
@@ -88,12 +89,17 @@ struct sender_receiver {
   }
   template <class E>
   void set_error(E&& reason) && noexcept {
-    if constexpr (std::is_same_v<std::remove_cvref_t<E>, std::exception_ptr>) {
-      of->failure = std::forward<E>(reason);
-    } else if constexpr (std::is_same_v<std::remove_cvref_t<E>, error>) {
-      of->failure = std::make_exception_ptr(exception(std::forward<E>(reason)));
-    } else {
-      of->failure = std::make_exception_ptr(std::forward<E>(reason));
+    try {
+      if constexpr (std::is_same_v<std::remove_cvref_t<E>, std::exception_ptr>) {
+        of->failure = std::forward<E>(reason);
+      } else if constexpr (std::is_same_v<std::remove_cvref_t<E>, error>) {
+        of->failure = std::make_exception_ptr(exception(std::forward<E>(reason)));
+      } else {
+        of->failure = std::make_exception_ptr(std::forward<E>(reason));
+      }
+      if (!of->failure) raise(error(errc::io, "the sender failed without a reason"));
+    } catch (...) {
+      of->failure = std::current_exception();
     }
     of->completed();
   }
@@ -109,12 +115,17 @@ class [[nodiscard]] sender_wait final
   using base = leaf_wait<sender_wait, called_with_t<V...>>;
   using receiver = sender_receiver<Names, V...>;
   using operation = decltype(Names::connect(std::declval<Sender>(), std::declval<receiver>()));
+  static_assert(alignof(operation) <= frame_alignment && alignof(Sender) <= frame_alignment &&
+                    alignof(typename sender_outcome<Names, V...>::kept_type) <= frame_alignment,
+                "what lives in a wait is aligned to at most 16 bytes: it is part of a frame");
+  static_assert(std::is_nothrow_move_constructible_v<Sender>,
+                "a sender that may throw when it is moved can't be awaited: wrap it");
 
  public:
   using value_type = called_with_t<V...>;
 
   explicit sender_wait(Sender from) : base(kind_), from_(std::move(from)) {}
-  sender_wait(sender_wait&& other) noexcept(std::is_nothrow_move_constructible_v<Sender>)
+  sender_wait(sender_wait&& other) noexcept
       : base(static_cast<base&&>(other)), from_(std::move(other.from_)) {}  // before it begins
   sender_wait& operator=(sender_wait&&) = delete;
   ~sender_wait() {

@@ -273,6 +273,7 @@ WEIR_TEST("a sender's three outcomes are a value, an error and a cancellation") 
       ours<int>(theirs::just_error(error(errc::refused))));
   co_await testing::expect_raises<errc::io>(
       ours<int>(theirs::just_error(std::make_exception_ptr(exception(error(errc::io))))));
+  co_await testing::expect_raises<errc::io>(ours<int>(theirs::just_error(std::exception_ptr())));
   co_await testing::expect_raises<errc::cancelled>(ours<int>(theirs::just_stopped()));
   try {
     co_await ours<>(theirs::just_error(std::string("theirs")));
