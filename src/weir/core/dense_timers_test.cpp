@@ -82,13 +82,13 @@ TEST(DenseTimers, of_one_moment_make_the_next_one_no_later) {
   loop on(clock);
   time_point woken;
   const time_point due = clock.now() + 1_ms;
-  for (int i = 0; i < 200; ++i) on.root().spawn([&]() -> task<> { co_await sleep_until(due); });
+  for (int i = 0; i < 2'000; ++i) on.root().spawn([&]() -> task<> { co_await sleep_until(due); });
   on.root().spawn([&]() -> task<> {
     co_await sleep_until(due + 100_us);
     woken = loop::current()->turn_time();
   });
   on.run();
-  EXPECT_LE(woken - due, 100_us + 60_us + 1_us);
+  EXPECT_LE(woken - due, 100_us + 60_us + 100_us) << "and what 2,000 wake-ups take";
 }
 
 WEIR_TEST("dense timers fire at their moments where time stands still meanwhile") {

@@ -229,7 +229,8 @@ void loop::run_due() noexcept {
 // loops do that round to a millisecond. A world whose time stands still meanwhile has nothing to
 // save, and keeps each moment.
 time_point loop::lets_timers_gather(time_point until) noexcept {
-  if (!timers_are_dense_ || driver_.now() == turn_time_) return until;
+  if (!timers_are_dense_ || until - turn_time_ > 4 * dense_spacing) return until;
+  if (driver_.now() == turn_time_) return until;
   return std::max(until, turn_time_ + gather_time);
 }
 

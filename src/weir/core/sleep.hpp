@@ -54,9 +54,9 @@ class [[nodiscard]] checkpoint_wait final : public leaf_wait<checkpoint_wait, vo
 
 }  // namespace detail
 
-/// Waits for at least `length`; zero or less is a checkpoint only. Where timers of the loop come
-/// closer than 4 us to each other, and there are many, a sleep of the loop lasts half a millisecond
-/// and serves them together.
+/// Waits for at least `length`; zero or less is a checkpoint only. Where many timers of the loop
+/// come a few microseconds from each other, deadlines among them, a sleep of the loop lasts half a
+/// millisecond and serves them together.
 [[nodiscard]] inline auto sleep(duration length) noexcept { return detail::sleep_wait(length); }
 /// Waits until the loop's clock has reached `until`.
 [[nodiscard]] inline auto sleep_until(time_point until) noexcept {

@@ -114,7 +114,8 @@ class basic_event {
 /// Cancel:  a cancelled wait leaves the event as it is.
 /// Order:   waiters go on in the order in which they came.
 /// Bound:   nothing is allocated; waiters are bounded by their scopes.
-/// Errors:  `closed` after close(); destroying it while tasks wait stops the process.
+/// Errors:  `closed` where it is unset after close(); destroying it while tasks wait stops the
+///          process.
 /// Threads: one loop; cross::event is for several.
 class event final : public detail::basic_event<detail::one_loop, false> {
  public:
@@ -127,7 +128,8 @@ class event final : public detail::basic_event<detail::one_loop, false> {
 /// Cancel:  a cancelled wait leaves the event as it is; one that was let pass goes on first.
 /// Order:   who has waited longest passes first.
 /// Bound:   nothing is allocated; at most one pass is kept.
-/// Errors:  `closed` after close(); destroying it while tasks wait stops the process.
+/// Errors:  `closed` where it is unset after close(); destroying it while tasks wait stops the
+///          process.
 /// Threads: one loop; cross::auto_event is for several.
 class auto_event final : public detail::basic_event<detail::one_loop, true> {
  public:
@@ -141,7 +143,8 @@ namespace cross {
 /// Cancel:  a cancelled wait leaves the event as it is.
 /// Order:   waiters of one loop go on in the order in which they came.
 /// Bound:   nothing is allocated; waiters are bounded by their scopes.
-/// Errors:  `closed` after close(); destroying it while tasks wait stops the process.
+/// Errors:  `closed` where it is unset after close(); destroying it while tasks wait stops the
+///          process.
 /// Threads: any; it outlives every call of its own.
 class event final : public detail::basic_event<detail::many_loops, false> {
  public:
@@ -153,7 +156,8 @@ class event final : public detail::basic_event<detail::many_loops, false> {
 /// Cancel:  a cancelled wait leaves the event as it is; one that was let pass goes on first.
 /// Order:   who has waited longest passes first.
 /// Bound:   nothing is allocated; at most one pass is kept.
-/// Errors:  `closed` after close(); destroying it while tasks wait stops the process.
+/// Errors:  `closed` where it is unset after close(); destroying it while tasks wait stops the
+///          process.
 /// Threads: any; it outlives every call of its own.
 class auto_event final : public detail::basic_event<detail::many_loops, true> {
  public:
