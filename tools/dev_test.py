@@ -56,6 +56,13 @@ class DevTest(unittest.TestCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn("unknown command 'tets'", done.stderr)
 
+    def test_each_command_tells_what_there_is_when_it_is_asked(self):
+        for command in ("test", "build", "bench", "fuzz", "soak", "package", "docs", "help"):
+            done = self.dev(command, "--help")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn("usage: ./dev COMMAND", done.stdout)
+            self.assertEqual(self.calls(), [])
+
     def test_arguments_that_mean_nothing_are_refused_in_one_line_before_anything_is_done(self):
         for source in ("bench/echo_server.cpp", "bench/tasks_bench.cpp", "src/weir/wire/http1_fuzz.cpp"):
             path = self.root / source
