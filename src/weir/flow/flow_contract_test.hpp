@@ -2,6 +2,8 @@
 // and again with their twins for several.
 #pragma once
 
+#include <weir/core/sleep.hpp>
+#include <weir/core/with_scope.hpp>
 #include <weir/flow/broadcast.hpp>
 #include <weir/flow/bulkhead.hpp>
 #include <weir/flow/call_cache.hpp>
