@@ -6,18 +6,15 @@
 namespace weir::cross {
 
 class condition::parked final
-    : public detail::line_wait<parked, bool, condition, detail::many_loops> {
+    : public detail::closable_wait<parked, bool, condition, detail::many_loops> {
  public:
-  parked(condition& of, mutex::guard& held) noexcept : line_wait(kind_, &of), held_(&held) {}
-  bool admit(detail::many_loops::wakes&) noexcept {
-    return of_->is_closed_ && (fail_closed(), true);
-  }
+  parked(condition& of, mutex::guard& held) noexcept : closable_wait(kind_, &of), held_(&held) {}
+  bool admit(detail::many_loops::wakes&) noexcept { return is_over(); }
   // Whoever takes the mutex from now on finds this wait in line.
   void stood() noexcept { held_->unlock(); }
   auto& line() noexcept { return of_->line_; }
-  void fail_closed() noexcept { was_told_ = false; }
   /// False: the condition was closed.
-  result<bool> take() noexcept { return was_told_; }
+  result<bool> take() noexcept { return !is_closed_; }
 
  private:
   static void describe(const detail::wait& w, detail::text_sink& out) noexcept {
@@ -25,7 +22,6 @@ class condition::parked final
   }
   static constexpr detail::wait_kind kind_{"condition", &leave, &describe};
   mutex::guard* held_;
-  bool was_told_ = true;
 };
 
 bool condition::notify_one() noexcept {

@@ -44,6 +44,8 @@ class condition {  // tidy-allow(one-meaning): weir's, for tasks of several loop
   class parked;
   template <class, class, class, class>
   friend class detail::line_wait;
+  template <class, class, class, class>
+  friend class detail::closable_wait;
 
   mutable detail::many_loops::lock lock_;
   bool is_closed_ = false;

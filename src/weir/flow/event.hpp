@@ -68,20 +68,19 @@ class basic_event {
     return {.waiting = line_.count()};
   }
 
-  class awaiter final : public line_wait<awaiter, void, basic_event, Reach> {
-    using base = line_wait<awaiter, void, basic_event, Reach>;
+  class awaiter final : public closable_wait<awaiter, void, basic_event, Reach> {
+    using base = closable_wait<awaiter, void, basic_event, Reach>;
 
    public:
     explicit awaiter(basic_event& of) noexcept : base(kind_, &of) {}
     bool admit(typename Reach::wakes&) noexcept {
-      if (!this->of_->is_set_) return this->of_->is_closed_ && (fail_closed(), true);
+      if (!this->of_->is_set_) return this->is_over();
       if constexpr (ResetsItself) this->of_->is_set_ = false;
       return true;
     }
     auto& line() noexcept { return this->of_->line_; }
-    void fail_closed() noexcept { is_closed_ = true; }
     result<void> take() noexcept {
-      if (is_closed_) return fail(errc::closed, "wait: the event was closed");
+      if (this->is_closed_) return fail(errc::closed, "wait: the event was closed");
       return {};
     }
 
@@ -90,7 +89,6 @@ class basic_event {
       out.put(static_cast<const awaiter&>(w).of_->name_);
     }
     static constexpr wait_kind kind_{"event", &base::leave, &describe};
-    bool is_closed_ = false;
   };
   /// Waits until the event is set; passes at once when it is.
   [[nodiscard]] awaiter wait() noexcept { return awaiter(*this); }
@@ -99,6 +97,8 @@ class basic_event {
   friend class awaiter;
   template <class, class, class, class>
   friend class line_wait;
+  template <class, class, class, class>
+  friend class closable_wait;
 
   [[no_unique_address]] mutable typename Reach::lock lock_;
   bool is_set_ = false;
@@ -203,14 +203,11 @@ class condition {
   const char* name() const noexcept { return name_; }
   line_stats stats() const noexcept { return {.waiting = line_.count()}; }
 
-  class awaiter final : public detail::line_wait<awaiter, void, condition, detail::one_loop> {
+  class awaiter final : public detail::closable_wait<awaiter, void, condition, detail::one_loop> {
    public:
-    explicit awaiter(condition& of) noexcept : line_wait(kind_, &of) {}
-    bool admit(detail::one_loop::wakes&) noexcept {
-      return of_->is_closed_ && (fail_closed(), true);
-    }
+    explicit awaiter(condition& of) noexcept : closable_wait(kind_, &of) {}
+    bool admit(detail::one_loop::wakes&) noexcept { return is_over(); }
     auto& line() noexcept { return of_->line_; }
-    void fail_closed() noexcept { is_closed_ = true; }
     result<void> take() noexcept {
       if (is_closed_) return fail(errc::closed, "wait: the condition was closed");
       return {};
@@ -221,7 +218,6 @@ class condition {
       out.put(static_cast<const awaiter&>(w).of_->name_);
     }
     static constexpr detail::wait_kind kind_{"condition", &leave, &describe};
-    bool is_closed_ = false;
   };
   /// Waits for a notification that comes after this call.
   [[nodiscard]] awaiter wait() noexcept { return awaiter(*this); }
@@ -229,6 +225,8 @@ class condition {
  private:
   template <class, class, class, class>
   friend class detail::line_wait;
+  template <class, class, class, class>
+  friend class detail::closable_wait;
 
   [[no_unique_address]] detail::one_loop::lock lock_;
   bool is_closed_ = false;

@@ -32,24 +32,22 @@ class basic_latch {
     while (!line_.is_empty()) woken.add(line_.pop_front());
   }
 
-  class awaiter final : public line_wait<awaiter, void, basic_latch, Reach> {
-    using base = line_wait<awaiter, void, basic_latch, Reach>;
+  class awaiter final : public closable_wait<awaiter, void, basic_latch, Reach> {
+    using base = closable_wait<awaiter, void, basic_latch, Reach>;
 
    public:
     explicit awaiter(basic_latch& of) noexcept : base(kind_, &of) {}
     bool admit(typename Reach::wakes&) noexcept {
-      return this->of_->count_ == 0 || (this->of_->is_closed_ && (fail_closed(), true));
+      return this->of_->count_ == 0 || this->is_over();
     }
     auto& line() noexcept { return this->of_->line_; }
-    void fail_closed() noexcept { is_closed_ = true; }
     result<void> take() noexcept {
-      if (is_closed_) return fail(errc::closed, "wait: the latch was closed");
+      if (this->is_closed_) return fail(errc::closed, "wait: the latch was closed");
       return {};
     }
 
    private:
     static constexpr wait_kind kind_{"latch", &base::leave};
-    bool is_closed_ = false;
   };
   /// Waits until the count is zero.
   [[nodiscard]] awaiter wait() noexcept { return awaiter(*this); }
@@ -80,6 +78,8 @@ class basic_latch {
   friend class awaiter;
   template <class, class, class, class>
   friend class line_wait;
+  template <class, class, class, class>
+  friend class closable_wait;
 
   [[no_unique_address]] mutable typename Reach::lock lock_;
   bool is_closed_ = false;
@@ -97,13 +97,13 @@ class basic_barrier {
   basic_barrier& operator=(const basic_barrier&) = delete;
   ~basic_barrier() { WEIR_ASSERT(line_.is_empty() && "destroyed while tasks wait for it"); }
 
-  class awaiter final : public line_wait<awaiter, bool, basic_barrier, Reach> {
-    using base = line_wait<awaiter, bool, basic_barrier, Reach>;
+  class awaiter final : public closable_wait<awaiter, bool, basic_barrier, Reach> {
+    using base = closable_wait<awaiter, bool, basic_barrier, Reach>;
 
    public:
     explicit awaiter(basic_barrier& of) noexcept : base(kind_, &of) {}
     bool admit(typename Reach::wakes& woken) noexcept {
-      if (this->of_->is_closed_) return fail_closed(), true;
+      if (this->is_over()) return true;
       if (this->of_->waiting_ + 1 < this->of_->parties_) return false;
       is_last_ = true;
       this->of_->end_meeting(woken);
@@ -114,16 +114,14 @@ class basic_barrier {
       if (!is_planted("flow: a cancelled arrival at a barrier counts")) --this->of_->waiting_;
     }
     auto& line() noexcept { return this->of_->line_; }
-    void fail_closed() noexcept { is_closed_ = true; }
     result<bool> take() noexcept {
-      if (is_closed_) return fail(errc::closed, "arrive_and_wait: the barrier was closed");
+      if (this->is_closed_) return fail(errc::closed, "arrive_and_wait: the barrier was closed");
       return is_last_;
     }
 
    private:
     static constexpr wait_kind kind_{"barrier", &base::leave};
     bool is_last_ = false;
-    bool is_closed_ = false;
   };
   /// Waits for all other parties. True for one of them: the one that came last.
   [[nodiscard]] awaiter arrive_and_wait() noexcept { return awaiter(*this); }
@@ -156,6 +154,8 @@ class basic_barrier {
   friend class awaiter;
   template <class, class, class, class>
   friend class line_wait;
+  template <class, class, class, class>
+  friend class closable_wait;
 
   void end_meeting(typename Reach::wakes& woken) noexcept {
     ++meetings_;

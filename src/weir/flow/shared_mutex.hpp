@@ -2,7 +2,7 @@
 // so a stream of readers can't hold off a writer, nor writers a reader.
 //
 // Invariants: (1) a writer holds alone; (2) the first in line can't be let in now; (3) a place of
-//             known_ is taken exactly while the reader that has it is inside.
+//             known_ names a task exactly while that reads, and has not handed its guard over.
 #pragma once
 
 #include <weir/base/assert.hpp>
@@ -10,8 +10,8 @@
 #include <weir/flow/detail/reach.hpp>
 #include <weir/flow/event.hpp>
 
+#include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -47,7 +47,7 @@ class basic_shared_mutex {
     }
     /// For a task that it goes to, as mutex's: from here on its holder is not known.
     [[nodiscard]] guard hand_over() noexcept {
-      if (of_) of_->forget_holder(mode_, place_);
+      if (of_) of_->forget_holder(mode_, std::exchange(place_, unknown));
       return std::move(*this);
     }
 
@@ -144,18 +144,16 @@ class basic_shared_mutex {
     return true;
   }
   std::uint8_t remember(const task_header* task) noexcept {
-    const auto free = static_cast<std::uint8_t>(std::countr_one(taken_));
-    if (free == unknown) return unknown;
-    taken_ |= static_cast<std::uint8_t>(1u << free);
-    known_[free] = task;
-    return free;
+    const auto free = std::ranges::find(known_, nullptr);
+    if (free == known_.end()) return unknown;
+    *free = task;
+    return static_cast<std::uint8_t>(free - known_.begin());
   }
-  // A place that is free keeps its last one.
+  void forget_reader(std::uint8_t place) noexcept {
+    if (place != unknown) known_[place] = nullptr;  // (3)
+  }
   bool is_known_reader(const task_header* task) const noexcept {
-    for (std::size_t i = 0; i < known_readers_max; ++i) {
-      if (known_[i] == task && (taken_ >> i & 1) != 0) return true;
-    }
-    return false;
+    return std::ranges::find(known_, task) != known_.end();
   }
   std::optional<guard> try_in(mode how) noexcept {
     const typename Reach::guard held(lock_);
@@ -168,8 +166,8 @@ class basic_shared_mutex {
     const typename Reach::guard held(lock_);
     if (how == mode::exclusive) {
       writer_ = nullptr;
-    } else if (place != unknown) {
-      known_[place] = nullptr;
+    } else {
+      forget_reader(place);
     }
   }
   void unlock(mode how, std::uint8_t place) noexcept {
@@ -180,7 +178,7 @@ class basic_shared_mutex {
       writer_ = nullptr;
     } else {
       --readers_;
-      if (place != unknown) taken_ &= static_cast<std::uint8_t>(~(1u << place));  // (3)
+      forget_reader(place);
     }
     serve(woken);
   }
@@ -191,7 +189,6 @@ class basic_shared_mutex {
 
   [[no_unique_address]] mutable typename Reach::lock lock_;
   bool has_writer_ = false;
-  std::uint8_t taken_ = 0;               // a bit for each of known_
   const task_header* writer_ = nullptr;  // only compared, as those of known_: they may have ended
   std::size_t readers_ = 0;
   std::array<const task_header*, known_readers_max> known_ = {};  // (3)

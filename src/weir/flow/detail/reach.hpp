@@ -163,6 +163,20 @@ class line_wait : public leaf_wait<Derived, T>, public Reach::place {
   }
 };
 
+/// A line_wait that ends as `closed` once nobody will come: Object offers `is_closed_`, too, and
+/// Derived asks is_over() where it finds that it would have to wait.
+template <class Derived, class T, class Object, class Reach>
+class closable_wait : public line_wait<Derived, T, Object, Reach> {
+ public:
+  using line_wait<Derived, T, Object, Reach>::line_wait;
+  void fail_closed() noexcept { is_closed_ = true; }
+
+ protected:
+  bool is_over() noexcept { return is_closed_ = this->of_->is_closed_; }
+
+  bool is_closed_ = false;
+};
+
 /// Ends all waits of a line as `closed`: what each offers as `fail_closed()`.
 template <class Line, class Wakes>
 void close_line(Line& line, Wakes& woken) noexcept {
