@@ -162,19 +162,12 @@ int virtual_datagrams::set_option(io_handle handle, int level, int option, int v
 }
 
 bool virtual_datagrams::start(io_request& request) {
-  endpoint* e = at(request.handle);
-  if (e) detail::make_sure_it_is_alone(e->waiting, request);
-  request.outcome = e ? attempt(*e, request) : -EBADF;
-  if (request.outcome != would_block) return true;
-  e->waiting.push_back(&request);
-  return false;
+  return detail::start_at(at(request.handle), request,
+                          [this](endpoint& e, io_request& one) { return attempt(e, one); });
 }
 
 bool virtual_datagrams::cancel(io_request& request) {
-  endpoint* e = at(request.handle);
-  if (!e || std::erase(e->waiting, &request) == 0) return false;
-  request.outcome = -ECANCELED;
-  return true;
+  return detail::cancel_at(at(request.handle), request);
 }
 
 std::int64_t virtual_datagrams::attempt(endpoint& e, io_request& request) {

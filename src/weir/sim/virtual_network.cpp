@@ -258,10 +258,7 @@ bool virtual_network::start(io_request& request) {
 }
 
 bool virtual_network::cancel(io_request& request) {
-  endpoint* e = at(request.handle);
-  if (!e || std::erase(e->waiting, &request) == 0) return false;
-  request.outcome = -ECANCELED;
-  return true;
+  return detail::cancel_at(at(request.handle), request);
 }
 
 std::int64_t virtual_network::attempt(endpoint& e, io_request& request) {

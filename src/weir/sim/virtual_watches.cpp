@@ -151,20 +151,11 @@ void virtual_watches::heard(std::uint64_t of, std::uint32_t what, std::string_vi
 }
 
 bool virtual_watches::start(io_request& request) {
-  watcher* const w = at(request.handle);
-  if (w) make_sure_it_is_alone(w->waiting, request);
-  request.outcome = w ? attempt(*w, request) : -EBADF;
-  if (request.outcome != would_block) return true;
-  w->waiting.push_back(&request);
-  return false;
+  return start_at(at(request.handle), request,
+                  [this](watcher& w, io_request& one) { return attempt(w, one); });
 }
 
-bool virtual_watches::cancel(io_request& request) {
-  watcher* const w = at(request.handle);
-  if (!w || std::erase(w->waiting, &request) == 0) return false;
-  request.outcome = -ECANCELED;
-  return true;
-}
+bool virtual_watches::cancel(io_request& request) { return cancel_at(at(request.handle), request); }
 
 std::int64_t virtual_watches::attempt(watcher& w, io_request& request) {
   switch (request.op) {

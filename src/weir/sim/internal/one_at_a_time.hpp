@@ -6,6 +6,9 @@
 #include <weir/base/assert.hpp>
 #include <weir/core/driver.hpp>
 #include <weir/core/loop.hpp>
+#include <weir/sim/internal/network_endpoint.hpp>
+
+#include <errno.h>
 
 #include <vector>
 
@@ -27,6 +30,24 @@ inline void make_sure_it_is_alone(const std::vector<io_request*>& waiting,
                          (is_any_send(one->op) && is_any_send(fresh.op));
     WEIR_ASSERT(!is_twin && "a socket has one receive and one send at a time");
   }
+}
+
+/// Starts a request at an endpoint, null when its handle is none, by `attempt(endpoint, request)`.
+/// True: it is finished. False: it waits there.
+template <class Endpoint, class Attempt>
+bool start_at(Endpoint* of, io_request& request, Attempt attempt) {
+  if (of) make_sure_it_is_alone(of->waiting, request);
+  request.outcome = of ? attempt(*of, request) : -EBADF;
+  if (request.outcome != would_block) return true;
+  of->waiting.push_back(&request);
+  return false;
+}
+/// False: it does not wait there.
+template <class Endpoint>
+bool cancel_at(Endpoint* of, io_request& request) {
+  if (!of || std::erase(of->waiting, &request) == 0) return false;
+  request.outcome = -ECANCELED;
+  return true;
 }
 
 }  // namespace weir::detail
