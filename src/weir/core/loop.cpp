@@ -9,6 +9,7 @@
 #include <weir/core/error_group.hpp>
 #include <weir/core/error_trace.hpp>
 #include <weir/core/scope.hpp>
+#include <weir/core/string_sink.hpp>
 #include <weir/core/unhandled.hpp>
 
 #include <algorithm>
@@ -51,8 +52,26 @@ struct loop_registry {
       }
     }
   }
+  /// Calls `f` with the loop of that serial number, which stays alive meanwhile.
+  template <class F>
+  static void visit(std::uint32_t serial, F f) {
+    const std::lock_guard guard(lock());
+    for (const loop* at = head; at; at = at->next_live_) {
+      if (at->serial_ == serial) return f(*at);
+    }
+  }
 };
 constinit loop* loop_registry::head = nullptr;
+
+namespace {
+// Never 0, which stands for no loop.
+std::uint32_t next_serial() noexcept {
+  static constinit std::atomic<std::uint32_t> last = 0;
+  std::uint32_t next = 0;
+  while (next == 0) next = last.fetch_add(1, std::memory_order_relaxed) + 1;
+  return next;
+}
+}  // namespace
 
 struct loop::root_scope : scope_options, scope {
   explicit root_scope(loop& of) noexcept
@@ -62,6 +81,7 @@ struct loop::root_scope : scope_options, scope {
 loop::loop(driver& io, loop_options options)
     : driver_(io),
       options_(options),
+      serial_(next_serial()),
       turn_time_(io.now()),
       timers_(turn_time_),
       policy_(io.policy()),
@@ -81,6 +101,24 @@ loop::~loop() {
   inbox_->close([] { std::this_thread::yield(); });  // its tasks have perhaps waited for posts
   delete static_cast<root_scope*>(root_);
   delete inbox_;
+}
+
+void detail::check_use_away_from(std::uint32_t home) noexcept {
+  const loop* const here = loop::current();
+  bool is_elsewhere = false;
+  string_sink text;  // cut where there is no memory
+  loop_registry::visit(home, [&](const loop& owner) {
+    if (!here && owner.is_on_this_thread()) return;  // between its turns, or after them
+    is_elsewhere = true;
+    text.put("what is for one loop is used on that one; between loops use weir::cross or ");
+    text.put("loop::post(): tasks of loop '");
+    text.put(owner.name());
+    text.put("' have waited for it, and it is used on ");
+    text.put(here ? "loop '" : "a thread that runs no loop");
+    if (here) text.put(here->name());
+    if (here) text.put("'");
+  });
+  if (is_elsewhere) assertion_failed(text.text.c_str(), __FILE__, __LINE__, __func__);
 }
 
 void loop::end_what_is_left() {

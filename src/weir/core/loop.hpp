@@ -64,6 +64,10 @@ struct post_node {
   void (*run)(post_node&) noexcept = nullptr;
 };
 
+/// Stops the process if the loop of that serial number lives, and what belongs to it is used
+/// somewhere else: on another loop, or on a thread without one while it runs.
+void check_use_away_from(std::uint32_t home) noexcept;
+
 class other_loop_runs;
 struct post_inbox;
 struct tree_walker;
@@ -108,6 +112,8 @@ class loop {
   /// The moment at which the present turn began: good enough for "since when".
   time_point turn_time() const noexcept { return turn_time_; }
   const char* name() const noexcept { return options_.name; }
+  /// Tells it from all other loops that the process has had, also from one at the same address.
+  std::uint32_t serial() const noexcept { return serial_; }
   loop_stats stats() const noexcept;
   /// Counts from zero again, task ids too. For running one program after another on an idle loop.
   void restart_counts() noexcept {
@@ -189,6 +195,7 @@ class loop {
 
   driver& driver_;
   loop_options options_;
+  std::uint32_t serial_;                          // from 1
   const std::uintptr_t* running_leaf_ = nullptr;  // of the thread that runs it
   detail::task_header* ready_head_ = nullptr;
   detail::task_header* ready_tail_ = nullptr;

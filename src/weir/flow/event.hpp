@@ -185,6 +185,7 @@ class condition {
 
   /// Wakes the task that has waited longest; false when none waits.
   bool notify_one() noexcept {
+    const detail::one_loop::guard held(lock_);
     if (line_.is_empty()) return false;
     line_.pop_front().complete();
     return true;
@@ -196,12 +197,19 @@ class condition {
   /// Nobody will notify any more: all waits, also later ones, fail with `closed`.
   void close() noexcept {
     detail::one_loop::wakes woken;
+    const detail::one_loop::guard held(lock_);
     is_closed_ = true;
     detail::close_line(line_, woken);
   }
-  bool has_waiters() const noexcept { return !line_.is_empty(); }
+  bool has_waiters() const noexcept {
+    const detail::one_loop::guard held(lock_);
+    return !line_.is_empty();
+  }
   const char* name() const noexcept { return name_; }
-  line_stats stats() const noexcept { return {.waiting = line_.count()}; }
+  line_stats stats() const noexcept {
+    const detail::one_loop::guard held(lock_);
+    return {.waiting = line_.count()};
+  }
 
   class awaiter final : public detail::closable_wait<awaiter, void, condition, detail::one_loop> {
    public:

@@ -2,7 +2,8 @@
 // rules of a channel or a lock are written once; the reach decides whether a lock guards them and
 // how a waiter of another loop is told.
 //
-//   one_loop    nothing to lock, no atomics; a waiter is made ready at once
+//   one_loop    nothing to lock, no atomics; a waiter is made ready at once. Once a task of a loop
+//               has waited, a use on another one stops the process
 //   many_loops  a short lock; a waiter of this loop is made ready, one of another gets a post, both
 //               after the lock has been released, since the object may be gone the moment they know
 //
@@ -17,6 +18,7 @@
 #include <weir/flow/short_lock.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 #include <utility>
 
@@ -29,9 +31,25 @@ namespace weir::detail {
 struct one_loop {
   static constexpr bool is_shared = false;
 
-  struct lock {};
-  struct [[maybe_unused]] guard {
-    explicit guard(lock&) noexcept {}
+  /// Locks nothing; knows the loop whose tasks have waited.
+  struct lock {
+    std::uint32_t home = 0;
+  };
+  /// Looks at the end, since what a wait says of its task where it is woken elsewhere is more.
+  class [[maybe_unused]] guard {
+   public:
+    explicit guard(const lock& of) noexcept : of_(of) {}
+    guard(const guard&) = delete;
+    guard& operator=(const guard&) = delete;
+    ~guard() {
+      if (of_.home == 0) return;
+      const loop* const here = loop::current();
+      if (!here || here->serial() != of_.home) [[unlikely]]
+        check_use_away_from(of_.home);
+    }
+
+   private:
+    const lock& of_;
   };
   /// A place in a line, inside a wait.
   struct place : list_hook<> {
@@ -124,6 +142,7 @@ class line_wait : public leaf_wait<Derived, T>, public Reach::place {
     if constexpr (Reach::is_shared) {
       if (stand_or_admit()) this->complete();
     } else {
+      of_->lock_.home = loop::current()->serial();
       self().line().push_back(self());
       self().stood();
     }
