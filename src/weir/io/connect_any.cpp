@@ -126,15 +126,16 @@ task<> try_as_they_come(host_attempts* all) {
   }
 }
 
-errc code_of(const std::exception_ptr& failure) noexcept {
+error reason_of(const std::exception_ptr& failure) noexcept {
   try {
     std::rethrow_exception(failure);
   } catch (const exception& e) {
-    return e.reason().code();
+    return e.reason();
   } catch (...) {
-    return errc::io;
+    return error(errc::io);
   }
 }
+errc code_of(const std::exception_ptr& failure) noexcept { return reason_of(failure).code(); }
 
 /// Why a host has no address: that one is denied says more than any other reason, that none is
 /// known says less.
@@ -143,6 +144,19 @@ std::exception_ptr why_none(const host_attempts& of) noexcept {
   const bool ipv6_says_more =
       ipv6 == errc::permission_denied || code_of(of.ipv4.failure) == errc::not_found;
   return ipv6_says_more ? of.ipv6.failure : of.ipv4.failure;
+}
+
+/// What servers did not say belongs to why nobody answers: one of those addresses might have.
+[[noreturn]] void raise_why_nobody_answers(const host_attempts& of) {
+  if (!of.failure) std::rethrow_exception(why_none(of));
+  const bool ipv6_is_known = !of.ipv6.failure || code_of(of.ipv6.failure) == errc::not_found;
+  const family_answer& other = ipv6_is_known ? of.ipv4 : of.ipv6;
+  if (!other.failure || code_of(other.failure) == errc::not_found)
+    std::rethrow_exception(of.failure);
+  const error last = reason_of(of.failure);
+  raise(error(last.code(), fmt::format("{}; and the addresses of '{}' in {} are not known",
+                                       last.message(), *of.host, ipv6_is_known ? "IPv4" : "IPv6"))
+            .caused_by(reason_of(other.failure)));
 }
 
 }  // namespace
@@ -192,8 +206,8 @@ task<socket> connect(std::string host, std::uint16_t port, const address_rules* 
     co_await try_as_they_come(&all);
     co_await s.join();  // as above
   });
-  if (all.winner) co_return std::move(*all.winner);
-  std::rethrow_exception(all.failure ? all.failure : why_none(all));
+  if (!all.winner) raise_why_nobody_answers(all);
+  co_return std::move(*all.winner);
 }
 
 }  // namespace weir

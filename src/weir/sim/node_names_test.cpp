@@ -68,7 +68,7 @@ class NodeNames : public contract::two_machines {
       for (;;) std::ignore = co_await door.accept();
     });
   }
-  /// Connects; `peer` is where that led, or the error, and `took` how long it was.
+  /// Connects; `peer` is where that led, or the error, `why` in words; `took` is how long it was.
   void call(std::string host, const address_rules* denied = nullptr) {
     name_asked = std::move(host);
     rules = denied;
@@ -77,6 +77,7 @@ class NodeNames : public contract::two_machines {
       const auto done = co_await as_result(connect(name_asked, 80, rules));
       took = all.elapsed() - began;
       peer = done ? done->peer().text() : std::string(name(done.error().code()));
+      why = done ? "" : exception(done.error()).what();
     });
     all.run_for(2_min);
     expect_ended_well(near);
@@ -263,6 +264,8 @@ TEST_F(NodeNames, whose_addresses_are_tried_before_all_have_come_end_with_the_la
   names.set_trouble(name_trouble::silent_on_ipv6);
   call("both.test");
   EXPECT_EQ(peer, "refused") << "nobody listens, and IPv6 never came";
+  EXPECT_THAT(why, ::testing::StartsWith("refused: connect to 10.0.0.2:80; and the addresses of "
+                                         "'both.test' in IPv6 are not known; because timed_out: "));
   EXPECT_GE(took, 14_s) << "they were waited for";
 }
 
