@@ -65,8 +65,9 @@ struct post_node {
 };
 
 /// Stops the process if the loop of that serial number lives, and what belongs to it is used
-/// somewhere else: on another loop, or on a thread without one while it runs.
-void check_use_away_from(std::uint32_t home) noexcept;
+/// somewhere else: on another loop, or on a thread without one while it runs. Callers keep their
+/// registers.
+[[gnu::cold, clang::preserve_most]] void check_use_away_from(std::uint32_t home) noexcept;
 
 class other_loop_runs;
 struct post_inbox;

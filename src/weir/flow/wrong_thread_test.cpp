@@ -225,6 +225,20 @@ TEST_F(WrongThreadDeathTest, a_channel_that_nobody_waits_for_any_more) {
                said_of_a_thread);
 }
 
+TEST_F(WrongThreadDeathTest, a_channel_in_which_another_loops_task_would_have_to_wait) {
+  auto [to, from] = channel<int>(1);
+  EXPECT_DEATH(testing::run_virtual([](sender<int>& out, receiver<int>& in) -> task<> {
+                 co_await with_scope([&](scope& s) -> task<> {
+                   s.spawn([&]() -> task<> { std::ignore = co_await in.receive(); });
+                   co_await yield();
+                   co_await out.send(1);
+                 });
+                 co_await out.send(2);
+                 on_another_loop([&]() -> task<> { co_await out.send(3); });
+               }(to, from)),
+               said_of_a_loop);
+}
+
 TEST_F(WrongThreadDeathTest, a_watch_that_nobody_waits_for_any_more) {
   auto [to, from] = watch<int>(0);
   const auto wait = [&in = from]() -> task<> { std::ignore = co_await in.changed(); };

@@ -33,7 +33,17 @@ struct one_loop {
 
   /// Locks nothing; knows the loop whose tasks have waited.
   struct lock {
-    std::uint32_t home = 0;
+    const loop* home = nullptr;  // only compared
+    std::uint32_t serial = 0;    // of that loop
+    void check() const noexcept {
+      if (home != loop::current() && home) [[unlikely]]
+        check_use_away_from(serial);
+    }
+    void settle_here() noexcept {
+      check();
+      home = loop::current();
+      serial = home->serial();
+    }
   };
   /// Looks at the end, since what a wait says of its task where it is woken elsewhere is more.
   class [[maybe_unused]] guard {
@@ -41,15 +51,15 @@ struct one_loop {
     explicit guard(const lock& of) noexcept : of_(of) {}
     guard(const guard&) = delete;
     guard& operator=(const guard&) = delete;
-    ~guard() {
-      if (of_.home == 0) return;
-      const loop* const here = loop::current();
-      if (!here || here->serial() != of_.home) [[unlikely]]
-        check_use_away_from(of_.home);
-    }
+    ~guard() { of_.check(); }
 
    private:
     const lock& of_;
+  };
+  /// For an await that may go on at once. Each look costs a nanosecond; a thread without a loop has
+  /// no awaits, and of two loops that share a thing one soon has to wait.
+  struct [[maybe_unused]] guard_of_await {
+    explicit guard_of_await(const lock&) noexcept {}
   };
   /// A place in a line, inside a wait.
   struct place : list_hook<> {
@@ -83,6 +93,7 @@ struct many_loops {
 
   using lock = short_lock;
   using guard = held_lock<lock>;
+  using guard_of_await = guard;
   struct place : list_hook<>, post_node {
     wait* waiting = nullptr;
     loop* home = nullptr;
@@ -135,14 +146,14 @@ class line_wait : public leaf_wait<Derived, T>, public Reach::place {
 
   bool try_now() noexcept {
     typename Reach::wakes woken;
-    const typename Reach::guard held(of_->lock_);
+    const typename Reach::guard_of_await held(of_->lock_);
     return self().admit(woken);
   }
   void enlist() noexcept {
     if constexpr (Reach::is_shared) {
       if (stand_or_admit()) this->complete();
     } else {
-      of_->lock_.home = loop::current()->serial();
+      of_->lock_.settle_here();
       self().line().push_back(self());
       self().stood();
     }
