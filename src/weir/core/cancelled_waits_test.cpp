@@ -98,7 +98,9 @@ TEST(CancelledWaits, a_wait_for_room_spawns_once_or_not_and_keeps_no_place) {
         co_return;
       };
       s.spawn(&nap);
-      co_await v.run(s.spawn_when_room(count, &ran));
+      co_await v.run([](scope* to, auto f, int* by) -> task<> {
+        co_await to->spawn_when_room(f, by);
+      }(&s, count, &ran));
       co_await s.join();
       EXPECT_LE(ran, 1);
       if (!v.was_cancelled()) EXPECT_EQ(ran, 1);

@@ -2,6 +2,7 @@
 
 #include <weir/base/defect.hpp>
 #include <weir/base/error.hpp>
+#include <weir/base/log.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/error_group.hpp>
 #include <weir/core/error_trace.hpp>
@@ -23,7 +24,7 @@ constexpr const char scope_name[] = "with_cleanups";
 /// shield; its own cancellation, as of a task that it needs no more, only where it ended the body.
 struct cleanups::step_call final : detail::scope_frame {
   step_call(step& one, duration deadline)
-      : scope_frame({.name = "deadline", .timeout = deadline}), one_(one) {}
+      : scope_frame({.name = one.options.name, .timeout = deadline}), one_(one) {}
 
   template <class P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P>) noexcept {
@@ -113,11 +114,39 @@ std::exception_ptr cleanups::told_of(const step& one, time_point due) noexcept {
   }
 }
 
+namespace {
+/// A cleanup that goes on as long again after its deadline may never end, as what waits under a
+/// shield: it is told while it still runs.
+struct overrun_alarm : detail::callback_timer {
+  overrun_alarm(const cleanup_options& of, std::source_location added, time_point at) noexcept
+      : cleanup(of), place(added) {
+    due = at;
+    on_fire = [](detail::timer& t) noexcept {
+      const auto& self = static_cast<const overrun_alarm&>(t);
+      log::warn("cleanup goes on beyond its deadline",
+                {{"cleanup", self.cleanup.name},
+                 {"deadline_ms", self.cleanup.deadline.ns / 1'000'000},
+                 {"file", self.place.file_name()},
+                 {"line", self.place.line()}});
+    };
+    loop::current()->add_timer(*this);
+  }
+  overrun_alarm(const overrun_alarm&) = delete;
+  overrun_alarm& operator=(const overrun_alarm&) = delete;
+  ~overrun_alarm() {
+    if (is_set()) loop::current()->remove_timer(*this);
+  }
+  const cleanup_options& cleanup;
+  std::source_location place;
+};
+}  // namespace
+
 task<> cleanups::run() {
   while (last_) {
     const std::unique_ptr<step> last(take_last());
     const duration length = last->options.deadline;
     const time_point due = loop::current()->now() + length;
+    const overrun_alarm alarm(last->options, last->place, due + length);
     try {
       co_await step_call(*last, length);
     } catch (...) {

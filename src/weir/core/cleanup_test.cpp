@@ -1,21 +1,26 @@
 #include <weir/core/cleanup.hpp>
 
 #include <weir/core.hpp>
+#include <weir/core/log_listener_test.hpp>
 #include <weir/testing/cancel_points.hpp>
 #include <weir/testing/test.hpp>
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace weir::cleanup_test {
 namespace {
 
 using namespace weir::literals;
+using ::testing::Contains;
 using testing::elapsed;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using texts = std::vector<std::string>;
 
 task<> note_later(texts& to, const char* text) {
@@ -122,6 +127,25 @@ WEIR_TEST(
   WEIR_REQUIRE(told.size() == 1);
   EXPECT_THAT(told[0], HasSubstr("timed_out: good-bye did not end within 5ms and was cancelled; "
                                  "it took 30ms"));
+}
+
+WEIR_TEST("a cleanup that does not end after its deadline is told in the log while it runs (S6)") {
+  const testing::log_listener log;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([]() -> task<> {
+      std::ignore = co_await told_of([] WEIR_CORO_WRAPPER { return shield(take(1_h)); });
+    });
+    co_await sleep(9_ms);
+    EXPECT_THAT(log.lines, Not(Contains(HasSubstr("goes on"))));
+    co_await sleep(2_ms);
+    EXPECT_THAT(log.lines, Contains(HasSubstr("cleanup goes on beyond its deadline "
+                                              "cleanup=good-bye deadline_ms=5 file=")));
+    EXPECT_THAT(log.lines, Contains(HasSubstr("scope cancelled scope=good-bye kind=deadline")));
+  });
+  EXPECT_EQ(std::ranges::count_if(
+                log.lines,
+                [](const std::string& line) { return line.find("goes on") != std::string::npos; }),
+            1);
 }
 
 WEIR_TEST("a cleanup that takes its cancellation has overrun its deadline all the same (S6)") {

@@ -1,7 +1,7 @@
 // The combinations of combine.hpp for tasks in a vector, when their number is known at run time:
 // the same table, the same laws. The hard idea: all of them run at once, so the vector is the
-// bound. What has more items than may run at once goes through a scope with tasks_max, by
-// spawn_when_room().
+// bound. Where fewer may run at once, when_all() takes how many; what has no end goes through a
+// scope with tasks_max, by spawn_when_room().
 //
 //                  gives, of task<T>                         of task<>
 //   when_all       std::vector<T>, in the order given        nothing
@@ -20,6 +20,7 @@
 #include <weir/core/with_scope.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <source_location>
 #include <type_traits>
 #include <utility>
@@ -78,24 +79,33 @@ using all_values = std::conditional_t<std::is_void_v<T>, void, std::vector<unit_
 
 }  // namespace detail
 
-/// Runs all tasks at once and gives their values in the order of the tasks. The first error cancels
-/// the others; all errors arrive as one error_group.
+/// Runs all tasks, at most `at_once` of them at a time (0: all), and gives their values in the
+/// order of the tasks, in which they are spawned, too. The first error cancels the others, and
+/// those that were not spawned never begin; all errors arrive as one error_group.
 template <class T>
-[[nodiscard]] task<detail::all_values<T>> when_all(std::vector<task<T>> bodies) {
+[[nodiscard]] task<detail::all_values<T>> when_all(std::vector<task<T>> bodies,
+                                                   std::uint32_t at_once = 0) {
   using values = std::vector<detail::unit_if_void<T>>;
   const std::source_location at = detail::awaited_at();
-  [[maybe_unused]] values all =
-      co_await with_scope({.name = "when_all"}, [&](scope& s) -> task<values> {
-        std::vector<spawned<T>> handles;
-        handles.reserve(bodies.size());
-        for (task<T>& body : bodies)
-          handles.push_back(s.spawn_at(at, detail::given_task<T>{std::move(body)}));
-        co_await s.join();
-        values taken;
-        taken.reserve(handles.size());
-        for (spawned<T>& one : handles) taken.push_back(one.take_value());
-        co_return taken;
-      });
+  scope_options options{.name = "when_all"};
+  if (at_once != 0) options.tasks_max = at_once;
+  [[maybe_unused]] values all = co_await with_scope(options, [&](scope& s) -> task<values> {
+    std::vector<spawned<T>> handles;
+    handles.reserve(bodies.size());
+    for (task<T>& body : bodies) {
+      detail::given_task<T> next{std::move(body)};
+      if (at_once == 0) {
+        handles.push_back(s.spawn_at(at, std::move(next)));
+      } else {
+        handles.push_back(co_await s.spawn_when_room_at(at, std::move(next)));
+      }
+    }
+    co_await s.join();
+    values taken;
+    taken.reserve(handles.size());
+    for (spawned<T>& one : handles) taken.push_back(one.take_value());
+    co_return taken;
+  });
   if constexpr (!std::is_void_v<T>) co_return all;
 }
 

@@ -27,6 +27,7 @@ using ::testing::ElementsAre;
 using testing::errors_of;
 using testing::expect_raises;
 using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAreArray;
 
 task<int> finishing_anyway(duration length, int value) {
   co_await shield(nap(length));
@@ -92,6 +93,44 @@ WEIR_TEST("a vector's values may be of a kind that can't be copied, or bits") {
   EXPECT_THAT(co_await when_all(tasks(flag(true), flag(false))), ElementsAre(true, false));
   const auto ends = co_await all_settled(tasks(flag(true), flag(false)));
   EXPECT_EQ(ends.size(), 2u);
+}
+
+struct gauge {
+  int running = 0;
+  int most = 0;
+  std::vector<int> begun;
+};
+
+task<int> counted(gauge* all, int number, duration length) {
+  all->begun.push_back(number);
+  all->most = std::max(all->most, ++all->running);
+  co_await sleep(length);
+  --all->running;
+  co_return number;
+}
+
+WEIR_TEST("when_all of a vector runs a few at a time and gives all values") {
+  gauge all;
+  std::vector<task<int>> many;
+  for (int i = 0; i < 20; ++i) many.push_back(counted(&all, i, 1_ms * (1 + i % 3)));
+  const std::vector<int> values = co_await when_all(std::move(many), 3);
+  WEIR_REQUIRE(values.size() == 20);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(values[static_cast<std::size_t>(i)], i);
+  EXPECT_THAT(all.begun, UnorderedElementsAreArray(values));
+  EXPECT_EQ(all.most, 3);
+}
+
+WEIR_TEST("after the first error of when_all with a bound nobody begins any more") {
+  gauge all;
+  std::vector<task<int>> many;
+  many.push_back(counted(&all, 0, 5_ms));
+  many.push_back([](gauge*) -> task<int> {
+    co_await sleep(2_ms);
+    throw std::runtime_error("second");
+  }(&all));
+  for (int i = 2; i < 10; ++i) many.push_back(counted(&all, i, 5_ms));
+  EXPECT_THAT(co_await errors_of(when_all(std::move(many), 2)), ElementsAre("second"));
+  EXPECT_THAT(all.begun, ElementsAre(0));
 }
 
 WEIR_TEST("of no tasks when_all and all_settled give nothing at once, and there is no first") {

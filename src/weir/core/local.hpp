@@ -32,7 +32,7 @@ const void* find_local(const void* key) noexcept;
 /// Cancel:  no waits.
 /// Order:   of several values the innermost counts.
 /// Bound:   nothing is kept here; asking costs a step for each scope up to the one that has it.
-/// Errors:  none; outside of tasks there is no value.
+/// Errors:  none; outside of tasks, and of what a pool or blocking() runs for one, there is no value.
 /// Threads: any; each task sees its own scopes.
 template <class T>
 class local {
@@ -41,7 +41,8 @@ class local {
   local(const local&) = delete;
   local& operator=(const local&) = delete;
 
-  /// The value around the running task, as long as that scope lives; null when there is none.
+  /// The value around the running task, or around the one that waits for this call, as long as that
+  /// scope lives; null when there is none.
   const T* get() const noexcept { return static_cast<const T*>(detail::find_local(this)); }
   const char* name() const noexcept { return name_; }
 

@@ -1,6 +1,7 @@
 #include <weir/core/log_field.hpp>
 
 #include <weir/base/log.hpp>
+#include <weir/core/detail/works_for.hpp>
 #include <weir/core/scope.hpp>
 
 #include <algorithm>
@@ -17,7 +18,7 @@ namespace {
 void give_log_fields(log::detail::field_taker& to) {
   std::string_view met[log_fields_max];
   std::size_t count = 0;
-  const scope* from = logged_scope ? logged_scope : scope::current();
+  const scope* from = logged_scope ? logged_scope : scope_asking();
   for (const scope* s = from; s; s = s->parent()) {
     for (const local_binding* one = s->local(); one && count < log_fields_max; one = one->next) {
       if (one->key != &log_field_of_scope) continue;

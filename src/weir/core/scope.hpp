@@ -131,9 +131,15 @@ class scope {
       -> spawned<detail::task_value_t<F, A...>>;
 
   /// Waits until fewer than tasks_max children live, then spawns: `co_await
-  /// peers.spawn_when_room(echo, peer)`.
+  /// peers.spawn_when_room(echo, peer)`. The handle may be dropped, as spawn()'s.
   template <class F, class... A>
-  task<> spawn_when_room(F f, A... args);
+  WEIR_CORO_WRAPPER auto spawn_when_room(F f, A... args) {
+    return spawn_when_room_at({}, std::move(f), std::move(args)...);
+  }
+  /// The same, told as spawned at `place`; where it is awaited when that is none.
+  template <class F, class... A>
+  auto spawn_when_room_at(std::source_location place, F f, A... args)
+      -> task<spawned<detail::task_value_t<F, A...>>>;
 
   /// Waits until no child is left. More may be spawned afterwards.
   detail::room_wait join() noexcept;

@@ -2,12 +2,16 @@
 // Needs the kernel: its threads are real ones.
 #include <weir/io/blocking.hpp>
 
+#include <weir/core/local.hpp>
+#include <weir/core/log_field.hpp>
+#include <weir/core/log_listener_test.hpp>
 #include <weir/io/blocking_pool.hpp>
 #include <weir/io/busy_thread_test.hpp>
 #include <weir/io/contract_test.hpp>
 #include <weir/io/internal/spawn_child.hpp>
 #include <weir/testing/allocations.hpp>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -39,6 +43,23 @@ TEST_P(blocking_call, gives_its_value_from_another_thread) {
     co_await blocking([&] { ran = true; });
     EXPECT_TRUE(ran);
   });
+}
+
+TEST_P(blocking_call, has_the_values_of_scopes_and_the_log_fields_of_its_caller) {
+  static constinit const local<std::string> tenant{"tenant"};
+  testing::log_listener log;
+  const auto ask = [&]() -> task<> {
+    co_await blocking([] {
+      const std::string* const found = tenant.get();
+      log::info("asked", {{"tenant", found ? *found : "none"}});
+    });
+  };
+  run([&]() -> task<> {
+    log.lines.clear();  // of what the driver has said
+    co_await with_local(tenant, "ada", with_log_field("request", "7", ask()));
+    co_await ask();
+  });
+  EXPECT_THAT(log.lines, ::testing::ElementsAre("asked tenant=ada request=7", "asked tenant=none"));
 }
 
 TEST_P(blocking_call, throws_what_the_call_threw) {

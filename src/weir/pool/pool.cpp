@@ -4,6 +4,7 @@
 #include <weir/base/cores_allowed.hpp>
 #include <weir/base/error.hpp>
 #include <weir/base/pause_processor.hpp>
+#include <weir/core/detail/works_for.hpp>
 #include <weir/io/signals_blocked.hpp>
 #include <weir/pool/internal/pool_core.hpp>
 
@@ -106,6 +107,7 @@ std::optional<errc> pool_core::submit(pool_work& work, loop& from) noexcept {
     }
     queue& q = queues_[static_cast<std::size_t>(work.of)];
     work.on = &from;
+    work.around = scope_asking();
     work.state = work_state::waiting;
     work.prev_waiting = q.last;
     (q.last ? q.last->next_waiting : q.first) = &work;
@@ -240,6 +242,7 @@ job_frame* pool_core::find(worker& self) noexcept {
 void pool_core::run(worker& self, job_frame& taken) noexcept {
   pool_work& around = work_of(taken);
   self.work.store(&around, std::memory_order_relaxed);
+  const works_for caller(around.around);
   taken.state |= job_frame::taken_bit;
   std::coroutine_handle<> next = handle_of(&taken);
   if (alarms_.load(std::memory_order_relaxed) >= alarm_cancelled && is_stopped_around(taken)) {

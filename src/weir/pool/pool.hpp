@@ -61,6 +61,7 @@ struct pool_work : post_node {
   bool was_stopped = false;
   std::atomic<bool> is_cancelled{false};
   loop* on = nullptr;
+  const scope* around = nullptr;  // the caller, who waits
   pool_work* next_waiting = nullptr;
   pool_work* prev_waiting = nullptr;
 
@@ -125,7 +126,8 @@ class pool {
     co_return static_cast<detail::job_promise<T>&>(*call.body).take();
   }
   /// Runs f() on a thread of the pool: `auto digest = co_await pool.run([&] { return sha256(file);
-  /// });`. It must not block (`blocking()` is for that), nor use what belongs to a loop.
+  /// });`. It must not block (`blocking()` is for that), nor use what belongs to a loop. Values of
+  /// scopes (`weir::local`) and fields of the log are the caller's in there, and in jobs.
   template <class F>
     requires std::is_invocable_v<F&>
   [[nodiscard]] WEIR_CORO_WRAPPER auto run(F f, priority of = priority::normal) {

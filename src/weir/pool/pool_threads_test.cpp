@@ -4,6 +4,7 @@
 
 #include <weir/core.hpp>
 #include <weir/core/dump.hpp>
+#include <weir/core/local.hpp>
 #include <weir/core/string_sink.hpp>
 #include <weir/flow/thread_loop_test.hpp>
 #include <weir/io/busy_thread_test.hpp>
@@ -55,6 +56,26 @@ TEST(pool_threads, compute_on_threads_of_their_own_and_come_back) {
     EXPECT_EQ(co_await cpu.run(fib(20)), 6765);
     EXPECT_EQ(cpu.stats().threads, 4u);
     EXPECT_EQ(cpu.stats().begun, 0u);
+  }());
+}
+
+constinit const local<int> tenant{"tenant"};
+
+job<int> sum_of_tenants(int n) {
+  if (n < 2) co_return tenant.get() ? *tenant.get() : -1'000'000;
+  auto [a, b] = co_await fork(sum_of_tenants(n - 1), sum_of_tenants(n - 2));
+  co_return a + b;
+}
+
+TEST(pool_threads, have_the_values_of_scopes_of_who_waits_for_them_also_where_jobs_are_stolen) {
+  run_here([]() -> task<> {
+    pool cpu({.threads = 4});
+    EXPECT_EQ(co_await cpu.run([] { return tenant.get(); }), nullptr);
+    auto [ones, twos] = co_await when_all(with_local(tenant, 1, cpu.run(sum_of_tenants(18))),
+                                          with_local(tenant, 2, cpu.run(sum_of_tenants(18))));
+    EXPECT_EQ(ones, 4181) << "leaves of the tree";
+    EXPECT_EQ(twos, 8362);
+    EXPECT_EQ(co_await cpu.run([] { return tenant.get(); }), nullptr);
   }());
 }
 

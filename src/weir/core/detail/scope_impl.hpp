@@ -208,11 +208,13 @@ auto scope::spawn_at(std::source_location place, F f, A... args)
 inline detail::room_wait scope::join() noexcept { return detail::room_wait(*this, true); }
 
 template <class F, class... A>
-task<> scope::spawn_when_room(F f, A... args) {
+auto scope::spawn_when_room_at(std::source_location place, F f, A... args)
+    -> task<spawned<detail::task_value_t<F, A...>>> {
   co_await detail::room_wait(*this, false);
   --places_given_;
   try {
-    spawn_at(detail::awaited_at(), std::move(f), std::move(args)...);
+    if (place.line() == 0) place = detail::awaited_at();
+    co_return spawn_at(place, std::move(f), std::move(args)...);
   } catch (...) {
     wake_waiters();  // the place is free again
     throw;
