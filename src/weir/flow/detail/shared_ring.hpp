@@ -16,6 +16,7 @@ namespace weir::detail {
 struct both_ends : many_loops {
   using lock = ring_ends<>;
   using guard = held_lock<lock>;
+  using guard_of_await = guard;
 };
 
 /// What item_ring offers, where one puts while another takes: see ring_ends.
