@@ -2,9 +2,11 @@
 #include <weir/io/process.hpp>
 
 #include <weir/io.hpp>
+#include <weir/io/reader.hpp>
 
 #include <cstdio>
 #include <string>
+#include <string_view>
 #include <utility>
 
 using namespace weir::literals;
@@ -74,6 +76,22 @@ weir::task<> between_tasks() {
 }
 // [/pipe]
 
+// [filter]
+/// A program that stands between two others: `printf 'a\nb\n' | process_tour filter | wc -l`.
+weir::task<> filter() {
+  auto input = weir::open_pipe_reader();   // what it reads from
+  auto output = weir::open_pipe_writer();  // and what it writes to, without holding the loop
+  weir::reader lines(input);
+  while (auto line = co_await lines.read_line())
+    co_await output.send("<" + std::string(line->text()) + ">\n");
+}
+// [/filter]
+weir::task<> run_the_filter() {
+  const auto done = co_await weir::run_process(weir::command("/proc/self/exe", {"filter"}),
+                                               {.input = "one\ntwo\n"});
+  std::printf("filter: %s, %s", done.status.text().c_str(), done.output.c_str());
+}
+
 // [missing]
 weir::task<> start_nothing() {
   const auto outcome =
@@ -88,9 +106,13 @@ weir::task<> tour() {
   co_await give_up();
   co_await count_lines();
   co_await between_tasks();
+  co_await run_the_filter();
   co_await start_nothing();
 }
 
 }  // namespace
 
-int main() { return weir::run(tour()); }
+int main(int count, char** words) {
+  const bool filters = count > 1 && std::string_view(words[1]) == "filter";
+  return weir::run(filters ? filter() : tour());
+}

@@ -95,6 +95,16 @@ WEIR_TEST("a vector's values may be of a kind that can't be copied, or bits") {
   EXPECT_EQ(ends.size(), 2u);
 }
 
+WEIR_TEST("spawn_when_room gives a handle, as spawn does") {
+  co_await with_scope({.tasks_max = 1}, [](scope& s) -> task<> {
+    const spawned<int> first = co_await s.spawn_when_room([]() -> task<int> { co_return 1; });
+    const spawned<int> second =
+        co_await s.spawn_when_room([](int of) -> task<int> { co_return of + 1; }, 1);
+    EXPECT_EQ(co_await second, 2);
+    EXPECT_EQ(co_await first, 1);
+  });
+}
+
 struct gauge {
   int running = 0;
   int most = 0;

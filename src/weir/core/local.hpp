@@ -32,7 +32,8 @@ const void* find_local(const void* key) noexcept;
 /// Cancel:  no waits.
 /// Order:   of several values the innermost counts.
 /// Bound:   nothing is kept here; asking costs a step for each scope up to the one that has it.
-/// Errors:  none; outside of tasks, and of what a pool or blocking() runs for one, there is no value.
+/// Errors:  none; outside of tasks, and of what a pool or blocking() runs for one, there is no
+///          value.
 /// Threads: any; each task sees its own scopes.
 template <class T>
 class local {

@@ -308,16 +308,6 @@ WEIR_TEST("spawning beyond tasks_max raises full and starts nothing") {
   EXPECT_FALSE(has_started);
 }
 
-WEIR_TEST("spawn_when_room gives a handle, as spawn does") {
-  co_await with_scope({.tasks_max = 1}, [](scope& s) -> task<> {
-    const spawned<int> first = co_await s.spawn_when_room([]() -> task<int> { co_return 1; });
-    const spawned<int> second =
-        co_await s.spawn_when_room([](int of) -> task<int> { co_return of + 1; }, 1);
-    EXPECT_EQ(co_await second, 2);
-    EXPECT_EQ(co_await first, 1);
-  });
-}
-
 WEIR_TEST("spawn_when_room waits for a place and never exceeds the bound") {
   std::uint32_t most = 0;
   int ended = 0;

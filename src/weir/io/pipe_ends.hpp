@@ -76,4 +76,11 @@ struct pipe_ends {
 /// A new pipe. Raises `full` when the process has no two descriptors left.
 pipe_ends make_pipe();
 
+/// The pipe that a descriptor of the process is: standard input and output of a program between two
+/// others. It is opened anew, for whoever shares the descriptor would not know what to do with one
+/// that does not block: so the stream ends when both are closed. `invalid_argument` when it is no
+/// pipe; `broken` for a named one (FIFO) that nobody reads, as a first send is of the others.
+pipe_reader open_pipe_reader(io_handle of = 0);
+pipe_writer open_pipe_writer(io_handle of = 1);
+
 }  // namespace weir

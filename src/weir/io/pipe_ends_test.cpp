@@ -3,9 +3,15 @@
 #include <weir/io/pipe_ends.hpp>
 
 #include <weir/io/contract_test.hpp>
+#include <weir/testing/test.hpp>
 
+#include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -14,6 +20,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace weir::pipe_ends_test {
@@ -278,6 +285,105 @@ TEST_P(pipe_contract, a_number_goes_from_pipe_to_socket_and_back) {
       EXPECT_EQ(co_await receive_at_least(pair.server, 6), "socket");
     }
   });
+}
+
+class pipe_of_a_descriptor : public contract::fixture {};
+INSTANTIATE_TEST_SUITE_P(drivers, pipe_of_a_descriptor, ::testing::ValuesIn(kernel_drivers()),
+                         name_of);
+
+struct blocking_pipe {
+  int ends[2] = {-1, -1};
+  blocking_pipe() { EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0); }
+  blocking_pipe(const blocking_pipe&) = delete;
+  blocking_pipe& operator=(const blocking_pipe&) = delete;
+  ~blocking_pipe() {
+    close(0);
+    close(1);
+  }
+  void close(int which) {
+    if (ends[which] >= 0) ::close(std::exchange(ends[which], -1));
+  }
+  bool blocks(int which) const { return (::fcntl(ends[which], F_GETFL) & O_NONBLOCK) == 0; }
+};
+
+TEST_P(pipe_of_a_descriptor, is_read_to_its_end_and_blocks_for_others_as_before) {
+  run([]() -> task<> {
+    blocking_pipe shared;
+    pipe_reader reader = open_pipe_reader(shared.ends[0]);
+    EXPECT_TRUE(shared.blocks(0));
+    co_await with_scope([&](scope& s) -> task<> {
+      const spawned<std::string> all = s.spawn([&] WEIR_CORO_WRAPPER { return read_all(reader); });
+      co_await yield();
+      EXPECT_EQ(::write(shared.ends[1], "hello", 5), 5);
+      shared.close(1);
+      EXPECT_EQ(co_await all, "hello");
+    });
+  });
+}
+
+TEST_P(pipe_of_a_descriptor, is_written_to_and_ends_with_both_descriptors) {
+  run([]() -> task<> {
+    blocking_pipe shared;
+    pipe_writer writer = open_pipe_writer(shared.ends[1]);
+    EXPECT_TRUE(shared.blocks(1));
+    co_await writer.send("hello");
+    char got[6];
+    EXPECT_EQ(::read(shared.ends[0], got, sizeof got), 5);
+    EXPECT_EQ(std::string_view(got, 5), "hello");
+    shared.close(0);
+    const auto sent = co_await as_result(writer.send("more"));
+    EXPECT_EQ(sent.error().code(), errc::broken);
+  });
+}
+
+TEST_P(pipe_of_a_descriptor, of_a_named_one_that_nobody_reads_is_broken) {
+  const std::string fifo = path("fifo");
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  const int reads = ::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  const int writes = ::open(fifo.c_str(), O_WRONLY | O_CLOEXEC);
+  ::close(reads);
+  run([writes]() -> task<> {
+    std::string why;
+    try {
+      std::ignore = open_pipe_writer(writes);
+    } catch (const exception& e) {
+      why = e.what();
+    }
+    EXPECT_THAT(why, ::testing::StartsWith("broken: open the pipe of descriptor "));
+    co_return;
+  });
+  ::close(writes);
+}
+
+TEST_P(pipe_of_a_descriptor, that_is_none_is_told_for_what_it_is) {
+  run([]() -> task<> {
+    const auto why = [](int of) -> std::string {
+      try {
+        std::ignore = open_pipe_reader(of);
+      } catch (const exception& e) {
+        return e.what();
+      }
+      return "";
+    };
+    const int file = ::open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int sockets[2];
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
+    EXPECT_EQ(why(file), "invalid_argument: open the pipe of descriptor " + std::to_string(file) +
+                             ": it is a file: use open_file() with /dev/stdin or its path");
+    EXPECT_THAT(why(null), ::testing::HasSubstr(": it is none"));
+    EXPECT_THAT(why(sockets[0]), ::testing::HasSubstr(": it is a socket: use wait_readable()"));
+    EXPECT_THAT(why(-1), ::testing::HasSubstr("Bad file descriptor"));
+    for (const int one : {file, null, sockets[0], sockets[1]}) ::close(one);
+    co_return;
+  });
+}
+
+TEST(PipeOfADescriptor, is_not_there_in_the_virtual_world) {
+  testing::run_virtual([]() -> task<> {
+    EXPECT_THROW(std::ignore = open_pipe_reader(), exception);
+    co_return;
+  }());
 }
 
 }  // namespace
