@@ -593,7 +593,7 @@ def names_of_tests(tree):
     names = set()
     for file in tree.cpp():
         if file.is_check:
-            names.update(match.group(1) for match in re.finditer(r'^(?:WEIR_TEST|FLOW_CONTRACT)\(\s*"([^"]*)"\s*\)', file.text, re.M))
+            names.update(match.group(1) for match in re.finditer(r'^(?:WEIR_TEST(?:_ON_BOTH)?|FLOW_CONTRACT)\(\s*"([^"]*)"\s*\)', file.text, re.M))
             tests = re.finditer(r"^(?:TYPED_)?TEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\s*\)", file.text, re.M)
             names.update(f"{match.group(1)}.{match.group(2)}" for match in tests)
     return names

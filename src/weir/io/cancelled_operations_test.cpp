@@ -1,10 +1,9 @@
-// Every operation of this floor that the virtual world has, cancelled at every point: what it took
-// and what is still there is all that there was.
+// The operations of this floor that the virtual world has, but those of files, cancelled at every
+// point: what it took and what is still there is all that there was.
 #include <weir/core.hpp>
 #include <weir/io/blocking.hpp>
 #include <weir/io/connection_test.hpp>
 #include <weir/io/datagram_socket.hpp>
-#include <weir/io/file.hpp>
 #include <weir/io/pipe_ends.hpp>
 #include <weir/io/readiness.hpp>
 #include <weir/io/resolve.hpp>
@@ -138,6 +137,29 @@ TEST(CancelledOperations, a_patient_accept_has_taken_a_connection_or_left_it) {
   });
 }
 
+TEST(CancelledOperations, a_listen_leaves_no_socket_open_and_its_place_free) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    const std::size_t before = testing::world().open_handles();
+    int doors = 0;
+    co_await v.run([](int* count) -> task<> {
+      co_await yield();
+      const listener by_port = co_await listen({.port = 80});
+      ++*count;
+      const listener by_path = co_await listen_at(value_or_raise(address::unix_path("/door")));
+      ++*count;
+      co_await yield();
+      for (const listener* door : {&by_port, &by_path})
+        const socket made = co_await connect(door->local());
+    }(&doors));
+    if (!v.was_cancelled()) EXPECT_EQ(doors, 2);
+    EXPECT_EQ(testing::world().open_handles(), before);
+    const listener by_port = co_await listen({.port = 80});
+    const listener by_path = co_await listen({.path = "/door"});
+    const socket to_port = co_await connect(by_port.local());
+    const socket to_path = co_await connect(by_path.local());
+  });
+}
+
 TEST(CancelledOperations, a_connect_leaves_no_socket_open) {
   cancel_at_every_point([](victim& v) -> task<> {
     listener door = co_await listen({});
@@ -230,66 +252,77 @@ TEST(CancelledOperations, a_batch_of_datagrams_tells_how_many_were_sent) {
   });
 }
 
-TEST(CancelledOperations, operations_in_an_open_directory_have_happened_or_not) {
+/// Sends three, one after the other; `count` of them are sent.
+task<> send_three(datagram_socket* over, std::size_t* count) {
+  co_await yield();
+  for (const char* one : {"a", "b", "c"}) {
+    co_await over->send(one);
+    ++*count;
+  }
+}
+task<std::string> receive_what_is_there(datagram_socket* from) {
+  std::string all;
+  while (const auto one = co_await as_result(with_timeout(1_ms, from->receive())))
+    all += one->text();
+  co_return all;
+}
+
+TEST(CancelledOperations, a_datagram_is_sent_once_or_not) {
   cancel_at_every_point([](victim& v) -> task<> {
-    std::string done;
-    co_await v.run([](std::string* log) -> task<> {
-      const directory root = co_await open_dir("/");
-      *log += 'd';
-      file made = co_await root.open_file("a", {.write = true, .create = true});
-      *log += 'o';
-      co_await root.rename("a", "b");
-      *log += 'r';
-      co_await root.sync();
-      *log += 's';
-      co_await root.remove("b");
-      *log += 'x';
-    }(&done));
-    const auto did = [&](char what) { return done.find(what) != std::string::npos; };
-    const bool is_first = path_status("/a").has_value();
-    const bool is_second = path_status("/b").has_value();
-    EXPECT_FALSE(is_first && is_second);
-    if (!did('d')) EXPECT_FALSE(is_first || is_second);
-    if (did('o') && !did('s')) EXPECT_TRUE(is_first || is_second) << done;
-    if (did('r')) EXPECT_FALSE(is_first) << done;
-    if (did('x')) EXPECT_FALSE(is_second) << done;
+    datagram_socket here = bind_datagrams();
+    datagram_socket there = open_datagrams();
+    co_await there.connect(here.local());
+    std::size_t sent = 0;
+    co_await v.run(send_three(&there, &sent));
+    if (!v.was_cancelled()) EXPECT_EQ(sent, 3u);
+    EXPECT_EQ(co_await receive_what_is_there(&here), std::string_view("abc").substr(0, sent));
+    co_await there.send("d");
+    EXPECT_EQ(co_await receive_what_is_there(&here), "d") << "the socket goes on";
   });
 }
 
-TEST(CancelledOperations, operations_on_files_have_happened_or_not) {
+TEST(CancelledOperations, a_datagram_that_waits_for_room_is_sent_once_or_not) {
   cancel_at_every_point([](victim& v) -> task<> {
-    std::string done;
-    co_await v.run([](std::string* log) -> task<> {
-      file made = co_await open_file("/a", {.write = true, .create = true});
-      *log += 'o';
-      co_await made.write_at(0, "text");
-      *log += 'w';
-      co_await made.sync();
-      *log += 's';
-      co_await made.truncate(2);
-      *log += 't';
-      co_await make_dir("/folder");
-      *log += 'd';
-      co_await rename_path("/a", "/folder/b");
-      *log += 'r';
-      co_await sync_dir("/folder");
-      *log += 'f';
-      co_await remove_path("/folder/b");
-      *log += 'x';
-      co_await remove_dir("/folder");
-      *log += 'e';
-    }(&done));
-    const auto did = [&](char what) { return done.find(what) != std::string::npos; };
-    const auto first = path_status("/a");
-    const auto second = path_status("/folder/b");
-    if (did('w') && !did('t') && first) EXPECT_TRUE(first->size == 4 || first->size == 2);
-    if (did('t') && !did('r')) EXPECT_EQ(first ? first->size : second->size, 2u);
-    EXPECT_FALSE(first && second) << "a rename that is half done";
-    if (did('r')) EXPECT_FALSE(first);
-    if (did('o') && !did('r')) EXPECT_TRUE(first || second) << "neither of both names";
-    if (did('d') && !did('x')) EXPECT_TRUE(path_status("/folder"));
-    if (did('e')) EXPECT_FALSE(path_status("/folder"));
-    if (!v.was_cancelled()) EXPECT_EQ(done, "owstdrfxe");
+    datagram_socket here = bind_datagrams({.path = "/here"});
+    datagram_socket there = open_datagrams(address_family::unix_path);
+    co_await there.connect(here.local());
+    std::string expected;
+    while (co_await as_result(with_timeout(1_ms, there.send("x")))) expected += 'x';
+    std::string got;
+    std::size_t sent = 0;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        for (int i = 0; i < 3; ++i) {
+          co_await sleep(1_ms);
+          got += (co_await here.receive()).text();
+        }
+      });
+      co_await v.run(send_three(&there, &sent));
+    });
+    got += co_await receive_what_is_there(&here);
+    EXPECT_EQ(got, expected + std::string("abc").substr(0, sent));
+  });
+}
+
+TEST(CancelledOperations, a_datagram_socket_is_connected_or_as_before) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    datagram_socket first = bind_datagrams();
+    datagram_socket second = bind_datagrams();
+    datagram_socket there = open_datagrams();
+    co_await there.connect(first.local());
+    bool is_done = false;
+    co_await v.run([](datagram_socket* from, address to, bool* done) -> task<> {
+      co_await yield();
+      co_await from->connect(to);
+      *done = true;
+    }(&there, second.local(), &is_done));
+    EXPECT_TRUE(is_done || v.was_cancelled());
+    EXPECT_EQ(there.peer(), is_done ? second.local() : first.local());
+    co_await there.send("x");
+    EXPECT_EQ(co_await receive_what_is_there(&first), is_done ? "" : "x");
+    co_await there.connect(second.local());
+    co_await there.send("y");
+    EXPECT_EQ(co_await receive_what_is_there(&second), is_done ? "xy" : "y");
   });
 }
 

@@ -92,6 +92,25 @@ WEIR_TEST("copy_exactly takes so many and leaves what follows") {
   EXPECT_EQ(to.got, "abcdefghi");
 }
 
+TEST(Copy, of_so_many_cancelled_at_any_point_tells_how_much_was_copied_and_can_be_gone_on_with) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    told_source from{.pieces = {"abc", "def", "ghi"}, .pause = 1_ns};
+    reader in(from);
+    told_sink to{.part_max = 2, .pause = 1_ns};
+    copy_progress progress;
+    co_await v.run([](reader& source, told_sink& sink, copy_progress& told) -> task<> {
+      co_await copy_exactly(source, sink, 5, &told);
+    }(in, to, progress));
+    EXPECT_LE(to.got.size(), 5u);
+    if (!v.was_cancelled()) EXPECT_EQ(to.got.size(), 5u);
+    EXPECT_EQ(progress.sent, to.got.size());
+    EXPECT_LE(progress.sent, progress.received);
+    co_await copy_exactly(in, to, 5 - progress.sent);
+    EXPECT_EQ(to.got, "abcde");
+    EXPECT_EQ(co_await in.read_all(100), "fghi");
+  });
+}
+
 WEIR_TEST("a copy into a writer leaves the last bytes in its buffer") {
   told_source from{.pieces = {"abc", "defgh"}};
   told_sink to;

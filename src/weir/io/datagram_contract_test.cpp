@@ -470,6 +470,34 @@ TEST_P(datagram_contract, a_cancel_that_races_with_datagrams_loses_none_U2) {
   });
 }
 
+TEST_P(datagram_contract, a_cancel_that_races_with_a_connect_and_a_send_leaves_them_done_or_not) {
+  run([]() -> task<> {
+    two pair = co_await make_two();
+    auto other = bind_datagrams();
+    co_await other.connect(pair.a.local());
+    for (int round = 0; round < 100; ++round) {
+      bool is_connected = false;
+      bool is_sent = false;
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn([&]() -> task<> {
+          co_await pair.a.connect(other.local());
+          is_connected = true;
+          co_await pair.a.send("x");
+          is_sent = true;
+        });
+        for (int turns = round % 4; turns > 0; --turns) co_await yield();
+        s.cancel("test");
+      });
+      EXPECT_EQ(pair.a.peer(), is_connected ? other.local() : pair.b.local());
+      co_await pair.a.connect(other.local());
+      co_await pair.a.send("y");
+      if (is_sent) EXPECT_EQ((co_await other.receive()).text(), "x");
+      EXPECT_EQ((co_await other.receive()).text(), "y") << "what was not told was not sent";
+      co_await pair.a.connect(pair.b.local());
+    }
+  });
+}
+
 TEST_P(datagram_contract, close_ends_the_waits_of_other_tasks_with_closed) {
   run([]() -> task<> {
     two pair = co_await make_two();

@@ -86,7 +86,7 @@ class [[nodiscard]] connect_datagrams_wait final : public io_wait<connect_datagr
 /// A socket for datagrams: UDP or Unix.
 ///
 /// Cancel:  a cancelled receive has taken nothing; a cancelled send has sent nothing; a cancelled
-///          batch has sent a prefix, `sent` says how much.
+///          batch has sent a prefix, `sent` says how much; a cancelled connect has changed nothing.
 /// Order:   none is promised by UDP: datagrams may be lost, doubled and overtaken. One receive and
 ///          one send at a time; both may wait at once.
 /// Bound:   64 KiB of a datagram; longer ones (Unix) are cut, which is_truncated() tells. What

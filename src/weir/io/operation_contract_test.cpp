@@ -1,7 +1,9 @@
 // What a cancellation leaves of each operation, on every driver: all of it or nothing.
 // Needs the kernel: every driver has to keep the contract; the virtual one does too.
 #include <weir/io/contract_test.hpp>
+#include <weir/io/datagram_socket.hpp>
 #include <weir/io/file.hpp>
+#include <weir/io/file_stream.hpp>
 #include <weir/io/readiness.hpp>
 
 #include <gmock/gmock.h>
@@ -45,6 +47,9 @@ TEST_P(operation_contract, in_a_cancelled_scope_none_of_them_happens_T7) {
     co_await make_dir(path("folder"));
     connection pair = co_await connect_pair();
     listener door = co_await listen({});
+    datagram_socket near = bind_datagrams();
+    datagram_socket far = bind_datagrams();
+    co_await far.connect(near.local());
     co_await pair.client.send("kept");
     co_await sleep(1_ms);
     std::array<char, 8> memory{};
@@ -52,7 +57,9 @@ TEST_P(operation_contract, in_a_cancelled_scope_none_of_them_happens_T7) {
     co_await in_cancelled_scope([&] { return open_file(path("new"), make_new); }, "open");
     co_await in_cancelled_scope([&] { return a.write_at(0, "other"); }, "write");
     co_await in_cancelled_scope([&] { return a.read_at(0, memory); }, "read");
+    co_await in_cancelled_scope([&] { return a.write_durably_at(0, "other"); }, "durable write");
     co_await in_cancelled_scope([&] { return a.sync(); }, "sync");
+    co_await in_cancelled_scope([&] { return a.sync_data(); }, "sync of data");
     co_await in_cancelled_scope([&] { return a.preallocate(0, 4'096); }, "preallocate");
     co_await in_cancelled_scope([&] { return a.truncate(1); }, "truncate");
     co_await in_cancelled_scope([&] { return rename_path(path("a"), path("b")); }, "rename");
@@ -73,7 +80,11 @@ TEST_P(operation_contract, in_a_cancelled_scope_none_of_them_happens_T7) {
     co_await in_cancelled_scope([&] { return pair.server.receive(); }, "receive");
     co_await in_cancelled_scope([&] { return pair.server.receive_into(memory); }, "receive_into");
     co_await in_cancelled_scope([&] { return pair.server.shutdown_send(); }, "shutdown");
+    co_await in_cancelled_scope([&] { return far.send("x"); }, "send of a datagram");
+    co_await in_cancelled_scope([&] { return far.connect(far.local()); }, "connect of datagrams");
 
+    co_await far.send("y");
+    EXPECT_EQ((co_await near.receive()).text(), "y");
     EXPECT_FALSE(path_status(path("new")));
     EXPECT_FALSE(path_status(path("other")));
     EXPECT_FALSE(path_status(path("b")));
@@ -129,6 +140,39 @@ TEST_P(operation_contract, a_cancel_in_flight_leaves_all_of_it_or_none_T7) {
       if (was_renamed) EXPECT_TRUE(path_status(new_name));
       if (was_made) EXPECT_TRUE(path_status(path("folder" + number)));
       if (was_opened) EXPECT_TRUE(path_status(path("other" + number)));
+    }
+  });
+}
+
+TEST_P(operation_contract, a_cancel_that_races_with_a_copy_through_files_loses_none_of_it) {
+  run([&]() -> task<> {
+    const std::string text = pattern(64 * 1024);
+    for (int round = 0; round < 40; ++round) {
+      file a = co_await open_file(path("file" + std::to_string(round)), make_new);
+      file_sink to(a, {.piece_bytes = 4096});
+      std::size_t sent = 0;
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn([&]() -> task<> { co_await to.send(text, &sent); });
+        for (int turns = round; turns > 0; --turns) co_await yield();
+        s.cancel("test");
+      });
+      EXPECT_GE(a.size(), sent);
+      EXPECT_LE(a.size(), sent + 4096);
+      EXPECT_EQ(to.offset(), sent);
+      co_await to.send(std::string_view(text).substr(sent));
+      file_source from(a, {.piece_bytes = 4096});
+      std::string got;
+      const auto receive_all_of_it = [&]() -> task<> {
+        while (const bytes piece = co_await from.receive()) got += piece.text();
+      };
+      co_await with_scope([&](scope& s) -> task<> {
+        s.spawn(receive_all_of_it);
+        for (int turns = round; turns > 0; --turns) co_await yield();
+        s.cancel("test");
+      });
+      EXPECT_EQ(from.offset(), got.size());
+      co_await receive_all_of_it();
+      EXPECT_TRUE(got == text) << "round " << round;
     }
   });
 }

@@ -156,6 +156,28 @@ WEIR_TEST_ON_BOTH("a child that ignores SIGTERM is killed at the end of its body
                         });
 }
 
+WEIR_TEST_ON_BOTH("a cancelled end has told its child to end, which can be waited for") {
+  install_programs_here();
+  co_await with_process(shell("trap 'exit 42' TERM; echo ready; while :; do read line || :; done")
+                            .input(child_stream::piped())
+                            .output(child_stream::piped())
+                            .grace(1_h),
+                        [](process& child) -> task<> {
+                          co_await wait_until_ready(child);
+                          co_await with_scope([&](scope& s) -> task<> {
+                            bool is_told = false;
+                            s.spawn([&]() -> task<> {
+                              is_told = true;
+                              co_await child.end();
+                            });
+                            while (!is_told) co_await yield();
+                            s.cancel("test");
+                          });
+                          EXPECT_EQ((co_await child.wait()).code, 42);
+                          EXPECT_EQ((co_await child.end()).code, 42);
+                        });
+}
+
 WEIR_TEST_ON_BOTH("a stop signal to a child that is stopped does not outlast its SIGCONT") {
   install_programs_here();
   co_await with_process(command("cat").input(child_stream::piped()).output(child_stream::piped()),
@@ -204,6 +226,51 @@ WEIR_TEST_ON_BOTH("a child has the environment and the folder of its command") {
   const auto bare = command("/usr/bin/env").clear_environment().set("ONLY", "this");
   EXPECT_EQ((co_await run_process(bare)).output, "ONLY=this\n");
   EXPECT_EQ((co_await run_process(command("pwd").in_folder("/"))).output, "/\n");
+}
+
+/// Where a child's end() is cancelled it has been told to end, another end() goes on with it, and
+/// nothing of it is left in any case.
+template <bool has_own_group, bool ignores, bool ends_again>
+void expect_that_a_cancelled_end_has_told_it() {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    install_programs_here();
+    const std::size_t before = testing::world().open_handles();
+    const std::string script = "echo ready; while :; do read line || :; done";
+    command what = shell((ignores ? "trap '' TERM; " : "") + script)
+                       .input(child_stream::piped())
+                       .output(child_stream::piped())
+                       .grace(ignores ? 5_ms : 1_h);
+    if (has_own_group) what.own_group();
+    co_await with_process(std::move(what), [&](process& child) -> task<> {
+      co_await wait_until_ready(child);
+      bool is_told = false;
+      int ended_by = 0;
+      co_await v.run([](process* of, bool* told, int* by) -> task<> {
+        co_await yield();
+        *told = true;
+        *by = (co_await of->end()).signal;
+      }(&child, &is_told, &ended_by));
+      const int expected = ignores ? SIGKILL : SIGTERM;
+      if (ended_by != 0) EXPECT_EQ(ended_by, expected);
+      EXPECT_TRUE(ended_by != 0 || v.was_cancelled());
+      if (is_told && !ignores) EXPECT_EQ((co_await child.wait()).signal, SIGTERM);
+      if (ends_again) EXPECT_EQ((co_await child.end()).signal, expected);
+    });
+    EXPECT_EQ(testing::world().open_handles(), before);
+    EXPECT_EQ(testing::world().processes().kept(), 0u);
+  });
+}
+
+TEST(CancelledProcess, an_end_has_told_its_child_to_end_and_another_goes_on_with_that) {
+  expect_that_a_cancelled_end_has_told_it<false, false, true>();
+  expect_that_a_cancelled_end_has_told_it<true, false, true>();
+  expect_that_a_cancelled_end_has_told_it<false, true, true>();
+  expect_that_a_cancelled_end_has_told_it<true, true, true>();
+}
+
+TEST(CancelledProcess, a_child_whose_end_was_cancelled_is_gone_with_its_body) {
+  expect_that_a_cancelled_end_has_told_it<false, false, false>();
+  expect_that_a_cancelled_end_has_told_it<true, true, false>();
 }
 
 TEST(CancelledProcess, a_wait_for_a_child_leaves_it_alone) {
