@@ -131,6 +131,42 @@ TEST(Event, a_cancelled_wait_for_an_auto_event_takes_no_pass) {
   check_cancelled_wait<cross_flow>();
 }
 
+template <class Kit>
+void expect_that_cancelled_waits_leave_an_event_as_it_is() {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    typename Kit::event ready;
+    int victims = 0;
+    int others = 0;
+    const auto pass = [](typename Kit::event* on, int* passed) -> task<> {
+      co_await yield();
+      for (int i = 0; i < 2; ++i) {  // the second time it is set already
+        co_await on->wait();
+        ++*passed;
+      }
+    };
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        co_await sleep(1_ms);
+        EXPECT_EQ(ready.stats().waiting, v.was_cancelled() ? 1u : 2u);
+        ready.set();
+      });
+      s.spawn(pass, &ready, &others);
+      co_await v.run(pass(&ready, &victims));
+    });
+    if (!v.was_cancelled()) EXPECT_EQ(victims, 2);
+    EXPECT_EQ(others, 2);
+    EXPECT_TRUE(ready.is_set());
+    EXPECT_EQ(ready.stats().waiting, 0u);
+    ready.reset();
+    co_await testing::expect_raises<errc::timed_out>(with_timeout(1_ms, ready.wait()));
+  });
+}
+
+TEST(Event, a_cancelled_wait_leaves_it_as_it_is_and_others_waiting) {
+  expect_that_cancelled_waits_leave_an_event_as_it_is<local_flow>();
+  expect_that_cancelled_waits_leave_an_event_as_it_is<cross_flow>();
+}
+
 TEST(Condition, a_cancelled_wait_passes_its_turn_on) {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
     condition changed;

@@ -118,23 +118,54 @@ FLOW_CONTRACT("a bucket knows how long a wait for it would be") {
   });
 }
 
-TEST(Layers, a_cancelled_call_leaves_nothing_behind_in_any_policy) {
+// Another call waits for the same value: what the cancelled one leaves behind would be in its way.
+template <class Kit>
+void expect_that_a_cancelled_call_leaves_nothing_behind() {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
-    circuit_breaker breaker({});
-    bulkhead pool({.calls_max = 1});
-    concurrency_limit limit({}, gradient_options{});
-    load_shed shed(pool);
+    typename Kit::template call_cache<std::string, int> values;
+    typename Kit::retry_budget budget(retry_budget_options{});
+    typename Kit::bulkhead pool({.calls_max = 1});
+    typename Kit::circuit_breaker breaker({});
+    typename Kit::concurrency_limit limit({}, gradient_options{});
+    typename Kit::rate_limiter bucket({.tokens = 500, .per = 1_s, .burst = 1});
     scripted server({{3_ms, errc::busy}, {3_ms}});
-    auto all = layers(retry_policy(fixed(1_ms)), time_limit(1_s), shed, breaker, limit,
-                      hedge_policy({.delay = 1_ms}));
-    co_await v.run([](auto* by, scripted* to) -> task<> {
-      static_cast<void>(co_await by->run([&]() -> task<int> { co_return co_await to->call(); }));
-    }(&all, &server));
+    auto all =
+        layers(fallback_policy([] { return -1; }), cached(values, "key"),
+               retry_policy(fixed(1_ms), {.budget = &budget}), time_limit(1_s), load_shed(pool),
+               breaker, limit, hedge_policy({.delay = 1_ms}), typename Kit::rate_limit(bucket));
+    const auto call = [](auto* by, scripted* to, int* value) -> task<> {
+      *value = co_await by->run([&]() -> task<int> { co_return co_await to->call(); });
+    };
+    int victims = 0;
+    int others = 0;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        co_await sleep(1_ms);
+        co_await call(&all, &server, &others);
+      });
+      co_await v.run(call(&all, &server, &victims));
+    });
+    EXPECT_GT(others, 0) << "it has its value, and did not fall back";
+    EXPECT_TRUE(victims == others || (victims == 0 && v.was_cancelled())) << victims;
+    EXPECT_EQ(all.template get<0>().stats().fell_back, 0u);
+    EXPECT_EQ(values.stats().in_flight, 0u);
+    EXPECT_EQ(values.stats().made, 1u);
+    EXPECT_LE(budget.stats().retries + budget.stats().calls, server.calls);
     EXPECT_EQ(pool.stats().running, 0u);
+    EXPECT_EQ(pool.stats().waiting, 0u);
     EXPECT_EQ(limit.stats().running, 0u);
+    EXPECT_EQ(bucket.stats().waiting, 0u);
+    EXPECT_EQ(bucket.stats().admitted, server.calls) << "a token was taken for no call";
     EXPECT_EQ(server.inside_now, 0u);
     EXPECT_LE(breaker.stats().failed, server.ended);
   });
+}
+
+TEST(Layers, a_cancelled_call_leaves_nothing_behind_in_any_policy) {
+  expect_that_a_cancelled_call_leaves_nothing_behind<local_flow>();
+}
+TEST(Layers, a_cancelled_call_leaves_nothing_behind_in_any_policy_between_loops) {
+  expect_that_a_cancelled_call_leaves_nothing_behind<cross_flow>();
 }
 
 }  // namespace
