@@ -190,6 +190,36 @@ TEST(Future, a_cancelled_await_leaves_the_future_as_it_was) {
   });
 }
 
+TEST(Future, a_cancelled_await_with_a_time_out_leaves_the_future_as_it_was_and_no_timer) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    promise<int> later;
+    promise<int> latest;
+    auto result = later.get_future();
+    const shared_future<int> shared = latest.get_future().share();
+    int got = 0;
+    int seen = 0;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        co_await sleep(1_ms);
+        later.resolve(7);
+        co_await sleep(1_ms);
+        latest.resolve(8);
+      });
+      co_await v.run(
+          [](future<int>& from, const shared_future<int>& of, int& to, int& into) -> task<> {
+            to = co_await with_timeout(10_ms, from);
+            into = co_await with_timeout(10_ms, of);
+          }(result, shared, got, seen));
+    });
+    EXPECT_EQ(loop::current()->stats().timers_live, 0u);
+    EXPECT_EQ(static_cast<bool>(result), got == 0);
+    if (got == 0) got = co_await result;
+    EXPECT_EQ(got, 7);
+    EXPECT_TRUE(seen == 8 || (seen == 0 && v.was_cancelled()));
+    EXPECT_EQ(co_await shared, 8);
+  });
+}
+
 TEST(Future, a_cancelled_await_of_a_shared_future_takes_nothing_from_others) {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
     promise<std::string> later;

@@ -131,6 +131,35 @@ void a_cancelled_wait_leaves_the_count_as_it_is() {
     co_await all.wait();
   });
 }
+template <class Kit>
+void a_cancelled_arrival_stays_counted_down() {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    typename Kit::latch all(2);
+    bool has_arrived = false;
+    bool has_passed = false;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        co_await sleep(1_ms);
+        EXPECT_EQ(all.count(), has_arrived ? 1u : 2u);
+        all.count_down();
+      });
+      co_await v.run([](typename Kit::latch* of, bool* arrived, bool* passed) -> task<> {
+        co_await yield();
+        *arrived = true;
+        co_await of->arrive_and_wait();
+        *passed = true;
+      }(&all, &has_arrived, &has_passed));
+      EXPECT_TRUE(has_passed || v.was_cancelled());
+      EXPECT_EQ(all.stats().waiting, 0u);
+    });
+    EXPECT_EQ(all.count(), has_arrived ? 0u : 1u);
+  });
+}
+TEST(Latch, a_cancelled_arrival_stays_counted_down) {
+  a_cancelled_arrival_stays_counted_down<local_flow>();
+  a_cancelled_arrival_stays_counted_down<cross_flow>();
+}
+
 TEST(Latch, a_cancelled_wait_leaves_the_count_as_it_is) {
   a_cancelled_wait_leaves_the_count_as_it_is<local_flow>();
   a_cancelled_wait_leaves_the_count_as_it_is<cross_flow>();

@@ -273,11 +273,15 @@ TEST(CancelledOperations, a_datagram_is_sent_once_or_not) {
     datagram_socket there = open_datagrams();
     co_await there.connect(here.local());
     std::size_t sent = 0;
-    co_await v.run(send_three(&there, &sent));
-    if (!v.was_cancelled()) EXPECT_EQ(sent, 3u);
-    EXPECT_EQ(co_await receive_what_is_there(&here), std::string_view("abc").substr(0, sent));
-    co_await there.send("d");
-    EXPECT_EQ(co_await receive_what_is_there(&here), "d") << "the socket goes on";
+    co_await v.run([](datagram_socket* over, address to, std::size_t* count) -> task<> {
+      co_await send_three(over, count);
+      co_await over->send_to(to, "d");
+      ++*count;
+    }(&there, here.local(), &sent));
+    if (!v.was_cancelled()) EXPECT_EQ(sent, 4u);
+    EXPECT_EQ(co_await receive_what_is_there(&here), std::string_view("abcd").substr(0, sent));
+    co_await there.send("e");
+    EXPECT_EQ(co_await receive_what_is_there(&here), "e") << "the socket goes on";
   });
 }
 
@@ -415,7 +419,16 @@ TEST(CancelledOperations, a_wait_for_room_leaves_the_room_to_who_sends) {
   });
 }
 
-TEST(CancelledOperations, a_pipe_keeps_what_a_receive_did_not_take) {
+task<> receive_pieces(pipe_reader* from, std::string* into) {
+  while (const bytes piece = co_await from->receive()) *into += piece.text();
+}
+task<> receive_into_memory(pipe_reader* from, std::string* into) {
+  char memory[4];
+  while (const std::size_t count = co_await from->receive_into(memory)) into->append(memory, count);
+}
+
+template <auto receive>
+void expect_that_a_pipe_keeps_what_is_not_taken() {
   cancel_at_every_point([](victim& v) -> task<> {
     auto [from, to] = make_pipe();
     std::string got;
@@ -427,12 +440,35 @@ TEST(CancelledOperations, a_pipe_keeps_what_a_receive_did_not_take) {
         }
         sink.close();
       });
-      co_await v.run([](pipe_reader* of, std::string* into) -> task<> {
-        while (const bytes piece = co_await of->receive()) *into += piece.text();
-      }(&source, &got));
+      co_await v.run(receive(&source, &got));
     });
-    while (const bytes piece = co_await from.receive()) got += piece.text();
+    co_await receive(&from, &got);
     EXPECT_EQ(got, "abc");
+  });
+}
+
+TEST(CancelledOperations, a_pipe_keeps_what_a_receive_did_not_take) {
+  expect_that_a_pipe_keeps_what_is_not_taken<&receive_pieces>();
+  expect_that_a_pipe_keeps_what_is_not_taken<&receive_into_memory>();
+}
+
+TEST(CancelledOperations, a_send_into_a_pipe_tells_how_much_is_in_it) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    auto [from, to] = make_pipe();
+    const std::string text(200'000, 'x');  // more than a pipe holds
+    std::size_t sent = 0;
+    std::string got;
+    co_await with_scope([&, &source = from, &sink = to](scope& s) -> task<> {
+      s.spawn([&]() -> task<> { co_await receive_pieces(&source, &got); });
+      co_await v.run([](pipe_writer* into, const std::string* what, std::size_t* count) -> task<> {
+        co_await into->send(*what, count);
+        co_await into->shutdown_send();
+      }(&sink, &text, &sent));
+      EXPECT_TRUE(sink || sent == text.size());
+      sink.close();
+    });
+    EXPECT_EQ(got.size(), sent);
+    if (!v.was_cancelled()) EXPECT_EQ(sent, text.size());
   });
 }
 

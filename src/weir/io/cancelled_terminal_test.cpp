@@ -94,6 +94,26 @@ TEST(CancelledTerminal, a_receive_has_taken_what_it_gave_and_no_more) {
   });
 }
 
+TEST(CancelledTerminal, a_send_tells_how_much_is_shown) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    screen_and_user all;
+    const std::string text(20'000, 'x');  // more than is kept for who looks at it
+    std::size_t sent = 0;
+    std::string shown;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        while (const bytes piece = co_await all.user.receive()) shown += piece.text();
+      });
+      co_await v.run([](terminal* to, const std::string* what, std::size_t* count) -> task<> {
+        co_await to->send(*what, count);
+      }(&all.screen, &text, &sent));
+      all.screen.close();
+    });
+    EXPECT_EQ(shown.size(), sent);
+    if (!v.was_cancelled()) EXPECT_EQ(sent, text.size());
+  });
+}
+
 TEST(CancelledTerminal, a_wait_for_a_key_loses_none) {
   cancel_at_every_point([](victim& v) -> task<> {
     EXPECT_THAT(co_await keys_of(v, {{1_ms, "ab"}, {1_ms, "\xc3"}, {1_ms, "\xa4\x1b[Ac"}}),

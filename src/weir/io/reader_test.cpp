@@ -220,6 +220,39 @@ TEST(Reader, a_read_cancelled_at_any_point_has_taken_nothing) {
   });
 }
 
+/// A frame ends in a semicolon.
+struct semicolons {
+  result<frame_place> find(std::string_view have, std::size_t seen) const {
+    const std::size_t end = have.find(';', seen);
+    if (end == have.npos) return frame_place{};
+    return frame_place{.is_whole = true, .offset = 0, .size = end, .total = end + 1};
+  }
+  result<frame_place> find_last(std::string_view) const { return frame_place{}; }
+  result<frame_edges> around(std::string_view) const { return frame_edges{}; }
+};
+
+TEST(Reader, a_read_of_frames_and_of_what_is_there_cancelled_at_any_point_has_taken_nothing) {
+  static constexpr std::string_view text = "first frame;second;tail";
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    told_source from{.pieces = cut(text, 3), .pause = 1_ns};
+    reader in(from);
+    const semicolons codec;
+    std::string seen;
+    co_await v.run([](reader& of, const semicolons& with, std::string& into) -> task<> {
+      for (int i = 0; i < 2; ++i) {
+        const auto frame = co_await of.read_frame(with);
+        into += std::string(frame->text()) + ";";
+      }
+      for (;;) {
+        const bytes some = co_await of.read_some();
+        if (!some) break;
+        into += some.text();
+      }
+    }(in, codec, seen));
+    EXPECT_EQ(seen + co_await in.read_all(100), text);
+  });
+}
+
 WEIR_TEST("a read that can finish at once ends in a cancelled scope, and takes nothing") {
   told_source from{.pieces = {"a\nb\n"}};
   reader in(from);

@@ -129,6 +129,54 @@ TEST(Writer, a_frame_is_never_cut_wherever_it_is_cancelled) {
   });
 }
 
+TEST(Writer, a_send_cancelled_at_any_point_has_taken_what_it_tells_and_keeps_it) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    told_sink to{.part_max = 2, .pause = 1_ns};
+    writer out(to, {.buffer_bytes = 4});
+    std::size_t sent = 0;
+    co_await v.run([](writer& of, std::size_t& told) -> task<> {
+      const io_slice pieces[] = {{"abc", 3}, {"de", 2}, {"0123456789", 10}, {"xyz", 3}};
+      co_await of.send(pieces, &told);
+    }(out, sent));
+    co_await out.flush();
+    if (!v.was_cancelled()) EXPECT_EQ(sent, 18u);
+    EXPECT_EQ(to.got, std::string_view("abcde0123456789xyz").substr(0, sent));
+  });
+}
+
+TEST(Writer, an_end_cancelled_at_any_point_has_lost_nothing_and_may_be_told_again) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    told_sink to{.part_max = 2, .pause = 1_ns};
+    writer out(to, {.buffer_bytes = 8});
+    co_await out.write("abcdefg");
+    co_await v.run([](writer& of) -> task<> { co_await of.shutdown_send(); }(out));
+    if (!to.events.empty()) EXPECT_EQ(to.got, "abcdefg") << "it ended before all was sent";
+    if (!v.was_cancelled()) EXPECT_FALSE(to.events.empty());
+    EXPECT_EQ(to.got + std::string(out.buffered()), "abcdefg");
+    co_await out.end();
+    EXPECT_EQ(to.got, "abcdefg");
+    EXPECT_EQ(to.events.back(), "end");
+  });
+}
+
+TEST(Writer, an_abort_cancelled_at_any_point_has_dropped_what_was_buffered_or_not_begun) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    told_sink to{.pause = 1_ns};
+    writer out(to);
+    co_await out.write("never sent");
+    co_await v.run([](writer& of) -> task<> {
+      co_await yield();
+      co_await of.abort(error(errc::io));
+    }(out));
+    EXPECT_TRUE(!to.events.empty() || v.was_cancelled());
+    if (!to.events.empty()) EXPECT_EQ(out.buffered(), "");
+    co_await out.abort(error(errc::io));
+    EXPECT_EQ(out.buffered(), "");
+    EXPECT_EQ(to.events.back(), "abort io");
+    EXPECT_EQ(to.got, "");
+  });
+}
+
 TEST(Writer, what_was_never_flushed_is_told_in_the_log) {
   std::string logged;
   const log::sink before = log::set_sink({[](void* to, log::level, std::string_view text) noexcept {
