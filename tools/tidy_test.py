@@ -524,6 +524,52 @@ task<bool> ask_all(std::string_view text);
         self.assert_one(self.check_calls([other, wait, all_of]), "of asker::ask()")
         self.assertEqual(len(self.check_calls([])), 3)
 
+    TAKER = """namespace weir {
+namespace detail {
+task<> inner();
+template <class Reach>
+class basic_line {
+ public:
+  class awaiter final : public closable_wait<awaiter, void> {
+   public:
+    explicit awaiter(basic_line& of) noexcept;
+  };
+  awaiter stand(int at = 0) noexcept { return awaiter(*this); }
+};
+class helper {
+ public:
+  task<> nobody();
+};
+}  // namespace detail
+class [[nodiscard]] taker : public detail::owner {
+ public:
+  auto take(options how = {}) noexcept {
+    return detail::take_wait(how);
+  }
+  [[nodiscard]] detail::put_wait<std::span<int>> put(int what) noexcept;
+  auto read() noexcept { return detail::quick_call(detail::some_read{this}); }
+  auto count() const noexcept { return count_; }
+
+ private:
+  friend task<> call_all(taker& of);
+  detail::put_wait<int> hide() noexcept;
+};
+template <class F>
+auto ask_all(F f) -> task<int> {
+}  // namespace weir
+"""
+
+    def test_a_single_wait_of_io_or_flow_needs_a_row_too(self):
+        calls = ["line::stand", "taker::take", "taker::put", "taker::read", "ask_all"]
+        for module in ("io", "flow"):
+            path = f"src/weir/{module}/taker.hpp"
+            self.write(path, self.TAKER)
+            rows = lambda names: self.check("\n".join([self.NOUN] + [f"| `{name}()` ([t](../../{path})) | nothing | `noun.does` |" for name in names]))
+            self.assertEqual(rows(calls), [])
+            for name in calls:
+                self.assert_one(rows([one for one in calls if one != name]), f"what a cancellation leaves of {name}()")
+            (self.root / path).unlink()
+
     def test_a_row_describes_calls_of_the_header_that_it_or_the_last_one_links_to(self):
         noun, asker = "([n](../../src/weir/io/noun.hpp)) | nothing | `noun.does` |", "([a](../../src/weir/http/asker.hpp)) | nothing | `noun.does` |"
         self.assertEqual(self.check_calls([f"| `ask()`, `wait_long()`, `ask_all()` {asker}"]), [])
