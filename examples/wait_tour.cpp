@@ -3,7 +3,7 @@
 #include <weir/core/combine.hpp>
 #include <weir/core/select.hpp>
 #include <weir/core/start.hpp>
-#include <weir/flow/cross_condition.hpp>
+#include <weir/flow/condition.hpp>
 #include <weir/flow/event.hpp>
 #include <weir/flow/latch.hpp>
 #include <weir/flow/layers.hpp>

@@ -1,17 +1,15 @@
 // Twins for several loops that tasks wait in together, between real threads. Nothing here depends
 // on who is faster.
 #include <weir/core.hpp>
-#include <weir/flow/cross_condition.hpp>
+#include <weir/flow/condition.hpp>
 #include <weir/flow/flow_contract_test.hpp>
 #include <weir/flow/thread_loop_test.hpp>
-#include <weir/testing/cancel_points.hpp>
 
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <cstdint>
 #include <deque>
-#include <exception>
 #include <memory>
 #include <string>
 #include <thread>
@@ -266,34 +264,6 @@ TEST(CrossCondition, loses_no_wake_up_between_the_check_and_the_wait) {
   EXPECT_FALSE(changed.has_waiters());
 }
 
-WEIR_TEST(
-    "a condition between loops gives the mutex up while it waits, and has it again after it") {
-  cross::mutex door;
-  cross::condition changed;
-  bool is_open = false;
-  int passed = 0;
-  co_await with_scope([&](scope& s) -> task<> {
-    for (int i = 0; i < 3; ++i) {
-      s.spawn([&]() -> task<> {
-        auto held = co_await door.lock();
-        while (!is_open) co_await changed.wait(held);
-        EXPECT_TRUE(held.holds());
-        ++passed;
-      });
-    }
-    co_await sleep(1_ms);
-    EXPECT_EQ(changed.stats().waiting, 3u);
-    {
-      auto held = co_await door.lock();
-      is_open = true;
-      changed.notify_all();
-    }
-    co_await s.join();
-  });
-  EXPECT_EQ(passed, 3);
-  EXPECT_FALSE(changed.notify_one());
-}
-
 TEST(CrossCondition, that_is_closed_ends_the_waits_of_all_loops_with_the_mutex_held) {
   cross::mutex door;
   cross::condition changed;
@@ -312,88 +282,6 @@ TEST(CrossCondition, that_is_closed_ends_the_waits_of_all_loops_with_the_mutex_h
   });
   EXPECT_EQ(ended, 2);
   EXPECT_FALSE(door.is_locked());
-}
-
-WEIR_TEST("close() of a condition between loops gives who waits the mutex back, and its end") {
-  cross::mutex door;
-  cross::condition changed;
-  const auto wait = [&](cross::condition& of) -> task<> {
-    auto held = co_await door.lock();
-    std::exception_ptr failure;
-    try {
-      co_await of.wait(held);
-    } catch (...) {
-      failure = std::current_exception();
-    }
-    EXPECT_TRUE(held.holds());
-    if (failure) std::rethrow_exception(failure);
-  };
-  co_await expect_that_close_ends_all(&changed, wait);
-}
-
-TEST(CrossCondition, a_cancelled_wait_takes_no_wake_up_and_leaves_the_mutex_free) {
-  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
-    cross::mutex door;
-    cross::condition changed;
-    int tokens = 0;
-    int taken = 0;
-    const auto take = [&]() -> task<> {
-      auto held = co_await door.lock();
-      while (tokens == 0) co_await changed.wait(held);
-      --tokens;
-      ++taken;
-    };
-    co_await with_scope([&](scope& s) -> task<> {
-      s.spawn(take);
-      s.spawn([&]() -> task<> {
-        for (int i = 0; i < 2; ++i) {
-          co_await sleep(1_ms);
-          auto held = co_await door.lock();
-          ++tokens;
-          changed.notify_all();
-        }
-      });
-      co_await v.run(take());
-    });
-    EXPECT_GE(taken, 1);
-    EXPECT_EQ(taken + tokens, 2);
-    EXPECT_FALSE(door.is_locked());
-    EXPECT_FALSE(changed.has_waiters());
-  });
-}
-
-TEST(CrossCondition, a_wait_that_was_told_and_then_cancelled_passes_its_wake_up_on) {
-  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
-    cross::mutex door;
-    cross::condition changed;
-    int tokens = 0;
-    const auto take = [&]() -> task<> {
-      auto held = co_await door.lock();
-      while (tokens == 0) co_await changed.wait(held);
-      --tokens;
-    };
-    co_await with_scope([&](scope& s) -> task<> {
-      s.spawn([&]() -> task<> {
-        co_await sleep(1_ms);
-        s.spawn(take);
-        co_await sleep(1_ms);
-        {
-          auto held = co_await door.lock();
-          ++tokens;
-          changed.notify_one();
-          co_await yield();  // who was told stands in the mutex's line
-        }
-        co_await sleep(1_ms);
-        EXPECT_TRUE(tokens == 0 || !changed.has_waiters()) << "somebody sleeps beside a token";
-        auto held = co_await door.lock();
-        tokens += 2;
-        changed.notify_all();
-      });
-      co_await v.run(take());
-    });
-    EXPECT_FALSE(door.is_locked());
-    EXPECT_FALSE(changed.has_waiters());
-  });
 }
 
 }  // namespace

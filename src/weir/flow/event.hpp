@@ -1,21 +1,16 @@
-// Waiting for something to have happened: event (stays set), auto_event (lets one pass) and
-// condition (wakes who waits now). The hard idea: on one loop nothing runs between a check and the
-// wait that follows it, so none of them needs a lock, nor can a wake-up be lost. Their twins in
-// weir::cross may be set from any thread.
+// Waiting for something to have happened: event (stays set), auto_event (lets one pass) and, in a
+// header of its own, condition (wakes who waits now). The hard idea: on one loop nothing runs
+// between a check and the wait that follows it, so none of them needs a lock, nor can a wake-up be
+// lost. Their twins in weir::cross may be set from any thread.
 #pragma once
 
 #include <weir/base/defect.hpp>
 #include <weir/base/error.hpp>
+#include <weir/flow/condition.hpp>
 #include <weir/flow/detail/reach.hpp>
-
-#include <cstddef>
+#include <weir/flow/line_stats.hpp>
 
 namespace weir {
-
-/// How many tasks wait for an object, for consoles and tests.
-struct line_stats {
-  std::size_t waiting = 0;
-};
 
 namespace detail {
 
@@ -165,81 +160,5 @@ class auto_event final : public detail::basic_event<detail::many_loops, true> {
 };
 
 }  // namespace cross
-
-/// Wakes tasks that wait at the moment of the call; keeps nothing for those who come later. Waiters
-/// check what they wait for in a loop: `while (items.empty()) co_await changed.wait();`
-///
-/// Cancel:  a cancelled wait takes no wake-up from another waiter; one that was woken goes on
-///          first.
-/// Order:   first come, first woken.
-/// Bound:   nothing is allocated; waiters are bounded by their scopes.
-/// Errors:  `closed` after close(); destroying it while tasks wait stops the process.
-/// Threads: one loop; cross::condition is for several.
-class condition {
- public:
-  condition() = default;
-  explicit condition(const char* name) noexcept : name_(name) {}
-  condition(const condition&) = delete;
-  condition& operator=(const condition&) = delete;
-  ~condition() { WEIR_ASSERT(line_.is_empty() && "destroyed while tasks wait for it"); }
-
-  /// Wakes the task that has waited longest; false when none waits.
-  bool notify_one() noexcept {
-    const detail::one_loop::guard held(lock_);
-    if (line_.is_empty()) return false;
-    line_.pop_front().complete();
-    return true;
-  }
-  void notify_all() noexcept {
-    while (notify_one()) {
-    }
-  }
-  /// Nobody will notify any more: all waits, also later ones, fail with `closed`.
-  void close() noexcept {
-    detail::one_loop::wakes woken;
-    const detail::one_loop::guard held(lock_);
-    is_closed_ = true;
-    detail::close_line(line_, woken);
-  }
-  bool has_waiters() const noexcept {
-    const detail::one_loop::guard held(lock_);
-    return !line_.is_empty();
-  }
-  const char* name() const noexcept { return name_; }
-  line_stats stats() const noexcept {
-    const detail::one_loop::guard held(lock_);
-    return {.waiting = line_.count()};
-  }
-
-  class awaiter final : public detail::closable_wait<awaiter, void, condition, detail::one_loop> {
-   public:
-    explicit awaiter(condition& of) noexcept : closable_wait(kind_, &of) {}
-    bool admit(detail::one_loop::wakes&) noexcept { return is_over(); }
-    auto& line() noexcept { return of_->line_; }
-    result<void> take() noexcept {
-      if (is_closed_) return fail(errc::closed, "wait: the condition was closed");
-      return {};
-    }
-
-   private:
-    static void describe(const detail::wait& w, detail::text_sink& out) noexcept {
-      out.put(static_cast<const awaiter&>(w).of_->name_);
-    }
-    static constexpr detail::wait_kind kind_{"condition", &leave, &describe};
-  };
-  /// Waits for a notification that comes after this call.
-  [[nodiscard]] awaiter wait() noexcept { return awaiter(*this); }
-
- private:
-  template <class, class, class, class>
-  friend class detail::line_wait;
-  template <class, class, class, class>
-  friend class detail::closable_wait;
-
-  [[no_unique_address]] detail::one_loop::lock lock_;
-  bool is_closed_ = false;
-  const char* name_ = "condition";
-  intrusive_list<awaiter> line_;
-};
 
 }  // namespace weir

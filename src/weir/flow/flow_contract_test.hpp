@@ -10,6 +10,7 @@
 #include <weir/flow/channel.hpp>
 #include <weir/flow/circuit_breaker.hpp>
 #include <weir/flow/concurrency_limit.hpp>
+#include <weir/flow/condition.hpp>
 #include <weir/flow/event.hpp>
 #include <weir/flow/event_bus.hpp>
 #include <weir/flow/latch.hpp>
@@ -54,6 +55,7 @@ struct local_flow {
   }
   using event = weir::event;
   using auto_event = weir::auto_event;
+  using condition = weir::condition;
   using mutex = weir::mutex;
   using semaphore = weir::semaphore;
   using shared_mutex = weir::shared_mutex;
@@ -101,6 +103,7 @@ struct cross_flow {
   }
   using event = cross::event;
   using auto_event = cross::auto_event;
+  using condition = cross::condition;
   using mutex = cross::mutex;
   using semaphore = cross::semaphore;
   using shared_mutex = cross::shared_mutex;

@@ -5,7 +5,7 @@
 #include <weir/flow/call_cache.hpp>
 #include <weir/flow/callback.hpp>
 #include <weir/flow/circuit_breaker.hpp>
-#include <weir/flow/cross_condition.hpp>
+#include <weir/flow/condition.hpp>
 #include <weir/flow/event.hpp>
 #include <weir/flow/fallback.hpp>
 #include <weir/flow/hedge.hpp>
@@ -292,6 +292,14 @@ constexpr misuse all_misuses[] = {
        co_return;
      }},
     {"a_condition_without_its_mutex", "a condition is waited for with the mutex held",
+     []() -> task<> {
+       condition changed;
+       mutex door;
+       auto held = co_await door.lock();
+       held.unlock();
+       co_await changed.wait(held);
+     }},
+    {"a_condition_between_loops_without_its_mutex", "a condition is waited for with the mutex held",
      []() -> task<> {
        cross::condition changed;
        cross::mutex door;

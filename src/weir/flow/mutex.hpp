@@ -9,7 +9,7 @@
 #include <weir/base/assert.hpp>
 #include <weir/base/defect.hpp>
 #include <weir/flow/detail/reach.hpp>
-#include <weir/flow/event.hpp>
+#include <weir/flow/line_stats.hpp>
 
 #include <optional>
 #include <utility>
