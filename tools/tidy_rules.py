@@ -829,48 +829,64 @@ def without_directives(file):
 
 
 def declarations(file):
-    """(line, head) of what stands at public namespace scope: the text up to its `{` or `;`."""
+    """(line, namespace, head) of what stands at public namespace scope: the text up to its `{` or `;`."""
     code = without_directives(file)
-    scopes, start = [], 0  # of each open brace, whether it is a public namespace's
+    scopes, start = [], 0  # of each open brace, the name of its public namespace, or nothing
     for match in re.finditer(r"[{};]", code):
         head = code[start : match.start()]
         is_here = bool(scopes) and all(scopes)
         namespace = re.search(r"\bnamespace\s+([\w:]+)\s*$", head)
         if is_here and not namespace and match.group(0) != "}":
-            yield code.count("\n", 0, start + len(head) - len(head.lstrip())) + 1, head.strip() + match.group(0)
+            line = code.count("\n", 0, start + len(head) - len(head.lstrip())) + 1
+            yield line, "::".join(scopes), head.strip() + match.group(0)
         if match.group(0) == "{":
-            scopes.append(bool(namespace) and not re.search("detail|internal", namespace.group(1)))
+            is_public = namespace and not re.search("detail|internal", namespace.group(1))
+            scopes.append(namespace.group(1) if is_public else "")
         elif match.group(0) == "}" and scopes:
             scopes.pop()
         start = match.end()
 
 
 def public_nouns(file):
-    """(line, name) of each class and each free function that a public header offers."""
-    for line, head in declarations(file):
+    """(line, namespace, name) of each class, each x that is a class basic_x, and each free function that a public header offers."""
+    classes = set()
+    for line, namespace, head in declarations(file):
         if match := re.match(r"(?:template\s*<.*?>\s*(?:requires.*?\s)?)?class\s+(?:\[\[.*?\]\]\s*)*(\w+)(?:\s+final)?\s*(?::.*)?\{$", head, re.S):
-            yield line, match.group(1)
+            classes.add(match.group(1))
+            yield line, namespace, match.group(1)
+        elif match := re.match(r"(?:template\s*<.*?>\s*)?using\s+(\w+)\s*=\s*(basic_\1)<", head, re.S):
+            if match.group(2) in classes:
+                yield line, namespace, match.group(1)
         elif not re.match(r"(?:using|enum|friend|extern|static_assert|template\s*<>)", head) and "operator" not in head:
             head = re.sub(r"\[\[.*?\]\]", "", head)
             while (shorter := re.sub(r"<[^<>]*>", "", head)) != head:
                 head = shorter
             called = [name for name in re.findall(r"(?<!::)\b(\w+)\s*\(", head.split("=")[0]) if name not in NO_FUNCTIONS]
             if called and not re.search(r"\b(?:class|struct)\b", head):
-                yield line, called[0]
+                yield line, namespace, called[0]
 
 
 def rule_shown(tree):
-    """Each class and free function of core, flow, io and pool (basic_x is x) stands in an example that the tests run."""
+    """Each class and free function of core, flow, io and pool (basic_x is x) stands in an example that the tests run; what is in a
+    namespace inside of weir stands there with that namespace's name, `cross::latch`, and does not show weir's own, `latch`."""
+    nouns = [
+        (file, line, namespace.split("::")[1:], name)
+        for file in tree.cpp()
+        if file.is_public and file.module in SHOWN_MODULES
+        for line, namespace, name in public_nouns(file)
+    ]
+    inner = {of[-1] for _, _, of, _ in nouns if of}
     shown = set()
     for file in tree.cpp():
         runs = file.is_check or (tree.root / file.path).with_suffix(".out").exists()
         if file.path.startswith("examples/") and runs:
-            shown.update(re.findall(r"\w+", without_directives(file)))
-    for file in tree.cpp():
-        if file.is_public and file.module in SHOWN_MODULES:
-            for line, name in public_nouns(file):
-                if name.removeprefix("basic_") not in shown and not file.allows(line, "shown"):
-                    yield Finding(file.path, line, "shown", f"no example that runs shows {name}")
+            words = re.findall(r"\w+|::", without_directives(file))
+            for before, colons, name in zip(["", ""] + words, [""] + words, words):
+                shown.add((before if colons == "::" and before in inner else "", name))
+    for file, line, of, name in nouns:
+        name = name.removeprefix("basic_")
+        if ((of or [""])[-1], name) not in shown and not file.allows(line, "shown"):
+            yield Finding(file.path, line, "shown", f"no example that runs shows {'::'.join([*of, name])}")
 
 
 RULES = (

@@ -667,6 +667,18 @@ class Shown(TidyTest):
         self.assert_one(self.check("class noun {\n};", "#include <weir/io/noun.hpp>\n// noun\nint a;"), f"{self.HEADER}:2 no example that runs shows noun")
         self.assert_one(self.check("int a;\ntemplate <class F>\nauto\nmake(F f) {\n  return f(1);\n}", "int a;"), "shows make")
 
+    def test_a_name_of_two_namespaces_is_shown_of_each(self):
+        header = "class noun {};\nint make();\nnamespace cross {\nclass noun {};\nint make();\n}"
+        self.assertEqual(self.check(header, "weir::noun n(make());\nweir::cross::noun other(weir::cross::make());"), [])
+        self.assert_one(self.check(header, "using namespace weir;\nnoun n(make(cross::make()));"), f"{self.HEADER}:5 no example that runs shows cross::noun")
+        self.assert_one(self.check(header, "weir::noun n(make());\ncross::noun other(make());"), f"{self.HEADER}:6 no example that runs shows cross::make")
+        self.assert_one(self.check(header, "weir::cross::noun n(weir::make(cross::make()));"), f"{self.HEADER}:2 no example that runs shows noun")
+
+    def test_a_name_of_a_class_that_others_share_is_asked_for_where_it_stands(self):
+        header = "template <class T, class R>\nclass basic_noun {};\ntemplate <class T>\nusing noun = basic_noun<T, int>;\nnamespace cross {\ntemplate <class T>\nusing noun = basic_noun<T, long>;\n}"
+        self.assertEqual(self.check(header, "weir::noun<int> n;\nweir::cross::noun<int> other;"), [])
+        self.assert_one(self.check(header, "weir::noun<int> n;"), f"{self.HEADER}:7 no example that runs shows cross::noun")
+
     def test_core_needs_an_example_and_base_needs_none(self):
         self.write("src/weir/core/word.hpp", "namespace weir {\nclass word {};\n}\n")
         self.write("src/weir/base/byte.hpp", "namespace weir {\nclass byte {};\n}\n")
