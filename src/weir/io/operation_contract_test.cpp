@@ -5,6 +5,7 @@
 #include <weir/io/file.hpp>
 #include <weir/io/file_stream.hpp>
 #include <weir/io/readiness.hpp>
+#include <weir/testing/test.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
