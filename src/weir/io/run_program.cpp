@@ -2,7 +2,6 @@
 
 #include <weir/base/cores_allowed.hpp>
 #include <weir/base/error.hpp>
-#include <weir/base/log.hpp>
 #include <weir/base/standard_error.hpp>
 #include <weir/base/text.hpp>
 #include <weir/core/core_group.hpp>
@@ -59,9 +58,7 @@ class stop_signal {
   };
   void hear() noexcept {
     is_pending_ = false;
-    if (request_.outcome < 0) return;
-    log::info("stopping", {{"signal", name_}});
-    stop_(context_, name_);
+    if (request_.outcome >= 0) stop_(context_, name_);
   }
 
   driver& io_;
