@@ -5,6 +5,7 @@
 #include <weir/base/probe.hpp>
 #include <weir/core.hpp>
 #include <weir/core/dump.hpp>
+#include <weir/core/local.hpp>
 #include <weir/core/string_sink.hpp>
 #include <weir/pool/fork.hpp>
 #include <weir/testing/cancel_points.hpp>
@@ -68,6 +69,24 @@ job<int> awaits_in_a_row() {
   const int two = co_await plus_one(one);
   co_return co_await plus_one(two);
 }
+constinit const local<int> tenant{"tenant"};
+
+job<int> its_tenant() { co_return tenant.get() ? *tenant.get() : 0; }
+job<int> tenants_of_both() {
+  auto [first, second] = co_await fork(its_tenant(), its_tenant());
+  co_return first * 10 + second;
+}
+
+WEIR_TEST("jobs have the values of scopes of whoever waits for them, on whichever thread") {
+  pool cpu;
+  EXPECT_EQ(co_await cpu.run(tenants_of_both()), 0);
+  auto [ada, bob] = co_await when_all(with_local(tenant, 1, cpu.run(tenants_of_both())),
+                                      with_local(tenant, 2, cpu.run(tenants_of_both())));
+  EXPECT_EQ(ada, 11);
+  EXPECT_EQ(bob, 22);
+  EXPECT_EQ(co_await cpu.run([] { return tenant.get(); }), nullptr);
+}
+
 WEIR_TEST("a job that awaits another goes on with its value, on whichever thread") {
   pool cpu;
   EXPECT_EQ(co_await cpu.run(awaits_in_a_row()), 3);
