@@ -64,12 +64,9 @@ struct loop_registry {
 constinit loop* loop_registry::head = nullptr;
 
 namespace {
-// Never 0, which stands for no loop.
 std::uint32_t next_serial() noexcept {
   static constinit std::atomic<std::uint32_t> last = 0;
-  std::uint32_t next = 0;
-  while (next == 0) next = last.fetch_add(1, std::memory_order_relaxed) + 1;
-  return next;
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 }  // namespace
 
