@@ -2,6 +2,7 @@
 // -verify): each refusal stands where the comment says so, and what has no comment is accepted.
 #include <weir/core.hpp>
 #include <weir/flow/mutex.hpp>
+#include <weir/flow/oneshot.hpp>
 #include <weir/io/datagram_socket.hpp>
 #include <weir/io/file.hpp>
 #include <weir/io/pipe_ends.hpp>
@@ -101,9 +102,33 @@ weir::task<> selects() {
   // expected-error@*:* 0+ {{no type named 'value_type'}}
 }
 
+// Nor of waits that it would leave half done: a receive takes nothing, a send may have sent a part.
+weir::task<> selects_a_send(weir::socket& peer, weir::oneshot_receiver<int>& from) {
+  co_await weir::select(peer.receive(), from.receive());
+  co_await weir::select(peer.send("hello"), from.receive());
+  // expected-error@*:* {{would leave this one half done; put it into a task}}
+}
+
+// An awaitable says what a cancellation leaves of it.
+struct says_nothing {
+  void bind(weir::detail::frame_base&);
+  bool await_ready();
+  void await_suspend(std::coroutine_handle<> from);
+  void await_resume();
+};
+struct says_it : says_nothing {
+  static constexpr auto when_cancelled = weir::cancel_safety::nothing_happened;
+};
+weir::task<> awaits_both() {
+  co_await says_it();
+  co_await says_nothing();
+  // expected-error@*:* {{an awaitable says what a cancellation leaves of it}}
+}
+
 [[maybe_unused]] auto uses() {
   return std::make_tuple(&single_use, &dropped, &foreign_awaitable, &plain_function, &unmarked,
-                         &marked, &selects, &spawned, sizeof(waits_at_its_end));
+                         &marked, &selects, &selects_a_send, &awaits_both, &spawned,
+                         sizeof(waits_at_its_end));
 }
 
 }  // namespace

@@ -128,6 +128,7 @@ class [[nodiscard]] asio_wait final : public leaf_wait<asio_wait<T>, T>,
   using base = leaf_wait<asio_wait, T>;
 
  public:
+  static constexpr auto when_cancelled = cancel_safety::point_of_no_return;
   asio_wait(core_handle of, std::shared_ptr<asio_cancel> cancel) noexcept
       : base(kind_), of_(std::move(of)), cancel_(std::move(cancel)) {}
   asio_wait(asio_wait&& other) noexcept  // only before the wait begins

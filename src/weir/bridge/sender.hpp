@@ -122,6 +122,7 @@ class [[nodiscard]] sender_wait final
                 "a sender that may throw when it is moved can't be awaited: wrap it");
 
  public:
+  static constexpr auto when_cancelled = cancel_safety::point_of_no_return;
   using value_type = called_with_t<V...>;
 
   explicit sender_wait(Sender from) : base(kind_), from_(std::move(from)) {}

@@ -23,6 +23,7 @@ error caught_error();
 template <class T>
 class task_result_awaiter final : public inner_boundary {
  public:
+  static constexpr auto when_cancelled = cancel_safety::as_its_waits;
   explicit task_result_awaiter(weir::task<T> body) noexcept : child_(std::move(body)) {}
   task_result_awaiter(const task_result_awaiter&) = delete;
   task_result_awaiter& operator=(const task_result_awaiter&) = delete;
@@ -64,6 +65,7 @@ template <class Leaf>
 class leaf_result_awaiter final : public inner_boundary {
  public:
   using value_type = typename Leaf::value_type;
+  static constexpr auto when_cancelled = Leaf::when_cancelled;
 
   explicit leaf_result_awaiter(Leaf&& leaf) noexcept : leaf_(std::move(leaf)) {}
   template <class Make>

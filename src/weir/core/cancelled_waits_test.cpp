@@ -17,6 +17,26 @@ using namespace weir::literals;
 using testing::cancel_at_every_point;
 using testing::victim;
 
+// What the types say; that it is so, the tests below show.
+TEST(CancelSafety, is_part_of_the_type_of_what_is_awaited) {
+  using enum cancel_safety;
+  EXPECT_EQ(cancel_safety_of<decltype(sleep(1_ms))>, nothing_happened);
+  EXPECT_EQ(cancel_safety_of<decltype(yield())>, nothing_happened);
+  EXPECT_EQ(cancel_safety_of<decltype(checkpoint())>, nothing_happened);
+  EXPECT_EQ(cancel_safety_of<decltype(std::declval<scope&>().join())>, nothing_happened);
+  EXPECT_EQ(cancel_safety_of<spawned<int>>, nothing_happened) << "not what it waits for";
+  EXPECT_EQ(cancel_safety_of<task<int>>, as_its_waits);
+  EXPECT_EQ(cancel_safety_of<decltype(std::declval<generator<int>&>().next())>, as_its_waits);
+}
+
+TEST(CancelSafety, of_a_select_is_that_of_its_waits) {
+  using enum cancel_safety;
+  using handle = spawned<int>&;
+  using nothing = decltype(select(sleep(1_ms), std::declval<handle>()));
+  EXPECT_EQ(cancel_safety_of<nothing>, nothing_happened);
+  EXPECT_EQ(cancel_safety_of<decltype(as_result(std::declval<nothing>()))>, nothing_happened);
+}
+
 task<> nap() { co_await sleep(1_ms); }
 
 /// Counts those that live.

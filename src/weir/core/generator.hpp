@@ -85,6 +85,7 @@ class WEIR_TASK_ATTRIBUTES [[nodiscard]] generator {
 
   class next_awaiter {
    public:
+    static constexpr auto when_cancelled = cancel_safety::as_its_waits;
     using value_type = std::optional<T>;
 
     explicit next_awaiter(generator& of) noexcept : of_(&of) {}

@@ -24,6 +24,7 @@ using namespace weir::literals;
 /// A wait for something that posts make true.
 struct gate {
   struct wait_for_open final : detail::leaf_wait<wait_for_open, void> {
+    static constexpr auto when_cancelled = cancel_safety::nothing_happened;
     explicit wait_for_open(gate& g) noexcept : leaf_wait(kind_), of(&g) {}
     bool try_now() noexcept { return of->is_open; }
     void enlist() noexcept { of->waiter = this; }
@@ -195,6 +196,7 @@ class slow_to_wake final : public contract::plain_driver {
 
 /// A wait for an answer from another thread, which a cancellation asks for and does not replace.
 struct answered final : detail::leaf_wait<answered, void> {
+  static constexpr auto when_cancelled = cancel_safety::nothing_happened;
   struct node final : detail::post_node {
     answered* to = nullptr;
   };

@@ -126,6 +126,7 @@ WEIR_TEST("lowering a shield ends the waits of the children behind it, too") {
 
 /// A wait that leaves only when it is let go, as an operation of the kernel does.
 struct slow_wait final : detail::leaf_wait<slow_wait, void> {
+  static constexpr auto when_cancelled = cancel_safety::nothing_happened;
   struct state {
     int asked_to_leave = 0;
     slow_wait* waiting = nullptr;

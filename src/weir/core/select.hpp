@@ -125,8 +125,16 @@ class [[nodiscard]] select_wait final
                        std::tuple<selected<typename Leaf::value_type>...>> {
   static constexpr std::uint32_t count = sizeof...(Leaf);
   static_assert(count > 0, "select needs something to wait for");
+  static_assert(((Leaf::when_cancelled != cancel_safety::partial) && ...),
+                "weir: a select takes back all but one of its waits, and would leave this one half "
+                "done; put it into a task, and await tasks with when_any()");
 
  public:
+  /// As the waits in it: what is past its point of no return is awaited, and its result given.
+  static constexpr auto when_cancelled =
+      ((Leaf::when_cancelled == cancel_safety::point_of_no_return) || ...)
+          ? cancel_safety::point_of_no_return
+          : cancel_safety::nothing_happened;
   using value_type = std::tuple<selected<typename Leaf::value_type>...>;
   using base = leaf_wait<select_wait, value_type>;
 
@@ -268,6 +276,7 @@ auto make_select(Leaf&&... leaves) noexcept {
 /// Where several are ready the lot decides, so none starves. At least one branch has ended, and
 /// more can only be those that the kernel had finished before they could be taken back: so look at
 /// each with `if`, not with `else`. The first branch's error is raised, unless another has a value.
+/// A wait that may have happened in part (`cancel_safety::partial`) does not compile here.
 template <class... L>
 [[nodiscard]] auto select(L&&... waits) noexcept {
   return detail::make_select<detail::select_order::by_lot>(

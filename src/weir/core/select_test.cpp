@@ -18,6 +18,7 @@ using testing::elapsed;
 /// A wait that a test ends by hand, as a channel or a driver would.
 struct box {
   struct opened final : detail::leaf_wait<opened, int> {
+    static constexpr auto when_cancelled = cancel_safety::nothing_happened;
     explicit opened(box& b) noexcept : leaf_wait(kind_), of(&b) {}
     opened(opened&&) noexcept = default;
     bool try_now() noexcept { return of->is_open; }

@@ -12,6 +12,7 @@ namespace detail {
 /// A wait for a moment.
 class [[nodiscard]] sleep_wait final : public leaf_wait<sleep_wait, void, timer> {
  public:
+  static constexpr auto when_cancelled = cancel_safety::nothing_happened;
   explicit sleep_wait(time_point until) noexcept : leaf_wait(kind_) {
     due = until.ns < 0 ? time_point(0) : until;
   }
@@ -32,6 +33,7 @@ class [[nodiscard]] sleep_wait final : public leaf_wait<sleep_wait, void, timer>
 
 class [[nodiscard]] yield_wait final : public leaf_wait<yield_wait, void> {
  public:
+  static constexpr auto when_cancelled = cancel_safety::nothing_happened;
   yield_wait() noexcept : leaf_wait(kind_) {}
   bool try_now() noexcept { return false; }
   void enlist() noexcept { complete(); }
@@ -43,6 +45,7 @@ class [[nodiscard]] yield_wait final : public leaf_wait<yield_wait, void> {
 
 class [[nodiscard]] checkpoint_wait final : public leaf_wait<checkpoint_wait, void> {
  public:
+  static constexpr auto when_cancelled = cancel_safety::nothing_happened;
   checkpoint_wait() noexcept : leaf_wait(kind_) {}
   bool try_now() noexcept { return true; }
   void enlist() noexcept { complete(); }

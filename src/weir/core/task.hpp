@@ -4,6 +4,7 @@
 #pragma once
 
 #include <weir/base/assert.hpp>
+#include <weir/core/cancel_safety.hpp>
 #include <weir/core/frame.hpp>
 #include <weir/core/frame_pool.hpp>
 
@@ -77,7 +78,7 @@ struct promise_base : frame_base {
     using plain = std::remove_cvref_t<A>;
     here = place;
     if constexpr (bindable<plain>) {
-      awaited.bind(*this);
+      tell(awaited);
       return std::forward<A>(awaited);
     } else if constexpr (is_task<plain>) {
       static_assert(!std::is_lvalue_reference_v<A>,
@@ -99,8 +100,15 @@ struct promise_base : frame_base {
 
  private:
   template <class W>
+  void tell(W& awaitable) noexcept {
+    static_assert(states_cancel_safety<W>,
+                  "weir: an awaitable says what a cancellation leaves of it: static constexpr auto "
+                  "when_cancelled = cancel_safety::...");
+    awaitable.bind(*this);
+  }
+  template <class W>
   W bound(W&& made) noexcept {
-    made.bind(*this);
+    tell(made);
     return std::forward<W>(made);
   }
 };
@@ -192,6 +200,7 @@ class WEIR_TASK_ATTRIBUTES [[nodiscard]] task {
   explicit operator bool() const noexcept { return handle_ != nullptr; }
 
   struct awaiter {
+    static constexpr auto when_cancelled = cancel_safety::as_its_waits;
     std::coroutine_handle<promise_type> child;
 
     bool await_ready() const noexcept { return false; }

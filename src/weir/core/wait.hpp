@@ -6,6 +6,7 @@
 #pragma once
 
 #include <weir/base/result.hpp>
+#include <weir/core/cancel_safety.hpp>
 #include <weir/core/frame.hpp>
 
 #include <coroutine>
@@ -20,9 +21,9 @@ std::coroutine_handle<> requeue(task_header& task) noexcept;
 /// The step of the next ready task, when it may begin without a look at the clock; else nothing.
 std::coroutine_handle<> next_step() noexcept;
 
-/// Derived offers: bool try_now() noexcept; void enlist() noexcept; result<T> take(), which throws
-/// only what a copy of the value throws.
-/// Base is `wait`, or `timer` for a wait that time ends.
+/// Derived offers: `when_cancelled`, a cancel_safety; bool try_now() noexcept; void enlist()
+/// noexcept; result<T> take(), which throws only what a copy of the value throws. Base is `wait`,
+/// or `timer` for a wait that time ends.
 template <class Derived, class T, class Base = wait>
 struct leaf_wait : Base {
   using value_type = T;

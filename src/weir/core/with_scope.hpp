@@ -29,6 +29,7 @@ namespace detail {
 /// The boundary around a scope's body, without the body's type.
 class scope_frame : public inner_boundary {
  public:
+  static constexpr auto when_cancelled = cancel_safety::as_its_waits;
   scope_frame(const scope_frame&) = delete;
   scope_frame& operator=(const scope_frame&) = delete;
 

@@ -32,6 +32,7 @@ void raise_no_handler(std::source_location place) {
 /// handlers that are not due out of their lines, and when none is on its way the task ends.
 class handler_queue::more final : public wait {
  public:
+  static constexpr auto when_cancelled = cancel_safety::point_of_no_return;
   explicit more(handler_queue& of) noexcept : wait(kind_), of_(of) {}
   void bind(frame_base&) noexcept { task = running_task; }
   bool await_ready() const noexcept { return false; }

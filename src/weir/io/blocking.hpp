@@ -17,6 +17,7 @@ namespace detail {
 
 class [[nodiscard]] blocking_wait final : public io_wait<blocking_wait, void> {
  public:
+  static constexpr auto when_cancelled = cancel_safety::point_of_no_return;
   blocking_wait(void (*call)(void*), void* state) noexcept : io_wait(kind_) {
     op = io_op::run_blocking;
     function = call;

@@ -59,6 +59,7 @@ class [[nodiscard]] send_datagram_wait final : public io_wait<send_datagram_wait
 /// All of them, however many system calls that takes.
 class [[nodiscard]] send_datagrams_wait final : public io_wait<send_datagrams_wait, void> {
  public:
+  static constexpr auto when_cancelled = cancel_safety::partial;
   send_datagrams_wait(io_handle over, std::span<datagram> what, std::size_t* sent) noexcept;
   bool try_now() noexcept;
   bool goes_on() noexcept;

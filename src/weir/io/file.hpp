@@ -107,6 +107,7 @@ class [[nodiscard]] read_wait final : public io_wait<read_wait, std::size_t> {
 /// Writes all of it, however many system calls that takes.
 class [[nodiscard]] write_wait final : public io_wait<write_wait, void> {
  public:
+  static constexpr auto when_cancelled = cancel_safety::partial;
   write_wait(io_handle to, std::uint64_t at, slice_cursor what, bool is_durable = false) noexcept;
   bool try_now() noexcept;
   bool goes_on() noexcept;

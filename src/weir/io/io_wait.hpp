@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <source_location>
+#include <type_traits>
 
 namespace weir::detail {
 
@@ -51,10 +52,12 @@ struct io_part : io_request {
 
 /// A wait for one request, or for several in a row when the derived class says that it goes on.
 /// Derived offers: result<T> take() noexcept; and may offer: bool goes_on() noexcept, called after
-/// each completion: true when it has prepared the request for the next part.
+/// each completion: true when it has prepared the request for the next part. One request has
+/// happened or has not; one of several in a row is `partial`.
 template <class Derived, class T>
 class io_wait : public leaf_wait<Derived, T>, protected io_part {
  public:
+  static constexpr auto when_cancelled = cancel_safety::nothing_happened;
   explicit io_wait(const wait_kind& of) noexcept : leaf_wait<Derived, T>(of) {}
 
   void bind(frame_base& frame) noexcept {
@@ -89,8 +92,14 @@ class io_wait : public leaf_wait<Derived, T>, protected io_part {
 
  private:
   Derived& self() noexcept { return static_cast<Derived&>(*this); }
+  // True: Derived has a goes_on() of its own.
+  static consteval bool may_go_on() {
+    return !std::is_same_v<decltype(&Derived::goes_on), bool (io_wait::*)() noexcept>;
+  }
 
   static void heard(io_request& request) noexcept {
+    static_assert(may_go_on() == (Derived::when_cancelled == cancel_safety::partial),
+                  "a wait that goes on after a part leaves a part");
     auto& wait = static_cast<io_wait&>(static_cast<io_part&>(request));
     const bool is_undone = wait.outcome == -ECANCELED ||
                            is_planted("io: what was done when it was cancelled counts as undone");

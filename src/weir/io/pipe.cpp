@@ -27,6 +27,7 @@ struct side {
 
 class side_wait final : public leaf_wait<side_wait, void> {
  public:
+  static constexpr auto when_cancelled = cancel_safety::nothing_happened;
   side_wait(const wait_kind& kind, side& on) noexcept : leaf_wait(kind), on_(&on) {}
   bool try_now() noexcept { return false; }
   void enlist() noexcept {

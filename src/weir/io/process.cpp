@@ -26,6 +26,7 @@ constexpr duration look_again = duration::milliseconds(50);
 // A start on the blocking pool, since an exec waits for the disk. Gives 0 or an errno.
 class start_wait final : public detail::io_wait<start_wait, int> {
  public:
+  static constexpr auto when_cancelled = cancel_safety::point_of_no_return;
   start_wait(void (*start)(void*), void* state) noexcept : io_wait(kind_) {
     op = io_op::start_child;
     function = start;

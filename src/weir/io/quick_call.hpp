@@ -22,12 +22,14 @@ struct quick_await {};
 
 namespace weir::detail {
 
-/// Op offers: value_type; bool try_now(), which may throw; value_type take(); and static
-/// task<value_type> run(Op), which goes on where try_now() found that it has to wait.
+/// Op offers: value_type; `when_cancelled`, a cancel_safety; bool try_now(), which may throw;
+/// value_type take(); and static task<value_type> run(Op), which goes on where try_now() found that
+/// it has to wait.
 template <class Op>
 class [[nodiscard]] quick_call : public quick_await {
  public:
   using value_type = typename Op::value_type;
+  static constexpr auto when_cancelled = Op::when_cancelled;
 
   explicit quick_call(Op op) noexcept : op_(std::move(op)) {}
   quick_call(quick_call&& other) noexcept  // only before it begins

@@ -36,6 +36,7 @@ namespace detail {
 /// what the end of the stream means for it.
 struct some_read {
   using value_type = bytes;
+  static constexpr auto when_cancelled = cancel_safety::nothing_happened;
   reader* from;
   bytes got{};
 
@@ -47,6 +48,7 @@ struct some_read {
 
 struct line_read {
   using value_type = std::optional<bytes>;
+  static constexpr auto when_cancelled = cancel_safety::nothing_happened;
   reader* from;
   std::size_t seen = 0;  // of what has arrived, known to hold no end of a line
   std::optional<bytes> got{};
@@ -59,6 +61,7 @@ struct line_read {
 
 struct until_read {
   using value_type = bytes;
+  static constexpr auto when_cancelled = cancel_safety::nothing_happened;
   reader* from;
   std::string_view delimiter;
   std::size_t seen = 0;
@@ -72,6 +75,7 @@ struct until_read {
 
 struct exact_read {
   using value_type = bytes;
+  static constexpr auto when_cancelled = cancel_safety::nothing_happened;
   reader* from;
   std::size_t count;
   bytes got{};
@@ -84,6 +88,7 @@ struct exact_read {
 
 struct into_read {
   using value_type = void;
+  static constexpr auto when_cancelled = cancel_safety::partial;
   reader* from;
   std::span<char> memory;
   std::size_t* told;
@@ -98,6 +103,7 @@ struct into_read {
 template <class Codec>
 struct frame_read {
   using value_type = std::optional<bytes>;
+  static constexpr auto when_cancelled = cancel_safety::nothing_happened;
   reader* from;
   const Codec* codec;
   std::size_t seen = 0;

@@ -34,6 +34,7 @@ namespace {
 
 class connect_wait final : public io_wait<connect_wait, void> {
  public:
+  static constexpr auto when_cancelled = cancel_safety::nothing_happened;
   connect_wait(io_handle from, raw_address& to) noexcept : io_wait(kind_) {
     op = io_op::connect;
     handle = from;

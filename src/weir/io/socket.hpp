@@ -46,6 +46,7 @@ class [[nodiscard]] receive_into_wait final : public io_wait<receive_into_wait, 
 /// Sends all of it, however many system calls that takes.
 class [[nodiscard]] send_wait final : public io_wait<send_wait, void> {
  public:
+  static constexpr auto when_cancelled = cancel_safety::partial;
   send_wait(io_handle to, slice_cursor what, std::size_t* sent) noexcept;
   bool try_now() noexcept;
   bool goes_on() noexcept;

@@ -101,6 +101,7 @@ class [[nodiscard]] timed_receive final : public timed_wait<timed_receive, recei
 /// taken is added to `sent`, which is right after a cancellation as well.
 class [[nodiscard]] timed_send final : public timed_wait<timed_send, sent_outcome> {
  public:
+  static constexpr auto when_cancelled = cancel_safety::partial;
   timed_send(io_handle to, std::span<const io_slice> pieces, duration limit,
              std::size_t* sent = nullptr) noexcept;
   bool try_now() noexcept;

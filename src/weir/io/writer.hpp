@@ -36,6 +36,7 @@ enum class unsent_rest : std::uint8_t { left_to_caller, kept };
 /// Up to three texts in a row: a frame and what is around it.
 struct text_write {
   using value_type = void;
+  static constexpr auto when_cancelled = cancel_safety::partial;
   static constexpr std::size_t parts_max = 3;
 
   writer* to;
@@ -53,6 +54,7 @@ struct text_write {
 template <class Codec>
 struct frame_write {
   using value_type = void;
+  static constexpr auto when_cancelled = cancel_safety::partial;
   text_write whole;
   const Codec* codec;
   frame_edges edges{};

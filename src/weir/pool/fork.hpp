@@ -25,6 +25,7 @@ namespace weir {
 template <class... T>  // tidy-allow(shown): it is what fork() gives, and is awaited where it stands
 class fork_awaiter {
  public:
+  static constexpr auto when_cancelled = cancel_safety::point_of_no_return;
   using awaited_by = detail::job_frame;
 
   // One after the other: taking several handles over at once, as the compiler would like to do,
@@ -109,6 +110,7 @@ class fork_list {
 
   class awaiter {
    public:
+    static constexpr auto when_cancelled = cancel_safety::point_of_no_return;
     using awaited_by = detail::job_frame;
     explicit awaiter(fork_list& list) noexcept : list_(list) {}
     bool await_ready() const noexcept { return list_.count_ == 0; }

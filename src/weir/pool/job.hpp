@@ -150,6 +150,7 @@ class WEIR_TASK_ATTRIBUTES [[nodiscard]] job {
   explicit operator bool() const noexcept { return handle_ != nullptr; }
 
   struct awaiter {
+    static constexpr auto when_cancelled = cancel_safety::point_of_no_return;
     std::coroutine_handle<promise_type> child;
 
     bool await_ready() const noexcept { return false; }

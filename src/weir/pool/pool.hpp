@@ -76,6 +76,7 @@ struct pool_work : post_node {
 
 class [[nodiscard]] pool_wait final : public leaf_wait<pool_wait, void>, public pool_work {
  public:
+  static constexpr auto when_cancelled = cancel_safety::point_of_no_return;
   pool_wait(pool_core& in, job_frame* owned, priority p) noexcept
       : leaf_wait(kind_), pool_work(in, owned, p) {}
   bool try_now() noexcept;

@@ -46,6 +46,7 @@ constinit const detail::wait_kind read_on_wait::kind_{"read", &read_on_wait::lea
 
 class write_on_wait final : public detail::io_wait<write_on_wait, void> {
  public:
+  static constexpr auto when_cancelled = cancel_safety::partial;
   write_on_wait(io_handle to, std::string_view data) noexcept
       : io_wait(kind_), left_(cursor_over(data)) {
     op = io_op::write_at;

@@ -88,6 +88,7 @@ struct journal_state;
 /// A wait for a record to be durable.
 class [[nodiscard]] durable_wait final : public leaf_wait<durable_wait, void>, public list_hook<> {
  public:
+  static constexpr auto when_cancelled = cancel_safety::nothing_happened;
   durable_wait(journal_state& of, std::uint64_t number) noexcept;
   durable_wait(durable_wait&& other) noexcept
       : leaf_wait(static_cast<leaf_wait&&>(other)), list_hook(), of_(other.of_), lsn_(other.lsn_) {}
@@ -108,6 +109,7 @@ class [[nodiscard]] durable_wait final : public leaf_wait<durable_wait, void>, p
 class [[nodiscard]] append_room_wait final : public leaf_wait<append_room_wait, void>,
                                              public list_hook<> {
  public:
+  static constexpr auto when_cancelled = cancel_safety::nothing_happened;
   append_room_wait(journal_state& of, std::size_t size, append_class who) noexcept;
   append_room_wait(append_room_wait&& other) noexcept
       : leaf_wait(static_cast<leaf_wait&&>(other)),

@@ -33,6 +33,7 @@ class [[nodiscard]] settle_wait final
   using base = weir::detail::leaf_wait<settle_wait, void, weir::detail::timer>;
 
  public:
+  static constexpr auto when_cancelled = cancel_safety::nothing_happened;
   settle_wait(duration by, std::source_location place) noexcept;
   /// Only before it begins.
   settle_wait(settle_wait&& other) noexcept : settle_wait(other.by_, other.place_) {}

@@ -21,6 +21,7 @@ task<task_value_t<Body, cleanups&>> body_with(Body* body, cleanups* after) {
 /// may have raised the shield of a scope in between.
 class unwinding {
  public:
+  static constexpr auto when_cancelled = cancel_safety::point_of_no_return;
   using value_type = void;
 
   void bind(frame_base& above) noexcept { above_ = &above; }

@@ -35,6 +35,7 @@ class [[nodiscard]] core_call : public leaf_wait<core_call, void>,
                                 public list_hook<>,
                                 private post_node {
  public:
+  static constexpr auto when_cancelled = cancel_safety::point_of_no_return;
   core_call(core_state& on, std::source_location place);
   core_call(const core_call&) = delete;
   core_call& operator=(const core_call&) = delete;

@@ -21,6 +21,7 @@ struct given_task {
 /// A wait for the end of a scope's tasks, or for a place among them, which is then kept for the
 /// waiter.
 struct [[nodiscard]] room_wait final : leaf_wait<room_wait, void>, list_hook<> {
+  static constexpr auto when_cancelled = cancel_safety::nothing_happened;
   scope* of;
   bool is_for_end;
 
@@ -152,6 +153,7 @@ class spawned {
 
   class awaiter final : public detail::leaf_wait<awaiter, T> {
    public:
+    static constexpr auto when_cancelled = cancel_safety::nothing_happened;
     awaiter(awaiter&&) noexcept = default;
     explicit awaiter(detail::task_header& state) noexcept
         : detail::leaf_wait<awaiter, T>(kind_), state_(state) {}

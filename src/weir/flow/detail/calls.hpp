@@ -63,6 +63,7 @@ class calls_inside {
 /// A checkpoint with a value, for policies that let a call in at once or not at all.
 class [[nodiscard]] turn_wait final : public leaf_wait<turn_wait, unit> {
  public:
+  static constexpr auto when_cancelled = cancel_safety::nothing_happened;
   turn_wait() noexcept : leaf_wait(kind_) {}
   bool try_now() noexcept { return true; }
   void enlist() noexcept { complete(); }

@@ -141,6 +141,9 @@ inline constexpr bool may_be_shared = !Reach::is_shared || !std::is_same_v<T, by
 template <class Derived, class T, class Object, class Reach>
 class line_wait : public leaf_wait<Derived, T>, public Reach::place {
  public:
+  /// It leaves its line undecided, or had been decided and hears of it.
+  static constexpr auto when_cancelled = cancel_safety::nothing_happened;
+
   line_wait(const wait_kind& kind, Object* of) noexcept : leaf_wait<Derived, T>(kind), of_(of) {}
   line_wait(line_wait&& other) noexcept = default;
 

@@ -15,6 +15,7 @@ class wake_signal;
 /// The wait of the one task that a wake_signal belongs to.
 class wake_wait final : public leaf_wait<wake_wait, void, timer> {
  public:
+  static constexpr auto when_cancelled = cancel_safety::nothing_happened;
   wake_wait(wake_signal& of, time_point until) noexcept : leaf_wait(kind_), of_(&of) {
     due = until;
   }
