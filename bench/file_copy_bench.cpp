@@ -16,16 +16,19 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <spawn.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -145,10 +148,23 @@ task<> drop(weir::socket* from, std::uint64_t* count) {
   while (const weir::bytes piece = co_await from->receive()) *count += piece.size();
 }
 
+/// Whether the sender keeps to the pace that its machine's congestion control asks for: BBR paces
+/// also where a machine talks to itself, by a timer for each few pieces.
+enum class pace : std::uint8_t { of_machine, none };
+
+/// For all connections of `door` that are made from now on: one that BBR has begun stays paced.
+void set_pace(const weir::listener& door, pace as) {
+  if (as == pace::of_machine) return;
+  constexpr std::string_view plain = "reno";  // which every Linux has and everybody may ask for
+  if (::setsockopt(door.handle(), IPPROTO_TCP, TCP_CONGESTION, plain.data(), plain.size()) != 0)
+    std::abort();
+}
+
 /// Both ends are tasks of one loop, so what the peer takes counts as well.
-task<std::uint64_t> on_one_loop(const files& in, bool is_by_kernel) {
+task<std::uint64_t> on_one_loop(const files& in, bool is_by_kernel, pace as) {
   weir::file from = co_await weir::open_file(in.from());
   weir::listener door = co_await weir::listen({});
+  set_pace(door, as);
   weir::socket peer = co_await weir::connect(door.local());
   weir::socket client = co_await door.accept();
   std::uint64_t count = 0;
@@ -242,9 +258,14 @@ int main(int argc, char** argv) {
   measure_both("send_file@piece_64K/cpu", "send_file@piece_64K/wall", mebibytes,
                [&] { return run(to_socket(in, std::size_t{64} << 10)); });
   measure_both("send_file_on_one_loop/cpu", "send_file_on_one_loop/wall", mebibytes,
-               [&] { return run(on_one_loop(in, true)); });
+               [&] { return run(on_one_loop(in, true, pace::of_machine)); });
   measure_both("send_file_on_one_loop@read_send/cpu", "send_file_on_one_loop@read_send/wall",
-               mebibytes, [&] { return run(on_one_loop(in, false)); });
+               mebibytes, [&] { return run(on_one_loop(in, false, pace::of_machine)); });
+  measure_both("send_file_on_one_loop_unpaced/cpu", "send_file_on_one_loop_unpaced/wall", mebibytes,
+               [&] { return run(on_one_loop(in, true, pace::none)); });
+  measure_both("send_file_on_one_loop_unpaced@read_send/cpu",
+               "send_file_on_one_loop_unpaced@read_send/wall", mebibytes,
+               [&] { return run(on_one_loop(in, false, pace::none)); });
   measure_both("send_file_to_pipe/cpu", "send_file_to_pipe/wall", mebibytes,
                [&] { return run(to_pipe(in, true)); });
   measure_both("send_file_to_pipe@read_send/cpu", "send_file_to_pipe@read_send/wall", mebibytes,
