@@ -20,6 +20,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 using namespace weir::literals;
 
@@ -249,6 +250,14 @@ weir::task<int> count_errors(std::string path) {
 }
 // [/file]
 
+// [append]
+weir::task<> note_down(std::string path, std::vector<std::string> lines) {
+  weir::file log =
+      co_await weir::open_file(std::move(path), {.write = true, .create = true, .append = true});
+  for (const std::string& line : lines) co_await log.append(line);  // whoever else appends to it
+}
+// [/append]
+
 weir::task<> file_tour(std::string folder) {
   const std::string path = folder + "/app.log";
   {
@@ -259,6 +268,9 @@ weir::task<> file_tour(std::string folder) {
     co_await out.flush();
   }
   std::printf("errors: %d\n", co_await count_errors(path));
+  co_await weir::when_all(note_down(path, {"error: y\n", "fine\n"}),
+                          note_down(path, {"error: z\n"}));
+  std::printf("and then: %d\n", co_await count_errors(path));
   co_await copy_file(path, folder + "/copy.log");
   co_await part_tour(folder + "/body");
   co_await send_tour(folder + "/copy.log");

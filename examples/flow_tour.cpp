@@ -58,12 +58,23 @@ weir::task<> wait_for_either(weir::receiver<std::string> lines, weir::event& sto
 }
 // [/select]
 
+// [cancel_safety]
+template <class Wait>
+  requires(weir::cancel_safety_of<Wait> == weir::cancel_safety::nothing_happened)
+weir::task<bool> comes_within(weir::duration limit, Wait wait) {
+  auto [came, late] = co_await weir::select(std::move(wait), weir::sleep(limit));
+  co_return static_cast<bool>(came);  // if not, it has taken nothing
+}
+// [/cancel_safety]
+
 weir::task<> select_tour() {
   auto [to, lines] = weir::channel<std::string>(0);
   weir::event stop;
   co_await weir::with_scope([&](weir::scope& s) -> weir::task<> {
     s.spawn([&]() -> weir::task<> { co_await wait_for_either(std::move(lines), stop); });
     co_await to.send("one line");
+    const bool is_stopped = co_await comes_within(1_ms, stop.wait());
+    std::printf("stopped: %s\n", is_stopped ? "yes" : "not yet");
     stop.set();
   });
 }

@@ -274,6 +274,44 @@ TEST(CancelledFiles, a_send_to_a_file_has_written_what_it_tells_and_may_be_gone_
   expect_what_sent_says<&send_pieces>();
 }
 
+task<> append_twice(std::size_t* first, std::size_t* second) {
+  file log = co_await open_file("/log", {.write = true, .append = true});
+  co_await log.append("one, ", first);
+  co_await log.append("two", second);
+}
+
+TEST(CancelledFiles, an_append_tells_how_much_of_it_is_at_the_end) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    testing::world().disk().put_file("/log", "before: ");
+    write_in_parts_of(2);
+    std::size_t first = 0;
+    std::size_t second = 0;
+    co_await v.run(append_twice(&first, &second));
+    EXPECT_EQ(content_of("/log"), std::string("before: one, two").substr(0, 8 + first + second));
+    if (!v.was_cancelled()) EXPECT_EQ(first + second, 8u);
+  });
+}
+
+task<> send_to_the_end(file_sink* to, std::size_t* sent) {
+  constexpr io_slice pieces[] = {{"one, ", 5}, {"two", 3}};
+  co_await to->send(pieces, sent);
+}
+
+TEST(CancelledFiles, a_send_to_the_end_of_a_file_tells_all_that_it_has_appended) {
+  cancel_at_every_point([](victim& v) -> task<> {
+    testing::world().disk().put_file("/log", "before: ");
+    write_in_parts_of(2);
+    file log = co_await open_file("/log", {.write = true, .append = true});
+    file_sink to(log, {.piece_bytes = 3});
+    std::size_t sent = 0;
+    co_await v.run(send_to_the_end(&to, &sent));
+    EXPECT_EQ(content_of("/log"), std::string("before: one, two").substr(0, 8 + sent));
+    EXPECT_EQ(to.offset(), sent);
+    if (v.was_cancelled()) co_await to.send(std::string_view("one, two").substr(sent));
+    EXPECT_EQ(content_of("/log"), "before: one, two");
+  });
+}
+
 TEST(CancelledFiles, a_patient_lock_is_taken_or_free) {
   cancel_at_every_point([](victim& v) -> task<> {
     testing::world().disk().put_file("/lock", "");

@@ -95,6 +95,7 @@ std::uint32_t open_flags(const open_options& options) noexcept {
   if (options.create) flags |= O_CREAT;
   if (options.exclusive) flags |= O_EXCL;
   if (options.truncate) flags |= O_TRUNC;
+  if (options.append) flags |= O_APPEND;
   if (options.direct) flags |= O_DIRECT;
   return static_cast<std::uint32_t>(flags);
 }
@@ -157,7 +158,7 @@ bool open_wait::try_now() noexcept {
 result<file> open_wait::take() noexcept {
   if (what_.is_refused()) return fail(what_.refusal(kind->name, place));
   if (outcome < 0) return fail(io_error(outcome, kind->name, what_.text.c_str(), place));
-  return file(task->current->on().io(), static_cast<io_handle>(outcome));
+  return file(task->current->on().io(), static_cast<io_handle>(outcome), (flags & O_APPEND) != 0);
 }
 
 open_dir_wait::open_dir_wait(std::string name) noexcept
@@ -198,15 +199,25 @@ result<std::size_t> read_wait::take() noexcept {
   return fail(failed_at(io, *this, kind->name, place));
 }
 
-write_wait::write_wait(io_handle to, std::uint64_t at, slice_cursor what, bool is_durable) noexcept
-    : io_wait(write_kind), left_(what) {
+write_wait::write_wait(io_handle to, std::uint64_t at, slice_cursor what, way how,
+                       bool is_open_for_it, std::size_t* written) noexcept
+    : io_wait(write_kind),
+      left_(what),
+      written_(written),
+      how_(how),
+      is_open_for_it_(is_open_for_it) {
   op = io_op::write_at;
-  flags = is_durable ? 1 : 0;
+  flags = how == way::at_offset_durably ? 1 : 0;
   handle = unless_beyond(at, to);
   offset = at;
 }
 
 bool write_wait::try_now() noexcept {
+  if (written_) *written_ = done_;
+  if (is_refused()) {
+    outcome = -EBADF;
+    return true;
+  }
   if (left_.is_empty()) return true;
   left_.load(*this);
   return io_wait::try_now();
@@ -217,7 +228,8 @@ bool write_wait::goes_on() noexcept {
   if (outcome < 0) return false;
   left_.advance(static_cast<std::size_t>(outcome));
   offset += static_cast<std::uint64_t>(outcome);
-  written_ += static_cast<std::uint64_t>(outcome);
+  done_ += static_cast<std::uint64_t>(outcome);
+  if (written_) *written_ = done_;
   if (left_.is_empty()) return false;
   left_.load(*this);
   return true;
@@ -227,12 +239,16 @@ result<void> write_wait::take() noexcept {
   if (outcome >= 0) return {};
   if (is_beyond_files(offset)) return fail(beyond("write", offset, place));
   driver& io = task->current->on().io();
+  if (is_refused()) {
+    return fail(not_opened_for(how_ == way::at_end ? "appending" : "writing at an offset", io,
+                               *this, kind->name, place));
+  }
   if (is_open_for_less(io, *this))
     return fail(not_opened_for("writing", io, *this, kind->name, place));
-  if (written_ == 0) return fail(failed_at(io, *this, kind->name, place));
+  if (done_ == 0) return fail(failed_at(io, *this, kind->name, place));
   try {
     const std::string what =
-        fmt::format("write{} failed after {} bytes", file_name(io, *this).quoted(), written_);
+        fmt::format("write{} failed after {} bytes", file_name(io, *this).quoted(), done_);
     return fail(failed(what.c_str()));
   } catch (const std::exception&) {  // no memory for the text
     return fail(failed_at(io, *this, kind->name, place));

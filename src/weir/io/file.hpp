@@ -25,6 +25,7 @@ struct open_options {
   bool create = false;     // makes the file when it is missing
   bool exclusive = false;  // with create: it must be missing (`already_exists`)
   bool truncate = false;   // drops what it held
+  bool append = false;     // with write: each append() goes to the end, and no other write is taken
   bool direct = false;     // O_DIRECT: memory, offset and size are the caller's to align
   std::uint32_t mode = 0600;
 };
@@ -108,35 +109,48 @@ class [[nodiscard]] read_wait final : public io_wait<read_wait, std::size_t> {
 class [[nodiscard]] write_wait final : public io_wait<write_wait, void> {
  public:
   static constexpr auto when_cancelled = cancel_safety::partial;
-  write_wait(io_handle to, std::uint64_t at, slice_cursor what, bool is_durable = false) noexcept;
+  enum class way : std::uint8_t { at_offset, at_offset_durably, at_end };
+  /// `is_open_for_it`: a file is opened for one of the ways, at an offset or at the end.
+  write_wait(io_handle to, std::uint64_t at, slice_cursor what, way how, bool is_open_for_it,
+             std::size_t* written = nullptr) noexcept;
   bool try_now() noexcept;
   bool goes_on() noexcept;
   result<void> take() noexcept;
 
  private:
+  bool is_refused() const noexcept { return handle >= 0 && !is_open_for_it_; }
+
   slice_cursor left_;
-  std::uint64_t written_ = 0;
+  std::uint64_t done_ = 0;
+  std::size_t* written_;
+  way how_;
+  bool is_open_for_it_;
 };
 
 }  // namespace detail
 
 /// An open file.
 ///
-/// Cancel:  a cancelled write has written a prefix or nothing, and may be repeated; all others
-///          happened or did not.
+/// Cancel:  a cancelled write has written a prefix or nothing, and may be repeated; an append()
+///          says how much is there; all others happened or did not.
 /// Order:   none between operations in flight at once; await one before the next to order them.
 /// Bound:   the driver's blocking pool or ring; memory is the caller's until the wait ends.
 /// Errors:  `no_space`, `io`, ...; a failed write says how much was written; `closed` after close;
-///          `permission_denied` for what it was not opened for.
+///          `permission_denied` for what it was not opened for, write_at() with `append` among it.
 /// Threads: one loop.
 class [[nodiscard]] file {
  public:
   file() = default;
-  file(driver& io, io_handle handle) noexcept : io_(&io), handle_(handle) {}
-  file(file&& other) noexcept : io_(other.io_), handle_(std::exchange(other.handle_, -1)) {}
+  file(driver& io, io_handle handle, bool is_for_append = false) noexcept
+      : io_(&io), handle_(handle), is_for_append_(is_for_append) {}
+  file(file&& other) noexcept
+      : io_(other.io_),
+        handle_(std::exchange(other.handle_, -1)),
+        is_for_append_(other.is_for_append_) {}
   file& operator=(file&& other) noexcept {
     std::swap(io_, other.io_);
     std::swap(handle_, other.handle_);
+    std::swap(is_for_append_, other.is_for_append_);
     return *this;
   }
   /// Closes without a wait. Does not sync.
@@ -149,19 +163,24 @@ class [[nodiscard]] file {
   }
   /// Writes all of `data`, which must live until the wait ends.
   auto write_at(std::uint64_t offset, std::string_view data) noexcept {
-    return detail::write_wait(detail::handle_here(io_, handle_), offset,
-                              detail::slice_cursor(io_slice{data.data(), data.size()}));
+    return write(offset, cursor_over(data), detail::write_wait::way::at_offset);
   }
   /// The same for several pieces, one after the other.
   auto write_at(std::uint64_t offset, std::span<const io_slice> pieces) noexcept {
-    return detail::write_wait(detail::handle_here(io_, handle_), offset,
-                              detail::slice_cursor(pieces.data(), pieces.size()));
+    return write(offset, detail::slice_cursor(pieces.data(), pieces.size()),
+                 detail::write_wait::way::at_offset);
   }
   /// The same, and it is durable when the wait ends, as after sync_data(): one trip to the disk
   /// instead of two. Says nothing of what was written before.
   auto write_durably_at(std::uint64_t offset, std::string_view data) noexcept {
-    return detail::write_wait(detail::handle_here(io_, handle_), offset,
-                              detail::slice_cursor(io_slice{data.data(), data.size()}), true);
+    return write(offset, cursor_over(data), detail::write_wait::way::at_offset_durably);
+  }
+  /// Of a file that was opened with `append`: writes all of `data` behind what is there by then,
+  /// whoever else appends; a part of another's may be between two parts of it only where the disk
+  /// takes less than all at once. What is written is in `appended`, also after a cancellation.
+  auto append(std::string_view data, std::size_t* appended = nullptr) noexcept {
+    return detail::write_wait(detail::handle_here(io_, handle_), 0, cursor_over(data),
+                              detail::write_wait::way::at_end, is_for_append_, appended);
   }
   /// Makes the data durable, and the size if it has grown (fdatasync).
   detail::done_wait sync_data() noexcept;
@@ -180,10 +199,20 @@ class [[nodiscard]] file {
   /// False after close() or a move.
   explicit operator bool() const noexcept { return handle_ >= 0; }
   io_handle handle() const noexcept { return handle_; }
+  bool is_for_append() const noexcept { return is_for_append_; }
 
  private:
+  static detail::slice_cursor cursor_over(std::string_view data) noexcept {
+    return detail::slice_cursor(io_slice{data.data(), data.size()});
+  }
+  detail::write_wait write(std::uint64_t offset, detail::slice_cursor what,
+                           detail::write_wait::way how) noexcept {
+    return {detail::handle_here(io_, handle_), offset, what, how, !is_for_append_};
+  }
+
   driver* io_ = nullptr;
   io_handle handle_ = -1;
+  bool is_for_append_ = false;
 };
 
 /// An open directory. A path is walked anew by each call and may lead elsewhere by then; what is

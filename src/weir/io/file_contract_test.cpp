@@ -5,7 +5,9 @@
 #include <weir/core/sleep.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/io/contract_test.hpp>
+#include <weir/io/file_copy.hpp>
 #include <weir/io/patient_lock.hpp>
+#include <weir/testing/test.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -149,6 +151,54 @@ TEST_P(file_contract, a_file_does_what_it_was_opened_for_and_says_so) {
               "truncate '" + path("a") + "'");
     to.close();
     EXPECT_EQ(co_await text_of(errc::closed, to.write_at(0, "x")), "write");
+  });
+}
+
+TEST_P(file_contract, an_append_goes_to_the_end_whoever_else_has_written) {
+  run([&]() -> task<> {
+    constexpr open_options at_end{.write = true, .create = true, .append = true};
+    file one = co_await open_file(path("a"), at_end);
+    file other = co_await open_file(path("a"), at_end);
+    const directory in = co_await open_dir(path(""));
+    file third = co_await in.open_file("a", {.write = true, .append = true});
+    std::size_t appended = 99;
+    co_await one.append("one", &appended);
+    EXPECT_EQ(appended, 3u);
+    co_await other.append(", two");
+    co_await one.append("", &appended);
+    EXPECT_EQ(appended, 0u);
+    one = std::move(third);
+    co_await one.append(", three");
+    EXPECT_EQ(co_await read_whole(path("a")), "one, two, three");
+    char first = 0;
+    EXPECT_EQ(co_await one.read_at(0, {&first, 1}), 1u) << "it is read as any other";
+    EXPECT_EQ(first, 'o');
+    file anew = co_await open_file(
+        path("a"), {.write = true, .create = true, .truncate = true, .append = true});
+    co_await other.append("at the new end");
+    EXPECT_EQ(co_await read_whole(path("a")), "at the new end");
+  });
+}
+
+TEST_P(file_contract, a_file_is_written_at_offsets_or_at_its_end_and_says_which) {
+  run([&]() -> task<> {
+    file log = co_await open_file(path("a"), {.write = true, .create = true, .append = true});
+    file other = co_await open_file(path("b"), make_new);
+    EXPECT_EQ(co_await text_of(errc::permission_denied, log.write_at(0, "x")),
+              "write '" + path("a") + "': the file was not opened for writing at an offset");
+    EXPECT_EQ(co_await code_of(log.write_durably_at(0, "")), errc::permission_denied);
+    std::size_t appended = 99;
+    EXPECT_EQ(co_await text_of(errc::permission_denied, other.append("x", &appended)),
+              "write '" + path("b") + "': the file was not opened for appending");
+    EXPECT_EQ(appended, 0u);
+    file reader = co_await open_file(path("a"), {.append = true});
+    EXPECT_EQ(co_await text_of(errc::permission_denied, reader.append("x")),
+              "write '" + path("a") + "': the file was not opened for writing");
+    co_await other.write_at(0, "text");
+    EXPECT_EQ(co_await code_of(copy_file(other, log)), errc::permission_denied);
+    EXPECT_EQ(log.size(), 0u);
+    log.close();
+    EXPECT_EQ(co_await code_of(log.append("x")), errc::closed);
   });
 }
 

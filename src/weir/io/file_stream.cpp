@@ -16,6 +16,26 @@ task<bytes> file_source::receive() {
   co_return whole.slice(0, got);
 }
 
+namespace {
+
+/// Adds what an append has written to what a send has, also when it is cancelled: appended twice it
+/// would be there twice.
+struct counted_append {
+  std::uint64_t& offset;
+  std::size_t* sent;
+  std::size_t appended = 0;
+
+  counted_append(std::uint64_t& moves, std::size_t* told) noexcept : offset(moves), sent(told) {}
+  counted_append(const counted_append&) = delete;
+  counted_append& operator=(const counted_append&) = delete;
+  ~counted_append() {
+    offset += appended;
+    if (sent) *sent += appended;
+  }
+};
+
+}  // namespace
+
 task<> file_sink::send(std::string_view data, std::size_t* sent) {
   const io_slice one{data.data(), data.size()};
   co_await send(std::span(&one, 1), sent);
@@ -28,9 +48,14 @@ task<> file_sink::send(std::span<const io_slice> pieces, std::size_t* sent) {
     std::string_view rest(static_cast<const char*>(piece.data), piece.size);
     while (!rest.empty()) {
       const std::string_view part = rest.substr(0, std::max<std::size_t>(options_.piece_bytes, 1));
+      rest.remove_prefix(part.size());
+      if (file_->is_for_append()) {
+        counted_append counted(options_.offset, sent);
+        co_await file_->append(part, &counted.appended);
+        continue;
+      }
       co_await file_->write_at(options_.offset, part);
       options_.offset += part.size();
-      rest.remove_prefix(part.size());
       if (sent) *sent += part.size();
     }
   }

@@ -53,8 +53,10 @@ class file_source {
 /// Writes to a file, which outlives it, one piece after the other.
 ///
 /// Cancel:  a cancelled send has written what `sent` says; a part of what follows may be written,
-///          too, and is written again by whoever goes on.
-/// Order:   from `offset` on, one send at a time.
+///          too, and is written again by whoever goes on, but in a file that was opened with
+///          `append`, where `sent` is all that was written.
+/// Order:   from `offset` on, or at the end of a file that was opened with `append`; one send at a
+///          time.
 /// Bound:   piece_bytes a write; nothing is buffered.
 /// Errors:  those of the file: `no_space`, `io` ..., which leave what a cancelled send leaves;
 ///          nothing is durable before file::sync_data().
