@@ -230,6 +230,9 @@ TEST(Asio, an_operation_that_begins_in_a_cancelled_task_is_cancelled_and_waited_
   }());
 }
 
+// It began before the await, and a select would leave it alone with the task's memory.
+static_assert(cancel_safety_of<asio_operation<int>> == cancel_safety::partial);
+
 TEST(CrossAsio, a_cancelled_wait_ends_an_operation_that_lives_on_another_thread) {
   for (int round = 0; round < 20; ++round) {
     run([]() -> task<> {

@@ -128,7 +128,9 @@ class [[nodiscard]] asio_wait final : public leaf_wait<asio_wait<T>, T>,
   using base = leaf_wait<asio_wait, T>;
 
  public:
-  static constexpr auto when_cancelled = cancel_safety::point_of_no_return;
+  // The operation has begun before the await: who does not await it, as a select may, neither ends
+  // it nor waits for it. Asked to end, it has done what it has done.
+  static constexpr auto when_cancelled = cancel_safety::partial;
   asio_wait(core_handle of, std::shared_ptr<asio_cancel> cancel) noexcept
       : base(kind_), of_(std::move(of)), cancel_(std::move(cancel)) {}
   asio_wait(asio_wait&& other) noexcept  // only before the wait begins

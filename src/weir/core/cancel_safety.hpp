@@ -12,9 +12,9 @@ namespace weir {
 /// The answers to a cancellation. In all of them a result that was there before it is delivered.
 /// docs/reference/waits.md has each wait with the tests that cancel it at every point.
 enum class cancel_safety : std::uint8_t {
-  nothing_happened,    // all that it would have taken or given is where it was
-  partial,             // some of it has happened: its call says where to read how much
-  point_of_no_return,  // what has begun is awaited to its end and its result is delivered
+  nothing_happened,    // what it waits on is as before the await; what was moved into the wait goes
+  partial,             // some of it may have happened: its call says how much, or what is to do
+  point_of_no_return,  // what the await began is awaited, asked to end or not, to its result
   as_its_waits,        // a task: what it leaves, the waits in it leave; its card says which
 };
 

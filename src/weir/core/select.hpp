@@ -79,6 +79,11 @@ class wait_group {
 template <class L>
 concept leaf = std::is_base_of_v<wait, std::remove_cvref_t<L>>;
 
+/// What is no leaf is refused before, by another sentence.
+template <class L>
+concept taken_back_whole = !leaf<L> || L::when_cancelled == cancel_safety::nothing_happened ||
+                           L::when_cancelled == cancel_safety::point_of_no_return;
+
 }  // namespace detail
 
 /// What one branch of a select or a race came to: nothing yet, a value, or an error.
@@ -125,7 +130,7 @@ class [[nodiscard]] select_wait final
                        std::tuple<selected<typename Leaf::value_type>...>> {
   static constexpr std::uint32_t count = sizeof...(Leaf);
   static_assert(count > 0, "select needs something to wait for");
-  static_assert(((Leaf::when_cancelled != cancel_safety::partial) && ...),
+  static_assert((taken_back_whole<Leaf> && ...),
                 "weir: a select takes back all but one of its waits, and would leave this one half "
                 "done; put it into a task, and await tasks with when_any()");
 
