@@ -58,7 +58,8 @@ enum class io_op : std::uint8_t {
   close,         // handle -> 0; can't be cancelled
   open,          // path (in the open directory `handle`, if there is one), flags, mode -> handle
   read_at,       // handle, memory, size, offset -> count (0 at the end)
-  write_at,      // handle, slices, offset, flags 1 = durable when it is complete -> count
+  write_at,      // handle, slices, offset, flags 1 = durable when it is complete -> count; with
+                 // O_APPEND at the end, whatever the offset
   sync,          // handle, flags 1 = data only -> 0
   preallocate,   // handle, offset, size: zero-filled space that later writes need not allocate -> 0
   truncate,      // handle, offset = new size -> 0

@@ -182,6 +182,11 @@ bool virtual_disk::is_direct(io_handle handle) const noexcept {
   return found != open_.end() && is_direct(found->second);
 }
 
+bool virtual_disk::is_for_append(io_handle handle) const noexcept {
+  const auto found = open_.find(handle);
+  return found != open_.end() && (found->second.flags & O_APPEND) != 0;
+}
+
 void virtual_disk::name_open(std::map<io_handle, std::string>& into) const {
   for (const auto& [handle, one] : open_) into[handle] = "the file " + one.path;
 }

@@ -120,6 +120,8 @@ class virtual_disk {
   /// It was opened with O_DIRECT: it takes and gives whole sectors only, from where one begins.
   /// Where the memory lies is not looked at: an address must decide nothing.
   bool is_direct(io_handle handle) const noexcept;
+  /// It was opened with O_APPEND: what is written goes to the end.
+  bool is_for_append(io_handle handle) const noexcept;
   std::size_t open_files() const noexcept { return open_.size(); }
   /// "the file /note" of each, by its handle.
   void name_open(std::map<io_handle, std::string>& into) const;

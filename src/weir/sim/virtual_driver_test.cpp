@@ -71,10 +71,10 @@ class VirtualDriver : public ::testing::TestWithParam<bool> {
     return finish(r);
   }
   /// A new file whose name is durable.
-  io_handle make_file(const char* path) {
+  io_handle make_file(const char* path, std::uint32_t flags = 0) {
     asked open(io_op::open);
     open.path = path;
-    open.flags = O_RDWR | O_CREAT;
+    open.flags = O_RDWR | O_CREAT | flags;
     const auto made = static_cast<io_handle>(run(open));
     asked dir(io_op::sync_dir);
     dir.path = "/";
@@ -411,6 +411,27 @@ TEST_P(VirtualDriver, a_durable_write_says_nothing_of_what_was_written_before) {
   const auto left = world_.disk().content_of("/a");
   ASSERT_TRUE(left);
   EXPECT_EQ(*left, std::string(page, '\0') + "text");
+}
+
+TEST_P(VirtualDriver, an_append_that_an_ill_disk_loses_leaves_zeros) {
+  const io_handle file = make_file("/a", O_APPEND);
+  EXPECT_EQ(write(file, "text", 0, false), 4);
+  world_.set_illness({.lost_write = 1});
+  EXPECT_EQ(write(file, "more", 0, false), 4);
+  EXPECT_EQ(world_.faults_struck(), 1u);
+  EXPECT_EQ(*world_.disk().content_of("/a"), "text" + std::string(4, '\0'));
+}
+
+TEST_P(VirtualDriver, what_shares_the_place_in_a_file_goes_on_behind_an_append) {
+  world_.disk().put_file("/a", "before ");
+  const io_handle file = make_file("/a", O_APPEND);
+  EXPECT_EQ(write(file, "x", virtual_world::own_offset, false), 1);
+  char next = 0;
+  asked read(io_op::read_at, file);
+  read.offset = virtual_world::own_offset;
+  read.memory = &next;
+  read.size = 1;
+  EXPECT_EQ(run(read), 0) << "it has read what was before: " << next;
 }
 
 TEST_P(VirtualDriver, after_a_crash_the_old_driver_is_dead_and_a_new_one_finds_what_was_synced) {

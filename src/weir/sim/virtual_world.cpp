@@ -155,14 +155,18 @@ int virtual_world::fall_ill(const io_request& request) {
 }
 
 // What a disk does wrong without a word.
-void virtual_world::spoil(std::string& data, std::uint64_t& offset) {
+void virtual_world::spoil(io_handle handle, std::string& data, std::uint64_t& offset) {
   if (choices_.chance(choice_kind::disk, illness_.corrupt_write)) {
     ++faults_struck_;
     data[choices_.below(choice_kind::disk, data.size())] ^= 1;
   }
   if (choices_.chance(choice_kind::disk, illness_.lost_write)) {
     ++faults_struck_;
-    offset += virtual_disk::page_size;
+    if (disk_.is_for_append(handle)) {
+      data.assign(data.size(), '\0');
+    } else {
+      offset += virtual_disk::page_size;
+    }
   }
 }
 
@@ -198,10 +202,14 @@ std::uint64_t virtual_world::place_of(const io_request& request) const {
 }
 
 // Only what has happened moves it: a write that was cancelled, or whose process died before, leaves
-// no hole.
+// no hole. After an append it is at the end.
 std::int64_t virtual_world::moved_on(const io_request& request, std::int64_t count) {
-  if (request.offset >= own_offset && count > 0)
-    offsets_[request.handle] += static_cast<std::uint64_t>(count);
+  if (request.offset < own_offset || count <= 0) return count;
+  std::uint64_t& position = offsets_[request.handle];
+  position += static_cast<std::uint64_t>(count);
+  file_status now;
+  const bool is_append = request.op != io_op::read_at && disk_.is_for_append(request.handle);
+  if (is_append && disk_.status_of(request.handle, now) == 0) position = now.size;
   return count;
 }
 
@@ -231,7 +239,7 @@ std::int64_t virtual_world::write(const io_request& request) {
   }
   std::string spoiled(data);
   std::uint64_t offset = place_of(request);
-  spoil(spoiled, offset);
+  spoil(request.handle, spoiled, offset);
   return moved_on(request, disk_.write_at(request.handle, spoiled, offset));
 }
 

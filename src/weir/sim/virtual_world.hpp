@@ -71,7 +71,8 @@ struct disk_illness {
   double write_error = 0;
   double sync_error = 0;  // what was dirty counts as clean from then on, but is not on the platter
   double corrupt_write = 0;  // one byte of it becomes another one, in silence
-  double lost_write = 0;     // it lands in the page after its own (misdirected), in silence
+  double lost_write = 0;     // it lands in the page after its own (misdirected), in silence; of
+                             // an append zeros do
 };
 
 /// The handles of a terminal: what is sent to `user` is typed and what the program shows is
@@ -199,7 +200,7 @@ class virtual_world final : private network_host {
   /// Counts the operation; the errno of a fault that strikes it, or 0.
   int begin(const io_request& request);
   int fall_ill(const io_request& request);
-  void spoil(std::string& data, std::uint64_t& offset);
+  void spoil(io_handle handle, std::string& data, std::uint64_t& offset);
   /// Of a durable write the first half: sync_written() is the second.
   std::int64_t run_on_disk(io_request& request);
   std::int64_t read(const io_request& request);

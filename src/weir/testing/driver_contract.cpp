@@ -405,6 +405,13 @@ void files(desk& on) {
   EXPECT_EQ(in.read(found_now, 0), "newer");
   EXPECT_EQ(in.run(io_op::remove, in.path("b")), 0);
   EXPECT_EQ(in.read(file, 0), "hello") << "an open file stays when its name goes";
+  const auto log = static_cast<io_handle>(
+      in.run(io_op::open, in.path("log"), O_RDWR | O_CREAT | O_EXCL | O_APPEND));
+  on.keep(log);
+  EXPECT_EQ(in.write(log, 0, "1"), 1);
+  EXPECT_EQ(in.write(log, 0, "2"), 1);
+  EXPECT_EQ(in.read(log, 0), "12") << "to the end, whatever the offset";
+  EXPECT_EQ(in.run(io_op::remove, in.path("log")), 0);
   EXPECT_EQ(in.run(io_op::remove, in.folder, 1), 0);
 }
 
