@@ -51,7 +51,7 @@ class basic_latch {
   };
   /// Waits until the count is zero.
   [[nodiscard]] awaiter wait() noexcept { return awaiter(*this); }
-  /// Counts down now, and gives the wait for the others.
+  /// Counts down now, whatever becomes of the wait for the others that it gives.
   [[nodiscard]] awaiter arrive_and_wait() noexcept {
     count_down();
     return wait();

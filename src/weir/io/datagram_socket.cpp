@@ -97,11 +97,9 @@ send_datagrams_wait::send_datagrams_wait(io_handle over, std::span<datagram> wha
   handle = over;
   memory = what.data();
   size = what.size();
+  if (sent_) *sent_ = 0;  // also when it is cancelled before it begins
 }
-bool send_datagrams_wait::try_now() noexcept {
-  if (sent_) *sent_ = done_;
-  return size == 0 || io_wait::try_now();
-}
+bool send_datagrams_wait::try_now() noexcept { return size == 0 || io_wait::try_now(); }
 bool send_datagrams_wait::goes_on() noexcept {
   if (outcome < 0) return false;
   const auto count = static_cast<std::size_t>(outcome);

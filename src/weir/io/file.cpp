@@ -125,7 +125,8 @@ bool done_wait::try_now() noexcept {
   path = from_.c_str();
   path_to = to_.c_str();
   const bool is_refused = from_.is_refused() || to_.is_refused() || is_beyond_files(offset, size);
-  if (!is_refused && !from_.is_homeless(handle)) return io_wait::try_now();
+  const bool is_of_none = from_.is_homeless(handle) || is_at_wrong_place_;
+  if (!is_refused && !is_of_none) return io_wait::try_now();
   outcome = is_refused ? -EINVAL : -EBADF;
   return true;
 }
@@ -135,7 +136,10 @@ result<void> done_wait::take() noexcept {
   if (from_.is_refused()) return fail(from_.refusal(kind->name, place));
   if (to_.is_refused()) return fail(to_.refusal(kind->name, place));
   if (is_beyond_files(offset, size)) return fail(beyond(kind->name, offset, place));
-  if (!path) return fail(failed_at(task->current->on().io(), *this, kind->name, place));
+  driver& io = task->current->on().io();
+  if (is_at_wrong_place_)
+    return fail(not_opened_for("writing at an offset", io, *this, kind->name, place));
+  if (!path) return fail(failed_at(io, *this, kind->name, place));
   return fail(io_error(outcome, kind->name, from_.text.c_str(), place));
 }
 
@@ -210,10 +214,10 @@ write_wait::write_wait(io_handle to, std::uint64_t at, slice_cursor what, way ho
   flags = how == way::at_offset_durably ? 1 : 0;
   handle = unless_beyond(at, to);
   offset = at;
+  if (written_) *written_ = 0;  // also when it is cancelled before it begins
 }
 
 bool write_wait::try_now() noexcept {
-  if (written_) *written_ = done_;
   if (is_refused()) {
     outcome = -EBADF;
     return true;
@@ -269,7 +273,8 @@ detail::done_wait file::sync() noexcept {
 detail::done_wait file::preallocate(std::uint64_t offset, std::size_t size) noexcept {
   return std::move(detail::done_wait(detail::preallocate_kind, io_op::preallocate,
                                      detail::handle_here(io_, handle_))
-                       .with(0, offset, size));
+                       .with(0, offset, size)
+                       .unless(is_for_append_));
 }
 
 detail::done_wait file::truncate(std::uint64_t size) noexcept {

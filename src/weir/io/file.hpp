@@ -4,7 +4,7 @@
 // File Systems Are Not Created Equal", Pillai et al., 2014).
 #pragma once
 
-#include <weir/io/io_wait.hpp>
+#include <weir/io/detail/file_waits.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -15,9 +15,6 @@
 #include <vector>
 
 namespace weir {
-
-class directory;
-class file;
 
 struct open_options {
   bool read = true;
@@ -30,105 +27,6 @@ struct open_options {
   std::uint32_t mode = 0600;
 };
 
-namespace detail {
-
-/// What a request is about: a path, or a name in an open directory with that one's path in front,
-/// for messages.
-struct request_path {
-  std::string text = {};
-  std::size_t begin = 0;  // of the name; 0: it is a path
-
-  const char* c_str() const noexcept { return text.empty() ? nullptr : text.c_str() + begin; }
-  /// It has a zero byte, or is a name that leads out of its directory.
-  bool is_refused() const noexcept;
-  error refusal(const char* what, std::source_location place) const noexcept;
-  /// It is a name in a directory that was closed, whose place nothing else may take.
-  bool is_homeless(io_handle directory) const noexcept { return begin != 0 && directory < 0; }
-};
-
-/// A request without a value: sync, rename, remove ... Owns the paths it works on.
-class [[nodiscard]] done_wait final : public io_wait<done_wait, void> {
- public:
-  done_wait(const wait_kind& of, io_op what, io_handle on) noexcept : io_wait(of) {
-    op = what;
-    handle = on;
-  }
-  done_wait(const wait_kind& of, io_op what, std::string from, std::string to = {}) noexcept
-      : done_wait(of, what, -1, {std::move(from)}, {std::move(to)}) {}
-  done_wait(const wait_kind& of, io_op what, io_handle in, request_path from,
-            request_path to = {}) noexcept
-      : done_wait(of, what, in) {
-    from_ = std::move(from);
-    to_ = std::move(to);
-  }
-  done_wait& with(std::uint32_t flag_bits, std::uint64_t at = 0, std::size_t length = 0) noexcept {
-    flags = flag_bits;
-    offset = at;
-    size = length;
-    return *this;
-  }
-  done_wait& with_mode(std::uint32_t bits) noexcept {
-    mode = bits;
-    return *this;
-  }
-  bool try_now() noexcept;
-  result<void> take() noexcept;
-
- private:
-  request_path from_;
-  request_path to_;
-};
-
-class [[nodiscard]] open_wait final : public io_wait<open_wait, file> {
- public:
-  open_wait(request_path what, open_options options, io_handle in = -1) noexcept;
-  bool try_now() noexcept;
-  result<file> take() noexcept;
-
- private:
-  request_path what_;
-};
-
-class [[nodiscard]] open_dir_wait final : public io_wait<open_dir_wait, directory> {
- public:
-  explicit open_dir_wait(std::string name) noexcept;
-  bool try_now() noexcept;
-  result<directory> take() noexcept;
-
- private:
-  request_path what_;
-};
-
-class [[nodiscard]] read_wait final : public io_wait<read_wait, std::size_t> {
- public:
-  read_wait(io_handle from, std::uint64_t at, char* into, std::size_t length) noexcept;
-  result<std::size_t> take() noexcept;
-};
-
-/// Writes all of it, however many system calls that takes.
-class [[nodiscard]] write_wait final : public io_wait<write_wait, void> {
- public:
-  static constexpr auto when_cancelled = cancel_safety::partial;
-  enum class way : std::uint8_t { at_offset, at_offset_durably, at_end };
-  /// `is_open_for_it`: a file is opened for one of the ways, at an offset or at the end.
-  write_wait(io_handle to, std::uint64_t at, slice_cursor what, way how, bool is_open_for_it,
-             std::size_t* written = nullptr) noexcept;
-  bool try_now() noexcept;
-  bool goes_on() noexcept;
-  result<void> take() noexcept;
-
- private:
-  bool is_refused() const noexcept { return handle >= 0 && !is_open_for_it_; }
-
-  slice_cursor left_;
-  std::uint64_t done_ = 0;
-  std::size_t* written_;
-  way how_;
-  bool is_open_for_it_;
-};
-
-}  // namespace detail
-
 /// An open file.
 ///
 /// Cancel:  a cancelled write has written a prefix or nothing, and may be repeated; an append()
@@ -136,7 +34,8 @@ class [[nodiscard]] write_wait final : public io_wait<write_wait, void> {
 /// Order:   none between operations in flight at once; await one before the next to order them.
 /// Bound:   the driver's blocking pool or ring; memory is the caller's until the wait ends.
 /// Errors:  `no_space`, `io`, ...; a failed write says how much was written; `closed` after close;
-///          `permission_denied` for what it was not opened for, write_at() with `append` among it.
+///          `permission_denied` for what it was not opened for, write_at() and preallocate() with
+///          `append` among it.
 /// Threads: one loop.
 class [[nodiscard]] file {
  public:
@@ -179,8 +78,12 @@ class [[nodiscard]] file {
   /// whoever else appends; a part of another's may be between two parts of it only where the disk
   /// takes less than all at once. What is written is in `appended`, also after a cancellation.
   auto append(std::string_view data, std::size_t* appended = nullptr) noexcept {
-    return detail::write_wait(detail::handle_here(io_, handle_), 0, cursor_over(data),
-                              detail::write_wait::way::at_end, is_for_append_, appended);
+    return write(0, cursor_over(data), detail::write_wait::way::at_end, appended);
+  }
+  /// The same for several pieces, one after the other.
+  auto append(std::span<const io_slice> pieces, std::size_t* appended = nullptr) noexcept {
+    return write(0, detail::slice_cursor(pieces.data(), pieces.size()),
+                 detail::write_wait::way::at_end, appended);
   }
   /// Makes the data durable, and the size if it has grown (fdatasync).
   detail::done_wait sync_data() noexcept;
@@ -206,8 +109,9 @@ class [[nodiscard]] file {
     return detail::slice_cursor(io_slice{data.data(), data.size()});
   }
   detail::write_wait write(std::uint64_t offset, detail::slice_cursor what,
-                           detail::write_wait::way how) noexcept {
-    return {detail::handle_here(io_, handle_), offset, what, how, !is_for_append_};
+                           detail::write_wait::way how, std::size_t* written = nullptr) noexcept {
+    const bool is_open_for_it = (how == detail::write_wait::way::at_end) == is_for_append_;
+    return {detail::handle_here(io_, handle_), offset, what, how, is_open_for_it, written};
   }
 
   driver* io_ = nullptr;

@@ -167,9 +167,12 @@ TEST_P(file_contract, an_append_goes_to_the_end_whoever_else_has_written) {
     co_await other.append(", two");
     co_await one.append("", &appended);
     EXPECT_EQ(appended, 0u);
+    const io_slice pieces[] = {{", ", 2}, {"", 0}, {"2", 1}};
+    co_await other.append(pieces, &appended);
+    EXPECT_EQ(appended, 3u);
     one = std::move(third);
     co_await one.append(", three");
-    EXPECT_EQ(co_await read_whole(path("a")), "one, two, three");
+    EXPECT_EQ(co_await read_whole(path("a")), "one, two, 2, three");
     char first = 0;
     EXPECT_EQ(co_await one.read_at(0, {&first, 1}), 1u) << "it is read as any other";
     EXPECT_EQ(first, 'o');
@@ -187,6 +190,8 @@ TEST_P(file_contract, a_file_is_written_at_offsets_or_at_its_end_and_says_which)
     EXPECT_EQ(co_await text_of(errc::permission_denied, log.write_at(0, "x")),
               "write '" + path("a") + "': the file was not opened for writing at an offset");
     EXPECT_EQ(co_await code_of(log.write_durably_at(0, "")), errc::permission_denied);
+    EXPECT_EQ(co_await text_of(errc::permission_denied, log.preallocate(0, 10)),
+              "preallocate '" + path("a") + "': the file was not opened for writing at an offset");
     std::size_t appended = 99;
     EXPECT_EQ(co_await text_of(errc::permission_denied, other.append("x", &appended)),
               "write '" + path("b") + "': the file was not opened for appending");
@@ -199,6 +204,7 @@ TEST_P(file_contract, a_file_is_written_at_offsets_or_at_its_end_and_says_which)
     EXPECT_EQ(log.size(), 0u);
     log.close();
     EXPECT_EQ(co_await code_of(log.append("x")), errc::closed);
+    EXPECT_EQ(co_await code_of(log.preallocate(0, 10)), errc::closed);
   });
 }
 

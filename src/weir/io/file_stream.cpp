@@ -18,8 +18,8 @@ task<bytes> file_source::receive() {
 
 namespace {
 
-/// Adds what an append has written to what a send has, also when it is cancelled: appended twice it
-/// would be there twice.
+/// Tells what an append has written, also when it is cancelled: appended twice it would be there
+/// twice.
 struct counted_append {
   std::uint64_t& offset;
   std::size_t* sent;
@@ -30,7 +30,7 @@ struct counted_append {
   counted_append& operator=(const counted_append&) = delete;
   ~counted_append() {
     offset += appended;
-    if (sent) *sent += appended;
+    if (sent) *sent = appended;
   }
 };
 
@@ -44,16 +44,16 @@ task<> file_sink::send(std::string_view data, std::size_t* sent) {
 task<> file_sink::send(std::span<const io_slice> pieces, std::size_t* sent) {
   if (sent) *sent = 0;
   co_await checkpoint();
+  if (file_->is_for_append()) {
+    counted_append counted(options_.offset, sent);
+    co_await file_->append(pieces, &counted.appended);
+    co_return;
+  }
   for (const io_slice& piece : pieces) {
     std::string_view rest(static_cast<const char*>(piece.data), piece.size);
     while (!rest.empty()) {
       const std::string_view part = rest.substr(0, std::max<std::size_t>(options_.piece_bytes, 1));
       rest.remove_prefix(part.size());
-      if (file_->is_for_append()) {
-        counted_append counted(options_.offset, sent);
-        co_await file_->append(part, &counted.appended);
-        continue;
-      }
       co_await file_->write_at(options_.offset, part);
       options_.offset += part.size();
       if (sent) *sent += part.size();

@@ -50,14 +50,14 @@ class file_source {
   file_stream_options options_;
 };
 
-/// Writes to a file, which outlives it, one piece after the other.
+/// Writes to a file, which outlives it: one piece after the other, or, to a file that was opened
+/// with `append`, a send as one append(), so that nothing of another's is between its pieces.
 ///
 /// Cancel:  a cancelled send has written what `sent` says; a part of what follows may be written,
-///          too, and is written again by whoever goes on, but in a file that was opened with
-///          `append`, where `sent` is all that was written.
-/// Order:   from `offset` on, or at the end of a file that was opened with `append`; one send at a
-///          time.
-/// Bound:   piece_bytes a write; nothing is buffered.
+///          too, and is written again by whoever goes on. Of what is appended, `sent` says all.
+/// Order:   from `offset` on; with `append` at the end of the file, and offset() only counts. One
+///          send at a time.
+/// Bound:   piece_bytes a write, with `append` a send; nothing is buffered.
 /// Errors:  those of the file: `no_space`, `io` ..., which leave what a cancelled send leaves;
 ///          nothing is durable before file::sync_data().
 /// Threads: one loop.

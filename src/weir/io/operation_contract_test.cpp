@@ -4,7 +4,9 @@
 #include <weir/io/datagram_socket.hpp>
 #include <weir/io/file.hpp>
 #include <weir/io/file_stream.hpp>
+#include <weir/io/reader.hpp>
 #include <weir/io/readiness.hpp>
+#include <weir/io/writer.hpp>
 #include <weir/testing/test.hpp>
 
 #include <gmock/gmock.h>
@@ -100,6 +102,39 @@ TEST_P(operation_contract, in_a_cancelled_scope_none_of_them_happens_T7) {
     EXPECT_EQ(co_await receive_at_least(pair.server, 4), "kept");
     co_await pair.server.send("still open");
     EXPECT_EQ(co_await receive_at_least(pair.client, 10), "still open");
+  });
+}
+
+/// `begin` is given the count that a call before has left.
+template <class Begin>
+task<> counts_none(Begin begin, const char* what) {
+  std::size_t count = 7;
+  co_await in_cancelled_scope([&]() -> task<> { co_await begin(&count); }, what);
+  EXPECT_EQ(count, 0u) << what;
+}
+
+TEST_P(operation_contract, what_never_began_in_a_cancelled_scope_counts_none_T7) {
+  run([&]() -> task<> {
+    file log = co_await open_file(path("a"), {.write = true, .create = true, .append = true});
+    file_sink to_log(log);
+    connection pair = co_await connect_pair();
+    datagram_socket near = bind_datagrams();
+    datagram_socket far = bind_datagrams();
+    datagram batch[] = {datagram_to(near.local(), "x")};
+    reader in(pair.client);
+    writer out(pair.server);
+    std::array<char, 8> memory{};
+    const io_slice pieces[] = {{"x", 1}};
+
+    co_await counts_none([&](auto* sent) { return pair.server.send("x", sent); }, "send");
+    co_await counts_none([&](auto* sent) { return pair.server.send(pieces, sent); }, "of pieces");
+    co_await counts_none([&](auto* sent) { return far.send_batch(batch, sent); }, "batch");
+    co_await counts_none([&](auto* appended) { return log.append("x", appended); }, "append");
+    co_await counts_none([&](auto* sent) -> task<> { co_await to_log.send("x", sent); }, "sink");
+    co_await counts_none([&](auto* taken) { return out.write("x", taken); }, "write");
+    co_await counts_none([&](auto* got) { return in.read_exactly(memory, got); }, "read_exactly");
+    EXPECT_EQ(log.size(), 0u);
+    EXPECT_EQ(out.buffered(), "");
   });
 }
 

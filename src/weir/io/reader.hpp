@@ -156,6 +156,7 @@ class reader {
   /// Fills the caller's memory, of any size; `got` is kept up to date, so that it is right after an
   /// error and a cancellation as well: those bytes are in the memory and no longer here.
   auto read_exactly(std::span<char> memory, std::size_t* got = nullptr) noexcept {
+    if (got) *got = 0;  // also when it is cancelled before it begins
     return detail::quick_call(detail::into_read{this, memory, got});
   }
   /// All until the end of the stream, or `too_large`, which leaves what has arrived.

@@ -87,10 +87,10 @@ send_wait::send_wait(io_handle to, slice_cursor what, std::size_t* sent) noexcep
     : io_wait(kind_), left_(what), sent_(sent) {
   op = io_op::send;
   handle = to;
+  if (sent_) *sent_ = 0;  // also when it is cancelled before it begins
 }
 
 bool send_wait::try_now() noexcept {
-  if (sent_) *sent_ = done_;
   if (left_.is_empty()) return true;
   look_for_file_sends(task->current->on().io(), handle);
   left_.load(*this);

@@ -115,7 +115,6 @@ void writer::keep(std::span<const std::string_view> texts) {
 bool detail::text_write::try_now() {
   WEIR_ASSERT(!to->is_sending_ && "one write or flush of a writer at a time");
   const std::size_t all = size();
-  if (told) *told = 0;
   if (to->buffered().size() + all > to->options_.buffer_bytes) return false;
   to->make_sure_it_is_whole();
   to->keep(parts);

@@ -87,6 +87,7 @@ class writer {
   /// Takes all of `text`, which must live until the wait ends. A text over buffer_bytes is sent at
   /// once, with what was buffered, and is not copied.
   auto write(std::string_view text, std::size_t* taken = nullptr) noexcept {
+    if (taken) *taken = 0;  // also when it is cancelled before it begins
     return detail::quick_call(
         detail::text_write{this, detail::unsent_rest::left_to_caller, taken, {text}});
   }
