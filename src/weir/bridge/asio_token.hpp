@@ -52,6 +52,26 @@ class asio_operation : public future<T> {
   std::shared_ptr<detail::asio_cancel> cancel_;
 };
 
+/// `auto count = co_await as_result(socket.async_read_some(buffer, use_weir));` A cancelled one has
+/// ended, too, before the task goes on.
+template <class T>
+[[nodiscard]] auto as_result(asio_operation<T>& from) noexcept {
+  return as_result(from.operator co_await());
+}
+template <class T>
+[[nodiscard]] auto as_result(asio_operation<T>&& from) noexcept {
+  return as_result(from.operator co_await());
+}
+/// Too late cancels the operation, and waits until it has ended.
+template <class T>
+[[nodiscard]] WEIR_CORO_WRAPPER task<T> with_timeout(duration length, asio_operation<T>& from) {
+  return with_timeout(length, detail::awaited(from.operator co_await()));
+}
+template <class T>
+[[nodiscard]] WEIR_CORO_WRAPPER task<T> with_timeout(duration length, asio_operation<T>&& from) {
+  return with_timeout(length, detail::awaited(from.operator co_await()));
+}
+
 namespace detail {
 
 /// What an operation with this signature completes with, and how it may fail.

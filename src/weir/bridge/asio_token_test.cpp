@@ -29,6 +29,7 @@ namespace weir::asio_token_test {
 namespace {
 
 namespace asio = boost::asio;
+using namespace weir::literals;
 
 /// Asio's loop on a thread of its own.
 class asio_thread {
@@ -182,12 +183,58 @@ task<> read_words(asio::io_context*, local_socket* from, std::string* to) {
   }
 }
 
-TEST(Asio, a_cancelled_wait_has_ended_its_operation_and_taken_what_it_gave_and_no_more) {
+task<> read_words_as_results(asio::io_context*, local_socket* from, std::string* to) {
+  char memory[4];
+  while (to->size() < 13) {
+    const auto count = co_await as_result(from->async_read_some(asio::buffer(memory), use_weir));
+    if (!count) co_return;
+    to->append(memory, *count);
+  }
+}
+task<> read_words_in_time(asio::io_context*, local_socket* from, std::string* to) {
+  char memory[4];
+  while (to->size() < 13) {
+    auto reading = from->async_read_some(asio::buffer(memory), use_weir);
+    to->append(memory, co_await with_timeout(1_h, reading));
+  }
+}
+
+template <auto read>
+void expect_no_word_is_lost() {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
     std::string got;
-    const std::string rest = co_await rest_after(v, read_words, &got);
+    const std::string rest = co_await rest_after(v, read, &got);
     EXPECT_EQ(got + rest, "one two three");
   });
+}
+
+TEST(Asio, a_cancelled_wait_has_ended_its_operation_and_taken_what_it_gave_and_no_more) {
+  expect_no_word_is_lost<&read_words>();
+  expect_no_word_is_lost<&read_words_as_results>();
+  expect_no_word_is_lost<&read_words_in_time>();
+}
+
+task<> run_out_of_time(local_socket* from) {
+  char memory[4];
+  co_await testing::expect_raises<errc::timed_out>(
+      with_timeout(duration(0), from->async_read_some(asio::buffer(memory), use_weir)));
+  const auto late = co_await as_result(
+      with_timeout(duration(0), from->async_read_some(asio::buffer(memory), use_weir)));
+  EXPECT_EQ(late.error().code(), errc::timed_out);
+}
+
+TEST(Asio, a_time_out_ends_the_operation_before_the_task_goes_on) {
+  run([]() -> task<> {
+    asio::io_context context;
+    socket_pair ends = connected_pair(context);
+    bool is_over = false;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn(run_theirs, &context, &is_over);
+      co_await run_out_of_time(&ends.right);
+      is_over = true;
+      EXPECT_TRUE(is_idle(context));
+    });
+  }());
 }
 
 /// A coroutine of theirs that works in memory of ours.
