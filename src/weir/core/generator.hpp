@@ -105,7 +105,12 @@ class WEIR_TASK_ATTRIBUTES [[nodiscard]] generator {
         task.leaf = reinterpret_cast<std::uintptr_t>(above_);
         return detail::unwind(task);
       }
-      if (!of_->handle_ || of_->handle_.done()) return detail::handle_of(above_);
+      if (!of_->handle_ || of_->handle_.done()) {
+        if (detail::may_finish_now(task)) [[likely]]
+          return detail::handle_of(above_);
+        task.leaf = reinterpret_cast<std::uintptr_t>(above_);
+        return detail::requeue(task);
+      }
       promise_type& body = of_->handle_.promise();
       WEIR_ASSERT(!body.is_running && "one next() of a generator at a time");
       body.parent = reinterpret_cast<std::uintptr_t>(above_);

@@ -50,6 +50,21 @@ WEIR_TEST("a generator gives its values one by one and then nothing") {
   EXPECT_EQ(co_await numbers.next(), std::nullopt);
 }
 
+WEIR_TEST(
+    "a generator that has ended spends the step's budget, so asking it again starves nobody") {
+  auto none = count_to(0);
+  bool has_run = false;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn(
+        [](bool* ran) -> task<> {
+          *ran = true;
+          co_return;
+        },
+        &has_run);
+    while (!has_run) EXPECT_EQ(co_await none.next(), std::nullopt);
+  });
+}
+
 WEIR_TEST("a generator waits between its values, and only while it is asked (W2)") {
   auto numbers = slowly(3);
   EXPECT_EQ(co_await numbers.next(), 1);
