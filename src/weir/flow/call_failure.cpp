@@ -3,6 +3,7 @@
 #include <weir/base/text.hpp>
 #include <weir/core/error_group.hpp>
 
+#include <new>
 #include <utility>
 
 namespace weir {
@@ -36,9 +37,13 @@ void call_failure::look_at_exception() noexcept {
   }
 }
 
-error call_failure::to_error() const {
+error call_failure::to_error() const noexcept {
   if (reason_) return *reason_;
-  return {errc::internal, text()};
+  try {
+    return {errc::internal, text()};
+  } catch (const std::bad_alloc&) {
+    return errc::internal;
+  }
 }
 
 std::string call_failure::text() const {

@@ -67,8 +67,8 @@ class call_failure {
   bool is_refusal() const noexcept { return is_refusal_; }
   /// What a refusal says about when to come again; 0 for all other failures.
   duration retry_after() const noexcept { return retry_after_; }
-  /// The error of weir, or one that describes the exception.
-  error to_error() const;
+  /// The error of weir, or one that describes the exception; without memory its code alone.
+  error to_error() const noexcept;
   std::string text() const;
 
  private:

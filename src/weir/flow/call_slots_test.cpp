@@ -160,6 +160,17 @@ TEST(LatencyGradient, an_overload_counts_once_in_the_time_of_a_call) {
   EXPECT_THROW(latency_gradient({.tolerance = 0.5}), exception);
 }
 
+TEST(LatencyGradient, an_overload_before_any_call_has_succeeded_counts_once_in_10_ms) {
+  latency_gradient learned({.limit_initial = 100});
+  const time_point now(1'000'000'000);
+  for (int i = 0; i < 20; ++i) learned.overloaded(now);
+  EXPECT_EQ(learned.limit(), 90u);
+  learned.overloaded(now + 9_ms);
+  EXPECT_EQ(learned.limit(), 90u);
+  learned.overloaded(now + 10_ms);
+  EXPECT_EQ(learned.limit(), 81u);
+}
+
 // What a limit learns from a server that serves so many calls at once: more of them share that, so
 // each takes longer. 64 callers would use up to 64 places.
 template <class Kit>

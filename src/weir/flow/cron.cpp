@@ -87,7 +87,8 @@ result<std::uint64_t> bits_of_part(const field_kind& kind, std::string_view part
     if (dash != std::string_view::npos) {
       const auto last = number_of(kind, range.substr(dash + 1));
       if (!last) return last;
-      to = *last == 0 && kind.last == 7 ? 7 : *last;  // "fri-sun": the Sunday after it
+      // "fri-sun": the Sunday after it
+      to = *last == 0 && from != 0 && kind.last == 7 ? 7 : *last;
     } else if (slash != std::string_view::npos) {
       to = kind.last;  // "5/15" is "5-59/15"
     }

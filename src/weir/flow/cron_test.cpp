@@ -72,6 +72,8 @@ TEST(Cron, months_and_days_have_names_and_sunday_has_two_numbers) {
   EXPECT_EQ(times("0 0 * * 0", at(2026, 3, 1), 2), sundays);
   EXPECT_EQ(times("0 0 * * 7", at(2026, 3, 1), 2), sundays);
   EXPECT_EQ(times("0 0 * * Sun", at(2026, 3, 1), 2), sundays);
+  EXPECT_EQ(times("0 0 * * sun-sun", at(2026, 3, 1), 2), sundays);
+  EXPECT_EQ(times("0 0 * * 0-0", at(2026, 3, 1), 2), sundays);
   EXPECT_EQ(times("0 0 * * fri-sun", at(2026, 3, 1), 3),
             (texts{"2026-03-06 00:00:00", "2026-03-07 00:00:00", "2026-03-08 00:00:00"}));
   EXPECT_EQ(times("0 0 1 JAN,jul *", at(2026, 3, 1), 2),

@@ -4,20 +4,24 @@
 #include <weir/flow/broadcast.hpp>
 #include <weir/flow/bulkhead.hpp>
 #include <weir/flow/channel.hpp>
+#include <weir/flow/circuit_breaker.hpp>
 #include <weir/flow/event_bus.hpp>
 #include <weir/flow/gather.hpp>
 #include <weir/flow/mutex.hpp>
 #include <weir/flow/promise.hpp>
+#include <weir/flow/rate_limiter.hpp>
 #include <weir/flow/retry.hpp>
 #include <weir/flow/semaphore.hpp>
 #include <weir/flow/shared_mutex.hpp>
 #include <weir/flow/to_callback.hpp>
 #include <weir/flow/watch.hpp>
 #include <weir/testing/allocation_points.hpp>
+#include <weir/testing/test.hpp>
 
 #include <gtest/gtest.h>
 
 #include <exception>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -201,6 +205,35 @@ TEST(WithoutMemory, a_refused_call_is_refused) {
       }
     });
     EXPECT_TRUE(is_refused);
+  });
+}
+
+TEST(WithoutMemory, tokens_that_come_too_late_are_refused) {
+  for_each_allocation([]() -> task<> {
+    rate_limiter one(
+        {.per = 1_h, .name = "a rate limiter whose name is too long to be kept in place"});
+    co_await one.acquire();
+    const auto refused = co_await as_result(one.acquire_within(1_ms));
+    WEIR_REQUIRE(!refused);
+    EXPECT_EQ(refused.error().code(), errc::full);
+  });
+}
+
+TEST(WithoutMemory, a_circuit_breaker_counts_what_fails) {
+  for_each_allocation([]() -> task<> {
+    circuit_breaker breaker({.name = "breaker"});
+    const auto call = []() -> task<> {
+      co_await sleep(1_ms);
+      throw std::runtime_error("of a text that is too long to be kept in place");
+    };
+    bool has_failed = false;
+    try {
+      co_await breaker.run(call);
+    } catch (const std::runtime_error&) {
+      has_failed = true;
+    }
+    EXPECT_TRUE(has_failed);
+    EXPECT_EQ(breaker.stats().failed, 1u);
   });
 }
 

@@ -16,6 +16,10 @@ constexpr std::uint32_t rounds_before_first_probe = 5;
 // limit would still be a queue where the limit is many times too high.
 constexpr std::uint32_t probe_calls = 3;
 
+// Before any call has succeeded: of what was sent at once to a server that is overloaded, all is
+// refused, and says the same once.
+constexpr duration unknown_call_time = duration::milliseconds(10);
+
 gradient_options checked(gradient_options o) {
   const bool is_fine = o.limit_min >= 1 && o.limit_min <= o.limit_initial &&
                        o.limit_initial <= o.limit_max && o.tolerance >= 1 && o.smoothing > 0 &&
@@ -77,7 +81,7 @@ void latency_gradient::end_round() noexcept {
 
 void latency_gradient::overloaded(time_point now) noexcept {
   if (now < next_backoff_) return;
-  next_backoff_ = now + usual();
+  next_backoff_ = now + (usual_ns_ == 0 ? unknown_call_time : usual());
   set(limit_ * options_.backoff);
 }
 

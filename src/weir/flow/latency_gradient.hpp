@@ -38,7 +38,8 @@ class latency_gradient {
 
   /// A call has succeeded that took so long, when so many were running.
   void succeeded(duration took, std::uint32_t running) noexcept;
-  /// A call was refused or timed out over there. Counts once in the time that a call takes.
+  /// A call was refused or timed out over there. Counts once in the time that a call takes, or in
+  /// 10 ms while that is not known.
   void overloaded(time_point now) noexcept;
 
   std::uint32_t limit() const noexcept;

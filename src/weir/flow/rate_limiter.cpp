@@ -8,6 +8,7 @@
 #include <weir/flow/call_failure.hpp>
 #include <weir/flow/detail/clock_here.hpp>
 
+#include <new>
 #include <string>
 #include <utility>
 
@@ -183,9 +184,13 @@ void basic_rate_limiter<Reach>::awaiter::await_resume() {
 }
 
 template <class Reach>
-error basic_rate_limiter<Reach>::awaiter::why() const {
-  return {errc::full,
-          std::string(this->of_->name()) + ": the next token comes in " + format_duration(delay_)};
+error basic_rate_limiter<Reach>::awaiter::why() const noexcept {
+  try {
+    return {errc::full, std::string(this->of_->name()) + ": the next token comes in " +
+                            format_duration(delay_)};
+  } catch (const std::bad_alloc&) {  // no memory for the text
+    return errc::full;
+  }
 }
 
 template <class Reach>

@@ -138,7 +138,7 @@ class basic_rate_limiter {
     void arrive() noexcept;
     void set_timer() noexcept;
     void turn_came() noexcept;
-    error why() const;
+    error why() const noexcept;
     static void leave(wait& w) noexcept;
     static void describe(const wait& w, text_sink& out) noexcept;
     static constexpr wait_kind kind_{"tokens", &leave, &describe};
