@@ -401,6 +401,14 @@ TEST_P(VirtualDriver, a_durable_write_survives_a_crash_and_fails_when_its_sync_f
   EXPECT_EQ(*left, "text");
 }
 
+TEST_P(VirtualDriver, a_durable_append_survives_a_crash_wherever_the_end_was) {
+  const io_handle file = make_file("/a", O_APPEND);
+  EXPECT_EQ(write(file, std::string(virtual_disk::page_size, 'x'), 0, true), 4096);
+  EXPECT_EQ(write(file, "text", 0, true), 4);
+  world_.crash();
+  EXPECT_EQ(*world_.disk().content_of("/a"), std::string(4096, 'x') + "text");
+}
+
 TEST_P(VirtualDriver, a_durable_write_says_nothing_of_what_was_written_before) {
   constexpr std::size_t page = virtual_disk::page_size;
   const io_handle file = make_file("/a");

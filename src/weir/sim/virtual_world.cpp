@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -156,9 +157,10 @@ int virtual_world::fall_ill(const io_request& request) {
 
 // What a disk does wrong without a word.
 void virtual_world::spoil(io_handle handle, std::string& data, std::uint64_t& offset) {
+  std::optional<std::uint64_t> wrong;
   if (choices_.chance(choice_kind::disk, illness_.corrupt_write)) {
     ++faults_struck_;
-    data[choices_.below(choice_kind::disk, data.size())] ^= 1;
+    wrong = choices_.below(choice_kind::disk, data.size());
   }
   if (choices_.chance(choice_kind::disk, illness_.lost_write)) {
     ++faults_struck_;
@@ -168,6 +170,7 @@ void virtual_world::spoil(io_handle handle, std::string& data, std::uint64_t& of
       offset += virtual_disk::page_size;
     }
   }
+  if (wrong) data[*wrong] ^= 1;
 }
 
 std::size_t virtual_world::part_of(std::size_t count) {
@@ -251,6 +254,9 @@ std::int64_t virtual_world::sync_written(const io_request& request, std::int64_t
   sync.handle = request.handle;
   sync.offset = request.offset;
   sync.size = static_cast<std::size_t>(written);
+  file_status now;
+  if (disk_.is_for_append(request.handle) && disk_.status_of(request.handle, now) == 0)
+    sync.offset = now.size - sync.size;
   const int code = begin(sync);
   if (!faults_.empty()) sometimes(code != 0, "a planned fault hits the sync of a durable write");
   if (code != 0) return -code;
