@@ -70,6 +70,7 @@ struct told_sink {
   std::string got{};
   std::size_t sends = 0;
   std::vector<std::string> events{};  // "end", "abort io"
+  bool has_ended = false;             // shutdown_send() was not cancelled
 
   task<> send(std::span<const io_slice> what, std::size_t* sent) {
     ++sends;
@@ -90,6 +91,7 @@ struct told_sink {
     events.emplace_back("end");
     co_await sleep(pause);
     if (end_failure != errc{}) raise(error(end_failure, "as told"));
+    has_ended = true;
   }
   task<> abort(error why) {
     events.push_back("abort " + std::string(name(why.code())));

@@ -4,8 +4,8 @@
 // through a table of their verbs, one call for each block of bytes.
 //
 //   source   receive() -> bytes, empty at the end      may: cancel(error) or close(),
-//   put_back(bytes) sink     send(pieces, &sent)                       may: shutdown_send(),
-//   abort(error) or reset()
+//            put_back(bytes)
+//   sink     send(pieces, &sent)            may: shutdown_send(), abort(error) or reset(), flush()
 #pragma once
 
 #include <weir/base/buffer.hpp>
@@ -65,6 +65,7 @@ struct source_verbs {
 /// The verbs of a sink, by its address.
 struct sink_verbs {
   task<> (*send)(void* of, std::span<const io_slice> pieces, std::size_t* sent);
+  task<> (*flush)(void* of);
   task<> (*end)(void* of);
   task<> (*abort)(void* of, error why);
   bool (*is_open)(const void* of) noexcept;
@@ -112,6 +113,10 @@ struct sink_kind {
                                        std::size_t* sent) {
     return as_task(static_cast<S*>(of)->send(pieces, sent));
   }
+  static task<> flush(void* of) {
+    if constexpr (requires(S& sink) { sink.flush(); }) co_await static_cast<S*>(of)->flush();
+    co_return;
+  }
   static task<> end(void* of) {
     if constexpr (requires(S& sink) { sink.shutdown_send(); }) {
       co_await static_cast<S*>(of)->shutdown_send();
@@ -133,7 +138,7 @@ struct sink_kind {
     }
     co_return;
   }
-  static constexpr sink_verbs verbs{&send, &end, &abort, &is_open_end<S>};
+  static constexpr sink_verbs verbs{&send, &flush, &end, &abort, &is_open_end<S>};
 };
 
 /// A source of any kind; it outlives this.
@@ -163,6 +168,8 @@ class sink_ref {
   WEIR_CORO_WRAPPER task<> send(std::span<const io_slice> pieces, std::size_t* sent) const {
     return verbs_->send(of_, pieces, sent);
   }
+  /// What it has taken and keeps, as a writer does, leaves.
+  WEIR_CORO_WRAPPER task<> flush() const { return verbs_->flush(of_); }
   WEIR_CORO_WRAPPER task<> end() const { return verbs_->end(of_); }
   const void* of() const noexcept { return of_; }
   WEIR_CORO_WRAPPER task<> abort(error why) const { return verbs_->abort(of_, std::move(why)); }

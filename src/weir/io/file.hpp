@@ -76,7 +76,8 @@ class [[nodiscard]] file {
   }
   /// Of a file that was opened with `append`: writes all of `data` behind what is there by then,
   /// whoever else appends; a part of another's may be between two parts of it only where the disk
-  /// takes less than all at once. What is written is in `appended`, also after a cancellation.
+  /// takes less than all at once, as of more than 1,024 pieces. What is written is in `appended`,
+  /// also after a cancellation.
   auto append(std::string_view data, std::size_t* appended = nullptr) noexcept {
     return write(0, cursor_over(data), detail::write_wait::way::at_end, appended);
   }

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <exception>
+#include <tuple>
 #include <utility>
 
 namespace weir::detail {
@@ -127,12 +128,14 @@ class pipe_flow {
       if (!sink_failure) sink_failure = std::current_exception();
     }
   }
-  /// False after a cancellation. That of a child is not told to the body that has ended before.
-  bool has_ended() const noexcept { return is_written_ || source_failure || sink_failure; }
-  /// Writes what has been read.
-  task<> drain() {
+  /// All is written, or can't be; false after a cancellation. That of a child is not told to the
+  /// body that has ended before.
+  bool has_ended() const noexcept { return is_written_ || sink_failure; }
+  /// Writes what has been read, and flushes a sink that is to be broken.
+  task<> drain(bool and_flush) {
     if (is_planted("io: a cancelled pipe drops what it has read")) co_return;
     while (!queue_.is_empty()) co_await write_once();
+    if (and_flush) co_await to_.flush();
   }
   /// What can't be written any more, to where it came from if that takes it.
   void put_back() noexcept {
@@ -210,6 +213,17 @@ std::exception_ptr was_closed() {
   return std::make_exception_ptr(exception(error(errc::closed, "it was closed before")));
 }
 
+/// Tells a side, also where the pipe is cancelled before that or meanwhile: then within `limit`,
+/// once more from the beginning.
+template <class Verb>
+task<> tell(duration limit, Verb verb) {
+  const auto told = co_await as_result(verb());
+  if (told) co_return;
+  if (told.error().code() != errc::cancelled || !scope::current()->is_cancelled())
+    raise(told.error());
+  co_await shield(with_timeout(limit, verb()));
+}
+
 /// W10 and W11 once a side has failed: tells the other one, and raises what failed first, or what
 /// went wrong in telling.
 task<> fail_pipe(pipe_flow& flow, source_ref from, sink_ref to, const pipe_options& options,
@@ -217,19 +231,23 @@ task<> fail_pipe(pipe_flow& flow, source_ref from, sink_ref to, const pipe_optio
   flow.put_back();
   if (flow.source_failure) {
     error why = side_error("pipe_to", "source", progress.sent, flow.source_failure);
-    if (!options.keep_sink) co_await to.abort(why);
+    if (!options.keep_sink)
+      co_await tell(options.drain_timeout, [&]() -> task<> { co_await to.abort(why); });
     raise(std::move(why));
   }
   error why = side_error("pipe_to", "sink", progress.sent, flow.sink_failure);
-  if (!options.keep_source) co_await from.cancel(why);
+  if (!options.keep_source)
+    co_await tell(options.drain_timeout, [&]() -> task<> { co_await from.cancel(why); });
   raise(std::move(why));
 }
 
-/// W12, after a cancellation: what was read is written, then both sides are told. Each of these has
-/// drain_timeout, as a side that answers nothing must not hold the program.
+/// W12, after a cancellation: what was read is written, then both sides are told, but a source that
+/// has failed. Each of these has drain_timeout, as a side that answers nothing must not hold the
+/// program.
 task<> end_cancelled(pipe_flow& flow, source_ref from, sink_ref to, const pipe_options& options,
                      error why) {
-  const auto drained = co_await as_result(with_timeout(options.drain_timeout, flow.drain()));
+  const auto drained = co_await as_result(
+      with_timeout(options.drain_timeout, flow.drain(/*and_flush=*/!options.keep_sink)));
   if (!drained) flow.put_back();
   std::exception_ptr failure;
   if (!options.keep_sink) {
@@ -239,7 +257,8 @@ task<> end_cancelled(pipe_flow& flow, source_ref from, sink_ref to, const pipe_o
       failure = std::current_exception();
     }
   }
-  if (!options.keep_source) co_await with_timeout(options.drain_timeout, from.cancel(why));
+  if (!options.keep_source && !flow.source_failure)
+    co_await with_timeout(options.drain_timeout, from.cancel(why));
   if (failure) std::rethrow_exception(failure);
 }
 
@@ -256,16 +275,19 @@ task<std::uint64_t> pipe_bytes(source_ref from, sink_ref to, pipe_options option
     flow.source_failure = was_closed();
   } else if (!to.is_open()) {
     flow.sink_failure = was_closed();
-  } else if (const auto ran = co_await as_result(flow.run()); !ran || !flow.has_ended()) {
-    const cancel_reason reason = scope::current()->reason();
-    co_await shield(end_cancelled(flow, from, to, options, error(errc::cancelled, reason.text)));
-    co_await checkpoint();
-    raise(error(errc::cancelled, reason.text));
+  } else if (std::ignore = co_await as_result(flow.run()); !flow.has_ended()) {
+    const error why = flow.source_failure
+                          ? side_error("pipe_to", "source", progress.sent, flow.source_failure)
+                          : error(errc::cancelled, scope::current()->reason().text);
+    co_await shield(end_cancelled(flow, from, to, options, why));
+    if (!flow.source_failure) co_await checkpoint();
+    raise(why);
   }
   if (flow.source_failure || flow.sink_failure) {
     co_await fail_pipe(flow, from, to, options, progress);
   }
-  if (!options.keep_open) co_await to.end();
+  if (!options.keep_open)
+    co_await tell(options.drain_timeout, [&]() -> task<> { co_await to.end(); });
   co_return progress.sent;
 }
 

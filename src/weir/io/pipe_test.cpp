@@ -260,6 +260,62 @@ TEST(Pipe, cancelled_at_any_point_it_loses_no_byte) {
   });
 }
 
+/// All that was read is written, and then both sides have heard of the same end.
+void expect_an_end(const told_source& from, const told_sink& to, std::string_view failure = {}) {
+  if (from.asked == 0) return;
+  EXPECT_EQ(to.got.size(), from.bytes_given);
+  ASSERT_FALSE(to.events.empty());
+  const std::string& last = to.events.back();
+  if (last == "end") {
+    EXPECT_TRUE(to.has_ended);
+    EXPECT_EQ(from.rest(), "");
+    EXPECT_TRUE(failure.empty() && from.events.empty());
+  } else if (last == "abort cancelled") {
+    EXPECT_EQ(from.events, events{"cancel cancelled"});
+  } else {
+    EXPECT_EQ(last, failure);
+    EXPECT_TRUE(from.events.empty()) << "it has failed";
+  }
+}
+
+TEST(Pipe, cancelled_at_any_point_tells_both_sides_of_an_end_W12) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    told_source from{.pieces = {"abc", "def"}, .pause = 1_ns};
+    told_sink to{.part_max = 2, .pause = 1_ns};
+    co_await v.run([](told_source& source, told_sink& sink) -> task<> {
+      EXPECT_EQ(co_await pipe_to(source, sink), 6u);
+    }(from, to));
+    expect_an_end(from, to);
+  });
+}
+
+TEST(Pipe, cancelled_at_any_point_into_a_writer_leaves_nothing_in_its_buffer_W12) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    told_source from{.pieces = {"abc", "def"}, .pause = 1_ns};
+    told_sink to{.part_max = 2, .pause = 1_ns};
+    writer out(to, {.buffer_bytes = 4});
+    co_await v.run([](told_source& source, writer& sink) -> task<> {
+      EXPECT_EQ(co_await pipe_to(source, sink), 6u);
+    }(from, out));
+    expect_an_end(from, to);
+    EXPECT_EQ(out.buffered(), "");
+  });
+}
+
+TEST(Pipe, cancelled_at_any_point_of_a_failure_breaks_the_sink_and_tells_the_failure_W12) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    told_source from{.pieces = {"abc", "def"}, .failure = errc::io, .pause = 1_ns};
+    told_sink to{.part_max = 2, .pause = 2_ns};
+    bool is_told = false;
+    co_await v.run([](told_source& source, told_sink& sink, bool& told) -> task<> {
+      const auto outcome = co_await as_result(pipe_to(source, sink));
+      told = !outcome && outcome.error().code() == errc::io;
+    }(from, to, is_told));
+    expect_an_end(from, to, "abort io");
+    if (!to.events.empty() && to.events.back() == "abort io") EXPECT_TRUE(is_told);
+  });
+}
+
 WEIR_TEST("a pipe into a writer flushes it at the end") {
   told_source from{.pieces = {"abc", "def"}};
   told_sink to;

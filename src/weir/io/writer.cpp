@@ -166,6 +166,8 @@ struct sum_on_exit {
 }  // namespace
 
 task<> writer::send(std::span<const io_slice> pieces, std::size_t* sent) {
+  if (sent) *sent = 0;
+  if (pieces.empty()) co_await checkpoint();
   std::size_t before = 0;
   for (const io_slice& piece : pieces) {
     sum_on_exit sum{sent, before};

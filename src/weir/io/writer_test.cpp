@@ -3,6 +3,7 @@
 #include <weir/base/log.hpp>
 #include <weir/core/with_scope.hpp>
 #include <weir/io/byte_kit_test.hpp>
+#include <weir/io/file_stream.hpp>
 #include <weir/testing/cancel_points.hpp>
 #include <weir/testing/test.hpp>
 
@@ -207,6 +208,21 @@ TEST(Writer, what_was_never_flushed_is_told_in_the_log) {
   (void)log::set_sink(before);
 }
 
+WEIR_TEST("a flush to the end of a file is one write of it, head and body") {
+  testing::world().set_short_chance(0);
+  const auto writes = [] { return testing::world().count_of(io_op::write_at); };
+  file log = co_await open_file("/log", {.write = true, .create = true, .append = true});
+  file_sink to(log, {.piece_bytes = 3});
+  writer out(to, {.buffer_bytes = 8});
+  co_await out.write("head: ");
+  const std::uint64_t before = writes();
+  co_await out.write("a body that is longer");
+  EXPECT_EQ(writes(), before + 1);
+  EXPECT_EQ(*testing::world().disk().content_of("/log"), "head: a body that is longer");
+  EXPECT_EQ(out.buffered(), "");
+  EXPECT_EQ(to.offset(), 27u);
+}
+
 WEIR_TEST("a writer is a sink: several pieces, and as much as was taken is told") {
   told_sink to{.part_max = 1, .pause = 1_ms};
   writer out(to, {.buffer_bytes = 4});
@@ -217,6 +233,8 @@ WEIR_TEST("a writer is a sink: several pieces, and as much as was taken is told"
   EXPECT_EQ(to.got, "abcd");
   EXPECT_EQ(sent, 4u);
   EXPECT_EQ(out.buffered(), "");
+  co_await out.send({}, &sent);
+  EXPECT_EQ(sent, 0u) << "of no pieces none";
   co_await out.abort(error(errc::io));
   EXPECT_EQ(to.events, std::vector<std::string>{"abort io"});
 }
