@@ -30,9 +30,9 @@ inline constexpr use_weir_t use_weir;
 /// An operation of Asio that has begun: a future.
 ///
 /// Cancel:  a cancelled await cancels the operation (cancellation_type::terminal) on its executor
-///          and waits until it has ended; a result that it has nevertheless is delivered. One that
-///          knows no cancellation is waited for. One that is not awaited, or only as a plain
-///          future, is left alone.
+///          and waits until it has ended, also by as_result() and with_timeout(); a result that it
+///          has nevertheless is delivered. One that knows no cancellation is waited for. One that
+///          is not awaited, or only as a plain future, is left alone.
 /// Order:   as the executor runs handlers.
 /// Bound:   as a future, and one block more.
 /// Errors:  `broken` when the io_context goes before the operation's end; Asio's by their number.
@@ -51,26 +51,6 @@ class asio_operation : public future<T> {
  private:
   std::shared_ptr<detail::asio_cancel> cancel_;
 };
-
-/// `auto count = co_await as_result(socket.async_read_some(buffer, use_weir));` A cancelled one has
-/// ended, too, before the task goes on.
-template <class T>
-[[nodiscard]] auto as_result(asio_operation<T>& from) noexcept {
-  return as_result(from.operator co_await());
-}
-template <class T>
-[[nodiscard]] auto as_result(asio_operation<T>&& from) noexcept {
-  return as_result(from.operator co_await());
-}
-/// Too late cancels the operation, and waits until it has ended.
-template <class T>
-[[nodiscard]] WEIR_CORO_WRAPPER task<T> with_timeout(duration length, asio_operation<T>& from) {
-  return with_timeout(length, detail::awaited(from.operator co_await()));
-}
-template <class T>
-[[nodiscard]] WEIR_CORO_WRAPPER task<T> with_timeout(duration length, asio_operation<T>&& from) {
-  return with_timeout(length, detail::awaited(from.operator co_await()));
-}
 
 namespace detail {
 

@@ -12,6 +12,7 @@
 #include <weir/core/with_scope.hpp>
 #include <weir/flow/detail/promise_value.hpp>
 
+#include <concepts>
 #include <cstdint>
 #include <source_location>
 #include <type_traits>
@@ -169,15 +170,19 @@ shared_future<T> future<T>::share() noexcept {
   return shared_future<T>(std::move(*this));
 }
 
+namespace detail {
+/// A future with one reader, or what is one and is awaited in a way of its own.
+template <class F>
+concept single_future =
+    requires { typename F::value_type; } && std::derived_from<F, future<typename F::value_type>>;
+}  // namespace detail
+
 /// `result<int> n = co_await as_result(answer);` An error that is none of weir's is `internal`
 /// here, with its text.
-template <class T>
-[[nodiscard]] auto as_result(future<T>& from) noexcept {
-  return as_result(from.operator co_await());
-}
-template <class T>
-[[nodiscard]] auto as_result(future<T>&& from) noexcept {
-  return as_result(std::move(from).operator co_await());
+template <class F>
+  requires detail::single_future<std::remove_cvref_t<F>>
+[[nodiscard]] auto as_result(F&& from) noexcept {
+  return as_result(std::forward<F>(from).operator co_await());
 }
 template <class T>
 [[nodiscard]] auto as_result(const shared_future<T>& from) noexcept {
@@ -186,13 +191,10 @@ template <class T>
 
 /// `int n = co_await with_timeout(1_s, answer);` Too late leaves the future as it was, to be asked
 /// again; of a shared one it gives a copy.
-template <class T>
-[[nodiscard]] WEIR_CORO_WRAPPER task<T> with_timeout(duration length, future<T>& from) {
-  return with_timeout(length, detail::awaited(from.operator co_await()));
-}
-template <class T>
-[[nodiscard]] WEIR_CORO_WRAPPER task<T> with_timeout(duration length, future<T>&& from) {
-  return with_timeout(length, detail::awaited(std::move(from).operator co_await()));
+template <class F>
+  requires detail::single_future<std::remove_cvref_t<F>>
+[[nodiscard]] WEIR_CORO_WRAPPER auto with_timeout(duration length, F&& from) {
+  return with_timeout(length, detail::awaited(std::forward<F>(from).operator co_await()));
 }
 template <class T>
 [[nodiscard]] WEIR_CORO_WRAPPER task<T> with_timeout(duration length,
