@@ -251,6 +251,25 @@ TEST_P(pipe_contract, close_ends_the_waits_of_other_tasks_with_closed) {
   });
 }
 
+TEST_P(pipe_contract, waits_on_ends_that_were_closed_just_now_are_cancelled_once) {
+  run([]() -> task<> {
+    auto [reader, unused] = make_pipe();
+    auto [full_reader, writer] = make_pipe();
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([](pipe_reader* from) -> task<> { std::ignore = co_await from->receive(); }, &reader);
+      s.spawn([](pipe_writer* to) -> task<> { co_await to->send(std::string(1'000'000, 'x')); },
+              &writer);
+      co_await sleep(1_ms);
+      reader.close();
+      writer.close();
+      s.cancel("their ends are gone, too");
+    });
+    auto [next_reader, next_writer] = make_pipe();
+    co_await next_writer.send("n");
+    EXPECT_EQ((co_await next_reader.receive()).text(), "n");
+  });
+}
+
 TEST_P(pipe_contract, a_closed_number_that_is_used_again_is_a_new_pipe) {
   run([]() -> task<> {
     const std::string text(1'000'000, 'x');

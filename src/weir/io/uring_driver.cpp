@@ -176,8 +176,10 @@ bool uring_driver::start(io_request& request) noexcept {
 // A receive of a socket, for which the kernel has a buffer when it comes to that. Others that wait
 // for readiness are tried at once, but for receives of datagrams where that is in vain; one that
 // would block waits with a poll and is tried again.
+// What is still on its way of a handle that was closed is none, whatever has its number now.
 bool uring_driver::is_streamed(const io_request& request) const noexcept {
-  return is_receive(request.op) && !is_piped(request);
+  const descriptor& on = descriptors_[static_cast<std::size_t>(request.handle)];
+  return is_receive(request.op) && !on.is_piped && request.driver_generation == on.generation;
 }
 
 bool uring_driver::start_when_ready(io_request& request, descriptor& on) noexcept {
