@@ -236,8 +236,8 @@ bool epoll_driver::note_read(io_request& request, descriptor& on, std::int64_t c
     return false;
   }
   // Drained, unless an end is behind the data. Only if edges are heard: else the next one is lost.
-  if (count > 0 && static_cast<std::size_t>(count) < room && on.is_registered)
-    on.is_readable = false;  // (1)
+  const bool is_short = count > 0 && static_cast<std::size_t>(count) < room;
+  if (is_short && on.is_registered && !on.was_urgent) on.is_readable = false;  // (1)
   return ended(request, count);
 }
 
@@ -296,6 +296,7 @@ void epoll_driver::heard(const epoll_event& event) noexcept {
   descriptor& on = descriptors_[index];
   constexpr std::uint32_t ends = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
   if ((event.events & ends) != 0) on.is_ended = true;  // (2)
+  if ((event.events & EPOLLPRI) != 0) on.was_urgent = true;
   if ((event.events & (EPOLLIN | EPOLLPRI | ends)) != 0) on.is_readable = true;
   if ((event.events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) on.is_writable = true;
   retry(on.readers, on);

@@ -63,7 +63,8 @@ class epoll_driver final : public kernel_driver {
     bool is_readable = true;
     bool is_writable = true;
     bool is_ended = false;
-    bool is_piped = false;  // no socket: it is read and written
+    bool was_urgent = false;  // a read ends at urgent data, though more is behind it
+    bool is_piped = false;    // no socket: it is read and written
   };
 
   descriptor& at(io_handle handle);

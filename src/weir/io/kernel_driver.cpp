@@ -107,7 +107,7 @@ int bind_to(int handle, raw_address& address, int type) noexcept {
 }  // namespace
 
 kernel_driver::kernel_driver(const driver_options& options, int socket_flags)
-    : arena_(options.receive_blocks_max),
+    : arena_(std::max<std::size_t>(options.receive_blocks_max, 2)),
       socket_flags_(socket_flags),
       shares_ports_(options.shares_ports),
       wake_fd_{make_wake_fd()},
