@@ -32,7 +32,8 @@ inline constexpr use_weir_t use_weir;
 /// Cancel:  a cancelled await cancels the operation (cancellation_type::terminal) on its executor
 ///          and waits until it has ended, also by as_result() and with_timeout(); a result that it
 ///          has nevertheless is delivered. One that knows no cancellation is waited for. One that
-///          is not awaited, or only as a plain future, is left alone.
+///          is not awaited, or only as a plain future, is left alone. An await uses it up, also one
+///          that was too late or cancelled, and where it has a name.
 /// Order:   as the executor runs handlers.
 /// Bound:   as a future, and one block more.
 /// Errors:  `broken` when the io_context goes before the operation's end; Asio's by their number.

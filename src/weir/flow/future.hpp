@@ -190,7 +190,7 @@ template <class T>
 }
 
 /// `int n = co_await with_timeout(1_s, answer);` Too late leaves the future as it was, to be asked
-/// again; of a shared one it gives a copy.
+/// again, but an operation of Asio, which has ended then; of a shared one it gives a copy.
 template <class F>
   requires detail::single_future<std::remove_cvref_t<F>>
 [[nodiscard]] WEIR_CORO_WRAPPER auto with_timeout(duration length, F&& from) {

@@ -62,6 +62,7 @@ struct told_source {
 struct told_sink {
   std::size_t part_max = std::string::npos;
   duration pause{};
+  duration end_pause{};  // one more before the end is told
   std::size_t fails_after = std::string::npos;
   errc failure = errc::broken;
   errc end_failure{};    // of shutdown_send()
@@ -89,7 +90,7 @@ struct told_sink {
   }
   task<> shutdown_send() {
     events.emplace_back("end");
-    co_await sleep(pause);
+    co_await sleep(pause + end_pause);
     if (end_failure != errc{}) raise(error(end_failure, "as told"));
     has_ended = true;
   }

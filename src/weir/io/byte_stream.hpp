@@ -114,7 +114,14 @@ struct sink_kind {
     return as_task(static_cast<S*>(of)->send(pieces, sent));
   }
   static task<> flush(void* of) {
-    if constexpr (requires(S& sink) { sink.flush(); }) co_await static_cast<S*>(of)->flush();
+    S& sink = *static_cast<S*>(of);
+    if constexpr (requires { sink.flush(); }) {
+      if constexpr (std::is_void_v<decltype(sink.flush())>) {
+        sink.flush();
+      } else {
+        co_await sink.flush();
+      }
+    }
     co_return;
   }
   static task<> end(void* of) {

@@ -262,6 +262,20 @@ task<> end_cancelled(pipe_flow& flow, source_ref from, sink_ref to, const pipe_o
   if (failure) std::rethrow_exception(failure);
 }
 
+/// The end of a sink that has taken all. What can't be told in time after a cancellation breaks it.
+task<> end_sink(sink_ref to, duration limit) {
+  std::exception_ptr failure;
+  try {
+    co_await tell(limit, [&]() -> task<> { co_await to.end(); });
+    co_return;
+  } catch (...) {
+    if (!scope::current()->is_cancelled()) throw;
+    failure = std::current_exception();
+  }
+  co_await shield(with_timeout(limit, to.abort(error(errc::cancelled, "its end was not told"))));
+  std::rethrow_exception(failure);
+}
+
 }  // namespace
 
 task<std::uint64_t> pipe_bytes(source_ref from, sink_ref to, pipe_options options) {
@@ -286,8 +300,7 @@ task<std::uint64_t> pipe_bytes(source_ref from, sink_ref to, pipe_options option
   if (flow.source_failure || flow.sink_failure) {
     co_await fail_pipe(flow, from, to, options, progress);
   }
-  if (!options.keep_open)
-    co_await tell(options.drain_timeout, [&]() -> task<> { co_await to.end(); });
+  if (!options.keep_open) co_await end_sink(to, options.drain_timeout);
   co_return progress.sent;
 }
 

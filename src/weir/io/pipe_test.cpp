@@ -204,14 +204,16 @@ WEIR_TEST("a sink that takes nothing holds a cancelled pipe for drain_timeout on
   EXPECT_EQ(from.events, events{"cancel cancelled"});
 }
 
+task<> pipe_for_1_ms(told_source& from, told_sink& to) {
+  co_await with_scope({.timeout = 1_ms}, [&](scope&) -> task<> {
+    co_await pipe_to(from, to, {.drain_timeout = 1_s});
+  });
+}
+
 WEIR_TEST("an error in telling a side of a cancellation is heard (W12)") {
   told_source from{.waits_for_ever = true};
   told_sink to{.abort_failure = errc::io};
-  const auto texts =
-      co_await testing::errors_of([](told_source& source, told_sink& sink) -> task<> {
-        co_await with_scope({.timeout = 1_ms},
-                            [&](scope&) -> task<> { co_await pipe_to(source, sink); });
-      }(from, to));
+  const auto texts = co_await testing::errors_of(pipe_for_1_ms(from, to));
   EXPECT_EQ(texts.size(), 1u);
   EXPECT_EQ(from.events, events{"cancel cancelled"}) << "the other side is told all the same";
 }
@@ -219,12 +221,7 @@ WEIR_TEST("an error in telling a side of a cancellation is heard (W12)") {
 WEIR_TEST("a sink that never answers holds a cancelled pipe for drain_timeout only (W12)") {
   told_source from{.waits_for_ever = true};
   told_sink to{.pause = duration::max()};
-  const auto texts =
-      co_await testing::errors_of([](told_source& source, told_sink& sink) -> task<> {
-        co_await with_scope({.timeout = 1_ms}, [&](scope&) -> task<> {
-          co_await pipe_to(source, sink, {.drain_timeout = 1_s});
-        });
-      }(from, to));
+  const auto texts = co_await testing::errors_of(pipe_for_1_ms(from, to));
   EXPECT_EQ(texts.size(), 1u);
   EXPECT_EQ(elapsed(), 1_s + 1_ms);
 }
@@ -302,6 +299,29 @@ TEST(Pipe, cancelled_at_any_point_into_a_writer_leaves_nothing_in_its_buffer_W12
   });
 }
 
+WEIR_TEST("a sink that does not hear of the end in time after a cancellation is broken (W12)") {
+  told_source from{.pieces = {"abc"}};
+  told_sink to{.end_pause = 1_h};
+  const auto texts = co_await testing::errors_of(pipe_for_1_ms(from, to));
+  EXPECT_EQ(texts.size(), 1u);
+  EXPECT_EQ(elapsed(), 1_ms + 1_s);
+  EXPECT_EQ(to.events, (events{"end", "end", "abort cancelled"}));
+}
+
+/// A sink whose flush does not wait.
+struct quick_sink : told_sink {
+  std::size_t flushes = 0;
+  void flush() noexcept { ++flushes; }
+};
+
+WEIR_TEST("a cancelled pipe flushes a sink that it breaks (W12)") {
+  told_source from{.pieces = {"abc"}, .waits_for_ever = true};
+  quick_sink to;
+  co_await with_scope({.timeout = 1_ms}, [&](scope&) -> task<> { co_await pipe_to(from, to); });
+  EXPECT_EQ(to.flushes, 1u);
+  EXPECT_EQ(to.events, events{"abort cancelled"});
+}
+
 TEST(Pipe, cancelled_at_any_point_of_a_failure_breaks_the_sink_and_tells_the_failure_W12) {
   testing::cancel_at_every_point([](testing::victim& v) -> task<> {
     told_source from{.pieces = {"abc", "def"}, .failure = errc::io, .pause = 1_ns};
@@ -313,6 +333,30 @@ TEST(Pipe, cancelled_at_any_point_of_a_failure_breaks_the_sink_and_tells_the_fai
     }(from, to, is_told));
     expect_an_end(from, to, "abort io");
     if (!to.events.empty() && to.events.back() == "abort io") EXPECT_TRUE(is_told);
+  });
+}
+
+/// A source that takes its time to hear of its end.
+struct slow_source : told_source {
+  bool has_heard = false;
+  task<> cancel(error why) {
+    told_source::cancel(why);
+    co_await sleep(1_ns);
+    has_heard = true;
+  }
+};
+
+TEST(Pipe, cancelled_at_any_point_of_a_failure_of_the_sink_ends_the_source_W12) {
+  testing::cancel_at_every_point([](testing::victim& v) -> task<> {
+    slow_source from;
+    from.pieces = {"abc", "def"};
+    from.waits_for_ever = true;
+    told_sink to{.part_max = 2, .pause = 1_ns, .fails_after = 4};
+    co_await v.run([](slow_source& source, told_sink& sink) -> task<> {
+      const auto outcome = co_await as_result(pipe_to(source, sink));
+      EXPECT_FALSE(outcome);
+    }(from, to));
+    EXPECT_TRUE(from.has_heard || from.asked == 0);
   });
 }
 

@@ -29,7 +29,9 @@ task<bytes> terminal::receive() {
     co_await checkpoint();
     has_paused_ = false;
     is_in_string_ = false;
-    co_return bytes::copy_of(std::exchange(typed_, {}));
+    bytes typed = bytes::copy_of(typed_);
+    typed_.clear();
+    co_return typed;
   }
   bytes received = co_await detail::receive_wait(from);
   is_in_string_ = false;

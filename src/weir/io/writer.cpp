@@ -36,7 +36,7 @@ class writer::flight {
     const std::size_t of_buffer = std::min(sent, buffered_);
     const bool is_cut = of_buffer < buffered_;
     if (!(is_cut && is_planted("io: what a cancelled flush has sent is sent again")))
-      of_.front_ += of_buffer;
+      of_.front_ = std::min(of_.front_ + of_buffer, of_.back_);  // it may have been discarded
     if (of_.front_ == of_.back_) of_.discard();
     if (with_) settle(sent - of_buffer);
   }
@@ -135,6 +135,7 @@ task<> detail::text_write::run(text_write self) {
 }
 
 task<> writer::flush() {
+  make_sure_it_is_whole();
   if (buffered().empty()) {
     co_await checkpoint();
     co_return;

@@ -102,7 +102,10 @@ class writer {
   /// Sends what is buffered and ends the stream to the peer, in order.
   task<> end();
   /// Drops what is buffered.
-  void discard() noexcept { front_ = back_ = 0; }
+  void discard() noexcept {
+    if (!is_sending_) back_ = 0;  // else what is on its way lies there
+    front_ = back_;
+  }
 
   /// A writer is a sink, too. What it takes in this way may stay in the buffer.
   task<> send(std::span<const io_slice> pieces, std::size_t* sent = nullptr);

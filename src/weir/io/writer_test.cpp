@@ -223,6 +223,23 @@ WEIR_TEST("a flush to the end of a file is one write of it, head and body") {
   EXPECT_EQ(to.offset(), 27u);
 }
 
+WEIR_TEST("what is discarded while it is being sent is gone, and the writer goes on") {
+  told_sink to{.part_max = 2, .pause = 1_ms};
+  writer out(to, {.buffer_bytes = 8});
+  co_await out.write("abcdef");
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn([](writer* flushed) -> task<> { co_await flushed->flush(); }, &out);
+    co_await sleep(1_ms + 500_us);
+    out.discard();
+    EXPECT_EQ(out.buffered(), "");
+  });
+  EXPECT_EQ(to.got, "abcdef") << "it was on its way";
+  EXPECT_EQ(out.buffered(), "");
+  co_await out.write("gh");
+  co_await out.flush();
+  EXPECT_EQ(to.got, "abcdefgh");
+}
+
 WEIR_TEST("a writer is a sink: several pieces, and as much as was taken is told") {
   told_sink to{.part_max = 1, .pause = 1_ms};
   writer out(to, {.buffer_bytes = 4});
