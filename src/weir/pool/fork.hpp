@@ -90,7 +90,9 @@ template <class... T>
 ///
 /// Cancel:  as fork(a, b).
 /// Order:   values are found in the order in which their jobs were added.
-/// Bound:   a frame for each job; a worker offers at most 1024 and runs the rest itself.
+/// Bound:   a frame for each job; a worker offers at most 1024 and runs the rest itself. Others are
+///          shown one job each, and more when a job forks: many long jobs that fork nothing run
+///          nearly all on one thread. Take parallel_for() for those.
 /// Errors:  as fork(a, b).
 /// Threads: within a job only.
 template <class T = void>

@@ -9,7 +9,7 @@
 #include <weir/pool/internal/pool_core.hpp>
 
 #include <algorithm>
-#include <system_error>
+#include <exception>
 
 namespace weir::detail {
 
@@ -83,8 +83,8 @@ bool pool_core::start_threads() noexcept {
     try {
       one->thread = std::thread([this, &self = *one] { run_thread(self); });
       ++threads_;
-    } catch (const std::system_error&) {
-      break;  // fewer do; without any, the call is refused
+    } catch (const std::exception&) {  // no thread, or no memory for one
+      break;                           // fewer do; without any, the call is refused
     }
   }
   return threads_ != 0;
