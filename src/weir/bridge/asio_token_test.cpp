@@ -223,18 +223,21 @@ task<> run_out_of_time(local_socket* from) {
   EXPECT_EQ(late.error().code(), errc::timed_out);
 }
 
+/// Runs `use` on a socket of theirs, of which no operation is left then.
+task<> use_a_socket(task<> (*use)(local_socket*)) {
+  asio::io_context context;
+  socket_pair ends = connected_pair(context);
+  bool is_over = false;
+  co_await with_scope([&](scope& s) -> task<> {
+    s.spawn(run_theirs, &context, &is_over);
+    co_await use(&ends.right);
+    is_over = true;
+    EXPECT_TRUE(is_idle(context));
+  });
+}
+
 TEST(Asio, a_time_out_ends_the_operation_before_the_task_goes_on) {
-  run([]() -> task<> {
-    asio::io_context context;
-    socket_pair ends = connected_pair(context);
-    bool is_over = false;
-    co_await with_scope([&](scope& s) -> task<> {
-      s.spawn(run_theirs, &context, &is_over);
-      co_await run_out_of_time(&ends.right);
-      is_over = true;
-      EXPECT_TRUE(is_idle(context));
-    });
-  }());
+  run(use_a_socket(run_out_of_time));
 }
 
 /// A coroutine of theirs that works in memory of ours.
@@ -258,23 +261,17 @@ TEST(Asio, a_cancelled_wait_for_an_awaitable_has_ended_it) {
   });
 }
 
+task<> read_in_a_cancelled_scope(local_socket* from) {
+  co_await with_scope([&](scope& s) -> task<> {
+    s.cancel("before it begins");
+    char memory[4];
+    co_await from->async_read_some(asio::buffer(memory), use_weir);
+    ADD_FAILURE() << "nobody sends";
+  });
+}
+
 TEST(Asio, an_operation_that_begins_in_a_cancelled_task_is_cancelled_and_waited_for) {
-  run([]() -> task<> {
-    asio::io_context context;
-    socket_pair ends = connected_pair(context);
-    bool is_over = false;
-    co_await with_scope([&](scope& outer) -> task<> {
-      outer.spawn(run_theirs, &context, &is_over);
-      co_await with_scope([&](scope& s) -> task<> {
-        s.cancel("before it begins");
-        char memory[4];
-        co_await ends.right.async_read_some(asio::buffer(memory), use_weir);
-        ADD_FAILURE() << "nobody sends";
-      });
-      is_over = true;
-      EXPECT_TRUE(is_idle(context));
-    });
-  }());
+  run(use_a_socket(read_in_a_cancelled_scope));
 }
 
 // It began before the await, and a select would leave it alone with the task's memory.

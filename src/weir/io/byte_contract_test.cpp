@@ -10,7 +10,6 @@
 #include <weir/io/writer.hpp>
 
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 
 #include <string>
 
@@ -104,17 +103,6 @@ TEST_P(byte_contract, a_file_is_read_line_by_line_and_goes_on_when_it_has_grown)
     reader in(bytes_of);
     EXPECT_EQ((*co_await in.read_line()).text(), "three");
     EXPECT_EQ(out.offset(), 14u);
-  });
-}
-
-TEST_P(byte_contract, what_is_behind_urgent_data_is_received) {
-  if (!is_kernel()) GTEST_SKIP() << "the virtual network has none";
-  run([]() -> task<> {
-    connection pair = co_await connect_pair();
-    co_await pair.client.send("ab");
-    EXPECT_EQ(::send(pair.client.handle(), "!", 1, MSG_OOB), 1);
-    co_await pair.client.send("de");
-    EXPECT_EQ(co_await receive_at_least(pair.server, 4), "abde");
   });
 }
 

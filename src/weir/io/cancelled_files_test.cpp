@@ -304,7 +304,7 @@ TEST(CancelledFiles, a_send_to_the_end_of_a_file_tells_all_that_it_has_appended)
     testing::world().disk().put_file("/log", "before: ");
     write_in_parts_of(2);
     file log = co_await open_file("/log", {.write = true, .append = true});
-    file_sink to(log);
+    file_sink to(log, {.piece_bytes = 3});
     std::size_t sent = 0;
     co_await v.run(send_to_the_end(&to, &sent));
     EXPECT_EQ(content_of("/log"), std::string("before: one, two").substr(0, 8 + sent));

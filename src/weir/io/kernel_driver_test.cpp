@@ -108,6 +108,16 @@ TEST_P(kernel_limits, a_write_that_fails_on_its_way_says_how_far_it_came) {
   ::signal(SIGXFSZ, SIG_DFL);
 }
 
+TEST_P(kernel_limits, what_is_behind_urgent_data_is_received) {
+  run([]() -> task<> {
+    connection pair = co_await connect_pair();
+    co_await pair.client.send("ab");
+    EXPECT_EQ(::send(pair.client.handle(), "!", 1, MSG_OOB), 1);
+    co_await pair.client.send("de");
+    EXPECT_EQ(co_await receive_at_least(pair.server, 4), "abde");
+  });
+}
+
 TEST_P(kernel_limits, the_path_of_a_dead_unix_socket_is_taken_over) {
   const std::string where = path("door");
   run([&]() -> task<> {
@@ -200,6 +210,16 @@ TEST_P(kernel_limits, receives_wait_while_views_hold_all_memory) {
         EXPECT_EQ(arrived, 3 * text.size());
       },
       {.receive_blocks_max = 8});
+}
+
+TEST_P(kernel_limits, a_driver_of_one_block_receives) {
+  run(
+      []() -> task<> {
+        connection pair = co_await connect_pair();
+        co_await pair.client.send("x");
+        EXPECT_EQ(co_await receive_at_least(pair.server, 1), "x");
+      },
+      {.receive_blocks_max = 1});
 }
 
 // No event tells that there is memory again.
