@@ -13,7 +13,10 @@ namespace weir::detail {
 
 constinit thread_local pool_worker* this_worker = nullptr;
 
-void tell_thieves(pool_worker& from) noexcept { from.core->wake_one(); }
+void show_offers(pool_worker& of) noexcept {
+  of.offers->show_all();
+  of.core->wake_one();
+}
 
 bool is_stopped_around(const job_frame& of) noexcept {
   for (const job_frame* at = &of;;) {
@@ -110,9 +113,8 @@ bool heed_alarm(pool_worker& on, job_frame& parent, fork_point* fork,
     return true;
   }
   if (!fork || on.offers->room() < fork->unfinished || !on.core->gives_way(on)) return false;
-  for (job_frame* one = fork->newest; one; one = one->next) {
-    if (on.offers->offer(one) == offered::shown) tell_thieves(on);
-  }
+  for (job_frame* one = fork->newest; one; one = one->next) on.offers->offer(one);
+  show_offers(on);
   // This strand has run none of them, and comes to the join at once.
   next = std::noop_coroutine();
   if (fork->left.arrive(fork->unfinished)) {

@@ -67,7 +67,7 @@ bool pool_core::has_place(loop& from) noexcept {
         made.core = this;
         made.alarms = &alarms_;
         made.lot = i + 1;
-        for (auto& deque : made.deques) deque.show(std::max<std::int64_t>(1, width - 1));
+        for (auto& deque : made.deques) deque.want_shown(std::max(1u, width) - 1);
       }
     } catch (...) {
       workers_.clear();
@@ -223,6 +223,15 @@ job_frame* pool_core::begin_waiting(std::size_t of) noexcept {
   return first->body;
 }
 
+// What this thread leaves for something more important is for whoever has time.
+void pool_core::leave_less_important(worker& self, std::size_t than) noexcept {
+  for (std::size_t of = than + 1; of < priority_count; ++of) {
+    if (!self.deques[of].keeps_any()) continue;
+    self.deques[of].show_all();
+    wake_one();
+  }
+}
+
 job_frame* pool_core::find(worker& self) noexcept {
   for (std::size_t of = 0; of < priority_count; ++of) {
     self.offers = &self.deques[of];
@@ -231,6 +240,7 @@ job_frame* pool_core::find(worker& self) noexcept {
     job_frame* found = steal(self, of);
     if (!found) found = begin_waiting(of);
     if (!found) continue;
+    leave_less_important(self, of);
     // There may be more where it came from.
     if (sleepers_.count() > 0 && sees_work()) wake_one();
     return found;

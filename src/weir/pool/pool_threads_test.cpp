@@ -381,6 +381,103 @@ TEST(pool_threads, take_a_job_from_the_thread_that_forked_it_and_is_busy) {
   }());
 }
 
+job<> waits_for(std::latch& others) {
+  others.wait();
+  co_return;
+}
+job<> counts_down(std::latch& one) {
+  one.count_down();
+  co_return;
+}
+// As the one before: hangs while anything that is forked is kept from the thread that is free.
+TEST(pool_threads, take_all_jobs_of_a_list_from_the_thread_that_forked_it_and_is_busy) {
+  run_here([]() -> task<> {
+    constexpr int others = 9;
+    pool cpu({.threads = 2});
+    co_await cpu.run([]() -> job<> {
+      std::latch ran(others);
+      fork_list<> list;
+      list.fork(waits_for(ran));
+      for (int i = 0; i < others; ++i) list.fork(counts_down(ran));
+      co_await list.join();
+    }());
+    EXPECT_EQ(cpu.stats().stolen, unsigned{others});
+  }());
+}
+
+struct theft {
+  busy_thread thief;
+  std::latch older_ran{1};
+  std::latch newest_ran{1};
+};
+job<> frees_the_thief(theft& of) {
+  of.thief.gate.release();
+  of.older_ran.wait();
+  co_return;
+}
+job<> keeps_its_jobs(theft& of) {
+  fork_list<> list;
+  list.fork(frees_the_thief(of));
+  list.fork(waits_for(of.newest_ran));
+  list.fork(counts_down(of.newest_ran));
+  co_await list.join();
+}
+job<> offers_an_older_one(theft& of) {
+  co_await fork(keeps_its_jobs(of), counts_down(of.older_ran));
+}
+// A list is kept while thieves find an older job. Once that is gone, the next job that ends shows
+// what is left.
+TEST(pool_threads, take_what_was_kept_when_a_job_ends) {
+  run_here([]() -> task<> {
+    pool cpu({.threads = 2});
+    theft of;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> { co_await cpu.run(std::ref(of.thief)); });
+      co_await yield();
+      of.thief.begun.acquire();
+      s.spawn([&]() -> task<> { co_await cpu.run(offers_an_older_one(of)); });
+      co_await s.join();
+    });
+    EXPECT_EQ(cpu.stats().stolen, 2u);
+  }());
+}
+
+job<> forks_two_once_it_may(busy_thread& until, std::latch& ran) {
+  until();
+  co_await fork(counts_down(ran), counts_down(ran));
+}
+TEST(pool_threads, take_the_jobs_of_the_background_that_another_has_left_for_what_is_normal) {
+  run_here([]() -> task<> {
+    pool cpu({.threads = 2});
+    busy_thread until;
+    busy_thread other;
+    std::latch ran(2);
+    std::binary_semaphore normal_begun(0);
+    co_await with_scope([&](scope& s) -> task<> {
+      s.spawn([&]() -> task<> {
+        co_await cpu.run(forks_two_once_it_may(until, ran), priority::background);
+      });
+      co_await yield();
+      until.begun.acquire();
+      s.spawn([&]() -> task<> { co_await cpu.run(std::ref(other)); });
+      co_await yield();
+      other.begun.acquire();
+      s.spawn([&]() -> task<> {
+        co_await cpu.run([&] {
+          normal_begun.release();
+          ran.wait();
+        });
+      });
+      co_await yield();
+      until.gate.release();
+      normal_begun.acquire();  // by the thread that was in the background
+      other.gate.release();
+      co_await s.join();
+    });
+    EXPECT_EQ(cpu.stats().stolen, 2u);
+  }());
+}
+
 TEST(pool_threads_death, a_pool_that_ends_before_its_work_is_a_named_misuse) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH(run_here([]() -> task<> {

@@ -36,7 +36,7 @@ struct fork_of_three {
   model::cell<bool> is_there{true};  // what the fork lives in
   model::cell<int> times_joined{0};
 
-  fork_of_three() { deque.show(2); }
+  fork_of_three() { deque.want_shown(2); }
 
   void run(job& one) {
     require(is_there, "a fork outlives its jobs");
@@ -50,6 +50,7 @@ struct fork_of_three {
   void strand() {
     deque.offer(&jobs[0]);
     deque.offer(&jobs[1]);
+    deque.show_all();
     std::int32_t done = 0;
     for (job* next = &jobs[2]; next; next = deque.take()) {
       run(*next);

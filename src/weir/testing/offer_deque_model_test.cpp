@@ -28,18 +28,21 @@ struct item {
   model::cell<int> value{0};
 };
 
-/// A deque of two places, so that its ends go round.
+/// A deque and those who use it as a pool does; with two places its ends go round.
+template <std::int64_t Places = 2>
 struct arena {
-  detail::offer_deque<item, model::memory, 2> deque;
+  detail::offer_deque<item, model::memory, Places> deque;
   item items[3];
   int offered = 0;
 
-  explicit arena(std::int64_t shown) { deque.show(shown); }
+  explicit arena(std::int64_t wanted) { deque.want_shown(wanted); }
 
   bool offer() {
     items[offered].value = 1;
-    if (deque.offer(&items[offered]) == detail::offered::no) return false;
+    const detail::offered outcome = deque.offer(&items[offered]);
+    if (outcome == detail::offered::no) return false;
     ++offered;
+    if (outcome == detail::offered::wanted) deque.show_all();
     return true;
   }
   /// 1 is offered, 2 is had: a second one who has it would see 2, or race.
@@ -49,7 +52,11 @@ struct arena {
     one->value = 2;
     return true;
   }
-  bool take() { return have(deque.take()); }
+  bool take() {
+    item* const one = deque.take();
+    if (deque.keeps_too_much()) deque.show_all();
+    return have(one);
+  }
   bool steal() { return have(deque.steal()); }
 
   /// All threads have ended: what is left is the owner's, and then everybody has had everything.
@@ -61,7 +68,7 @@ struct arena {
 };
 
 void the_last_one_is_fought_for() {
-  arena on(1);
+  arena<> on(1);
   model::parallel(
       [&] {
         on.offer();
@@ -74,7 +81,7 @@ void the_last_one_is_fought_for() {
 }
 
 void two_are_shown_and_taken_back() {
-  arena on(2);
+  arena<> on(2);
   model::parallel(
       [&] {
         on.offer();
@@ -90,7 +97,7 @@ void two_are_shown_and_taken_back() {
 }
 
 void two_thieves_meet_the_owner() {
-  arena on(2);
+  arena<> on(2);
   on.offer();
   on.offer();
   model::parallel([&] { on.take(); }, [&] { on.steal(); }, [&] { on.steal(); });
@@ -98,7 +105,7 @@ void two_thieves_meet_the_owner() {
 }
 
 void the_ring_goes_round() {
-  arena on(1);
+  arena<> on(1);
   on.offer();
   on.offer();
   model::parallel(
@@ -113,8 +120,23 @@ void the_ring_goes_round() {
   on.settle();
 }
 
+void what_was_kept_is_shown_by_a_take() {
+  arena<3> on(1);
+  for (int i = 0; i < 3; ++i) on.offer();  // the first is shown
+  model::parallel(
+      [&] {
+        on.take();
+        on.take();
+      },
+      [&] {
+        on.steal();
+        on.steal();
+      });
+  on.settle();
+}
+
 void what_a_thief_sees_it_may_steal() {
-  arena on(1);
+  arena<> on(1);
   bool has_stolen = false;
   bool has_seen = false;
   model::parallel([&] { on.offer(); },
@@ -126,9 +148,9 @@ void what_a_thief_sees_it_may_steal() {
   on.settle();
 }
 
-constexpr void (*bodies[])() = {&the_last_one_is_fought_for, &two_are_shown_and_taken_back,
-                                &two_thieves_meet_the_owner, &the_ring_goes_round,
-                                &what_a_thief_sees_it_may_steal};
+constexpr void (*bodies[])() = {&the_last_one_is_fought_for,       &two_are_shown_and_taken_back,
+                                &two_thieves_meet_the_owner,       &the_ring_goes_round,
+                                &what_was_kept_is_shown_by_a_take, &what_a_thief_sees_it_may_steal};
 
 TEST(OfferDequeModel, loses_nothing_and_gives_nothing_twice) {
   for (const auto body : bodies) {
@@ -144,7 +166,7 @@ TEST(OfferDequeModel, a_weaker_order_loses_an_item_or_gives_it_twice) {
     const char* failure;
   };
   const mutant all[] = {
-      {{"offer", operation::store, release, relaxed}, &the_last_one_is_fought_for, "data race"},
+      {{"show_all", operation::store, release, relaxed}, &the_last_one_is_fought_for, "data race"},
       {{"steal", operation::load, acquire, relaxed}, &the_last_one_is_fought_for, "data race"},
       {{"steal", operation::fence, seq_cst, acquire}, &two_thieves_meet_the_owner, "data race"},
       {{"take_shown", operation::fence, seq_cst, release},

@@ -77,8 +77,8 @@ void all_wake_at_the_end() {
                   [&] { require(!on.sleep()); });
 }
 
-/// Work in a deque: what a thread of the pool does when it finds none, and what tell_thieves()
-/// does.
+/// Work in a deque: what a thread of the pool does when it finds none, and what
+/// show_offers() does.
 void a_thief_sleeps_while_an_item_is_shown() {
   struct item {
     model::cell<int> value{0};
@@ -89,7 +89,9 @@ void a_thief_sleeps_while_an_item_is_shown() {
   model::parallel(
       [&] {
         one.value = 1;
-        if (deque.offer(&one) == detail::offered::shown) line.wake_one();
+        deque.offer(&one);
+        deque.show_all();
+        line.wake_one();
       },
       [&] {
         item* had = nullptr;

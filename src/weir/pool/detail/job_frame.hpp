@@ -142,8 +142,8 @@ struct pool_worker {
 /// The worker that this thread is; null on other threads.
 extern constinit thread_local pool_worker* this_worker;
 
-/// More items are shown to thieves than before: wakes one that sleeps.
-void tell_thieves(pool_worker& from) noexcept;
+/// Shows thieves all that the worker has offered, and wakes one that sleeps.
+void show_offers(pool_worker& of) noexcept;
 /// The waiting job `parent` is at a fork, or about to await a job, and something is up: its tree
 /// may be cancelled, or something more important may wait. True: it was stopped, or its jobs are
 /// offered and others go first; `next` is what to resume.
@@ -158,16 +158,18 @@ std::coroutine_handle<> go_on_after(job_frame& ended) noexcept;
 /// strand runs them, one after the other.
 inline job_frame& offer_jobs(pool_worker& on, const fork_point& fork, std::int32_t count) noexcept {
   job_frame* one = fork.newest;
+  bool is_wanted = false;
   for (; count > 1; --count) {
     const offered outcome = on.offers->offer(one);
     if (outcome == offered::no) [[unlikely]] {
       for (job_frame* each = one; each; each = each->next) each->state |= job_frame::refused_bit;
       break;
     }
-    if (outcome == offered::shown) [[unlikely]]
-      tell_thieves(on);
+    is_wanted |= outcome == offered::wanted;
     one = one->next;
   }
+  if (is_wanted) [[unlikely]]
+    show_offers(on);
   return *one;
 }
 
@@ -190,9 +192,11 @@ inline job_frame& offer_jobs(pool_worker& on, const fork_point& fork, std::int32
 /// Takes back a job of `fork` that nobody has taken; null: the rest is with others.
 inline job_frame* take_back(pool_worker& on, fork_point& fork) noexcept {
   job_frame* const found = on.offers->take();
+  if (on.offers->keeps_too_much()) [[unlikely]]
+    show_offers(on);
   if (!found || found->fork == &fork) [[likely]]
     return found;
-  if (on.offers->offer(found) == offered::shown) tell_thieves(on);  // an older fork's
+  if (on.offers->offer(found) == offered::wanted) show_offers(on);  // an older fork's
   return nullptr;
 }
 

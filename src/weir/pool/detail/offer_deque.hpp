@@ -1,10 +1,11 @@
 // A work-stealing deque of fixed size: its owner offers and takes at one end, thieves take the
 // oldest at the other. It is the deque of Chase and Lev (2005) with the memory orders of Lê, Pop,
 // Cohen and Zappa Nardelli (2013), without its growth: a full deque refuses, and what is refused is
-// run at once by whoever offered it. The hard idea: the newest items are the owner's alone. Only as
-// many of the oldest as there are possible thieves are shown to them, so taking back what nobody
-// wanted, which is nearly always, needs neither a fence nor an atomic read-modify-write (van Dijk
-// and van de Pol, "Lace", 2014).
+// run at once by whoever offered it. The hard idea: the newest items are the owner's alone, so
+// taking back what nobody wanted, which is nearly always, needs neither a fence nor an atomic
+// read-modify-write (van Dijk and van de Pol, "Lace", 2014). Once thieves have left less than is
+// wanted, the next step of the owner shows them all that there is: fences are then paid for by
+// thefts, and nobody is idle for longer than the owner is at work on one item.
 //
 //     top_            shown_end_ (a copy of split_)      bottom_
 //      |  shown to thieves  |     the owner's alone         |
@@ -15,14 +16,13 @@
 // Invariants: (1) top_ <= split_ + 1 and shown_end_ <= bottom_ <= top_ + capacity;
 //             (2) a slot in [top_, bottom_) holds an item that nobody has;
 //             (3) what was shown is taken back only by the owner's half of the protocol;
-//             (4) quiet_top_ == shown_end_ - shown_wanted_: while top_ is not past it, enough is
-//             shown.
+//             (4) quiet_top_ == shown_end_ - wanted_: while top_ is not past it, thieves find
+//             enough.
 #pragma once
 
 #include <weir/base/assert.hpp>
 #include <weir/base/std_memory.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -30,9 +30,9 @@
 namespace weir::detail {
 
 enum class offered : std::uint8_t {
-  no,     // the deque is full
-  kept,   // it is the owner's alone so far
-  shown,  // thieves can take one more than before: whoever sleeps should hear of it
+  no,      // the deque is full
+  kept,    // it is the owner's alone so far
+  wanted,  // so it is, and thieves find too little: show_all() is due
 };
 
 /// A bounded deque of pointers with one owner and any number of thieves.
@@ -55,9 +55,10 @@ class offer_deque {
   offer_deque(const offer_deque&) = delete;
   offer_deque& operator=(const offer_deque&) = delete;
 
-  /// How many items are shown to thieves, if there are so many: as many as there may be thieves.
-  void show(std::int64_t wanted) noexcept {
-    shown_wanted_ = wanted;
+  /// How many items thieves should find, if there are so many: as many as there may be thieves.
+  /// 0: there are none, and nothing is ever shown.
+  void want_shown(std::int64_t count) noexcept {
+    wanted_ = count;
     show_until(shown_end_);
   }
 
@@ -73,16 +74,25 @@ class offer_deque {
       return offered::no;
     slot(bottom_).store(item, std::memory_order_relaxed);
     ++bottom_;
-    if (top <= quiet_top_) [[likely]]  // (4)
-      return offered::kept;
-    show_until(std::min(bottom_, std::max(shown_end_, top + shown_wanted_)));
+    return top <= quiet_top_ ? offered::kept : offered::wanted;  // (4)
+  }
+
+  /// Whether there are items that are not shown.
+  bool keeps_any() const noexcept { return bottom_ != shown_end_; }
+  /// After a take(): whether there are, and thieves find too little: show_all() is due.
+  bool keeps_too_much() const noexcept {
+    return top_.load(std::memory_order_relaxed) > quiet_top_ && keeps_any();
+  }
+
+  /// Thieves can take all that is there: whoever sleeps should hear of it.
+  void show_all() noexcept {
+    show_until(bottom_);
     // Release: a thief that sees the new end sees the slots before it, and what they point at.
-    split_.store(shown_end_, std::memory_order_release);
-    return offered::shown;
+    split_.store(bottom_, std::memory_order_release);
   }
 
   T* take() noexcept {
-    if (bottom_ != shown_end_) [[likely]]
+    if (keeps_any()) [[likely]]
       return slot(--bottom_).load(std::memory_order_relaxed);
     return take_shown();
   }
@@ -114,7 +124,7 @@ class offer_deque {
 
   void show_until(std::int64_t end) noexcept {
     shown_end_ = end;
-    quiet_top_ = end - shown_wanted_;  // (4)
+    quiet_top_ = end - wanted_;  // (4)
   }
 
   // All that is left has been shown (3).
@@ -143,7 +153,7 @@ class offer_deque {
   alignas(64) atomic<std::int64_t> split_{0};
   alignas(64) std::int64_t bottom_ = 0;
   std::int64_t shown_end_ = 0;
-  std::int64_t shown_wanted_ = 1;
+  std::int64_t wanted_ = 1;
   std::int64_t quiet_top_ = -1;
   alignas(64) atomic<T*> slots_[static_cast<std::size_t>(capacity)] = {};
 };

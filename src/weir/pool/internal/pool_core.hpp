@@ -77,6 +77,7 @@ class pool_core {
   bool start_threads() noexcept;
   void run_thread(worker& self) noexcept;
   job_frame* find(worker& self) noexcept;
+  void leave_less_important(worker& self, std::size_t than) noexcept;
   job_frame* steal(worker& self, std::size_t of) noexcept;
   job_frame* begin_waiting(std::size_t of) noexcept;
   void run(worker& self, job_frame& taken) noexcept;
