@@ -1,4 +1,5 @@
-// What a fork costs: fib, queens, skynet and a product of matrices on a pool of two threads.
+// What a fork costs: fib, queens, skynet, a product of matrices and a list of jobs that fork
+// nothing, on a pool of two threads.
 #include <weir/pool/fork.hpp>
 
 #include <weir/core.hpp>
@@ -57,6 +58,16 @@ weir::job<> multiply(block a, block b, block c, std::size_t size) {
                       multiply(a.at(h, h), b.at(h, h), c.at(h, h), h));
 }
 
+weir::job<std::uint64_t> flat_job(std::uint32_t number) { co_return bench::flat_job(number); }
+weir::job<std::uint64_t> flat(std::uint32_t jobs) {
+  weir::fork_list<std::uint64_t> all;
+  for (std::uint32_t i = 0; i < jobs; ++i) all.fork(flat_job(i));
+  co_await all.join();
+  std::uint64_t sum = 0;
+  all.each([&](std::uint64_t one) { sum += one; });
+  co_return sum;
+}
+
 struct weir_side {
   weir::driver& io;
   weir::pool pool{{.threads = bench::forkjoin_threads}};
@@ -68,6 +79,7 @@ struct weir_side {
   std::uint64_t fib(int n) { return run(::fib(n)); }
   std::uint64_t queens(int n) { return run(::queens(board{}, 0, n)); }
   std::uint64_t skynet(std::int64_t leaves) { return run(::skynet(0, leaves)); }
+  std::uint64_t flat(std::uint32_t jobs) { return run(::flat(jobs)); }
   void multiply(bench::matrices& m) { run(::multiply(m.of(m.a), m.of(m.b), m.of(m.c), m.size)); }
 };
 

@@ -1,6 +1,7 @@
-// What forkjoin_mt_bench and its peers compute: fib, queens, skynet and a product of matrices, with
-// all that does not depend on who runs it. Each forks down to the last call, as is usual in these
-// comparisons: what is measured is the price of a fork, not a clever cut-off.
+// What forkjoin_mt_bench and its peers compute: fib, queens, skynet, a product of matrices and a
+// list of jobs that fork nothing, with all that does not depend on who runs it. Each forks down to
+// the last call, as is usual in these comparisons: what is measured is the price of a fork, not a
+// clever cut-off.
 #pragma once
 
 #include "measure.hpp"
@@ -100,6 +101,15 @@ struct matrices {
   }
 };
 
+/// One of a list of jobs: some microseconds of work, 1 to 20 times as much.
+[[gnu::noinline]] inline std::uint64_t flat_job(std::uint32_t number) {
+  constexpr std::uint32_t least = 1'000;
+  std::uint32_t value = number;
+  for (std::uint32_t left = least * (1 + scramble(number) % 20); left != 0; --left)
+    value = scramble(value + left);
+  return value;
+}
+
 /// One problem, by the clock on the wall and by the processor time of all threads, per fork or
 /// leaf.
 template <class Work>
@@ -108,7 +118,8 @@ void measure_forks(const std::string& name, std::int64_t count, Work work) {
   measure((name + "_wall").c_str(), count, [&](std::int64_t) { return work(); }, wall_ns);
 }
 
-/// The four problems in their sizes; `Side` offers fib(n), queens(n), skynet(leaves), multiply(m).
+/// The problems in their sizes; `Side` offers fib(n), queens(n), skynet(leaves), multiply(m) and
+/// flat(jobs).
 template <class Side>
 void measure_forkjoin(Side& side, bool is_small) {
   const int n = is_small ? 12 : 32;
@@ -123,6 +134,8 @@ void measure_forkjoin(Side& side, bool is_small) {
     side.multiply(of);
     return of.checksum();
   });
+  const std::uint32_t jobs = is_small ? 20 : 1'000;
+  measure_forks("flat", jobs, [&] { return side.flat(jobs); });
 }
 
 }  // namespace bench

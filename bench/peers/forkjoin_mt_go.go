@@ -194,15 +194,42 @@ func multiplied(n int) func() uint64 {
 	}
 }
 
+func flatJob(number uint32) uint64 {
+	value := number
+	for left := 1000 * (1 + scramble(number)%20); left != 0; left-- {
+		value = scramble(value + left)
+	}
+	return uint64(value)
+}
+
+func flat(jobs int) uint64 {
+	found := make([]uint64, jobs)
+	var forked sync.WaitGroup
+	forked.Add(jobs)
+	for i := 0; i < jobs; i++ {
+		go func(i int) {
+			found[i] = flatJob(uint32(i))
+			forked.Done()
+		}(i)
+	}
+	forked.Wait()
+	var sum uint64
+	for _, one := range found {
+		sum += one
+	}
+	return sum
+}
+
 func main() {
 	runtime.GOMAXPROCS(2)
-	n, places, leaves, size := 32, 11, int64(1000000), 512
+	n, places, leaves, size, jobs := 32, 11, int64(1000000), 512, 1000
 	if len(os.Args) > 1 && os.Args[1] == "--small" {
-		n, places, leaves, size = 12, 6, 1000, 64
+		n, places, leaves, size, jobs = 12, 6, 1000, 64, 20
 	}
 	measureForks("fib", callsOfFib(n), func() uint64 { return fib(n) })
 	measureForks("queens", nodesOfQueens(board{}, 0, places), func() uint64 { return queens(board{}, 0, places) })
 	measureForks("skynet", leaves, func() uint64 { return skynet(0, leaves) })
 	blocks := int64(size / leafSize)
 	measureForks("matmul", blocks*blocks*blocks, multiplied(size))
+	measureForks("flat", int64(jobs), func() uint64 { return flat(jobs) })
 }

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 namespace {
 
@@ -71,6 +72,17 @@ void multiply(block a, block b, block c, std::size_t size) {
   group.wait();
 }
 
+std::uint64_t flat(std::uint32_t jobs) {
+  std::vector<std::uint64_t> found(jobs);
+  tbb::task_group group;
+  for (std::uint32_t i = 0; i < jobs; ++i)
+    group.run([&found, i] { found[i] = bench::flat_job(i); });
+  group.wait();
+  std::uint64_t sum = 0;
+  for (const std::uint64_t one : found) sum += one;
+  return sum;
+}
+
 struct tbb_side {
   tbb::task_arena arena{bench::forkjoin_threads};
 
@@ -82,6 +94,9 @@ struct tbb_side {
   }
   std::uint64_t skynet(std::int64_t leaves) {
     return arena.execute([leaves] { return ::skynet(0, leaves); });
+  }
+  std::uint64_t flat(std::uint32_t jobs) {
+    return arena.execute([jobs] { return ::flat(jobs); });
   }
   void multiply(bench::matrices& m) {
     arena.execute([&m] { ::multiply(m.of(m.a), m.of(m.b), m.of(m.c), m.size); });

@@ -152,8 +152,29 @@ impl Matrices {
     }
 }
 
+#[inline(never)]
+fn flat_job(number: u32) -> u64 {
+    let mut value = number;
+    for left in (1..=1_000 * (1 + scramble(number) % 20)).rev() {
+        value = scramble(value.wrapping_add(left));
+    }
+    value as u64
+}
+
+fn flat(jobs: u32) -> Job<u64> {
+    Box::pin(async move {
+        let forked: Vec<_> = (0..jobs).map(|i| tokio::spawn(async move { flat_job(i) })).collect();
+        let mut sum = 0;
+        for one in forked {
+            sum += one.await.unwrap();
+        }
+        sum
+    })
+}
+
 fn main() {
-    let (n, places, leaves, size) = if is_small() { (12, 6, 1_000, 64) } else { (32, 11, 1_000_000, 512) };
+    let (n, places, leaves) = if is_small() { (12, 6, 1_000) } else { (32, 11, 1_000_000) };
+    let (size, jobs) = if is_small() { (64, 20) } else { (512, 1_000) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     let run = |job: Job<u64>| runtime.block_on(runtime.spawn(job)).unwrap();
     measure_both("fib", calls_of_fib(n), || run(fib(n as u64)));
@@ -165,4 +186,5 @@ fn main() {
         runtime.block_on(runtime.spawn(of.product())).unwrap();
         of.checksum()
     });
+    measure_both("flat", jobs as i64, || run(flat(jobs)));
 }
